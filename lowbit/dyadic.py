@@ -1,0 +1,185 @@
+"""Exact numbers: a signed integer significand times a power of two, or one of the special values.
+
+float64 cannot hold them all (members of IEEE P3109 reach 2**±2046 and beyond), so every exact value in lowbit
+outside an array is an :class:`Exact`. Only the standard library is used here: the oracle stands on this module.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from fractions import Fraction
+from typing import NamedTuple
+
+FINITE, POSITIVE_INFINITY, NEGATIVE_INFINITY, NAN = 0, 1, 2, 3
+"""The kinds of an exact value, as ``decode_exact`` returns them."""
+
+
+class Exact(NamedTuple):
+    """One exact value.
+
+    Attributes
+    ----------
+    kind : int
+        0 finite, 1 +infinity, 2 -infinity, 3 NaN.
+    significand : int
+        Signed. For a NaN: its mantissa field (the payload), never negative.
+    exponent : int
+        The value is ``significand * 2**exponent``. For a NaN: minus the width of its mantissa field.
+    negative : bool
+        The sign bit; it tells -0 from +0 and gives a NaN its sign.
+    """
+
+    kind: int
+    significand: int = 0
+    exponent: int = 0
+    negative: bool = False
+
+    def reduced(self) -> Exact:
+        """The same value with an odd significand (or zero), the form that ``decode_exact`` returns."""
+        if self.kind != FINITE or self.significand == 0:
+            return Exact(self.kind, 0, 0, self.negative)
+        twos = (self.significand & -self.significand).bit_length() - 1
+        return Exact(FINITE, self.significand >> twos, self.exponent + twos, self.negative)
+
+    def fraction(self) -> Fraction:
+        """The value of a finite number as a fraction; raises ValueError for the special values."""
+        if self.kind != FINITE:
+            raise ValueError(f"{self} is not a finite number")
+        return Fraction(self.significand) * Fraction(2) ** self.exponent
+
+    def __str__(self) -> str:
+        return format_exact(self)
+
+
+def finite(significand: int, exponent: int = 0) -> Exact:
+    """The finite exact value ``significand * 2**exponent``."""
+    return Exact(FINITE, significand, exponent, significand < 0)
+
+
+ZERO = Exact(FINITE, 0, 0, False)
+NEGATIVE_ZERO = Exact(FINITE, 0, 0, True)
+INFINITY = Exact(POSITIVE_INFINITY, 0, 0, False)
+MINUS_INFINITY = Exact(NEGATIVE_INFINITY, 0, 0, True)
+NOT_A_NUMBER = Exact(NAN, 0, 0, False)
+
+
+def floor_log2(value: Exact) -> int:
+    """The exponent of the leading bit of a nonzero finite value."""
+    return abs(value.significand).bit_length() - 1 + value.exponent
+
+
+def format_exact(value: Exact) -> str:
+    """Print exactly: ``7/4*2^-7``; integers and short binary fractions stay plain (``448``, ``0.5``).
+
+    The significand is written as a fraction in [1, 2) over a power of two, as gfloat's ``float_pow2str`` does.
+    """
+    if value.kind != FINITE:
+        return special_name(value)
+    if value.significand == 0:
+        return "-0" if value.negative else "0"
+    sign = "-" if value.significand < 0 else ""
+    magnitude = finite(abs(value.significand), value.exponent).reduced()
+    leading = floor_log2(magnitude)
+    if magnitude.exponent >= 0 and leading < 20:
+        return f"{sign}{magnitude.significand << magnitude.exponent}"
+    width = magnitude.significand.bit_length() - 1
+    head = "1" if width == 0 else f"{magnitude.significand}/{1 << width}"
+    power = f"2^{leading}"
+    return f"{sign}{power}" if head == "1" else f"{sign}{head}*{power}"
+
+
+def special_name(value: Exact) -> str:
+    """``inf``, ``-inf`` or ``nan`` (``-nan`` where the sign bit is set)."""
+    if value.kind == NAN:
+        return "-nan" if value.negative else "nan"
+    return "inf" if value.kind == POSITIVE_INFINITY else "-inf"
+
+
+def format_decimal(value: Exact, digits: int = 9) -> str:
+    """Print in decimal, with a leading ``~`` where the digits are not the whole value."""
+    if value.kind != FINITE or value.significand == 0:
+        return format_exact(value)
+    exact = value.fraction()
+    if -1000 < floor_log2(value) < 1000:
+        short = f"{float(exact):.{digits}g}"
+        if Fraction(short) == exact:
+            return short
+        full = repr(float(exact))
+        return full if Fraction(full) == exact and len(full) <= digits + 4 else f"~{short}"
+    return f"~{format_exact(value)}" if _significant_bits(value) > 64 else format_exact(value)
+
+
+def _significant_bits(value: Exact) -> int:
+    return value.reduced().significand.bit_length()
+
+
+def format_hexfloat(value: Exact) -> str:
+    """Print as a C99 hexadecimal float (``0x1.cp-7``), exact for every finite value."""
+    if value.kind != FINITE or value.significand == 0:
+        return special_name(value) if value.kind != FINITE else ("-0x0p+0" if value.negative else "0x0p+0")
+    sign = "-" if value.significand < 0 else ""
+    magnitude = finite(abs(value.significand), value.exponent).reduced()
+    width = magnitude.significand.bit_length() - 1
+    tail = magnitude.significand - (1 << width)
+    digits = -(-width // 4)
+    hexadecimal = f"{tail << (4 * digits - width):0{digits}x}" if digits else ""
+    point = f".{hexadecimal}" if digits else ""
+    return f"{sign}0x1{point}p{floor_log2(magnitude):+d}"
+
+
+_POWER = re.compile(r"(?:(?P<head>[+-]?\d+(?:/\d+)?(?:\.\d+)?)\*)?(?P<sign>[+-]?)2\^(?P<power>[+-]?\d+)")
+_HEXFLOAT = re.compile(r"(?P<sign>[+-]?)0x(?P<whole>[0-9a-f]+)(?:\.(?P<tail>[0-9a-f]*))?p(?P<power>[+-]?\d+)")
+
+
+def parse_exact(text: str) -> Exact:
+    """Read what the three printers write, and plain decimal: ``7/4*2^-7``, ``0x1.cp-7``, ``-0.5``, ``inf``, ``nan``.
+
+    A sum of powers is not read. Raises ValueError where the text is not a number or not a dyadic one (``0.1`` is
+    not: a caller that wants the nearest binary64 says so itself).
+    """
+    text = text.strip().lower()
+    unsigned = text.lstrip("+-")
+    negative = text.startswith("-")
+    if unsigned in ("inf", "infinity"):
+        return MINUS_INFINITY if negative else INFINITY
+    if unsigned == "nan":
+        return Exact(NAN, 0, 0, negative)
+    match = _HEXFLOAT.fullmatch(text)
+    if match:
+        tail = match["tail"] or ""
+        magnitude = int(match["whole"] + tail, 16)
+        return _signed(magnitude, int(match["power"]) - 4 * len(tail), match["sign"] == "-")
+    match = _POWER.fullmatch(text)
+    if match:
+        head = Fraction(match["head"] or 1)
+        value = _dyadic(abs(head), text)
+        negative = (head < 0) != (match["sign"] == "-")
+        return _signed(value.significand, value.exponent + int(match["power"]), negative)
+    try:
+        value = _dyadic(abs(Fraction(text)), text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{text!r} is not an exact binary number") from error
+    return _signed(value.significand, value.exponent, negative)
+
+
+def _signed(magnitude: int, exponent: int, negative: bool) -> Exact:
+    return Exact(FINITE, -magnitude if negative else magnitude, exponent, negative).reduced()
+
+
+def _dyadic(value: Fraction, text: str) -> Exact:
+    if value.denominator & (value.denominator - 1):
+        raise ValueError(f"{text!r} is not a multiple of a power of two")
+    return finite(value.numerator, 1 - value.denominator.bit_length())
+
+
+def from_float(value: float) -> Exact:
+    """A Python float (binary64) exactly, sign of zero, NaN sign and payload included."""
+    bits = struct.unpack("<Q", struct.pack("<d", value))[0]
+    negative, exponent, mantissa = bits >> 63 == 1, bits >> 52 & 0x7FF, bits & (1 << 52) - 1
+    if exponent == 0x7FF:
+        if mantissa:
+            return Exact(NAN, mantissa, -52, negative)
+        return MINUS_INFINITY if negative else INFINITY
+    magnitude = mantissa | (1 << 52 if exponent else 0)
+    return Exact(FINITE, -magnitude if negative else magnitude, max(exponent, 1) - 1075, negative)
