@@ -1,0 +1,55 @@
+# The two that matter on a fresh machine (Python >= 3.11, make, a C compiler; no root):
+#   make check   install into .venv and compare the real kernels on this machine with the reference
+#   make test    lint, types, import contracts and tests
+.DEFAULT_GOAL := help
+.PHONY: help check test lint cross exhaustive bench docs wheel clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+# The first interpreter that is new enough and can make virtual environments; PYTHON=/path/to/python overrides it.
+PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
+	if $$candidate -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo $$candidate; break; fi; done)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference
+	$(BIN)/lowbit check
+
+test: lint ## lint, types, import contracts, tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+cross: $(VENV)/.installed-test ## against other people's implementations and vectors; uses what is installed
+	$(BIN)/python -m pytest -n $(JOBS) tests/cross
+
+exhaustive: $(VENV)/.installed-test ## the complete sweeps
+	$(BIN)/python -m pytest -n $(JOBS) -m exhaustive
+
+bench: $(VENV)/.installed-bench ## speed, as ratios to named peers
+	$(BIN)/python -m pytest bench
+
+docs: $(VENV)/.installed-docs ## the documentation site, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+wheel: $(VENV)/.installed-test ## a wheel, in dist/
+	$(BIN)/python -m hatchling build -t wheel -d dist
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 with the venv module found; set PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
