@@ -1,0 +1,238 @@
+"""The ``.vec`` file: ``//`` header lines over fixed-width lower-case hexadecimal columns.
+
+``$readmemh`` (IEEE 1800-2017 21.4: white space apart, ``//`` comments), C ``sscanf("%x")`` and ``numpy.loadtxt`` all
+read it. Integers are two's complement; the last column is the number of the row's flag. LF line ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.errors import VectorFileError
+from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.points import Unsigned
+
+MAGIC = "// lowbit vectors, version 1"
+REQUIRED = ("set", "op", "columns", "rows", "sha256")
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_SPACE, _NEWLINE = ord(" "), ord("\n")
+_NOT_HEX = 255
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a file: its name, and how many hexadecimal digits wide it is."""
+
+    name: str
+    digits: int
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """What a ``.vec`` file holds.
+
+    Attributes
+    ----------
+    header : mapping of str to str
+        Header keys in file order, without columns, rows, flags and sha256, which follow from the rest.
+    columns : tuple of Column
+        The last one is ``flag``.
+    rows : uint64 array, shape (rows, columns)
+        Bit patterns.
+    """
+
+    header: Mapping[str, str]
+    columns: tuple[Column, ...]
+    rows: Unsigned = field(repr=False)
+
+    @property
+    def flags(self) -> NDArray[np.uint8]:
+        """The flag number of each row."""
+        return self.rows[:, -1].astype(np.uint8)
+
+    def column(self, name: str) -> Unsigned:
+        """The bit patterns of a column.
+
+        Raises
+        ------
+        VectorFileError
+            There is no such column.
+        """
+        names = [column.name for column in self.columns]
+        if name not in names:
+            raise VectorFileError(f"there is no column {name!r}", hint=f"the columns are {', '.join(names)}")
+        return self.rows[:, names.index(name)]
+
+
+def digits_for(bits: int) -> int:
+    """How many hexadecimal digits hold so many bits."""
+    return -(-bits // 4)
+
+
+def render_body(columns: tuple[Column, ...], rows: Unsigned) -> bytes:
+    """The rows as text."""
+    width = sum(column.digits + 1 for column in columns)
+    text = np.full((len(rows), width), _SPACE, dtype=np.uint8)
+    position = 0
+    for index, column in enumerate(columns):
+        for digit in range(column.digits):
+            shift = np.uint64(4 * (column.digits - 1 - digit))
+            text[:, position + digit] = _HEX[((rows[:, index] >> shift) & np.uint64(15)).astype(np.intp)]
+        position += column.digits + 1
+    text[:, -1] = _NEWLINE
+    return text.tobytes()
+
+
+def render(file: VectorFile) -> bytes:
+    """The whole file as bytes; the same content gives the same bytes."""
+    body = render_body(file.columns, file.rows)
+    lines = [MAGIC, *(f"// {key}: {value}" for key, value in file.header.items())]
+    lines.append("// columns: " + " ".join(f"{column.name}:{column.digits}" for column in file.columns))
+    for number in np.unique(file.flags).tolist():
+        flag = FLAGS[number]
+        lines.append(f"// flag {number:02x}: {flag.name}: {flag.catches} [{flag.source}]")
+    lines += [f"// rows: {len(file.rows)}", f"// sha256: {hashlib.sha256(body).hexdigest()}"]
+    return "\n".join(lines).encode("ascii") + b"\n" + body
+
+
+def write_vectors(path: str | Path, file: VectorFile) -> None:
+    """Write a file, folders included."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(render(file))
+
+
+def read_vectors(path: str | Path) -> VectorFile:
+    """Read and verify a file: header, columns, number of rows, widths, digits and sha256.
+
+    Raises
+    ------
+    VectorFileError
+        Naming the file, the line, what is wrong, and how to mend it.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise VectorFileError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_vectors(data, str(path))
+
+
+def parse_vectors(data: bytes, name: str = "<bytes>") -> VectorFile:
+    """``read_vectors`` from bytes; ``name`` is what errors call them."""
+    if b"\r" in data:
+        line = data[: data.index(b"\r")].count(b"\n") + 1
+        raise _error(
+            name, line, "the line ends in CR LF", "restore the LF line ends; git: `*.vec -text` in .gitattributes"
+        )
+    header, body, lines = _split_header(data, name)
+    missing = [key for key in REQUIRED if key not in header]
+    if missing:
+        raise _error(name, lines, f"the header lacks {', '.join(missing)}", "the file is damaged: restore or regenerate it")
+    columns = _parse_columns(header.pop("columns"), name)
+    count, digest = header.pop("rows"), header.pop("sha256")
+    if not count.isdigit():
+        raise _error(name, lines, f"rows: {count!r} is not a number", "restore or regenerate the file")
+    rows = _parse_body(body, columns, int(count), name, lines)
+    found = hashlib.sha256(body).hexdigest()
+    if found != digest:
+        raise _error(
+            name,
+            lines,
+            f"the sha256 of the rows is {found}, the header says {digest}: a row was changed",
+            "restore the file, or run `lowbit golden regen` if it is one of the golden sets",
+        )
+    kept = {key: value for key, value in header.items() if not key.startswith("flag ")}
+    return VectorFile(kept, columns, rows)
+
+
+def _error(name: str, line: int, what: str, hint: str) -> VectorFileError:
+    return VectorFileError(f"{name}:{line}: {what}", hint=hint)
+
+
+def _split_header(data: bytes, name: str) -> tuple[dict[str, str], bytes, int]:
+    header: dict[str, str] = {}
+    position, line = 0, 0
+    while data.startswith(b"//", position):
+        end = data.find(b"\n", position)
+        line += 1
+        if end < 0:
+            raise _error(name, line, "the file ends within the header", "it is truncated: restore or regenerate it")
+        text = data[position:end].decode("ascii", errors="replace")
+        position = end + 1
+        if line == 1:
+            if text != MAGIC:
+                raise _error(name, 1, f"the first line is {text!r}, not {MAGIC!r}", "this reader knows version 1 only")
+            continue
+        key, colon, value = text[2:].strip().partition(":")
+        if not colon:
+            raise _error(name, line, f"{text!r} is not a header line `// key: value`", "restore the file")
+        if key in header:
+            raise _error(name, line, f"the header gives {key!r} twice", "restore the file")
+        header[key] = value.strip()
+    if line == 0:
+        raise _error(name, 1, "this is not a lowbit vector file", f"the first line must be {MAGIC!r}")
+    return header, data[position:], line
+
+
+def _parse_columns(text: str, name: str) -> tuple[Column, ...]:
+    columns = []
+    for part in text.split():
+        title, _, digits = part.partition(":")
+        if not digits.isdigit() or not 1 <= int(digits) <= 16:
+            raise VectorFileError(f"{name}: columns: {part!r} is not name:digits", hint="restore the file")
+        columns.append(Column(title, int(digits)))
+    if not columns or columns[-1].name != "flag":
+        raise VectorFileError(f"{name}: columns: {text!r} does not end in flag", hint="restore the file")
+    return tuple(columns)
+
+
+def _parse_body(body: bytes, columns: tuple[Column, ...], count: int, name: str, header_lines: int) -> Unsigned:
+    width = sum(column.digits + 1 for column in columns)
+    if len(body) != count * width or not _is_regular(body, width):
+        raise _locate_damage(body, width, count, name, header_lines)
+    text = np.frombuffer(body, dtype=np.uint8).reshape(count, width)
+    value_of = np.full(256, _NOT_HEX, dtype=np.uint8)
+    value_of[_HEX] = np.arange(16, dtype=np.uint8)
+    rows = np.zeros((count, len(columns)), dtype=np.uint64)
+    position = 0
+    for index, column in enumerate(columns):
+        digits = value_of[text[:, position : position + column.digits]]
+        if (digits == _NOT_HEX).any():
+            line = int(np.argmax((digits == _NOT_HEX).any(axis=1)))
+            what = f"column {column.name!r} is not lower-case hexadecimal: {text[line].tobytes()!r}"
+            raise _error(name, header_lines + line + 1, what, "restore or regenerate the file")
+        for digit in range(column.digits):
+            rows[:, index] = (rows[:, index] << np.uint64(4)) | digits[:, digit]
+        position += column.digits
+        separator = _NEWLINE if index == len(columns) - 1 else _SPACE
+        if (text[:, position] != separator).any():
+            line = int(np.argmax(text[:, position] != separator))
+            what = f"column {column.name!r} is not {column.digits} digits wide: {text[line].tobytes()!r}"
+            raise _error(name, header_lines + line + 1, what, "restore or regenerate the file")
+        position += 1
+    return rows
+
+
+def _is_regular(body: bytes, width: int) -> bool:
+    """Whether every line is ``width`` bytes long."""
+    return body.count(b"\n") * width == len(body) and body[width - 1 :: width] == b"\n" * (len(body) // width)
+
+
+def _locate_damage(body: bytes, width: int, count: int, name: str, header_lines: int) -> VectorFileError:
+    lines = body.split(b"\n")
+    ended = lines[-1] == b""
+    complete = lines[:-1]
+    for index, line in enumerate(complete):
+        if len(line) != width - 1:
+            what = f"the row is {len(line)} characters long, the columns need {width - 1}: {line[:60]!r}"
+            return _error(name, header_lines + index + 1, what, "restore or regenerate the file")
+    what = f"there are {len(complete)} rows, the header says {count}"
+    what += "" if ended else f", and the last line {lines[-1][:60]!r} has no end"
+    return _error(name, header_lines + len(complete) + (not ended), what, "the file is truncated: restore or regenerate it")
