@@ -1,0 +1,158 @@
+"""This side of the worker process: start it, send it rows, notice when it dies, hangs or writes where it may not."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lowbit.errors import DeviceError, InputError
+
+WORKER = Path(__file__).with_name("worker.py")
+START_SECONDS = 60.0
+"""How long loading may take: importing a user's framework can be slow on a loaded machine."""
+
+
+class WorkerDied(DeviceError):
+    """The worker process ended in the middle of a call."""
+
+
+class Worker:
+    """One worker process with memory shared between it and this one.
+
+    Parameters
+    ----------
+    load : dict
+        The first request: ``kind``, ``path`` and ``symbol`` of the device.
+    size : int
+        Bytes of shared memory.
+    name : str
+        How errors call the device.
+    """
+
+    def __init__(self, load: dict[str, Any], size: int, name: str) -> None:
+        self.name = name
+        self._load = load
+        self._descriptor = _memory_descriptor(size)
+        self._size = size
+        self.memory = mmap.mmap(self._descriptor, size)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._received = b""
+
+    def start(self) -> None:
+        """Start the process and load the device in it."""
+        ours, theirs = socket.socketpair()
+        descriptors = (theirs.fileno(), self._descriptor)
+        command = [sys.executable, str(WORKER), *map(str, descriptors), str(self._size)]
+        self._process = subprocess.Popen(
+            command, pass_fds=descriptors, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+        )
+        theirs.close()
+        self._connection, self._received = ours, b""
+        self.request(self._load, timeout=START_SECONDS, what="while it was loaded")
+
+    def request(self, message: dict[str, Any], *, timeout: float, what: str) -> dict[str, Any]:
+        """Send one request and wait for the reply.
+
+        Raises
+        ------
+        InputError
+            The device does not exist.
+        DeviceError
+            The process died, did not answer in time, or the user's code raised.
+        """
+        if self._connection is None:
+            self.start()
+        assert self._connection is not None
+        deadline = time.monotonic() + timeout
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            reply: dict[str, Any] = json.loads(self._receive_line(deadline))
+        except TimeoutError:
+            self.stop()
+            raise DeviceError(
+                f"{self.name} did not answer within {timeout:g} s {what}",
+                hint="it may hang; if it is merely slow, give it longer with --timeout",
+                code="LB602",
+            ) from None
+        except (ConnectionError, EOFError):
+            raise WorkerDied(f"{self.name} {self._obituary()} {what}", code="LB601") from None
+        if "missing" in reply:
+            self.stop()
+            raise InputError(reply["missing"], hint="give the device as ./file.so:symbol or module:function")
+        if "raised" in reply:
+            self.stop()
+            raise DeviceError(f"{self.name} raised an exception {what}\n{reply['raised'].rstrip()}", code="LB603")
+        return reply
+
+    def _receive_line(self, deadline: float) -> bytes:
+        assert self._connection is not None
+        while b"\n" not in self._received:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            self._connection.settimeout(remaining)
+            data = self._connection.recv(1 << 16)
+            if not data:
+                raise EOFError
+            self._received += data
+        line, self._received = self._received.split(b"\n", 1)
+        return line
+
+    def _obituary(self) -> str:
+        """How the process ended, in words."""
+        assert self._process is not None
+        code = self._process.wait(timeout=10)
+        self.stop()
+        if code < 0:
+            return f"crashed with {signal.Signals(-code).name} ({signal.strsignal(-code)})"
+        return f"ended the process with exit code {code}"
+
+    def stop(self) -> None:
+        """End the process, if it runs; the next request starts another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            if self._process.poll() is None:
+                try:
+                    self._process.wait(timeout=0.2)
+                except subprocess.TimeoutExpired:
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                    self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End the process and give the memory back."""
+        self.stop()
+        if self._descriptor >= 0:
+            try:
+                self.memory.close()
+            except BufferError:
+                pass  # an array still looks at it; it goes with the array
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+
+def _memory_descriptor(size: int) -> int:
+    """A file descriptor of anonymous memory; of an unlinked temporary file where the system has none."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("lowbit")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor

@@ -1,0 +1,36 @@
+"""NumPy's own floating types: ``astype`` between them and from its integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
+from lowbit.policy import get_policy
+
+
+def version() -> str:
+    """NumPy's version."""
+    return np.__version__
+
+
+def casts() -> Iterator[LibraryCast]:
+    """From every NumPy number to each of its floating types."""
+    policy = get_policy("numpy").without_defects()
+    for target in NUMPY_FLOATS:
+        for source in (*NUMPY_FLOATS, *NUMPY_INTEGERS):
+            if source != target:
+                yield LibraryCast("numpy", version(), source, target, "", policy, _converter(source, target))
+
+
+def _converter(source: str, target: str) -> Any:
+    native, code_dtype = np.dtype(source), f"uint{np.dtype(target).itemsize * 8}"
+
+    def convert(codes: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(all="ignore"):
+            return codes.view(native).astype(target).view(code_dtype)
+
+    return convert

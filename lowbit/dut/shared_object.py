@@ -1,0 +1,39 @@
+"""A C function in a shared object: ``void f(const source_t*, target_t*, size_t)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lowbit.dut.isolated import IsolatedDevice
+from lowbit.errors import InputError
+from lowbit.spec import Format
+
+
+def parse_shared_object(text: str) -> tuple[str, str]:
+    """Split ``./cast.so:cast`` into the absolute path and the symbol.
+
+    Raises
+    ------
+    InputError
+        There is no symbol, or no such file.
+    """
+    path, colon, symbol = text.rpartition(":")
+    if not colon or not path or not symbol:
+        raise InputError(f"shared object {text!r} names no symbol", hint="write it as ./cast.so:cast")
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"shared object {path!r} is not a file", hint="cc -O2 -shared -fPIC -o cast.so cast.c")
+    return str(file.resolve()), symbol
+
+
+class SharedObjectDevice(IsolatedDevice):
+    """A C function ``void f(const source_t *in, target_t *out, size_t n)`` in a process of its own.
+
+    The element types are the containers of the formats: ``uint32_t`` for float32 and tf32, ``uint8_t`` for a format
+    of at most 8 bits, ``int8_t`` for int4, and so on; the code stands in the low bits.
+    """
+
+    def __init__(self, device: str, source: Format, target: Format, *, timeout: float = 60.0) -> None:
+        path, symbol = parse_shared_object(device)
+        load = {"kind": "shared_object", "path": path, "symbol": symbol}
+        super().__init__(device, load, source, target, timeout)

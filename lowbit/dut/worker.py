@@ -1,0 +1,146 @@
+"""The process that a user's kernel runs in, so that a crash or a hang takes nothing else with it.
+
+Started by path, not by module name, and standard library only until a Python device is loaded: it is up in some
+tens of milliseconds, which makes it cheap to start it again and again while bisecting a crash. Requests and
+replies are JSON lines over a socket; rows travel through memory that both processes map.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import json
+import mmap
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+Request = dict[str, Any]
+Runner = Callable[[Request], Request]
+
+
+class LoadError(Exception):
+    """The device is not there: no such file, symbol, module or function."""
+
+
+def load_symbol(path: str, symbol: str) -> Any:
+    """The C function ``void symbol(const source_t*, target_t*, size_t)`` of a shared object."""
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise LoadError(f"{path} cannot be loaded as a shared object: {error}") from error
+    try:
+        function = library[symbol]
+    except AttributeError as error:
+        raise LoadError(f"{path} has no symbol {symbol!r}: {error}") from error
+    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+    function.restype = None
+    return function
+
+
+def load_function(module: str, name: str) -> Any:
+    """A Python callable from ``module`` (dotted name, or path of a .py file) by its dotted name."""
+    try:
+        if module.endswith(".py"):
+            loaded = _load_file(module)
+        else:
+            loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise LoadError(f"module {module!r} cannot be imported: {error}") from error
+    function: Any = loaded
+    for part in name.split("."):
+        if not hasattr(function, part):
+            raise LoadError(f"{module} has no function {name!r}")
+        function = getattr(function, part)
+    if not callable(function):
+        raise LoadError(f"{module}:{name} is not callable but {type(function).__name__}")
+    return function
+
+
+def _load_file(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location("lowbit_device", path)
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise LoadError(f"{path} is not a Python file that can be read")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def shared_object_runner(memory: mmap.mmap, request: Request) -> Runner:
+    """Calls the C function on addresses inside the shared memory; nothing is copied."""
+    function = load_symbol(request["path"], request["symbol"])
+    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+    def run(request: Request) -> Request:
+        function(base + request["input"], base + request["output"], request["rows"])
+        return {}
+
+    return run
+
+
+def python_runner(memory: mmap.mmap, request: Request) -> Runner:
+    """Calls the Python function on a copy of the rows and writes what it returns into the shared memory."""
+    import numpy as np
+
+    sys.path.insert(0, os.getcwd())
+    function = load_function(request["path"], request["symbol"])
+
+    def run(request: Request) -> Request:
+        rows = np.frombuffer(memory, request["input_dtype"], request["rows"], request["input"]).copy()
+        result = np.asarray(function(rows))
+        answer: Request = {"dtype": result.dtype.name, "shape": list(result.shape), "kind": result.dtype.kind}
+        if result.dtype.kind == "O":
+            return answer
+        data = np.ascontiguousarray(result).view(np.uint8).reshape(-1)
+        room = min(data.size, request["room"])
+        memory[request["output"] : request["output"] + room] = data[:room].tobytes()
+        answer["itemsize"] = result.dtype.itemsize
+        return answer
+
+    return run
+
+
+RUNNERS = {"shared_object": shared_object_runner, "python": python_runner}
+
+
+def serve(connection: socket.socket, memory: mmap.mmap) -> None:
+    """Answer requests until the other side closes the socket."""
+    runner: Runner | None = None
+    for line in connection.makefile("r", encoding="utf-8"):
+        request = json.loads(line)
+        try:
+            if runner is None:
+                runner, reply = RUNNERS[request["kind"]](memory, request), {}
+            else:
+                reply = runner(request)
+        except LoadError as error:
+            reply = {"missing": str(error)}
+        except Exception:  # noqa: BLE001  the user's code may raise anything; the other side reports it
+            reply = {"raised": traceback.format_exc()}
+        sys.stdout.flush()
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def main() -> None:
+    """Arguments: descriptor of the socket, descriptor of the memory, its size in bytes."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):
+        pass
+    control, shared, size = (int(argument) for argument in sys.argv[1:4])
+    with socket.socket(fileno=control) as connection:
+        serve(connection, mmap.mmap(shared, size))
+    os._exit(0)  # a device may have left threads or exit handlers that never end
+
+
+if __name__ == "__main__":
+    main()
