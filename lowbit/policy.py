@@ -9,121 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lowbit.dyadic import Exact, finite
+from lowbit.axes import AXES, CHOICES, ROUNDINGS, require_choice
+from lowbit.defects import DEFECTS, Defect
 from lowbit.errors import PolicyError
 
-ROUNDINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "nearest_even": "to nearest, a tie goes to the even code (IEEE 754-2019 4.3.1; P3109 NearestTiesToEven)",
-        "nearest_away": "to nearest, a tie goes away from zero (IEEE 754-2019 4.3.1 roundTiesToAway)",
-        "nearest_zero": "to nearest, a tie goes toward zero",
-        "nearest_up": "to nearest, a tie goes toward +infinity",
-        "nearest_down": "to nearest, a tie goes toward -infinity",
-        "nearest_odd": "to nearest, a tie goes to the odd code",
-        "toward_zero": "truncate (IEEE 754-2019 4.3.2)",
-        "toward_positive": "toward +infinity (IEEE 754-2019 4.3.2)",
-        "toward_negative": "toward -infinity (IEEE 754-2019 4.3.2)",
-        "away_from_zero": "any inexact value goes to the neighbour of larger magnitude",
-        "to_odd": "any inexact value goes to the neighbour with the odd code (von Neumann; P3109 ToOdd)",
-        "stochastic_a": "up in magnitude if floor(v*2^N) + R >= 2^N, v the discarded fraction (P3109 StochasticA)",
-        "stochastic_b": "up in magnitude if floor(v*2^(N+1)) + 2R + 1 >= 2^(N+1) (P3109 StochasticB)",
-        "stochastic_c": "up in magnitude if nearest_even(v*2^N) + R >= 2^N (P3109 StochasticC)",
-    }
-)
+if TYPE_CHECKING:
+    from lowbit.spec import Format
 
-_CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "rounding": ROUNDINGS,
-        "tie_without_mantissa": {
-            "even": "the even code (P3109: exponent parity; gfloat)",
-            "up": "the larger power of two (ml_dtypes, CUDA and ONNX for E8M0)",
-        },
-        "overflow": {
-            "ieee": "infinity or the largest finite value, as the rounding direction says (IEEE 754-2019 7.4)",
-            "infinity": "infinity whatever the direction (OFP8 non-saturating)",
-            "saturate": "the largest finite value",
-            "nan": "NaN",
-            "wrap": "modulo 2^bits (integers and fixed point only)",
-            "error": "raise",
-        },
-        "infinity": {
-            "propagate": "infinity stays infinity",
-            "saturate": "the largest finite value",
-            "nan": "NaN",
-            "error": "raise",
-        },
-        "without_infinity": {
-            "nan": "NaN stands in for an infinity that the format lacks; the largest value where it lacks NaN too",
-            "saturate": "the largest finite value stands in (P3109 v4.0 SatNone)",
-        },
-        "nan": {
-            "maximum": "the largest finite value, sign dropped (CUDA; ONNX up to 1.18)",
-            "signed_maximum": "the largest finite value with the sign of the NaN",
-            "minimum": "the lowest code (x86 conversions to integers)",
-            "zero": "zero (saturating float-to-integer conversions of LLVM, Arm, WebAssembly)",
-            "negative_zero": "the code of -0, zero where the format has none",
-            "inverted_zero": "-0 for a positive NaN and +0 for a negative one (ml_dtypes FP4 and FP6)",
-            "error": "raise",
-        },
-        "nan_sign": {"keep": "the sign of the NaN is kept", "drop": "every NaN is positive"},
-        "nan_code": {
-            "canonical": "the canonical NaN of the format",
-            "all_ones": "the NaN with all mantissa bits set (CUDA's float path, RISC-V E5M2)",
-            "payload": "the leading payload bits are kept and the quiet bit set (IEEE 754-2019 6.2.3)",
-        },
-        "negative": {
-            "nan": "NaN",
-            "absolute": "the sign is dropped before rounding (CUDA E8M0 and UE5M3)",
-            "zero": "the smallest code: zero, where the format has one",
-            "by_direction": "NaN; the smallest code for a finite value rounded toward zero or up (P3109 v4.0 SatNone)",
-            "error": "raise",
-        },
-        "negative_zero": {"keep": "-0 where the format has it", "positive": "every zero is +0"},
-        "zero": {
-            "minimum": "the smallest code",
-            "nan": "NaN",
-            "error": "raise",
-        },
-        "underflow": {
-            "minimum": "the smallest code",
-            "nan": "NaN",
-            "error": "raise",
-        },
-        "flush_results": {
-            "never": "gradual underflow",
-            "after_rounding": "a result that is subnormal after rounding becomes zero",
-            "before_rounding": "a value below the smallest normal one becomes zero, even if it would round up to it",
-        },
-        "flush_inputs": {"never": "subnormal inputs count", "always": "subnormal inputs are zero (DAZ)"},
-    }
-)
-"""Every axis with a closed set of values: axis -> value -> what it means."""
-
-AXES: Mapping[str, str] = MappingProxyType(
-    {
-        "rounding": "which neighbour an inexact value goes to",
-        "tie_without_mantissa": "what an 'even' tie means in a format of powers of two",
-        "overflow": "a finite value that rounds beyond the largest one",
-        "infinity": "an infinite input",
-        "without_infinity": "what stands in for infinity where the format has none",
-        "nan": "a NaN input where the format has no NaN",
-        "nan_sign": "the sign of a NaN result",
-        "nan_code": "which NaN code",
-        "negative": "a negative value into an unsigned float format",
-        "negative_zero": "the sign of a zero result, underflow included",
-        "zero": "a zero input where the format has no zero",
-        "underflow": "a nonzero value that rounds below the smallest one where the format has no zero",
-        "flush_results": "subnormal results (FTZ)",
-        "flush_inputs": "subnormal inputs (DAZ)",
-        "via": "an intermediate format that the value is rounded to first, to nearest even",
-        "random_bits": "N, the number of random bits of a stochastic mode",
-    }
-)
-"""What each axis decides."""
+__all__ = [
+    "AXES",
+    "DEFECTS",
+    "PRESETS",
+    "PRESET_OVERRIDES",
+    "PRESET_SUMMARIES",
+    "ROUNDINGS",
+    "Defect",
+    "Policy",
+    "get_policy",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +77,10 @@ class Policy:
     name: str = ""
 
     def __post_init__(self) -> None:
-        for axis, values in _CHOICES.items():
-            _require_choice(axis, getattr(self, axis), values)
+        for axis, values in CHOICES.items():
+            require_choice(axis, getattr(self, axis), values)
         for defect in self.defects:
-            _require_choice("defects", defect, DEFECTS)
+            require_choice("defects", defect, DEFECTS)
         if self.stochastic and not 1 <= self.random_bits <= 32:
             raise PolicyError(
                 f"rounding {self.rounding!r} needs random_bits, the number N of random bits, in 1..32; got "
@@ -193,7 +99,7 @@ class Policy:
         """A copy with other choices on some axes; the preset's name is kept only if nothing changed."""
         unknown = set(axes) - {item.name for item in fields(self)}
         if unknown:
-            _require_choice("policy axis", sorted(unknown)[0], AXES)
+            require_choice("policy axis", min(unknown), AXES)
         changed = replace(self, **axes)
         return self if changed == self else replace(changed, name=axes.get("name", ""))
 
@@ -209,104 +115,56 @@ class Policy:
     @staticmethod
     def choices(axis: str) -> tuple[str, ...]:
         """The values that an axis with a closed set may take."""
-        _require_choice("policy axis", axis, _CHOICES)
-        return tuple(_CHOICES[axis])
+        require_choice("policy axis", axis, CHOICES)
+        return tuple(CHOICES[axis])
 
     @staticmethod
     def meaning(axis: str, value: str) -> str:
         """What a value of an axis means, in words."""
-        _require_choice("policy axis", axis, _CHOICES)
-        _require_choice(axis, value, _CHOICES[axis])
-        return _CHOICES[axis][value]
+        require_choice("policy axis", axis, CHOICES)
+        require_choice(axis, value, CHOICES[axis])
+        return CHOICES[axis][value]
 
 
-def _require_choice(axis: str, value: object, values: Mapping[str, Any]) -> None:
-    if value in values:
-        return
-    close = get_close_matches(str(value), list(values), n=1)
-    suggestion = f"did you mean {close[0]!r}? " if close else ""
-    raise PolicyError(f"{axis} = {value!r} is unknown", hint=f"{suggestion}one of {', '.join(values)}")
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A known bug of a product: an interval of inputs that it sends to a wrong code, or a step it should not take.
-
-    Attributes
-    ----------
-    summary : str
-        What happens, and the public thread about it.
-    via : str
-        The intermediate format of a double rounding; "" where the defect is an interval.
-    sources : tuple of str
-        Ids of the source formats that are affected, () for all.
-    target : str
-        Id of the only target affected, "" for all.
-    above, below : Exact or None
-        The magnitudes strictly between them get ``code``.
-    code : int
-        The wrong code.
-    """
-
-    summary: str
-    via: str = ""
-    sources: tuple[str, ...] = ()
-    target: str = ""
-    above: Exact | None = None
-    below: Exact | None = None
-    code: int = 0
-
-    def applies(self, source: str, target: str) -> bool:
-        """Whether a conversion between these formats meets the defect."""
-        return (not self.sources or source in self.sources) and self.target in ("", target)
-
-
-WIDER_THAN_FLOAT32 = ("float64", "int32", "uint32", "int64", "uint64")
-
-DEFECTS: Mapping[str, Defect] = MappingProxyType(
-    {
-        "double_rounding_via_float32": Defect(
-            "sources with more than 24 significant bits are rounded to float32 first (ml_dtypes PR #401)",
-            via="float32",
-            sources=WIDER_THAN_FLOAT32,
-        ),
-        "e8m0_lowest_binade": Defect(
-            "every value between 2^-127 and 3/2*2^-127 becomes 2^-126 instead of the nearer 2^-127",
-            target="float8_e8m0fnu",
-            above=finite(1, -127),
-            below=finite(3, -128),
-            code=1,
-        ),
-    }
-)
-
+_SATURATE = {"overflow": "saturate", "infinity": "saturate"}
 _SATURATING = Policy(overflow="saturate", infinity="saturate", without_infinity="saturate")
 _P3109 = Policy(
     without_infinity="saturate", nan="error", negative="by_direction", nan_sign="drop", negative_zero="positive"
 )
+_INTEGER = Policy(overflow="saturate", infinity="saturate", nan="zero")
+_INTEGER_WRAP = _INTEGER.choose(rounding="toward_zero", overflow="wrap", infinity="nan")
+_INTEGER_AWAY_WRAP = _INTEGER_WRAP.choose(rounding="nearest_away")
+_CUDA = Policy(tie_without_mantissa="up", negative="absolute", nan_sign="drop", nan_code="all_ones")
 _ML_DTYPES = Policy(
     tie_without_mantissa="up",
     nan="inverted_zero",
     zero="nan",
     defects=("double_rounding_via_float32", "e8m0_lowest_binade"),
 )
-_INTEGER = Policy(overflow="saturate", infinity="saturate", nan="zero")
-_CUDA = Policy(tie_without_mantissa="up", negative="absolute", nan_sign="drop", nan_code="all_ones")
+_TORCH = Policy(
+    tie_without_mantissa="up",
+    nan_code="all_ones",
+    negative="absolute",
+    defects=("double_rounding_via_float32", "e8m0_lowest_binade"),
+)
+_ONNX_RUNTIME = Policy(tie_without_mantissa="up", defects=("double_rounding_via_float32", "e5m2_overflow_carry"))
+_ONNX_RUNTIME_SATURATE = Policy(tie_without_mantissa="up", defects=("double_rounding_via_float32",)).choose(**_SATURATE)
+_ONNX_1_18 = Policy(nan_code="all_ones")
+_ONNX_1_22 = Policy(nan="inverted_zero")
+_GFLOAT = Policy(nan="error", nan_sign="drop", nan_code="all_ones", zero="nan", underflow="nan")
+_RISCV = Policy(nan_sign="drop", nan_code="all_ones")
+_IEEE = Policy(nan_code="payload")
 
 
 def _preset_table() -> dict[str, tuple[Policy, str]]:
-    saturate = {"overflow": "saturate", "infinity": "saturate"}
     return {
-        "ieee": (Policy(nan_code="payload"), "IEEE 754-2019: nearest even, overflow to infinity, NaN payload kept"),
+        "ieee": (_IEEE, "IEEE 754-2019: nearest even, overflow to infinity, NaN payload kept"),
         "ocp_sat": (_SATURATING, "OFP8 and MX v1.0, saturating: overflow and infinity go to the largest value"),
         "ocp_nosat": (Policy(overflow="infinity"), "OFP8 non-saturating: overflow to infinity, or NaN without one"),
         "integer": (_INTEGER, "nearest even and saturating, NaN to 0 (LLVM fptosi.sat with rounding)"),
-        "integer_wrap": (
-            _INTEGER.choose(rounding="toward_zero", overflow="wrap", infinity="nan"),
-            "C-like: truncate, then modulo 2^bits; NaN and infinity to 0",
-        ),
+        "integer_wrap": (_INTEGER_WRAP, "C-like: truncate, then modulo 2^bits; NaN and infinity to 0"),
         "p3109_v4_0": (_P3109, "P3109 interim report v4.0, SatNone"),
-        "p3109_v4_0_sat_finite": (_P3109.choose(negative="zero", **saturate), "P3109 v4.0, SatFinite"),
+        "p3109_v4_0_sat_finite": (_P3109.choose(negative="zero", **_SATURATE), "P3109 v4.0, SatFinite"),
         "p3109_v4_0_sat_propagate": (
             _P3109.choose(negative="zero", overflow="saturate"),
             "P3109 v4.0, SatPropagate",
@@ -315,10 +173,58 @@ def _preset_table() -> dict[str, tuple[Policy, str]]:
             _P3109.choose(without_infinity="nan"),
             "P3109 after v4.0 (formal specification of July 2026): SatNone gives NaN in a finite domain",
         ),
-        "cuda": (_CUDA.choose(**saturate), "CUDA 13.5 host conversions with __NV_SATFINITE"),
-        "cuda_nosat": (_CUDA, "CUDA 13.5 host conversions with __NV_NOSAT"),
+        "cuda": (_CUDA.choose(**_SATURATE), "CUDA 13.5 host conversions with __NV_SATFINITE and cudaRoundNearest"),
+        "cuda_nosat": (_CUDA, "CUDA 13.5 host conversions with __NV_NOSAT and cudaRoundNearest"),
         "ml_dtypes": (_ML_DTYPES, "ml_dtypes 0.6.0 astype"),
-        "numpy": (Policy(nan_code="payload"), "NumPy 2.x float16, float32 and float64 astype"),
+        "numpy": (_IEEE, "NumPy 2.x float16, float32 and float64 astype"),
+        "torch": (_TORCH, "PyTorch 2.13 Tensor.to on the CPU"),
+        "onnxruntime": (_ONNX_RUNTIME_SATURATE, "ONNX Runtime 1.31 Cast on the CPU, saturate=1"),
+        "onnxruntime_nosat": (_ONNX_RUNTIME, "ONNX Runtime 1.31 Cast on the CPU, saturate=0"),
+        "onnx_1_18": (_ONNX_1_18.choose(**_SATURATE), "Cast node vectors of ONNX 1.18, saturate=1"),
+        "onnx_1_18_nosat": (_ONNX_1_18, "Cast node vectors of ONNX 1.18, saturate=0"),
+        "onnx_1_22": (_ONNX_1_22.choose(**_SATURATE), "Cast node vectors of ONNX 1.22, saturate=1"),
+        "onnx_1_22_nosat": (_ONNX_1_22, "Cast node vectors of ONNX 1.22, saturate=0"),
+        "gfloat": (_GFLOAT, "gfloat 0.5.2 round and encode, sat=False"),
+        "gfloat_sat": (_GFLOAT.choose(**_SATURATE), "gfloat 0.5.2 round and encode, sat=True"),
+        "riscv_zvfofp8min": (_RISCV, "RISC-V Zvfofp8min 0.2.1 vfncvt.f.f.q, vfncvtbf16.f.f.w"),
+        "riscv_zvfofp8min_sat": (
+            _RISCV.choose(**_SATURATE),
+            "RISC-V Zvfofp8min 0.2.1 vfncvt.sat.f.f.q, vfncvtbf16.sat.f.f.w",
+        ),
+    }
+
+
+def _override_table() -> dict[str, dict[str, Policy]]:
+    e8m0, small = "float8_e8m0fnu", ("int4", "uint4", "int2", "uint2")
+    runtime: dict[str, Policy] = {"integer": _INTEGER_WRAP, **dict.fromkeys(small, _INTEGER_AWAY_WRAP)}
+    e8m0_saturate = {"rounding": "away_from_zero", "negative": "zero"}
+    e8m0_nosat = {**e8m0_saturate, "negative": "nan", "zero": "nan", "underflow": "nan"}
+    e8m0_defects = ("double_rounding_via_float32", "e8m0_tiny_is_nan", "e8m0_early_overflow")
+    onnx_1_18 = {"integer": _INTEGER, "bfloat16": Policy(rounding="toward_zero")}
+    onnx_e8m0 = _ONNX_1_22.choose(rounding="away_from_zero")
+    return {
+        "ml_dtypes": {"integer": _INTEGER_WRAP},
+        "torch": {
+            "float8_e4m3fn": _TORCH.choose(without_infinity="saturate"),
+            "float16": _TORCH.choose(nan_code="payload"),
+            "bfloat16": _TORCH.choose(nan_code="canonical", nan_sign="drop"),
+        },
+        "onnxruntime": {
+            **runtime,
+            # float16 and bfloat16 have no saturate attribute: they overflow to infinity either way.
+            **dict.fromkeys(("float16", "bfloat16"), _ONNX_RUNTIME),
+            "float8_e5m2": _ONNX_RUNTIME_SATURATE.choose(nan_code="all_ones"),
+            e8m0: _ONNX_RUNTIME_SATURATE.choose(**e8m0_saturate),
+        },
+        "onnxruntime_nosat": {
+            **runtime,
+            "float8_e5m2": _ONNX_RUNTIME.choose(nan_code="all_ones"),
+            e8m0: _ONNX_RUNTIME.choose(**e8m0_nosat, defects=e8m0_defects),
+        },
+        "onnx_1_18": onnx_1_18,
+        "onnx_1_18_nosat": onnx_1_18,
+        "onnx_1_22": {"integer": _INTEGER_WRAP, "bfloat16": _ONNX_1_22, e8m0: onnx_e8m0.choose(**_SATURATE)},
+        "onnx_1_22_nosat": {"integer": _INTEGER_WRAP, e8m0: onnx_e8m0},
     }
 
 
@@ -327,12 +233,29 @@ PRESETS: Mapping[str, Policy] = MappingProxyType(
 )
 """The named policies."""
 
+PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = MappingProxyType(
+    {
+        name: MappingProxyType({target: replace(policy, name=name) for target, policy in overrides.items()})
+        for name, overrides in _override_table().items()
+    }
+)
+"""Where a product follows another rule for some targets: preset -> target id or kind -> the policy there."""
+
 PRESET_SUMMARIES: Mapping[str, str] = MappingProxyType({name: text for name, (_, text) in _preset_table().items()})
 """What each preset claims, in a line."""
 
 
-def get_policy(policy: Policy | str) -> Policy:
+def get_policy(policy: Policy | str, target: Format | None = None) -> Policy:
     """A policy from itself or from a preset's name.
+
+    Parameters
+    ----------
+    policy : Policy or str
+        A Policy is returned as it is.
+    target : Format, optional
+        The format that is converted to. Some products follow other rules for some targets (PyTorch saturates into
+        float8_e4m3fn only; ml_dtypes truncates into integers): ``PRESET_OVERRIDES`` lists them, by id and then by
+        kind.
 
     Raises
     ------
@@ -343,5 +266,9 @@ def get_policy(policy: Policy | str) -> Policy:
         return policy
     if not isinstance(policy, str):
         raise PolicyError(f"a policy is a Policy or the name of a preset, not {type(policy).__name__}")
-    _require_choice("policy", policy.lower(), PRESETS)
-    return PRESETS[policy.lower()]
+    name = policy.lower()
+    require_choice("policy", name, PRESETS)
+    if target is None:
+        return PRESETS[name]
+    overrides = PRESET_OVERRIDES.get(name, {})
+    return overrides.get(target.id) or overrides.get(target.kind) or PRESETS[name]
