@@ -139,7 +139,7 @@ def _groups(source: Scalar, target: Scalar, reach: int, intermediates: bool) -> 
     values = magnitudes(target, codes)
     yield _at(source, values, _value_flags(target, codes))
     if intermediates:
-        yield from _vanishing_steps(source, target, middle)
+        yield from _vanishing_steps(source, middle)
         yield from _sticky_steps(source, target)
     yield _near(source, middle, reach, f.NEAR_TIE)
     yield _near(source, values, reach, f.NEAR_VALUE)
@@ -269,7 +269,7 @@ def _precision(fmt: Scalar) -> int:
     return fmt.mantissa_bits + 1 if isinstance(fmt, FloatFormat) else fmt.bits
 
 
-def _vanishing_steps(source: Scalar, target: Scalar, middle: Points) -> Iterator[Group]:
+def _vanishing_steps(source: Scalar, middle: Points) -> Iterator[Group]:
     """Each midpoint plus and minus a quarter ulp of an intermediate format: rounding there makes a false tie."""
     length = bit_length(middle.significand)
     for precision in INTERMEDIATES.values():

@@ -126,7 +126,7 @@ _TABLE = (
         "IEEE 754-2019 5.8",
     ),
     Flag(SOURCE_SUBNORMAL, "SourceSubnormal", "a subnormal input: treated as zero (DAZ)", "IEEE 754-2019 3.3"),
-    Flag(STICKY, "Sticky", "a tie plus one bit at each discarded place: a sticky bit that looks at too few", "FPgen B7"),
+    Flag(STICKY, "Sticky", "a tie plus one bit at each discarded place: a sticky bit that sees too few", "FPgen B7"),
     Flag(REMAINING, "Remaining", "all other codes of a source small enough to list whole", "exhaustion"),
     Flag(RANDOM, "Random", "a random code: nothing in particular", "SplitMix64"),
     Flag(SPREAD, "Spread", "codes from all over the source's range: a table or a widening path", "IBM FPgen model B1"),

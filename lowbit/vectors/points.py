@@ -94,7 +94,7 @@ def floor_codes(place: Points, source: Scalar) -> tuple[Unsigned, NDArray[np.boo
 
 
 def _shifted(value: Unsigned, shift: Signed) -> tuple[Unsigned, NDArray[np.bool_]]:
-    """value * 2**shift rounded down, and whether that is exact; shifts to the left must fit into 64 bits."""
+    """Multiply by 2**shift and round down; also say whether that is exact. Shifts to the left must fit into 64 bits."""
     left = np.clip(shift, 0, 63).astype(np.uint64)
     right = np.clip(-shift, 0, 63).astype(np.uint64)
     result = np.where(-shift > 63, np.uint64(0), np.where(shift >= 0, value << left, value >> right))

@@ -37,7 +37,8 @@ def _patterns(width: int) -> set[int]:
     mask = (1 << width) - 1
     alternating = int("aaaaaaaaaaaaaaaa", 16)
     half = 1 << width >> 1
-    return {0, 1 & mask, mask - 1 & mask, mask, alternating & mask, alternating >> 1 & mask, half & mask, half - 1 & mask}
+    found = {0, 1, mask - 1, mask, alternating, alternating >> 1, half, half - 1}
+    return {pattern & mask for pattern in found}
 
 
 def _of_integers(fmt: FixedFormat) -> set[int]:

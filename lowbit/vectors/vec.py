@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import NDArray  # noqa: TC002 (NDArray is part of the public annotations)
 
 from lowbit.errors import VectorFileError
 from lowbit.vectors.flags import FLAGS
@@ -21,6 +21,8 @@ from lowbit.vectors.points import Unsigned
 MAGIC = "// lowbit vectors, version 1"
 REQUIRED = ("set", "op", "columns", "rows", "sha256")
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+MEND = "the file is damaged: restore it, or run `lowbit golden regen` if it is one of the golden sets"
+TRUNCATED = "the file is truncated: restore it, or run `lowbit golden regen` if it is one of the golden sets"
 _SPACE, _NEWLINE = ord(" "), ord("\n")
 _NOT_HEX = 255
 
@@ -134,11 +136,11 @@ def parse_vectors(data: bytes, name: str = "<bytes>") -> VectorFile:
     header, body, lines = _split_header(data, name)
     missing = [key for key in REQUIRED if key not in header]
     if missing:
-        raise _error(name, lines, f"the header lacks {', '.join(missing)}", "the file is damaged: restore or regenerate it")
+        raise _error(name, lines, f"the header lacks {', '.join(missing)}", MEND)
     columns = _parse_columns(header.pop("columns"), name)
     count, digest = header.pop("rows"), header.pop("sha256")
     if not count.isdigit():
-        raise _error(name, lines, f"rows: {count!r} is not a number", "restore or regenerate the file")
+        raise _error(name, lines, f"rows: {count!r} is not a number", MEND)
     rows = _parse_body(body, columns, int(count), name, lines)
     found = hashlib.sha256(body).hexdigest()
     if found != digest:
@@ -163,7 +165,7 @@ def _split_header(data: bytes, name: str) -> tuple[dict[str, str], bytes, int]:
         end = data.find(b"\n", position)
         line += 1
         if end < 0:
-            raise _error(name, line, "the file ends within the header", "it is truncated: restore or regenerate it")
+            raise _error(name, line, "the file ends within the header", TRUNCATED)
         text = data[position:end].decode("ascii", errors="replace")
         position = end + 1
         if line == 1:
@@ -207,7 +209,7 @@ def _parse_body(body: bytes, columns: tuple[Column, ...], count: int, name: str,
         if (digits == _NOT_HEX).any():
             line = int(np.argmax((digits == _NOT_HEX).any(axis=1)))
             what = f"column {column.name!r} is not lower-case hexadecimal: {text[line].tobytes()!r}"
-            raise _error(name, header_lines + line + 1, what, "restore or regenerate the file")
+            raise _error(name, header_lines + line + 1, what, MEND)
         for digit in range(column.digits):
             rows[:, index] = (rows[:, index] << np.uint64(4)) | digits[:, digit]
         position += column.digits
@@ -215,7 +217,7 @@ def _parse_body(body: bytes, columns: tuple[Column, ...], count: int, name: str,
         if (text[:, position] != separator).any():
             line = int(np.argmax(text[:, position] != separator))
             what = f"column {column.name!r} is not {column.digits} digits wide: {text[line].tobytes()!r}"
-            raise _error(name, header_lines + line + 1, what, "restore or regenerate the file")
+            raise _error(name, header_lines + line + 1, what, MEND)
         position += 1
     return rows
 
@@ -232,7 +234,7 @@ def _locate_damage(body: bytes, width: int, count: int, name: str, header_lines:
     for index, line in enumerate(complete):
         if len(line) != width - 1:
             what = f"the row is {len(line)} characters long, the columns need {width - 1}: {line[:60]!r}"
-            return _error(name, header_lines + index + 1, what, "restore or regenerate the file")
+            return _error(name, header_lines + index + 1, what, MEND)
     what = f"there are {len(complete)} rows, the header says {count}"
     what += "" if ended else f", and the last line {lines[-1][:60]!r} has no end"
-    return _error(name, header_lines + len(complete) + (not ended), what, "the file is truncated: restore or regenerate it")
+    return _error(name, header_lines + len(complete) + (not ended), what, TRUNCATED)
