@@ -15,7 +15,8 @@ from lowbit.oracle.decode import decode, magnitude_value
 from lowbit.oracle.neighbours import distances
 from lowbit.oracle.project import Projection, project
 from lowbit.policy import DEFECTS, Defect, Policy
-from lowbit.spec import FloatFormat, Format, Scalar
+from lowbit.registry import get_format
+from lowbit.spec import FloatFormat, Scalar
 
 INTERMEDIATE = Policy(nan_code="payload")
 """How a value reaches an intermediate format: nearest even, overflow to infinity, NaN payload kept."""
@@ -40,9 +41,7 @@ def convert(code: int, source: Scalar, target: Scalar, policy: Policy, *, random
     return encode(decode(code, source), target, policy, source=source, random=random)
 
 
-def encode(
-    value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None = None, random: int = 0
-) -> Projection:
+def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None = None, random: int = 0) -> Projection:
     """Encode an exact value under a full policy.
 
     Parameters
@@ -81,9 +80,7 @@ def encode(
     return replace(result, code=code, flags=result.flags | flags, rule=rule)
 
 
-def prepare(
-    value: Exact, fmt: Scalar, policy: Policy, source: Scalar | None
-) -> list[tuple[FloatFormat, Projection]]:
+def prepare(value: Exact, fmt: Scalar, policy: Policy, source: Scalar | None) -> list[tuple[FloatFormat, Projection]]:
     """The intermediate steps before the projection: each format, and the projection to it."""
     if _is_flushed(value, policy, source):
         value = NEGATIVE_ZERO if value.significand < 0 else ZERO
@@ -106,9 +103,7 @@ def _intermediates(fmt: Scalar, policy: Policy, source: Scalar | None) -> list[F
 
 
 def _floating(name: str) -> FloatFormat:
-    from lowbit.registry import get_format
-
-    fmt: Format = get_format(name)
+    fmt = get_format(name)
     if not isinstance(fmt, FloatFormat):
         raise PolicyError(f"via = {name!r} is not a floating-point format", hint="via='float32', for example")
     return fmt
@@ -130,7 +125,7 @@ def _is_flushed(value: Exact, policy: Policy, source: Scalar | None) -> bool:
 
 
 def _above(left: Exact, right: Exact) -> bool:
-    """left > right, for non-negative finite values."""
+    """Whether left > right, for non-negative finite values."""
     return distances(left, right, right)[0] > 0
 
 
@@ -145,17 +140,18 @@ def _interval_defect(value: Exact, fmt: Scalar, policy: Policy, source: Scalar |
     """The wrong code that a known bug gives to an interval of magnitudes, and its name."""
     for name in policy.defects:
         defect = DEFECTS[name]
-        if isinstance(fmt, FloatFormat) and defect.applies(source.id if source else "", fmt.id):
-            if _inside(value, fmt, defect):
-                sign = fmt.sign_bit if value.significand < 0 else 0
-                return defect.code + sign, f"defect {name}"
+        if not isinstance(fmt, FloatFormat) or not defect.applies(source.id if source else "", fmt.id):
+            continue
+        if _inside(value, fmt, policy, defect):
+            sign = fmt.sign_bit if value.significand < 0 else 0
+            return defect.code + sign, f"defect {name}"
     return None
 
 
-def _inside(value: Exact, fmt: FloatFormat, defect: Defect) -> bool:
-    if defect.above is None or defect.below is None or value.kind != FINITE:
+def _inside(value: Exact, fmt: FloatFormat, policy: Policy, defect: Defect) -> bool:
+    if defect.above is None or defect.below is None or value.kind != FINITE or value.significand == 0:
         return False
-    if value.significand < 0 and not fmt.signed:
+    if value.significand < 0 and not fmt.signed and policy.negative != "absolute":
         return False
     magnitude = Exact(FINITE, abs(value.significand), value.exponent)
     return _above(magnitude, defect.above) and _above(defect.below, magnitude)

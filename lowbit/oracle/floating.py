@@ -17,7 +17,7 @@ Decisions where the standards leave room:
 from __future__ import annotations
 
 from lowbit.dyadic import FINITE, NAN, Exact, finite
-from lowbit.errors import InputError
+from lowbit.errors import PolicyError
 from lowbit.oracle.decode import magnitude_value
 from lowbit.oracle.neighbours import distances, lower_code
 from lowbit.oracle.projection import INEXACT, INVALID, OVERFLOW, UNDERFLOW, Projection
@@ -38,6 +38,11 @@ from lowbit.spec import FloatFormat
 
 def project_floating(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Projection:
     """Project to a floating-point format; see :func:`lowbit.oracle.project`."""
+    if policy.overflow == "wrap":
+        raise PolicyError(
+            f"overflow = 'wrap' has no meaning for {fmt.id}, a floating-point format",
+            hint="overflow='saturate', 'infinity', 'nan' or 'ieee'",
+        )
     if value.kind == NAN:
         return from_nan(value, fmt, policy)
     negative = value.negative if value.kind != FINITE or value.significand == 0 else value.significand < 0
@@ -70,7 +75,7 @@ def _finite(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Proj
         place = Gap(rest, gap, lower % 2 == 1, negative, fmt.mantissa_bits == 0)
         up, rule = rounds_up(place, policy, random)
         rounded += int(up)
-        tiny = _tiny(place, lower, rounded, fmt, policy, random)
+        tiny = _tiny(place, lower, rounded, fmt, policy)
     flags = (INEXACT if rest else 0) | (UNDERFLOW if rest and tiny else 0)
     if fmt.zero and policy.flush_results == "after_rounding" and 0 < rounded < fmt.min_normal_code:
         rounded, flags, rule = 0, UNDERFLOW | INEXACT, f"{rule}; subnormal, flushed to zero"
@@ -97,20 +102,21 @@ def _interval(magnitude: Exact, lower: int, fmt: FloatFormat) -> tuple[int, int]
     return distances(magnitude, magnitude_value(lower, fmt), magnitude_value(lower + 1, fmt))
 
 
-def _tiny(place: Gap, lower: int, rounded: int, fmt: FloatFormat, policy: Policy, random: int) -> bool:
+def _tiny(place: Gap, lower: int, rounded: int, fmt: FloatFormat, policy: Policy) -> bool:
     """Whether the value rounded with an unbounded exponent lies below the smallest normal value.
 
     That differs from the rounded code only just below the smallest normal value, where the unbounded grid is twice as
-    fine as the subnormal one: the upper half of the interval has a neighbour of its own in the middle.
+    fine as the subnormal one: the upper half of the interval has a neighbour of its own in the middle. A random draw
+    belongs to one interval and cannot be carried to another, so a stochastic result is tiny if its code is subnormal.
     """
     if rounded < fmt.min_normal_code:
         return True
-    if lower >= fmt.min_normal_code or not fmt.subnormals:
+    if lower >= fmt.min_normal_code or not fmt.subnormals or policy.stochastic:
         return False
     if 2 * place.rest <= place.gap:
         return True
     finer = Gap(2 * place.rest - place.gap, place.gap, place.lower_is_odd, place.negative, place.without_mantissa)
-    return not rounds_up(finer, policy, random)[0]
+    return not rounds_up(finer, policy, 0)[0]
 
 
 def _neighbours(lower: int, inexact: bool, negative: bool, fmt: FloatFormat) -> tuple[Exact | None, Exact | None]:

@@ -15,7 +15,7 @@ One function a case, each reading its own axes of the policy. Decisions where th
 from __future__ import annotations
 
 from lowbit.dyadic import FINITE, NAN, Exact
-from lowbit.errors import InputError, PolicyError
+from lowbit.errors import InputError
 from lowbit.oracle.decode import magnitude_value
 from lowbit.oracle.projection import INEXACT, INVALID, Projection
 from lowbit.policy import Policy
@@ -88,11 +88,6 @@ def from_negative(value: Exact, fmt: FloatFormat, policy: Policy) -> Projection:
 def from_overflow(value: Exact, fmt: FloatFormat, policy: Policy) -> tuple[int, str, bool]:
     """Code, rule and whether it saturated, for a finite value that rounded beyond the largest one."""
     axis = policy.overflow
-    if axis == "wrap":
-        raise PolicyError(
-            f"overflow = 'wrap' has no meaning for {fmt.id}, a floating-point format",
-            hint="overflow='saturate', 'infinity', 'nan' or 'ieee'",
-        )
     if axis == "error":
         raise refuse(value, fmt, "rounds beyond the largest value", "overflow", "saturate")
     if axis == "nan":
