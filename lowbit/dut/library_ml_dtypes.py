@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
 from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
 
 FLOATS = (
     "bfloat16",
@@ -39,16 +40,18 @@ def casts() -> Iterator[LibraryCast]:
     own = tuple(name for name in (*FLOATS, *INTEGERS) if hasattr(ml_dtypes, name))
     for target in (*own, *NUMPY_FLOATS):
         for source in (*own, *NUMPY_FLOATS, *NUMPY_INTEGERS):
-            if source != target and (target in own or source in own):
+            if source != target and (target in own or source in own) and _implemented(source, target):
                 yield LibraryCast(
                     "ml_dtypes", version(), source, target, "", _policy(target), _converter(source, target)
                 )
 
 
 def _policy(target: str) -> Policy:
-    if target in INTEGERS:
-        return get_policy("integer_wrap")
-    return get_policy("ml_dtypes").without_defects()
+    return get_policy("ml_dtypes", get_format(target)).without_defects()
+
+
+def _implemented(source: str, target: str) -> bool:
+    return np.can_cast(_dtype(source), _dtype(target), "unsafe")
 
 
 def _dtype(name: str) -> np.dtype[Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
 from lowbit.dut.onnx_model import ELEMENT_TYPES, cast_model
 from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
 
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 SCALE = "float8_e8m0fnu"
@@ -26,7 +27,8 @@ SOURCES = (*NUMPY_FLOATS, "bfloat16", *FLOAT8, SCALE, *NUMPY_INTEGERS)
 TARGETS = (*NUMPY_FLOATS, "bfloat16", *FLOAT8, SCALE, "float4_e2m1fn", *SMALL_INTEGERS)
 OPSETS = ((25, 12), (24, 12), (21, 10))
 """Operator set and file version, the newest that the installed runtime takes."""
-ROUND_MODES = {"up": "toward_positive", "down": "toward_negative", "nearest": "nearest_even"}
+ROUND_MODES = {"up": "away_from_zero", "down": "toward_zero", "nearest": "nearest_even"}
+"""onnx/onnx, docs/Operators.md, Cast: the attribute ``round_mode`` speaks of magnitudes."""
 
 Attributes = dict[str, int | str]
 
@@ -54,29 +56,18 @@ def casts() -> Iterator[LibraryCast]:
 def _options(target: str) -> Iterator[tuple[Attributes, Policy]]:
     if target in FLOAT8:
         for saturate in (1, 0):
-            yield {"saturate": saturate}, _float8_policy(saturate)
+            yield {"saturate": saturate}, _policy(target, saturate)
     elif target == SCALE:
         for saturate, mode in product((1, 0), ROUND_MODES):
-            yield {"saturate": saturate, "round_mode": mode}, _scale_policy(saturate, mode)
-    elif target in SMALL_INTEGERS:
-        yield {}, get_policy("integer_wrap")
+            policy = _policy(target, saturate).choose(rounding=ROUND_MODES[mode])
+            yield {"saturate": saturate, "round_mode": mode}, policy
     else:
-        yield {}, get_policy("numpy").without_defects()
+        yield {}, _policy(target, 1)
 
 
-def _float8_policy(saturate: int) -> Policy:
-    """onnx/onnx, docs/Operators.md, Cast: the table of saturate; the NaN of E5M2 is S.11111.11."""
-    if saturate:
-        return Policy(overflow="saturate", infinity="saturate", nan_code="all_ones")
-    return Policy(overflow="infinity", nan_code="all_ones")
-
-
-def _scale_policy(saturate: int, mode: str) -> Policy:
-    """onnx/onnx, docs/Operators.md, Cast: the paragraph on float8e8m0."""
-    policy = Policy(rounding=ROUND_MODES[mode], tie_without_mantissa="up")
-    if saturate:
-        return policy.choose(overflow="saturate", infinity="saturate", negative="zero")
-    return policy.choose(overflow="infinity", zero="nan", underflow="nan")
+def _policy(target: str, saturate: int) -> Policy:
+    preset = "onnxruntime" if saturate else "onnxruntime_nosat"
+    return get_policy(preset, get_format(target)).without_defects()
 
 
 @cache

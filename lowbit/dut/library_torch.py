@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
 from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
 
 OWN = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
-_NON_SATURATING = Policy(overflow="infinity")
-POLICIES = {
-    "float8_e4m3fn": Policy(overflow="saturate", infinity="saturate"),
-    "float8_e4m3fnuz": _NON_SATURATING,
-    "float8_e5m2": _NON_SATURATING,
-    "float8_e5m2fnuz": _NON_SATURATING,
-    "float8_e8m0fnu": Policy(tie_without_mantissa="up", negative="absolute"),
-}
-"""float8_e4m3fn saturates since 2.12 (pytorch/pytorch #178817), its siblings do not."""
 
 
 def version() -> str:
@@ -40,7 +32,7 @@ def casts() -> Iterator[LibraryCast]:
 
 
 def _policy(target: str) -> Policy:
-    return POLICIES.get(target) or get_policy("numpy").without_defects()
+    return get_policy("torch", get_format(target)).without_defects()
 
 
 def _implemented(source: str, target: str) -> bool:

@@ -1,0 +1,89 @@
+"""Bit for bit, code against code: which rows differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.policy import Policy
+from lowbit.spec import FloatFormat, Scalar
+
+NAN_MODES = ("exact", "any")
+"""Whether a NaN must be the very code that the policy asks for, or any NaN will do."""
+
+Codes = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a device answered beside what it should have answered.
+
+    Attributes
+    ----------
+    source, target : FloatFormat or FixedFormat
+    policy : Policy
+        The rules that ``expected`` follows.
+    codes, expected, got : arrays
+        Source codes, target codes by the reference, target codes by the device.
+    flags : uint8 array or None
+        Why each row is there (``lowbit.vectors.flags``); None for random or exhaustive inputs.
+    nan : str
+        ``exact`` or ``any``.
+    rows : int array
+        The rows that differ, in order.
+    """
+
+    source: Scalar
+    target: Scalar
+    policy: Policy
+    codes: Codes
+    expected: Codes
+    got: Codes
+    flags: NDArray[np.uint8] | None
+    nan: str
+    rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def differences(self) -> int:
+        """How many rows differ."""
+        return len(self.rows)
+
+
+def compare(
+    source: Scalar,
+    target: Scalar,
+    policy: Policy,
+    codes: Codes,
+    expected: Codes,
+    got: Codes,
+    *,
+    flags: NDArray[np.uint8] | None = None,
+    nan: str = "exact",
+) -> Comparison:
+    """Compare the codes of a device with the expected ones."""
+    rows = np.flatnonzero(differing(expected, got, target, nan=nan))
+    return Comparison(source, target, policy, codes, expected, got, flags, nan, rows)
+
+
+def differing(expected: Codes, got: Codes, target: Scalar, *, nan: str = "exact") -> NDArray[np.bool_]:
+    """Which rows differ; under ``nan="any"`` two NaNs never do."""
+    wrong = np.asarray(expected != got)
+    if nan == "any" and wrong.any():
+        wrong &= ~(is_nan(expected, target) & is_nan(got, target))
+    return wrong
+
+
+def is_nan(codes: Codes, fmt: Scalar) -> NDArray[np.bool_]:
+    """Which codes are NaNs."""
+    if not isinstance(fmt, FloatFormat) or not fmt.has_nan:
+        return np.zeros(codes.shape, dtype=bool)
+    if fmt.nan_at_negative_zero:
+        return np.asarray(codes == fmt.sign_bit)
+    assert fmt.nan is not None
+    return np.asarray((codes & (fmt.sign_bit ^ ((1 << fmt.bits) - 1))) >= fmt.nan)
