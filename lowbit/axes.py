@@ -65,7 +65,12 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "inverted_zero": "-0 for a positive NaN and +0 for a negative one (ml_dtypes FP4 and FP6)",
             "error": "raise",
         },
-        "nan_sign": {"keep": "the sign of the NaN is kept", "drop": "every NaN is positive"},
+        "nan_sign": {
+            "keep": "the sign of the NaN, or of the value that it stands for, is kept",
+            "drop": "every NaN is positive",
+            "drop_input": "a NaN input gives a positive NaN; one that stands for an overflow or infinity keeps the sign "
+            "(CUDA)",
+        },
         "nan_code": {
             "canonical": "the canonical NaN of the format",
             "all_ones": "the NaN with all mantissa bits set (CUDA's float path, RISC-V E5M2)",

@@ -134,7 +134,7 @@ _P3109 = Policy(
 _INTEGER = Policy(overflow="saturate", infinity="saturate", nan="zero")
 _INTEGER_WRAP = _INTEGER.choose(rounding="toward_zero", overflow="wrap", infinity="nan")
 _INTEGER_AWAY_WRAP = _INTEGER_WRAP.choose(rounding="nearest_away")
-_CUDA = Policy(tie_without_mantissa="up", negative="absolute", nan_sign="drop", nan_code="all_ones")
+_CUDA = Policy(tie_without_mantissa="up", negative="absolute", nan_sign="drop_input", nan_code="all_ones")
 _ML_DTYPES = Policy(
     tie_without_mantissa="up",
     nan="inverted_zero",

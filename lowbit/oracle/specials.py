@@ -137,7 +137,8 @@ def nan_code(value: Exact, fmt: FloatFormat, policy: Policy) -> int:
         magnitude = (1 << fmt.magnitude_bits) - 1
     elif policy.nan_code == "payload" and value.kind == NAN and value.exponent < 0 and fmt.ieee_like:
         magnitude = _with_payload(value, fmt)
-    negative = value.negative and policy.nan_sign == "keep"
+    kept = policy.nan_sign == "keep" or (policy.nan_sign == "drop_input" and value.kind != NAN)
+    negative = value.negative and kept
     return magnitude + (fmt.sign_bit if negative else 0)
 
 
