@@ -124,7 +124,12 @@ def _with_signs(source: Scalar, target: Scalar, positive: Unsigned, flags: Flags
         lower = positive <= np.uint64(-source.min_code)
         negative = (~positive[lower] + _ONE) & mask
         return np.concatenate([positive[inside], negative]), np.concatenate([flags[inside], unsigned_flags[lower]])
-    negative = positive | np.uint64(source.sign_bit)
+    if not target.signed:  # the edges, values and ties say enough about negative numbers there
+        telling = ~np.isin(flags, (f.NEAR_TIE, f.NEAR_VALUE, f.DOUBLE_ROUNDING, f.STICKY, f.SPREAD))
+        unsigned_flags = unsigned_flags[telling]
+        negative = positive[telling] | np.uint64(source.sign_bit)
+    else:
+        negative = positive | np.uint64(source.sign_bit)
     return np.concatenate([positive, negative]), np.concatenate([flags, unsigned_flags])
 
 

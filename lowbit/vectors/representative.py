@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.vectors import flags as f
 from lowbit.vectors.points import Unsigned, max_magnitude
 
 WHOLE_UP_TO = 300
@@ -105,3 +107,22 @@ def nan_magnitudes(fmt: FloatFormat) -> list[int]:
     payloads = {1 << place for place in places} | {quiet - 1, quiet | quiet >> 1}
     codes = {fmt.canonical_nan, fmt.nan, top} | {base | payload | extra for payload in payloads for extra in (0, quiet)}
     return sorted(code for code in codes if fmt.nan <= code <= top)
+
+
+def class_flags(patterns: Unsigned, fmt: Scalar) -> NDArray[np.uint8]:
+    """What kind of value each bit pattern of a format is, as the flag of a decode row."""
+    flags = np.full(patterns.shape, f.EXACT, dtype=np.uint8)
+    if isinstance(fmt, FixedFormat):
+        return flags
+    magnitude = patterns & np.uint64((1 << fmt.magnitude_bits) - 1)
+    flags[magnitude < np.uint64(fmt.min_normal_code)] = f.SUBNORMAL
+    if fmt.zero:
+        flags[magnitude == 0] = f.NEGATIVE_ZERO
+    if fmt.infinity is not None:
+        flags[magnitude == np.uint64(fmt.infinity)] = f.INFINITY
+    if fmt.nan is not None:
+        flags[magnitude >= np.uint64(fmt.nan)] = f.NAN_PAYLOAD
+        flags[magnitude == np.uint64(fmt.canonical_nan or 0)] = f.NAN_SIGN
+    if fmt.nan_at_negative_zero:
+        flags[patterns == np.uint64(fmt.sign_bit)] = f.NAN_SIGN
+    return flags

@@ -1,0 +1,177 @@
+"""The recipes of the sets that ``golden/`` holds: which formats, under which policies, made how.
+
+Every named scalar format of at most 16 bits is encoded from float32 under its default policy and decoded; wider and
+narrower sources, other policies and conversions between the 8-bit formats are there where bugs were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lowbit.registry import get_format
+from lowbit.vectors.generate import Recipe
+
+FLOATS_16 = ("float16", "bfloat16")
+FLOATS_8 = (
+    "float8_e5m2",
+    "float8_e4m3fn",
+    "float8_e4m3",
+    "float8_e3m4",
+    "float8_e4m3fnuz",
+    "float8_e5m2fnuz",
+    "float8_e4m3b11fnuz",
+    "float8_e8m0fnu",
+    "float8_e4m3fnu",
+    "float8_e5m3fnu",
+)
+FLOATS_SMALL = (
+    "float6_e2m3fn",
+    "float6_e3m2fn",
+    "float4_e2m1fn",
+    "float4_e1m2",
+    "float4_e3m0",
+    "float4_e0m3",
+)
+FLOATS = (*FLOATS_16, *FLOATS_8, *FLOATS_SMALL)
+NARROW = ("int4_narrow", "int8_narrow")
+FIXED = ("q1.7", "q4.4", "q1.15", "q8.8")
+
+POLICY_VARIANTS = (
+    ("float8_e4m3fn", "ocp_nosat"),
+    ("float8_e4m3fn", "cuda"),
+    ("float8_e4m3fn", "cuda_nosat"),
+    ("float8_e4m3fn", "ocp_sat+rounding=toward_zero"),
+    ("float8_e4m3fn", "ocp_sat+rounding=toward_positive"),
+    ("float8_e4m3fn", "ocp_sat+rounding=toward_negative"),
+    ("float8_e4m3fn", "ocp_sat+rounding=nearest_away"),
+    ("float8_e4m3fn", "ocp_sat+rounding=to_odd"),
+    ("float8_e4m3fn", "ocp_sat+flush_results=after_rounding"),
+    ("float8_e5m2", "ocp_nosat"),
+    ("float8_e5m2", "cuda"),
+    ("float8_e5m2", "cuda_nosat"),
+    ("float8_e5m2", "ieee"),
+    ("float8_e5m2", "ieee+rounding=toward_zero"),
+    ("float8_e5m2", "ieee+rounding=toward_positive"),
+    ("float8_e5m2", "ieee+rounding=toward_negative"),
+    ("float8_e4m3fnuz", "ocp_nosat"),
+    ("float8_e5m2fnuz", "ocp_nosat"),
+    ("float8_e8m0fnu", "ocp_nosat+tie_without_mantissa=up+zero=nan"),
+    ("float8_e8m0fnu", "cuda"),
+    ("float8_e8m0fnu", "cuda+rounding=toward_positive"),
+    ("float8_e8m0fnu", "ocp_sat+rounding=toward_zero"),
+    ("float8_e5m3fnu", "cuda"),
+    ("float6_e2m3fn", "ocp_nosat+nan=inverted_zero"),
+    ("float6_e3m2fn", "cuda"),
+    ("float4_e2m1fn", "ocp_nosat+nan=inverted_zero"),
+    ("float4_e2m1fn", "cuda"),
+    ("float4_e2m1fn", "ocp_sat+rounding=toward_zero"),
+    ("float16", "ieee+rounding=toward_zero"),
+    ("bfloat16", "ieee+rounding=toward_zero"),
+    ("bfloat16", "ieee+flush_results=after_rounding"),
+    ("int8", "integer+rounding=toward_zero"),
+    ("int8", "integer+rounding=nearest_away"),
+    ("int4", "integer_wrap"),
+)
+"""(target, policy) of the further sets from float32."""
+
+FROM_FLOAT64 = (
+    *("float16", "bfloat16", "float8_e5m2", "float8_e4m3fn", "float8_e4m3", "float8_e3m4", "float8_e4m3fnuz"),
+    *("float8_e5m2fnuz", "float8_e4m3b11fnuz", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"),
+    *("int8", "int4"),
+)
+CONVERSIONS = (
+    ("float8_e4m3fn", "float8_e5m2"),
+    ("float8_e5m2", "float8_e4m3fn"),
+    ("float8_e4m3fn", "float8_e4m3fnuz"),
+    ("float8_e4m3fnuz", "float8_e4m3fn"),
+    ("float8_e5m2", "float8_e5m2fnuz"),
+    ("float8_e5m2fnuz", "float8_e5m2"),
+    ("float8_e4m3", "float8_e4m3fn"),
+    ("float8_e4m3fn", "float8_e4m3"),
+    ("float8_e4m3fn", "float8_e4m3b11fnuz"),
+    ("float8_e3m4", "float8_e4m3fn"),
+    ("float8_e4m3fn", "float8_e3m4"),
+    ("float8_e4m3fn", "float4_e2m1fn"),
+    ("float4_e2m1fn", "float8_e4m3fn"),
+    ("float6_e2m3fn", "float4_e2m1fn"),
+    ("float6_e3m2fn", "float6_e2m3fn"),
+    ("float8_e4m3fn", "int8"),
+    ("int8", "float8_e4m3fn"),
+    ("int8", "float8_e5m2"),
+    ("int16", "float8_e5m2"),
+    ("int32", "float8_e5m2"),
+    ("int32", "float16"),
+    ("int64", "bfloat16"),
+    ("float16", "bfloat16"),
+    ("bfloat16", "float16"),
+    ("float32", "tf32"),
+)
+P3109_BITS = range(3, 9)
+
+
+def p3109_names(bits: range = P3109_BITS) -> list[str]:
+    """All formats of P3109 with so many bits: signed P = 1..K-1, unsigned P = 1..K, extended and finite."""
+    names = []
+    for width in bits:
+        signed = [f"binary{width}p{precision}s" for precision in range(1, width)]
+        unsigned = [f"binary{width}p{precision}u" for precision in range(1, width + 1)]
+        names += [name + domain for name in signed + unsigned for domain in "ef"]
+    return names
+
+
+def integers() -> list[str]:
+    """int1 to int16 and uint1 to uint16, narrow ranges and fixed point: all that are not floats."""
+    return [f"{prefix}int{bits}" for prefix in ("", "u") for bits in range(1, 17)] + [*NARROW, *FIXED]
+
+
+def named_formats() -> list[str]:
+    """The named scalar formats of at most 16 bits."""
+    return [*FLOATS, *integers()]
+
+
+def core_recipes() -> list[Recipe]:
+    """The recipe of every set of ``golden/``, in the order of the manifest."""
+    recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109()]
+    assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
+    return recipes
+
+
+def default_policy(target: str) -> str:
+    """The default preset of a format."""
+    return get_format(target).default_policy
+
+
+def _encodes() -> Iterator[Recipe]:
+    for target in named_formats():
+        yield Recipe("encode", "float32", target, default_policy(target), arguments={"reach": _reach(target)})
+    for target, policy in POLICY_VARIANTS:
+        if policy != default_policy(target):
+            yield Recipe("encode", "float32", target, policy, arguments={"reach": 1})
+    for target in FROM_FLOAT64:
+        yield Recipe("encode", "float64", target, default_policy(target), arguments={"reach": 1})
+    for source in FLOATS_16:
+        for target in (*FLOATS_8, *FLOATS_SMALL, "int8", "int4"):
+            yield Recipe("encode", source, target, default_policy(target), arguments={"reach": 1})
+
+
+def _reach(target: str) -> int:
+    """Three source ulps on each side, one for the formats with so many values that a file would grow too large."""
+    return 3 if get_format(target).bits <= 8 else 1
+
+
+def _decodes() -> Iterator[Recipe]:
+    for source in named_formats():
+        yield Recipe("decode", source, "float32", "ieee", "representative")
+
+
+def _conversions() -> Iterator[Recipe]:
+    for source, target in CONVERSIONS:
+        yield Recipe("convert", source, target, default_policy(target), arguments={"reach": 1})
+
+
+def _p3109() -> Iterator[Recipe]:
+    arguments = {"reach": 1, "intermediates": False}
+    for name in p3109_names():
+        policy = default_policy(name)
+        yield Recipe("encode", "float32", name, policy, arguments=arguments, folder="p3109")
+        yield Recipe("decode", name, "float32", "ieee", "representative", folder="p3109")

@@ -1,0 +1,234 @@
+"""Making a vector set from its recipe: the inputs from a generator, the expected codes from the oracle.
+
+The oracle gives the expected bits, so that no error of a kernel can reach a golden file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from lowbit.axes import AXES
+from lowbit.dyadic import NAN
+from lowbit.errors import FormatError, InputError, PolicyError
+from lowbit.oracle.cast import convert
+from lowbit.oracle.decode import decode
+from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.vectors import flags as f
+from lowbit.vectors.boundary import Flags, boundary, from_patterns, to_patterns
+from lowbit.vectors.points import Unsigned
+from lowbit.vectors.representative import class_flags, representative_codes
+from lowbit.vectors.splitmix import random_patterns
+from lowbit.vectors.vec import Column, VectorFile, digits_for
+
+GENERATOR_VERSION = 1
+"""Raised whenever a generator makes other rows from the same arguments: that is a major version of the sets."""
+
+ORACLE = "lowbit.oracle 1"
+OPERATIONS = ("encode", "decode", "convert")
+GENERATORS = ("boundary", "random", "exhaustive", "representative")
+EXHAUSTIVE_BITS = 20
+"""A source of more bits is not listed whole in a file."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a set: the same recipe gives the same bytes.
+
+    Attributes
+    ----------
+    op : str
+        ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
+        conversions of codes.
+    source, target : str
+        Ids of the formats.
+    policy : str
+        A preset, with choices on single axes after it: ``ocp_sat``, ``ocp_sat+rounding=toward_zero``.
+    generator : str
+        One of ``GENERATORS``.
+    arguments : mapping
+        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``.
+    folder : str
+        Subfolder of the file, "" for none.
+    """
+
+    op: str
+    source: str
+    target: str
+    policy: str
+    generator: str = "boundary"
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    folder: str = ""
+
+    @property
+    def id(self) -> str:
+        """``encode.float32.float8_e4m3fn.ocp_sat``."""
+        return f"{self.op}.{self.source}.{self.target}.{self.policy_slug}"
+
+    @property
+    def policy_slug(self) -> str:
+        """The policy as part of a file name: ``ocp_sat-rounding-toward_zero``."""
+        preset, *choices = self.policy.split("+")
+        return "-".join((preset, *(choice.replace("=", "-") for choice in choices)))
+
+    @property
+    def file(self) -> str:
+        """Where the set lives below ``golden/``."""
+        folders = [self.op, self.source, *([self.folder] if self.folder else [])]
+        return "/".join((*folders, f"{self.target}.{self.policy_slug}.vec"))
+
+
+def scalar(name: object) -> Scalar:
+    """``get_format`` for the places that take scalar formats only.
+
+    Raises
+    ------
+    FormatError
+        The format has no codes of its own.
+    """
+    fmt = get_format(name)
+    if not isinstance(fmt, FloatFormat | FixedFormat):
+        raise FormatError(f"{fmt.id} is not a scalar format", hint="vector sets hold codes of scalar formats")
+    return fmt
+
+
+def parse_policy(text: str, target: Scalar | None = None) -> Policy:
+    """A policy from ``preset`` or ``preset+axis=value+axis=value``; presets may differ between targets.
+
+    Raises
+    ------
+    PolicyError
+        Unknown preset, axis or value.
+    """
+    preset, *choices = text.split("+")
+    chosen: dict[str, Any] = {}
+    for choice in choices:
+        axis, equals, value = choice.partition("=")
+        if not equals or axis not in AXES:
+            raise PolicyError(f"policy {text!r}: {choice!r} is not axis=value", hint=f"axes: {', '.join(AXES)}")
+        chosen[axis] = int(value) if axis == "random_bits" else value
+    return get_policy(preset, target).choose(**chosen)
+
+
+def spell_out(policy: Policy) -> str:
+    """Every axis of a policy, ``rounding=nearest_even overflow=saturate ...``, and its defects."""
+    words = [f"{axis}={getattr(policy, axis)}" for axis in AXES]
+    return " ".join([*words, *(f"defect={defect}" for defect in policy.defects)])
+
+
+def read_policy(choices: str, name: str = "") -> Policy:
+    """A policy from what ``spell_out`` wrote, with a name of its own."""
+    axes: dict[str, Any] = {}
+    defects = []
+    for word in choices.split():
+        axis, _, value = word.partition("=")
+        if axis == "defect":
+            defects.append(value)
+        elif axis in AXES:
+            axes[axis] = int(value) if axis == "random_bits" else value
+        else:
+            raise PolicyError(f"{word!r} is not a choice on any axis", hint=f"axes: {', '.join(AXES)}")
+    return Policy(**axes, defects=tuple(defects), name=name)
+
+
+def inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
+    """The bit patterns of a recipe's inputs and their flags.
+
+    Raises
+    ------
+    InputError
+        The generator is unknown, or the source too wide to be listed whole.
+    """
+    arguments = dict(recipe.arguments)
+    if recipe.generator == "boundary":
+        made = boundary(source, target, **arguments)
+        return to_patterns(made.codes, source), made.flags
+    if recipe.generator == "random":
+        patterns = random_patterns(source, arguments.pop("count"), arguments.pop("seed"), **arguments)
+        return patterns, np.full(patterns.shape, f.RANDOM, dtype=np.uint8)
+    if recipe.generator == "representative":
+        patterns = representative_codes(source)
+        return patterns, class_flags(patterns, source)
+    if recipe.generator == "exhaustive":
+        if source.bits > EXHAUSTIVE_BITS:
+            raise InputError(
+                f"{source.id} has 2^{source.bits} codes, too many to list",
+                hint="use --set boundary or random; digests stand for whole sweeps",
+            )
+        patterns = np.arange(1 << source.bits, dtype=np.uint64)
+        return patterns, np.full(patterns.shape, f.REMAINING, dtype=np.uint8)
+    raise InputError(f"generator {recipe.generator!r} is unknown", hint=f"one of {', '.join(GENERATORS)}")
+
+
+def legal(patterns: Unsigned, fmt: Scalar) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which bit patterns are codes of the format: the lowest one of a narrow integer is not."""
+    if isinstance(fmt, FloatFormat):
+        return np.ones(patterns.shape, dtype=np.bool_)
+    return from_patterns(patterns, fmt) >= fmt.min_code
+
+
+def expected(patterns: Unsigned, source: Scalar, target: Scalar, policy: Policy) -> Unsigned:
+    """What the oracle says each input becomes, as bit patterns of the target."""
+    mask = (1 << target.bits) - 1
+    codes = from_patterns(patterns, source).tolist()
+    results = (convert(code, source, target, policy).code & mask for code in codes)
+    return np.fromiter(results, dtype=np.uint64, count=len(codes))
+
+
+def generate(recipe: Recipe) -> VectorFile:
+    """Make a set.
+
+    Raises
+    ------
+    InputError
+        The policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
+    """
+    source, target = scalar(recipe.source), scalar(recipe.target)
+    policy = parse_policy(recipe.policy, target)
+    if policy.stochastic:
+        raise PolicyError("a stochastic policy needs random bits for each row, which .vec sets do not carry")
+    patterns, flags = inputs(recipe, source, target)
+    chosen = legal(patterns, source)
+    patterns, flags = patterns[chosen], flags[chosen]
+    results = expected(patterns, source, target, policy)
+    if recipe.op == "decode":
+        require_exact(patterns, results, source, target)
+    columns = (
+        Column("input", digits_for(source.bits)),
+        Column("expected", digits_for(target.bits)),
+        Column("flag", 2),
+    )
+    return VectorFile(header(recipe, source, target, policy), columns, np.column_stack((patterns, results, flags)))
+
+
+def header(recipe: Recipe, source: Scalar, target: Scalar, policy: Policy) -> dict[str, str]:
+    """The header of a set, without what follows from its rows."""
+    arguments = " ".join(f"{key}={value}" for key, value in sorted(recipe.arguments.items()))
+    return {
+        "set": recipe.id,
+        "op": recipe.op,
+        "source": f"{source.id}, {source.bits} bits",
+        "target": f"{target.id}, {target.bits} bits",
+        "policy": recipe.policy,
+        "choices": spell_out(policy),
+        "generator": f"{recipe.generator} {GENERATOR_VERSION} {arguments}".strip(),
+        "oracle": ORACLE,
+    }
+
+
+def require_exact(patterns: Unsigned, results: Unsigned, source: Scalar, target: Scalar) -> None:
+    """Raise InputError unless each result has the value of its input."""
+    pairs = zip(from_patterns(patterns, source).tolist(), from_patterns(results, target).tolist(), strict=True)
+    for code, result in pairs:
+        before, after = decode(code, source), decode(result, target)
+        if before.kind != NAN and before.reduced() != after.reduced():
+            raise InputError(
+                f"code {code:#x} of {source.id} is {before}, which {target.id} cannot hold",
+                hint="decode to a wider format: --to float64",
+            )
