@@ -68,8 +68,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "nan_sign": {
             "keep": "the sign of the NaN, or of the value that it stands for, is kept",
             "drop": "every NaN is positive",
-            "drop_input": "a NaN input gives a positive NaN; one that stands for an overflow or infinity keeps the sign "
-            "(CUDA)",
+            "drop_input": "a NaN input gives a positive NaN; one that stands for an overflow or infinity keeps its "
+            "sign (CUDA)",
         },
         "nan_code": {
             "canonical": "the canonical NaN of the format",
