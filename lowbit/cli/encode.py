@@ -1,0 +1,192 @@
+"""``lowbit encode FORMAT VALUE...``: values to codes, and with ``--explain`` the arithmetic behind each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from typing import Any
+
+from lowbit._version import __version__
+from lowbit.cli.bits import hexadecimal, scalar_format, split
+from lowbit.cli.terminal import Terminal, columns, terminal
+from lowbit.cli.values import FORMS, Value, parse_value
+from lowbit.cli.words import number, number_json, policy_name
+from lowbit.dyadic import FINITE, Exact, finite
+from lowbit.errors import PolicyError
+from lowbit.oracle.cast import encode
+from lowbit.oracle.decode import decode
+from lowbit.oracle.project import Projection, project
+from lowbit.policy import PRESETS, ROUNDINGS, Policy, get_policy
+from lowbit.spec import Scalar
+
+FLAG_NAMES = ((16, "invalid"), (8, "divide by zero"), (4, "overflow"), (2, "underflow"), (1, "inexact"))
+"""The exception flags of IEEE 754-2019 clause 7 at the bit positions of RISC-V's fflags."""
+
+NEGATIVE_VALUE = r"^-(\d|\.\d|inf|nan)"
+
+
+def add_parser(subparsers: Any) -> None:
+    import re
+
+    parser = subparsers.add_parser(
+        "encode",
+        help="values to codes, with the arithmetic behind it",
+        description=f"Encode values into a format. A VALUE is {FORMS}.",
+    )
+    # argparse takes -7/4*2^-7 and -inf for options unless they look like negative numbers to it.
+    parser._negative_number_matcher = re.compile(NEGATIVE_VALUE, re.IGNORECASE)  # noqa: SLF001
+    parser.add_argument("format", metavar="FORMAT", help="the target format")
+    parser.add_argument("values", metavar="VALUE", nargs="+", help="a value to encode")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="float64",
+        metavar="SOURCE",
+        help="the format that values are in: other ones are rounded to it first, with a note (default: float64; "
+        "`exact` takes binary fractions as they are)",
+    )
+    add_policy_options(parser)
+    parser.add_argument("--random", type=int, default=0, metavar="R", help="the random integer of a stochastic mode")
+    parser.add_argument("--explain", action="store_true", help="show the exact arithmetic")
+    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+
+
+def add_policy_options(parser: Any) -> None:
+    """The options that choose a policy."""
+    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
+    parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
+    parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="AXIS=CHOICE", help="any other axis (`lowbit explain axes`)"
+    )
+
+
+def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
+    """The policy of the command line: a preset or the format's default, and the axes changed on it.
+
+    Raises
+    ------
+    PolicyError
+        A preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=CHOICE``.
+    """
+    policy = get_policy(arguments.policy or fmt.default_policy)
+    changes: dict[str, Any] = {}
+    for text in arguments.set:
+        axis, separator, choice = text.partition("=")
+        if not separator:
+            raise PolicyError(f"--set {text!r} is not AXIS=CHOICE", hint="--set negative_zero=positive")
+        changes[axis] = int(choice) if axis == "random_bits" and choice.isdigit() else choice
+    changes |= {axis: choice for axis in ("rounding", "overflow") if (choice := getattr(arguments, axis))}
+    return policy.choose(**changes) if changes else policy
+
+
+def run(arguments: Namespace) -> int:
+    fmt = scalar_format(arguments.format)
+    source = None if arguments.source == "exact" else scalar_format(arguments.source)
+    policy = chosen_policy(arguments, fmt)
+    results = []
+    for text in arguments.values:
+        value = parse_value(text, source)
+        if value.note:
+            sys.stderr.write(f"note: {value.note}\n")
+        results.append((value, encode(value.exact, fmt, policy, source=value.source, random=arguments.random)))
+    if arguments.output == "json":
+        print(json.dumps(document(fmt, policy, results), indent=2, ensure_ascii=False))
+        return 0
+    page = terminal(arguments)
+    if arguments.explain:
+        for index, (value, projection) in enumerate(results):
+            if index:
+                page.write()
+            _explain(page, fmt, policy, value, projection)
+        return 0
+    for line in columns([_row(page, fmt, *result) for result in results]):
+        page.write(line)
+    return 0
+
+
+def _row(page: Terminal, fmt: Scalar, value: Value, projection: Projection) -> tuple[str, ...]:
+    del value
+    result = decode(projection.code, fmt)
+    return hexadecimal(projection.code, fmt), split(projection.code, fmt, page), number(result)
+
+
+def document(fmt: Scalar, policy: Policy, results: list[tuple[Value, Projection]]) -> dict[str, Any]:
+    """The results as JSON."""
+    return {
+        "schema": "lowbit/encode/1",
+        "lowbit": __version__,
+        "format": fmt.id,
+        "policy": policy_name(policy),
+        "results": [
+            {
+                "input": value.text,
+                "source": value.source.id if value.source else "exact",
+                "value": number_json(value.exact),
+                "code": hexadecimal(projection.code, fmt),
+                "result": number_json(decode(projection.code, fmt)),
+                "flags": flag_names(projection.flags),
+                "rule": projection.rule,
+            }
+            for value, projection in results
+        ],
+    }
+
+
+def flag_names(flags: int) -> list[str]:
+    """The exception flags that are raised."""
+    return [name for bit, name in FLAG_NAMES if flags & bit]
+
+
+def _explain(page: Terminal, fmt: Scalar, policy: Policy, value: Value, projection: Projection) -> None:
+    result = decode(projection.code, fmt)
+    origin = f"{value.text}, {value.source.id}" if value.source else value.text
+    rows = [("value", number(value.exact), origin)]
+    if projection.lower is not None and projection.upper is not None and _differ(projection.lower, projection.upper):
+        rows += _neighbours(fmt, value.exact, projection.lower, projection.upper)
+    rows.append(("policy", policy_name(policy), ""))
+    rows.append(("rule", projection.rule, ""))
+    code = f"{hexadecimal(projection.code, fmt)}  {split(projection.code, fmt, page)}"
+    rows.append(("result", number(result), code))
+    raised = ", ".join(flag_names(projection.flags)) or "none"
+    rows.append(("flags", raised + ("; saturated" if projection.saturated else ""), ""))
+    width = max(len(text) for name, text, more in rows if more)
+    for name, text, more in rows:
+        page.write(f"{page.paint(name.ljust(10), 'cyan')}{text.ljust(width)}  {more}".rstrip())
+
+
+def _neighbours(fmt: Scalar, value: Exact, lower: Exact, upper: Exact) -> list[tuple[str, str, str]]:
+    """The neighbours above and below, and which side of their midpoint the value lies on."""
+    middle = midpoint(lower, upper)
+    difference = value.fraction() - middle.fraction()
+    side = (
+        "the value is this midpoint: a tie"
+        if difference == 0
+        else f"the value lies {'above' if difference > 0 else 'below'}"
+    )
+    return [
+        ("above", number(upper), _place(fmt, upper)),
+        ("midpoint", number(middle), side),
+        ("below", number(lower), _place(fmt, lower)),
+    ]
+
+
+def _place(fmt: Scalar, value: Exact) -> str:
+    """The code of a neighbour, where it has one: beyond the range it is only what the next value would be."""
+    exact = Policy(overflow="saturate", negative="zero")
+    code = project(value, fmt, exact).code
+    if decode(code, fmt).reduced()[:3] != value.reduced()[:3]:
+        return "beyond the range"
+    return f"{hexadecimal(code, fmt)}  {split(code, fmt)}"
+
+
+def _differ(lower: Exact, upper: Exact) -> bool:
+    return lower.kind == upper.kind == FINITE and lower.fraction() != upper.fraction()
+
+
+def midpoint(lower: Exact, upper: Exact) -> Exact:
+    """The number halfway between two finite values."""
+    exponent = min(lower.exponent, upper.exponent)
+    total = (lower.significand << (lower.exponent - exponent)) + (upper.significand << (upper.exponent - exponent))
+    return finite(total, exponent - 1).reduced()

@@ -1,0 +1,87 @@
+"""How text reaches the terminal: colour, box characters, plain columns. Standard library only, so it starts fast."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
+"""Style -> its number in an ANSI SGR sequence (ECMA-48 8.3.117)."""
+
+FIELD_STYLES = {"sign": "red", "exponent": "green", "mantissa": "blue", "integer": "green", "fraction": "blue"}
+"""The colour of each bit field, the same wherever bits are shown."""
+
+
+class Terminal:
+    """Where a verb writes: one stream and whether it takes colour.
+
+    Parameters
+    ----------
+    mode : {"auto", "always", "never"}
+        ``auto`` colours a terminal unless ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is ``dumb``.
+    stream : text stream, optional
+        Standard output unless given.
+    """
+
+    def __init__(self, mode: str = "auto", stream: TextIO | None = None) -> None:
+        self.stream = sys.stdout if stream is None else stream
+        self.color = mode == "always" or (mode == "auto" and takes_color(self.stream))
+
+    def paint(self, text: str, *styles: str) -> str:
+        """The text in these styles, or as it is where colour is off."""
+        if not self.color or not styles or not text:
+            return text
+        return f"\x1b[{';'.join(STYLES[style] for style in styles)}m{text}\x1b[0m"
+
+    def write(self, text: str = "") -> None:
+        """Write a line."""
+        self.stream.write(text.rstrip() + "\n")
+
+    @property
+    def boxes(self) -> bool:
+        """Whether the stream's encoding has the box-drawing characters."""
+        try:
+            "┌─┬┐│└┴┘".encode(getattr(self.stream, "encoding", None) or "ascii")
+        except (LookupError, UnicodeEncodeError):
+            return False
+        return True
+
+
+def takes_color(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that wants colour."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return hasattr(stream, "isatty") and stream.isatty()
+
+
+def terminal(arguments: Namespace) -> Terminal:
+    """Standard output under the ``--color`` of the command line."""
+    return Terminal(getattr(arguments, "color", "auto"))
+
+
+def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:
+    """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
+    table = [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(gap.join(cells).rstrip())
+    return lines

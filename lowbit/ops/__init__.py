@@ -1,0 +1,1 @@
+"""The array interface: validates, broadcasts, and hands flat arrays to a kernel."""

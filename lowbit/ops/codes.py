@@ -1,0 +1,77 @@
+"""Arrays of codes at the public edge: what they may be, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.registry import get_format
+from lowbit.spec import FixedFormat, FloatFormat, Format, Scalar
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def code_array(codes: npt.ArrayLike, fmt: Format) -> Array:
+    """Codes as an integer array, each of them one of the format's.
+
+    Raises
+    ------
+    InputError
+        The array does not hold integers, or a code is out of range; the message says which and where.
+    """
+    array = np.asarray(codes)
+    if array.size == 0 and not isinstance(codes, np.ndarray):
+        array = array.astype(fmt.code_dtype)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            f"codes of {fmt.id} are integers, not {array.dtype}",
+            hint="array.view(numpy.uint8) reads the codes of an ml_dtypes array; lowbit.encode makes codes from values",
+        )
+    check_range(array, *code_range(fmt), fmt.id)
+    return array
+
+
+def code_range(fmt: Format) -> tuple[int, int]:
+    """The lowest and the highest code."""
+    if isinstance(fmt, FixedFormat):
+        return fmt.min_code, fmt.max_code
+    return 0, (1 << fmt.bits) - 1
+
+
+def check_range(array: Array, low: int, high: int, what: str) -> None:
+    """Raise an InputError that names the first element outside ``low..high``."""
+    if array.size == 0:
+        return
+    limits = np.iinfo(array.dtype)
+    if limits.min >= low and limits.max <= high:
+        return
+    if int(array.min()) >= low and int(array.max()) <= high:
+        return
+    outside = np.zeros(array.shape, dtype=bool)
+    if limits.min < low:
+        outside |= array < array.dtype.type(low)
+    if limits.max > high:
+        outside |= array > array.dtype.type(high)
+    position = tuple(int(index) for index in np.argwhere(outside)[0])
+    value = int(array[position])
+    where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
+    raise InputError(f"{value:#x}{where} is not a code of {what}: the codes are {low:#x} to {high:#x}")
+
+
+def scalar_format(name: object) -> Scalar:
+    """The scalar format of a name, a dtype or itself.
+
+    Raises
+    ------
+    UnknownFormatError
+        No format has this name, or several are known by it.
+    InputError
+        It is no scalar format.
+    """
+    fmt = get_format(name)
+    if not isinstance(fmt, FloatFormat | FixedFormat):
+        raise InputError(f"{fmt.id} is not a scalar format")
+    return fmt
