@@ -76,6 +76,14 @@ DEFECTS: Mapping[str, Defect] = MappingProxyType(
             below=finite(1, 128),
             code=0xFF,
         ),
+        "e4m3fn_late_overflow": Defect(
+            "values from 480 to below 496 become 448 instead of NaN, as if 480 were the largest value (ONNX Runtime, "
+            "saturate=0)",
+            target="float8_e4m3fn",
+            above=finite((480 << 15) - 1, -15),
+            below=finite(496),
+            code=0x7E,
+        ),
         "e5m2_overflow_carry": Defect(
             "values from 61440, the tie above the largest value, to below 65536 become NaN instead of infinity: the "
             "overflow is or-ed onto the code of the largest value (ONNX Runtime, saturate=0)",
