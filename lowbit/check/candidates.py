@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +30,8 @@ def axis_values(source: Scalar, target: Scalar) -> dict[str, tuple[Any, ...]]:
             kept.remove("wrap")
         values[axis] = tuple(kept)
     values["via"] = ("", *intermediate_formats(source, target))
-    values["defects"] = ((), *((name,) for name in interval_defects(source, target)))
+    known = interval_defects(source, target)
+    values["defects"] = tuple(subset for size in range(len(known) + 1) for subset in combinations(known, size))
     return values
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dyadic import FINITE, NAN, floor_log2
-from lowbit.policy import DEFECTS
+from lowbit.policy import DEFECTS, Defect
 from lowbit.registry import get_format
 from lowbit.spec import FloatFormat, Scalar
 
 INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
 """Formats that real kernels round through."""
 
-LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW = (1 << bit for bit in range(6))
+LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
 
 CLASS_WORDS = {
     LOW: "small results",
@@ -131,7 +131,19 @@ def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]
     if formats:
         bands[leading >= min(floor_log2(fmt.max) for fmt in formats)] |= VIA_HIGH
         bands[leading <= max(floor_log2(fmt.smallest) for fmt in formats)] |= VIA_LOW
+    for name in interval_defects(source, target):
+        bands[_in_interval(leading, DEFECTS[name])] |= DEFECT
     return bands
+
+
+def _in_interval(leading: NDArray[np.int64], defect: Defect) -> NDArray[np.bool_]:
+    """The inputs in the binades that the interval of a defect touches."""
+    inside = np.ones(leading.shape, dtype=bool)
+    if defect.above is not None and defect.above.significand:
+        inside &= leading >= floor_log2(defect.above)
+    if defect.below is not None:
+        inside &= leading <= floor_log2(defect.below)
+    return inside
 
 
 def _nan_axes(target: Scalar) -> tuple[str, ...]:
@@ -173,7 +185,7 @@ def _finite_axes(band: int, source: Scalar, target: Scalar, vias: tuple[str, ...
         axes += ["overflow", *_nan_axes(target)]
     if is_float:
         axes += _float_axes(band, target, vias)
-        if band & LOW and interval_defects(source, target):
+        if band & DEFECT:
             axes += ["defects", *_nan_axes(target)]
     if band & SOURCE_SUBNORMAL:
         axes += ["flush_inputs", *_zero_axes(target)]

@@ -1,0 +1,127 @@
+"""An identification in words: "round-ties-away, saturating, flushes subnormal results; otherwise exact"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from lowbit.check.candidates import HYPOTHESES
+from lowbit.check.identify import Identification
+from lowbit.policy import DEFECTS, Policy
+from lowbit.spec import FloatFormat, Scalar
+
+ROUNDING_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "nearest_even": "round-ties-even",
+        "nearest_away": "round-ties-away",
+        "nearest_zero": "round-ties-toward-zero",
+        "nearest_up": "round-ties-up",
+        "nearest_down": "round-ties-down",
+        "nearest_odd": "round-ties-odd",
+        "toward_zero": "truncating (toward zero)",
+        "toward_positive": "rounding toward +infinity",
+        "toward_negative": "rounding toward -infinity",
+        "away_from_zero": "rounding away from zero",
+        "to_odd": "rounding to odd",
+    }
+)
+
+AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
+    {
+        "tie_without_mantissa": {"even": "takes a tie to the even code", "up": "takes a tie to the larger power of two"},
+        "infinity": {
+            "propagate": "keeps infinite inputs infinite",
+            "saturate": "saturates infinite inputs",
+            "nan": "turns infinite inputs into NaN",
+        },
+        "without_infinity": {
+            "nan": "gives NaN where the format lacks infinity",
+            "saturate": "gives the largest value where the format lacks infinity",
+        },
+        "nan": {
+            "maximum": "turns NaN into the largest value",
+            "signed_maximum": "turns NaN into the largest value of its sign",
+            "minimum": "turns NaN into the lowest code",
+            "zero": "turns NaN into zero",
+            "negative_zero": "turns NaN into -0",
+            "inverted_zero": "turns NaN into the zero of the other sign",
+        },
+        "nan_sign": {"keep": "keeps the sign of NaN", "drop": "drops the sign of NaN", "drop_input": "drops the sign of a NaN input"},
+        "nan_code": {
+            "canonical": "gives the canonical NaN",
+            "all_ones": "gives the all-ones NaN",
+            "payload": "keeps the payload of NaN",
+        },
+        "negative": {
+            "nan": "turns negative inputs into NaN",
+            "absolute": "drops the sign of negative inputs",
+            "zero": "takes negative inputs to the smallest code",
+            "by_direction": "takes negative inputs to NaN or the smallest code, as the rounding direction says",
+        },
+        "negative_zero": {"keep": "keeps the sign of zero", "positive": "drops the sign of zero"},
+        "zero": {"minimum": "takes zero to the smallest code", "nan": "turns zero into NaN"},
+        "underflow": {"minimum": "takes underflow to the smallest code", "nan": "turns underflow into NaN"},
+        "flush_results": {
+            "never": "keeps subnormal results",
+            "after_rounding": "flushes subnormal results to zero after rounding (FTZ)",
+            "before_rounding": "flushes subnormal results to zero before rounding (FTZ)",
+        },
+        "flush_inputs": {"never": "takes subnormal inputs as they are", "always": "takes subnormal inputs for zero (DAZ)"},
+    }
+)
+
+
+def overflow_words(policy: Policy, target: Scalar) -> str:
+    """What finite overflow becomes in this format."""
+    if policy.overflow in ("saturate", "wrap"):
+        return "saturating" if policy.overflow == "saturate" else "wrapping"
+    if not isinstance(target, FloatFormat):
+        return "saturating" if policy.overflow != "nan" else "giving an overflow what it gives NaN"
+    if policy.overflow == "nan":
+        return "overflowing to NaN"
+    if target.infinity is None:
+        has_stand_in = policy.without_infinity == "nan" and target.has_nan
+        return "overflowing to NaN" if has_stand_in else "saturating"
+    return "overflowing to infinity" if policy.overflow == "infinity" else "overflowing as IEEE 754 says"
+
+
+def describe(found: Identification, expected: Policy, target: Scalar) -> str:
+    """One sentence on what the device does: its rounding and overflow, and what else differs from ``expected``."""
+    policy = found.closest(expected)
+    facts = []
+    live = found.values()
+    if "rounding" in live:
+        facts.append(ROUNDING_WORDS[policy.rounding])
+    if "overflow" in live:
+        facts.append(overflow_words(policy, target))
+    facts += [
+        words[getattr(policy, axis)]
+        for axis, words in AXIS_WORDS.items()
+        if axis in live and getattr(policy, axis) != getattr(expected, axis)
+    ]
+    if policy.via:
+        facts.append(f"rounds twice, through {policy.via} first")
+    facts += [f"has the known defect {name}: {DEFECTS[name].summary}" for name in policy.defects]
+    facts += [f"{HYPOTHESES[name].words} ({', '.join(where)})" for name, where in found.bugs.items()]
+    sentence = ", ".join(facts) if facts else "of no rule that these inputs could tell"
+    if found.unexplained:
+        return f"{sentence}; but {unexplained_words(found)}"
+    return f"{sentence}, and is otherwise exact"
+
+
+def unexplained_words(found: Identification) -> str:
+    """How many inputs follow no known rule."""
+    parts = [f"{len(item.rows)} of {item.total} {item.name}" for item in found.unexplained]
+    return f"{', '.join(parts)} follow no rule that lowbit knows"
+
+
+def choices_words(found: Identification) -> dict[str, str]:
+    """Axis -> what is left of it; several values mean that the inputs cannot tell them apart."""
+    return {axis: "|".join(_spell(value) for value in values) for axis, values in found.values().items()}
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "+".join(value) or "none"
+    return str(value) or "none"
