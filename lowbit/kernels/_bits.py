@@ -1,0 +1,45 @@
+"""Bit operations that Python's operators lack, as LLVM instructions with twins on Python ints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, overload
+
+
+def bit_length(magnitude: int) -> int:
+    """Number of significant bits of a non-negative integer; the compiled form counts leading zeros."""
+    return magnitude.bit_length()
+
+
+@intrinsic
+def _bit_length(typing_context: Any, magnitude: Any) -> Any:
+    if magnitude != types.int64:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(ir.IntType(64), 64), zeros)
+
+    return types.int64(magnitude), generate
+
+
+@overload(bit_length, inline="always")
+def _overload_bit_length(magnitude):  # type: ignore[no-untyped-def]  # numba compares the signatures
+    if magnitude == types.int64:
+        return lambda magnitude: _bit_length(magnitude)
+    return None
+
+
+@intrinsic
+def shift_right_32(typing_context: Any, value: Any, count: Any) -> Any:
+    """Arithmetic right shift of an int32 by an int32 in 0..31, staying in 32 bits (Numba's ``>>`` widens to 64)."""
+    if value != types.int32 or count != types.int32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ashr(arguments[0], arguments[1])
+
+    return types.int32(value, count), generate

@@ -1,0 +1,320 @@
+"""Lower (source, target, policy) to the flat int64 vector that a cast kernel takes.
+
+Everything a policy decides is decided here, once: final codes for overflow, infinities, NaNs, zeros and negative
+values by sign, and rounding as a few masks. No enum reaches a kernel, so one compiled kernel serves every format
+and policy, and a branch costs nothing per element.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import PolicyError
+from lowbit.kernels import layout as at
+from lowbit.policy import Policy
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+
+_NONE = 1 << 40
+_NEVER = -(1 << 40)
+Vector = npt.NDArray[np.int64]
+
+
+class Outcome(NamedTuple):
+    """A final code and the flags it raises."""
+
+    code: int
+    flags: int
+
+
+@lru_cache(maxsize=4096)
+def lower(source: FloatFormat | None, target: Scalar, policy: Policy) -> Vector:
+    """The vector for a cast; ``source`` is None for values that are already unpacked.
+
+    ``via`` and ``defects`` are not lowered: ``lowbit.ops.cast`` takes those steps.
+
+    Raises
+    ------
+    PolicyError
+        The policy asks for what the target cannot do (``overflow="wrap"`` in a float format).
+    """
+    vector = [0] * at.SIZE
+    if source is not None:
+        _lower_source(vector, source, policy)
+    _lower_rounding(vector, target, policy)
+    if isinstance(target, FloatFormat):
+        _lower_float(vector, source, target, policy)
+    else:
+        _lower_fixed(vector, target, policy)
+    wrapped = [entry - (1 << 64) if entry >= 1 << 63 else entry for entry in vector]
+    lowered = np.array(wrapped, dtype=np.int64)
+    lowered.setflags(write=False)
+    return lowered
+
+
+def _lower_source(vector: list[int], source: FloatFormat, policy: Policy) -> None:
+    vector[at.SOURCE_SIGN_SHIFT] = source.bits - 1
+    vector[at.SOURCE_SIGN_MASK] = int(source.signed)
+    vector[at.SOURCE_MAGNITUDE_MASK] = (1 << source.magnitude_bits) - 1
+    vector[at.SOURCE_MANTISSA_BITS] = source.mantissa_bits
+    vector[at.SOURCE_MANTISSA_MASK] = (1 << source.mantissa_bits) - 1
+    vector[at.SOURCE_FIRST_NORMAL] = int(source.subnormals)
+    vector[at.SOURCE_BASE] = source.smallest_exponent - int(source.subnormals)
+    vector[at.SOURCE_INFINITY] = -1 if source.infinity is None else source.infinity
+    vector[at.SOURCE_NAN] = 1 << 62 if source.nan is None else source.nan
+    vector[at.SOURCE_NAN_AT_NEGATIVE_ZERO] = int(source.nan_at_negative_zero)
+    flushed = policy.flush_inputs == "always" and source.zero
+    vector[at.SOURCE_FLUSH] = min(source.min_normal_code, source.max_code + 1) if flushed else 0
+
+
+_MAGNITUDE_ROUNDINGS = {
+    # rounding: (half, odd, odd_flip, one, full, full_if_even) for positive values, with one and full for negative ones
+    "nearest_even": (-1, 1, 0, -1, 0, 0, -1, 0),
+    "nearest_odd": (-1, 1, 1, -1, 0, 0, -1, 0),
+    "nearest_away": (-1, 0, 0, 0, 0, 0, 0, 0),
+    "nearest_zero": (-1, 0, 0, -1, 0, 0, -1, 0),
+    "nearest_up": (-1, 0, 0, 0, 0, 0, -1, 0),
+    "nearest_down": (-1, 0, 0, -1, 0, 0, 0, 0),
+    "toward_zero": (0, 0, 0, 0, 0, 0, 0, 0),
+    "toward_positive": (0, 0, 0, 0, -1, 0, 0, 0),
+    "toward_negative": (0, 0, 0, 0, 0, 0, 0, -1),
+    "away_from_zero": (0, 0, 0, 0, -1, 0, 0, -1),
+    "to_odd": (0, 0, 0, 0, -1, -1, 0, -1),
+}
+_STOCHASTIC = {
+    # rounding: (bits beyond N, scale of R, offset of R, nearest first)
+    "stochastic_a": (0, 1, 0, 0),
+    "stochastic_b": (1, 2, 1, 0),
+    "stochastic_c": (0, 1, 0, 1),
+}
+
+
+def _lower_rounding(vector: list[int], target: Scalar, policy: Policy) -> None:
+    if policy.stochastic:
+        beyond, scale, offset, nearest = _STOCHASTIC[policy.rounding]
+        vector[at.RANDOM_BITS] = policy.random_bits + beyond
+        vector[at.RANDOM_SCALE] = scale
+        vector[at.RANDOM_OFFSET] = offset
+        vector[at.RANDOM_NEAREST] = nearest
+        return
+    rounding = policy.rounding
+    powers_of_two = isinstance(target, FloatFormat) and target.mantissa_bits == 0
+    if powers_of_two and rounding == "nearest_even" and policy.tie_without_mantissa == "up":
+        rounding = "nearest_away"
+    half, odd, flip, one, full, if_even, negative_one, negative_full = _MAGNITUDE_ROUNDINGS[rounding]
+    vector[at.ROUND_HALF] = half
+    vector[at.ROUND_ODD] = odd
+    vector[at.ROUND_ODD_FLIP] = flip
+    vector[at.ROUND_ONE : at.ROUND_ONE + 2] = [one, negative_one]
+    vector[at.ROUND_FULL : at.ROUND_FULL + 2] = [full, negative_full]
+    vector[at.ROUND_FULL_IF_EVEN] = if_even
+
+
+def _lower_float(vector: list[int], source: FloatFormat | None, target: FloatFormat, policy: Policy) -> None:
+    outcomes = FloatOutcomes(target, policy)
+    vector[at.SOURCE_DROP_SIGN] = int(not target.signed and policy.negative == "absolute")
+    vector[at.PRECISION] = target.precision
+    vector[at.MANTISSA_BITS] = target.mantissa_bits
+    vector[at.SMALLEST] = target.smallest_exponent
+    vector[at.CLAMP] = target.smallest_exponent if target.subnormals else _NEVER
+    vector[at.HIDDEN] = 0 if target.subnormals else 1 << target.mantissa_bits
+    top_field = target.max_code >> target.mantissa_bits
+    vector[at.MAX_INDEX] = max(top_field - int(target.subnormals), 0)
+    vector[at.MAX_CODE] = target.max_code
+    flushes = policy.flush_results if target.zero else "never"
+    vector[at.FLUSH_CODE] = target.min_normal_code if flushes == "after_rounding" else 0 if target.zero else _NEVER
+    min_normal_exponent = target.smallest_exponent + target.mantissa_bits
+    vector[at.FLUSH_LEADING] = min_normal_exponent if flushes == "before_rounding" else 2 * _NEVER
+    vector[at.MIN_NORMAL_CODE] = target.min_normal_code
+    vector[at.SIGN + 1] = target.sign_bit
+    vector[at.ZERO_MATCH] = 0 if target.zero else _NEVER
+    vector[at.NEGATIVE_ABOVE] = _NONE << 22 if target.signed else 0 if target.zero else 2 * _NEVER
+    _pair(vector, at.ZERO, None, outcomes.zero)
+    _pair(vector, at.OVERFLOW, at.FLAG_OVERFLOW, outcomes.overflow)
+    _pair(vector, at.UNDERFLOW, at.FLAG_UNDERFLOW, outcomes.underflow)
+    _pair(vector, at.NAN, None, outcomes.nan)
+    _pair(vector, at.INFINITY, at.FLAG_INFINITY, outcomes.infinity)
+    _pair(vector, at.ZERO_INPUT, None, outcomes.zero_input)
+    vector[at.NEGATIVE], vector[at.FLAG_NEGATIVE] = outcomes.negative()
+    vector[at.FLAG_NAN] = outcomes.nan(0).flags
+    vector[at.FLAG_ZERO] = outcomes.zero_input(0).flags
+    if policy.nan_code == "payload" and source is not None and source.ieee_like and target.ieee_like:
+        widening = target.mantissa_bits - source.mantissa_bits
+        vector[at.PAYLOAD_LEFT] = max(widening, 0)
+        vector[at.PAYLOAD_RIGHT] = max(-widening, 0)
+        vector[at.PAYLOAD_MASK] = (1 << target.mantissa_bits) - 1
+
+
+def _pair(vector: list[int], place: int, flag_place: int | None, outcome: object) -> None:
+    for negative in (0, 1):
+        code, flags = outcome(negative)  # type: ignore[operator]
+        vector[place + negative] = code
+        if flag_place is not None:
+            vector[flag_place + negative] = flags
+
+
+class FloatOutcomes:
+    """The final codes that a policy gives in a float format, by sign (0 positive, 1 negative)."""
+
+    def __init__(self, target: FloatFormat, policy: Policy) -> None:
+        if policy.overflow == "wrap":
+            raise PolicyError(
+                f"overflow 'wrap' means nothing in the float format {target.id!r}",
+                hint="use 'saturate', 'ieee', 'infinity' or 'nan'; 'wrap' is for integers and fixed point",
+            )
+        self.target, self.policy = target, policy
+
+    def _signed(self, magnitude: int, negative: int) -> int:
+        return magnitude | (self.target.sign_bit if negative else 0)
+
+    def nan(self, negative: int) -> Outcome:
+        """A NaN input."""
+        target, policy = self.target, self.policy
+        sign = negative if policy.nan_sign == "keep" else 0
+        if target.nan_at_negative_zero:
+            return Outcome(target.sign_bit, 0)
+        if target.nan is not None:
+            all_ones = (1 << target.magnitude_bits) - 1
+            assert target.canonical_nan is not None
+            code = all_ones if policy.nan_code == "all_ones" else target.canonical_nan
+            return Outcome(self._signed(code, sign), 0)
+        zero = self._signed(0, 1) if target.negative_zero else 0
+        codes = {
+            "maximum": target.max_code,
+            "signed_maximum": self._signed(target.max_code, negative if target.signed else 0),
+            "minimum": self._signed(target.max_code, 1) if target.signed else 0,
+            "zero": 0,
+            "negative_zero": zero,
+            "inverted_zero": 0 if negative else zero,
+            "error": 0,
+        }
+        return Outcome(codes[policy.nan], at.REFUSED if policy.nan == "error" else at.INVALID)
+
+    def _made_nan(self, negative: int) -> Outcome:
+        code, flags = self.nan(negative)
+        return Outcome(code, flags | at.INVALID)
+
+    def _largest(self, negative: int) -> Outcome:
+        return Outcome(self._signed(self.target.max_code, negative), 0)
+
+    def _infinite(self, negative: int) -> Outcome:
+        """An infinity, or what stands in for one."""
+        if self.target.infinity is not None:
+            return Outcome(self._signed(self.target.infinity, negative), 0)
+        if self.policy.without_infinity == "nan" and self.target.has_nan:
+            return self._made_nan(negative)
+        return self._largest(negative)
+
+    def infinity(self, negative: int) -> Outcome:
+        """An infinite input."""
+        if negative and not self.target.signed and self.policy.negative != "absolute":
+            return self.negative(infinite=True)
+        choice = self.policy.infinity
+        if choice == "error":
+            return Outcome(0, at.REFUSED)
+        if choice == "nan":
+            return self._made_nan(negative)
+        code, flags = self._infinite(negative) if choice == "propagate" else self._largest(negative)
+        held = choice == "propagate" and self.target.infinity is not None
+        return Outcome(code, flags if held else flags | at.INVALID)
+
+    def overflow(self, negative: int) -> Outcome:
+        """A finite value that rounds beyond the largest one."""
+        if negative and not self.target.signed and self.policy.negative != "absolute":
+            return self.negative()
+        choice = self.policy.overflow
+        if choice == "error":
+            return Outcome(0, at.REFUSED)
+        if choice == "nan":
+            outcome = self._made_nan(negative)
+        elif choice == "infinity" or (choice == "ieee" and self._carries_to_infinity(negative)):
+            outcome = self._infinite(negative)
+        else:
+            outcome = self._largest(negative)
+        return Outcome(outcome.code, outcome.flags & ~at.INVALID | at.OVERFLOWED | at.INEXACT)
+
+    def _carries_to_infinity(self, negative: int) -> bool:
+        """IEEE 754-2019 7.4; to odd, whichever of the two neighbours has the odd code (P3109 v4.0 4.7.5)."""
+        rounding, infinity = self.policy.rounding, self.target.infinity
+        if rounding == "to_odd":
+            return infinity is not None and infinity % 2 == 1
+        stays = ("toward_zero", "toward_positive" if negative else "toward_negative")
+        return rounding not in stays
+
+    def negative(self, infinite: bool = False) -> Outcome:
+        """A negative value, nonzero after rounding, into an unsigned format."""
+        choice, rounding = self.policy.negative, self.policy.rounding
+        if choice == "error":
+            return Outcome(0, at.REFUSED)
+        clamps = choice == "by_direction" and not infinite and rounding in ("toward_zero", "toward_positive")
+        return Outcome(0, at.INVALID) if choice == "zero" or clamps else self._made_nan(1)
+
+    def zero(self, negative: int) -> Outcome:
+        """A result that is zero."""
+        keeps = self.target.negative_zero and self.policy.negative_zero == "keep"
+        return Outcome(self._signed(0, negative) if keeps else 0, 0)
+
+    def zero_input(self, negative: int) -> Outcome:
+        """A zero input."""
+        return self.zero(negative) if self.target.zero else self._missing(self.policy.zero, 0)
+
+    def underflow(self, negative: int) -> Outcome:
+        """A value below the smallest one of a format without zero."""
+        if negative and not self.target.signed and self.policy.negative != "absolute":
+            return self.negative()
+        return self._missing(self.policy.underflow, negative)
+
+    def _missing(self, choice: str, negative: int) -> Outcome:
+        if choice == "error":
+            return Outcome(0, at.REFUSED)
+        outcome = self._made_nan(negative) if choice == "nan" else Outcome(self._signed(0, negative), 0)
+        return Outcome(outcome.code, outcome.flags | at.UNDERFLOWED | at.INEXACT)
+
+
+class FixedOutcomes:
+    """The final codes that a policy gives in an integer or fixed-point format, by sign (0 positive, 1 negative)."""
+
+    def __init__(self, target: FixedFormat, policy: Policy) -> None:
+        self.target, self.policy = target, policy
+
+    def _end(self, negative: int) -> int:
+        return self.target.min_code if negative else self.target.max_code
+
+    def nan(self, negative: int) -> Outcome:
+        """A NaN input."""
+        choice = self.policy.nan
+        codes = {
+            "maximum": self.target.max_code,
+            "signed_maximum": self._end(negative),
+            "minimum": self.target.min_code,
+        }
+        return Outcome(codes.get(choice, 0), at.REFUSED if choice == "error" else at.INVALID)
+
+    def infinity(self, negative: int) -> Outcome:
+        """An infinite input."""
+        if self.policy.infinity == "nan":
+            return self.nan(negative)
+        return Outcome(self._end(negative), at.REFUSED if self.policy.infinity == "error" else at.INVALID)
+
+    def overflow(self, negative: int) -> Outcome:
+        """A value beyond the range, where it does not wrap."""
+        if self.policy.overflow == "nan":
+            return self.nan(negative)
+        return Outcome(self._end(negative), at.REFUSED if self.policy.overflow == "error" else at.INVALID)
+
+
+def _lower_fixed(vector: list[int], target: FixedFormat, policy: Policy) -> None:
+    outcomes = FixedOutcomes(target, policy)
+    limit = (1 << 62) - 1  # wider targets send large values another way: lowbit.ops._wide
+    vector[at.FIXED_ULP] = -target.fraction_bits
+    vector[at.FIXED_LIMIT : at.FIXED_LIMIT + 2] = [min(target.max_code, limit), min(-target.min_code, limit)]
+    _pair(vector, at.FIXED_OUT, at.FLAG_OVERFLOW, outcomes.overflow)
+    _pair(vector, at.NAN, None, outcomes.nan)
+    _pair(vector, at.INFINITY, at.FLAG_INFINITY, outcomes.infinity)
+    vector[at.FLAG_NAN] = outcomes.nan(0).flags
+    if policy.overflow == "wrap" and target.bits <= 62:
+        vector[at.FIXED_WRAP_MASK] = (1 << target.bits) - 1
+        vector[at.FIXED_WRAP_SIGN] = 1 << (target.bits - 1) if target.signed else 0
