@@ -16,7 +16,7 @@ Decisions where the standards leave room:
 
 from __future__ import annotations
 
-from lowbit.dyadic import FINITE, NAN, Exact, finite
+from lowbit.dyadic import FINITE, INFINITY, MINUS_INFINITY, NAN, Exact, finite
 from lowbit.errors import PolicyError
 from lowbit.oracle.decode import magnitude_value
 from lowbit.oracle.neighbours import distances, lower_code
@@ -48,7 +48,7 @@ def project_floating(value: Exact, fmt: FloatFormat, policy: Policy, random: int
     negative = value.negative if value.kind != FINITE or value.significand == 0 else value.significand < 0
     below_range = negative and not fmt.signed and (value.kind != FINITE or value.significand != 0)
     if below_range and policy.negative == "absolute":
-        positive = Exact(value.kind if value.kind == FINITE else 1, abs(value.significand), value.exponent, False)
+        positive = INFINITY if value.kind != FINITE else Exact(FINITE, -value.significand, value.exponent, False)
         result = project_floating(positive, fmt, policy, random)
         rule = f"the sign is dropped; {result.rule}"
         floor = None, magnitude_value(0, fmt)
@@ -135,18 +135,20 @@ def _neighbours(lower: int, inexact: bool, negative: bool, fmt: FloatFormat) -> 
         near = far = magnitude_value(lower, fmt)
         if inexact:
             far = magnitude_value(lower + 1, fmt) if lower < fmt.max_code else _above_range(fmt)
-    return (_negated(far), _negated(near)) if negative else (near, far)
+    return (_negated(far, fmt), _negated(near, fmt)) if negative else (near, far)
 
 
 def _above_range(fmt: FloatFormat) -> Exact | None:
-    return None if fmt.infinity is None else Exact(1, 0, 0, False)
+    return None if fmt.infinity is None else INFINITY
 
 
-def _negated(value: Exact | None) -> Exact | None:
+def _negated(value: Exact | None, fmt: FloatFormat) -> Exact | None:
     if value is None:
         return None
-    kind = {1: 2, 2: 1}.get(value.kind, value.kind)
-    return Exact(kind, -value.significand, value.exponent, not value.negative)
+    if value.kind != FINITE:
+        return MINUS_INFINITY if value == INFINITY else INFINITY
+    negative = not value.negative and (value.significand != 0 or fmt.negative_zero)
+    return Exact(FINITE, -value.significand, value.exponent, negative)
 
 
 def _underflow(value: Exact, fmt: FloatFormat, policy: Policy, above: Exact | None) -> Projection:
