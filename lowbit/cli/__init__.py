@@ -1,7 +1,8 @@
 """The command line: ``lowbit VERB ...``. One file per verb; only the verb that is asked for is imported.
 
 Data goes to standard output, everything else to standard error. A verb is a module with ``add_parser(subparsers)``
-and ``run(arguments) -> int``; its errors are :class:`lowbit.errors.LowbitError`, rendered and mapped to an exit status here.
+and ``run(arguments) -> int``; its errors are :class:`lowbit.errors.LowbitError`, rendered and mapped to an exit status
+here.
 """
 
 from __future__ import annotations

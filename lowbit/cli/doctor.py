@@ -30,7 +30,7 @@ VECTOR_FEATURES = (
     "fma",
     "avx512f",
     "avx512bw",
-    "avx512vnni",
+    "avx512_vnni",
     "avx512_bf16",
     "amx_tile",
     "neon",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
 from typing import Any
@@ -12,11 +13,12 @@ from lowbit.cli.bits import hexadecimal, scalar_format, split
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number, number_json, policy_name
-from lowbit.dyadic import FINITE, Exact, finite
+from lowbit.dyadic import Exact
 from lowbit.errors import PolicyError
 from lowbit.oracle.cast import encode
 from lowbit.oracle.decode import decode
-from lowbit.oracle.project import Projection, project
+from lowbit.oracle.explain import Explanation, explain
+from lowbit.oracle.projection import Projection
 from lowbit.policy import PRESETS, ROUNDINGS, Policy, get_policy
 from lowbit.spec import Scalar
 
@@ -27,8 +29,6 @@ NEGATIVE_VALUE = r"^-(\d|\.\d|inf|nan)"
 
 
 def add_parser(subparsers: Any) -> None:
-    import re
-
     parser = subparsers.add_parser(
         "encode",
         help="values to codes, with the arithmetic behind it",
@@ -70,7 +70,7 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
     PolicyError
         A preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=CHOICE``.
     """
-    policy = get_policy(arguments.policy or fmt.default_policy)
+    policy = get_policy(arguments.policy or fmt.default_policy, fmt)
     changes: dict[str, Any] = {}
     for text in arguments.set:
         axis, separator, choice = text.partition("=")
@@ -96,18 +96,17 @@ def run(arguments: Namespace) -> int:
         return 0
     page = terminal(arguments)
     if arguments.explain:
-        for index, (value, projection) in enumerate(results):
+        for index, (value, _) in enumerate(results):
             if index:
                 page.write()
-            _explain(page, fmt, policy, value, projection)
+            _write_trace(page, fmt, policy, value, arguments.random)
         return 0
-    for line in columns([_row(page, fmt, *result) for result in results]):
+    for line in columns([_row(page, fmt, projection) for _, projection in results]):
         page.write(line)
     return 0
 
 
-def _row(page: Terminal, fmt: Scalar, value: Value, projection: Projection) -> tuple[str, ...]:
-    del value
+def _row(page: Terminal, fmt: Scalar, projection: Projection) -> tuple[str, ...]:
     result = decode(projection.code, fmt)
     return hexadecimal(projection.code, fmt), split(projection.code, fmt, page), number(result)
 
@@ -139,54 +138,43 @@ def flag_names(flags: int) -> list[str]:
     return [name for bit, name in FLAG_NAMES if flags & bit]
 
 
-def _explain(page: Terminal, fmt: Scalar, policy: Policy, value: Value, projection: Projection) -> None:
-    result = decode(projection.code, fmt)
-    origin = f"{value.text}, {value.source.id}" if value.source else value.text
+def _write_trace(page: Terminal, fmt: Scalar, policy: Policy, value: Value, random: int) -> None:
+    """Value, neighbours, midpoint, rule and result, a line each."""
+    trace = explain(value.exact, fmt, policy, source=value.source, random=random)
+    origin = f"{value.text} in {value.source.id}" if value.source and "@" not in value.text else value.text
     rows = [("value", number(value.exact), origin)]
-    if projection.lower is not None and projection.upper is not None and _differ(projection.lower, projection.upper):
-        rows += _neighbours(fmt, value.exact, projection.lower, projection.upper)
-    rows.append(("policy", policy_name(policy), ""))
-    rows.append(("rule", projection.rule, ""))
-    code = f"{hexadecimal(projection.code, fmt)}  {split(projection.code, fmt, page)}"
-    rows.append(("result", number(result), code))
-    raised = ", ".join(flag_names(projection.flags)) or "none"
-    rows.append(("flags", raised + ("; saturated" if projection.saturated else ""), ""))
+    rows += [
+        ("rounded", number(step.result), f"to {step.format} first: {step.projection.rule}") for step in trace.steps
+    ]
+    upper = ("above", trace.upper, trace.upper_code)
+    lower = ("below", trace.lower, trace.lower_code)
+    if trace.lower is None or trace.upper is None or trace.lower_code != trace.upper_code:
+        rows += [_neighbour(fmt, upper), *_midpoint(trace), _neighbour(fmt, lower)]
+    rows += [("policy", policy_name(policy), ""), ("rule", trace.rule, "")]
+    rows.append(("result", number(trace.decoded), _place(fmt, trace.code, page)))
+    raised = ", ".join(flag_names(trace.flags)) or "none"
+    rows.append(("flags", raised + ("; saturated" if trace.saturated else ""), ""))
     width = max(len(text) for name, text, more in rows if more)
     for name, text, more in rows:
-        page.write(f"{page.paint(name.ljust(10), 'cyan')}{text.ljust(width)}  {more}".rstrip())
+        if text:
+            page.write(f"{page.paint(name.ljust(10), 'cyan')}{text.ljust(width)}  {more}")
 
 
-def _neighbours(fmt: Scalar, value: Exact, lower: Exact, upper: Exact) -> list[tuple[str, str, str]]:
-    """The neighbours above and below, and which side of their midpoint the value lies on."""
-    middle = midpoint(lower, upper)
-    difference = value.fraction() - middle.fraction()
-    side = (
-        "the value is this midpoint: a tie"
-        if difference == 0
-        else f"the value lies {'above' if difference > 0 else 'below'}"
-    )
-    return [
-        ("above", number(upper), _place(fmt, upper)),
-        ("midpoint", number(middle), side),
-        ("below", number(lower), _place(fmt, lower)),
-    ]
+def _neighbour(fmt: Scalar, neighbour: tuple[str, Exact | None, int | None]) -> tuple[str, str, str]:
+    """A row of the trace; empty where there is no neighbour on that side."""
+    name, value, code = neighbour
+    if value is None or code is None:
+        return name, "", ""
+    return name, number(value), _place(fmt, code)
 
 
-def _place(fmt: Scalar, value: Exact) -> str:
-    """The code of a neighbour, where it has one: beyond the range it is only what the next value would be."""
-    exact = Policy(overflow="saturate", negative="zero")
-    code = project(value, fmt, exact).code
-    if decode(code, fmt).reduced()[:3] != value.reduced()[:3]:
-        return "beyond the range"
-    return f"{hexadecimal(code, fmt)}  {split(code, fmt)}"
+def _midpoint(trace: Explanation) -> list[tuple[str, str, str]]:
+    if trace.midpoint is None:
+        return []
+    difference = trace.rounded_from.fraction() - trace.midpoint.fraction()
+    side = f"the value lies {'above' if difference > 0 else 'below'}" if difference else "exactly here: a tie"
+    return [("midpoint", number(trace.midpoint), side)]
 
 
-def _differ(lower: Exact, upper: Exact) -> bool:
-    return lower.kind == upper.kind == FINITE and lower.fraction() != upper.fraction()
-
-
-def midpoint(lower: Exact, upper: Exact) -> Exact:
-    """The number halfway between two finite values."""
-    exponent = min(lower.exponent, upper.exponent)
-    total = (lower.significand << (lower.exponent - exponent)) + (upper.significand << (upper.exponent - exponent))
-    return finite(total, exponent - 1).reduced()
+def _place(fmt: Scalar, code: int, page: Terminal | None = None) -> str:
+    return f"{hexadecimal(code, fmt)}  {split(code, fmt, page)}"

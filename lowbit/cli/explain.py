@@ -14,7 +14,7 @@ from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.words import policy_rows
 from lowbit.dyadic import format_exact
 from lowbit.errors import LowbitError
-from lowbit.policy import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
+from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
 
 WIDTH = 100
 """Prose is wrapped here."""
@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "explain",
         help="error codes, rounding modes, policies, flags, defects in words",
-        description="Explain an error code, a rounding mode, a preset, an axis, a vector flag or a defect; or list a whole "
-        f"group: {', '.join(GROUPS)}. Without a topic: the groups.",
+        description="Explain an error code, a rounding mode, a preset, an axis, a vector flag or a defect; or list a "
+        f"whole group: {', '.join(GROUPS)}. Without a topic: the groups.",
     )
     parser.add_argument("topic", metavar="TOPIC", nargs="?", help="LB201, nearest_even, ocp_sat, TieEven, presets, ...")
 
@@ -123,6 +123,12 @@ def _write_preset(page: Terminal, group: str, name: str) -> None:
     for (axis, *_), line in zip(policy_rows(policy), columns(policy_rows(policy)), strict=True):
         chosen = getattr(policy, axis) != getattr(plain, axis)
         page.write("  " + (page.paint(line, "bold") if chosen else line))
+    for target, other in PRESET_OVERRIDES.get(name, {}).items():
+        changes = ", ".join(
+            f"{axis}={own}" for axis, (own, _) in other.differences(policy).items() if axis != "defects"
+        )
+        if changes:
+            page.write(f"  {page.paint('into', 'yellow')} {target}: {changes}")
     for defect in policy.defects:
         page.write(f"  {page.paint('defect', 'yellow')}  {defect}: {DEFECTS[defect].summary}")
 

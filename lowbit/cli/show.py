@@ -99,7 +99,7 @@ def _nans(fmt: FloatFormat, signs: tuple[int, ...]) -> str:
 
 def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
     """The page as JSON."""
-    policy = get_policy(fmt.default_policy)
+    policy = get_policy(fmt.default_policy, fmt)
     result: dict[str, Any] = {
         "schema": "lowbit/show/1",
         "lowbit": __version__,
@@ -200,7 +200,7 @@ def _write_facts(page: Terminal, fmt: Scalar) -> None:
 
 
 def _write_policy(page: Terminal, fmt: Scalar) -> None:
-    policy = get_policy(fmt.default_policy)
+    policy = get_policy(fmt.default_policy, fmt)
     page.write()
     _write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
     lines = columns([(axis, choice, meaning) for axis, choice, meaning in policy_rows(policy, live_axes(fmt))])

@@ -6,10 +6,15 @@ from lowbit.dyadic import Exact, format_decimal, format_exact, format_hexfloat
 from lowbit.policy import AXES, PRESETS, Policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
+LONG = 24
+"""A fraction of more characters than this is written as a hexadecimal float."""
+
 
 def number(value: Exact) -> str:
     """A value exactly, and in decimal where that reads differently: ``7/4*2^-7 = 0.013671875``."""
     exact, decimal = format_exact(value), format_decimal(value)
+    if len(exact) > LONG:
+        exact = format_hexfloat(value)
     if decimal in {exact, f"~{exact}"}:
         return exact
     return f"{exact} {decimal}" if decimal.startswith("~") else f"{exact} = {decimal}"

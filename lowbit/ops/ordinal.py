@@ -16,7 +16,7 @@ from lowbit.errors import InputError
 from lowbit.ops.codes import Array, check_range, code_array, scalar_format
 from lowbit.spec import FixedFormat, FloatFormat
 
-DIRECTIONS = {"up": 1, "down": -1}
+DIRECTIONS = ("up", "down")
 
 
 def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any:
@@ -104,15 +104,14 @@ def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
     if direction not in DIRECTIONS:
         raise InputError(f"direction {direction!r} is neither 'up' nor 'down'")
     spec, array = _arguments(codes, fmt)
-    step, (low, high) = DIRECTIONS[direction], _bounds(spec)
-    nans = _is_nan(array, spec)
+    low, high = _bounds(spec)
     before = _ordinals(array, spec, nan=0)
     # The last value is held before the step: one more could be beyond int64.
-    after = np.where(before == (high if step > 0 else low), before, before + step)
+    after = np.minimum(before, high - 1) + 1 if direction == "up" else np.maximum(before, low + 1) - 1
     result = _codes(after, spec)
-    if isinstance(spec, FloatFormat) and spec.negative_zero and step > 0:
-        result[before == -1] = spec.sign_bit
-    result[nans] = array[nans]
+    if isinstance(spec, FloatFormat) and spec.negative_zero and direction == "up":
+        result = np.where(before == -1, result.dtype.type(spec.sign_bit), result)
+    result = np.where(_is_nan(array, spec), array.astype(result.dtype), result)
     return _like(codes, result)
 
 
@@ -145,8 +144,8 @@ def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, na
     low = _ordinals(left, spec, sentinel)
     high = _ordinals(right, spec, sentinel)
     # The difference of two int64 fits in 64 bits unsigned: subtract modulo 2^64, the lower from the higher.
-    smaller, larger = np.minimum(low, high).view(np.uint64), np.maximum(low, high).view(np.uint64)
-    distance = np.atleast_1d(larger - smaller).reshape(larger.shape)
+    smaller, larger = np.atleast_1d(np.minimum(low, high), np.maximum(low, high))
+    distance = (larger.view(np.uint64) - smaller.view(np.uint64)).reshape(left.shape)
     if nan is not None:
         left_nan, right_nan = _is_nan(left, spec), _is_nan(right, spec)
         distance = np.where(left_nan | right_nan, np.uint64(0), distance)

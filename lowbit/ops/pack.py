@@ -59,7 +59,8 @@ def _pack_stream(patterns: Array, bits: int) -> Array:
     """Each code's bits, lowest first, one after the other; the first bit of the stream is bit 0 of byte 0."""
     leading, count = patterns.shape[:-1], patterns.shape[-1]
     container = patterns.astype("<u2" if bits > 8 else "u1")
-    spread = np.unpackbits(container.view(np.uint8).reshape(*leading, count, -1), axis=-1, bitorder="little")
+    octets = np.ascontiguousarray(container).view(np.uint8).reshape(*leading, count, container.itemsize)
+    spread = np.unpackbits(octets, axis=-1, bitorder="little")
     return np.packbits(spread[..., :bits].reshape(*leading, count * bits), axis=-1, bitorder="little")
 
 
@@ -88,7 +89,7 @@ def _pack_low_first(patterns: Array, bits: int) -> Array:
 
 def _unpack_low_first(packed: Array, bits: int) -> Array:
     del bits
-    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], -1)
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], 2 * packed.shape[-1])
 
 
 def _pack_high_first(patterns: Array, bits: int) -> Array:
@@ -98,20 +99,22 @@ def _pack_high_first(patterns: Array, bits: int) -> Array:
 
 def _unpack_high_first(packed: Array, bits: int) -> Array:
     del bits
-    return np.stack([packed >> 4, packed & 15], axis=-1).reshape(*packed.shape[:-1], -1)
+    return np.stack([packed >> 4, packed & 15], axis=-1).reshape(*packed.shape[:-1], 2 * packed.shape[-1])
 
 
 def _pack_split(patterns: Array, bits: int) -> Array:
     """Within a block, code j goes to the low nibble of byte j and code j + 16 to its high nibble."""
     del bits
-    blocks = patterns.reshape(*patterns.shape[:-1], -1, 2, GGML_BLOCK // 2)
-    return _pack_pairs(blocks[..., 0, :], blocks[..., 1, :]).reshape(*patterns.shape[:-1], -1)
+    *leading, count = patterns.shape
+    blocks = patterns.reshape(*leading, count // GGML_BLOCK, 2, GGML_BLOCK // 2)
+    return _pack_pairs(blocks[..., 0, :], blocks[..., 1, :]).reshape(*leading, count // 2)
 
 
 def _unpack_split(packed: Array, bits: int) -> Array:
     del bits
-    blocks = packed.reshape(*packed.shape[:-1], -1, GGML_BLOCK // 2)
-    return np.stack([blocks & 15, blocks >> 4], axis=-2).reshape(*packed.shape[:-1], -1)
+    *leading, count = packed.shape
+    blocks = packed.reshape(*leading, 2 * count // GGML_BLOCK, GGML_BLOCK // 2)
+    return np.stack([blocks & 15, blocks >> 4], axis=-2).reshape(*leading, 2 * count)
 
 
 def _pack_bytes(patterns: Array, bits: int) -> Array:
@@ -176,8 +179,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             _unpack_split,
         ),
         "fp6_dense": Layout(
-            "four 6-bit codes in three bytes, code i in bits 6i+5:6i of the little-endian 24-bit word: lsb_first in whole "
-            "groups (ONNX FLOAT6E2M3 and FLOAT6E3M2)",
+            "four 6-bit codes in three bytes, code i in bits 6i+5:6i of the little-endian 24-bit word: lsb_first in "
+            "whole groups (ONNX FLOAT6E2M3 and FLOAT6E3M2)",
             6,
             6,
             4,
