@@ -166,19 +166,30 @@ def inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Fl
     raise InputError(f"generator {recipe.generator!r} is unknown", hint=f"one of {', '.join(GENERATORS)}")
 
 
-def legal(patterns: Unsigned, fmt: Scalar) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which bit patterns are codes of the format: the lowest one of a narrow integer is not."""
-    if isinstance(fmt, FloatFormat):
-        return np.ones(patterns.shape, dtype=np.bool_)
-    return from_patterns(patterns, fmt) >= fmt.min_code
-
-
 def expected(patterns: Unsigned, source: Scalar, target: Scalar, policy: Policy) -> Unsigned:
     """What the oracle says each input becomes, as bit patterns of the target."""
     mask = (1 << target.bits) - 1
     codes = from_patterns(patterns, source).tolist()
     results = (convert(code, source, target, policy).code & mask for code in codes)
     return np.fromiter(results, dtype=np.uint64, count=len(codes))
+
+
+def generate_inputs(recipe: Recipe) -> VectorFile:
+    """Make a set without the column of expected codes."""
+    source, target = scalar(recipe.source), scalar(recipe.target)
+    policy = parse_policy(recipe.policy, target)
+    patterns, flags = legal_inputs(recipe, source, target)
+    columns = (Column("input", digits_for(source.bits)), Column("flag", 2))
+    return VectorFile(header(recipe, source, target, policy), columns, np.column_stack((patterns, flags)))
+
+
+def legal_inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
+    """``inputs`` without bit patterns that are no codes: the lowest one of a narrow integer."""
+    patterns, flags = inputs(recipe, source, target)
+    if isinstance(source, FloatFormat):
+        return patterns, flags
+    chosen = from_patterns(patterns, source) >= source.min_code
+    return patterns[chosen], flags[chosen]
 
 
 def generate(recipe: Recipe) -> VectorFile:
@@ -193,9 +204,7 @@ def generate(recipe: Recipe) -> VectorFile:
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:
         raise PolicyError("a stochastic policy needs random bits for each row, which .vec sets do not carry")
-    patterns, flags = inputs(recipe, source, target)
-    chosen = legal(patterns, source)
-    patterns, flags = patterns[chosen], flags[chosen]
+    patterns, flags = legal_inputs(recipe, source, target)
     results = expected(patterns, source, target, policy)
     if recipe.op == "decode":
         require_exact(patterns, results, source, target)

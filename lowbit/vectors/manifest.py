@@ -69,6 +69,14 @@ class Entry:
         return self.recipe.id
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A set that is not what it should be, and why."""
+
+    id: str
+    reason: str
+
+
 def golden_directory() -> Path:
     """Where the golden sets are: in the wheel, or at the top of the repository."""
     return data_directory("golden")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import NDArray  # noqa: TC002 (part of the public annotations)
 
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.vectors import flags as f

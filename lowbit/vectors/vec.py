@@ -98,7 +98,7 @@ def render(file: VectorFile) -> bytes:
     lines.append("// columns: " + " ".join(f"{column.name}:{column.digits}" for column in file.columns))
     for number in np.unique(file.flags).tolist():
         flag = FLAGS[number]
-        lines.append(f"// flag {number:02x}: {flag.name}: {flag.catches} [{flag.source}]")
+        lines.append(f"// flag {number:02x}: {flag.name}: {flag.catches}")
     lines += [f"// rows: {len(file.rows)}", f"// sha256: {hashlib.sha256(body).hexdigest()}"]
     return "\n".join(lines).encode("ascii") + b"\n" + body
 

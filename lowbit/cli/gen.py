@@ -1,0 +1,108 @@
+"""``lowbit gen encode|decode|convert``: make a vector set and write it as .vec, CSV, .npy or packed words."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lowbit.axes import ROUNDINGS
+from lowbit.errors import InputError
+from lowbit.policy import PRESETS, Policy
+from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
+from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
+
+SETS = ("boundary", "random", "exhaustive")
+DISTRIBUTIONS = ("bits", "normal")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "gen",
+        help="generate test vectors",
+        description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for. The "
+        "same arguments give the same bytes for ever.",
+    )
+    parser.add_argument("op", choices=OPERATIONS, help="encode (from float32), decode (to float32) or convert")
+    parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
+    parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")
+    _add_policy_options(parser)
+    parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
+    parser.add_argument("--reach", type=int, default=3, help="boundary: source ulps beside each point (default: 3)")
+    parser.add_argument("--n", type=int, metavar="ROWS", help="random: how many (default: 1000)")
+    parser.add_argument("--seed", type=int, metavar="SEED", help="random: from which seed (default: 0)")
+    parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
+    parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument("--layout", choices=LAYOUTS, default="vec", help="form of the file (default: vec)")
+
+
+def _add_policy_options(parser: Any) -> None:
+    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
+    parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
+    parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
+    parser.add_argument(
+        "--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis (`lowbit explain axes`)"
+    )
+
+
+def run(arguments: Namespace) -> int:
+    recipe = _recipe(arguments)
+    binary = arguments.layout in BINARY_LAYOUTS
+    if binary and not arguments.output:
+        raise InputError(f"the layout {arguments.layout!r} is binary", hint="name a file with -o FILE", code="LB100")
+    file = generate(recipe) if arguments.expected else generate_inputs(recipe)
+    data = render_layout(file, arguments.layout)
+    if arguments.output:
+        path = Path(arguments.output)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written: {error.strerror}", hint="name another file with -o"
+            ) from error
+        sys.stderr.write(f"{path}: {len(file.rows)} rows, {len(data)} bytes\n")
+    else:
+        sys.stdout.write(data.decode("ascii"))
+    return 0
+
+
+def _recipe(arguments: Namespace) -> Recipe:
+    source, target = _formats(arguments)
+    words = [arguments.policy or ("ieee" if arguments.op == "decode" else target.default_policy)]
+    words += [f"{axis}={value}" for axis in ("rounding", "overflow") if (value := getattr(arguments, axis))]
+    return Recipe(
+        arguments.op,
+        source.id,
+        target.id,
+        "+".join([*words, *arguments.choice]),
+        "representative" if arguments.op == "decode" and arguments.set == "boundary" else arguments.set,
+        _generator_arguments(arguments),
+    )
+
+
+def _formats(arguments: Namespace) -> tuple[Any, Any]:
+    defaults = {"encode": ("float32", None), "decode": (None, "float32"), "convert": (None, None)}
+    source, target = defaults[arguments.op]
+    source, target = arguments.source or source, arguments.target or target
+    for option, name in (("--from", source), ("--to", target)):
+        if name is None:
+            raise InputError(
+                f"`lowbit gen {arguments.op}` needs {option} FORMAT", hint="`lowbit formats` lists them", code="LB100"
+            )
+    return scalar(source), scalar(target)
+
+
+def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
+    if arguments.set == "random":
+        return {
+            "count": 1000 if arguments.n is None else arguments.n,
+            "seed": arguments.seed or 0,
+            "distribution": arguments.distribution or "bits",
+        }
+    for option in ("n", "seed", "distribution"):
+        if getattr(arguments, option) is not None:
+            raise InputError(f"--{option} is for --set random; --set {arguments.set} has no choice", code="LB100")
+    return {"reach": arguments.reach} if arguments.set == "boundary" and arguments.op != "decode" else {}

@@ -1,0 +1,153 @@
+"""Digests: what is too big to ship is hashed, so that equality can be proved without the data.
+
+The inputs are all codes of the source in rising order, the outputs the target's codes as bit patterns, each in a
+little-endian container of 1, 2, 4 or 8 bytes. Block digests, the first hexadecimal digits of the sha256 of each
+sixteenth of the outputs, find the block of a difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lowbit.errors import InputError, VectorFileError
+from lowbit.spec import Scalar
+from lowbit.vectors.boundary import from_patterns, to_patterns
+from lowbit.vectors.core import FLOATS_16, default_policy, named_formats, p3109_names
+from lowbit.vectors.generate import parse_policy, scalar
+from lowbit.vectors.manifest import Difference
+from lowbit.vectors.points import Unsigned
+
+BLOCKS = 16
+BLOCK_DIGITS = 8
+SCHEMA = "lowbit.digests/1"
+DIGESTS = "digests.toml"
+WIDEST_SOURCE = 20
+
+_HEAD = """\
+# Digests of whole conversions: all codes of a 16-bit source in rising order, under the policy named.
+# sha256 is of the outputs in order, each in a little-endian container of 1, 2, 4 or 8 bytes (two's complement for
+# integers, upper bits zero). blocks holds the first 8 hexadecimal digits of the sha256 of each 4096 outputs.
+# Written by `lowbit golden regen`; do not edit.
+schema = "lowbit.digests/1"
+"""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What all outputs of a conversion hash to."""
+
+    source: str
+    target: str
+    policy: str
+    sha256: str
+    blocks: tuple[str, ...]
+
+
+def output_bytes(codes: Unsigned, target: Scalar) -> bytes:
+    """Bit patterns in little-endian containers."""
+    return codes.astype(f"<u{target.container_bits // 8}").tobytes()
+
+
+def digest_outputs(codes: Unsigned, source: str, target: Scalar, policy: str) -> Digest:
+    """The digest of a complete sweep's outputs, given as bit patterns in the order of the inputs."""
+    if len(codes) % BLOCKS:
+        raise InputError(f"{len(codes)} outputs do not divide into {BLOCKS} blocks")
+    data = output_bytes(codes, target)
+    size = len(data) // BLOCKS
+    blocks = (hashlib.sha256(data[start : start + size]).hexdigest() for start in range(0, len(data), size))
+    prefixes = tuple(block[:BLOCK_DIGITS] for block in blocks)
+    return Digest(source, target.id, policy, hashlib.sha256(data).hexdigest(), prefixes)
+
+
+def compute_digest(source_name: str, target_name: str, policy_text: str) -> Digest:
+    """The digest of a conversion from all codes of a source, with the fast path (proved equal to the oracle)."""
+    from lowbit.ops.cast import convert
+
+    source, target = scalar(source_name), scalar(target_name)
+    if source.bits > WIDEST_SOURCE:
+        raise InputError(f"{source.id} has 2^{source.bits} codes", hint=f"at most {WIDEST_SOURCE} bits")
+    patterns = np.arange(1 << source.bits, dtype=np.uint64)
+    codes = from_patterns(patterns, source).astype(source.code_dtype)
+    outputs = np.asarray(convert(codes, source, target, policy=parse_policy(policy_text, target)))
+    return digest_outputs(to_patterns(outputs, target), source.id, target, policy_text)
+
+
+def core_conversions() -> list[tuple[str, str, str]]:
+    """(source, target, policy) of every digest: float16 and bfloat16 to all named formats and all of P3109."""
+    targets = [*named_formats(), *p3109_names(range(3, 17))]
+    return [(source, target, default_policy(target)) for source in FLOATS_16 for target in targets if source != target]
+
+
+def render_digests(digests: Iterable[Digest]) -> str:
+    """The digests as TOML, one line each, grouped by source."""
+    groups: dict[str, list[str]] = {}
+    for digest in digests:
+        line = (
+            f'"{digest.target}" = {{ policy = "{digest.policy}", sha256 = "{digest.sha256}", '
+            f'blocks = "{" ".join(digest.blocks)}" }}'
+        )
+        groups.setdefault(digest.source, []).append(line)
+    tables = (f"\n[{source}]\n" + "\n".join(lines) + "\n" for source, lines in groups.items())
+    return _HEAD + "".join(tables)
+
+
+def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
+    """The digests of ``digests.toml``: (source, target) -> Digest.
+
+    Raises
+    ------
+    VectorFileError
+        The file is missing, damaged or of another version.
+    """
+    path = directory / DIGESTS
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VectorFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
+    if document.pop("schema", None) != SCHEMA:
+        raise VectorFileError(f"{path}: this version reads the schema {SCHEMA!r} only")
+    found = {}
+    for source, table in document.items():
+        for target, item in table.items():
+            digest = Digest(source, target, item["policy"], item["sha256"], tuple(item["blocks"].split()))
+            found[source, target] = digest
+    return found
+
+
+def differing_blocks(left: Digest, right: Digest) -> list[int]:
+    """The numbers of the blocks in which two sweeps differ."""
+    return [index for index, pair in enumerate(zip(left.blocks, right.blocks, strict=True)) if pair[0] != pair[1]]
+
+
+def verify_digests(directory: Path) -> list[Difference]:
+    """Compute every digest anew and report those that differ, with the blocks that do."""
+    found = []
+    for (source, target), digest in read_digests(directory).items():
+        again = compute_digest(source, target, digest.policy)
+        if again != digest:
+            blocks = ", ".join(map(str, differing_blocks(digest, again)))
+            found.append(Difference(f"digest {source} -> {target}", f"blocks {blocks} of {BLOCKS} differ"))
+    return found
+
+
+def regenerate_digests(directory: Path, *, overwrite: bool = False) -> list[Difference]:
+    """Compute every digest anew, write ``digests.toml``, and report what changed (left alone unless overwritten)."""
+    path = directory / DIGESTS
+    old = read_digests(directory) if path.exists() else {}
+    digests, found = [], []
+    for source, target, policy in core_conversions():
+        digest = compute_digest(source, target, policy)
+        before = old.get((source, target), digest)
+        if before != digest:
+            found.append(Difference(f"digest {source} -> {target}", "it is not that of digests.toml any more"))
+        digests.append(digest if overwrite else before)
+    path.write_text(render_digests(digests), encoding="ascii")
+    return found

@@ -1,0 +1,63 @@
+"""Other forms of a vector set: CSV, NumPy arrays and packed words for ``$readmemh``."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.vec import VectorFile, render
+
+LAYOUTS = ("vec", "csv", "npy", "hex")
+BINARY_LAYOUTS = ("npy",)
+
+
+def render_layout(file: VectorFile, layout: str) -> bytes:
+    """A set in one of ``LAYOUTS``.
+
+    ``vec``: see ``lowbit.vectors.vec``. ``csv``: a line of names, then hexadecimal with 0x and the name of the flag.
+    ``npy``: an uint64 array of shape (rows, columns). ``hex``: one word a row, its columns concatenated with the first
+    one on top, and a header that says which bits are which.
+
+    Raises
+    ------
+    InputError
+        The layout is unknown.
+    """
+    if layout == "vec":
+        return render(file)
+    if layout == "csv":
+        return _csv(file)
+    if layout == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, file.rows, allow_pickle=False)
+        return buffer.getvalue()
+    if layout == "hex":
+        return _packed_words(file)
+    raise InputError(f"layout {layout!r} is unknown", hint=f"one of {', '.join(LAYOUTS)}")
+
+
+def _csv(file: VectorFile) -> bytes:
+    lines = [",".join(column.name for column in file.columns)]
+    digits = [column.digits for column in file.columns[:-1]]
+    for *codes, flag in file.rows.tolist():
+        cells = [f"0x{code:0{width}x}" for code, width in zip(codes, digits, strict=True)]
+        lines.append(",".join([*cells, FLAGS[flag].name]))
+    return "\n".join(lines).encode("ascii") + b"\n"
+
+
+def _packed_words(file: VectorFile) -> bytes:
+    digits = [column.digits for column in file.columns]
+    total = 4 * sum(digits)
+    lines = [f"// {key}: {value}" for key, value in file.header.items()]
+    lines.append(f"// reg [{total - 1}:0] vectors [0:{len(file.rows) - 1}]; $readmemh reads one row a word")
+    top = total - 1
+    for column in file.columns:
+        lines.append(f"// {column.name}: [{top}:{top - 4 * column.digits + 1}]")
+        top -= 4 * column.digits
+    lines += [
+        "".join(f"{code:0{width}x}" for code, width in zip(row, digits, strict=True)) for row in file.rows.tolist()
+    ]
+    return "\n".join(lines).encode("ascii") + b"\n"
