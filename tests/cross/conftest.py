@@ -1,0 +1,202 @@
+"""What all comparisons with other people's implementations share: the expected differences, both ways.
+
+``expected_differences.toml`` lists every known difference between lowbit and a peer. A comparison fails on a difference
+that no row explains; and each row carries an example that is run by itself, so that a row which has become untrue
+fails too.
+"""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowbit.dut.libraries import LibraryCast, library_casts
+from lowbit.ops.cast import convert, decode
+from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
+from lowbit.spec import Format
+from lowbit.vectors.boundary import boundary
+
+HERE = Path(__file__).parent
+DATA = HERE / "data"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row of expected_differences.toml; the file's head says what the fields mean."""
+
+    id: str
+    peer: str
+    version: str
+    sources: list[str]
+    targets: list[str]
+    inputs: str
+    right: str
+    why: str
+    link: str
+    example: dict[str, str]
+    option: str = "*"
+    defect: str = ""
+    varies: bool = False
+
+    def covers(self, peer: str, option: str, source: str, target: str) -> bool:
+        return (
+            self.peer == peer
+            and fnmatch(option, self.option)
+            and any(fnmatch(source, pattern) for pattern in self.sources)
+            and any(fnmatch(target, pattern) for pattern in self.targets)
+        )
+
+
+def load_differences() -> list[Difference]:
+    with (HERE / "expected_differences.toml").open("rb") as file:
+        return [Difference(**row) for row in tomllib.load(file)["difference"]]
+
+
+@dataclass
+class Inputs:
+    """Source codes and what is needed to sort them into classes."""
+
+    codes: np.ndarray
+    source: Format
+    values: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        if self.source.kind == "float":
+            self.values = decode(self.codes, self.source, dtype=np.float64)
+        else:
+            self.values = self.codes.astype(np.float64)
+
+    def mask(self, name: str) -> np.ndarray:
+        """Which inputs are of a class."""
+        return INPUT_CLASSES[name](self)
+
+    def signalling(self) -> np.ndarray:
+        quiet = 1 << (self.source.mantissa_bits - 1)
+        return np.isnan(self.values) & (self.codes.astype(np.uint64) & np.uint64(quiet) == 0)
+
+    def not_float32(self) -> np.ndarray:
+        if self.source.kind == "float":
+            return np.isfinite(self.values) & (self.values.astype(np.float32) != self.values)
+        return np.array([int(np.float32(int(code))) != int(code) for code in self.codes], dtype=bool)
+
+
+def _between(low: float, high: float) -> Callable[[Inputs], np.ndarray]:
+    return lambda inputs: (np.abs(inputs.values) > low) & (np.abs(inputs.values) < high)
+
+
+INPUT_CLASSES: dict[str, Callable[[Inputs], np.ndarray]] = {
+    "nan": lambda inputs: np.isnan(inputs.values),
+    "negative_nan": lambda inputs: np.isnan(inputs.values) & np.signbit(inputs.values),
+    "signalling_nan": Inputs.signalling,
+    "positive_infinity": lambda inputs: inputs.values == np.inf,
+    "negative_infinity": lambda inputs: inputs.values == -np.inf,
+    "not_float32": Inputs.not_float32,
+    "beyond_int32": lambda inputs: np.isfinite(inputs.values) & (np.abs(inputs.values) >= 2.0**31),
+    "e8m0_lowest_binade": _between(2.0**-127, 1.5 * 2.0**-127),
+    "e8m0_tiny": _between(0.0, 2.0**-127),
+    "e8m0_top": _between(2.0**127, 2.0**128),
+    "480_to_496": lambda inputs: (np.abs(inputs.values) > 479.99) & (np.abs(inputs.values) < 496),
+    "61440_to_65536": lambda inputs: (np.abs(inputs.values) > 61439.99) & (np.abs(inputs.values) < 65536),
+}
+"""The classes that rows may name in ``inputs``. Where a product goes through float32, the open ends leave room for it."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A peer's outputs against lowbit's, with the rows that may explain the differences."""
+
+    peer: str
+    option: str
+    source: Format
+    target: Format
+    inputs: Inputs
+    got: np.ndarray
+
+    def check(self, policy: Policy) -> None:
+        """Every difference from the choices alone is explained; a defect explains none under the full policy."""
+        self._check(policy.without_defects(), with_defects=False)
+        if policy.defects:
+            self._check(policy, with_defects=True)
+
+    def _check(self, policy: Policy, *, with_defects: bool) -> None:
+        expected = convert(self.inputs.codes, self.source, self.target, policy=policy)
+        differs = np.asarray(expected) != np.asarray(self.got).astype(expected.dtype)
+        for row in load_differences():
+            known = row.covers(self.peer, self.option, self.source.id, self.target.id)
+            if known and differs.any() and not (with_defects and row.defect):
+                differs &= ~self.inputs.mask(row.inputs)
+        where = np.flatnonzero(differs)
+        shown = [
+            f"{int(self.inputs.codes[i]):#x} ({self.inputs.values[i]:g}): lowbit {int(expected[i]):#x}, "
+            f"{self.peer} {int(self.got[i]):#x}"
+            for i in where[:8]
+        ]
+        assert not where.size, (
+            f"{self.source.id} -> {self.target.id}, {self.peer} {self.option or '(no option)'}, "
+            f"{'with' if with_defects else 'without'} its defects: {where.size} of {differs.size} differ and no row "
+            f"of expected_differences.toml explains them: {'; '.join(shown)}"
+        )
+
+
+def codes_to_try(source: Format, target: Format) -> np.ndarray:
+    """All codes of a source of at most 16 bits, the boundary neighbourhoods of a wider one."""
+    if source.bits > 16:
+        return np.asarray(boundary(source, target).codes).astype(source.code_dtype)
+    if source.kind == "float" or not source.signed:
+        return np.arange(1 << source.bits).astype(source.code_dtype)
+    return np.arange(-(1 << (source.bits - 1)), 1 << (source.bits - 1)).astype(source.code_dtype)
+
+
+def casts_of(product: str) -> list[LibraryCast]:
+    """The conversions of an installed library; the test is skipped where it is missing."""
+    pytest.importorskip(product, reason=f"{product} is not installed")
+    return list(library_casts(product))
+
+
+@pytest.fixture(scope="session")
+def check_cast() -> Callable[[LibraryCast, Policy | None], None]:
+    """Compare one conversion of a library with the preset of that name."""
+
+    def check(cast: LibraryCast, policy: Policy | None = None) -> None:
+        source, target = get_format(cast.source), get_format(cast.target)
+        codes = codes_to_try(source, target)
+        if policy is None:
+            policy = get_policy(cast.product, target)
+        with np.errstate(all="ignore"):
+            inputs = Inputs(codes, source)
+            got = cast.run(codes)
+            Comparison(cast.product, cast.option, source, target, inputs, got).check(policy)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def casts() -> Callable[[str], list[LibraryCast]]:
+    return casts_of
+
+
+@pytest.fixture(scope="session")
+def compare() -> Callable[..., None]:
+    """Compare outputs of a peer that is no library cast: CUDA's tables, gfloat."""
+
+    def check(peer: str, option: str, source: str, target: str, codes: np.ndarray, got: np.ndarray, policy: Policy) -> None:
+        from_format, to_format = get_format(source), get_format(target)
+        inputs = Inputs(np.asarray(codes), from_format)
+        Comparison(peer, option, from_format, to_format, inputs, np.asarray(got)).check(policy)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def differences() -> list[Difference]:
+    return load_differences()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return DATA
