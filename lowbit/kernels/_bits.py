@@ -1,5 +1,7 @@
 """Bit operations that Python's operators lack, as LLVM instructions with twins on Python ints."""
 
+# ruff: noqa: ARG001, PLW0108  (the signatures are those that numba calls)
+
 from __future__ import annotations
 
 from typing import Any
@@ -27,7 +29,7 @@ def _bit_length(typing_context: Any, magnitude: Any) -> Any:
 
 
 @overload(bit_length, inline="always")
-def _overload_bit_length(magnitude):  # type: ignore[no-untyped-def]  # numba compares the signatures
+def _overload_bit_length(magnitude):  # unannotated: numba compares the signatures
     if magnitude == types.int64:
         return lambda magnitude: _bit_length(magnitude)
     return None

@@ -52,7 +52,7 @@ def stochastic_increment(wide, shift, random, vector):
 
 
 @scalar
-def place(magnitude, exponent, leading, vector):
+def place(exponent, leading, vector):
     """Where the target's unit lies: (index of the binade, left shift, right shift, beyond the highest binade)."""
     index = max(exponent + leading - vector[at.PRECISION], vector[at.CLAMP]) - vector[at.SMALLEST]
     shift = index + vector[at.SMALLEST] - exponent
@@ -90,7 +90,7 @@ def special_flags(state, negative, vector):
 @scalar
 def project_float(state, negative, magnitude, exponent, leading, vector):
     """Code of a float target. ``leading`` is the bit length of the magnitude."""
-    index, left, right, beyond = place(magnitude, exponent, leading, vector)
+    index, left, right, beyond = place(exponent, leading, vector)
     wide = magnitude << 1  # one bit more, so that there is always a half
     base = (index << vector[at.MANTISSA_BITS]) - vector[at.HIDDEN]
     odd = (((wide >> right) << left) + base) & 1
@@ -139,7 +139,7 @@ def is_tiny(code, index, right, wide, exact, negative, vector):
 def project_float_fully(state, negative, magnitude, exponent, random, vector):
     """Code and flags of a float target, with random bits for the stochastic modes."""
     leading = bit_length(magnitude)
-    index, left, right, beyond = place(magnitude, exponent, leading, vector)
+    index, left, right, beyond = place(exponent, leading, vector)
     base = (index << vector[at.MANTISSA_BITS]) - vector[at.HIDDEN]
     odd = ((((magnitude << 1) >> right) << left) + base) & 1
     long_shift = index + vector[at.SMALLEST] - exponent + 1 - LONGEST_SHIFT

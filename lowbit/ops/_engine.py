@@ -145,7 +145,8 @@ def _by_table(codes: Array, source: Scalar, target: Scalar, policy: Policy, flag
     table, flag_table = conversion_table(source, target, policy, flags)
     index = codes
     if index.dtype.kind == "i":
-        index = codes.view(f"u{codes.dtype.itemsize}") & codes.dtype.type((1 << source.bits) - 1)
+        unsigned = codes.view(f"u{codes.dtype.itemsize}")
+        index = unsigned & unsigned.dtype.type((1 << source.bits) - 1)
     return Codes(np.take(table, index), np.take(flag_table, index) if flag_table is not None else None)
 
 
@@ -225,7 +226,7 @@ def _run_fused(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: Vect
     out[...] = result.astype(out.dtype)
 
 
-def unpack(codes: Array, source: Scalar, vector: Vector) -> tuple[Array, Array, Array]:
+def unpack(codes: Array, source: Scalar, vector: Vector | None) -> tuple[Array, Array, Array]:
     """State (2 * state + negative), magnitude and exponent of each code, int64 arrays."""
     from lowbit.kernels import cast
 
@@ -246,7 +247,7 @@ def project_unpacked(
     """Codes and flags of unpacked values; a uint64 magnitude may have all its 64 bits."""
     from lowbit.kernels import cast
 
-    original, original_exponent = magnitude, exponent.copy()
+    original, original_exponent = magnitude.copy(), exponent.copy()
     magnitude, exponent = _narrowed(magnitude, exponent)
     kernel = cast.encode_unpacked_float if isinstance(target, FloatFormat) else cast.encode_unpacked_fixed
     narrowed = magnitude.copy()

@@ -44,7 +44,7 @@ def count(codes: Array, result: Array, flags: Array, source: Scalar, target: Sca
 def _is_nan(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
     if not isinstance(fmt, FloatFormat) or not fmt.has_nan:
         return np.zeros(codes.shape, dtype=np.bool_)
-    if fmt.nan_at_negative_zero:
+    if fmt.nan is None:
         return np.asarray(codes == fmt.sign_bit)
     return np.asarray((codes & ((1 << fmt.magnitude_bits) - 1)) >= fmt.nan)
 
@@ -55,9 +55,7 @@ def _is_infinite(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
     return np.asarray((codes & ((1 << fmt.magnitude_bits) - 1)) == fmt.infinity)
 
 
-def refuse(
-    codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, target: Scalar, policy: Policy
-) -> None:
+def refuse(codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, target: Scalar, policy: Policy) -> None:
     """Raise for the first value that the policy refuses, if there is one."""
     refused = np.flatnonzero(flags & at.REFUSED)
     if not refused.size:
@@ -65,10 +63,11 @@ def refuse(
     first = int(refused[0])
     where = f" at index {tuple(int(i) for i in np.unravel_index(first, shape))}" if shape else ""
     axes = [axis for axis in ("overflow", "infinity", "nan", "negative", "zero", "underflow") if _errs(policy, axis)]
+    other = next(choice for choice in Policy.choices(axes[0]) if choice != "error")
     raise InputError(
         f"{source.id} code {int(codes[first]):#x}{where} cannot be encoded in {target.id}: the policy says "
         f"{' and '.join(f'{axis} = error' for axis in axes)} ({refused.size} such values)",
-        hint=f"choose another policy, Policy({axes[0]}='saturate') say; lowbit explain {axes[0]} lists the choices",
+        hint=f"choose another policy, Policy({axes[0]}={other!r}) say; lowbit explain {axes[0]} lists the choices",
     )
 
 

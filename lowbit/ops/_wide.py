@@ -50,5 +50,3 @@ def fixed_from_integers(
 def _wrap(value: int, target: FixedFormat) -> int:
     half = 1 << (target.bits - 1) if target.signed else 0
     return ((value + half) & ((1 << target.bits) - 1)) - half
-
-
