@@ -64,7 +64,7 @@ def group_differences(comparison: Comparison) -> list[Group]:
 
 def input_kinds(codes: NDArray[Any], source: Scalar, target: Scalar) -> NDArray[np.uint8]:
     """The index into ``CLASS_NAMES`` of each input."""
-    from lowbit.ops.cast import decode_exact
+    from lowbit.ops.exact import decode_exact
 
     kind, significand, _ = decode_exact(codes, source)
 

@@ -64,7 +64,7 @@ class Inputs:
 
 def decode_inputs(codes: NDArray[Any], source: Scalar) -> Inputs:
     """Decode once what the classes and the hypotheses look at."""
-    from lowbit.ops.cast import decode_exact
+    from lowbit.ops.exact import decode_exact
 
     kind, significand, exponent = decode_exact(codes, source)
     zero = np.asarray((kind == FINITE) & (significand == 0))
