@@ -1,5 +1,6 @@
 """Encoding against the conversions of the machine: C's binary64 to binary32 and binary16, NumPy's float16."""
 
+import math
 import random
 import struct
 from fractions import Fraction
@@ -32,7 +33,7 @@ def interesting_doubles(fmt, count):
 @pytest.mark.parametrize("name", ["float16", "float32"])
 def test_binary64_to_narrower(name):
     fmt = get_format(name)
-    values = [value for value in interesting_doubles(fmt, 4000) if value == value]
+    values = [value for value in interesting_doubles(fmt, 4000) if not math.isnan(value)]
     codes = np.array(values).astype(name).view(f"u{fmt.bits // 8}").tolist()
     for value, code in zip(values, codes, strict=True):
         assert project(from_float(value), fmt, PRESETS["ieee"]).code == code, value.hex()

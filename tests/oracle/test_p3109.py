@@ -4,6 +4,7 @@ RoundToPrecision is the text's formula; Saturate is the text's table, a row a tu
 """
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -172,7 +173,7 @@ def operands(member):
     """All values, quarters and points beside the middle between them, and beyond the range."""
     top = member.encode(member.high)
     values = [member.decode(code) for code in range(top + 3)]
-    for low, high in zip(values, values[1:], strict=False):
+    for low, high in pairwise(values):
         step = high - low
         yield from (low + step * Fraction(place, 16) for place in (0, 1, 4, 7, 8, 9, 12, 15))
     yield from (values[-1], values[-1] * 2, values[-1] * 100)
@@ -239,12 +240,12 @@ def test_later_text_gives_nan_in_a_finite_domain():
 @pytest.mark.parametrize("mode", ["StochasticA", "StochasticB", "StochasticC"])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_stochastic_modes_draw_by_draw(mode, count):
-    """All R for N up to 4, over fine fractions; the share that goes up is the fraction, as each variant truncates it."""
+    """All R for N up to 4, over fine fractions; the share that goes up is the truncated fraction."""
     member = Member(8, 4, True, True)
     fmt = get_format(member.name)
     policy = policy_for("SatNone", mode, count)
     low, high = member.decode(0x31), member.decode(0x32)
-    for place in range(0, 129):
+    for place in range(129):
         fraction = Fraction(place, 128)
         value = low + (high - low) * fraction
         ups = 0
@@ -255,13 +256,13 @@ def test_stochastic_modes_draw_by_draw(mode, count):
         scaled = fraction * 2**count
         shares = {
             "StochasticA": int(scaled),
-            "StochasticB": nearest_tie_down_or_up(scaled),
+            "StochasticB": nearest_ties_up(scaled),
             "StochasticC": nearest_even(scaled),
         }
         assert ups == (2**count if place == 128 else shares[mode])
 
 
-def nearest_tie_down_or_up(scaled):
+def nearest_ties_up(scaled):
     """StochasticB rounds the fraction to nearest, ties up: floor(2x) + 2R + 1 >= 2^(N+1)."""
     return int(scaled + Fraction(1, 2))
 

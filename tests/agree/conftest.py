@@ -1,0 +1,148 @@
+"""The oracle over arrays, and the kernels as plain Python: two of the three runs that must agree."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError
+from lowbit.oracle import convert as oracle_convert
+from lowbit.registry import get_format
+
+REFUSED = object()
+
+
+def run_oracle(codes, source, target, policy, random=None):
+    """Codes, flags and a mask of the inputs that the policy refuses, one oracle call an element."""
+    source, target = get_format(source), get_format(target)
+    out = np.zeros(len(codes), dtype=target.code_dtype)
+    flags = np.zeros(len(codes), dtype=np.uint8)
+    refused = np.zeros(len(codes), dtype=bool)
+    draws = [0] * len(codes) if random is None else np.asarray(random).tolist()
+    for index, (code, draw) in enumerate(zip(np.asarray(codes).tolist(), draws, strict=True)):
+        try:
+            result = oracle_convert(code, source, target, policy, random=draw)
+        except InputError:
+            refused[index] = True
+            continue
+        out[index], flags[index] = result.code, result.flags
+    return out, flags, refused
+
+
+def describe(where, codes, source, target, policy, got, expected, random=None):
+    """The first differences, in words, for an assertion's message."""
+    lines = [f"{source} -> {target}, {len(where)} differ, {policy}"]
+    for index in where[:5]:
+        code = int(codes[index])
+        value = oracle_convert.__globals__["decode"](code, get_format(source))
+        draw = "" if random is None else f" R={int(random[index])}"
+        lines.append(f"  {code:#x} ({value}){draw}: got {int(got[index]):#x}, oracle {int(expected[index]):#x}")
+    return "\n".join(lines)
+
+
+def require_equal(codes, source, target, policy, random=None):
+    """The compiled cast and the oracle give the same codes, the same flags and the same refusals."""
+    from lowbit.ops.cast import convert
+
+    expected, expected_flags, refused = run_oracle(codes, source, target, policy, random)
+    options = {} if random is None else {"random_bits": np.asarray(random)[~refused]}
+    if refused.any():
+        every = {} if random is None else {"random_bits": random}
+        with pytest.raises(InputError):
+            convert(codes, source, target, policy=policy, **every)
+    kept = np.asarray(codes)[~refused]
+    draws = None if random is None else np.asarray(random)[~refused]
+    expected, expected_flags = expected[~refused], expected_flags[~refused]
+    got = convert(kept, source, target, policy=policy, **options)
+    again, flags = convert(kept, source, target, policy=policy, return_flags=True, **options)
+    for name, left, right in (
+        ("codes", got, expected),
+        ("codes beside flags", again, expected),
+        ("flags", flags, expected_flags),
+    ):
+        where = np.flatnonzero(left != right)
+        assert where.size == 0, f"{name}: {describe(where, kept, source, target, policy, left, right, draws)}"
+
+
+@pytest.fixture(scope="session")
+def agree():
+    """``agree(codes, source, target, policy, random=None)`` compares the compiled cast with the oracle."""
+    return require_equal
+
+
+@pytest.fixture(scope="session")
+def oracle_codes():
+    """``oracle_codes(codes, source, target, policy, random=None)`` gives codes, flags and refusals."""
+    return run_oracle
+
+
+class Checked(int):
+    """An integer that fails where a signed 64-bit register would overflow or a shift count would be undefined."""
+
+    def __new__(cls, value):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise AssertionError(f"{value:#x} needs more than 64 bits")
+        return super().__new__(cls, value)
+
+    def bit_length(self):
+        assert self >= 0
+        return Checked(int(self).bit_length())
+
+
+def _checked_operator(name):
+    plain = getattr(int, name)
+    shift = "shift" in name
+
+    def operate(self, *others):
+        if shift:
+            count = int(self) if name.startswith("__r") and name not in ("__rshift__",) else int(others[0])
+            assert 0 <= count < 64, f"shift by {count}"
+        result = plain(self, *others)
+        return result if result is NotImplemented else Checked(result)
+
+    return operate
+
+
+for _name in (
+    "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __neg__ "
+    "__invert__ __lshift__ __rlshift__ __rshift__ __rrshift__ __abs__ __floordiv__ __mod__"
+).split():
+    setattr(Checked, _name, _checked_operator(_name))
+
+
+@pytest.fixture(scope="session")
+def checked():
+    """The integer type that asserts what int64 assumes."""
+    return Checked
+
+
+@pytest.fixture(scope="session")
+def python_kernels():
+    """The kernels' modules, loaded afresh with decorators that do nothing: (project, cast)."""
+    plain = ModuleType("lowbit.kernels._jit")
+    plain.scalar = plain.kernel = lambda function: function
+    plain.constants = lambda vector, size: tuple(vector[:size])
+    package = importlib.import_module("lowbit.kernels")
+    names = [f"lowbit.kernels.{name}" for name in ("_jit", "layout", "_bits", "project", "cast")]
+    before = {name: sys.modules.get(name) for name in names}
+    attributes = {name: getattr(package, name) for name in ("_jit", "project", "cast") if hasattr(package, name)}
+    sys.modules["lowbit.kernels._jit"] = plain
+    for name in names[3:]:
+        sys.modules.pop(name, None)
+    try:
+        return importlib.import_module(names[3]), importlib.import_module(names[4])
+    finally:
+        for name, module in before.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+        for name in ("_jit", "project", "cast"):
+            if name in attributes:
+                setattr(package, name, attributes[name])
+            elif hasattr(package, name):
+                delattr(package, name)
