@@ -1,0 +1,46 @@
+"""The golden reference for low-bit numerics.
+
+Every public name is loaded when it is first used (PEP 562), so that ``import lowbit`` costs next to nothing: NumPy
+comes with the first array, Numba with the first kernel.
+"""
+
+import importlib
+
+from lowbit._version import __version__
+
+_HOMES = {
+    "lowbit.custom": ("float_format",),
+    "lowbit.dyadic": ("Exact", "format_decimal", "format_exact", "format_hexfloat", "parse_exact"),
+    "lowbit.errors": (
+        "DeviceError",
+        "FormatError",
+        "InexactError",
+        "InputError",
+        "LowbitError",
+        "PolicyError",
+        "UnknownFormatError",
+        "VectorFileError",
+    ),
+    "lowbit.ops.cast": ("convert", "decode", "encode"),
+    "lowbit.ops.exact": ("decode_exact", "encode_exact"),
+    "lowbit.ops.ordinal": ("from_ordinal", "next_after", "ordinal", "ulp_distance"),
+    "lowbit.ops.pack": ("pack", "unpack"),
+    "lowbit.policy": ("PRESETS", "Policy", "get_policy"),
+    "lowbit.registry": ("Family", "families", "formats", "get_format", "load_format"),
+    "lowbit.spec": ("FixedFormat", "FloatFormat", "Format"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings, though the linter cannot see it
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'lowbit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

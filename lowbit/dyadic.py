@@ -69,8 +69,13 @@ def floor_log2(value: Exact) -> int:
     return abs(value.significand).bit_length() - 1 + value.exponent
 
 
+_PLAIN_INTEGER_BITS = 20
+_PLAIN_FRACTION_BITS = 4
+"""Numbers of at most so many bits before and after the point are printed as plain decimals."""
+
+
 def format_exact(value: Exact) -> str:
-    """Print exactly: ``7/4*2^-7``; integers and short binary fractions stay plain (``448``, ``0.5``).
+    """Print exactly: ``7/4*2^-7``; integers and short binary fractions stay plain (``448``, ``15.5``).
 
     The significand is written as a fraction in [1, 2) over a power of two, as gfloat's ``float_pow2str`` does.
     """
@@ -81,12 +86,19 @@ def format_exact(value: Exact) -> str:
     sign = "-" if value.significand < 0 else ""
     magnitude = finite(abs(value.significand), value.exponent).reduced()
     leading = floor_log2(magnitude)
-    if magnitude.exponent >= 0 and leading < 20:
-        return f"{sign}{magnitude.significand << magnitude.exponent}"
+    if magnitude.exponent >= -_PLAIN_FRACTION_BITS and leading < _PLAIN_INTEGER_BITS:
+        return f"{sign}{_plain_decimal(magnitude)}"
     width = magnitude.significand.bit_length() - 1
     head = "1" if width == 0 else f"{magnitude.significand}/{1 << width}"
     power = f"2^{leading}"
     return f"{sign}{power}" if head == "1" else f"{sign}{head}*{power}"
+
+
+def _plain_decimal(magnitude: Exact) -> str:
+    """A positive number of few fraction bits in full: n fraction bits are n decimals."""
+    decimals = max(-magnitude.exponent, 0)
+    digits = str(magnitude.significand * 5**decimals << max(magnitude.exponent, 0)).zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
 
 
 def special_name(value: Exact) -> str:
@@ -97,7 +109,10 @@ def special_name(value: Exact) -> str:
 
 
 def format_decimal(value: Exact, digits: int = 9) -> str:
-    """Print in decimal, with a leading ``~`` where the digits are not the whole value."""
+    """Print in decimal, with a leading ``~`` where the digits are not the whole value.
+
+    Beyond 2**±1000, where binary64 ends, the exact form of :func:`format_exact` is printed instead.
+    """
     if value.kind != FINITE or value.significand == 0:
         return format_exact(value)
     exact = value.fraction()
@@ -107,11 +122,7 @@ def format_decimal(value: Exact, digits: int = 9) -> str:
             return short
         full = repr(float(exact))
         return full if Fraction(full) == exact and len(full) <= digits + 4 else f"~{short}"
-    return f"~{format_exact(value)}" if _significant_bits(value) > 64 else format_exact(value)
-
-
-def _significant_bits(value: Exact) -> int:
-    return value.reduced().significand.bit_length()
+    return format_exact(value)
 
 
 def format_hexfloat(value: Exact) -> str:
@@ -128,8 +139,11 @@ def format_hexfloat(value: Exact) -> str:
     return f"{sign}0x1{point}p{floor_log2(magnitude):+d}"
 
 
-_POWER = re.compile(r"(?:(?P<head>[+-]?\d+(?:/\d+)?(?:\.\d+)?)\*)?(?P<sign>[+-]?)2\^(?P<power>[+-]?\d+)")
-_HEXFLOAT = re.compile(r"(?P<sign>[+-]?)0x(?P<whole>[0-9a-f]+)(?:\.(?P<tail>[0-9a-f]*))?p(?P<power>[+-]?\d+)")
+_POWER = re.compile(r"(?:(?P<head>[+-]?(?:\d+/\d+|\d+\.?\d*|\.\d+))\*)?(?P<sign>[+-]?)2\^(?P<power>[+-]?\d+)", re.ASCII)
+_HEXFLOAT = re.compile(r"(?P<sign>[+-]?)0x(?P<whole>[0-9a-f]+)(?:\.(?P<tail>[0-9a-f]*))?p(?P<power>[+-]?\d+)", re.ASCII)
+_DECIMAL_POWER = re.compile(r"e([+-]?\d+)$", re.ASCII)
+_LARGEST_POWER = 1 << 20
+"""No format reaches further; a mistyped exponent must not fill the memory."""
 
 
 def parse_exact(text: str) -> Exact:
@@ -139,7 +153,7 @@ def parse_exact(text: str) -> Exact:
     not: a caller that wants the nearest binary64 says so itself).
     """
     text = text.strip().lower()
-    unsigned = text.lstrip("+-")
+    unsigned = text[1:] if text[:1] in ("+", "-") else text
     negative = text.startswith("-")
     if unsigned in ("inf", "infinity"):
         return MINUS_INFINITY if negative else INFINITY
@@ -148,18 +162,17 @@ def parse_exact(text: str) -> Exact:
     match = _HEXFLOAT.fullmatch(text)
     if match:
         tail = match["tail"] or ""
-        magnitude = int(match["whole"] + tail, 16)
-        return _signed(magnitude, int(match["power"]) - 4 * len(tail), match["sign"] == "-")
+        power = _power(match["power"], text)
+        return _signed(int(match["whole"] + tail, 16), power - 4 * len(tail), negative)
     match = _POWER.fullmatch(text)
     if match:
-        head = Fraction(match["head"] or 1)
-        value = _dyadic(abs(head), text)
-        negative = (head < 0) != (match["sign"] == "-")
-        return _signed(value.significand, value.exponent + int(match["power"]), negative)
-    try:
-        value = _dyadic(abs(Fraction(text)), text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is not an exact binary number") from error
+        head = _dyadic(match["head"] or "1", text)
+        minus = (match["head"] or "").startswith("-") != (match["sign"] == "-")
+        return _signed(head.significand, head.exponent + _power(match["power"], text), minus)
+    match = _DECIMAL_POWER.search(text)
+    if match:
+        _power(match[1], text)
+    value = _dyadic(text, text)
     return _signed(value.significand, value.exponent, negative)
 
 
@@ -167,7 +180,19 @@ def _signed(magnitude: int, exponent: int, negative: bool) -> Exact:
     return Exact(FINITE, -magnitude if negative else magnitude, exponent, negative).reduced()
 
 
-def _dyadic(value: Fraction, text: str) -> Exact:
+def _power(digits: str, text: str) -> int:
+    power = int(digits)
+    if abs(power) > _LARGEST_POWER:
+        raise ValueError(f"the exponent of {text!r} is beyond ±{_LARGEST_POWER}")
+    return power
+
+
+def _dyadic(number: str, text: str) -> Exact:
+    """The magnitude of a plain number or fraction."""
+    try:
+        value = abs(Fraction(number))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{text!r} is not an exact binary number") from error
     if value.denominator & (value.denominator - 1):
         raise ValueError(f"{text!r} is not a multiple of a power of two")
     return finite(value.numerator, 1 - value.denominator.bit_length())

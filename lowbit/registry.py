@@ -10,31 +10,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import cache, lru_cache
+from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
-from lowbit.dyadic import format_exact
+from lowbit.dyadic import format_decimal, format_exact
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format_files.catalogue import Catalogue
 from lowbit.format_files.document import KINDS, read_document, read_format, read_names
 from lowbit.format_files.family import Family
-from lowbit.spec import FloatFormat, Format
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 __all__ = ["Family", "data_directory", "families", "formats", "get_format", "load_format"]
 
 ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
 ENTRY_POINT_GROUP = "lowbit.formats"
 ALL_FAMILIES = "all"
+
 _FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+_NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "onnx.", "tensorproto.", "tl.")
 
-_NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "tensorproto.", "onnx.tensorproto.", "tl.")
-
-_builtin: Catalogue | None = None
+_builtin = Catalogue()
 _loaded = Catalogue()
-_environment: tuple[str, Catalogue] = ("", Catalogue())
-_plugins: Catalogue | None = None
-_found: dict[str, Format] = {}
+_found: dict[str, Scalar] = {}
 """Built-in formats found so far, by lower-case name, so that a repeated look-up costs one dictionary access."""
+_lock = RLock()
 
 
 def data_directory(name: str) -> Path:
@@ -57,7 +59,7 @@ def data_directory(name: str) -> Path:
     )
 
 
-def get_format(name: object) -> Format:
+def get_format(name: object) -> Scalar:
     """The format of a name, of a NumPy or ml_dtypes dtype, or of itself.
 
     Parameters
@@ -77,102 +79,90 @@ def get_format(name: object) -> Format:
     >>> get_format("E5M2").id
     'float8_e5m2'
     """
-    if isinstance(name, Format):
+    if isinstance(name, Scalar):
         return name
     text = name if isinstance(name, str) else _dtype_name(name)
     key = _normalised(text)
-    found = _found.get(key)
-    if found is None:
-        found = _find(key, text)
-    return found
+    return _found.get(key) or _find(key, text)
 
 
-def _find(key: str, text: str) -> Format:
-    found = _from_own_file(key)
-    if found is None:
-        found = _builtin_catalogue().find(key)
-    if found is not None:
-        _found[key] = found
-        return found
-    ambiguous = _candidates(key)
-    if ambiguous:
-        raise _ambiguous_name(text, ambiguous)
-    for catalogue in _user_catalogues():
-        found = catalogue.find(key)
+def _find(key: str, text: str) -> Scalar:
+    with _lock:
+        found = _find_builtin(key)
         if found is not None:
+            _found[key] = found
             return found
-    raise _unknown_name(text, key)
+        candidates = _candidates(key)
+        if candidates:
+            raise _ambiguous_name(text, candidates)
+        for catalogue in _user_catalogues():
+            found = catalogue.find(key)
+            if found is not None:
+                return found
+        raise _unknown_name(text, key)
 
 
-def _from_own_file(key: str) -> Format | None:
-    """The built-in format whose file bears its id: found without reading any other file."""
-    if _builtin is not None or set(key) - _FILE_CHARACTERS:
-        return None
-    path = data_directory("formats") / f"{key}.toml"
-    if not path.is_file():
-        return None
-    document = read_document(path)
-    return None if "family" in document.values else read_format(document)
+def _find_builtin(key: str) -> Scalar | None:
+    """A built-in format: if a file bears the name, no other file is read."""
+    found = _builtin.find(key)
+    if found is None and not set(key) - _FILE_CHARACTERS:
+        path = data_directory("formats") / f"{key}.toml"
+        if path.is_file():
+            _builtin.read_all([path])
+            found = _builtin.find(key)
+    return found or _builtin_catalogue().find(key)
 
 
+@cache
 def _builtin_catalogue() -> Catalogue:
-    global _builtin
-    if _builtin is None:
-        catalogue = Catalogue()
-        catalogue.read_all([data_directory("formats")])
-        _builtin = catalogue
-    return _builtin
+    with _lock:
+        _builtin.read_all([data_directory("formats")])
+        return _builtin
 
 
 def _user_catalogues() -> Iterator[Catalogue]:
     """User formats, the cheap origins first: ``load_format``, ``$LOWBIT_FORMATS``, entry points."""
     yield _loaded
-    yield _environment_catalogue()
+    yield _environment_catalogue(os.environ.get(ENVIRONMENT_VARIABLE, ""))
     yield _plugin_catalogue()
 
 
-def _environment_catalogue() -> Catalogue:
-    global _environment
-    value = os.environ.get(ENVIRONMENT_VARIABLE, "")
-    if value != _environment[0]:
-        catalogue = Catalogue()
-        paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-        for path in paths:
-            if not path.exists():
-                raise FormatError(
-                    f"${ENVIRONMENT_VARIABLE} names {path}, which does not exist",
-                    hint=f"it is a list of format files or directories of them, separated by {os.pathsep!r}",
-                )
-        catalogue.read_all(paths, [_builtin_catalogue(), _loaded])
-        _environment = (value, catalogue)
-    return _environment[1]
+@lru_cache(maxsize=1)
+def _environment_catalogue(value: str) -> Catalogue:
+    catalogue = Catalogue()
+    for path in [Path(part).expanduser() for part in value.split(os.pathsep) if part]:
+        if not path.exists():
+            raise FormatError(
+                f"${ENVIRONMENT_VARIABLE} names {path}, which does not exist",
+                hint=f"it is a list of format files or directories of them, separated by {os.pathsep!r}",
+            )
+        catalogue.read_all([path], [_builtin_catalogue(), _loaded])
+    return catalogue
 
 
+@cache
 def _plugin_catalogue() -> Catalogue:
-    global _plugins
-    if _plugins is None:
-        from importlib.metadata import entry_points
+    # Asking for entry points reads the metadata of every installed distribution: only when nothing else knows a name.
+    from importlib.metadata import entry_points
 
-        catalogue = Catalogue()
-        others = [_builtin_catalogue(), _loaded, _environment_catalogue()]
-        for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-            _read_plugin(catalogue, f"entry point {entry_point.value}", entry_point.load(), others)
-        _plugins = catalogue
-    return _plugins
+    catalogue = Catalogue()
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        _read_plugin(catalogue, f"entry point {entry_point.value}", entry_point.load(), [_builtin_catalogue()])
+    return catalogue
 
 
 def _read_plugin(catalogue: Catalogue, origin: str, value: Any, others: list[Catalogue]) -> None:
     """What an entry point of the group ``lowbit.formats`` gives: a path, a Format, several, or a function of these."""
     if callable(value):
         value = value()
-    for item in [value] if isinstance(value, (str, os.PathLike, Format)) else value:
-        if isinstance(item, Format):
+    for item in [value] if isinstance(value, (str, os.PathLike, FloatFormat, FixedFormat)) else value:
+        if isinstance(item, Scalar):
             catalogue.add(item, origin, (), others)
         else:
             catalogue.read_all([Path(item)], others)
 
 
-def load_format(path: str | os.PathLike[str]) -> Format:
+def load_format(path: str | os.PathLike[str]) -> Scalar:
     """Read a format file of one's own and make its names known to every function of lowbit.
 
     Parameters
@@ -190,8 +180,9 @@ def load_format(path: str | os.PathLike[str]) -> Format:
     if "family" in document.values:
         raise document.error("family", "load_format reads one format", f"name the file in ${ENVIRONMENT_VARIABLE}")
     fmt = read_format(document)
-    others = [_builtin_catalogue(), _environment_catalogue()]
-    _loaded.add(fmt, str(file.resolve()), read_names(document, "ambiguous"), others)
+    with _lock:
+        others = [catalogue for catalogue in _all_catalogues() if catalogue is not _loaded]
+        _loaded.add(fmt, str(file.resolve()), read_names(document, "ambiguous"), others)
     return fmt
 
 
@@ -235,7 +226,7 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
     return [name for name in names if _matches(get_format(name), kind, bits)] if (kind or bits is not None) else names
 
 
-def _matches(fmt: Format, kind: str | None, bits: int | None) -> bool:
+def _matches(fmt: Scalar, kind: str | None, bits: int | None) -> bool:
     return kind in (None, fmt.kind) and bits in (None, fmt.bits)
 
 
@@ -251,16 +242,18 @@ def _normalised(text: str) -> str:
 
 
 def _dtype_name(value: object) -> str:
-    """The name of a dtype or scalar type; NumPy is imported only if it is needed to read one."""
+    """The name of a dtype or scalar type.
+
+    NumPy is named in a string because the oracle, which reads the registry, must not depend on it.
+    """
     kind = type(value)
     if kind.__module__ == "torch" and kind.__name__ == "dtype":
         return str(value)
-    import numpy
-
+    numpy = import_module("numpy")
     inner = getattr(value, "dtype", None)
     if isinstance(value, (numpy.dtype, type)) or (callable(value) and isinstance(inner, numpy.dtype)):
         try:
-            return numpy.dtype(value).name  # type: ignore[arg-type]
+            return str(numpy.dtype(value).name)
         except TypeError:
             pass
     raise UnknownFormatError(
@@ -270,7 +263,7 @@ def _dtype_name(value: object) -> str:
 
 
 def _candidates(key: str) -> list[str]:
-    return [name for catalogue in _all_catalogues() for name in catalogue.ambiguous.get(key, [])]
+    return sorted(name for catalogue in _all_catalogues() for name in catalogue.ambiguous.get(key, []))
 
 
 def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
@@ -282,13 +275,18 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
     )
 
 
-def describe(fmt: Format) -> str:
+def describe(fmt: Scalar) -> str:
     """The figures that tell formats of one name apart: maximum, bias, specials."""
     if not isinstance(fmt, FloatFormat):
-        return f"{format_exact(fmt.min)} .. {format_exact(fmt.max)}"  # type: ignore[attr-defined]
-    nan = f"NaN at -0 ({fmt.canonical_nan:#x})" if fmt.nan_at_negative_zero else f"{fmt.nan_count or 'no'} NaN codes"
-    infinity = "infinities" if fmt.infinity_count == 2 else "infinity" if fmt.infinity_count else "no infinity"
-    return f"max {format_exact(fmt.max)}, bias {fmt.bias}, {infinity}, {nan}"
+        return fmt.summary
+    largest = f"max {min(format_decimal(fmt.max), format_exact(fmt.max), key=len)}, bias {fmt.bias}"
+    if fmt.ieee_like:
+        return f"{largest}, infinities and NaNs as in IEEE 754"
+    infinity = ("no infinity", "infinity", "infinities")[fmt.infinity_count]
+    if fmt.nan_at_negative_zero:
+        return f"{largest}, {infinity}, NaN at the code of -0"
+    nans = f"{fmt.nan_count} NaN" if fmt.nan_count == 1 else f"{fmt.nan_count or 'no'} NaNs"
+    return f"{largest}, {infinity}, {nans}"
 
 
 def _unknown_name(text: str, key: str) -> UnknownFormatError:

@@ -76,6 +76,11 @@ class Format:
         prefix = "int" if self.kind != "float" and self.signed else "uint"
         return f"{prefix}{self.container_bits}"
 
+    def _require_integers(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            self._require(type(value) is int, f"{name} = {value!r} is not an integer")
+
     def _require(self, condition: bool, what: str, hint: str = "") -> None:
         if not condition:
             raise FormatError(f"format {self.id!r}: {what}", hint=hint)
@@ -119,6 +124,7 @@ class FloatFormat(Format):
 
     def __post_init__(self) -> None:
         require = self._require
+        self._require_integers("bits", "exponent_bits", "mantissa_bits", "bias")
         require(2 <= self.bits <= MAX_BITS, f"bits = {self.bits} is outside 2..{MAX_BITS}")
         require(self.exponent_bits >= 0, f"exponent_bits = {self.exponent_bits} is negative")
         require(self.mantissa_bits >= 0, f"mantissa_bits = {self.mantissa_bits} is negative")
@@ -150,6 +156,7 @@ class FloatFormat(Format):
                 f"the infinity at magnitude {self.infinity:#x} must stand at the top or just below the NaNs",
             )
         require(not (self.nan_at_negative_zero and not self.signed), "an unsigned format has no negative zero for NaN")
+        require(self.zero or not self.nan_at_negative_zero, "a format without zero has no negative zero for NaN")
         require(
             self.nan is None or not self.nan_at_negative_zero,
             "NaN stands both at the top of the range and at negative zero",
@@ -300,6 +307,7 @@ class FixedFormat(Format):
     narrow: bool = False
 
     def __post_init__(self) -> None:
+        self._require_integers("bits", "fraction_bits")
         self._require(1 <= self.bits <= MAX_BITS, f"bits = {self.bits} is outside 1..{MAX_BITS}")
         self._require(abs(self.fraction_bits) <= 1 << 16, f"fraction_bits = {self.fraction_bits} is out of range")
         self._require(not self.narrow or (self.signed and self.bits >= 2), "narrow range needs a sign and 2 bits")

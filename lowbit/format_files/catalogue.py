@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lowbit.errors import FormatError
 from lowbit.format_files.document import read_document, read_format, read_names
-from lowbit.format_files.family import Family, read_family
-from lowbit.spec import Format
+from lowbit.format_files.family import Family
+from lowbit.format_files.family_file import read_family
+from lowbit.spec import Scalar
 
 
 class Catalogue:
@@ -26,15 +27,17 @@ class Catalogue:
     """
 
     def __init__(self) -> None:
-        self.formats: dict[str, Format] = {}
+        self.formats: dict[str, Scalar] = {}
         self.spellings: dict[str, str] = {}
         self.ambiguous: dict[str, list[str]] = {}
         self.families: list[Family] = []
         self._origins: dict[str, str] = {}
+        self._read: set[Path] = set()
 
-    def read(self, path: Path, others: Iterable[Catalogue] = ()) -> Format | Family:
-        """Read one file and add what it describes."""
+    def read(self, path: Path, others: Iterable[Catalogue] = ()) -> Scalar | Family:
+        """Read one file and add what it describes; a file that was read before is read anew."""
         document = read_document(path)
+        self._read.add(path)
         if "family" in document.values:
             family = read_family(document)
             if any(known.id == family.id for catalogue in (self, *others) for known in catalogue.families):
@@ -46,12 +49,13 @@ class Catalogue:
         return fmt
 
     def read_all(self, paths: Iterable[Path], others: Iterable[Catalogue] = ()) -> None:
-        """Read files, and the ``*.toml`` files of directories, in the order of their names."""
+        """Read files, and the ``*.toml`` files of directories, in the order of their names; none of them twice."""
         for path in paths:
             for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
-                self.read(file, others)
+                if file not in self._read:
+                    self.read(file, others)
 
-    def add(self, fmt: Format, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
+    def add(self, fmt: Scalar, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
         """Add a format; what the same origin gave before under that id is replaced.
 
         Raises
@@ -91,7 +95,7 @@ class Catalogue:
         member = self._member(name)
         return None if member is None else f"the family {member.family!r}"
 
-    def find(self, name: str) -> Format | None:
+    def find(self, name: str) -> Scalar | None:
         """The format of a lower-case name; None where it is not known here.
 
         Raises
@@ -102,7 +106,7 @@ class Catalogue:
         identifier = self.spellings.get(name)
         return self.formats[identifier] if identifier is not None else self._member(name)
 
-    def _member(self, name: str) -> Format | None:
+    def _member(self, name: str) -> Scalar | None:
         return next((fmt for family in self.families if (fmt := family.find(name)) is not None), None)
 
     def names(self) -> Iterator[str]:

@@ -17,7 +17,7 @@ from lowbit.format_files.facts import check_facts
 from lowbit.format_files.specials import Fields, read_specials
 from lowbit.format_files.table import Table
 from lowbit.policy import PRESETS
-from lowbit.spec import FixedFormat, FloatFormat, Format, Source
+from lowbit.spec import FixedFormat, FloatFormat, Scalar, Source
 
 KINDS = ("float", "integer", "fixed")
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
@@ -41,7 +41,7 @@ def read_document(path: Path) -> Table:
         raise FormatError(f"{path}: not a TOML file: {error}", hint="formats/README.md shows a whole file") from error
 
 
-def read_format(document: Table) -> Format:
+def read_format(document: Table) -> Scalar:
     """The format that a document describes.
 
     Raises
@@ -70,11 +70,12 @@ def read_format(document: Table) -> Format:
         fmt = _float(document, common) if kind == "float" else _fixed(document, common, kind)
         check_facts(fmt, facts.values)
     except FormatError as error:
-        raise _with_place(error, document.path) from error
+        raise with_place(error, document.path) from error
     return replace(fmt, facts=MappingProxyType(dict(facts.values)))
 
 
-def _with_place(error: LowbitError, path: Path) -> FormatError:
+def with_place(error: LowbitError, path: Path) -> FormatError:
+    """The same error, with the file named in front."""
     place = str(path)
     message = error.message if error.message.startswith(place) else f"{place}: {error.message}"
     return FormatError(message, hint=error.hint)
@@ -93,7 +94,9 @@ def read_identifier(document: Table, field: str = "id") -> str:
     identifier: str = document.get(field, str)
     if not identifier or set(identifier) - _ID_CHARACTERS:
         raise document.error(
-            field, f"{identifier!r} is not an id", "use lower-case letters, digits, '_' and '.'; other spellings are aliases"
+            field,
+            f"{identifier!r} is not an id",
+            "use lower-case letters, digits, '_' and '.'; other spellings are aliases",
         )
     return identifier
 
@@ -122,7 +125,9 @@ def read_policy(document: Table) -> str:
 
 
 def read_source(document: Table) -> Source:
-    """Where the format is defined; the title is required."""
+    """Where the format is defined: optional, but not without a title."""
+    if "source" not in document.values:
+        return Source()
     source = document.table("source")
     source.only("title", "edition", "clause", "url")
     title = source.get("title", str)
@@ -156,7 +161,8 @@ def _fixed(document: Table, common: Mapping[str, Any], kind: str) -> FixedFormat
         raise document.error("specials", f"a format of kind {kind!r} has no special values", "remove the table")
     fraction_bits = fields.get("fraction", int, default=0)
     if (kind == "integer") != (fraction_bits == 0):
-        raise fields.error("fraction", f"{fraction_bits} contradicts kind = {kind!r}", "an integer has no fraction bits")
+        what = f"{fraction_bits} contradicts kind = {kind!r}"
+        raise fields.error("fraction", what, "an integer has no fraction bits, fixed point has some")
     return FixedFormat(
         **common,
         signed=fields.get("signed", bool),

@@ -10,15 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.format_files.document import read_identifier, read_kind, read_policy, read_source
+from lowbit.errors import UnknownFormatError
 from lowbit.format_files.facts import check_facts
 from lowbit.format_files.formula import evaluate_integer
-from lowbit.format_files.table import Table
-from lowbit.spec import FixedFormat, FloatFormat, Format, Source
+from lowbit.spec import FixedFormat, FloatFormat, Scalar, Source
 
 Formula = int | str
-_PARAMETER = re.compile(r"\{([A-Z])\}")
+PARAMETER = re.compile(r"\{([A-Z])\}")
+"""A parameter in the name of a variant: ``{N}``."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ class Family:
     kind : str
         Kind of its members.
     summary : str
+        What its members are.
     version : str
         Version of the specification that it follows, "" where there is none.
     listed : bool
@@ -90,6 +90,7 @@ class Family:
     parameters : tuple of Parameter
     variants : tuple of Variant
     default_policy : str
+        The preset that ``encode`` follows unasked.
     source : Source
     facts : mapping of member id to its facts
     path : Path
@@ -113,7 +114,7 @@ class Family:
         """The spellings of the ids of its members: ``("int{N}", "uint{N}", ...)``."""
         return tuple(variant.name for variant in self.variants)
 
-    def find(self, name: str) -> Format | None:
+    def find(self, name: str) -> Scalar | None:
         """The member of that name (lower case), or None where the name is not of this family.
 
         Raises
@@ -150,7 +151,7 @@ class Family:
             value = values[parameter.name]
             low, high = self._limits(variant, parameter, values)
             if not low <= value <= high and value not in parameter.also:
-                also = f" or {', '.join(map(str, parameter.also))}" if parameter.also else ""
+                also = f" and not {' or '.join(map(str, parameter.also))}" if parameter.also else ""
                 raise UnknownFormatError(
                     f"format {name!r}: {parameter.name} = {value} is outside {low}..{high}{also} "
                     f"({parameter.name}: {parameter.meaning})",
@@ -168,7 +169,7 @@ class Family:
             rows = grown
         yield from rows
 
-    def _make(self, variant: Variant, values: Mapping[str, int]) -> Format:
+    def _make(self, variant: Variant, values: Mapping[str, int]) -> Scalar:
         identifier = _fill(variant.name, values)
         number = {
             key: evaluate_integer(text, values) for key, text in variant.fields.items() if not isinstance(text, bool)
@@ -185,7 +186,7 @@ class Family:
             "source": self.source,
             "facts": facts,
         }
-        fmt: Format
+        fmt: Scalar
         if self.kind == "float":
             fmt = _float(common, number)
         else:
@@ -212,97 +213,13 @@ def _float(common: Mapping[str, object], number: Mapping[str, int]) -> FloatForm
 
 
 def _fill(name: str, values: Mapping[str, int]) -> str:
-    return _PARAMETER.sub(lambda match: str(values[match[1]]), name)
+    return PARAMETER.sub(lambda match: str(values[match[1]]), name)
 
 
 def _expression(name: str) -> str:
-    pieces = _PARAMETER.split(name.replace(".", "\0"))
+    pieces = PARAMETER.split(name.replace(".", "\0"))
     for index in range(1, len(pieces), 2):
         pieces[index] = f"(?P<{pieces[index]}>0|[1-9][0-9]*)"
     for index in range(0, len(pieces), 2):
         pieces[index] = re.escape(pieces[index].replace("\0", ".").lower())
     return "".join(pieces)
-
-
-def read_family(document: Table) -> Family:
-    """The family that a document describes.
-
-    Raises
-    ------
-    FormatError
-        A field is missing, unknown or of the wrong type; or a fact names no member.
-    """
-    document.only(
-        "family", "kind", "summary", "version", "listed", "parameters", "variants", "defaults", "source", "facts"
-    )
-    family = Family(
-        id=read_identifier(document, "family"),
-        kind=read_kind(document),
-        summary=document.get("summary", str),
-        version=document.get("version", str, default=""),
-        listed=document.get("listed", bool),
-        parameters=_parameters(document.table("parameters")),
-        variants=tuple(_variant(table) for table in document.tables("variants")),
-        default_policy=read_policy(document),
-        source=read_source(document),
-        facts=_facts(document.table("facts", required=False)),
-        path=document.path,
-    )
-    _check_names(document, family)
-    return family
-
-
-def _parameters(table: Table) -> tuple[Parameter, ...]:
-    rows = []
-    for name in table.values:
-        if not re.fullmatch("[A-Z]", name):
-            raise table.error(name, "a parameter is one capital letter")
-        row = table.table(name)
-        row.only("minimum", "maximum", "also", "meaning")
-        also = row.get("also", list, default=[])
-        rows.append(
-            Parameter(name, row.get("minimum", int, str), row.get("maximum", int, str), tuple(also), row.get("meaning", str))
-        )
-    return tuple(rows)
-
-
-_FORMULAS = ("bits", "exponent", "mantissa", "bias", "infinity", "nan", "fraction")
-
-
-def _variant(table: Table) -> Variant:
-    table.only("name", "aliases", "summary", "minimum", "maximum", "signed", "narrow", *_FORMULAS)
-    low, high = table.table("minimum", required=False), table.table("maximum", required=False)
-    limits = {
-        name: (low.values.get(name), high.values.get(name)) for name in (*low.values, *high.values)
-    }
-    fields: dict[str, Formula | bool] = {name: table.get(name, int, str) for name in _FORMULAS if name in table.values}
-    fields["bits"] = table.get("bits", int, str)
-    fields["signed"] = table.get("signed", bool)
-    fields["narrow"] = table.get("narrow", bool, default=False)
-    return Variant(
-        table.get("name", str), table.strings("aliases"), table.get("summary", str, default=""), limits, fields
-    )
-
-
-def _facts(table: Table) -> Mapping[str, Mapping[str, str]]:
-    rows = {}
-    for member in table.values:
-        row = table.table(member)
-        for name in row.values:
-            row.get(name, str)
-        rows[member] = MappingProxyType(dict(row.values))
-    return MappingProxyType(rows)
-
-
-def _check_names(document: Table, family: Family) -> None:
-    wanted = {parameter.name for parameter in family.parameters}
-    for index, variant in enumerate(family.variants):
-        for name in (variant.name, *variant.aliases):
-            found = _PARAMETER.findall(name)
-            if sorted(found) != sorted(wanted):
-                raise document.error(
-                    f"variants[{index}]", f"{name!r} must have each of the parameters {', '.join(sorted(wanted))} once"
-                )
-    for member in family.facts:
-        if family.find(member) is None:
-            raise document.error(f"facts.{member}", "no member of the family has this id")

@@ -55,9 +55,9 @@ def _value(node: ast.expr, parameters: Mapping[str, int]) -> Fraction:
         return -_value(node.operand, parameters)
     if isinstance(node, ast.BinOp):
         return _binary(node.op, _value(node.left, parameters), _value(node.right, parameters))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
-        if len(node.args) > 1 and not node.keywords:
-            values = [_value(argument, parameters) for argument in node.args]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and not node.keywords:
+        values = [_value(argument, parameters) for argument in node.args]
+        if node.func.id in ("min", "max"):
             return min(values) if node.func.id == "min" else max(values)
     raise ValueError(f"{ast.unparse(node)!r} is not allowed")
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from lowbit.errors import FormatError
 
-_WORDS = ("zeros", "ones", "any", "nonzero")
-
 
 @dataclass(frozen=True)
 class CodeRange:
@@ -80,12 +78,14 @@ def _sign(part: str, text: str) -> str:
 def _field(part: str, name: str, width: int, text: str) -> tuple[int, int, int]:
     """Lowest value, highest value and number of values of one field."""
     ones = (1 << width) - 1
-    if part in _WORDS:
-        return {"zeros": (0, 0, 1), "ones": (ones, ones, 1), "any": (0, ones, ones + 1), "nonzero": (1, ones, ones)}[part]
+    words = {"zeros": (0, 0), "ones": (ones, ones), "any": (0, ones), "nonzero": (1, ones)}
+    if part in words:
+        low, high = words[part]
+        return low, high, high - low + 1
     if len(part) != width or set(part) - set("01x"):
         raise FormatError(
             f"the pattern {text!r} has {part!r} where the {name} field of {width} bits stands",
-            hint=f"write {width} of 0, 1 and x (any bit), or one of {', '.join(_WORDS)}",
+            hint=f"write {width} of 0, 1 and x (any bit), or one of {', '.join(words)}",
         )
     low, high = int(part.replace("x", "0"), 2), int(part.replace("x", "1"), 2)
     return low, high, 1 << part.count("x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from lowbit.errors import FormatError
@@ -104,7 +105,7 @@ def _lowest_nan(specials: Table, parts: list[CodeRange], fields: Fields) -> int 
     if not parts:
         return None
     ordered = sorted(parts, key=lambda part: part.low)
-    joined = all(lower.high + 1 == upper.low for lower, upper in zip(ordered, ordered[1:], strict=False))
+    joined = all(lower.high + 1 == upper.low for lower, upper in pairwise(ordered))
     complete = all(part.signs == fields.both_signs for part in parts)
     if not joined or not complete or ordered[-1].high != (1 << fields.magnitude_bits) - 1:
         raise specials.error(
