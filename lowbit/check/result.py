@@ -1,0 +1,168 @@
+"""The outcome of one comparison, ready to be reported: counts, verdict, reasons, examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lowbit.check.classify import group_differences
+from lowbit.check.compare import Comparison
+from lowbit.check.explain import explain, hexadecimal
+from lowbit.check.identify import identify, looks_stochastic
+from lowbit.check.known import KnownDifference, explain_known
+from lowbit.check.words import choices_words, describe
+from lowbit.policy import PRESETS, Policy
+from lowbit.spec import Scalar
+
+PASS, KNOWN, MISMATCH = "pass", "known", "MISMATCH"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row that differs: codes in hexadecimal, and the explanation."""
+
+    input: str
+    expected: str
+    got: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """Rows that differ for one reason: a flag of the vectors, or a class of input."""
+
+    name: str
+    catches: str
+    differences: int
+    total: int
+    examples: list[Example]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One kernel and conversion, compared.
+
+    Attributes
+    ----------
+    kernel, version, option : str
+        What was compared.
+    source, target : str
+    policy : str
+        The rules compared against, in a line.
+    vectors, differences : int
+    verdict : str
+        ``pass``, ``known`` (all differences are published) or ``MISMATCH``.
+    known : list of str
+        Ids of the published differences that were met.
+    words : str
+        The rule that the kernel follows instead; "" where nothing differs or all is known.
+    choices : dict
+        Axis -> the values that agree with every answer.
+    groups : list of GroupResult
+    command : str
+        Shows the arithmetic of the first difference.
+    """
+
+    kernel: str
+    version: str
+    option: str
+    source: str
+    target: str
+    policy: str
+    vectors: int
+    differences: int
+    verdict: str
+    known: list[str] = field(default_factory=list)
+    words: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
+    groups: list[GroupResult] = field(default_factory=list)
+    command: str = ""
+
+
+def conclude(
+    comparison: Comparison,
+    kernel: str,
+    *,
+    version: str = "",
+    option: str = "",
+    known: list[KnownDifference] | None = None,
+    max_errors: int = 3,
+) -> CheckResult:
+    """Decide the verdict and, where there are differences that are not published, find out what the kernel does."""
+    source, target, policy = comparison.source, comparison.target, comparison.policy
+    facts: dict[str, Any] = {
+        "kernel": kernel,
+        "version": version,
+        "option": option,
+        "source": source.id,
+        "target": target.id,
+        "policy": policy_label(policy),
+        "vectors": len(comparison),
+        "differences": comparison.differences,
+    }
+    if not comparison.differences:
+        return CheckResult(**facts, verdict=PASS)
+    used, left = explain_known(comparison, known or [])
+    if not len(left):
+        return CheckResult(**facts, verdict=KNOWN, known=list(used))
+    words, choices = _identified(comparison)
+    groups = _groups(comparison, max_errors)
+    first = int(comparison.codes[left[0]])
+    return CheckResult(
+        **facts,
+        verdict=MISMATCH,
+        known=list(used),
+        words=words,
+        choices=choices,
+        groups=groups,
+        command=reproduce_command(source, target, policy, first),
+    )
+
+
+def _identified(comparison: Comparison) -> tuple[str, dict[str, str]]:
+    found = identify(comparison.codes, comparison.got, comparison.source, comparison.target, nan=comparison.nan)
+    words = describe(found, comparison.policy, comparison.target)
+    if found.unexplained and looks_stochastic(
+        comparison.codes, comparison.got, comparison.source, comparison.target
+    ):
+        words += "; every answer is a neighbour of its input, as stochastic rounding gives"
+    return words, choices_words(found)
+
+
+def _groups(comparison: Comparison, max_errors: int) -> list[GroupResult]:
+    results = []
+    for group in group_differences(comparison):
+        examples = [_example(comparison, int(row)) for row in group.rows[:max_errors]]
+        results.append(GroupResult(group.name, group.catches, len(group.rows), group.total, examples))
+    return results
+
+
+def _example(comparison: Comparison, row: int) -> Example:
+    source, target = comparison.source, comparison.target
+    code, expected, got = (int(array[row]) for array in (comparison.codes, comparison.expected, comparison.got))
+    text = explain(source, target, comparison.policy, code, expected, got).text
+    return Example(hexadecimal(code, source), hexadecimal(expected, target), hexadecimal(got, target), text)
+
+
+def policy_label(policy: Policy) -> str:
+    """The name of a preset, or the nearest one and what differs from it."""
+    if policy.name:
+        return policy.name
+    nearest, changes = nearest_preset(policy)
+    return f"{nearest} with {', '.join(changes)}" if changes else nearest
+
+
+def nearest_preset(policy: Policy) -> tuple[str, list[str]]:
+    """The preset (without defects) that differs least, and the changes as ``axis=choice``."""
+    plain = {name: preset for name, preset in PRESETS.items() if not preset.defects}
+    name = min(plain, key=lambda name: len(policy.differences(plain[name])))
+    changes = policy.differences(plain[name])
+    return name, [f"{axis}={own}" for axis, (own, _) in changes.items() if axis != "defects"]
+
+
+def reproduce_command(source: Scalar, target: Scalar, policy: Policy, code: int) -> str:
+    """The command that shows the arithmetic of one conversion."""
+    name, changes = nearest_preset(policy)
+    options = [] if name == target.default_policy else [f"--policy {name}"]
+    options += [f"--set {change}" for change in changes]
+    return " ".join(["lowbit encode", target.id, f"{hexadecimal(code, source)}@{source.id}", *options, "--explain"])
