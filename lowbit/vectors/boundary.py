@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.vectors import flags as f
 from lowbit.vectors.flags import FLAGS, Flag
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.points import (
     Points,
     Signed,
@@ -92,23 +93,6 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
         flags[patterns == np.uint64(source.sign_bit)] = f.NAN_SIGN
     used = {number: FLAGS[number] for number in np.unique(flags).tolist()}
     return BoundarySet(from_patterns(patterns, source), flags, MappingProxyType(used))
-
-
-def from_patterns(patterns: Unsigned, fmt: Scalar) -> Signed | Unsigned:
-    """Bit patterns as codes: two's complement becomes signed values; uint64 is kept for unsigned 64-bit codes only."""
-    if fmt.bits == 64 and not (fmt.kind != "float" and fmt.signed):
-        return patterns
-    if fmt.kind != "float" and fmt.signed:
-        shift = np.int64(64 - fmt.bits)
-        return (patterns.view(np.int64) << shift) >> shift
-    return patterns.astype(np.int64)
-
-
-def to_patterns(codes: NDArray[np.integer], fmt: Scalar) -> Unsigned:
-    """Codes as bit patterns, the inverse of ``from_patterns``."""
-    mask = np.uint64((1 << fmt.bits) - 1)
-    wide = codes.astype(np.uint64) if codes.dtype.kind == "u" else codes.astype(np.int64).view(np.uint64)
-    return wide & mask
 
 
 def _with_signs(source: Scalar, target: Scalar, positive: Unsigned, flags: Flags) -> tuple[Unsigned, Flags]:

@@ -17,22 +17,25 @@ import numpy as np
 
 from lowbit.errors import InputError, VectorFileError
 from lowbit.spec import Scalar
-from lowbit.vectors.boundary import from_patterns, to_patterns
 from lowbit.vectors.core import FLOATS_16, default_policy, named_formats, p3109_names
 from lowbit.vectors.generate import parse_policy, scalar
 from lowbit.vectors.manifest import Difference
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.points import Unsigned
 
 BLOCKS = 16
-BLOCK_DIGITS = 8
+BLOCK_DIGITS = 4
 SCHEMA = "lowbit.digests/1"
 DIGESTS = "digests.toml"
+DIGESTS_P3109 = "digests_p3109.toml"
+"""The members of P3109 with more than 8 bits, in a file of their own."""
 WIDEST_SOURCE = 20
+WIDE_P3109 = range(9, 17)
 
 _HEAD = """\
 # Digests of whole conversions: all codes of a 16-bit source in rising order, under the policy named.
 # sha256 is of the outputs in order, each in a little-endian container of 1, 2, 4 or 8 bytes (two's complement for
-# integers, upper bits zero). blocks holds the first 8 hexadecimal digits of the sha256 of each 4096 outputs.
+# integers, upper bits zero). blocks holds the first 4 hexadecimal digits of the sha256 of each 4096 outputs.
 # Written by `lowbit golden regen`; do not edit.
 schema = "lowbit.digests/1"
 """
@@ -80,7 +83,7 @@ def compute_digest(source_name: str, target_name: str, policy_text: str) -> Dige
 
 def core_conversions() -> list[tuple[str, str, str]]:
     """(source, target, policy) of every digest: float16 and bfloat16 to all named formats and all of P3109."""
-    targets = [*named_formats(), *p3109_names(range(3, 17))]
+    targets = [*named_formats(), *p3109_names(), *p3109_names(WIDE_P3109)]
     return [(source, target, default_policy(target)) for source in FLOATS_16 for target in targets if source != target]
 
 
@@ -98,14 +101,17 @@ def render_digests(digests: Iterable[Digest]) -> str:
 
 
 def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
-    """The digests of ``digests.toml``: (source, target) -> Digest.
+    """The digests of both files: (source, target) -> Digest.
 
     Raises
     ------
     VectorFileError
         The file is missing, damaged or of another version.
     """
-    path = directory / DIGESTS
+    return {**_read_file(directory / DIGESTS), **_read_file(directory / DIGESTS_P3109)}
+
+
+def _read_file(path: Path) -> dict[tuple[str, str], Digest]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -139,15 +145,17 @@ def verify_digests(directory: Path) -> list[Difference]:
 
 
 def regenerate_digests(directory: Path, *, overwrite: bool = False) -> list[Difference]:
-    """Compute every digest anew, write ``digests.toml``, and report what changed (left alone unless overwritten)."""
-    path = directory / DIGESTS
-    old = read_digests(directory) if path.exists() else {}
+    """Compute every digest anew, write the files, and report what changed (left alone unless overwritten)."""
+    old = read_digests(directory) if (directory / DIGESTS_P3109).exists() else {}
     digests, found = [], []
     for source, target, policy in core_conversions():
         digest = compute_digest(source, target, policy)
         before = old.get((source, target), digest)
         if before != digest:
-            found.append(Difference(f"digest {source} -> {target}", "it is not that of digests.toml any more"))
+            found.append(Difference(f"digest {source} -> {target}", "it is not that of the file any more"))
         digests.append(digest if overwrite else before)
-    path.write_text(render_digests(digests), encoding="ascii")
+    wide = set(p3109_names(WIDE_P3109))
+    for name, chosen in ((DIGESTS, False), (DIGESTS_P3109, True)):
+        text = render_digests(digest for digest in digests if (digest.target in wide) == chosen)
+        (directory / name).write_text(text, encoding="ascii")
     return found
