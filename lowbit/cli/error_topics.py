@@ -45,9 +45,23 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "checks the committed ones against their digests, `lowbit golden regen` writes them anew."
         ),
         "LB600": (
-            "A device under test could not be loaded, crashed, hung, or returned the wrong number of rows (exit "
-            "status 4). It ran in a process of its own; the message says what came of it."
+            "A device under test could not be reached or loaded: no such file, no such symbol, an import that failed. "
+            "It runs in a process of its own. Exit status 4 stands for this and for LB601 to LB605."
         ),
+        "LB601": (
+            "The device under test ended its process: a crash in native code (segmentation fault, abort, division by "
+            "zero) or a call of exit. The message gives the signal and the inputs it was working on."
+        ),
+        "LB602": (
+            "The device under test did not answer in time. An endless loop is the usual cause; a slow kernel needs a "
+            "longer time-out or a smaller set of vectors."
+        ),
+        "LB603": "The device under test raised a Python exception; its traceback follows the message.",
+        "LB604": (
+            "The device under test answered with the wrong number of rows, the wrong dtype, values that are no codes "
+            "of the target, or wrote where it must not: past the end of its results or over its inputs."
+        ),
+        "LB605": "The device under test gives two answers to the same input. Give a stochastic kernel fixed random bits.",
         "LB900": (
             "An internal error: a bug in lowbit. Please report it with the command line, the traceback that "
             "--debug shows, and the output of `lowbit doctor`."

@@ -1,6 +1,7 @@
 """Ordinals, neighbours and distances, against the order of the exact values."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_ordinals_number_the_values_in_their_order(name):
     # Equal values have equal ordinals, and the distinct ones are consecutive.
     pairs = sorted({(reals[code], ordinals[code]) for code in reals})
     assert len(pairs) == len(set(reals.values()))
-    steps = [after - before for (_, before), (_, after) in zip(pairs, pairs[1:], strict=False)]
+    steps = [after - before for (_, before), (_, after) in pairwise(pairs)]
     assert set(steps) == {1}
     assert ordinals[0] == 0
 

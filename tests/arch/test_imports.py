@@ -1,0 +1,121 @@
+"""Who may import whom, what `import lowbit` costs, and which names must not collide."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lowbit
+
+PACKAGE = Path(lowbit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path):
+    """Every module that a file imports, inside functions too; type-checking imports count as well."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_import_contracts():
+    # The contracts stand in pyproject.toml; a broken one fails here as well as in `make lint`.
+    # Not through the script of that name: it need not be on the path.
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [
+        ("rich", ("lowbit.check.report", "lowbit.cli")),
+        ("numba", ("lowbit.kernels",)),
+        ("scipy", ("lowbit.allocate", "lowbit.quantizers", "lowbit.testing")),
+        ("hypothesis", ("lowbit.testing",)),
+        ("torch", ("lowbit.dut",)),
+        ("onnxruntime", ("lowbit.dut",)),
+    ],
+)
+def test_a_library_has_a_home(library, homes):
+    users = set()
+    for path in FILES:
+        if any(name == library or name.startswith(f"{library}.") for name in imported_modules(path)):
+            users.add(module_name(path))
+    strays = {
+        user for user in users if not any(user == home or user.startswith((f"{home}.", f"{home}_")) for home in homes)
+    }
+    assert not strays
+
+
+def test_import_lowbit_is_light():
+    code = (
+        "import sys; import lowbit; "
+        "heavy = {'numba', 'scipy', 'rich', 'numpy', 'ml_dtypes', 'pulp'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_formats_and_policies_need_no_numba():
+    code = (
+        "import sys; import lowbit; lowbit.get_format('int4'); lowbit.formats(); lowbit.PRESETS; "
+        "lowbit.pack([1, 2], 4); "
+        "heavy = {'numba', 'scipy', 'rich'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_import_time_over_numpy():
+    # The promise is 60 ms over `import numpy`: processor time, which other processes do not lengthen.
+    def seconds(statement):
+        start = os.times()
+        subprocess.run([sys.executable, "-c", statement], check=True, timeout=60)
+        end = os.times()
+        return end.children_user - start.children_user + end.children_system - start.children_system
+
+    rounds = [(seconds("import numpy"), seconds("import numpy, lowbit")) for _ in range(5)]
+    without, together = (min(times) for times in zip(*rounds, strict=True))
+    assert together - without < 0.060
+
+
+def test_no_submodule_bears_a_public_name():
+    # A lazily loaded function and a submodule of the same name would swap on second access.
+    submodules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    public = {name for name in lowbit.__all__ if not name.startswith("_")}
+    assert len(public) > 10
+    modules = {name for name in public if name in submodules}
+    assert all(type(getattr(lowbit, name)).__name__ == "module" for name in modules), modules
+
+
+def test_every_public_name_loads_and_is_documented():
+    for name in lowbit.__all__:
+        thing = getattr(lowbit, name)
+        assert thing is getattr(lowbit, name)
+        if callable(thing):
+            assert thing.__doc__, name
+
+
+def test_the_stub_lists_what_the_package_exports():
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    listed = {
+        alias.asname or alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert {name for name in lowbit.__all__ if not name.startswith("_")} <= listed

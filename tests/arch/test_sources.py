@@ -1,0 +1,100 @@
+"""Rules about the source files themselves."""
+
+import ast
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import lowbit
+from lowbit.policy import PRESETS
+from lowbit.registry import data_directory, families, formats, get_format
+
+PACKAGE = Path(lowbit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+KERNELS = [path for path in sorted((PACKAGE / "kernels").glob("*.py")) if not path.name.startswith(("fast_", "simd_"))]
+
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+"""About 40 is the aim; the hard limit leaves room for docstrings, which are not counted."""
+
+
+def relative(path):
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=relative)
+def test_kernels_have_no_float_and_no_uint64(path):
+    # uint64 unifies with int64 to float64 in Numba (numba#7888, #4631); a float literal makes float64 of integers.
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant):
+            assert not isinstance(node.value, float), f"{path.name}:{node.lineno}: float literal {node.value}"
+        if isinstance(node, ast.Attribute):
+            assert node.attr != "uint64", f"{path.name}:{node.lineno}: uint64"
+
+
+def test_only_jit_calls_njit():
+    for path in FILES:
+        if path.name == "_jit.py":
+            continue
+        names = {
+            node.attr if isinstance(node, ast.Attribute) else node.id
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, (ast.Attribute, ast.Name))
+        }
+        assert not names & {"njit", "jit", "vectorize", "guvectorize", "prange"}, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_files_and_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= MAX_FUNCTION_LINES, f"{path.name}:{node.lineno}: {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_modules_say_what_they_are(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), "no module docstring"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_nothing_is_left_to_do(path):
+    with path.open("rb") as stream:
+        for token in tokenize.tokenize(stream.readline):
+            if token.type == tokenize.COMMENT:
+                assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", token.string), f"{path.name}:{token.start[0]}"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise):
+            assert "NotImplementedError" not in ast.unparse(node), f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("name", formats())
+def test_every_format_has_source_and_facts(name):
+    fmt = get_format(name)
+    assert fmt.source.title, "no source"
+    assert fmt.source.url, "no URL"
+    assert fmt.summary
+    assert fmt.default_policy in PRESETS
+    if fmt.kind == "float":
+        assert fmt.facts, "the figures that the source prints are missing"
+
+
+def test_families_have_a_source():
+    found = list(families())
+    assert {family.id for family in found} >= {"integer", "fixed", "p3109"}
+    for family in found:
+        assert family.source.title
+        assert family.source.url
+
+
+def test_every_format_file_is_registered():
+    files = {path.stem for path in data_directory("formats").rglob("*.toml")}
+    assert files == {
+        *(name for name in formats() if not get_format(name).family),
+        *(family.id for family in families()),
+    }

@@ -1,0 +1,66 @@
+"""``lowbit explain`` and ``lowbit doctor``."""
+
+import re
+
+import pytest
+
+from lowbit.cli.error_topics import ERROR_TOPICS
+from lowbit.cli.explain import GROUPS
+from lowbit.policy import AXES, DEFECTS, PRESETS, ROUNDINGS, Policy
+
+
+def test_every_error_code_in_the_sources_is_explained(repository):
+    used = set()
+    for path in (repository / "lowbit").rglob("*.py"):
+        used |= set(re.findall(r"(?:code=|default_code = |error\[)\"?(LB\d{3})", path.read_text(encoding="utf-8")))
+    assert used
+    assert used <= set(ERROR_TOPICS)
+
+
+def test_groups(lowbit):
+    listed = {line.split()[2] for line in lowbit("explain").lines}
+    assert listed == {*GROUPS, "TOPIC"}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_all_its_topics(lowbit, group):
+    result = lowbit("explain", group)
+    firsts = {line.split()[0] for line in result.lines if line and not line.startswith(" ")}
+    assert firsts == set(GROUPS[group]())
+
+
+@pytest.mark.parametrize("topic", [*ERROR_TOPICS, *ROUNDINGS, *PRESETS, *AXES, *DEFECTS, "TieEven", "tieeven", "130"])
+def test_every_topic_has_words(lowbit, topic):
+    result = lowbit("explain", topic)
+    assert result.status == 0, result.err
+    assert result.lines[0].split()[0].lower() == topic.lower()
+    assert len(result.lines) >= 2
+
+
+def test_a_preset_shows_its_choices(lowbit):
+    out = lowbit("explain", "cuda").out
+    for axis in ("rounding", "overflow", "negative", "nan_sign"):
+        assert re.search(rf"{axis} +{getattr(PRESETS['cuda'], axis)} ", out)
+
+
+def test_an_axis_shows_its_values(lowbit):
+    out = lowbit("explain", "flush_results").out
+    for choice in Policy.choices("flush_results"):
+        assert choice in out
+
+
+def test_unknown_topics_suggest(lowbit):
+    result = lowbit("explain", "nearest_evn")
+    assert result.status == 2
+    assert "did you mean nearest_even" in result.err
+
+
+def test_doctor(lowbit, monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    report = lowbit("doctor", "--format", "json").json
+    assert report["packages"]["numpy"][0].isdigit()
+    assert "missing" not in report["packages"].values()
+    assert report["processor"]["threads"][0].isdigit()
+    text = lowbit("doctor").out
+    for title in ("lowbit", "python", "packages", "optional packages", "tools", "processor", "compile cache"):
+        assert f"{title}\n" in text

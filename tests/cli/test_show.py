@@ -1,0 +1,79 @@
+"""``lowbit show``."""
+
+import pytest
+
+from lowbit.registry import formats
+
+
+def test_diagram_and_facts(lowbit):
+    result = lowbit("show", "float8_e4m3fn")
+    assert result.lines[3:8] == [
+        "     7       6:3        2:0",
+        "  ┌──────┬──────────┬──────────┐",
+        "  │  s   │   eeee   │   mmm    │",
+        "  └──────┴──────────┴──────────┘",
+        "    sign   exponent   mantissa",
+    ]
+    for fact in (
+        "448  (0x7e)",
+        "2^-6 = 0.015625  (0x08)",
+        "2^-9 = 0.001953125  (0x01)",
+        "0x00, -0 0x80",
+        "0x7f and 0xff",
+    ):
+        assert fact in result.out
+    assert "default policy" in result.out
+    assert "OFP8" in result.out
+
+
+@pytest.mark.parametrize(
+    "name", [*formats(kind="float"), "int4", "uint1", "int8_narrow", "q4.4", "uq0.8", "binary8p1uf"]
+)
+def test_every_format_has_a_page(lowbit, name):
+    page = lowbit("show", name)
+    assert page.status == 0, page.err
+    assert page.lines[0].startswith(name)
+    document = lowbit("show", name, "--format", "json").json
+    assert document["id"] == name
+    assert sum(field["high"] - field["low"] + 1 for field in document["fields"]) == document["bits"]
+
+
+def test_values_of_a_small_format(lowbit):
+    lines = lowbit("show", "float4_e2m1fn", "--values").lines
+    table = [line.split() for line in lines[lines.index("code  bits    class      exact  decimal") + 1 :]]
+    assert len(table) == 16
+    assert table[1] == ["0x1", "0.00.1", "subnormal", "0.5", "0.5"] or table[1][3] == "2^-1"
+    assert [row[4] for row in table[:8]] == ["0", "0.5", "1", "1.5", "2", "3", "4", "6"]
+    assert table[8] == ["0x8", "1.00.0", "zero", "-0", "-0"]
+
+
+def test_values_of_a_wide_format_need_a_range(lowbit):
+    refused = lowbit("show", "bfloat16", "--values")
+    assert refused.status == 2
+    assert "--range" in refused.err
+    codes = lowbit("show", "bfloat16", "--range", "0x3f80:0x3f82", "--format", "json").json["codes"]
+    assert [(entry["code"], entry["decimal"]) for entry in codes] == [
+        ("0x3f80", "1"),
+        ("0x3f81", "1.0078125"),
+        ("0x3f82", "1.015625"),
+    ]
+
+
+def test_values_of_signed_integers_go_by_bit_pattern(lowbit):
+    codes = lowbit("show", "int3", "--values", "--format", "json").json["codes"]
+    assert [entry["decimal"] for entry in codes] == ["0", "1", "2", "3", "-4", "-3", "-2", "-1"]
+    narrow = lowbit("show", "int3_narrow", "--values", "--format", "json").json["codes"]
+    assert [entry["decimal"] for entry in narrow] == ["0", "1", "2", "3", "-3", "-2", "-1"]
+
+
+@pytest.mark.parametrize("span", ["0x5:0x3", "0x100:0x101", "x"])
+def test_bad_ranges(lowbit, span):
+    assert lowbit("show", "float8_e5m2", "--range", span).status == 2
+
+
+def test_classes(lowbit):
+    codes = lowbit("show", "float8_e5m2", "--values", "--format", "json").json["codes"]
+    counts = {}
+    for entry in codes:
+        counts[entry["class"]] = counts.get(entry["class"], 0) + 1
+    assert counts == {"zero": 2, "subnormal": 6, "normal": 240, "infinity": 2, "nan": 6}
