@@ -18,7 +18,7 @@ from lowbit.kernels import layout as at
 from lowbit.policy import Policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
-_NONE = 1 << 40
+_ABOVE_ALL = (1 << 63) - 1
 _NEVER = -(1 << 40)
 Vector = npt.NDArray[np.int64]
 
@@ -131,7 +131,7 @@ def _lower_float(vector: list[int], source: FloatFormat | None, target: FloatFor
     vector[at.MIN_NORMAL_CODE] = target.min_normal_code
     vector[at.SIGN + 1] = target.sign_bit
     vector[at.ZERO_MATCH] = 0 if target.zero else _NEVER
-    vector[at.NEGATIVE_ABOVE] = _NONE << 22 if target.signed else 0 if target.zero else 2 * _NEVER
+    vector[at.NEGATIVE_ABOVE] = _ABOVE_ALL if target.signed else 0 if target.zero else 2 * _NEVER
     _pair(vector, at.ZERO, None, outcomes.zero)
     _pair(vector, at.OVERFLOW, at.FLAG_OVERFLOW, outcomes.overflow)
     _pair(vector, at.UNDERFLOW, at.FLAG_UNDERFLOW, outcomes.underflow)
@@ -259,19 +259,23 @@ class FloatOutcomes:
 
     def zero_input(self, negative: int) -> Outcome:
         """A zero input."""
-        return self.zero(negative) if self.target.zero else self._missing(self.policy.zero, 0)
+        if self.target.zero:
+            return self.zero(negative)
+        if self.policy.zero == "error":
+            return Outcome(0, at.REFUSED)
+        if self.policy.zero == "nan":
+            return self._made_nan(negative)
+        return Outcome(self._signed(0, negative if self.policy.negative_zero == "keep" else 0), at.INEXACT)
 
     def underflow(self, negative: int) -> Outcome:
         """A value below the smallest one of a format without zero."""
         if negative and not self.target.signed and self.policy.negative != "absolute":
             return self.negative()
-        return self._missing(self.policy.underflow, negative)
-
-    def _missing(self, choice: str, negative: int) -> Outcome:
+        choice = self.policy.underflow
         if choice == "error":
             return Outcome(0, at.REFUSED)
         outcome = self._made_nan(negative) if choice == "nan" else Outcome(self._signed(0, negative), 0)
-        return Outcome(outcome.code, outcome.flags | at.UNDERFLOWED | at.INEXACT)
+        return Outcome(outcome.code, outcome.flags & ~at.INVALID | at.UNDERFLOWED | at.INEXACT)
 
 
 class FixedOutcomes:
