@@ -200,15 +200,18 @@ def _preset_table() -> dict[str, tuple[Policy, str]]:
 def _override_table() -> dict[str, dict[str, Policy]]:
     e8m0, small = "float8_e8m0fnu", ("int4", "uint4", "int2", "uint2")
     # Only the low-precision targets are reached through float32; the wide ones are NumPy's or the compiler's own.
+    # None of them has a saturate attribute, and float16 and bfloat16 have none either.
     wide = dict.fromkeys(("float32", "float64"), _IEEE)
+    onnx_wide = dict.fromkeys(("float16", "float32", "float64"), Policy(nan_sign="drop"))
     runtime = {"integer": _INTEGER_WRAP, **dict.fromkeys(small, _INTEGER_AWAY_WRAP), **wide}
     e8m0_saturate = {"rounding": "away_from_zero", "negative": "zero"}
     e8m0_nosat = {**e8m0_saturate, "negative": "nan", "zero": "nan", "underflow": "nan"}
     e8m0_defects = ("double_rounding_via_float32", "e8m0_tiny_is_nan", "e8m0_early_overflow")
-    onnx_1_18 = {"integer": _INTEGER, "bfloat16": Policy(rounding="toward_zero")}
+    onnx_1_18 = {**onnx_wide, "integer": _INTEGER, "bfloat16": Policy(rounding="toward_zero")}
+    onnx_1_22 = {"integer": _INTEGER_WRAP, **dict.fromkeys((*onnx_wide, "bfloat16"), _ONNX_1_22)}
     onnx_e8m0 = _ONNX_1_22.choose(rounding="away_from_zero")
     return {
-        "ml_dtypes": {"integer": _INTEGER_WRAP, **wide},
+        "ml_dtypes": {"integer": _INTEGER_WRAP, **dict.fromkeys(wide, _ML_DTYPES.without_defects())},
         "torch": {
             **wide,
             "float8_e4m3fn": _TORCH.choose(without_infinity="saturate"),
@@ -217,7 +220,6 @@ def _override_table() -> dict[str, dict[str, Policy]]:
         },
         "onnxruntime": {
             **runtime,
-            # float16 and bfloat16 have no saturate attribute: they overflow to infinity either way.
             **dict.fromkeys(("float16", "bfloat16"), _ONNX_RUNTIME),
             "float8_e5m2": _ONNX_RUNTIME_SATURATE.choose(nan_code="all_ones"),
             e8m0: _ONNX_RUNTIME_SATURATE.choose(**e8m0_saturate),
@@ -229,8 +231,8 @@ def _override_table() -> dict[str, dict[str, Policy]]:
         },
         "onnx_1_18": onnx_1_18,
         "onnx_1_18_nosat": onnx_1_18,
-        "onnx_1_22": {"integer": _INTEGER_WRAP, "bfloat16": _ONNX_1_22, e8m0: onnx_e8m0.choose(**_SATURATE)},
-        "onnx_1_22_nosat": {"integer": _INTEGER_WRAP, e8m0: onnx_e8m0},
+        "onnx_1_22": {**onnx_1_22, e8m0: onnx_e8m0.choose(**_SATURATE)},
+        "onnx_1_22_nosat": {**onnx_1_22, e8m0: onnx_e8m0},
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.ops.cast import decode_exact
+from lowbit.ops.exact import decode_exact
 from lowbit.registry import get_format
 
 DATA = Path(__file__).parent / "data"
