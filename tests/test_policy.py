@@ -1,0 +1,129 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowbit.errors import PolicyError
+from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
+from lowbit.registry import formats, get_format
+
+CLOSED_AXES = [axis for axis in AXES if axis not in ("via", "random_bits")]
+
+
+def stochastic_bits(rounding):
+    return {"random_bits": 8} if rounding.startswith("stochastic_") else {}
+
+
+@pytest.mark.parametrize("axis", CLOSED_AXES)
+def test_every_value_of_every_axis_is_accepted_and_explained(axis):
+    for value in Policy.choices(axis):
+        policy = Policy(**{axis: value}, **(stochastic_bits(value) if axis == "rounding" else {}))
+        assert getattr(policy, axis) == value
+        assert Policy.meaning(axis, value)
+
+
+@pytest.mark.parametrize("axis", CLOSED_AXES)
+def test_the_default_of_every_axis_is_one_of_its_values(axis):
+    assert getattr(Policy(), axis) in Policy.choices(axis)
+
+
+@pytest.mark.parametrize("axis", CLOSED_AXES)
+def test_an_unknown_value_is_refused_with_the_known_ones(axis):
+    with pytest.raises(PolicyError) as caught:
+        Policy(**{axis: "nonsense"})
+    assert all(value in caught.value.hint for value in Policy.choices(axis))
+    assert axis in caught.value.message
+
+
+def test_a_near_miss_is_suggested():
+    with pytest.raises(PolicyError, match="did you mean 'nearest_even'"):
+        Policy(rounding="nearest_evn")
+    with pytest.raises(PolicyError, match="did you mean 'rounding'"):
+        Policy().choose(roundin="toward_zero")
+    with pytest.raises(PolicyError, match="did you mean 'ocp_sat'"):
+        get_policy("ocp_sta")
+
+
+@pytest.mark.parametrize("bits", [0, -1, 33])
+def test_stochastic_rounding_needs_random_bits(bits):
+    with pytest.raises(PolicyError, match="needs random_bits"):
+        Policy(rounding="stochastic_a", random_bits=bits)
+
+
+def test_random_bits_without_stochastic_rounding_are_refused():
+    with pytest.raises(PolicyError, match="uses none"):
+        Policy(random_bits=8)
+
+
+@pytest.mark.parametrize("mode", ["a", "b", "c"])
+@pytest.mark.parametrize("bits", [1, 32])
+def test_stochastic_policies(mode, bits):
+    assert Policy(rounding=f"stochastic_{mode}", random_bits=bits).stochastic
+
+
+def test_unknown_defects_and_axes_are_refused():
+    with pytest.raises(PolicyError, match="defects = 'none_such'"):
+        Policy(defects=("none_such",))
+    with pytest.raises(PolicyError, match="policy axis = 'colour'"):
+        Policy.choices("colour")
+    with pytest.raises(PolicyError, match="policy axis = 'colour'"):
+        Policy.meaning("colour", "red")
+
+
+@given(st.sampled_from(CLOSED_AXES), st.data())
+def test_differences_name_the_axes_that_differ(axis, data):
+    value = data.draw(st.sampled_from(Policy.choices(axis)))
+    base = Policy()
+    extra = stochastic_bits(value) if axis == "rounding" else {}
+    changed = base.choose(**{axis: value}, **extra)
+    expected = {axis: (getattr(base, axis), value)} if value != getattr(base, axis) else {}
+    expected |= {"random_bits": (0, 8)} if extra else {}
+    assert base.differences(changed) == expected
+
+
+def test_a_changed_preset_loses_its_name():
+    preset = PRESETS["ocp_sat"]
+    assert preset.choose(overflow="saturate") is preset
+    assert preset.choose(overflow="nan").name == ""
+    assert preset.choose(overflow="nan", name="mine").name == "mine"
+
+
+def test_without_defects_keeps_the_choices():
+    preset = PRESETS["ml_dtypes"]
+    assert preset.defects
+    assert preset.without_defects().defects == ()
+    assert set(preset.differences(preset.without_defects())) == {"defects"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_its_name_and_a_claim(name):
+    assert PRESETS[name].name == name
+    assert PRESET_SUMMARIES[name]
+    assert get_policy(name.upper()) is PRESETS[name]
+    assert set(PRESETS[name].defects) <= set(DEFECTS)
+
+
+@pytest.mark.parametrize("name", PRESET_OVERRIDES)
+def test_overrides_are_for_known_targets(name):
+    assert name in PRESETS
+    for target, policy in PRESET_OVERRIDES[name].items():
+        fmt = get_format("int8") if target == "integer" else get_format(target)
+        assert target in (fmt.id, fmt.kind)
+        assert get_policy(name, fmt) is policy
+
+
+@pytest.mark.parametrize("wrong", [None, 3, object()])
+def test_a_policy_is_a_policy_or_a_name(wrong):
+    with pytest.raises(PolicyError, match="a Policy or the name of a preset"):
+        get_policy(wrong)
+
+
+def test_every_format_has_a_default_policy_that_exists():
+    for name in formats(family="all"):
+        assert get_format(name).default_policy in PRESETS
+
+
+def test_policies_are_values():
+    assert Policy() == Policy()
+    assert len({Policy(), Policy(), Policy(overflow="nan")}) == 2
+    with pytest.raises(AttributeError):
+        Policy().overflow = "nan"
