@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def lower(source: FloatFormat | None, target: Scalar, policy: Policy) -> Vector:
+def lower(source: Scalar | None, target: Scalar, policy: Policy) -> Vector:
     """The vector for a cast; ``source`` is None for values that are already unpacked.
 
     ``via`` and ``defects`` are not lowered: ``lowbit.ops.cast`` takes those steps.
@@ -42,8 +42,10 @@ def lower(source: FloatFormat | None, target: Scalar, policy: Policy) -> Vector:
         The policy asks for what the target cannot do (``overflow="wrap"`` in a float format).
     """
     vector = [0] * at.SIZE
-    if source is not None:
+    if isinstance(source, FloatFormat):
         _lower_source(vector, source, policy)
+    elif source is not None:
+        vector[at.SOURCE_BASE] = -source.fraction_bits
     _lower_rounding(vector, target, policy)
     if isinstance(target, FloatFormat):
         _lower_float(vector, source, target, policy)
@@ -53,6 +55,13 @@ def lower(source: FloatFormat | None, target: Scalar, policy: Policy) -> Vector:
     lowered = np.array(wrapped, dtype=np.int64)
     lowered.setflags(write=False)
     return lowered
+
+
+def narrow(vector: Vector) -> npt.NDArray[np.int32]:
+    """The vector for 32-bit lanes: what lies beyond stands for "never" there too."""
+    narrowed = np.clip(vector, -(1 << 30), 1 << 30).astype(np.int32)
+    narrowed.setflags(write=False)
+    return narrowed
 
 
 def _lower_source(vector: list[int], source: FloatFormat, policy: Policy) -> None:
@@ -113,7 +122,7 @@ def _lower_rounding(vector: list[int], target: Scalar, policy: Policy) -> None:
     vector[at.ROUND_FULL_IF_EVEN] = if_even
 
 
-def _lower_float(vector: list[int], source: FloatFormat | None, target: FloatFormat, policy: Policy) -> None:
+def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, policy: Policy) -> None:
     outcomes = FloatOutcomes(target, policy)
     vector[at.SOURCE_DROP_SIGN] = int(not target.signed and policy.negative == "absolute")
     vector[at.PRECISION] = target.precision
@@ -141,7 +150,7 @@ def _lower_float(vector: list[int], source: FloatFormat | None, target: FloatFor
     vector[at.NEGATIVE], vector[at.FLAG_NEGATIVE] = outcomes.negative()
     vector[at.FLAG_NAN] = outcomes.nan(0).flags
     vector[at.FLAG_ZERO] = outcomes.zero_input(0).flags
-    if policy.nan_code == "payload" and source is not None and source.ieee_like and target.ieee_like:
+    if policy.nan_code == "payload" and isinstance(source, FloatFormat) and source.ieee_like and target.ieee_like:
         widening = target.mantissa_bits - source.mantissa_bits
         vector[at.PAYLOAD_LEFT] = max(widening, 0)
         vector[at.PAYLOAD_RIGHT] = max(-widening, 0)
@@ -170,10 +179,11 @@ class FloatOutcomes:
     def _signed(self, magnitude: int, negative: int) -> int:
         return magnitude | (self.target.sign_bit if negative else 0)
 
-    def nan(self, negative: int) -> Outcome:
-        """A NaN input."""
+    def nan(self, negative: int, *, made: bool = False) -> Outcome:
+        """A NaN input, or (``made``) a NaN that stands for something else."""
         target, policy = self.target, self.policy
-        sign = negative if policy.nan_sign == "keep" else 0
+        kept = policy.nan_sign == "keep" or (made and policy.nan_sign == "drop_input")
+        sign = negative if kept else 0
         if target.nan_at_negative_zero:
             return Outcome(target.sign_bit, 0)
         if target.nan is not None:
@@ -194,7 +204,7 @@ class FloatOutcomes:
         return Outcome(codes[policy.nan], at.REFUSED if policy.nan == "error" else at.INVALID)
 
     def _made_nan(self, negative: int) -> Outcome:
-        code, flags = self.nan(negative)
+        code, flags = self.nan(negative, made=True)
         return Outcome(code, flags | at.INVALID)
 
     def _largest(self, negative: int) -> Outcome:
