@@ -1,0 +1,269 @@
+"""Results as text, JSON, JUnit XML, GitHub annotations or a page of HTML."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any, TextIO
+
+from lowbit._version import __version__
+from lowbit.check.installed import Skipped
+from lowbit.check.known import find_entry
+from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
+
+SCHEMA = "lowbit/check/1"
+"""Identifier of the JSON form; ``report.schema.json`` beside this file describes it."""
+
+MANY = 4
+"""So many sources are counted rather than listed in a row of the table."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results of one run.
+
+    Attributes
+    ----------
+    results : list of CheckResult
+    skipped : list of Skipped
+    arguments : dict
+        The command line, for whoever wants to run it again.
+    """
+
+    results: list[CheckResult]
+    skipped: list[Skipped] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> int:
+        return sum(result.vectors for result in self.results)
+
+    @property
+    def mismatches(self) -> list[CheckResult]:
+        return [result for result in self.results if result.verdict == MISMATCH]
+
+    @property
+    def verdict(self) -> str:
+        """``pass``, ``known``, ``MISMATCH`` or ``nothing compared``."""
+        if not self.vectors:
+            return "nothing compared"
+        if self.mismatches:
+            return MISMATCH
+        return KNOWN if any(result.verdict == KNOWN for result in self.results) else PASS
+
+    def summary(self) -> str:
+        """The verdict in one line, with the command that shows the first difference."""
+        if not self.vectors:
+            return "nothing compared"
+        if self.mismatches:
+            wrong = sum(result.differences for result in self.mismatches)
+            whole = f"{wrong:,} of {self.vectors:,} vectors differ"
+            where = f" in {len(self.mismatches)} of {len(self.results)} conversions" if len(self.results) > 1 else ""
+            return f"{MISMATCH}: {whole}{where}; the first one: {self.mismatches[0].command}"
+        differences = sum(result.differences for result in self.results)
+        tail = f", {differences:,} published differences" if differences else ""
+        conversions = f" in {len(self.results)} conversions" if len(self.results) > 1 else ""
+        return f"{PASS}: {self.vectors:,} vectors{conversions}{tail}"
+
+
+def write_text(report: Report, stream: TextIO, *, color: bool = False, boxes: bool = False) -> None:
+    """What a person reads: details of one device, or the table of all kernels."""
+    if len(report.results) == 1:
+        _write_device(report.results[0], stream)
+    else:
+        _write_table(report, stream, rich=color or boxes)
+        _write_known(report, stream)
+        for result in _distinct(report.mismatches):
+            stream.write("\n")
+            _write_device(result, stream)
+    for skipped in report.skipped:
+        stream.write(f"skipped {skipped.kernel}: {skipped.reason}\n")
+    stream.write(f"{report.summary()}\n")
+
+
+def _write_device(result: CheckResult, stream: TextIO) -> None:
+    kernel = " ".join(part for part in (result.kernel, result.version, result.option) if part)
+    stream.write(f"{kernel}: {result.source} -> {result.target} under {result.policy}, {result.vectors:,} vectors\n")
+    if result.verdict != MISMATCH:
+        return
+    for group in result.groups:
+        total = f" of {group.total:,}" if group.total > group.differences else ""
+        stream.write(f"\n{group.name}: {group.differences:,}{total} differ")
+        stream.write(f" ({group.catches})\n" if group.catches else "\n")
+        for example in group.examples:
+            stream.write("".join(f"  {line}\n" for line in example.text.splitlines()))
+            stream.write("\n" if example is not group.examples[-1] else "")
+    stream.write(f"\nyour kernel is {result.words}\n" if not result.version else f"\nit is {result.words}\n")
+    if result.choices:
+        stream.write("what agrees with every answer:\n")
+        width = max(len(axis) for axis in result.choices)
+        for axis, values in result.choices.items():
+            stream.write(f"  {axis:<{width}}  {values}\n")
+
+
+def _distinct(results: list[CheckResult]) -> list[CheckResult]:
+    """The first of all results that tell the same story."""
+    return list({(r.kernel, r.option, r.target, r.words): r for r in reversed(results)}.values())[::-1]
+
+
+def table_rows(report: Report) -> list[tuple[str, ...]]:
+    """Kernel, conversion, policy, vectors, differences, verdict; sources of one outcome share a row."""
+    merged: dict[tuple[Any, ...], list[CheckResult]] = {}
+    for result in report.results:
+        kernel = f"{result.kernel} {result.version}"
+        key = (kernel, result.option, result.target, result.policy, result.verdict, tuple(result.known), result.words)
+        merged.setdefault(key, []).append(result)
+    rows = []
+    for (kernel, option, target, policy, verdict, known, _), members in merged.items():
+        sources = [member.source for member in members]
+        label = f"{len(sources)} formats" if len(sources) >= MANY else ", ".join(sources)
+        rows.append(
+            (
+                f"{kernel} {option}".rstrip(),
+                f"{label} -> {target}",
+                policy,
+                f"{sum(member.vectors for member in members):,}",
+                f"{sum(member.differences for member in members):,}",
+                f"known: {', '.join(known)}" if verdict == KNOWN else verdict,
+            )
+        )
+    return rows
+
+
+HEADINGS = ("kernel", "conversion", "policy", "vectors", "differences", "verdict")
+RIGHT = (3, 4)
+
+
+def _write_table(report: Report, stream: TextIO, *, rich: bool) -> None:
+    rows = table_rows(report)
+    if rich:
+        _write_rich_table(rows, stream)
+        return
+    table = [HEADINGS, *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(HEADINGS))]
+    for row in table:
+        cells = [
+            cell.rjust(width) if index in RIGHT else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        stream.write("  ".join(cells).rstrip() + "\n")
+
+
+def _write_rich_table(rows: list[tuple[str, ...]], stream: TextIO) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    styles = {PASS: "green", MISMATCH: "bold red"}
+    table = Table(box=SIMPLE, pad_edge=False)
+    for index, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="right" if index in RIGHT else "left")
+    for row in rows:
+        style = styles.get(row[-1], "yellow")
+        table.add_row(*row[:-1], f"[{style}]{row[-1]}[/{style}]")
+    Console(file=stream, highlight=False).print(table)
+
+
+def _write_known(report: Report, stream: TextIO) -> None:
+    met = dict.fromkeys((result.kernel, name) for result in report.results for name in result.known)
+    if met:
+        stream.write("\nknown differences:\n")
+    for kernel, name in met:
+        entry = find_entry(kernel, name)
+        assert entry is not None
+        link = f" {entry.link}" if entry.link else ""
+        stream.write(f"  {name} ({kernel}, seen in {entry.seen}): {entry.why}{link}\n")
+
+
+def write_json(report: Report, stream: TextIO) -> None:
+    """The whole report as one JSON document."""
+    document = {
+        "schema": SCHEMA,
+        "lowbit": __version__,
+        "versions": _versions(),
+        "arguments": report.arguments,
+        "verdict": report.verdict,
+        "summary": report.summary(),
+        "vectors": report.vectors,
+        "results": [asdict(result) for result in report.results],
+        "skipped": [asdict(skipped) for skipped in report.skipped],
+    }
+    json.dump(document, stream, indent=2, ensure_ascii=False)
+    stream.write("\n")
+
+
+def _versions() -> dict[str, str]:
+    import numpy as np
+
+    return {"python": sys.version.split()[0], "numpy": np.__version__}
+
+
+def write_junit(report: Report, stream: TextIO) -> None:
+    """JUnit XML: a test case a conversion, a failure a mismatch."""
+    failures = len(report.mismatches)
+    stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    counts = f'tests="{len(report.results)}" failures="{failures}" skipped="{len(report.skipped)}"'
+    stream.write(f'<testsuite name="lowbit check" {counts}>\n')
+    for result in report.results:
+        name = f"{result.source} -&gt; {result.target} {escape(result.option, quote=True)}".rstrip()
+        stream.write(f'  <testcase classname="{escape(result.kernel, quote=True)}" name="{name}"')
+        if result.verdict != MISMATCH:
+            stream.write("/>\n")
+            continue
+        message = f"{result.differences} of {result.vectors} vectors differ: {result.words}"
+        stream.write(f'>\n    <failure message="{escape(message, quote=True)}">{escape(_details(result))}</failure>\n')
+        stream.write("  </testcase>\n")
+    for skipped in report.skipped:
+        stream.write(f'  <testcase classname="{escape(skipped.kernel, quote=True)}" name="installed">')
+        stream.write(f'<skipped message="{escape(skipped.reason, quote=True)}"/></testcase>\n')
+    stream.write("</testsuite>\n")
+
+
+def _details(result: CheckResult) -> str:
+    texts = [f"{group.name}\n{example.text}" for group in result.groups for example in group.examples[:1]]
+    return "\n\n".join([*texts, result.command])
+
+
+def write_github(report: Report, stream: TextIO) -> None:
+    """Workflow commands of GitHub Actions: an error a mismatch, a notice at the end."""
+    for result in report.mismatches:
+        title = f"{result.kernel}: {result.source} to {result.target}"
+        body = f"{result.differences} of {result.vectors} vectors differ: {result.words}\n{_details(result)}"
+        stream.write(f"::error title={_github(title, property_value=True)}::{_github(body)}\n")
+    stream.write(f"::notice title=lowbit check::{_github(report.summary())}\n")
+
+
+def _github(text: str, *, property_value: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if property_value else text
+
+
+def write_html(report: Report, stream: TextIO) -> None:
+    """A page that stands alone."""
+    cells = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table_rows(report)
+    )
+    details = "".join(
+        f"<h2>{escape(result.kernel)}: {result.source} → {result.target}</h2><p>{escape(result.words)}</p>"
+        f"<pre>{escape(_details(result))}</pre>\n"
+        for result in _distinct(report.mismatches)
+    )
+    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}pre{background:#f4f4f4;padding:1em}"
+    stream.write(
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{style}</style>\n'
+        f"<h1>lowbit check</h1><p>{escape(report.summary())}</p>\n<table><tr>{cells}</tr>\n{rows}</table>\n{details}</html>\n"
+    )
+
+
+WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = {
+    "text": write_text,
+    "json": write_json,
+    "junit": write_junit,
+    "github": write_github,
+    "html": write_html,
+}
+FORMS: Sequence[str] = tuple(WRITERS)

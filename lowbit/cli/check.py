@@ -1,0 +1,223 @@
+"""``lowbit check``: compare a kernel, or all that are installed here, with the reference."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from types import TracebackType
+from typing import Any
+
+from lowbit.axes import ROUNDINGS
+from lowbit.check.report import FORMS, WRITERS, Report, write_text
+from lowbit.check.result import MISMATCH
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.terminal import takes_color, terminal
+from lowbit.errors import InputError, PolicyError
+from lowbit.policy import PRESETS, Policy, get_policy
+from lowbit.registry import get_format
+
+OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
+"""Operation -> the source and the target it means where none is given."""
+SETS = ("boundary", "random", "exhaustive")
+PRODUCTS = ("numpy", "ml_dtypes", "onnxruntime", "torch")
+BAR_AFTER_SECONDS = 1.0
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "check",
+        help="compare a kernel with the reference and name the rule it follows",
+        description="Without arguments: the boundary vectors of every format against the kernels installed here. With "
+        "a device: that one. Exit status 0: equal, published differences included; 1: a mismatch.",
+    )
+    parser.add_argument("op", nargs="?", choices=tuple(OPERATIONS), help="encode (from float32), decode (to it), convert")
+    parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
+    parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
+    device = parser.add_argument_group("device").add_mutually_exclusive_group()
+    device.add_argument("--so", metavar="FILE:SYMBOL", help="void f(const source_t*, target_t*, size_t) in a shared object")
+    device.add_argument("--python", metavar="MODULE:FUNCTION", help="a function over NumPy arrays of codes")
+    device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
+    parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
+    parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
+    parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
+    parser.add_argument("--n", type=int, default=1_000_000, metavar="ROWS", help="random: how many (default: 1000000)")
+    parser.add_argument("--seed", type=int, default=1, help="random: from which seed (default: 1)")
+    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
+    parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
+    parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
+    parser.add_argument("--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis")
+    parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
+    parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for a chunk of rows (default: 60)")
+    parser.add_argument("--kernel", action="append", choices=PRODUCTS, help="without a device: only this product")
+    parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
+
+
+def run(arguments: Namespace) -> int:
+    max_errors = _max_errors(arguments.max_errors)
+    if arguments.op is None:
+        _refuse_device_options(arguments)
+        report = _check_installed(arguments, max_errors)
+    else:
+        report = _check_device(arguments, max_errors)
+    _write(report, arguments)
+    if not report.vectors:
+        return ExitCode.NOTHING_COMPARED
+    return ExitCode.MISMATCH if report.verdict == MISMATCH else ExitCode.EQUAL
+
+
+def _max_errors(text: str) -> int:
+    if text == "all":
+        return sys.maxsize
+    if not text.isdigit():
+        raise InputError(f"--max-errors {text!r} is neither a number nor `all`", code="LB100")
+    return int(text)
+
+
+def _refuse_device_options(arguments: Namespace) -> None:
+    given = [name for name in ("so", "python", "results", "source", "target") if getattr(arguments, name)]
+    if given:
+        names = {"source": "from", "target": "to"}
+        raise InputError(
+            f"--{names.get(given[0], given[0])} is given, but no operation",
+            hint="lowbit check encode --from float32 --to float8_e4m3fn --so ./cast.so:cast",
+            code="LB100",
+        )
+
+
+def _check_installed(arguments: Namespace, max_errors: int) -> Report:
+    from lowbit.check.installed import Skipped, check_installed
+
+    results, skipped = [], []
+    for item in check_installed(arguments.kernel or PRODUCTS, max_errors=min(max_errors, 3)):
+        if isinstance(item, Skipped):
+            skipped.append(item)
+        else:
+            results.append(item)
+    return Report(results, skipped, _given(arguments))
+
+
+def _check_device(arguments: Namespace, max_errors: int) -> Report:
+    from lowbit.check.run import Job
+
+    source, target = _formats(arguments)
+    if arguments.n < 1:
+        raise InputError(f"--n {arguments.n}: at least one row is needed", code="LB100")
+    job = Job(
+        source=source,
+        target=target,
+        policy=_policy(arguments, target),
+        set=arguments.set,
+        count=arguments.n,
+        seed=arguments.seed,
+        nan=arguments.nan,
+        max_errors=max_errors,
+        timeout=arguments.timeout,
+    )
+    return Report([_run_device(arguments, job)], arguments=_given(arguments))
+
+
+def _run_device(arguments: Namespace, job: Any) -> Any:
+    from lowbit.check.run import check_device, check_results
+    from lowbit.dut.files import FileDevice, read_codes
+
+    if arguments.so or arguments.python:
+        with _isolated_device(arguments, job) as device, _Bar(job) as bar:
+            device.open()
+            if arguments.inputs:
+                codes = read_codes(arguments.inputs, job.source)
+                return check_results(device.name, codes, None, device.run(codes), job)
+            return check_device(device, job, bar.update)
+    if not arguments.results:
+        raise InputError(
+            "no device is given", hint="--so ./cast.so:cast, --python module:function or --results FILE", code="LB100"
+        )
+    device_file = FileDevice(arguments.results, job.target)
+    if arguments.inputs:
+        codes = read_codes(arguments.inputs, job.source)
+        return check_results(device_file.name, codes, None, device_file.run(codes), job)
+    return check_device(device_file, job)
+
+
+def _isolated_device(arguments: Namespace, job: Any) -> Any:
+    from lowbit.dut.python import PythonDevice
+    from lowbit.dut.shared_object import SharedObjectDevice
+
+    if arguments.so:
+        return SharedObjectDevice(arguments.so, job.source, job.target, timeout=job.timeout)
+    return PythonDevice(arguments.python, job.source, job.target, values=arguments.values, timeout=job.timeout)
+
+
+def _formats(arguments: Namespace) -> tuple[Any, Any]:
+    defaults = OPERATIONS[arguments.op]
+    names = [given or default for given, default in zip((arguments.source, arguments.target), defaults, strict=True)]
+    for name, option in zip(names, ("--from", "--to"), strict=True):
+        if not name:
+            raise InputError(f"`check {arguments.op}` needs {option} FORMAT", code="LB100")
+    return get_format(names[0]), get_format(names[1])
+
+
+def _policy(arguments: Namespace, target: Any) -> Policy:
+    policy = get_policy(arguments.policy or target.default_policy, target)
+    changes: dict[str, Any] = {}
+    for text in arguments.choice:
+        axis, separator, value = text.partition("=")
+        if not separator:
+            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
+        changes[axis] = value
+    changes |= {axis: value for axis in ("rounding", "overflow") if (value := getattr(arguments, axis))}
+    policy = policy.choose(**changes) if changes else policy
+    if policy.stochastic:
+        raise PolicyError("a stochastic policy cannot be checked without the device's random bits")
+    return policy
+
+
+def _given(arguments: Namespace) -> dict[str, Any]:
+    """The arguments as the report records them."""
+    return {name: value for name, value in vars(arguments).items() if name not in ("verb", "color", "debug")}
+
+
+def _write(report: Report, arguments: Namespace) -> None:
+    if arguments.output == "text":
+        page = terminal(arguments)
+        write_text(report, page.stream, color=page.color)
+    else:
+        WRITERS[arguments.output](report, sys.stdout)
+
+
+class _Bar:
+    """A progress bar on a terminal, for work of more than a second; without a terminal it does nothing."""
+
+    def __init__(self, job: Any) -> None:
+        self._total = 1 << job.source.bits
+        self._begun = time.monotonic()
+        self._progress: Any = None
+        self._task: Any = None
+        self._wanted = takes_color(sys.stderr)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def update(self, done: int, differences: int) -> None:
+        """Show how far the work is."""
+        if not self._wanted or time.monotonic() - self._begun < BAR_AFTER_SECONDS:
+            return
+        if self._progress is None:
+            self._start()
+        self._progress.update(self._task, completed=done, differences=f"{differences:,} differ")
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}% {task.fields[differences]}"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task("", total=self._total, differences="")
+        self._progress.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()

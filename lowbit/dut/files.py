@@ -1,0 +1,118 @@
+"""A device somewhere else: its inputs and its answers as files, one code a row.
+
+``.hex`` and ``.txt``: hexadecimal, one code a line, ``//`` and ``#`` comments (what ``$readmemh`` and ``$writememh``
+exchange). ``.npy``: a vector of integers. ``.bin``: the containers of the codes, little-endian. ``.vec``: the first
+column of a vector file (inputs only).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.errors import DeviceError, InputError, VectorFileError
+from lowbit.spec import Scalar
+
+TEXT_SUFFIXES = (".hex", ".txt", ".mem")
+
+
+class FileDevice:
+    """Answers that were computed elsewhere, in the order of the inputs."""
+
+    def __init__(self, path: str, target: Scalar) -> None:
+        self.name = path
+        self._results = read_codes(path, target)
+
+    def run(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """The answers, if there are as many as inputs."""
+        if len(codes) != len(self._results):
+            raise DeviceError(
+                f"{self.name} holds {len(self._results)} results for {len(codes)} inputs",
+                hint="give the inputs with --inputs FILE, or the same --set, --n and --seed as when they were generated",
+                code="LB604",
+            )
+        return self._results
+
+
+def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
+    """Read a vector of codes of a format.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is truncated, or holds what is no code of the format.
+    """
+    file = Path(path)
+    try:
+        if file.suffix == ".vec":
+            patterns = _read_vec(file)
+        elif file.suffix == ".npy":
+            patterns = _read_npy(file)
+        elif file.suffix == ".bin":
+            patterns = _read_binary(file, fmt)
+        elif file.suffix in TEXT_SUFFIXES:
+            patterns = _read_text(file)
+        else:
+            raise InputError(f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    return _checked(patterns, fmt, file)
+
+
+def _read_vec(file: Path) -> NDArray[Any]:
+    from lowbit.vectors.vec import read_vectors
+
+    return np.ascontiguousarray(read_vectors(file).rows[:, 0])
+
+
+def _read_npy(file: Path) -> NDArray[Any]:
+    try:
+        array = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise VectorFileError(f"{file}: is damaged or truncated: {error}") from error
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InputError(f"{file}: holds {array.dtype} of shape {array.shape}, not a vector of integers")
+    return np.asarray(array)
+
+
+def _read_binary(file: Path, fmt: Scalar) -> NDArray[Any]:
+    data = file.read_bytes()
+    width = np.dtype(fmt.code_dtype).itemsize
+    if len(data) % width:
+        raise VectorFileError(f"{file}: {len(data)} bytes are no multiple of {width}: truncated, or of another format")
+    return np.frombuffer(data, np.dtype(fmt.code_dtype).newbyteorder("<")).astype(fmt.code_dtype)
+
+
+def _read_text(file: Path) -> NDArray[Any]:
+    codes = []
+    for number, line in enumerate(file.read_text("ascii", errors="replace").splitlines(), 1):
+        word = line.split("//")[0].split("#")[0].strip().removeprefix("0x").replace("_", "")
+        if not word or word.startswith("@"):
+            continue
+        try:
+            codes.append(int(word, 16))
+        except ValueError:
+            unresolved = set(word.lower()) & set("xz")
+            what = "is unresolved (x or z)" if unresolved else "is no hexadecimal code"
+            raise InputError(f"{file}:{number}: {word!r} {what}") from None
+    wide = [code for code in codes if code >> 64]
+    if wide:
+        raise InputError(f"{file}: {wide[0]:#x} has more than 64 bits")
+    return np.array(codes, dtype=np.uint64)
+
+
+def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path) -> NDArray[Any]:
+    """Patterns as codes; negative values are taken as codes of a signed integer format."""
+    low, high = 0, (1 << fmt.bits) - 1
+    if fmt.kind != "float" and fmt.signed and patterns.dtype.kind == "i":
+        low, high = int(getattr(fmt, "min_code")), int(getattr(fmt, "max_code"))
+    if patterns.size and (int(patterns.min()) < low or int(patterns.max()) > high):
+        row = int(np.flatnonzero((patterns < low) | (patterns > high))[0])
+        raise InputError(f"{file}: row {row}: {int(patterns[row]):#x} is no code of {fmt.id}, which has {fmt.bits} bits")
+    if low < 0 or fmt.kind == "float" or not fmt.signed:
+        return patterns.astype(fmt.code_dtype)
+    shift = np.int64(64 - fmt.bits)
+    return ((patterns.astype(np.uint64).view(np.int64) << shift) >> shift).astype(fmt.code_dtype)
