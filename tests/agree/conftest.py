@@ -11,9 +11,8 @@ import pytest
 
 from lowbit.errors import InputError
 from lowbit.oracle import convert as oracle_convert
+from lowbit.oracle import decode as oracle_decode
 from lowbit.registry import get_format
-
-REFUSED = object()
 
 
 def run_oracle(codes, source, target, policy, random=None):
@@ -38,7 +37,7 @@ def describe(where, codes, source, target, policy, got, expected, random=None):
     lines = [f"{source} -> {target}, {len(where)} differ, {policy}"]
     for index in where[:5]:
         code = int(codes[index])
-        value = oracle_convert.__globals__["decode"](code, get_format(source))
+        value = oracle_decode(code, get_format(source))
         draw = "" if random is None else f" R={int(random[index])}"
         lines.append(f"  {code:#x} ({value}){draw}: got {int(got[index]):#x}, oracle {int(expected[index]):#x}")
     return "\n".join(lines)
@@ -99,7 +98,7 @@ def _checked_operator(name):
 
     def operate(self, *others):
         if shift:
-            count = int(self) if name.startswith("__r") and name not in ("__rshift__",) else int(others[0])
+            count = int(self) if name.startswith("__r") and name != "__rshift__" else int(others[0])
             assert 0 <= count < 64, f"shift by {count}"
         result = plain(self, *others)
         return result if result is NotImplemented else Checked(result)
@@ -107,10 +106,8 @@ def _checked_operator(name):
     return operate
 
 
-for _name in (
-    "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __neg__ "
-    "__invert__ __lshift__ __rlshift__ __rshift__ __rrshift__ __abs__ __floordiv__ __mod__"
-).split():
+_BINARY = ("add", "sub", "mul", "and", "or", "xor", "lshift", "rshift")
+for _name in [f"__{side}{name}__" for name in _BINARY for side in ("", "r")] + ["__neg__", "__invert__"]:
     setattr(Checked, _name, _checked_operator(_name))
 
 

@@ -1,0 +1,155 @@
+"""Policies drawn at random, over small formats and every kind of source, with codes, flags and refusals compared."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowbit.axes import CHOICES
+from lowbit.policy import DEFECTS, PRESETS, Policy, get_policy
+from lowbit.registry import formats, get_format
+
+FLOATS = [name for name in formats() if get_format(name).kind == "float"]
+SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
+P3109 = ["binary3p1se", "binary4p4ue", "binary5p1uf", "binary6p2sf", "binary8p3se", "binary8p1ue", "binary8p5uf"]
+FIXED = ["int1", "int3", "int4_narrow", "int8", "uint1", "uint5", "uint8", "q3.3", "uq2.4", "q1.7"]
+SOURCES = ["float16", "bfloat16", "float32", "float64", "tf32", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu"]
+SOURCES += ["int8", "uint8", "int32", "int64", "uint64", "q4.12", "binary16p5se"]
+AXES = list(CHOICES)
+
+
+@st.composite
+def policies(draw, wrap):
+    """Any policy; ``wrap`` says whether overflow may wrap."""
+    axes = {}
+    for axis in draw(st.lists(st.sampled_from(AXES), max_size=6, unique=True)):
+        choices = [choice for choice in CHOICES[axis] if choice != "wrap" or wrap]
+        axes[axis] = draw(st.sampled_from(choices))
+    if axes.get("rounding", "").startswith("stochastic"):
+        axes["random_bits"] = draw(st.integers(1, 10))
+    axes["via"] = draw(st.sampled_from(["", "", "", "float32", "bfloat16", "float16"]))
+    return Policy(**axes)
+
+
+def some_codes(fmt, drawn, count):
+    """Codes of a format: the edges, short ones, and random ones."""
+    if fmt.kind != "float":
+        low, high = fmt.min_code, fmt.max_code
+        near = np.array([low, low + 1, -2, -1, 0, 1, 2, high - 1, high], dtype=object)
+        small = [int(code) for code in drawn.integers(-300, 300, count)]
+        wide = [int(code) for code in drawn.integers(low, high, count, dtype=fmt.code_dtype, endpoint=True)]
+        return np.array([code for code in [*near, *small, *wide] if low <= code <= high], dtype=fmt.code_dtype)
+    codes = [0, 1, 2, fmt.min_normal_code, fmt.min_normal_code - 1, fmt.max_code, fmt.max_code - 1, fmt.max_code + 1]
+    codes += [(1 << fmt.magnitude_bits) - 1, fmt.canonical_nan or 0]
+    one = max((0 + fmt.bias) << fmt.mantissa_bits, 0)
+    steps = drawn.integers(-16, 17, count)
+    fine = drawn.integers(-2, 3, count)
+    # around 1, by sixteenths of a binade and single units, so that ties and near ties are common
+    codes += [
+        one + int(step) * (1 << max(fmt.mantissa_bits - 3, 0)) + int(unit)
+        for step, unit in zip(steps, fine, strict=True)
+    ]
+    exponents = drawn.integers(0, 1 << fmt.exponent_bits, count)
+    short = drawn.integers(0, 16, count)
+    codes += [
+        (int(exponent) << fmt.mantissa_bits) + (int(bits) << max(fmt.mantissa_bits - 4, 0))
+        for exponent, bits in zip(exponents, short, strict=True)
+    ]
+    codes += [int(code) for code in drawn.integers(0, 1 << fmt.magnitude_bits, count, dtype=np.uint64)]
+    top = 1 << fmt.magnitude_bits
+    magnitudes = sorted({code for code in codes if 0 <= code < top})
+    return np.array(magnitudes + [code | fmt.sign_bit for code in magnitudes], dtype=fmt.code_dtype)
+
+
+def compare(agree, source, target, policy, seed, count):
+    drawn = np.random.default_rng(seed)
+    codes = some_codes(get_format(source), drawn, count)
+    random = drawn.integers(0, 1 << policy.random_bits, codes.size) if policy.stochastic else None
+    agree(codes, source, target, policy, random)
+
+
+@settings(max_examples=400)
+@given(
+    policy=policies(wrap=False),
+    source=st.sampled_from(SOURCES),
+    target=st.sampled_from(FLOATS + P3109),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_floats(agree, policy, source, target, seed):
+    compare(agree, source, target, policy, seed, 8)
+
+
+@settings(max_examples=250)
+@given(
+    policy=policies(wrap=True),
+    source=st.sampled_from(SOURCES),
+    target=st.sampled_from([*FIXED, "int32", "q8.24"]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_fixed(agree, policy, source, target, seed):
+    compare(agree, source, target, policy, seed, 8)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_every_choice_on_small_formats(agree, axis):
+    """Each value of each axis over all formats of at most 8 bits, from binary16, the other axes at their defaults."""
+    for choice in CHOICES[axis]:
+        bits = {"random_bits": 3} if choice.startswith("stochastic") else {}
+        policy = Policy(**{axis: choice, **bits})
+        for number, target in enumerate([*SMALL, *P3109, *FIXED]):
+            if choice == "wrap" and target not in FIXED:
+                continue
+            compare(agree, "float16", target, policy, number, 10)
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_presets(agree, preset):
+    """Each preset with its overrides and defects, from binary64 and binary32, into every small format."""
+    for number, target in enumerate([*SMALL, "float16", "bfloat16", "int8", "uint4"]):
+        policy = get_policy(preset, get_format(target))
+        if policy.overflow == "wrap" and get_format(target).kind == "float":
+            continue
+        for source in ("float64", "float32", "bfloat16"):
+            compare(agree, source, target, policy, number, 12)
+
+
+@pytest.mark.parametrize("defect", list(DEFECTS))
+def test_defects(agree, defect):
+    for number, target in enumerate(["float8_e8m0fnu", "float8_e5m2", "float8_e4m3fn"]):
+        for negative in ("nan", "absolute"):
+            policy = Policy(defects=(defect,), negative=negative)
+            for source in ("float64", "float32", "bfloat16", "int32"):
+                compare(agree, source, target, policy, number, 60)
+
+
+@pytest.mark.parametrize("mode", ["stochastic_a", "stochastic_b", "stochastic_c"])
+@pytest.mark.parametrize("count", [1, 2, 5, 10, 23, 32])
+def test_stochastic(agree, mode, count):
+    policy = Policy(rounding=mode, random_bits=count)
+    for number, target in enumerate([*SMALL, "int8", "q2.6", "float16"]):
+        compare(agree, "float32", target, policy, number, 25)
+
+
+@pytest.mark.parametrize("mode", ["stochastic_a", "stochastic_b", "stochastic_c"])
+def test_every_draw(agree, mode):
+    """All R of 4 random bits, for points a 32nd of an interval apart."""
+    policy = Policy(rounding=mode, random_bits=4)
+    codes = np.repeat((np.float32(1) + np.arange(65, dtype=np.float32) / 256).view(np.uint32), 16)
+    random = np.tile(np.arange(16), 65)
+    for target in ("float8_e4m3fn", "float6_e2m3fn", "float4_e2m1fn", "float8_e8m0fnu", "q4.4"):
+        agree(codes, "float32", target, policy, random)
+
+
+@pytest.mark.parametrize("source", ["int64", "uint64", "int32", "uint32"])
+@pytest.mark.parametrize("target", ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e8m0fnu"])
+def test_wide_integers(agree, source, target):
+    fmt = get_format(source)
+    codes = {fmt.min_code, fmt.max_code, 0}
+    for power in range(fmt.bits):
+        for head in (1, 3, 5):
+            codes.update((head << power) + beside for beside in (-1, 0, 1))
+            codes.update(-(head << power) + beside for beside in (-1, 0, 1))
+            codes.update((head << power) + (1 << max(power - 24, 0)) + beside for beside in (-1, 0, 1))
+    kept = np.array(sorted(code for code in codes if fmt.min_code <= code <= fmt.max_code), dtype=fmt.code_dtype)
+    for rounding in ("nearest_even", "toward_negative", "to_odd"):
+        agree(kept, source, target, Policy(rounding=rounding))
