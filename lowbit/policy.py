@@ -209,6 +209,8 @@ def _override_table() -> dict[str, dict[str, Policy]]:
     e8m0_defects = ("double_rounding_via_float32", "e8m0_tiny_is_nan", "e8m0_early_overflow")
     onnx_1_18 = {**onnx_wide, "integer": _INTEGER, "bfloat16": Policy(rounding="toward_zero")}
     onnx_1_22 = {"integer": _INTEGER_WRAP, **dict.fromkeys((*onnx_wide, "bfloat16"), _ONNX_1_22)}
+    # gfloat raises where neither infinity nor NaN can stand for an overflow.
+    gfloat = _GFLOAT.choose(overflow="error", infinity="error")
     onnx_e8m0 = _ONNX_1_22.choose(rounding="away_from_zero")
     return {
         "ml_dtypes": {"integer": _INTEGER_WRAP, **dict.fromkeys(wide, _ML_DTYPES.without_defects())},
@@ -233,6 +235,7 @@ def _override_table() -> dict[str, dict[str, Policy]]:
         "onnx_1_18_nosat": onnx_1_18,
         "onnx_1_22": {**onnx_1_22, e8m0: onnx_e8m0.choose(**_SATURATE)},
         "onnx_1_22_nosat": {**onnx_1_22, e8m0: onnx_e8m0},
+        "gfloat": dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"), gfloat),
     }
 
 

@@ -93,6 +93,9 @@ INPUT_CLASSES: dict[str, Callable[[Inputs], np.ndarray]] = {
     "nan": lambda inputs: np.isnan(inputs.values),
     "negative_nan": lambda inputs: np.isnan(inputs.values) & np.signbit(inputs.values),
     "signalling_nan": Inputs.signalling,
+    "zero": lambda inputs: inputs.values == 0,
+    "negative": lambda inputs: inputs.values < 0,
+    "above_448": lambda inputs: np.abs(inputs.values) > 448,
     "positive_infinity": lambda inputs: inputs.values == np.inf,
     "negative_infinity": lambda inputs: inputs.values == -np.inf,
     "not_float32": Inputs.not_float32,
@@ -103,7 +106,7 @@ INPUT_CLASSES: dict[str, Callable[[Inputs], np.ndarray]] = {
     "480_to_496": lambda inputs: (np.abs(inputs.values) > 479.99) & (np.abs(inputs.values) < 496),
     "61440_to_65536": lambda inputs: (np.abs(inputs.values) > 61439.99) & (np.abs(inputs.values) < 65536),
 }
-"""The classes that rows may name in ``inputs``. Where a product goes through float32, the open ends leave room for it."""
+"""The classes that rows may name in ``inputs``; their ends leave room for products that go through float32."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Comparison:
 
     def _check(self, policy: Policy, *, with_defects: bool) -> None:
         expected = convert(self.inputs.codes, self.source, self.target, policy=policy)
-        differs = np.asarray(expected) != np.asarray(self.got).astype(expected.dtype)
+        differs = np.asarray(expected).astype(np.int64) != np.asarray(self.got).astype(np.int64)
         for row in load_differences():
             known = row.covers(self.peer, self.option, self.source.id, self.target.id)
             if known and differs.any() and not (with_defects and row.defect):
@@ -152,6 +155,18 @@ def codes_to_try(source: Format, target: Format) -> np.ndarray:
     return np.arange(-(1 << (source.bits - 1)), 1 << (source.bits - 1)).astype(source.code_dtype)
 
 
+def preset_of(peer: str, option: str, target: Format) -> Policy:
+    """The preset that a peer is compared with, under its own option."""
+    not_saturating = any(word in option for word in ("saturate=0", "nosat"))
+    policy = get_policy(f"{peer}_nosat" if not_saturating else peer, target)
+    if "sat=True" in option:
+        policy = get_policy(f"{peer}_sat", target)
+    for mode, rounding in (("up", "away_from_zero"), ("down", "toward_zero"), ("nearest", "nearest_even")):
+        if f"round_mode={mode}" in option:
+            policy = policy.choose(rounding=rounding)
+    return policy
+
+
 def casts_of(product: str) -> list[LibraryCast]:
     """The conversions of an installed library; the test is skipped where it is missing."""
     pytest.importorskip(product, reason=f"{product} is not installed")
@@ -159,44 +174,72 @@ def casts_of(product: str) -> list[LibraryCast]:
 
 
 @pytest.fixture(scope="session")
-def check_cast() -> Callable[[LibraryCast, Policy | None], None]:
-    """Compare one conversion of a library with the preset of that name."""
+def check_casts() -> Callable[[str, str], None]:
+    """Compare all conversions of a library to a target with the preset of that name."""
 
-    def check(cast: LibraryCast, policy: Policy | None = None) -> None:
-        source, target = get_format(cast.source), get_format(cast.target)
-        codes = codes_to_try(source, target)
-        if policy is None:
-            policy = get_policy(cast.product, target)
-        with np.errstate(all="ignore"):
-            inputs = Inputs(codes, source)
-            got = cast.run(codes)
-            Comparison(cast.product, cast.option, source, target, inputs, got).check(policy)
+    def check(product: str, target_name: str) -> None:
+        target = get_format(target_name)
+        chosen = [cast for cast in casts_of(product) if cast.target == target_name]
+        assert chosen, f"{product} converts nothing to {target_name}"
+        for cast in chosen:
+            source = get_format(cast.source)
+            codes = codes_to_try(source, target)
+            with np.errstate(all="ignore"):
+                comparison = Comparison(product, cast.option, source, target, Inputs(codes, source), cast.run(codes))
+                comparison.check(preset_of(product, cast.option, target))
 
     return check
 
 
 @pytest.fixture(scope="session")
-def casts() -> Callable[[str], list[LibraryCast]]:
-    return casts_of
-
-
-@pytest.fixture(scope="session")
 def compare() -> Callable[..., None]:
-    """Compare outputs of a peer that is no library cast: CUDA's tables, gfloat."""
+    """Compare outputs of a peer that is no library cast, such as CUDA's tables and gfloat, with its preset."""
 
-    def check(peer: str, option: str, source: str, target: str, codes: np.ndarray, got: np.ndarray, policy: Policy) -> None:
+    def check(
+        peer: str, option: str, source: str, target: str, codes: np.ndarray, got: np.ndarray, **axes: object
+    ) -> None:
         from_format, to_format = get_format(source), get_format(target)
         inputs = Inputs(np.asarray(codes), from_format)
+        policy = preset_of(peer, option, to_format).choose(**axes)
         Comparison(peer, option, from_format, to_format, inputs, np.asarray(got)).check(policy)
 
     return check
 
 
 @pytest.fixture(scope="session")
-def differences() -> list[Difference]:
-    return load_differences()
+def run_example() -> Callable[[Difference], tuple[int, int, int]]:
+    """The example of a row: lowbit's code by the choices alone, by the whole preset, and whether the row covers it."""
+
+    def run(row: Difference) -> tuple[int, int, int]:
+        option = row.example.get("option", "")
+        source, target = get_format(row.example["source"]), get_format(row.example["target"])
+        codes = np.array([int(row.example["input"], 16)]).astype(source.code_dtype)
+        covered = row.covers(row.peer, option, source.id, target.id) and Inputs(codes, source).mask(row.inputs).all()
+        policy = preset_of(row.peer, option, target)
+        plain = convert(codes, source, target, policy=policy.without_defects())
+        whole = convert(codes, source, target, policy=policy)
+        return int(plain[0]), int(whole[0]), int(covered)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def data() -> Path:
-    return DATA
+def run_library() -> Callable[[Difference], int]:
+    """What the installed library gives for the example of a row, at the start of an array of 64 copies."""
+
+    def run(row: Difference) -> int:
+        source, target, option = row.example["source"], row.example["target"], row.example.get("option", "")
+        chosen = [
+            cast for cast in casts_of(row.peer) if (cast.source, cast.target, cast.option) == (source, target, option)
+        ]
+        assert len(chosen) == 1, f"{row.id}: no such conversion of {row.peer}"
+        codes = np.full(64, int(row.example["input"], 16)).astype(get_format(source).code_dtype)
+        with np.errstate(all="ignore"):
+            return int(chosen[0].run(codes)[0])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def differences() -> dict[str, Difference]:
+    return {row.id: row for row in load_differences()}

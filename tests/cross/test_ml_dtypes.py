@@ -41,7 +41,8 @@ def test_no_dtype_is_forgotten():
 def test_float_codes_have_the_same_values(name):
     fmt = get_format(name)
     codes = np.arange(1 << fmt.bits).astype(fmt.code_dtype)
-    theirs = codes.view(getattr(ml_dtypes, name)).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaNs of bfloat16
+        theirs = codes.view(getattr(ml_dtypes, name)).astype(np.float64)
     ours = decode(codes, fmt, dtype=np.float64)
     assert np.array_equal(np.isnan(ours), np.isnan(theirs))
     numbers = ~np.isnan(ours)
@@ -57,11 +58,8 @@ def test_integer_codes_have_the_same_values(name):
 
 
 @pytest.mark.parametrize("target", [*FLOATS, *INTEGERS, *WIDE])
-def test_every_cast_follows_the_preset(target, casts, check_cast):
-    chosen = [cast for cast in casts("ml_dtypes") if cast.target == target]
-    assert chosen
-    for cast in chosen:
-        check_cast(cast)
+def test_every_cast_follows_the_preset(target, check_casts):
+    check_casts("ml_dtypes", target)
 
 
 @pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float6_e2m3fn", "float4_e2m1fn", "bfloat16"])

@@ -67,7 +67,7 @@ def wheels(tmp_path_factory):
     for version in VERSIONS:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--dest", str(folder), f"onnx=={version}"]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         if outcome.returncode:
             pytest.skip(f"pip cannot download onnx {version}: {outcome.stderr.strip().splitlines()[-1:]}")
     return {version: next(folder.glob(f"onnx-{version}-*.whl")) for version in VERSIONS}
