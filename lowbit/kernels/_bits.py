@@ -35,13 +35,34 @@ def _overload_bit_length(magnitude):  # unannotated: numba compares the signatur
     return None
 
 
+def _shift_32(instruction: str, summary: str) -> Any:
+    """A shift of an int32 by an int32 in 0..31 that stays in 32 bits, where Numba's operator widens to 64."""
+
+    def shift(typing_context: Any, value: Any, count: Any) -> Any:
+        if value != types.int32 or count != types.int32:
+            return None
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(arguments[0], arguments[1])
+
+        return types.int32(value, count), generate
+
+    shift.__doc__ = summary
+    return intrinsic(shift)
+
+
+shift_right_32 = _shift_32("ashr", "Arithmetic right shift of an int32.")
+shift_left_32 = _shift_32("shl", "Left shift of an int32.")
+
+
 @intrinsic
-def shift_right_32(typing_context: Any, value: Any, count: Any) -> Any:
-    """Arithmetic right shift of an int32 by an int32 in 0..31, staying in 32 bits (Numba's ``>>`` widens to 64)."""
-    if value != types.int32 or count != types.int32:
+def bit_length_32(typing_context: Any, magnitude: Any) -> Any:
+    """Number of significant bits of a non-negative int32, as an int32."""
+    if magnitude != types.int32:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ashr(arguments[0], arguments[1])
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(ir.IntType(32), 32), zeros)
 
-    return types.int32(value, count), generate
+    return types.int32(magnitude), generate

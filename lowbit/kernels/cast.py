@@ -9,7 +9,7 @@ from lowbit.kernels import layout as at
 from lowbit.kernels._bits import bit_length
 from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.layout import SIZE
-from lowbit.kernels.project import pick, project_fixed_fully, project_float, project_float_fully
+from lowbit.kernels.project import jam, pick, project_fixed_fully, project_float, project_float_fully
 
 
 @scalar
@@ -47,6 +47,19 @@ def encode_float_random(codes, random, vector, out):
         state, negative, magnitude, exponent = unpack_float(codes[i], vector)
         negative = negative & ~vector[at.SOURCE_DROP_SIGN]
         out[i], _ = project_float_fully(state, negative, magnitude, exponent, random[i], vector)
+
+
+@kernel
+def encode_integer(values, vector, out):
+    """Fixed-point codes as int64, INT64_MIN excepted, to codes of a float target; SOURCE_BASE is their exponent."""
+    vector = constants(vector, SIZE)
+    for i in range(values.size):
+        whole = abs(values[i])
+        drop = pick(whole >= (1 << 55), 9, 0)
+        magnitude = jam(whole, drop)
+        negative = pick(values[i] < 0, 1, 0) & ~vector[at.SOURCE_DROP_SIGN]
+        exponent = vector[at.SOURCE_BASE] + drop
+        out[i] = project_float(0, negative, magnitude, exponent, bit_length(magnitude), vector)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Runs a cast over an array: the steps of a policy, tables for narrow sources, chunks for the rest.
 
 Codes come as a flat array of any integer dtype and leave in the target's code dtype, with RISC-V flags where they
-are asked for. Chunks are widened to int64 scratch arrays that stay in cache, so each kernel has one signature.
+are asked for. The same bits come out at any number of threads.
 """
 
 from __future__ import annotations
@@ -16,19 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.dyadic import Exact
-from lowbit.kernels import layout as at
-from lowbit.lowering import Vector, lower
-from lowbit.ops._fast import fast_runner
-from lowbit.ops._wide import fixed_from_integers
+from lowbit.ops._runners import FAST_CHUNK, Cast, runner
 from lowbit.policy import DEFECTS, Policy
 from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
-CHUNK = 1 << 14
-FAST_CHUNK = 1 << 18
 TABLE_BITS = 16
-LARGEST_MAGNITUDE_BITS = 55
 INTERMEDIATE = Policy(nan_code="payload")
 _REFUSING = ("overflow", "infinity", "nan", "negative", "zero", "underflow")
 
@@ -129,25 +123,33 @@ def _project(
 ) -> Codes:
     """One step: no intermediate format, no defects."""
     if source.bits <= TABLE_BITS and not policy.stochastic and codes.size > 1 << max(source.bits - 2, 4):
-        return _by_table(codes, source, target, policy, flags)
+        return _by_table(codes, source, target, policy, flags, threads)
     out = np.empty(codes.size, dtype=target.code_dtype)
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    fast = None if flags else fast_runner(source, target, policy)
-    if fast is not None:
-        in_chunks(lambda start, stop: fast(codes[start:stop], out[start:stop]), codes.size, threads, FAST_CHUNK)
-        return Codes(out, raised)
-    run = _chunk_runner(codes, source, target, policy, random, out, raised)
-    in_chunks(run, codes.size, threads)
+    run, chunk = runner(Cast(source, target, policy), codes, random, out, raised)
+    in_chunks(run, codes.size, threads, chunk)
     return Codes(out, raised)
 
 
-def _by_table(codes: Array, source: Scalar, target: Scalar, policy: Policy, flags: bool) -> Codes:
+def _by_table(codes: Array, source: Scalar, target: Scalar, policy: Policy, flags: bool, threads: int) -> Codes:
     table, flag_table = conversion_table(source, target, policy, flags)
-    index = codes
-    if index.dtype.kind == "i":
-        unsigned = codes.view(f"u{codes.dtype.itemsize}")
-        index = unsigned & unsigned.dtype.type((1 << source.bits) - 1)
-    return Codes(np.take(table, index), np.take(flag_table, index) if flag_table is not None else None)
+    raised = look_up(codes, source, flag_table, threads) if flag_table is not None else None
+    return Codes(look_up(codes, source, table, threads), raised)
+
+
+def look_up(codes: Array, source: Scalar, table: Array, threads: int, out: Array | None = None) -> Array:
+    """The table's entry for each code; ``out`` has the table's item size."""
+    from lowbit.kernels.gather import gather
+
+    patterns = codes.view(f"u{codes.dtype.itemsize}")
+    patterns = patterns.astype(np.uint8 if source.bits <= 8 else np.uint16, copy=False)
+    if isinstance(source, FixedFormat) and source.signed and source.bits % 8:
+        patterns = patterns & patterns.dtype.type((1 << source.bits) - 1)
+    result = np.empty(codes.size, dtype=table.dtype) if out is None else out
+    bits = f"u{table.dtype.itemsize}"
+    entries, answers = table.view(bits), result.view(bits)
+    in_chunks(lambda i, j: gather(patterns[i:j], entries, answers[i:j]), codes.size, threads, FAST_CHUNK)
+    return result
 
 
 @lru_cache(maxsize=128)
@@ -156,7 +158,8 @@ def conversion_table(source: Scalar, target: Scalar, policy: Policy, flags: bool
     codes = all_codes(source)
     out = np.empty(codes.size, dtype=target.code_dtype)
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    in_chunks(_chunk_runner(codes, source, target, policy, None, out, raised), codes.size, 1)
+    run, chunk = runner(Cast(source, target, policy), codes, None, out, raised)
+    in_chunks(run, codes.size, 1, chunk)
     for array in (out, raised):
         if array is not None:
             array.setflags(write=False)
@@ -171,7 +174,7 @@ def all_codes(fmt: Scalar) -> Array:
     return patterns.astype(fmt.code_dtype)
 
 
-def in_chunks(run: Callable[[int, int], None], size: int, threads: int, chunk: int = CHUNK) -> None:
+def in_chunks(run: Callable[[int, int], None], size: int, threads: int, chunk: int) -> None:
     """Call ``run(start, stop)`` over the whole range, in chunks, by one thread or several."""
 
     def slab(start: int, stop: int) -> None:
@@ -185,108 +188,3 @@ def in_chunks(run: Callable[[int, int], None], size: int, threads: int, chunk: i
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(slab, start, min(start + step, size)) for start in range(0, size, step)]:
             done.result()
-
-
-def _chunk_runner(
-    codes: Array,
-    source: Scalar,
-    target: Scalar,
-    policy: Policy,
-    random: Array | None,
-    out: Array,
-    raised: npt.NDArray[np.uint8] | None,
-) -> Callable[[int, int], None]:
-    from lowbit.kernels import cast
-
-    if isinstance(source, FloatFormat) and isinstance(target, FloatFormat) and raised is None:
-        vector = lower(source, target, policy)
-        if random is not None:
-            drawn = random
-            return lambda start, stop: _run_fused(
-                cast.encode_float_random, codes[start:stop], (drawn[start:stop],), vector, out[start:stop]
-            )
-        return lambda start, stop: _run_fused(cast.encode_float, codes[start:stop], (), vector, out[start:stop])
-    vector = lower(source if isinstance(source, FloatFormat) else None, target, policy)
-
-    def run(start: int, stop: int) -> None:
-        unpacked = unpack(codes[start:stop], source, vector)
-        bits = unpacked[0] if random is None else random[start:stop]
-        codes_out, flags_out = project_unpacked(*unpacked, bits, target, policy, vector)
-        out[start:stop] = codes_out
-        if raised is not None:
-            raised[start:stop] = flags_out
-
-    return run
-
-
-def _run_fused(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: Vector, out: Array) -> None:
-    widened = codes.astype(np.int64)
-    result = np.empty_like(widened)  # not in place: overlapping arrays would take the scalar loop
-    kernel(widened, *extra, vector, result)
-    out[...] = result.astype(out.dtype)
-
-
-def unpack(codes: Array, source: Scalar, vector: Vector | None) -> tuple[Array, Array, Array]:
-    """State (2 * state + negative), magnitude and exponent of each code, int64 arrays."""
-    from lowbit.kernels import cast
-
-    if isinstance(source, FloatFormat):
-        state, magnitude, exponent = (np.empty(codes.size, dtype=np.int64) for _ in range(3))
-        cast.unpack(codes.astype(np.int64), vector, state, magnitude, exponent)
-        return state, magnitude, exponent
-    negative = (codes < 0).astype(np.int64)
-    # two's complement by hand: the magnitude of INT64_MIN and of uint64 fits uint64 only
-    bits = codes.astype(np.int64).view(np.uint64) if codes.dtype.kind == "i" else codes.astype(np.uint64)
-    magnitude = np.where(negative != 0, ~bits + np.uint64(1), bits)
-    return negative, magnitude, np.full(codes.size, -source.fraction_bits, dtype=np.int64)
-
-
-def project_unpacked(
-    state: Array, magnitude: Array, exponent: Array, random: Array, target: Scalar, policy: Policy, vector: Vector
-) -> tuple[Array, Array]:
-    """Codes and flags of unpacked values; a uint64 magnitude may have all its 64 bits."""
-    from lowbit.kernels import cast
-
-    original, original_exponent = magnitude.copy(), exponent.copy()
-    magnitude, exponent = _narrowed(magnitude, exponent)
-    kernel = cast.encode_unpacked_float if isinstance(target, FloatFormat) else cast.encode_unpacked_fixed
-    narrowed = magnitude.copy()
-    kernel(state, magnitude, exponent, random, vector)
-    codes, flags = magnitude, exponent
-    if isinstance(target, FloatFormat):
-        if not target.signed and policy.negative == "absolute":
-            flags |= np.where((state == 1) & (narrowed != 0), at.INVALID, 0)
-        return codes, flags
-    wide = _needs_wide_path(state, original, original_exponent, target, policy)
-    if wide.any():
-        codes = codes.astype(target.code_dtype)
-        codes[wide], flags[wide] = fixed_from_integers(
-            state[wide] & 1, original[wide], original_exponent[wide], target, policy
-        )
-    return codes, flags
-
-
-def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
-    """Magnitudes of at most 55 bits: longer ones are shifted right, and what falls off leaves a one (a sticky bit)."""
-    if magnitude.dtype == np.int64:
-        return magnitude, exponent
-    long = magnitude >= np.uint64(1 << LARGEST_MAGNITUDE_BITS)
-    if not long.any():
-        return magnitude.astype(np.int64), exponent
-    drop = 64 - LARGEST_MAGNITUDE_BITS
-    kept = magnitude >> np.uint64(drop)
-    kept |= (kept << np.uint64(drop)) != magnitude
-    return np.where(long, kept, magnitude).astype(np.int64), np.where(long, exponent + drop, exponent)
-
-
-def _needs_wide_path(
-    state: Array, magnitude: Array, exponent: Array, target: FixedFormat, policy: Policy
-) -> npt.NDArray[np.bool_]:
-    """Large finite values into a fixed-point target that is wide, or wraps, or whose rounding could be disturbed."""
-    if magnitude.dtype == np.int64 and target.bits <= 62:
-        return np.zeros(state.size, dtype=np.bool_)
-    # exact: a float64 holds the binary exponent of every magnitude
-    leading = np.frexp(magnitude.astype(np.float64))[1] + exponent + target.fraction_bits
-    if target.bits <= LARGEST_MAGNITUDE_BITS and policy.overflow != "wrap":
-        return np.zeros(state.size, dtype=np.bool_)
-    return np.asarray((state < 2) & (leading > LARGEST_MAGNITUDE_BITS))

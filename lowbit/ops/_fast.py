@@ -26,13 +26,16 @@ _NEVER = (1 << 31) - 1
 Runner = Callable[[npt.NDArray[Any], npt.NDArray[Any]], None]
 
 
+def is_binary32(fmt: Scalar) -> bool:
+    """Whether a format is IEEE 754 binary32, under whatever name."""
+    fields = isinstance(fmt, FloatFormat) and (fmt.bits, fmt.mantissa_bits) == (32, BINARY32_MANTISSA_BITS)
+    return isinstance(fmt, FloatFormat) and fields and fmt.ieee_like and fmt.bias == BINARY32_BIAS
+
+
 @lru_cache(maxsize=1024)
 def fast_runner(source: Scalar, target: Scalar, policy: Policy) -> Runner | None:
     """A function (binary32 bits as uint32, out as uint8) that makes the cast, or None where the general kernel must."""
-    if not isinstance(source, FloatFormat) or not isinstance(target, FloatFormat):
-        return None
-    binary32 = source.bits == 32 and source.mantissa_bits == BINARY32_MANTISSA_BITS and source.ieee_like
-    if not binary32 or source.bias != BINARY32_BIAS or target.bits > 8:
+    if not is_binary32(source) or not isinstance(target, FloatFormat) or target.bits > 8:
         return None
     if policy.rounding != "nearest_even" or (policy.flush_results, policy.flush_inputs) != ("never", "never"):
         return None

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InexactError, InputError
-from lowbit.ops._engine import cast_codes, refuses
+from lowbit.ops._engine import TABLE_BITS, cast_codes, conversion_table, look_up, refuses
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
 from lowbit.ops._source import checked_codes, scalar_format, values_to_codes
@@ -165,7 +165,7 @@ def _check_out(out: Any, shape: tuple[int, ...], target: Scalar) -> None:
         raise InputError("out is read-only")
 
 
-def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None = None) -> Any:
+def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None = None, threads: int = 1) -> Any:
     """Decode codes of a scalar format to values, exactly.
 
     Parameters
@@ -177,6 +177,8 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
         float16, float32, float64 or an ml_dtypes float; it must hold every value of the format.
     out : ndarray, optional
         Where the values go, of that dtype and of the shape of ``codes``.
+    threads : int
+        How many threads share the work.
 
     Returns
     -------
@@ -205,8 +207,12 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
         raise InputError(f"out must be a {wanted} array of shape {array.shape}")
     _require_exact(source, target)
     policy = PRESETS["ieee"]
-    result = cast_codes(np.ascontiguousarray(array).reshape(-1), source, target, policy, None, False, 1).codes
-    values = result.view(wanted).reshape(array.shape)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if source.bits <= TABLE_BITS and out is not None and out.flags.c_contiguous and flat.size > 1 << source.bits:
+        table = conversion_table(source, target, policy, False).codes.view(wanted)
+        look_up(flat, source, table, threads, out.reshape(-1))
+        return out
+    values = cast_codes(flat, source, target, policy, None, False, threads).codes.view(wanted).reshape(array.shape)
     if out is None:
         return values[()]
     out[...] = values

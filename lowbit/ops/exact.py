@@ -10,9 +10,10 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.kernels import layout as at
 from lowbit.lowering import lower
-from lowbit.ops._engine import cast_codes, project_unpacked, refuses, unpack
+from lowbit.ops._engine import cast_codes, refuses
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import refuse
+from lowbit.ops._runners import project_unpacked, unpack
 from lowbit.ops._source import checked_codes, scalar_format
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FloatFormat, Scalar

@@ -1,0 +1,167 @@
+"""Which kernel makes a cast, and how a chunk of codes gets into it and out again.
+
+Chunks are widened to int64 scratch arrays that stay in cache, so a kernel has one signature. From the fastest:
+binary32 to nearest in 32-bit lanes (``_fast``), binary32 under any policy in 32-bit lanes, any float or integer in
+64-bit lanes, and the full kernel, which also makes flags, takes random bits and knows fixed-point targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.kernels import layout as at
+from lowbit.lowering import Vector, lower, narrow
+from lowbit.ops._fast import fast_runner, is_binary32
+from lowbit.ops._wide import fixed_from_integers
+from lowbit.policy import Policy
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+
+Array = npt.NDArray[Any]
+Run = Callable[[int, int], None]
+CHUNK = 1 << 14
+FAST_CHUNK = 1 << 18
+LARGEST_MAGNITUDE_BITS = 55
+
+
+class Cast(NamedTuple):
+    """What is to be done: one step, without intermediate formats and defects."""
+
+    source: Scalar
+    target: Scalar
+    policy: Policy
+
+
+def runner(
+    cast: Cast, codes: Array, random: Array | None, out: Array, raised: npt.NDArray[np.uint8] | None
+) -> tuple[Run, int]:
+    """A function that casts ``codes[start:stop]`` into ``out``, and the chunk that suits it."""
+    source, target, policy = cast
+    if raised is None and isinstance(target, FloatFormat):
+        fast = fast_runner(source, target, policy)
+        if fast is not None:
+            return lambda start, stop: fast(codes[start:stop], out[start:stop]), FAST_CHUNK
+        plain = _plain_runner(cast, codes, random, out)
+        if plain is not None:
+            return plain, CHUNK
+    return _full_runner(cast, codes, random, out, raised), CHUNK
+
+
+def _plain_runner(cast: Cast, codes: Array, random: Array | None, out: Array) -> Run | None:
+    """Float targets without flags: the conversion is one kernel over one widened chunk."""
+    from lowbit.kernels import cast as kernels
+    from lowbit.kernels import fast_any_policy
+
+    source, target, policy = cast
+    vector = lower(source, target, policy)
+    if random is not None and isinstance(source, FloatFormat):
+        return lambda i, j: _run_wide(kernels.encode_float_random, codes[i:j], (random[i:j],), vector, out[i:j])
+    if random is not None:
+        return None
+    if is_binary32(source) and target.bits <= 16:
+        narrowed = narrow(vector)
+        return lambda i, j: _run_32(fast_any_policy.encode, codes[i:j], narrowed, out[i:j])
+    if isinstance(source, FloatFormat):
+        return lambda i, j: _run_wide(kernels.encode_float, codes[i:j], (), vector, out[i:j])
+    if source.bits < 64:
+        return lambda i, j: _run_wide(kernels.encode_integer, codes[i:j], (), vector, out[i:j])
+    return None
+
+
+def _run_wide(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: Vector, out: Array) -> None:
+    widened = codes.astype(np.int64)
+    result = np.empty_like(widened)  # not in place: overlapping arrays would take the scalar loop
+    kernel(widened, *extra, vector, result)
+    out[...] = result.astype(out.dtype)
+
+
+def _run_32(kernel: Any, codes: Array, vector: npt.NDArray[np.int32], out: Array) -> None:
+    result = np.empty(codes.size, dtype=np.int32)
+    kernel(codes.view(np.int32), vector, result)
+    out[...] = result.astype(out.dtype)
+
+
+def _full_runner(
+    cast: Cast, codes: Array, random: Array | None, out: Array, raised: npt.NDArray[np.uint8] | None
+) -> Run:
+    source, target, policy = cast
+    vector = lower(source, target, policy)
+
+    def run(start: int, stop: int) -> None:
+        unpacked = unpack(codes[start:stop], source, vector)
+        bits = unpacked[0] if random is None else random[start:stop]
+        codes_out, flags_out = project_unpacked(*unpacked, bits, target, policy, vector)
+        out[start:stop] = codes_out
+        if raised is not None:
+            raised[start:stop] = flags_out
+
+    return run
+
+
+def unpack(codes: Array, source: Scalar, vector: Vector | None) -> tuple[Array, Array, Array]:
+    """State (2 * state + negative), magnitude and exponent of each code, int64 arrays."""
+    from lowbit.kernels import cast
+
+    if isinstance(source, FloatFormat):
+        state, magnitude, exponent = (np.empty(codes.size, dtype=np.int64) for _ in range(3))
+        cast.unpack(codes.astype(np.int64), vector, state, magnitude, exponent)
+        return state, magnitude, exponent
+    negative = (codes < 0).astype(np.int64)
+    # two's complement by hand: the magnitude of INT64_MIN and of uint64 fits uint64 only
+    bits = codes.astype(np.int64).view(np.uint64) if codes.dtype.kind == "i" else codes.astype(np.uint64)
+    magnitude = np.where(negative != 0, ~bits + np.uint64(1), bits)
+    return negative, magnitude, np.full(codes.size, -source.fraction_bits, dtype=np.int64)
+
+
+def project_unpacked(
+    state: Array, magnitude: Array, exponent: Array, random: Array, target: Scalar, policy: Policy, vector: Vector
+) -> tuple[Array, Array]:
+    """Codes and flags of unpacked values; a uint64 magnitude may have all its 64 bits."""
+    from lowbit.kernels import cast
+
+    original, original_exponent = magnitude.copy(), exponent.copy()
+    magnitude, exponent = _narrowed(magnitude, exponent)
+    kernel = cast.encode_unpacked_float if isinstance(target, FloatFormat) else cast.encode_unpacked_fixed
+    narrowed = magnitude.copy()
+    kernel(state, magnitude, exponent, random, vector)
+    codes, flags = magnitude, exponent
+    if isinstance(target, FloatFormat):
+        if not target.signed and policy.negative == "absolute":
+            flags |= np.where((state == 1) & (narrowed != 0), at.INVALID, 0)
+        return codes, flags
+    wide = _needs_wide_path(state, original, original_exponent, target, policy)
+    if wide.any():
+        codes = codes.astype(target.code_dtype)
+        codes[wide], flags[wide] = fixed_from_integers(
+            state[wide] & 1, original[wide], original_exponent[wide], target, policy
+        )
+    return codes, flags
+
+
+def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
+    """Magnitudes of at most 55 bits: longer ones are shifted right, and what falls off leaves a one (a sticky bit)."""
+    if magnitude.dtype == np.int64:
+        return magnitude, exponent
+    long = magnitude >= np.uint64(1 << LARGEST_MAGNITUDE_BITS)
+    if not long.any():
+        return magnitude.astype(np.int64), exponent
+    drop = 64 - LARGEST_MAGNITUDE_BITS
+    kept = magnitude >> np.uint64(drop)
+    kept |= (kept << np.uint64(drop)) != magnitude
+    return np.where(long, kept, magnitude).astype(np.int64), np.where(long, exponent + drop, exponent)
+
+
+def _needs_wide_path(
+    state: Array, magnitude: Array, exponent: Array, target: FixedFormat, policy: Policy
+) -> npt.NDArray[np.bool_]:
+    """Large finite values into a fixed-point target that is wide, or wraps, or whose rounding could be disturbed."""
+    if magnitude.dtype == np.int64 and target.bits <= 62:
+        return np.zeros(state.size, dtype=np.bool_)
+    # exact: a float64 holds the binary exponent of every magnitude
+    leading = np.frexp(magnitude.astype(np.float64))[1] + exponent + target.fraction_bits
+    if target.bits <= LARGEST_MAGNITUDE_BITS and policy.overflow != "wrap":
+        return np.zeros(state.size, dtype=np.bool_)
+    return np.asarray((state < 2) & (leading > LARGEST_MAGNITUDE_BITS))
