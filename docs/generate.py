@@ -1,0 +1,113 @@
+"""Writes the reference pages that follow from data: formats, presets, axes, error codes."""
+
+import contextlib
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lowbit.cli import main
+from lowbit.cli.error_topics import ERROR_TOPICS
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.dyadic import format_exact
+from lowbit.policy import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
+from lowbit.registry import families, formats, get_format
+from lowbit.spec import Scalar
+
+NOTICE = "<!-- Written by docs/generate.py from the data; edit that or the data. -->\n\n"
+
+
+def write_all(directory: Path) -> None:
+    """Write every generated page below a directory; files that are right already stay untouched."""
+    pages = {f"formats/{name}.md": format_page(get_format(name)) for name in formats() if not get_format(name).family}
+    pages["formats/index.md"] = formats_index()
+    pages["policies.md"] = policies_page()
+    pages["statuses.md"] = statuses_page()
+    for name, text in pages.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = NOTICE + text
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+
+
+def run(*words: str) -> str:
+    """What ``lowbit`` prints."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        status = main(words)
+    if status:
+        raise RuntimeError(f"lowbit {' '.join(words)} ended with status {status}")
+    return output.getvalue()
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def format_page(fmt: Scalar) -> str:
+    """Bit diagram, facts, and the whole value table up to 8 bits: what ``lowbit show`` prints."""
+    values = ["--values"] if fmt.bits <= 8 else []
+    command = f"lowbit show {fmt.id}{' --values' if values else ''}"
+    return f"# {fmt.id}\n\n```console\n$ {command}\n{run('show', fmt.id, *values)}```\n"
+
+
+def formats_index() -> str:
+    """All single formats, and the families."""
+    single = [get_format(name) for name in formats() if not get_format(name).family]
+    rows = [
+        (f"[{fmt.id}]({fmt.id}.md)", str(fmt.bits), format_exact(fmt.max), f"`{fmt.default_policy}`", fmt.summary)
+        for fmt in single
+    ]
+    family_rows = [
+        (f"`{family.id}`", ", ".join(f"`{name}`" for name in family.names), family.summary) for family in families()
+    ]
+    names = "\n".join(fmt.id for fmt in single)
+    return (
+        "# Formats\n\nOne page a format, from the files in `formats/`.\n\n"
+        + table(("format", "bits", "largest value", "default policy", "what it is"), rows)
+        + "\n## Families\n\nMembers are named by their parameters: `lowbit show binary8p4se`.\n\n"
+        + table(("family", "members", "what it is"), family_rows)
+        + f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+    )
+
+
+def policies_page() -> str:
+    """Presets, axes with their choices, and defects."""
+    plain = Policy()
+    presets = []
+    for name, policy in PRESETS.items():
+        choices = ", ".join(
+            f"{axis}={own}" for axis, (own, _) in policy.differences(plain).items() if axis != "defects"
+        )
+        presets.append((f"`{name}`", PRESET_SUMMARIES[name], choices or "-", ", ".join(policy.defects) or "-"))
+    axes = []
+    for axis, summary in AXES.items():
+        choices = () if axis in {"via", "random_bits"} else Policy.choices(axis)
+        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
+        if choices:
+            axes.append(table(("choice", "what it means"), [(f"`{c}`", Policy.meaning(axis, c)) for c in choices]))
+    defects = [(f"`{name}`", defect.summary) for name, defect in DEFECTS.items()]
+    return (
+        "# Policies\n\nA policy is one choice on each axis. A preset is a named policy with the defects that the "
+        "product is known to have;\n`encode` reproduces both, `check` compares with the choices and reports the defects by "
+        "name.\n\n"
+        "## Presets\n\nChoices that differ from a plain `Policy()`; some presets follow other rules for some targets "
+        "(`lowbit explain NAME`).\n\n"
+        + table(("preset", "claim", "choices", "defects"), presets)
+        + "\n## Axes\n\n"
+        + "\n".join(axes)
+        + "\n## Defects\n\n"
+        + table(("defect", "what happens"), defects)
+    )
+
+
+def statuses_page() -> str:
+    """Exit statuses and error codes."""
+    return (
+        "# Exit statuses and error codes\n\n## Exit statuses\n\n"
+        + table(("status", "meaning"), [(str(code.value), code.meaning) for code in ExitCode])
+        + "\n## Error codes\n\n`lowbit explain CODE` prints the same.\n\n"
+        + table(("code", "meaning"), [(f"`{code}`", text) for code, text in ERROR_TOPICS.items()])
+    )
