@@ -15,8 +15,8 @@ from lowbit.errors import UnknownFormatError as UnknownFormatError
 from lowbit.errors import VectorFileError as VectorFileError
 from lowbit.ops.cast import convert as convert
 from lowbit.ops.cast import decode as decode
-from lowbit.ops.exact import decode_exact as decode_exact
 from lowbit.ops.cast import encode as encode
+from lowbit.ops.exact import decode_exact as decode_exact
 from lowbit.ops.exact import encode_exact as encode_exact
 from lowbit.ops.ordinal import from_ordinal as from_ordinal
 from lowbit.ops.ordinal import next_after as next_after

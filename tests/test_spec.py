@@ -17,7 +17,7 @@ def enumerate_values(fmt):
     for code in range(1 << fmt.bits):
         sign = -1 if fmt.signed and code >> (fmt.bits - 1) else 1
         magnitude = code & ((1 << (fmt.bits - int(fmt.signed))) - 1)
-        special = magnitude in (fmt.infinity,) or (fmt.nan is not None and magnitude >= fmt.nan)
+        special = magnitude == fmt.infinity or (fmt.nan is not None and magnitude >= fmt.nan)
         if special or (fmt.nan_at_negative_zero and sign < 0 and magnitude == 0):
             continue
         exponent, mantissa = divmod(magnitude, 2**fmt.mantissa_bits)
@@ -77,7 +77,11 @@ def test_the_range_of_signed_integers(bits, narrow, ends):
 
 def test_fixed_point_scales_the_code():
     fmt = FixedFormat(id="test", bits=8, fraction_bits=7)
-    assert (fmt.min.fraction(), fmt.max.fraction(), fmt.smallest.fraction()) == (-1, Fraction(127, 128), Fraction(1, 128))
+    assert (fmt.min.fraction(), fmt.max.fraction(), fmt.smallest.fraction()) == (
+        -1,
+        Fraction(127, 128),
+        Fraction(1, 128),
+    )
     assert (fmt.kind, FixedFormat(id="test", bits=8).kind) == ("fixed", "integer")
 
 
