@@ -80,7 +80,7 @@ def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, p
         lowest = _count_not_above(source, defect.above)
         highest = _count_below(source, defect.below)
         inside = (magnitudes >= lowest) & (magnitudes < highest)
-        inside &= ~negative | target.signed
+        inside &= ~negative | target.signed | (policy.negative == "absolute")
         result[inside] = (defect.code + negative[inside] * target.sign_bit).astype(result.dtype)
     return result
 
