@@ -92,14 +92,12 @@ def _find(key: str, text: str) -> Scalar:
         if found is not None:
             _found[key] = found
             return found
-        candidates = _candidates(key)
-        if candidates:
-            raise _ambiguous_name(text, candidates)
         for catalogue in _user_catalogues():
             found = catalogue.find(key)
             if found is not None:
                 return found
-        raise _unknown_name(text, key)
+        candidates = _candidates(key)
+        raise _ambiguous_name(text, candidates) if candidates else _unknown_name(text, key)
 
 
 def _find_builtin(key: str) -> Scalar | None:
