@@ -58,7 +58,7 @@ def add_policy_options(parser: Any) -> None:
     parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
     parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="AXIS=CHOICE", help="any other axis (`lowbit explain axes`)"
+        "--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis (`lowbit explain axes`)"
     )
 
 
@@ -68,15 +68,15 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
     Raises
     ------
     PolicyError
-        A preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=CHOICE``.
+        A preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
     """
     policy = get_policy(arguments.policy or fmt.default_policy, fmt)
     changes: dict[str, Any] = {}
-    for text in arguments.set:
-        axis, separator, choice = text.partition("=")
+    for text in arguments.choice:
+        axis, separator, value = text.partition("=")
         if not separator:
-            raise PolicyError(f"--set {text!r} is not AXIS=CHOICE", hint="--set negative_zero=positive")
-        changes[axis] = int(choice) if axis == "random_bits" and choice.isdigit() else choice
+            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
+        changes[axis] = int(value) if axis == "random_bits" and value.isdigit() else value
     changes |= {axis: choice for axis in ("rounding", "overflow") if (choice := getattr(arguments, axis))}
     return policy.choose(**changes) if changes else policy
 

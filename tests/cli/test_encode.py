@@ -64,8 +64,8 @@ def test_policies(lowbit):
     assert codes(lowbit("encode", "float8_e5m2", "1e9", "--policy", "ocp_nosat")) == ["0x7c"]
     assert codes(lowbit("encode", "float8_e5m2", "1e9", "--overflow", "nan")) == ["0x7e"]
     assert codes(lowbit("encode", "float8_e4m3fn", "1.0625", "--rounding", "nearest_away")) == ["0x39"]
-    assert codes(lowbit("encode", "float8_e4m3fn", "-0", "--set", "negative_zero=positive")) == ["0x00"]
-    stochastic = ["--rounding", "stochastic_a", "--set", "random_bits=1"]
+    assert codes(lowbit("encode", "float8_e4m3fn", "-0", "--choice", "negative_zero=positive")) == ["0x00"]
+    stochastic = ["--rounding", "stochastic_a", "--choice", "random_bits=1"]
     assert codes(lowbit("encode", "float8_e4m3fn", "1.0625", *stochastic, "--random", 0)) == ["0x38"]
     assert codes(lowbit("encode", "float8_e4m3fn", "1.0625", *stochastic, "--random", 1)) == ["0x39"]
 

@@ -83,7 +83,7 @@ def test_unknown_verb_suggests(lowbit):
         (["show", "int4", "--nonsense"], "LB100", "--nonsense"),
         (["encode", "float8_e5m2", "1", "--policy", "ocp"], "LB300", "policy = 'ocp' is unknown"),
         (["encode", "float8_e5m2", "1", "--rounding", "stochastic_a"], "LB300", "needs random_bits"),
-        (["encode", "float4_e2m1fn", "nan", "--set", "nan=error"], "LB400", "NaN"),
+        (["encode", "float4_e2m1fn", "nan", "--choice", "nan=error"], "LB400", "NaN"),
         (["decode", "float8_e5m2", "0x100"], "LB400", "0x100 is not a code of float8_e5m2"),
         (["explain", "LB999"], "LB100", "'LB999'"),
     ],
