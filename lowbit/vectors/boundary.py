@@ -119,7 +119,7 @@ def _with_signs(source: Scalar, target: Scalar, positive: Unsigned, flags: Flags
 
 def _groups(source: Scalar, target: Scalar, reach: int, intermediates: bool) -> Iterator[Group]:
     """Magnitude codes with flags; where a code comes twice the earlier group names it."""
-    codes = representative_magnitudes(target)
+    codes = representative_magnitudes(target)  # what lies beyond the largest is an edge
     yield from _specials(source)
     yield from _range_edges(source, target, reach)
     middle = midpoints(target, codes)
@@ -212,8 +212,9 @@ def _range_edges(source: Scalar, target: Scalar, reach: int) -> Iterator[Group]:
     yield _at(source, tie, np.array([f.OVERFLOW_TIE], dtype=np.uint8))
     yield from _around(source, tie, reach, f.OVERFLOW_BAND)
     yield _near(source, magnitudes(target, top), reach, f.OVERFLOW_BAND)
-    above = np.array([target.max_code + 1, target.max_code + 2], dtype=np.uint64)
-    yield from _around(source, magnitudes(target, above), reach, f.OVERFLOW_BAND)
+    virtual = np.array([target.max_code + 1, target.max_code + 2], dtype=np.uint64)
+    above = concatenate(magnitudes(target, virtual), midpoints(target, virtual[:1]))
+    yield from _around(source, above, reach, f.OVERFLOW_BAND)
     yield from _far_beyond(source, target)
     yield from _low_edges(source, target, reach)
 

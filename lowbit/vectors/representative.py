@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 (part of the public annotations)
+from numpy.typing import NDArray
 
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.vectors import flags as f
@@ -15,24 +15,19 @@ WHOLE_UP_TO = 300
 BINADES = 20
 """About so many binades of a wider one are taken."""
 
-UINT64_MAX = (1 << 64) - 1
-
-VIRTUAL = 2
-"""So many values beyond the largest one are taken too: they delimit the overflow band."""
-
 
 def representative_magnitudes(fmt: Scalar) -> Unsigned:
-    """Magnitude codes in rising order, with ``VIRTUAL`` ones beyond the largest finite value.
+    """Magnitude codes of finite values in rising order.
 
     A wide format gives, of each chosen binade, the first two and last two mantissas, both alternating patterns and
     the two in the middle.
     """
     top = max_magnitude(fmt)
     if top < WHOLE_UP_TO:
-        return np.arange(top + 1 + VIRTUAL, dtype=np.uint64)
+        return np.arange(top + 1, dtype=np.uint64)
     chosen = _of_integers(fmt) if isinstance(fmt, FixedFormat) else _of_floats(fmt)
-    chosen |= {top - 1, top} | {top + step for step in range(1, VIRTUAL + 1)}
-    return np.array(sorted(code for code in chosen if 0 <= code <= min(top + VIRTUAL, UINT64_MAX)), dtype=np.uint64)
+    chosen |= {top - 1, top}
+    return np.array(sorted(code for code in chosen if 0 <= code <= top), dtype=np.uint64)
 
 
 def _patterns(width: int) -> set[int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 (NDArray is part of the public annotations)
+from numpy.typing import NDArray
 
 from lowbit.errors import VectorFileError
 from lowbit.vectors.flags import FLAGS
