@@ -6,8 +6,7 @@ policy gives the very code that the product gave. A difference is *known* only w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
 from types import MappingProxyType
@@ -16,49 +15,11 @@ from typing import Any
 import numpy as np
 
 from lowbit.check.compare import Comparison, differing
+from lowbit.check.known_entry import KnownDifference
+from lowbit.check.known_list import OTHER_DIFFERENCES
+from lowbit.check.known_rows import apply_rule
 from lowbit.check.reference import reference
-from lowbit.policy import DEFECTS, PRESETS, Policy
-
-
-@dataclass(frozen=True)
-class KnownDifference:
-    """One published difference.
-
-    Attributes
-    ----------
-    id : str
-    product : str
-    seen : str
-        The versions it was seen in.
-    sources, targets : tuple of str
-        Where it applies; () for everywhere.
-    option : str
-        Text that the option of the kernel must contain.
-    change : mapping
-        Policy axis (or ``defects``) -> the choice that reproduces it.
-    why : str
-        What happens.
-    link : str
-        Where it is discussed or written, "" where it was found here.
-    """
-
-    id: str
-    product: str
-    seen: str
-    why: str
-    change: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    sources: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    option: str = ""
-    link: str = ""
-
-    def applies(self, product: str, source: str, target: str, option: str) -> bool:
-        """Whether the entry speaks of a conversion."""
-        if product != self.product or self.option not in option:
-            return False
-        if (self.sources and source not in self.sources) or (self.targets and target not in self.targets):
-            return False
-        return all(DEFECTS[name].applies(source, target) for name in self.change.get("defects", ()))
+from lowbit.policy import DEFECTS, PRESET_OVERRIDES, PRESETS, Policy
 
 
 LINKS = {
@@ -79,8 +40,6 @@ def known_differences() -> tuple[KnownDifference, ...]:
 
 
 def _preset_defects() -> Iterator[KnownDifference]:
-    from lowbit.policy import PRESET_OVERRIDES
-
     for product, (version, presets) in PRODUCT_DEFECTS.items():
         policies = [PRESETS[name] for name in presets]
         policies += [policy for name in presets for policy in PRESET_OVERRIDES.get(name, {}).values()]
@@ -95,10 +54,6 @@ def _preset_defects() -> Iterator[KnownDifference]:
             )
 
 
-OTHER_DIFFERENCES: tuple[KnownDifference, ...] = ()
-"""Differences that are choices on an axis rather than defects."""
-
-
 def explain_known(
     comparison: Comparison, entries: list[KnownDifference]
 ) -> tuple[tuple[str, ...], np.ndarray[Any, Any]]:
@@ -108,8 +63,14 @@ def explain_known(
     """
     left = comparison.rows
     used: list[str] = []
-    for size in range(1, len(entries) + 1):
-        for combination in combinations(entries, size):
+    for entry in entries:
+        explained = apply_rule(entry.rule, comparison, left)
+        if explained.any():
+            used.append(entry.id)
+            left = left[~explained]
+    changing = [entry for entry in entries if entry.change]
+    for size in range(1, len(changing) + 1):
+        for combination in combinations(changing, size):
             if not len(left):
                 return tuple(dict.fromkeys(used)), left
             given = reference(
