@@ -90,8 +90,8 @@ def policies_page() -> str:
             axes.append(table(("choice", "what it means"), [(f"`{c}`", Policy.meaning(axis, c)) for c in choices]))
     defects = [(f"`{name}`", defect.summary) for name, defect in DEFECTS.items()]
     return (
-        "# Policies\n\nA policy is one choice on each axis. A preset is a named policy with the defects that the product\n"
-        "is known to have; `encode` reproduces both, `check` compares with the choices and reports the defects\n"
+        "# Policies\n\nA policy is one choice on each axis. A preset is a named policy with the defects that the\n"
+        "product is known to have; `encode` reproduces both, `check` compares with the choices and reports the defects\n"
         "by name.\n\n"
         "## Presets\n\nChoices that differ from a plain `Policy()`; some presets follow other rules for some targets "
         "(`lowbit explain NAME`).\n\n"

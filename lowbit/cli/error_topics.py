@@ -61,7 +61,7 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "The device under test answered with the wrong number of rows, the wrong dtype, values that are no codes "
             "of the target, or wrote where it must not: past the end of its results or over its inputs."
         ),
-        "LB605": "The device under test gives two answers to the same input. A stochastic kernel needs fixed random bits.",
+        "LB605": "The device under test gives two answers to one input. A stochastic kernel needs fixed random bits.",
         "LB900": (
             "An internal error: a bug in lowbit. Please report it with the command line, the traceback that "
             "--debug shows, and the output of `lowbit doctor`."
