@@ -18,7 +18,7 @@ from lowbit.registry import get_format
 
 DATA = Path(__file__).parent / "data"
 TABLES = "LOWBIT_P3109_TABLES"
-IN_EVERY_RUN = 10
+IN_EVERY_RUN = 12
 """The widest K of an ordinary run; the rest is for `make exhaustive`."""
 
 
