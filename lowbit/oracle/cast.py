@@ -62,9 +62,6 @@ def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None =
         ``lower``, ``upper`` and ``rule`` are those of the last step; ``flags`` those of all steps.
     """
     steps = prepare(value, fmt, policy, source)
-    flags = 0
-    for _, step in steps:
-        flags |= step.flags
     if steps:
         via, step = steps[-1]
         value, source = decode(step.code, via), via
@@ -72,20 +69,19 @@ def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None =
         value = NEGATIVE_ZERO if value.significand < 0 else ZERO
     value = _comparable_payload(value, source)
     result = project(value, fmt, policy, random)
+    for _, step in steps:
+        result = replace(result, flags=result.flags | step.flags)
     defect = _interval_defect(value, fmt, policy, source)
-    code = result.code
-    rule = result.rule
-    if defect is not None:
-        code, rule = defect
-    return replace(result, code=code, flags=result.flags | flags, rule=rule)
+    return result if defect is None else replace(result, code=defect[0], rule=defect[1])
 
 
 def prepare(value: Exact, fmt: Scalar, policy: Policy, source: Scalar | None) -> list[tuple[FloatFormat, Projection]]:
     """The intermediate steps before the projection: each format, and the projection to it."""
-    if _is_flushed(value, policy, source):
-        value = NEGATIVE_ZERO if value.significand < 0 else ZERO
     steps: list[tuple[FloatFormat, Projection]] = []
-    for via in _intermediates(fmt, policy, source):
+    intermediates = _intermediates(fmt, policy, source)
+    if intermediates and _is_flushed(value, policy, source):
+        value = NEGATIVE_ZERO if value.significand < 0 else ZERO
+    for via in intermediates:
         if source is not None and source.id == via.id:
             continue
         step = project(_comparable_payload(value, source), via, INTERMEDIATE)

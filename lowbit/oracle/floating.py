@@ -64,9 +64,9 @@ def project_floating(value: Exact, fmt: FloatFormat, policy: Policy, random: int
 def _finite(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Projection:
     negative = value.significand < 0
     magnitude = Exact(FINITE, abs(value.significand), value.exponent)
-    lower = lower_code(magnitude, fmt)
-    rest, gap = _interval(magnitude, lower, fmt)
-    below, above = _neighbours(lower, bool(rest), negative, fmt)
+    lower, top = lower_code(magnitude, fmt), fmt.max_code
+    rest, gap = _interval(magnitude, lower, top, fmt)
+    below, above = _neighbours(lower, top, bool(rest), negative, fmt)
     if fmt.zero and policy.flush_results == "before_rounding" and lower < fmt.min_normal_code:
         code = zero_code(negative, fmt, policy)
         return Projection(code, UNDERFLOW | INEXACT, below, above, "below the smallest normal value, flushed to zero")
@@ -83,21 +83,21 @@ def _finite(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Proj
         return Projection(zero_code(negative, fmt, policy), flags, below, above, rule)
     if negative and not fmt.signed:
         return from_negative(value, fmt, policy)
-    if rounded > fmt.max_code:
+    if rounded > top:
         code, words, saturated = from_overflow(value, fmt, policy)
-        first = "beyond the largest value" if lower > fmt.max_code else rule
+        first = "beyond the largest value" if lower > top else rule
         return Projection(code, OVERFLOW | INEXACT, below, above, f"{first}; {words}", saturated)
     if rounded < 0:
         return _underflow(value, fmt, policy, above)
     return Projection(rounded + (fmt.sign_bit if negative else 0), flags, below, above, rule)
 
 
-def _interval(magnitude: Exact, lower: int, fmt: FloatFormat) -> tuple[int, int]:
+def _interval(magnitude: Exact, lower: int, top: int, fmt: FloatFormat) -> tuple[int, int]:
     """Where the magnitude stands above the value of ``lower``: (rest, gap), rest 0 where it is that value.
 
     Beyond the last interval nothing is left to round, the value is out of range whatever the mode.
     """
-    if lower > fmt.max_code or lower < -1:
+    if lower > top or lower < -1:
         return 0, 1
     return distances(magnitude, magnitude_value(lower, fmt), magnitude_value(lower + 1, fmt))
 
@@ -119,14 +119,16 @@ def _tiny(place: Gap, lower: int, rounded: int, fmt: FloatFormat, policy: Policy
     return not rounds_up(finer, policy, 0)[0]
 
 
-def _neighbours(lower: int, inexact: bool, negative: bool, fmt: FloatFormat) -> tuple[Exact | None, Exact | None]:
-    """The neighbours in the format's set of values, in the order of the number line."""
+def _neighbours(
+    lower: int, top: int, inexact: bool, negative: bool, fmt: FloatFormat
+) -> tuple[Exact | None, Exact | None]:
+    """The neighbours in the format's set of values, in the order of the number line; ``top`` is its largest code."""
     if negative and not fmt.signed:
         return None, magnitude_value(0, fmt)
     near: Exact | None
     far: Exact | None
-    if lower > fmt.max_code:
-        near, far = magnitude_value(fmt.max_code, fmt), _above_range(fmt)
+    if lower > top:
+        near, far = magnitude_value(top, fmt), _above_range(fmt)
     elif lower < 0:
         near, far = None, magnitude_value(0, fmt)
         if fmt.signed:
@@ -134,7 +136,7 @@ def _neighbours(lower: int, inexact: bool, negative: bool, fmt: FloatFormat) -> 
     else:
         near = far = magnitude_value(lower, fmt)
         if inexact:
-            far = magnitude_value(lower + 1, fmt) if lower < fmt.max_code else _above_range(fmt)
+            far = magnitude_value(lower + 1, fmt) if lower < top else _above_range(fmt)
     return (_negated(far, fmt), _negated(near, fmt)) if negative else (near, far)
 
 

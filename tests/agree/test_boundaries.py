@@ -8,12 +8,12 @@ import pytest
 
 from lowbit.dyadic import finite
 from lowbit.oracle import project
-from lowbit.policy import ROUNDINGS, Policy, get_policy
+from lowbit.policy import PRESETS, ROUNDINGS, Policy, get_policy
 from lowbit.registry import formats, get_format
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
-LARGE = [name for name in FLOATS if get_format(name).bits > 8]
+LARGE = [name for name in FLOATS if 8 < get_format(name).bits <= 19]
 INTO_SOURCE = Policy(rounding="toward_zero", overflow="saturate", flush_results="never")
 
 
@@ -57,9 +57,6 @@ def test_small_targets(agree, source, target):
 def test_large_targets(agree, source, target):
     fmt = get_format(target)
     step = max(fmt.max_code // 300, 1) | 1
-    if fmt.bits > 20:
-        # too many codes to walk: the ends, the smallest normal value, and round numbers
-        pytest.skip("covered by test_wide_targets")
     agree(around(get_format(source), fmt, step), source, target, default_policy(target))
 
 
@@ -75,6 +72,36 @@ def test_wide_targets(agree, source, target):
             middle = project(finite(place.numerator, 1 - place.denominator.bit_length()), wide, INTO_SOURCE).code
             codes.append(np.arange(max(middle - 3, 0), min(middle + 4, wide.max_code), dtype=wide.code_dtype))
     agree(np.concatenate(codes), source, target, default_policy(target))
+
+
+def p3109_names(sizes):
+    return [
+        f"binary{bits}p{precision}{sign}{domain}"
+        for bits in sizes
+        for precision in range(1, bits + 1)
+        for sign in "su"
+        for domain in "ef"
+        if sign == "u" or precision < bits
+    ]
+
+
+@pytest.mark.parametrize("bits", range(3, 9))
+def test_p3109(agree, bits):
+    """Each member from binary32, under each saturation mode in turn and under each rounding of the standard."""
+    modes = ["nearest_even", "nearest_away", "toward_zero", "toward_positive", "toward_negative", "to_odd"]
+    presets = ["p3109_v4_0", "p3109_v4_0_sat_finite", "p3109_v4_0_sat_propagate", "p3109_2026_07"]
+    for number, target in enumerate(p3109_names([bits])):
+        policy = PRESETS[presets[number % 4]].choose(rounding=modes[number % 6])
+        agree(around(get_format("float32"), get_format(target), 1 << max(bits - 6, 0)), "float32", target, policy)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("target", p3109_names(range(9, 17)))
+def test_larger_p3109(agree, target):
+    fmt = get_format(target)
+    for mode in ("nearest_even", "to_odd", "toward_negative"):
+        policy = PRESETS["p3109_v4_0"].choose(rounding=mode)
+        agree(around(get_format("float64"), fmt, max(fmt.max_code // 2000, 1)), "float64", target, policy)
 
 
 @pytest.mark.parametrize("mode", [name for name in ROUNDINGS if not name.startswith("stochastic")])
