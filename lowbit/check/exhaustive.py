@@ -50,7 +50,7 @@ def all_codes(fmt: Scalar) -> NDArray[Any]:
     if fmt.kind != "float" and fmt.signed:
         half = 1 << (fmt.bits - 1)
         patterns = (patterns ^ half) - half
-        patterns = patterns[patterns >= int(getattr(fmt, "min_code"))]
+        patterns = patterns[patterns >= int(fmt.min_code)]
     return patterns.astype(fmt.code_dtype)
 
 
@@ -179,7 +179,9 @@ def _watch(walkers: list[_Walker], name: str, timeout: float, progress: Progress
                     if not walker.done and "done" in walker.last:
                         raise _Died(walker)
                 _check_report(walker, name)
-            progress(sum(walker.last["done"] for walker in walkers), sum(walker.last["differences"] for walker in walkers))
+            progress(
+                sum(walker.last["done"] for walker in walkers), sum(walker.last["differences"] for walker in walkers)
+            )
             for walker in walkers:
                 if not walker.done and time.monotonic() - walker.heard > timeout:
                     where = walker.start + walker.last["done"]
@@ -195,7 +197,8 @@ def _check_report(walker: _Walker, name: str) -> None:
         raise InputError(walker.last["missing"])
     if "overrun" in walker.last:
         raise DeviceError(
-            f"{name} wrote after the end of its {BLOCK} results on inputs {walker.last['overrun']:#x} and up", code="LB604"
+            f"{name} wrote after the end of its {BLOCK} results on inputs {walker.last['overrun']:#x} and up",
+            code="LB604",
         )
 
 

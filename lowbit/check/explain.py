@@ -58,7 +58,9 @@ def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected:
 def _side(trace: Trace) -> str:
     assert trace.midpoint is not None
     value, midpoint = trace.rounded_from.fraction(), trace.midpoint.fraction()
-    return "the input is this tie" if value == midpoint else f"the input is {'above' if value > midpoint else 'below'} it"
+    return (
+        "the input is this tie" if value == midpoint else f"the input is {'above' if value > midpoint else 'below'} it"
+    )
 
 
 def explain_mismatch(source: Scalar, target: Scalar, policy: Policy, code: int, expected: int, got: int) -> str:

@@ -45,11 +45,14 @@ class Unexplained:
         The rows that the best rule does not explain.
     total : int
         How many rows the class has.
+    got : array
+        What the device gave for these rows.
     """
 
     name: str
     rows: NDArray[np.intp]
     total: int
+    got: NDArray[Any]
 
 
 @dataclass
@@ -130,15 +133,13 @@ class Elimination:
             self._keep(candidates, wrong)
         best = candidates[int(wrong.argmin())]
         rows = group.rows[self._differing(best, group.rows, self.inputs.codes)]
-        self.result.unexplained.append(Unexplained(group.name, rows, len(group.rows)))
+        self.result.unexplained.append(Unexplained(group.name, rows, len(group.rows), self.got[rows]))
 
     def _keep(self, candidates: list[Assignment], wrong: NDArray[np.int64]) -> None:
         least = wrong.min()
         self.result.survivors.keep([item for item, count in zip(candidates, wrong, strict=True) if count == least])
 
-    def _count(
-        self, candidates: list[Assignment], rows: NDArray[np.intp], codes: NDArray[Any]
-    ) -> NDArray[np.int64]:
+    def _count(self, candidates: list[Assignment], rows: NDArray[np.intp], codes: NDArray[Any]) -> NDArray[np.int64]:
         return np.array([np.count_nonzero(self._differing(item, rows, codes)) for item in candidates], np.int64)
 
     def _differing(self, item: Assignment, rows: NDArray[np.intp], codes: NDArray[Any]) -> NDArray[np.bool_]:

@@ -210,6 +210,4 @@ def _float_axes(band: int, target: FloatFormat, vias: tuple[str, ...]) -> list[s
 
 def interval_defects(source: Scalar, target: Scalar) -> tuple[str, ...]:
     """The known defects that send an interval of inputs to a wrong code in this conversion."""
-    return tuple(
-        name for name, defect in DEFECTS.items() if not defect.via and defect.applies(source.id, target.id)
-    )
+    return tuple(name for name, defect in DEFECTS.items() if not defect.via and defect.applies(source.id, target.id))

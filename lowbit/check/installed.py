@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +20,10 @@ from lowbit.check.compare import compare
 from lowbit.check.exhaustive import all_codes
 from lowbit.check.known import entries_for, explain_known
 from lowbit.check.reference import reference
-from lowbit.check.result import CheckResult, Example, GroupResult, conclude
+from lowbit.check.result import CheckResult, conclude
 from lowbit.dut.libraries import LIBRARIES, LibraryCast, library_casts, library_version
 from lowbit.errors import DeviceError, UnknownFormatError
+from lowbit.policy import Policy
 from lowbit.registry import get_format
 from lowbit.vectors.boundary import WHOLE_SOURCE_BITS, boundary
 
@@ -42,15 +45,26 @@ def check_installed(
 ) -> Iterator[CheckResult | Skipped]:
     """Check every conversion that each installed product offers, under each of its options."""
     products = list(products)
-    children = [(name, start_child("lowbit.check.installed", name, str(max_errors))) for name in products if name in SLOW_TO_IMPORT]
+    with ExitStack() as files:
+        children = []
+        for name in products:
+            if name in SLOW_TO_IMPORT:
+                file = files.enter_context(TemporaryFile())  # a pipe would stop the child when it is full
+                children.append((name, start_child("lowbit.check.installed", name, stdout=file.fileno()), file))
+        yield from _check_beside(products, children, max_errors)
+
+
+def _check_beside(
+    products: list[str], children: list[tuple[str, subprocess.Popen[bytes], BinaryIO]], max_errors: int
+) -> Iterator[CheckResult | Skipped]:
     try:
         for name in products:
             if name not in SLOW_TO_IMPORT:
                 yield from check_product(name, max_errors=max_errors)
-        for name, child in children:
-            yield from _collect_child(name, child)
+        for name, child, file in children:
+            yield from _collect_child(name, child, file, max_errors)
     finally:
-        for _, child in children:
+        for _, child, _ in children:
             if child.poll() is None:
                 child.kill()
                 child.wait()
@@ -71,66 +85,95 @@ def check_product(product: str, *, max_errors: int = 1) -> Iterator[CheckResult 
 
 def check_cast(cast: LibraryCast, *, max_errors: int = 1) -> CheckResult | None:
     """Check one conversion of a product on its boundary set; None where lowbit does not know a format of it."""
-    try:
-        source, target = get_format(cast.source), get_format(cast.target)
-    except UnknownFormatError:
+    if _unknown(cast):
         return None
+    source, target = get_format(cast.source), get_format(cast.target)
     # A small source is listed whole, whatever the target: what each code is there for matters only if one differs.
     whole = source.bits <= WHOLE_SOURCE_BITS
-    codes, flags = (_all_codes(cast.source), None) if whole else _boundary(cast.source, cast.target)
+    codes = inputs_of(cast)
+    flags = None if whole else _boundary(cast.source, cast.target)[1]
     expected = reference(codes, source, target, cast.policy)
     comparison = compare(source, target, cast.policy, codes, expected, cast.run(codes), flags=flags)
     known = entries_for(cast.product, cast.source, cast.target, cast.option)
-    if whole and comparison.differences and len(explain_known(comparison, known)[1]):
-        codes, flags = _boundary(cast.source, cast.target)
-        expected = reference(codes, source, target, cast.policy)
-        comparison = compare(source, target, cast.policy, codes, expected, cast.run(codes), flags=flags)
+    if whole and len(explain_known(comparison, known)[1]):
+        comparison = replace(comparison, flags=_boundary(cast.source, cast.target)[1])
     return conclude(
         comparison, cast.product, version=cast.version, option=cast.option, known=known, max_errors=max_errors
     )
 
 
-@lru_cache(maxsize=None)
+def _unknown(cast: LibraryCast) -> bool:
+    """Whether lowbit lacks one of the formats, as an older or newer library may have types of its own."""
+    try:
+        get_format(cast.source), get_format(cast.target)
+    except UnknownFormatError:
+        return True
+    return False
+
+
+def inputs_of(cast: LibraryCast) -> NDArray[Any]:
+    """The boundary set of a conversion; both ways to make it list the codes in the order of their bit patterns."""
+    if get_format(cast.source).bits <= WHOLE_SOURCE_BITS:
+        return _all_codes(cast.source)
+    return _boundary(cast.source, cast.target)[0]
+
+
+@cache
 def _all_codes(source: str) -> NDArray[Any]:
     return all_codes(get_format(source))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _boundary(source: str, target: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     fmt = get_format(source)
     vectors = boundary(fmt, get_format(target))
     return np.ascontiguousarray(vectors.codes.astype(fmt.code_dtype)), vectors.flags
 
 
-def _collect_child(product: str, child: subprocess.Popen[bytes]) -> Iterator[CheckResult | Skipped]:
+def _collect_child(
+    product: str, child: subprocess.Popen[bytes], stream: BinaryIO, max_errors: int
+) -> Iterator[CheckResult | Skipped]:
+    """Compare what the child answered; it does not load the reference, so both processes work at the same time."""
     try:
-        output, _ = child.communicate(timeout=TIMEOUT_SECONDS)
+        child.wait(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         raise DeviceError(f"{product} did not finish within {TIMEOUT_SECONDS:g} s", code="LB602") from None
     if child.returncode:
         raise DeviceError(f"the process that checks {product} ended with exit code {child.returncode}", code="LB601")
-    for line in output.splitlines():
-        yield from_json(json.loads(line))
+    stream.seek(0)
+    while line := stream.readline():
+        facts = json.loads(line)
+        if "reason" in facts:
+            yield Skipped(**facts)
+            return
+        size, dtype = facts.pop("size"), facts.pop("dtype")
+        got = np.frombuffer(stream.read(size), dtype)
+        policy = Policy(**{**facts.pop("policy"), "defects": ()})
+        result = check_cast(LibraryCast(**facts, policy=policy, convert=_recorded(got)), max_errors=max_errors)
+        if result is not None:
+            yield result
 
 
-def from_json(document: dict[str, Any]) -> CheckResult | Skipped:
-    """A result from ``dataclasses.asdict`` of it."""
-    if "reason" in document:
-        return Skipped(**document)
-    groups = [
-        GroupResult(**{**group, "examples": [Example(**example) for example in group["examples"]]})
-        for group in document["groups"]
-    ]
-    return CheckResult(**{**document, "groups": groups})
+def _recorded(got: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    return lambda codes: got
 
 
-def main() -> None:
-    """Arguments: product, largest number of examples a group. One JSON document a line."""
-    product, max_errors = sys.argv[1], int(sys.argv[2])
-    for result in check_product(product, max_errors=max_errors):
-        sys.stdout.write(json.dumps(asdict(result)) + "\n")
-    sys.stdout.flush()
+def answer(product: str, stream: BinaryIO) -> None:
+    """Write what a product answers to its boundary sets: for each conversion a JSON line and the bytes of the codes."""
+    try:
+        library_version(product)
+    except ImportError:
+        stream.write(json.dumps(asdict(Skipped(product, "not installed"))).encode() + b"\n")
+        return
+    for cast in library_casts(product):
+        if _unknown(cast):
+            continue
+        got = np.ascontiguousarray(cast.run(inputs_of(cast)))
+        facts = {name: getattr(cast, name) for name in ("product", "version", "source", "target", "option")}
+        line = {**facts, "policy": asdict(cast.policy), "size": got.nbytes, "dtype": got.dtype.name}
+        stream.write(json.dumps(line).encode() + b"\n" + got.tobytes())
+    stream.flush()
 
 
 if __name__ == "__main__":
-    main()
+    answer(sys.argv[1], sys.stdout.buffer)

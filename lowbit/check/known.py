@@ -21,7 +21,6 @@ from lowbit.check.known_rows import apply_rule
 from lowbit.check.reference import reference
 from lowbit.policy import DEFECTS, PRESET_OVERRIDES, PRESETS, Policy
 
-
 LINKS = {
     "double_rounding_via_float32": "https://github.com/jax-ml/ml_dtypes/pull/401",
     "e8m0_lowest_binade": "",
@@ -104,5 +103,3 @@ def entries_for(product: str, source: str, target: str, option: str = "") -> lis
 def find_entry(product: str, identifier: str) -> KnownDifference | None:
     """An entry by its product and id."""
     return next((entry for entry in _listed() if entry.product == product and entry.id == identifier), None)
-
-

@@ -79,8 +79,7 @@ def write_text(report: Report, stream: TextIO, *, color: bool = False, boxes: bo
         for result in _distinct(report.mismatches):
             stream.write("\n")
             _write_device(result, stream)
-    for skipped in report.skipped:
-        stream.write(f"skipped {skipped.kernel}: {skipped.reason}\n")
+    stream.writelines(f"skipped {skipped.kernel}: {skipped.reason}\n" for skipped in report.skipped)
     stream.write(f"{report.summary()}\n")
 
 
@@ -100,8 +99,7 @@ def _write_device(result: CheckResult, stream: TextIO) -> None:
     if result.choices:
         stream.write("what agrees with every answer:\n")
         width = max(len(axis) for axis in result.choices)
-        for axis, values in result.choices.items():
-            stream.write(f"  {axis:<{width}}  {values}\n")
+        stream.writelines(f"  {axis:<{width}}  {values}\n" for axis, values in result.choices.items())
 
 
 def _distinct(results: list[CheckResult]) -> list[CheckResult]:

@@ -122,9 +122,7 @@ def conclude(
 def _identified(comparison: Comparison) -> tuple[str, dict[str, str]]:
     found = identify(comparison.codes, comparison.got, comparison.source, comparison.target, nan=comparison.nan)
     words = describe(found, comparison.policy, comparison.target)
-    if found.unexplained and looks_stochastic(
-        comparison.codes, comparison.got, comparison.source, comparison.target
-    ):
+    if found.unexplained and looks_stochastic(comparison.codes, comparison.got, comparison.source, comparison.target):
         words += "; every answer is a neighbour of its input, as stochastic rounding gives"
     return words, choices_words(found)
 

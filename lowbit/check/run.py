@@ -74,13 +74,13 @@ def random_codes(fmt: Scalar, count: int, seed: int) -> NDArray[Any]:
     """Uniformly random codes, the same for the same seed everywhere."""
     codes = from_patterns(random_patterns(fmt, count, seed), fmt)
     if fmt.kind != "float":
-        codes = np.maximum(codes, codes.dtype.type(getattr(fmt, "min_code")))  # a narrow range lacks the lowest code
+        codes = np.maximum(codes, codes.dtype.type(fmt.min_code))  # a narrow range lacks the lowest code
     return np.ascontiguousarray(codes.astype(fmt.code_dtype))
 
 
 def check_device(device: Device, job: Job, progress: Progress = lambda done, differences: None) -> CheckResult:
     """Run a device on the inputs of a job and compare."""
-    if job.set == "exhaustive" and AT_ONCE_BITS < job.source.bits:
+    if job.set == "exhaustive" and job.source.bits > AT_ONCE_BITS:
         check_exhaustive_bits(job.source)
         return _check_sweep(device, job, progress)
     codes, flags = inputs(job)

@@ -7,7 +7,9 @@ from types import MappingProxyType
 from typing import Any
 
 from lowbit.check.candidates import HYPOTHESES
-from lowbit.check.identify import Identification
+from lowbit.check.identify import Identification, Unexplained
+from lowbit.dyadic import format_exact
+from lowbit.oracle.decode import decode
 from lowbit.policy import DEFECTS, Policy
 from lowbit.spec import FloatFormat, Scalar
 
@@ -29,7 +31,10 @@ ROUNDING_WORDS: Mapping[str, str] = MappingProxyType(
 
 AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
     {
-        "tie_without_mantissa": {"even": "takes a tie to the even code", "up": "takes a tie to the larger power of two"},
+        "tie_without_mantissa": {
+            "even": "takes a tie to the even code",
+            "up": "takes a tie to the larger power of two",
+        },
         "infinity": {
             "propagate": "keeps infinite inputs infinite",
             "saturate": "saturates infinite inputs",
@@ -47,7 +52,11 @@ AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
             "negative_zero": "turns NaN into -0",
             "inverted_zero": "turns NaN into the zero of the other sign",
         },
-        "nan_sign": {"keep": "keeps the sign of NaN", "drop": "drops the sign of NaN", "drop_input": "drops the sign of a NaN input"},
+        "nan_sign": {
+            "keep": "keeps the sign of NaN",
+            "drop": "drops the sign of NaN",
+            "drop_input": "drops the sign of a NaN input",
+        },
         "nan_code": {
             "canonical": "gives the canonical NaN",
             "all_ones": "gives the all-ones NaN",
@@ -67,7 +76,10 @@ AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
             "after_rounding": "flushes subnormal results to zero after rounding (FTZ)",
             "before_rounding": "flushes subnormal results to zero before rounding (FTZ)",
         },
-        "flush_inputs": {"never": "takes subnormal inputs as they are", "always": "takes subnormal inputs for zero (DAZ)"},
+        "flush_inputs": {
+            "never": "takes subnormal inputs as they are",
+            "always": "takes subnormal inputs for zero (DAZ)",
+        },
     }
 )
 
@@ -91,7 +103,7 @@ def describe(found: Identification, expected: Policy, target: Scalar) -> str:
     policy = found.closest(expected)
     facts = []
     live = found.values()
-    if "rounding" in live:
+    if 1 <= len(live.get("rounding", ())) < len(ROUNDING_WORDS):
         facts.append(ROUNDING_WORDS[policy.rounding])
     if "overflow" in live:
         facts.append(overflow_words(policy, target))
@@ -106,14 +118,24 @@ def describe(found: Identification, expected: Policy, target: Scalar) -> str:
     facts += [f"{HYPOTHESES[name].words} ({', '.join(where)})" for name, where in found.bugs.items()]
     sentence = ", ".join(facts) if facts else "of no rule that these inputs could tell"
     if found.unexplained:
-        return f"{sentence}; but {unexplained_words(found)}"
+        return f"{sentence}; but {unexplained_words(found, target)}"
     return f"{sentence}, and is otherwise exact"
 
 
-def unexplained_words(found: Identification) -> str:
-    """How many inputs follow no known rule."""
-    parts = [f"{len(item.rows)} of {item.total} {item.name}" for item in found.unexplained]
-    return f"{', '.join(parts)} follow no rule that lowbit knows"
+def unexplained_words(found: Identification, target: Scalar) -> str:
+    """How many inputs follow no known rule, and what all of them become, if it is one thing."""
+    return ", ".join(_unexplained(item, target) for item in found.unexplained)
+
+
+def _unexplained(item: Unexplained, target: Scalar) -> str:
+    count = f"{len(item.rows)} of {item.total} {item.name}"
+    sign = target.sign_bit if isinstance(target, FloatFormat) else 0
+    magnitudes = {int(code) & ~sign if sign else int(code) for code in item.got}
+    if len(magnitudes) > 1:
+        return f"{count} follow no rule that lowbit knows"
+    value = format_exact(decode(magnitudes.pop(), target))
+    both = "±" if sign and len(set(item.got.tolist())) > 1 else ""
+    return f"{count} become {both}{value}, which no rule that lowbit knows asks for"
 
 
 def choices_words(found: Identification) -> dict[str, str]:

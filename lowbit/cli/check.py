@@ -31,11 +31,15 @@ def add_parser(subparsers: Any) -> None:
         description="Without arguments: the boundary vectors of every format against the kernels installed here. With "
         "a device: that one. Exit status 0: equal, published differences included; 1: a mismatch.",
     )
-    parser.add_argument("op", nargs="?", choices=tuple(OPERATIONS), help="encode (from float32), decode (to it), convert")
+    parser.add_argument(
+        "op", nargs="?", choices=tuple(OPERATIONS), help="encode (from float32), decode (to it), convert"
+    )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
     device = parser.add_argument_group("device").add_mutually_exclusive_group()
-    device.add_argument("--so", metavar="FILE:SYMBOL", help="void f(const source_t*, target_t*, size_t) in a shared object")
+    device.add_argument(
+        "--so", metavar="FILE:SYMBOL", help="void f(const source_t*, target_t*, size_t) in a shared object"
+    )
     device.add_argument("--python", metavar="MODULE:FUNCTION", help="a function over NumPy arrays of codes")
     device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
@@ -49,7 +53,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis")
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
     parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for a chunk of rows (default: 60)")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for a chunk of rows (default: 60)"
+    )
     parser.add_argument("--kernel", action="append", choices=PRODUCTS, help="without a device: only this product")
     parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
 
@@ -211,7 +217,11 @@ class _Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}% {task.fields[differences]}"), TimeRemainingColumn())
+        columns = (
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}% {task.fields[differences]}"),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task("", total=self._total, differences="")
         self._progress.start()

@@ -56,7 +56,9 @@ def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
         elif file.suffix in TEXT_SUFFIXES:
             patterns = _read_text(file)
         else:
-            raise InputError(f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec")
+            raise InputError(
+                f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec"
+            )
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     return _checked(patterns, fmt, file)
@@ -108,10 +110,12 @@ def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path) -> NDArray[Any]:
     """Patterns as codes; negative values are taken as codes of a signed integer format."""
     low, high = 0, (1 << fmt.bits) - 1
     if fmt.kind != "float" and fmt.signed and patterns.dtype.kind == "i":
-        low, high = int(getattr(fmt, "min_code")), int(getattr(fmt, "max_code"))
+        low, high = int(fmt.min_code), int(fmt.max_code)
     if patterns.size and (int(patterns.min()) < low or int(patterns.max()) > high):
         row = int(np.flatnonzero((patterns < low) | (patterns > high))[0])
-        raise InputError(f"{file}: row {row}: {int(patterns[row]):#x} is no code of {fmt.id}, which has {fmt.bits} bits")
+        raise InputError(
+            f"{file}: row {row}: {int(patterns[row]):#x} is no code of {fmt.id}, which has {fmt.bits} bits"
+        )
     if low < 0 or fmt.kind == "float" or not fmt.signed:
         return patterns.astype(fmt.code_dtype)
     shift = np.int64(64 - fmt.bits)

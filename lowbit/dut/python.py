@@ -41,9 +41,7 @@ class PythonDevice(IsolatedDevice):
         self, device: str, source: Format, target: Format, *, values: bool = False, timeout: float = 60.0
     ) -> None:
         module, function = parse_function(device)
-        super().__init__(
-            device, {"kind": "python", "path": module, "symbol": function}, source, target, timeout
-        )
+        super().__init__(device, {"kind": "python", "path": module, "symbol": function}, source, target, timeout)
         self.values = values
 
     def _prepare(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -124,7 +122,7 @@ class PythonDevice(IsolatedDevice):
 def _code_range(target: Format) -> tuple[int, int]:
     if target.kind == "float":
         return 0, (1 << target.bits) - 1
-    return int(getattr(target, "min_code")), int(getattr(target, "max_code"))
+    return int(target.min_code), int(target.max_code)
 
 
 def _value_dtype(source: Format) -> type:
@@ -132,5 +130,3 @@ def _value_dtype(source: Format) -> type:
     precision = getattr(source, "precision", source.bits)
     fits = precision <= 24 and getattr(source, "exponent_bits", 0) <= 8
     return np.float32 if fits else np.float64
-
-
