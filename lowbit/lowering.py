@@ -94,10 +94,10 @@ _MAGNITUDE_ROUNDINGS = {
     "to_odd": (0, 0, 0, 0, -1, -1, 0, -1),
 }
 _STOCHASTIC = {
-    # rounding: (bits beyond N, scale of R, offset of R, nearest first)
-    "stochastic_a": (0, 1, 0, 0),
-    "stochastic_b": (1, 2, 1, 0),
-    "stochastic_c": (0, 1, 0, 1),
+    # rounding: (bits beyond N, left shift of R, offset of R, nearest first)
+    "stochastic_a": (0, 0, 0, 0),
+    "stochastic_b": (1, 1, 1, 0),
+    "stochastic_c": (0, 0, 0, 1),
 }
 
 

@@ -9,7 +9,7 @@ from lowbit.kernels import layout as at
 from lowbit.kernels._bits import bit_length
 from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.layout import SIZE
-from lowbit.kernels.project import jam, pick, project_fixed_fully, project_float, project_float_fully
+from lowbit.kernels.project import LONGEST_MAGNITUDE, jam, pick, project_fixed_fully, project_float, project_float_fully
 
 
 @scalar
@@ -55,7 +55,7 @@ def encode_integer(values, vector, out):
     vector = constants(vector, SIZE)
     for i in range(values.size):
         whole = abs(values[i])
-        drop = pick(whole >= (1 << 55), 9, 0)
+        drop = max(bit_length(whole) - LONGEST_MAGNITUDE, 0)
         magnitude = jam(whole, drop)
         negative = pick(values[i] < 0, 1, 0) & ~vector[at.SOURCE_DROP_SIGN]
         exponent = vector[at.SOURCE_BASE] + drop

@@ -1,4 +1,4 @@
-"""binary32 to floats of at most 16 bits under any policy that is not stochastic, in 32-bit lanes.
+"""binary32 to floats of at most 16 bits under any policy, in 32-bit lanes.
 
 The same steps as ``unpack_float`` and ``project_float`` with half as wide numbers: a declared exception to the int64
 rule, which doubles the elements in a register. The vector is the one that ``lowbit.lowering`` makes, as int32.
@@ -36,48 +36,114 @@ def increment(unit, odd, negative, vector):
 
 
 @scalar
-def round_off(magnitude, exponent, leading, negative, vector):
-    """The magnitude code of a finite nonzero value, and whether it lies beyond the highest binade."""
+def stochastic_increment(wide, shift, random, vector):
+    """The increment of the stochastic modes, as in ``project.stochastic_increment``."""
+    count = vector[at.RANDOM_BITS]
+    scaled = np.int32(shift_left_32(random, vector[at.RANDOM_SCALE]) + vector[at.RANDOM_OFFSET])
+    down = max(np.int32(shift - count), ZERO)
+    addend = shift_right_32(shift_left_32(scaled, down), max(np.int32(count - shift), ZERO))
+    lowest = np.int32(shift_right_32(wide, down) & ONE)
+    nearest = np.int32(np.int32(shift_right_32(shift_left_32(ONE, down), ONE) - ONE) + lowest)
+    applies = (vector[at.RANDOM_NEAREST] != ZERO) & (down > ZERO)
+    return np.int32(addend + pick(applies, nearest, ZERO))
+
+
+@scalar
+def jam(magnitude, count):
+    """Shift right; bits that fall off leave a one in the last place."""
+    kept = shift_right_32(magnitude, count)
+    return np.int32(kept | pick(shift_left_32(kept, count) != magnitude, ONE, ZERO))
+
+
+@scalar
+def place(exponent, leading, vector):
+    """Where the target's unit lies, as in ``project.place``: (index, shift, left, right, beyond)."""
     lowest = max(np.int32(np.int32(exponent + leading) - vector[at.PRECISION]), vector[at.CLAMP])
     index = np.int32(lowest - vector[at.SMALLEST])
     shift = np.int32(lowest - exponent)
     beyond = index > vector[at.MAX_INDEX]
     index = max(min(index, vector[at.MAX_INDEX]), LOWEST_INDEX)
     left = min(max(np.int32(-shift), ZERO), LONGEST_SHIFT)
-    right = np.int32(min(max(shift, ZERO), LONGEST_SHIFT) + ONE)
+    return index, shift, left, np.int32(min(max(shift, ZERO), LONGEST_SHIFT) + ONE), beyond
+
+
+@scalar
+def flushed(code, exponent, leading, vector):
+    """The code, or zero where results are flushed."""
+    flush = (code < vector[at.FLUSH_CODE]) | (np.int32(exponent + leading) <= vector[at.FLUSH_LEADING])
+    return pick(flush, ZERO, code)
+
+
+@scalar
+def round_off(magnitude, exponent, negative, vector):
+    """The magnitude code of a finite nonzero value, and whether it lies beyond the highest binade."""
+    leading = bit_length_32(magnitude)
+    index, _, left, right, beyond = place(exponent, leading, vector)
     wide = shift_left_32(magnitude, ONE)
     base = np.int32(shift_left_32(index, vector[at.MANTISSA_BITS]) - vector[at.HIDDEN])
     odd = np.int32(np.int32(shift_left_32(shift_right_32(wide, right), left) + base) & ONE)
     added = np.int32(wide + increment(shift_left_32(ONE, right), odd, negative, vector))
     code = np.int32(shift_left_32(shift_right_32(added, right), left) + base)
-    flush = (code < vector[at.FLUSH_CODE]) | (np.int32(exponent + leading) <= vector[at.FLUSH_LEADING])
-    return pick(flush, ZERO, code), beyond
+    return flushed(code, exponent, leading, vector), beyond
+
+
+@scalar
+def round_off_random(magnitude, exponent, random, vector):
+    """The same by a stochastic mode."""
+    leading = bit_length_32(magnitude)
+    index, shift, left, right, beyond = place(exponent, leading, vector)
+    longer = min(max(np.int32(shift - LONGEST_SHIFT), ZERO), LONGEST_SHIFT)
+    wide = jam(shift_left_32(magnitude, ONE), longer)
+    base = np.int32(shift_left_32(index, vector[at.MANTISSA_BITS]) - vector[at.HIDDEN])
+    added = np.int32(wide + stochastic_increment(wide, right, random, vector))
+    code = np.int32(shift_left_32(shift_right_32(added, right), left) + base)
+    return flushed(code, exponent, leading, vector), beyond
+
+
+@scalar
+def take_apart(word, vector):
+    """(magnitude of the word, negative, mantissa field, magnitude, exponent) of a binary32 word."""
+    whole = np.int32(word & MAGNITUDE_MASK)
+    keep_sign = np.int32(ONE - vector[at.SOURCE_DROP_SIGN])
+    negative = np.int32(np.int32(shift_right_32(word, SIGN_SHIFT) & ONE) & keep_sign)
+    field = shift_right_32(whole, MANTISSA_BITS)
+    mantissa = np.int32(whole & MANTISSA_MASK)
+    magnitude = np.int32(mantissa | pick(field > ZERO, HIDDEN_BIT, ZERO))
+    magnitude = pick(whole < vector[at.SOURCE_FLUSH], ZERO, magnitude)
+    return whole, negative, mantissa, magnitude, np.int32(max(field, ONE) + BASE)
+
+
+@scalar
+def finish(whole, negative, mantissa, magnitude, code, beyond, vector):
+    """The final code of a rounded magnitude code, or of an input that is not rounded."""
+    above = (negative != ZERO) & (code > vector[at.NEGATIVE_ABOVE])
+    result = pick(above, vector[at.NEGATIVE], np.int32(code + by_sign(negative, at.SIGN, vector)))
+    result = pick(code == vector[at.ZERO_MATCH], by_sign(negative, at.ZERO, vector), result)
+    result = pick(code < ZERO, by_sign(negative, at.UNDERFLOW, vector), result)
+    overflow = beyond | (code > vector[at.MAX_CODE])
+    result = pick(overflow, by_sign(negative, at.OVERFLOW, vector), result)
+    result = pick(magnitude == ZERO, by_sign(negative, at.ZERO_INPUT, vector), result)
+    result = pick(whole == INFINITY, by_sign(negative, at.INFINITY, vector), result)
+    payload = shift_right_32(shift_left_32(mantissa, vector[at.PAYLOAD_LEFT]), vector[at.PAYLOAD_RIGHT])
+    payload = np.int32(payload & vector[at.PAYLOAD_MASK])
+    return pick(whole > INFINITY, np.int32(by_sign(negative, at.NAN, vector) | payload), result)
 
 
 @kernel
 def encode(bits, vector, out):
-    """binary32 bits to codes."""
+    """binary32 bits to codes by a mode that is not stochastic."""
     vector = constants(vector, SIZE)
     for i in range(bits.size):
-        word = bits[i]
-        whole = np.int32(word & MAGNITUDE_MASK)
-        drop = np.int32(ONE - vector[at.SOURCE_DROP_SIGN])
-        negative = np.int32(np.int32(shift_right_32(word, SIGN_SHIFT) & ONE) & drop)
-        field = shift_right_32(whole, MANTISSA_BITS)
-        mantissa = np.int32(whole & MANTISSA_MASK)
-        magnitude = np.int32(mantissa | pick(field > ZERO, HIDDEN_BIT, ZERO))
-        magnitude = pick(whole < vector[at.SOURCE_FLUSH], ZERO, magnitude)
-        exponent = np.int32(max(field, ONE) + BASE)
-        code, beyond = round_off(magnitude, exponent, bit_length_32(magnitude), negative, vector)
-        above = (negative != ZERO) & (code > vector[at.NEGATIVE_ABOVE])
-        result = pick(above, vector[at.NEGATIVE], np.int32(code + by_sign(negative, at.SIGN, vector)))
-        result = pick(code == vector[at.ZERO_MATCH], by_sign(negative, at.ZERO, vector), result)
-        result = pick(code < ZERO, by_sign(negative, at.UNDERFLOW, vector), result)
-        overflow = beyond | (code > vector[at.MAX_CODE])
-        result = pick(overflow, by_sign(negative, at.OVERFLOW, vector), result)
-        result = pick(magnitude == ZERO, by_sign(negative, at.ZERO_INPUT, vector), result)
-        result = pick(whole == INFINITY, by_sign(negative, at.INFINITY, vector), result)
-        payload = shift_right_32(shift_left_32(mantissa, vector[at.PAYLOAD_LEFT]), vector[at.PAYLOAD_RIGHT])
-        payload = np.int32(payload & vector[at.PAYLOAD_MASK])
-        nan = np.int32(by_sign(negative, at.NAN, vector) | payload)
-        out[i] = pick(whole > INFINITY, nan, result)
+        whole, negative, mantissa, magnitude, exponent = take_apart(bits[i], vector)
+        code, beyond = round_off(magnitude, exponent, negative, vector)
+        out[i] = finish(whole, negative, mantissa, magnitude, code, beyond, vector)
+
+
+@kernel
+def encode_random(bits, random, vector, out):
+    """binary32 bits to codes by a stochastic mode with at most 24 random bits."""
+    vector = constants(vector, SIZE)
+    for i in range(bits.size):
+        whole, negative, mantissa, magnitude, exponent = take_apart(bits[i], vector)
+        code, beyond = round_off_random(magnitude, exponent, random[i], vector)
+        out[i] = finish(whole, negative, mantissa, magnitude, code, beyond, vector)

@@ -15,8 +15,8 @@ from lowbit.kernels._jit import constants, kernel
 # Places of the parameters. A *_FLIP is xored onto its code for a negative input.
 SHIFT, HALF, ODD, OFFSET, MIN_NORMAL, MAX_CODE, SIGN, ZERO_SIGN = range(8)
 OVERFLOW, OVERFLOW_FLIP, INFINITE, INFINITE_FLIP, NAN, NAN_FLIP, NEGATIVE_FROM, NEGATIVE = range(8, 16)
-SIGN_MASK, ZERO, ZERO_FLIP, LOWEST_TIE = range(16, 20)
-SIZE = 20
+SIGN_MASK, ZERO, ZERO_FLIP, LOWEST_TIE, PAYLOAD_MASK = range(16, 21)
+SIZE = 21
 
 BINARY32_INFINITY = np.int32(0x7F800000)
 BINARY32_MAGNITUDE = np.int32(0x7FFFFFFF)
@@ -40,7 +40,7 @@ def encode_with_subnormals(bits, values, unit, vector, out):
     infinite, infinite_flip = np.int32(parameters[INFINITE]), np.int32(parameters[INFINITE_FLIP])
     nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
     refused_from, refused = np.int32(parameters[NEGATIVE_FROM]), np.int32(parameters[NEGATIVE])
-    sign_mask = np.int32(parameters[SIGN_MASK])
+    sign_mask, payload_mask = np.int32(parameters[SIGN_MASK]), np.int32(parameters[PAYLOAD_MASK])
     for i in range(bits.size):
         word = bits[i]
         magnitude = np.int32(word & BINARY32_MAGNITUDE)
@@ -56,8 +56,9 @@ def encode_with_subnormals(bits, values, unit, vector, out):
         result = refused if np.int32(negative & code) >= refused_from else result
         result = np.int32(overflow ^ np.int32(negative & overflow_flip)) if code > max_code else result
         result = np.int32(infinite ^ np.int32(negative & infinite_flip)) if magnitude == BINARY32_INFINITY else result
-        result = np.int32(nan ^ np.int32(negative & nan_flip)) if magnitude > BINARY32_INFINITY else result
-        out[i] = result
+        special = np.int32(nan ^ np.int32(negative & nan_flip))
+        special = np.int32(special | np.int32(shift_right_32(magnitude, shift) & payload_mask))
+        out[i] = special if magnitude > BINARY32_INFINITY else result
 
 
 @kernel

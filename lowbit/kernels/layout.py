@@ -61,7 +61,7 @@ FIXED_WRAP_SIGN = 57  # 2**(bits - 1) for a signed format that wraps, else 0
 
 # --- stochastic rounding ---------------------------------------------------------------------------------------
 RANDOM_BITS = 58  # bits kept of the discarded fraction; 0 for a mode that is not stochastic
-RANDOM_SCALE = 59  # R is multiplied by this ...
+RANDOM_SCALE = 59  # R is shifted left by this ...
 RANDOM_OFFSET = 60  # ... and this added (StochasticB takes 2R + 1)
 RANDOM_NEAREST = 61  # 1 where the fraction is first rounded to nearest even (StochasticC)
 

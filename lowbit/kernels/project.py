@@ -12,6 +12,7 @@ from lowbit.kernels import layout as at
 from lowbit.kernels._bits import bit_length
 from lowbit.kernels._jit import scalar
 
+LONGEST_MAGNITUDE = 55  # bits: the precision of binary64, half a unit and a sticky bit
 LONGEST_SHIFT = 62  # a longer shift leaves less than half a unit whatever the bits: magnitudes are below 2**57
 
 
@@ -44,7 +45,7 @@ def stochastic_increment(wide, shift, random, vector):
     fraction to N bits, which is one more addend below.
     """
     count = vector[at.RANDOM_BITS]
-    scaled = random * vector[at.RANDOM_SCALE] + vector[at.RANDOM_OFFSET]
+    scaled = (random << vector[at.RANDOM_SCALE]) + vector[at.RANDOM_OFFSET]
     down = max(shift - count, 0)
     addend = (scaled << down) >> max(count - shift, 0)
     nearest = ((1 << down) >> 1) - 1 + ((wide >> down) & 1)
@@ -131,7 +132,9 @@ def is_tiny(code, index, right, wide, exact, negative, vector):
     odd = (wide >> finer) & pick(vector[at.MANTISSA_BITS] > 0, 1, 0)  # a lone power of two has an even code below
     rounded = (wide + increment(1 << finer, odd, negative, vector)) >> finer
     reaches = (rounded >= (2 << vector[at.MANTISSA_BITS])) | (vector[at.RANDOM_BITS] > 0)
-    at_limit = (code == vector[at.MIN_NORMAL_CODE]) & (wide < (1 << (right + vector[at.MANTISSA_BITS])))
+    at_limit = (code == vector[at.MIN_NORMAL_CODE]) & (
+        wide < (1 << min(right + vector[at.MANTISSA_BITS], LONGEST_SHIFT))
+    )
     return (code < vector[at.MIN_NORMAL_CODE]) | (at_limit & (index == 0) & (right > 1) & ~exact & ~reaches)
 
 

@@ -28,8 +28,18 @@ Runner = Callable[[npt.NDArray[Any], npt.NDArray[Any]], None]
 
 def is_binary32(fmt: Scalar) -> bool:
     """Whether a format is IEEE 754 binary32, under whatever name."""
-    fields = isinstance(fmt, FloatFormat) and (fmt.bits, fmt.mantissa_bits) == (32, BINARY32_MANTISSA_BITS)
-    return isinstance(fmt, FloatFormat) and fields and fmt.ieee_like and fmt.bias == BINARY32_BIAS
+    return _is_ieee(fmt, 32, BINARY32_MANTISSA_BITS)
+
+
+def is_binary64(fmt: Scalar) -> bool:
+    """Whether a format is IEEE 754 binary64, under whatever name."""
+    return _is_ieee(fmt, 64, 52)
+
+
+def _is_ieee(fmt: Scalar, bits: int, mantissa_bits: int) -> bool:
+    if not isinstance(fmt, FloatFormat) or (fmt.bits, fmt.mantissa_bits) != (bits, mantissa_bits):
+        return False
+    return fmt.ieee_like and fmt.signed and fmt.bias == (1 << (fmt.exponent_bits - 1)) - 1
 
 
 @lru_cache(maxsize=1024)
@@ -63,6 +73,7 @@ def _with_subnormals(target: FloatFormat, vector: Vector, min_normal_exponent: i
     parameters[fast.MIN_NORMAL] = min_normal
     parameters[fast.SIGN] = target.sign_bit
     parameters[fast.ZERO_SIGN] = int(vector[at.ZERO + 1])
+    parameters[fast.PAYLOAD_MASK] = int(vector[at.PAYLOAD_MASK])
     parameters[fast.NEGATIVE_FROM] = _NEVER if target.signed else 1
     lowered = _frozen(parameters)
 

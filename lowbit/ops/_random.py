@@ -12,7 +12,7 @@ from lowbit.policy import Policy
 
 
 def checked_random(random_bits: Any, policy: Policy, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
-    """The random integers as a flat int64 array, one a value; None for a mode that uses none.
+    """The random integers as a flat array, one a value; None for a mode that uses none.
 
     Raises
     ------
@@ -36,11 +36,12 @@ def checked_random(random_bits: Any, policy: Policy, shape: tuple[int, ...]) -> 
     random = np.asarray(random_bits)
     if random.dtype.kind not in "iu":
         raise InputError(f"random_bits must be integers, not {random.dtype}")
-    if random.size and not 0 <= int(random.min()) <= int(random.max()) < 1 << policy.random_bits:
+    stray = int(np.bitwise_or.reduce(random.reshape(-1), initial=0)) & -(1 << policy.random_bits)
+    if stray:
         wrong = int(random.min()) if random.min() < 0 else int(random.max())
         raise InputError(f"random_bits: {wrong} is outside 0 <= R < 2**{policy.random_bits}")
     try:
-        spread = np.broadcast_to(random.astype(np.int64), shape)
+        spread = np.broadcast_to(random, shape)
     except ValueError as error:
         raise InputError(f"random_bits of shape {random.shape} do not broadcast to {shape}") from error
     return np.ascontiguousarray(spread).reshape(-1)

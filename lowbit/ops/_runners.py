@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.dyadic import floor_log2
 from lowbit.kernels import layout as at
 from lowbit.lowering import Vector, lower, narrow
-from lowbit.ops._fast import fast_runner, is_binary32
+from lowbit.ops._fast import fast_runner, is_binary32, is_binary64
 from lowbit.ops._wide import fixed_from_integers
 from lowbit.policy import Policy
+from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
@@ -25,6 +27,7 @@ Run = Callable[[int, int], None]
 CHUNK = 1 << 14
 FAST_CHUNK = 1 << 18
 LARGEST_MAGNITUDE_BITS = 55
+BINARY64_PRECISION = 53
 
 
 class Cast(NamedTuple):
@@ -44,10 +47,57 @@ def runner(
         fast = fast_runner(source, target, policy)
         if fast is not None:
             return lambda start, stop: fast(codes[start:stop], out[start:stop]), FAST_CHUNK
+        shorter = _through_binary32(cast, codes, out) if random is None else None
+        if shorter is not None:
+            return shorter
         plain = _plain_runner(cast, codes, random, out)
         if plain is not None:
             return plain, CHUNK
     return _full_runner(cast, codes, random, out, raised), CHUNK
+
+
+def _through_binary32(cast: Cast, codes: Array, out: Array) -> tuple[Run, int] | None:
+    """binary64 and integers of at most 53 bits: narrowed to binary32 rounded to odd, then cast in 32-bit lanes."""
+    from lowbit.kernels.fast_binary64 import narrow_to_odd
+
+    source, target, policy = cast
+    if not isinstance(target, FloatFormat) or not _well_within_binary32(target) or policy.flush_inputs != "never":
+        return None
+    if isinstance(source, FloatFormat) and not (is_binary64(source) and policy.nan_code in ("canonical", "all_ones")):
+        return None
+    binary32 = get_format("float32")
+    assert isinstance(binary32, FloatFormat)
+    whole: Run | None = None
+
+    def run(start: int, stop: int) -> None:
+        nonlocal whole
+        chunk = codes[start:stop]
+        if isinstance(source, FixedFormat):
+            if _exceeds_binary64(chunk):
+                if whole is None:
+                    whole = _full_runner(cast, codes, None, out, None)
+                whole(start, stop)
+                return
+            chunk = np.multiply(chunk, 2.0**-source.fraction_bits, dtype=np.float64).view(np.uint64)
+        words = np.empty(chunk.size, dtype=np.uint32)
+        narrow_to_odd(chunk.view(np.int64), words.view(np.int32))
+        finish, _ = runner(Cast(binary32, target, policy), words, None, out[start:stop], None)
+        finish(0, chunk.size)
+
+    return run, CHUNK
+
+
+def _exceeds_binary64(values: Array) -> bool:
+    """Whether some integer may have more than 53 significant bits."""
+    if values.dtype.itemsize < 8:
+        return False
+    return max(int(values.max()), -int(values.min())).bit_length() > BINARY64_PRECISION
+
+
+def _well_within_binary32(target: FloatFormat) -> bool:
+    """Whether overflow and underflow of the target happen far inside binary32's normal range."""
+    exponent = floor_log2(target.max)
+    return target.precision <= 22 and exponent < 120 and target.smallest_exponent > -100 and target.zero
 
 
 def _plain_runner(cast: Cast, codes: Array, random: Array | None, out: Array) -> Run | None:
@@ -57,13 +107,20 @@ def _plain_runner(cast: Cast, codes: Array, random: Array | None, out: Array) ->
 
     source, target, policy = cast
     vector = lower(source, target, policy)
+    if random is not None and is_binary32(source) and target.bits <= 16 and policy.random_bits <= 24:
+        narrowed, drawn = narrow(vector), random
+        return lambda i, j: _run_32(
+            fast_any_policy.encode_random, codes[i:j], (drawn[i:j].astype(np.int32),), narrowed, out[i:j]
+        )
     if random is not None and isinstance(source, FloatFormat):
-        return lambda i, j: _run_wide(kernels.encode_float_random, codes[i:j], (random[i:j],), vector, out[i:j])
+        return lambda i, j: _run_wide(
+            kernels.encode_float_random, codes[i:j], (random[i:j].astype(np.int64),), vector, out[i:j]
+        )
     if random is not None:
         return None
     if is_binary32(source) and target.bits <= 16:
         narrowed = narrow(vector)
-        return lambda i, j: _run_32(fast_any_policy.encode, codes[i:j], narrowed, out[i:j])
+        return lambda i, j: _run_32(fast_any_policy.encode, codes[i:j], (), narrowed, out[i:j])
     if isinstance(source, FloatFormat):
         return lambda i, j: _run_wide(kernels.encode_float, codes[i:j], (), vector, out[i:j])
     if source.bits < 64:
@@ -78,9 +135,9 @@ def _run_wide(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: Vecto
     out[...] = result.astype(out.dtype)
 
 
-def _run_32(kernel: Any, codes: Array, vector: npt.NDArray[np.int32], out: Array) -> None:
+def _run_32(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: npt.NDArray[np.int32], out: Array) -> None:
     result = np.empty(codes.size, dtype=np.int32)
-    kernel(codes.view(np.int32), vector, result)
+    kernel(codes.view(np.int32), *extra, vector, result)
     out[...] = result.astype(out.dtype)
 
 
@@ -92,7 +149,7 @@ def _full_runner(
 
     def run(start: int, stop: int) -> None:
         unpacked = unpack(codes[start:stop], source, vector)
-        bits = unpacked[0] if random is None else random[start:stop]
+        bits = unpacked[0] if random is None else random[start:stop].astype(np.int64)
         codes_out, flags_out = project_unpacked(*unpacked, bits, target, policy, vector)
         out[start:stop] = codes_out
         if raised is not None:
@@ -130,7 +187,8 @@ def project_unpacked(
     codes, flags = magnitude, exponent
     if isinstance(target, FloatFormat):
         if not target.signed and policy.negative == "absolute":
-            flags |= np.where((state == 1) & (narrowed != 0), at.INVALID, 0)
+            dropped = ((state == 1) & (narrowed != 0)) | (state == 2 * at.STATE_INFINITE + 1)
+            flags |= np.where(dropped, at.INVALID, 0)
         return codes, flags
     wide = _needs_wide_path(state, original, original_exponent, target, policy)
     if wide.any():
@@ -148,10 +206,12 @@ def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
     long = magnitude >= np.uint64(1 << LARGEST_MAGNITUDE_BITS)
     if not long.any():
         return magnitude.astype(np.int64), exponent
-    drop = 64 - LARGEST_MAGNITUDE_BITS
-    kept = magnitude >> np.uint64(drop)
-    kept |= (kept << np.uint64(drop)) != magnitude
-    return np.where(long, kept, magnitude).astype(np.int64), np.where(long, exponent + drop, exponent)
+    drop = np.zeros(magnitude.size, dtype=np.uint64)
+    for bits in range(LARGEST_MAGNITUDE_BITS, 64):
+        drop += magnitude >= np.uint64(1 << bits)
+    kept = magnitude >> drop
+    kept |= (kept << drop) != magnitude
+    return kept.astype(np.int64), exponent + drop.astype(np.int64)
 
 
 def _needs_wide_path(

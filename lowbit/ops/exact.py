@@ -119,7 +119,7 @@ def _encode_triples(
     first: Scalar = scalar_format(policy.via) if policy.via else target
     step = PRESETS["ieee"] if policy.via else policy
     vector = lower(None, first, step)
-    drawn = state if random is None or policy.via else random
+    drawn = state if random is None or policy.via else random.astype(np.int64)
     codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, vector)
     if policy.via:
         after = policy.choose(via="", defects=())
