@@ -91,8 +91,8 @@ def policies_page() -> str:
     defects = [(f"`{name}`", defect.summary) for name, defect in DEFECTS.items()]
     return (
         "# Policies\n\nA policy is one choice on each axis. A preset is a named policy with the defects that the\n"
-        "product is known to have; `encode` reproduces both, `check` compares with the choices and reports the defects\n"
-        "by name.\n\n"
+        "product is known to have; `encode` reproduces both, `check` compares with the choices and reports\n"
+        "the defects by name.\n\n"
         "## Presets\n\nChoices that differ from a plain `Policy()`; some presets follow other rules for some targets "
         "(`lowbit explain NAME`).\n\n"
         + table(("preset", "claim", "choices", "defects"), presets)
