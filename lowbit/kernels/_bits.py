@@ -66,3 +66,15 @@ def bit_length_32(typing_context: Any, magnitude: Any) -> Any:
         return builder.sub(ir.Constant(ir.IntType(32), 32), zeros)
 
     return types.int32(magnitude), generate
+
+
+@intrinsic
+def as_float32(typing_context: Any, bits: Any) -> Any:
+    """The binary32 number with the bits of an int32."""
+    if bits != types.int32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(bits), generate

@@ -147,7 +147,7 @@ def look_up(codes: Array, source: Scalar, table: Array, threads: int, out: Array
         patterns = patterns & patterns.dtype.type((1 << source.bits) - 1)
     result = np.empty(codes.size, dtype=table.dtype) if out is None else out
     bits = f"u{table.dtype.itemsize}"
-    entries, answers = table.view(bits), result.view(bits)
+    entries, answers = table.view(bits), result.view(bits)  # one signature for an item size
     in_chunks(lambda i, j: gather(patterns[i:j], entries, answers[i:j]), codes.size, threads, FAST_CHUNK)
     return result
 

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.dyadic import floor_log2
 from lowbit.kernels import layout as at
 from lowbit.lowering import Vector, lower
-from lowbit.policy import Policy
+from lowbit.policy import PRESETS, Policy
+from lowbit.registry import get_format
 from lowbit.spec import FloatFormat, Scalar
 
 BINARY32_BIAS = 127
@@ -122,3 +124,33 @@ def _frozen(parameters: list[int]) -> Vector:
     lowered = np.array(parameters, dtype=np.int64)
     lowered.setflags(write=False)
     return lowered
+
+
+@lru_cache(maxsize=1024)
+def fast_decoder(source: Scalar) -> Runner | None:
+    """A function (uint8 codes, binary32 out) that decodes in 32-bit lanes, or None where a table must."""
+    if not isinstance(source, FloatFormat) or source.bits > 8 or not source.subnormals:
+        return None
+    binary32 = get_format("float32")
+    lowest, highest = source.smallest_exponent, floor_log2(source.max)
+    if lowest < _SMALLEST_NORMAL_EXPONENT or highest > BINARY32_BIAS:
+        return None
+    from lowbit.kernels import fast_decode as fast
+
+    vector = lower(source, binary32, PRESETS["ieee"])
+    parameters = [0] * fast.SIZE
+    parameters[fast.SHIFT] = BINARY32_MANTISSA_BITS - source.mantissa_bits
+    parameters[fast.REBIAS] = (BINARY32_BIAS - source.bias) << BINARY32_MANTISSA_BITS
+    parameters[fast.MIN_NORMAL] = source.min_normal_code
+    parameters[fast.MAX_CODE] = source.max_code
+    parameters[fast.MAGNITUDE] = (1 << source.magnitude_bits) - 1
+    parameters[fast.INFINITE] = -1 if source.infinity is None else source.infinity
+    parameters[fast.NAN] = int(vector[at.NAN])
+    parameters[fast.NAN_FLIP] = int(vector[at.NAN] ^ vector[at.NAN + 1])
+    parameters[fast.PAYLOAD_MASK] = int(vector[at.PAYLOAD_MASK])
+    parameters[fast.SIGN_SHIFT] = source.bits - 1
+    parameters[fast.SIGN_MASK] = -1 if source.signed else 0
+    parameters[fast.ZERO_NAN] = source.sign_bit if source.nan_at_negative_zero else 0
+    lowered = _frozen([entry - (1 << 32) if entry >= 1 << 31 else entry for entry in parameters])
+    unit = np.float32(2.0**lowest)
+    return lambda codes, out: fast.decode(codes, unit, lowered, out)

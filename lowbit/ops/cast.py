@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InexactError, InputError
-from lowbit.ops._engine import TABLE_BITS, cast_codes, conversion_table, look_up, refuses
+from lowbit.ops._engine import TABLE_BITS, cast_codes, conversion_table, in_chunks, look_up, refuses
+from lowbit.ops._fast import fast_decoder, is_binary32
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
+from lowbit.ops._runners import FAST_CHUNK
 from lowbit.ops._source import checked_codes, scalar_format, values_to_codes
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
@@ -206,17 +208,29 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     if out is not None and (out.dtype != wanted or out.shape != array.shape):
         raise InputError(f"out must be a {wanted} array of shape {array.shape}")
     _require_exact(source, target)
-    policy = PRESETS["ieee"]
     flat = np.ascontiguousarray(array).reshape(-1)
-    if source.bits <= TABLE_BITS and out is not None and out.flags.c_contiguous and flat.size > 1 << source.bits:
-        table = conversion_table(source, target, policy, False).codes.view(wanted)
-        look_up(flat, source, table, threads, out.reshape(-1))
+    if out is not None and out.flags.c_contiguous:
+        _decode_into(out.reshape(-1), flat, source, target, threads)
         return out
-    values = cast_codes(flat, source, target, policy, None, False, threads).codes.view(wanted).reshape(array.shape)
+    values = np.empty(flat.size, dtype=wanted)
+    _decode_into(values, flat, source, target, threads)
     if out is None:
-        return values[()]
-    out[...] = values
+        return values.reshape(array.shape)[()]
+    out[...] = values.reshape(array.shape)
     return out
+
+
+def _decode_into(values: Array, codes: Array, source: Scalar, target: FloatFormat, threads: int) -> None:
+    """Decode flat codes into a flat array of the target's values."""
+    fast = fast_decoder(source) if is_binary32(target) and codes.dtype == np.uint8 else None
+    if fast is not None:
+        in_chunks(lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK)
+    elif source.bits <= TABLE_BITS and codes.size > 1 << max(source.bits - 2, 4):
+        table = conversion_table(source, target, PRESETS["ieee"], False).codes
+        look_up(codes, source, table, threads, values)
+    else:
+        result = cast_codes(codes, source, target, PRESETS["ieee"], None, False, threads).codes
+        values[...] = result.view(values.dtype)
 
 
 def _require_exact(source: Scalar, target: FloatFormat) -> None:

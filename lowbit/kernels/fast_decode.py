@@ -1,0 +1,46 @@
+"""Floats of at most 8 bits to binary32 in 32-bit lanes: a declared exception to the int64 rule.
+
+A normal code needs only its fields moved and its exponent rebiased; a subnormal one is its mantissa, an integer,
+times a power of two, which binary32 holds exactly. No operand is a binary32 subnormal: those cost hundreds of cycles
+on some processors. A table of 256 entries would do as well but for one load an element.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.kernels._bits import as_float32, shift_left_32, shift_right_32
+from lowbit.kernels._jit import constants, kernel
+
+SHIFT, REBIAS, MIN_NORMAL, MAX_CODE, MAGNITUDE, INFINITE, NAN, NAN_FLIP = range(8)
+PAYLOAD_MASK, SIGN_SHIFT, SIGN_MASK, ZERO_NAN, SIZE = range(8, 13)
+
+BINARY32_SIGN = np.int32(-(1 << 31))
+BINARY32_INFINITY = np.int32(0x7F800000)
+
+
+@kernel
+def decode(codes, unit, vector, out):
+    """uint8 codes to binary32; ``unit`` is the ulp of the subnormal binade."""
+    parameters = constants(vector, SIZE)
+    shift, rebias = np.int32(parameters[SHIFT]), np.int32(parameters[REBIAS])
+    min_normal, max_code = np.int32(parameters[MIN_NORMAL]), np.int32(parameters[MAX_CODE])
+    magnitude_mask, infinite = np.int32(parameters[MAGNITUDE]), np.int32(parameters[INFINITE])
+    nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
+    payload_mask, zero_nan = np.int32(parameters[PAYLOAD_MASK]), np.int32(parameters[ZERO_NAN])
+    sign_shift, sign_mask = np.int32(parameters[SIGN_SHIFT]), np.int32(parameters[SIGN_MASK])
+    for i in range(codes.size):
+        code = np.int32(codes[i])
+        magnitude = np.int32(code & magnitude_mask)
+        negative = np.int32(np.int32(-shift_right_32(code, sign_shift)) & sign_mask)
+        sign = np.int32(negative & BINARY32_SIGN)
+        fields = shift_left_32(magnitude, shift)
+        normal = np.int32(np.int32(fields + rebias) | sign)
+        special = np.int32(np.int32(nan ^ np.int32(negative & nan_flip)) | np.int32(fields & payload_mask))
+        special = np.int32(BINARY32_INFINITY | sign) if magnitude == infinite else special
+        beyond = (magnitude > max_code) | ((np.int32(code & zero_nan) != 0) & (magnitude == 0))
+        signed = np.int32(magnitude ^ negative) - negative
+        subnormal = np.float32(np.int32(signed)) * unit
+        small = as_float32(np.int32(sign)) if magnitude == 0 else subnormal
+        value = small if magnitude < min_normal else as_float32(normal)
+        out[i] = as_float32(special) if beyond else value
