@@ -1,0 +1,35 @@
+"""For users' own tests: Hypothesis strategies that shrink to small exact values, and ``assert_bits_equal``.
+
+>>> from hypothesis import given
+>>> from lowbit import testing
+>>> @given(testing.value_arrays("float8_e4m3fn", 16))
+... def test_my_cast(values):
+...     expected = lowbit.encode(values, "float8_e4m3fn")
+...     testing.assert_bits_equal(my_cast(values), expected, "float8_e4m3fn", inputs=values)
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+if find_spec("hypothesis") is None:
+    raise ImportError(
+        "lowbit.testing needs Hypothesis, which is not installed: `pip install hypothesis` or `pip install lowbit[test]`",
+        name="hypothesis",
+    )
+
+from lowbit.testing.assertions import assert_bits_equal
+from lowbit.testing.format_strategies import formats, policies
+from lowbit.testing.strategies import code_arrays, codes, near_overflow, ties, value_arrays, values
+
+__all__ = [
+    "assert_bits_equal",
+    "code_arrays",
+    "codes",
+    "formats",
+    "near_overflow",
+    "policies",
+    "ties",
+    "value_arrays",
+    "values",
+]

@@ -1,0 +1,139 @@
+"""``assert_bits_equal``: equal codes, or a failure that explains the first differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.check.explain import describe_code, explain_mismatch
+from lowbit.dyadic import NAN
+from lowbit.errors import InputError
+from lowbit.oracle.decode import decode
+from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+
+SHOWN = 3
+"""So many differences are explained; the rest is counted."""
+
+
+def assert_bits_equal(
+    actual: Any,
+    expected: Any,
+    fmt: Any,
+    *,
+    source: Any = None,
+    inputs: Any = None,
+    policy: Policy | str | None = None,
+    nan: str = "exact",
+) -> None:
+    """Assert that two arrays hold the same codes of a format.
+
+    Parameters
+    ----------
+    actual, expected : array
+        Codes, or arrays of the format's own dtype (ml_dtypes, NumPy floats).
+    fmt : Format, str or dtype
+        Their format.
+    source : Format, str or dtype, optional
+        The format of the inputs; without it the dtype of ``inputs`` says it.
+    inputs : array, optional
+        What was converted, so that a failure can explain the arithmetic: codes of ``source`` or an array of its dtype.
+    policy : Policy or str, optional
+        The policy that is explained; the format's default without it.
+    nan : {"exact", "any"}
+        Whether NaNs must be the same code or may be any NaN.
+
+    Raises
+    ------
+    AssertionError
+        The shapes or the codes differ. The message shows the first differences as bits and exact values, with both
+        neighbours and the rule that decides where ``inputs`` are given.
+    InputError
+        An argument is wrong in itself: a float array that is not of the format, say.
+    """
+    __tracebackhide__ = True
+    if nan not in {"exact", "any"}:
+        raise InputError(f"nan = {nan!r} is unknown", hint="'exact' or 'any'")
+    target = _scalar(fmt)
+    left, right = _codes(actual, target, "actual"), _codes(expected, target, "expected")
+    if left.shape != right.shape:
+        raise AssertionError(f"actual has shape {left.shape}, expected has shape {right.shape}")
+    different = left != right
+    if nan == "any" and different.any():
+        different &= ~(_is_nan(left, target) & _is_nan(right, target))
+    if different.any():
+        explained = _Explainer(target, source, inputs, policy, left.shape)
+        raise AssertionError(explained.message(left, right, different))
+
+
+class _Explainer:
+    """Writes the message of a failure."""
+
+    def __init__(self, target: Scalar, source: Any, inputs: Any, policy: Policy | str | None, shape: Any) -> None:
+        self.target = target
+        self.policy = get_policy(policy or target.default_policy, target)
+        self.source: Scalar | None = None
+        self.inputs: NDArray[Any] | None = None
+        if inputs is not None:
+            array = np.asarray(inputs)
+            if source is None and array.dtype.kind in "iu":
+                raise InputError("inputs are codes, but their format is not given", hint="source='float32', say")
+            self.source = _scalar(array.dtype if source is None else source)
+            self.inputs = _codes(array, self.source, "inputs")
+            if self.inputs.shape != shape:
+                raise InputError(f"inputs have shape {self.inputs.shape}, the codes {shape}")
+
+    def message(self, actual: NDArray[Any], expected: NDArray[Any], different: NDArray[np.bool_]) -> str:
+        """The count of differences, then the first ones explained."""
+        positions = np.argwhere(different)
+        count = f"{len(positions)} of {different.size} codes of {self.target.id} differ"
+        policy = self.policy.name or "a policy of its own"
+        parts = [f"{count} (policy {policy})" if self.inputs is not None else count]
+        for row in positions[:SHOWN]:
+            index = tuple(int(step) for step in row)
+            parts.append(f"at {_place(index)}:\n{self._explain(actual, expected, index)}")
+        if len(positions) > SHOWN:
+            parts.append(f"... and {len(positions) - SHOWN} more")
+        return "\n\n".join(parts)
+
+    def _explain(self, actual: NDArray[Any], expected: NDArray[Any], index: tuple[int, ...]) -> str:
+        got, right = int(actual[index]), int(expected[index])
+        if self.source is None or self.inputs is None:
+            return f"expected  {describe_code(right, self.target)}\ngot       {describe_code(got, self.target)}"
+        return explain_mismatch(self.source, self.target, self.policy, int(self.inputs[index]), right, got)
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else "the only element"
+
+
+def _scalar(name: Any) -> Scalar:
+    fmt = get_format(name)
+    if not isinstance(fmt, FloatFormat | FixedFormat):
+        raise InputError(f"{fmt.id} is not a scalar format")
+    return fmt
+
+
+def _codes(array: Any, fmt: Scalar, what: str) -> NDArray[Any]:
+    """Codes as int64 (uint64 for 64-bit patterns): integers as they are, other dtypes by their bits."""
+    given = np.asarray(array)
+    if given.dtype.kind not in "iu":
+        own = _scalar(given.dtype)
+        if own != fmt:
+            raise InputError(f"{what} is an array of {own.id}, not of {fmt.id}", hint="pass its codes, or another fmt")
+        if isinstance(fmt, FixedFormat):  # ml_dtypes integers
+            return given.astype(np.int64)
+        given = given.view(f"u{given.dtype.itemsize}")
+    if fmt.bits == 64 and fmt.code_dtype == "uint64":
+        return given.astype(np.uint64)
+    return given.astype(np.int64)
+
+
+def _is_nan(codes: NDArray[Any], fmt: Scalar) -> NDArray[np.bool_]:
+    if isinstance(fmt, FixedFormat):
+        return np.zeros(codes.shape, dtype=np.bool_)
+    kinds = {code: 0 <= code < 1 << fmt.bits and decode(code, fmt).kind == NAN for code in np.unique(codes).tolist()}
+    return np.array([kinds[code] for code in codes.ravel().tolist()], dtype=np.bool_).reshape(codes.shape)

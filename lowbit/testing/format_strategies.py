@@ -1,0 +1,109 @@
+"""Strategies for formats and policies; both shrink to the most ordinary one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from lowbit import registry
+from lowbit.axes import AXES
+from lowbit.policy import Policy, get_policy
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.testing.places import scalar
+
+STOCHASTIC = ("stochastic_a", "stochastic_b", "stochastic_c")
+_FIXED_AXES = ("rounding", "overflow", "infinity", "nan")
+_UNSIGNED_AXES = ("negative",)
+_ZEROLESS_AXES = ("zero", "underflow")
+
+
+def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = True) -> SearchStrategy[Scalar]:
+    """Scalar formats; shrinks to few bits.
+
+    Parameters
+    ----------
+    kind : {"float", "integer", "fixed"}, optional
+        Only this kind.
+    max_bits : int
+        The widest.
+    families : bool
+        Whether members of P3109 and fixed-point formats come too, not only the named formats.
+    """
+    named = [scalar(name) for name in registry.formats(kind=kind)]
+    named = sorted(
+        (fmt for fmt in named if fmt.bits <= max_bits), key=lambda fmt: (fmt.bits, fmt.kind != "float", fmt.id)
+    )
+    choices: list[SearchStrategy[Scalar]] = [st.sampled_from(named)] if named else []
+    if families and kind in {None, "float"} and max_bits >= 3:
+        choices.append(_p3109(min(max_bits, 16)))
+    if families and kind in {None, "fixed"} and max_bits >= 2:
+        choices.append(_fixed_point(min(max_bits, 32)))
+    return st.one_of(choices)
+
+
+@st.composite
+def _p3109(draw: Any, max_bits: int) -> Scalar:
+    bits = draw(st.integers(3, max_bits))
+    signedness = draw(st.sampled_from("su"))
+    precision = draw(st.integers(1, bits - 1 if signedness == "s" else bits))
+    return scalar(f"binary{bits}p{precision}{signedness}{draw(st.sampled_from('fe'))}")
+
+
+@st.composite
+def _fixed_point(draw: Any, max_bits: int) -> Scalar:
+    bits = draw(st.integers(2, max_bits))
+    fraction = draw(st.integers(1, bits - 1))
+    return scalar(f"{draw(st.sampled_from(['q', 'uq']))}{bits - fraction}.{fraction}")
+
+
+def policies(fmt: Any, *, stochastic: bool = False, errors: bool = False) -> SearchStrategy[Policy]:
+    """Policies with a choice on each axis that matters for a format; shrinks to the format's default.
+
+    Parameters
+    ----------
+    fmt : Format, str or dtype
+    stochastic : bool
+        Whether stochastic roundings come too; ``encode`` then needs random bits.
+    errors : bool
+        Whether choices that raise on some inputs come too.
+    """
+    target = scalar(fmt)
+    default = get_policy(target.default_policy, target)
+    return _policies(target, default, stochastic, errors)
+
+
+@st.composite
+def _policies(draw: Any, target: Scalar, default: Policy, stochastic: bool, errors: bool) -> Policy:
+    chosen: dict[str, Any] = {}
+    for axis in live_axes(target):
+        own = getattr(default, axis)
+        values = [own, *(value for value in Policy.choices(axis) if value != own)]
+        values = [value for value in values if value == own or _is_allowed(target, axis, value, stochastic, errors)]
+        chosen[axis] = draw(st.sampled_from(values))
+    if chosen["rounding"] in STOCHASTIC:
+        chosen["random_bits"] = draw(st.integers(1, 10))
+    return default.choose(**chosen)
+
+
+def live_axes(fmt: Scalar) -> list[str]:
+    """The axes that can make a difference for a target format."""
+    if isinstance(fmt, FixedFormat):
+        return list(_FIXED_AXES)
+    idle = {"via", "random_bits"}
+    idle |= set() if not fmt.signed else set(_UNSIGNED_AXES)
+    idle |= set() if not fmt.zero else set(_ZEROLESS_AXES)
+    idle |= set() if fmt.mantissa_bits == 0 else {"tie_without_mantissa"}
+    idle |= set() if not fmt.has_nan else {"nan"}
+    idle |= set() if fmt.negative_zero else {"negative_zero"}
+    idle |= set() if fmt.subnormals and fmt.mantissa_bits else {"flush_results"}
+    return [axis for axis in AXES if axis not in idle]
+
+
+def _is_allowed(fmt: Scalar, axis: str, value: str, stochastic: bool, errors: bool) -> bool:
+    if value in STOCHASTIC:
+        return stochastic
+    if axis == "overflow" and value == "wrap":
+        return not isinstance(fmt, FloatFormat)
+    return errors or value != "error"
