@@ -62,8 +62,8 @@ def _out_of_range(signed: int, value: Exact, fmt: FixedFormat, policy: Policy) -
     """Code, rule and whether it saturated, for a rounded value outside the range."""
     if policy.overflow == "error":
         raise InputError(
-            f"{value} rounds to {signed} units in the last place, outside the range {fmt.min_code} to {fmt.max_code} "
-            f"of {fmt.id}, and the policy says overflow='error'",
+            f"{value} rounds to a code outside the range {fmt.min_code} to {fmt.max_code} of {fmt.id}, and the policy "
+            "says overflow='error'",
             hint="overflow='saturate' gives the nearer end of the range",
         )
     if policy.overflow == "nan":

@@ -68,7 +68,7 @@ def compare(agree, source, target, policy, seed, count):
     agree(codes, source, target, policy, random)
 
 
-@settings(max_examples=400)
+@settings(max_examples=1200)
 @given(
     policy=policies(wrap=False),
     source=st.sampled_from(SOURCES),
@@ -79,7 +79,7 @@ def test_floats(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
 
 
-@settings(max_examples=250)
+@settings(max_examples=700)
 @given(
     policy=policies(wrap=True),
     source=st.sampled_from(SOURCES),
@@ -153,3 +153,12 @@ def test_wide_integers(agree, source, target):
     kept = np.array(sorted(code for code in codes if fmt.min_code <= code <= fmt.max_code), dtype=fmt.code_dtype)
     for rounding in ("nearest_even", "toward_negative", "to_odd"):
         agree(kept, source, target, Policy(rounding=rounding))
+
+
+@pytest.mark.parametrize("source", ["float64", "bfloat16", "int8", "int64"])
+@pytest.mark.parametrize("target", ["uint64", "int64"])
+def test_wrapping_into_64_bits(agree, source, target):
+    """Small negative values wrap too: -1 into uint64 is 2^64 - 1."""
+    for rounding in ("toward_zero", "toward_negative", "nearest_even"):
+        policy = Policy(rounding=rounding, overflow="wrap", infinity="saturate", nan="zero")
+        compare(agree, source, target, policy, 5, 40)

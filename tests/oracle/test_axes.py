@@ -54,6 +54,7 @@ CASES = [
     ("overflow", "wrap", E5M2, "1", {}, PolicyError),
     ("overflow", "error", E5M2, "1e9", {}, ERROR),
     ("overflow", "error", "int4", "8", {}, ERROR),
+    ("overflow", "error", "int4", "2^100000", {}, ERROR),
     ("overflow", "ieee", "int4", "-99", {}, -8),
     ("overflow", "infinity", "int4", "99", {}, 7),
     ("overflow", "nan", "int4", "99", {"nan": "minimum"}, -8),
