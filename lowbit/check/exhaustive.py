@@ -23,7 +23,7 @@ from lowbit.dut.isolated import CHUNK_ROWS
 from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
 from lowbit.errors import DeviceError, InputError
 from lowbit.policy import Policy
-from lowbit.spec import Scalar
+from lowbit.spec import FixedFormat, Scalar
 
 AT_ONCE_BITS = 20
 MOST_BITS = 32
@@ -47,10 +47,10 @@ class Sweep:
 def all_codes(fmt: Scalar) -> NDArray[Any]:
     """Every code of a format, for formats of few bits."""
     patterns = np.arange(1 << fmt.bits, dtype=np.int64)
-    if fmt.kind != "float" and fmt.signed:
+    if isinstance(fmt, FixedFormat) and fmt.signed:
         half = 1 << (fmt.bits - 1)
         patterns = (patterns ^ half) - half
-        patterns = patterns[patterns >= int(fmt.min_code)]
+        patterns = patterns[patterns >= fmt.min_code]
     return patterns.astype(fmt.code_dtype)
 
 
@@ -59,7 +59,7 @@ def check_exhaustive_bits(fmt: Scalar) -> None:
     if fmt.bits > MOST_BITS:
         raise InputError(
             f"{fmt.id} has 2^{fmt.bits} codes: too many to try",
-            hint=f"--set exhaustive takes sources of at most {MOST_BITS} bits; use --set boundary or --set random --n N",
+            hint=f"at most {MOST_BITS} bits can be exhausted; use --set boundary, or --set random with --n N",
         )
 
 

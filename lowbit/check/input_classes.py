@@ -109,7 +109,7 @@ def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputC
     for band in np.unique(bands):
         words = [text for bit, text in CLASS_WORDS.items() if band & bit]
         name = " and ".join(words) or "inputs in range"
-        found.append(InputClass(name, rows[bands == band], _finite_axes(int(band), source, target, vias)))
+        found.append(InputClass(name, rows[bands == band], _finite_axes(int(band), target, vias)))
     return sorted(found, key=lambda item: (len(item.axes), item.name))
 
 
@@ -174,16 +174,15 @@ def _zero_axes(target: Scalar) -> tuple[str, ...]:
     return ("negative_zero",) if target.negative_zero else ()
 
 
-def _finite_axes(band: int, source: Scalar, target: Scalar, vias: tuple[str, ...]) -> tuple[str, ...]:
+def _finite_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> tuple[str, ...]:
     axes = ["rounding"]
-    is_float = isinstance(target, FloatFormat)
-    if is_float and target.mantissa_bits == 0:
+    if isinstance(target, FloatFormat) and target.mantissa_bits == 0:
         axes.append("tie_without_mantissa")
     if vias:
         axes.append("via")
     if band & HIGH:
         axes += ["overflow", *_nan_axes(target)]
-    if is_float:
+    if isinstance(target, FloatFormat):
         axes += _float_axes(band, target, vias)
         if band & DEFECT:
             axes += ["defects", *_nan_axes(target)]

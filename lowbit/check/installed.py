@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -55,7 +55,7 @@ def check_installed(
 
 
 def _check_beside(
-    products: list[str], children: list[tuple[str, subprocess.Popen[bytes], BinaryIO]], max_errors: int
+    products: list[str], children: Sequence[tuple[str, subprocess.Popen[bytes], BinaryIO]], max_errors: int
 ) -> Iterator[CheckResult | Skipped]:
     try:
         for name in products:
@@ -155,7 +155,11 @@ def _collect_child(
 
 
 def _recorded(got: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    return lambda codes: got
+    def convert(codes: NDArray[Any]) -> NDArray[Any]:
+        del codes
+        return got
+
+    return convert
 
 
 def answer(product: str, stream: BinaryIO) -> None:

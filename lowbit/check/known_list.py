@@ -151,7 +151,7 @@ OTHER_DIFFERENCES: tuple[KnownDifference, ...] = (
         "float16_nan_all_ones",
         "torch",
         TORCH,
-        "the scalar tail of the loop gives the NaN 0x7fffffff whatever the input, the vectorised part keeps the payload",
+        "the scalar tail of the loop gives the NaN 0x7fffffff whatever the input, its vectorised part keeps payloads",
         sources=("float16",),
         targets=("float32",),
         rule=nan_gives(0x7FFFFFFF),

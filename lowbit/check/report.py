@@ -114,7 +114,7 @@ def table_rows(report: Report) -> list[tuple[str, ...]]:
         kernel = f"{result.kernel} {result.version}"
         key = (kernel, result.option, result.target, result.policy, result.verdict, tuple(result.known), result.words)
         merged.setdefault(key, []).append(result)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for (kernel, option, target, policy, verdict, known, _), members in merged.items():
         sources = [member.source for member in members]
         label = f"{len(sources)} formats" if len(sources) >= MANY else ", ".join(sources)
@@ -250,10 +250,11 @@ def write_html(report: Report, stream: TextIO) -> None:
         f"<pre>{escape(_details(result))}</pre>\n"
         for result in _distinct(report.mismatches)
     )
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}pre{background:#f4f4f4;padding:1em}"
+    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}pre{background:#f4f4f4}"
     stream.write(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{style}</style>\n'
-        f"<h1>lowbit check</h1><p>{escape(report.summary())}</p>\n<table><tr>{cells}</tr>\n{rows}</table>\n{details}</html>\n"
+        f"<h1>lowbit check</h1><p>{escape(report.summary())}</p>\n"
+        f"<table><tr>{cells}</tr>\n{rows}</table>\n{details}</html>\n"
     )
 
 

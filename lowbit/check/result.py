@@ -9,7 +9,8 @@ from lowbit.check.classify import group_differences
 from lowbit.check.compare import Comparison
 from lowbit.check.explain import explain, hexadecimal
 from lowbit.check.identify import identify, looks_stochastic
-from lowbit.check.known import KnownDifference, explain_known
+from lowbit.check.known import explain_known
+from lowbit.check.known_entry import KnownDifference
 from lowbit.check.words import choices_words, describe
 from lowbit.policy import PRESETS, Policy
 from lowbit.spec import Scalar

@@ -6,7 +6,7 @@ import sys
 import time
 from argparse import Namespace
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from lowbit.axes import ROUNDINGS
 from lowbit.check.report import FORMS, WRITERS, Report, write_text
@@ -202,7 +202,7 @@ class _Bar:
         self._task: Any = None
         self._wanted = takes_color(sys.stderr)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Self:
         return self
 
     def update(self, done: int, differences: int) -> None:

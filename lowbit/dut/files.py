@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import DeviceError, InputError, VectorFileError
-from lowbit.spec import Scalar
+from lowbit.spec import FixedFormat, Scalar
 
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 
@@ -31,7 +31,7 @@ class FileDevice:
         if len(codes) != len(self._results):
             raise DeviceError(
                 f"{self.name} holds {len(self._results)} results for {len(codes)} inputs",
-                hint="give the inputs with --inputs FILE, or the same --set, --n and --seed as when they were generated",
+                hint="give the inputs with --inputs FILE, or the same --set, --n and --seed as they were made with",
                 code="LB604",
             )
         return self._results
@@ -109,8 +109,8 @@ def _read_text(file: Path) -> NDArray[Any]:
 def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path) -> NDArray[Any]:
     """Patterns as codes; negative values are taken as codes of a signed integer format."""
     low, high = 0, (1 << fmt.bits) - 1
-    if fmt.kind != "float" and fmt.signed and patterns.dtype.kind == "i":
-        low, high = int(fmt.min_code), int(fmt.max_code)
+    if isinstance(fmt, FixedFormat) and fmt.signed and patterns.dtype.kind == "i":
+        low, high = fmt.min_code, fmt.max_code
     if patterns.size and (int(patterns.min()) < low or int(patterns.max()) > high):
         row = int(np.flatnonzero((patterns < low) | (patterns > high))[0])
         raise InputError(

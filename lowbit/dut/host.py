@@ -1,4 +1,4 @@
-"""This side of the worker process: start it, send it rows, notice when it dies, hangs or writes where it may not."""
+"""The parent of the worker process: start it, send it rows, notice when it dies, hangs or writes where it may not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,8 @@ class Worker:
         """End the process and give the memory back."""
         self.stop()
         if self._descriptor >= 0:
-            try:
+            with suppress(BufferError):  # an array may still look at it; then it goes with the array
                 self.memory.close()
-            except BufferError:
-                pass  # an array still looks at it; it goes with the array
             os.close(self._descriptor)
             self._descriptor = -1
 

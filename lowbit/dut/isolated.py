@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.host import Worker, WorkerDied
 from lowbit.errors import DeviceError
-from lowbit.spec import Format
+from lowbit.spec import Scalar
 
 CHUNK_ROWS = 1 << 20
 GUARD_BYTES = 4096
@@ -40,7 +40,7 @@ class IsolatedDevice:
     row_bytes = 8
     """Room for one result; a device that answers with wider items says so in an error."""
 
-    def __init__(self, name: str, load: dict[str, Any], source: Format, target: Format, timeout: float = 60.0) -> None:
+    def __init__(self, name: str, load: dict[str, Any], source: Scalar, target: Scalar, timeout: float = 60.0) -> None:
         self.name, self.source, self.target, self.timeout = name, source, target, timeout
         self._input = GUARD_BYTES
         self._output = 2 * GUARD_BYTES + CHUNK_ROWS * self.row_bytes
@@ -69,7 +69,7 @@ class IsolatedDevice:
         del self._bytes
         self._worker.close()
 
-    def __enter__(self) -> IsolatedDevice:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -93,8 +93,8 @@ class IsolatedDevice:
             if not np.array_equal(first, second):
                 where = int(np.flatnonzero(first != second)[0])
                 raise DeviceError(
-                    f"{self.name} gives two answers to the same input {int(codes[where]):#x}: {int(first[where]):#x} and "
-                    f"{int(second[where]):#x}",
+                    f"{self.name} gives two answers to the same input {int(codes[where]):#x}: {int(first[where]):#x} "
+                    f"and {int(second[where]):#x}",
                     hint="a device must be deterministic to be checked; give a stochastic kernel fixed random bits",
                     code="LB605",
                 )
@@ -136,6 +136,7 @@ class IsolatedDevice:
 
     def _collect(self, reply: dict[str, Any], given: NDArray[Any], count: int, what: str) -> NDArray[Any]:
         """Check the canaries and copy the results out of the shared memory."""
+        del reply
         data, width = self._bytes, np.dtype(self.target.code_dtype).itemsize
         end = self._output + count * width
         for side, place in (("before", self._output - GUARD_BYTES), ("after", end)):

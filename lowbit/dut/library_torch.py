@@ -52,6 +52,6 @@ def _converter(source: str, target: str) -> Any:
         given = np.ascontiguousarray(codes)
         tensor = torch.from_numpy(given.copy()).view(native) if given.size else torch.empty(0, dtype=native)
         width = 8 * torch.empty(0, dtype=wanted).element_size()
-        return tensor.to(wanted).view(getattr(torch, f"uint{width}")).numpy()
+        return np.asarray(tensor.to(wanted).view(getattr(torch, f"uint{width}")).numpy())
 
     return convert

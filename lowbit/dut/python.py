@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.isolated import IsolatedDevice
 from lowbit.errors import DeviceError, InputError, LowbitError
-from lowbit.spec import Format
+from lowbit.spec import FixedFormat, Format, Scalar
 
 NATIVE_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
@@ -38,7 +38,7 @@ class PythonDevice(IsolatedDevice):
     """
 
     def __init__(
-        self, device: str, source: Format, target: Format, *, values: bool = False, timeout: float = 60.0
+        self, device: str, source: Scalar, target: Scalar, *, values: bool = False, timeout: float = 60.0
     ) -> None:
         module, function = parse_function(device)
         super().__init__(device, {"kind": "python", "path": module, "symbol": function}, source, target, timeout)
@@ -55,6 +55,7 @@ class PythonDevice(IsolatedDevice):
         return np.ascontiguousarray(decode(rows, self.source, dtype=_value_dtype(self.source)))
 
     def _collect(self, reply: dict[str, Any], given: NDArray[Any], count: int, what: str) -> NDArray[Any]:
+        del given
         name, shape = str(reply["dtype"]), tuple(reply["shape"])
         if shape != (count,):
             raise DeviceError(
@@ -85,8 +86,8 @@ class PythonDevice(IsolatedDevice):
         if result.size and (int(result.min()) < low or int(result.max()) > high):
             where = int(np.flatnonzero((result < low) | (result > high))[0])
             raise DeviceError(
-                f"{self.name} returned {int(result[where])}, which is no code of {self.target.id} ({low} to {high}), at "
-                f"position {where} {what}",
+                f"{self.name} returned {int(result[where])}, which is no code of {self.target.id} ({low} to {high}), "
+                f"at position {where} {what}",
                 code="LB604",
             )
         return result.astype(self.target.code_dtype)
@@ -119,10 +120,10 @@ class PythonDevice(IsolatedDevice):
         return np.frombuffer(raw, self.target.code_dtype if itemsize == self.target.container_bits // 8 else name)
 
 
-def _code_range(target: Format) -> tuple[int, int]:
-    if target.kind == "float":
-        return 0, (1 << target.bits) - 1
-    return int(target.min_code), int(target.max_code)
+def _code_range(target: Scalar) -> tuple[int, int]:
+    if isinstance(target, FixedFormat):
+        return target.min_code, target.max_code
+    return 0, (1 << target.bits) - 1
 
 
 def _value_dtype(source: Format) -> type:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lowbit.dut.isolated import IsolatedDevice
 from lowbit.errors import InputError
-from lowbit.spec import Format
+from lowbit.spec import Scalar
 
 
 def parse_shared_object(text: str) -> tuple[str, str]:
@@ -33,7 +33,7 @@ class SharedObjectDevice(IsolatedDevice):
     of at most 8 bits, ``int8_t`` for int4, and so on; the code stands in the low bits.
     """
 
-    def __init__(self, device: str, source: Format, target: Format, *, timeout: float = 60.0) -> None:
+    def __init__(self, device: str, source: Scalar, target: Scalar, *, timeout: float = 60.0) -> None:
         path, symbol = parse_shared_object(device)
         load = {"kind": "shared_object", "path": path, "symbol": symbol}
         super().__init__(device, load, source, target, timeout)

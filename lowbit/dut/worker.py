@@ -17,6 +17,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Request = dict[str, Any]
@@ -45,10 +46,7 @@ def load_symbol(path: str, symbol: str) -> Any:
 def load_function(module: str, name: str) -> Any:
     """A Python callable from ``module`` (dotted name, or path of a .py file) by its dotted name."""
     try:
-        if module.endswith(".py"):
-            loaded = _load_file(module)
-        else:
-            loaded = importlib.import_module(module)
+        loaded = _load_file(module) if module.endswith(".py") else importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise LoadError(f"module {module!r} cannot be imported: {error}") from error
     function: Any = loaded
@@ -63,7 +61,7 @@ def load_function(module: str, name: str) -> Any:
 
 def _load_file(path: str) -> Any:
     spec = importlib.util.spec_from_file_location("lowbit_device", path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
+    if spec is None or spec.loader is None or not Path(path).is_file():
         raise LoadError(f"{path} is not a Python file that can be read")
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
@@ -87,7 +85,7 @@ def python_runner(memory: mmap.mmap, request: Request) -> Runner:
     """Calls the Python function on a copy of the rows and writes what it returns into the shared memory."""
     import numpy as np
 
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     function = load_function(request["path"], request["symbol"])
 
     def run(request: Request) -> Request:
@@ -121,15 +119,23 @@ def serve(connection: socket.socket, memory: mmap.mmap) -> None:
         except LoadError as error:
             reply = {"missing": str(error)}
         except Exception:  # noqa: BLE001  the user's code may raise anything; the other side reports it
-            reply = {"raised": traceback.format_exc()}
+            reply = {"raised": _user_traceback()}
         sys.stdout.flush()
         connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
+def _user_traceback() -> str:
+    """The traceback without the frames of this file."""
+    kind, error, trace = sys.exc_info()
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(kind, error, trace))
+
+
 def main() -> None:
     """Arguments: descriptor of the socket, descriptor of the memory, its size in bytes."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     try:
         import resource
 

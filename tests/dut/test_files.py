@@ -1,0 +1,58 @@
+"""Results that were computed elsewhere."""
+
+import numpy as np
+import pytest
+
+from lowbit.dut.files import FileDevice, read_codes
+from lowbit.errors import DeviceError, InputError, LowbitError
+from lowbit.registry import get_format
+
+
+@pytest.mark.parametrize("suffix", [".hex", ".npy", ".bin"])
+@pytest.mark.parametrize(("name", "codes"), [("float8_e5m2", [0, 0x7C, 0xFF]), ("int4", [-8, 7, -1]), ("float16", [1, 65535])])
+def test_round_trip(tmp_path, suffix, name, codes):
+    fmt = get_format(name)
+    array = np.array(codes, fmt.code_dtype)
+    file = tmp_path / f"results{suffix}"
+    if suffix == ".hex":
+        file.write_text("// results\n" + "\n".join(f"{code & ((1 << fmt.bits) - 1):x}" for code in codes) + "\n")
+    elif suffix == ".npy":
+        np.save(file, array)
+    else:
+        file.write_bytes(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    got = read_codes(file, fmt)
+    assert got.dtype == array.dtype
+    assert np.array_equal(got, array)
+
+
+def test_wrong_count_is_the_devices_fault(tmp_path):
+    file = tmp_path / "results.hex"
+    file.write_text("38\n38\n")
+    device = FileDevice(str(file), get_format("float8_e4m3fn"))
+    with pytest.raises(DeviceError, match="2 results for 3 inputs"):
+        device.run(np.zeros(3, np.uint32))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("results.hex", b"38\n3x\n", "unresolved"),
+        ("results.hex", b"38\nhello\n", "no hexadecimal"),
+        ("results.hex", b"138\n", "no code"),
+        ("results.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "truncated"),
+        ("results.bin", b"\x00\x01\x02", "truncated"),
+        ("results.dat", b"", "suffix"),
+    ],
+)
+def test_damaged_files(tmp_path, name, content, words):
+    file = tmp_path / name
+    file.write_bytes(content)
+    fmt = get_format("float16" if name.endswith(".bin") else "float8_e4m3fn")
+    with pytest.raises(LowbitError, match=words) as caught:
+        read_codes(file, fmt)
+    assert not isinstance(caught.value, DeviceError)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_codes(tmp_path / "none.hex", get_format("int8"))

@@ -1,0 +1,140 @@
+"""Python devices: codes or values in, codes or values out, and words for everything else."""
+
+import numpy as np
+import pytest
+
+from lowbit.dut.python import PythonDevice, parse_function
+from lowbit.errors import DeviceError, InputError
+from lowbit.registry import get_format
+
+MODULE = '''
+import ml_dtypes
+import numpy as np
+
+def codes(rows):
+    return rows.view(np.float32).astype(ml_dtypes.float8_e4m3fn).view(np.uint8)
+
+def wide_codes(rows):
+    return codes(rows).astype(np.int64)
+
+def own_dtype(rows):
+    return rows.view(np.float32).astype(ml_dtypes.float8_e4m3fn)
+
+def values(rows):
+    assert rows.dtype == np.float32
+    return rows.astype(ml_dtypes.float8_e4m3fn).astype(np.float32)
+
+def unrounded(rows):
+    return rows
+
+def float_results(rows):
+    return rows.view(np.float32)
+
+def other_dtype(rows):
+    return rows.view(np.float32).astype(ml_dtypes.float8_e5m2)
+
+def one_short(rows):
+    return codes(rows)[:-1]
+
+def square(rows):
+    return codes(rows).reshape(1, -1)
+
+def raises(rows):
+    raise RuntimeError("the table is empty")
+
+def too_large(rows):
+    return codes(rows).astype(np.int64) + 200
+
+def objects(rows):
+    return np.array([None] * len(rows))
+
+constant = 3
+'''
+ROWS = np.array([0x3F800000, 0x3F880000, 0xC0200000, 0x7FC00000], np.uint32)
+EXPECTED = [0x38, 0x38, 0xC2, 0x7F]
+
+
+@pytest.fixture
+def run(tmp_path, source, target):
+    file = tmp_path / "user.py"
+    file.write_text(MODULE)
+
+    def run(function, **options):
+        with PythonDevice(f"{file}:{function}", source, target, timeout=30, **options) as dut:
+            return dut.run(ROWS)
+
+    return run
+
+
+@pytest.mark.parametrize("function", ["codes", "wide_codes", "own_dtype"])
+def test_codes(run, function):
+    got = run(function)
+    assert got.dtype == np.uint8
+    assert got.tolist() == EXPECTED
+
+
+def test_values(run):
+    assert run("values", values=True).tolist() == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "words"),
+    [
+        ("unrounded", {"values": True}, "no value of float8_e4m3fn"),
+        ("values", {}, "AssertionError"),
+        ("other_dtype", {}, "float8_e5m2 where float8_e4m3fn"),
+        ("one_short", {}, "returned an array of shape"),
+        ("square", {}, "shape"),
+        ("raises", {}, "the table is empty"),
+        ("too_large", {}, "no code of float8_e4m3fn"),
+        ("objects", {}, "Python objects"),
+    ],
+)
+def test_misbehaviour_is_named(run, function, options, words):
+    with pytest.raises(DeviceError, match=words):
+        run(function, **options)
+
+
+def test_floats_where_codes_are_due_name_the_option(run):
+    with pytest.raises(DeviceError, match="--values"):
+        run("float_results")
+
+
+def test_traceback_shows_the_users_lines_only(run):
+    with pytest.raises(DeviceError) as caught:
+        run("raises")
+    assert "user.py" in str(caught.value)
+    assert "worker.py" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", ["missing", "constant"])
+def test_missing_function_is_a_usage_error(run, function):
+    with pytest.raises(InputError, match=function):
+        run(function)
+
+
+def test_missing_module(source, target):
+    with PythonDevice("no_such_module_here:f", source, target) as dut, pytest.raises(InputError, match="no_such_module"):
+        dut.open()
+
+
+def test_module_of_the_current_directory(tmp_path, monkeypatch, source, target):
+    (tmp_path / "beside.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    with PythonDevice("beside:codes", source, target) as dut:
+        assert dut.run(ROWS).tolist() == EXPECTED
+
+
+def test_values_of_a_narrow_source(tmp_path):
+    (tmp_path / "narrow.py").write_text("def same(rows):\n    assert rows.dtype == 'float32'\n    return rows\n")
+    fmt = get_format("float8_e5m2")
+    finite = np.array([code for code in range(256) if code & 0x7F <= 0x7C], np.uint8)
+    with PythonDevice(f"{tmp_path / 'narrow.py'}:same", fmt, get_format("float16"), values=True) as dut:
+        got = dut.run(finite)
+    assert np.array_equal(got, finite.astype(np.uint16) << 8)
+
+
+@pytest.mark.parametrize("text", ["module", ":f", "module:", "/nowhere/file.py:f"])
+def test_bad_names(text):
+    with pytest.raises(InputError):
+        parse_function(text)

@@ -1,0 +1,86 @@
+"""Compiled devices: right answers pass through, every kind of misbehaviour is noticed and named."""
+
+import numpy as np
+import pytest
+
+from lowbit.dut.isolated import CHUNK_ROWS
+from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
+from lowbit.errors import DeviceError, InputError
+
+ONE = 0x3F800000
+
+
+def device(kernel, symbol, source, target, timeout=20.0):
+    return SharedObjectDevice(f"{kernel}:{symbol}", source, target, timeout=timeout)
+
+
+def test_answers_come_back_in_order_over_chunks(kernel, source, target):
+    # Two chunks and a tail; the codes of powers of two are 8 apart in float8_e4m3fn.
+    exponents = np.arange(2 * CHUNK_ROWS + 5) % 15
+    codes = (ONE + ((exponents - 6) << 23)).astype(np.uint32)
+    with device(kernel, "cast", source, target) as dut:
+        got = dut.run(codes)
+    assert got.dtype == np.uint8
+    assert np.array_equal(got, 8 * exponents + 8)
+
+
+def test_no_rows_give_no_rows(kernel, source, target):
+    with device(kernel, "cast", source, target) as dut:
+        assert dut.run(np.array([], np.uint32)).shape == (0,)
+
+
+def test_crash_names_the_signal_and_the_one_input(kernel, source, target):
+    codes = np.arange(0x3F800000, 0x3F900000, dtype=np.uint32)
+    with device(kernel, "crash", source, target) as dut, pytest.raises(DeviceError) as caught:
+        dut.run(codes)
+    assert "SIGABRT" in str(caught.value)
+    assert "0x3f880000" in str(caught.value)
+    assert caught.value.code == "LB601"
+
+
+def test_device_can_be_used_again_after_a_crash(kernel, source, target):
+    with device(kernel, "crash", source, target) as dut:
+        with pytest.raises(DeviceError):
+            dut.run(np.array([0x3F880000], np.uint32))
+        assert dut.run(np.array([ONE], np.uint32)).tolist() == [0x38]
+
+
+def test_hang_is_stopped(kernel, source, target):
+    with device(kernel, "hang", source, target, timeout=0.5) as dut, pytest.raises(DeviceError, match=r"0\.5 s") as caught:
+        dut.run(np.array([ONE], np.uint32))
+    assert caught.value.code == "LB602"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [
+        ("leaves_tail", "never written"),
+        ("passes_end", "after the end"),
+        ("wide_results", "after the end"),
+        ("changes_input", "overwrote its input"),
+        ("leaves", "exit code 3"),
+        ("counts_calls", "two answers"),
+    ],
+)
+def test_misbehaviour_is_named(kernel, source, target, symbol, words):
+    with device(kernel, symbol, source, target) as dut, pytest.raises(DeviceError, match=words):
+        dut.run(np.full(100, ONE, np.uint32))
+
+
+def test_missing_symbol_is_a_usage_error(kernel, source, target):
+    with device(kernel, "casts", source, target) as dut, pytest.raises(InputError, match="casts") as caught:
+        dut.open()
+    assert not isinstance(caught.value, DeviceError)
+
+
+def test_file_that_is_no_shared_object(tmp_path, source, target):
+    path = tmp_path / "not.so"
+    path.write_text("text")
+    with SharedObjectDevice(f"{path}:f", source, target) as dut, pytest.raises(InputError, match="not.so"):
+        dut.open()
+
+
+@pytest.mark.parametrize("text", ["cast.so", ":cast", "cast.so:", "/nowhere/cast.so:cast"])
+def test_bad_names(text):
+    with pytest.raises(InputError):
+        parse_shared_object(text)
