@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 if find_spec("hypothesis") is None:
     raise ImportError(
-        "lowbit.testing needs Hypothesis, which is not installed: `pip install hypothesis` or `pip install lowbit[test]`",
+        "lowbit.testing needs Hypothesis, which is not installed: `pip install hypothesis`, or lowbit[test]",
         name="hypothesis",
     )
 

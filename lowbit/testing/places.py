@@ -6,14 +6,8 @@ from functools import lru_cache
 
 from lowbit.dyadic import FINITE, NAN, Exact, finite
 from lowbit.errors import InputError
-from lowbit.oracle.decode import decode
 from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
-from lowbit.vectors.patterns import from_patterns
-from lowbit.vectors.representative import representative_codes, representative_magnitudes
-
-WHOLE_BITS = 12
-"""A format of at most so many bits gives all of its codes in order of simplicity."""
 
 
 def scalar(name: object) -> Scalar:
@@ -33,20 +27,6 @@ def simplicity(value: Exact) -> tuple[int, int, int, bool]:
     return (0, 0 if width == 0 else width + abs(reduced.exponent), abs(reduced.significand), value.negative)
 
 
-@lru_cache(maxsize=64)
-def simple_codes(fmt: Scalar) -> tuple[int, ...]:
-    """Codes in order of the simplicity of their values: all of a narrow format, representative ones of a wide one."""
-    patterns = representative_codes(fmt)
-    if fmt.bits <= WHOLE_BITS:
-        everything = range(1 << fmt.bits) if isinstance(fmt, FloatFormat) else range(fmt.min_code, fmt.max_code + 1)
-        found = list(everything)
-    else:
-        found = from_patterns(patterns, fmt).tolist()
-        if isinstance(fmt, FixedFormat):
-            found = [code for code in found if fmt.min_code <= code <= fmt.max_code]
-    return tuple(sorted(found, key=lambda code: simplicity(decode(code, fmt))))
-
-
 def magnitude(fmt: Scalar, code: int) -> Exact:
     """The value of a magnitude code, which may lie beyond the largest one."""
     return finite(code, -fmt.fraction_bits) if isinstance(fmt, FixedFormat) else fmt.magnitude(code)
@@ -56,15 +36,6 @@ def midpoint(fmt: Scalar, code: int) -> Exact:
     """Half way from a magnitude code to the next."""
     low = magnitude(fmt, code)
     return finite(2 * low.significand + 1, low.exponent - 1)
-
-
-@lru_cache(maxsize=64)
-def tie_values(fmt: Scalar) -> tuple[float, ...]:
-    """Values half way between neighbours that binary64 holds, the simplest first; both signs."""
-    found = [midpoint(fmt, int(code)) for code in representative_magnitudes(fmt)]
-    signs = (1, -1) if fmt.signed else (1,)
-    both = [finite(sign * value.significand, value.exponent) for value in found for sign in signs]
-    return tuple(as_float(value) for value in sorted(both, key=simplicity) if fits_float(value))
 
 
 @lru_cache(maxsize=64)
