@@ -12,7 +12,7 @@ from lowbit.check.identify import identify, looks_stochastic
 from lowbit.check.known import explain_known
 from lowbit.check.known_entry import KnownDifference
 from lowbit.check.words import choices_words, describe
-from lowbit.policy import PRESETS, Policy
+from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import Scalar
 
 PASS, KNOWN, MISMATCH = "pass", "known", "MISMATCH"
@@ -97,7 +97,7 @@ def conclude(
         "option": option,
         "source": source.id,
         "target": target.id,
-        "policy": policy_label(policy),
+        "policy": policy_label(policy, target),
         "vectors": len(comparison),
         "differences": comparison.differences,
     }
@@ -143,17 +143,18 @@ def _example(comparison: Comparison, row: int) -> Example:
     return Example(hexadecimal(code, source), hexadecimal(expected, target), hexadecimal(got, target), text)
 
 
-def policy_label(policy: Policy) -> str:
+def policy_label(policy: Policy, target: Scalar) -> str:
     """The name of a preset, or the nearest one and what differs from it."""
     if policy.name:
         return policy.name
-    nearest, changes = nearest_preset(policy)
+    nearest, changes = nearest_preset(policy, target)
     return f"{nearest} with {', '.join(changes)}" if changes else nearest
 
 
-def nearest_preset(policy: Policy) -> tuple[str, list[str]]:
+def nearest_preset(policy: Policy, target: Scalar) -> tuple[str, list[str]]:
     """The preset (without defects) that differs least, and the changes as ``axis=choice``."""
-    plain = {name: preset for name, preset in PRESETS.items() if not preset.defects}
+    presets = {name: get_policy(name, target) for name in PRESETS}
+    plain = {name: preset for name, preset in presets.items() if not preset.defects}
     name = min(plain, key=lambda name: len(policy.differences(plain[name])))
     changes = policy.differences(plain[name])
     return name, [f"{axis}={own}" for axis, (own, _) in changes.items() if axis != "defects"]
@@ -161,7 +162,7 @@ def nearest_preset(policy: Policy) -> tuple[str, list[str]]:
 
 def reproduce_command(source: Scalar, target: Scalar, policy: Policy, code: int) -> str:
     """The command that shows the arithmetic of one conversion."""
-    name, changes = nearest_preset(policy)
+    name, changes = nearest_preset(policy, target)
     options = [] if name == target.default_policy else [f"--policy {name}"]
-    options += [f"--set {change}" for change in changes]
+    options += [f"--choice {change}" for change in changes]
     return " ".join(["lowbit encode", target.id, f"{hexadecimal(code, source)}@{source.id}", *options, "--explain"])

@@ -9,7 +9,9 @@ from lowbit.registry import get_format
 
 
 @pytest.mark.parametrize("suffix", [".hex", ".npy", ".bin"])
-@pytest.mark.parametrize(("name", "codes"), [("float8_e5m2", [0, 0x7C, 0xFF]), ("int4", [-8, 7, -1]), ("float16", [1, 65535])])
+@pytest.mark.parametrize(
+    ("name", "codes"), [("float8_e5m2", [0, 0x7C, 0xFF]), ("int4", [-8, 7, -1]), ("float16", [1, 65535])]
+)
 def test_round_trip(tmp_path, suffix, name, codes):
     fmt = get_format(name)
     array = np.array(codes, fmt.code_dtype)

@@ -7,7 +7,7 @@ from lowbit.dut.python import PythonDevice, parse_function
 from lowbit.errors import DeviceError, InputError
 from lowbit.registry import get_format
 
-MODULE = '''
+MODULE = """
 import ml_dtypes
 import numpy as np
 
@@ -49,7 +49,7 @@ def objects(rows):
     return np.array([None] * len(rows))
 
 constant = 3
-'''
+"""
 ROWS = np.array([0x3F800000, 0x3F880000, 0xC0200000, 0x7FC00000], np.uint32)
 EXPECTED = [0x38, 0x38, 0xC2, 0x7F]
 
@@ -114,7 +114,10 @@ def test_missing_function_is_a_usage_error(run, function):
 
 
 def test_missing_module(source, target):
-    with PythonDevice("no_such_module_here:f", source, target) as dut, pytest.raises(InputError, match="no_such_module"):
+    with (
+        PythonDevice("no_such_module_here:f", source, target) as dut,
+        pytest.raises(InputError, match="no_such_module"),
+    ):
         dut.open()
 
 

@@ -46,7 +46,10 @@ def test_device_can_be_used_again_after_a_crash(kernel, source, target):
 
 
 def test_hang_is_stopped(kernel, source, target):
-    with device(kernel, "hang", source, target, timeout=0.5) as dut, pytest.raises(DeviceError, match=r"0\.5 s") as caught:
+    with (
+        device(kernel, "hang", source, target, timeout=0.5) as dut,
+        pytest.raises(DeviceError, match=r"0\.5 s") as caught,
+    ):
         dut.run(np.array([ONE], np.uint32))
     assert caught.value.code == "LB602"
 

@@ -1,0 +1,24 @@
+"""Kernels with planted bugs, compiled once."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "dut" / "cast_kernel.c"
+BUGS = ("right", "ties_away", "truncate", "early_overflow", "flush", "wrong_nan", "lost_sticky", "sign_of_zero")
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """Name of the planted bug -> ``path:symbol``."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("kernels")
+    devices = {}
+    for number, name in enumerate(BUGS):
+        path = directory / f"{name}.so"
+        subprocess.run([compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={number}", "-o", path, SOURCE], check=True)
+        devices[name] = f"{path}:cast"
+    return devices

@@ -1,0 +1,86 @@
+"""Comparison of codes, groups of differences, and the explanation of one."""
+
+import numpy as np
+import pytest
+
+from lowbit.check.classify import CLASS_NAMES, group_differences, input_kinds
+from lowbit.check.compare import compare, is_nan
+from lowbit.check.explain import explain_mismatch, split_fields
+from lowbit.oracle.decode import decode
+from lowbit.policy import get_policy
+from lowbit.registry import get_format
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu", "float6_e2m3fn", "binary8p3ue", "int8"],
+)
+def test_nan_codes_are_those_of_the_oracle(name):
+    fmt = get_format(name)
+    low = fmt.min_code if fmt.kind == "integer" else 0
+    codes = np.arange(low, low + (1 << fmt.bits)).astype(fmt.code_dtype)
+    assert is_nan(codes, fmt).tolist() == [decode(int(code), fmt).kind == 3 for code in codes]
+
+
+def comparison(got, nan="exact", flags=None):
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    codes = np.array([0x3F800000, 0x7FC00000, 0x3F880000, 0xC47A0000], np.uint32)
+    expected = np.array([0x38, 0x7F, 0x38, 0xFE], np.uint8)
+    return compare(
+        source, target, get_policy("ocp_sat"), codes, expected, np.array(got, np.uint8), nan=nan, flags=flags
+    )
+
+
+def test_rows_that_differ():
+    assert comparison([0x38, 0x7F, 0x38, 0xFE]).differences == 0
+    assert comparison([0x38, 0xFF, 0x39, 0xFE]).rows.tolist() == [1, 2]
+    assert comparison([0x38, 0xFF, 0x39, 0xFE], nan="any").rows.tolist() == [2]
+    assert comparison([0x7F, 0x7F, 0x38, 0xFE], nan="any").rows.tolist() == [0]
+
+
+def test_groups_without_flags_are_classes_of_inputs():
+    groups = group_differences(comparison([0x39, 0xFF, 0x39, 0x00]))
+    assert sorted(group.name for group in groups) == ["exact", "nan", "overflow", "tie"]
+    assert all(len(group.rows) == 1 for group in groups)
+
+
+def test_groups_by_flag_count_their_rows():
+    flags = np.array([0, 13, 1, 10], np.uint8)
+    groups = {group.name: group for group in group_differences(comparison([0x38, 0xFF, 0x39, 0xFE], flags=flags))}
+    assert {name: (len(group.rows), group.total) for name, group in groups.items()} == {
+        "NanSign": (1, 1),
+        "TieEven": (1, 1),
+    }
+
+
+def test_kinds_of_inputs():
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    values = np.array([1.0, 1.01, 1.0625, 1e9, -0.0, np.inf, np.nan], np.float32)
+    kinds = [CLASS_NAMES[kind] for kind in input_kinds(values.view(np.uint32), source, target)]
+    assert kinds == ["exact", "inexact", "tie", "overflow", "zero", "infinity", "nan"]
+
+
+def test_explanation_has_bits_values_neighbours_and_the_rule():
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    text = explain_mismatch(source, target, get_policy("ocp_sat"), 0x3C100000, 0x08, 0x0A)
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert lines["input"].startswith("0x3c100000  0.01111000.00100000000000000000000 = 9/8*2^-7")
+    assert lines["got"].startswith("0x0a  0.0001.010 = 5/4*2^-6")
+    assert lines["expected"].startswith("0x08  0.0001.000")
+
+
+def test_explanation_of_a_tie():
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    text = explain_mismatch(source, target, get_policy("ocp_sat"), 0x3F880000, 0x38, 0x39)
+    assert "midpoint  1.0625; the input is this tie" in text
+    assert "below     1  0x38" in text
+    assert "above     1.125  0x39" in text
+    assert "1 code up in magnitude" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "bits"),
+    [(0x38, "float8_e4m3fn", "0.0111.000"), (-3, "int4", "1101"), (0x7F, "float8_e8m0fnu", "01111111")],
+)
+def test_fields(code, name, bits):
+    assert split_fields(code, get_format(name)) == bits

@@ -1,0 +1,151 @@
+"""The survivors of an identification contain the true policy, and each of them explains every input."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowbit.check.candidates import HYPOTHESES, as_policy, axis_values
+from lowbit.check.factors import Factor, Survivors
+from lowbit.check.identify import identify, looks_stochastic
+from lowbit.check.input_classes import decode_inputs, input_classes
+from lowbit.check.reference import reference
+from lowbit.check.words import AXIS_WORDS, ROUNDING_WORDS, choices_words, describe
+from lowbit.policy import Policy, get_policy
+from lowbit.registry import get_format
+from lowbit.vectors.boundary import boundary
+
+PAIRS = [
+    ("float8_e5m2", "float6_e2m3fn"),
+    ("float8_e5m2", "float4_e2m1fn"),
+    ("float8_e4m3", "float8_e4m3fnuz"),
+    ("float6_e3m2fn", "binary4p2ue"),
+    ("float8_e3m4", "float8_e5m2"),
+    ("float8_e5m2", "int4"),
+    ("float8_e5m2", "uint4"),
+    ("int8", "float6_e3m2fn"),
+    ("float16", "float8_e4m3fn"),
+    ("float32", "float8_e8m0fnu"),
+    ("float64", "float8_e5m2"),
+    ("float32", "float16"),
+]
+
+
+def inputs(source, target):
+    return np.asarray(boundary(source, target).codes).astype(source.code_dtype)
+
+
+@st.composite
+def conversions(draw):
+    source, target = (get_format(name) for name in draw(st.sampled_from(PAIRS)))
+    values = axis_values(source, target)
+    return source, target, as_policy({axis: draw(st.sampled_from(choices)) for axis, choices in values.items()})
+
+
+@settings(max_examples=40)
+@given(conversions())
+def test_survivors_hold_the_truth_and_nothing_but(conversion):
+    source, target, policy = conversion
+    codes = inputs(source, target)
+    got = reference(codes, source, target, policy)
+    found = identify(codes, got, source, target)
+    assert found.complete
+    assert found.contains(policy)
+    survivors = list(islice(found.policies(), 0, 200, 9))
+    assert survivors
+    for survivor in survivors:
+        assert np.array_equal(reference(codes, source, target, survivor), got), survivor
+    assert np.array_equal(reference(codes, source, target, found.closest(Policy())), got)
+
+
+def test_a_policy_that_differs_somewhere_does_not_survive():
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    got = reference(codes, source, target, get_policy("ocp_sat"))
+    found = identify(codes, got, source, target)
+    for changes in ({"rounding": "nearest_away"}, {"nan_sign": "drop"}, {"flush_results": "after_rounding"}):
+        assert not found.contains(get_policy("ocp_sat").choose(**changes))
+
+
+def test_indistinguishable_choices_are_named_together():
+    source, target = get_format("float16"), get_format("float8_e5m2")
+    codes = inputs(source, target)
+    found = identify(codes, reference(codes, source, target, Policy()), source, target)
+    assert choices_words(found)["overflow"] == "ieee|infinity"
+    assert choices_words(found)["rounding"] == "nearest_even"
+
+
+def test_double_rounding_is_named():
+    source, target = get_format("float64"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    policy = get_policy("ocp_sat").choose(via="float32")
+    found = identify(codes, reference(codes, source, target, policy), source, target)
+    assert "rounds twice, through float32 first" in describe(found, get_policy("ocp_sat"), target)
+
+
+@pytest.mark.parametrize("name", sorted(HYPOTHESES))
+def test_bugs_that_are_no_policy_are_named(name):
+    source, target = get_format("float16"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    policy = Policy(overflow="infinity")
+    rewritten = HYPOTHESES[name].rewrite(decode_inputs(codes, source), source, target)
+    assert (rewritten != codes).any()
+    found = identify(codes, reference(rewritten, source, target, policy), source, target)
+    assert HYPOTHESES[name].words in describe(found, policy, target)
+    assert not found.unexplained
+
+
+def test_what_no_rule_explains_is_said():
+    source, target = get_format("float16"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    got = reference(codes, source, target, get_policy("ocp_sat")).copy()
+    row = int(np.flatnonzero(codes == 0x3C00)[0])
+    got[row] = 0x55
+    found = identify(codes, got, source, target)
+    assert not found.complete
+    assert [item.rows.tolist() for item in found.unexplained] == [[row]]
+    words = describe(found, get_policy("ocp_sat"), target)
+    assert "round-ties-even" in words
+    assert "1 of" in words
+
+
+def test_stochastic_rounding_is_suspected():
+    source, target = get_format("float16"), get_format("float8_e5m2")
+    codes = inputs(source, target)[::3]
+    policy = Policy(rounding="stochastic_a", random_bits=8, overflow="saturate")
+    from lowbit.ops.cast import convert
+
+    bits = np.random.default_rng(3).integers(0, 256, len(codes))
+    got = np.asarray(convert(codes, source, target, policy=policy, random_bits=bits))
+    assert looks_stochastic(codes, got, source, target)
+    assert not looks_stochastic(codes, got ^ 3, source, target)
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_every_input_is_in_exactly_one_class(source, target):
+    source, target = get_format(source), get_format(target)
+    codes = inputs(source, target)
+    rows = np.concatenate([group.rows for group in input_classes(decode_inputs(codes, source), source, target)])
+    assert np.array_equal(np.sort(rows), np.arange(len(codes)))
+
+
+def test_factors_split_and_join():
+    survivors = Survivors([Factor(("a",), ((1,), (2,)))])
+    kept = [item for item in survivors.candidates(("a", "b"), {"b": (1, 2)}) if item["a"] == item["b"]]
+    survivors.keep(kept)
+    assert survivors.count() == 2
+    assert survivors.contains({"a": 2, "b": 2})
+    assert not survivors.contains({"a": 1, "b": 2})
+    survivors.keep([item for item in survivors.candidates(("b", "c"), {"c": "xy"}) if item["b"] == 1])
+    assert [len(factor.axes) for factor in survivors.factors] == [1, 1, 1]
+    assert survivors.values("c") == ("x", "y")
+    assert survivors.values("d") == ()
+
+
+def test_every_choice_has_words():
+    values = axis_values(get_format("float32"), get_format("float8_e4m3fn"))
+    assert set(values["rounding"]) == set(ROUNDING_WORDS)
+    for axis, words in AXIS_WORDS.items():
+        assert set(values[axis]) == set(words)

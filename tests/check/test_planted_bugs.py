@@ -1,0 +1,76 @@
+"""Each planted bug of a compiled kernel is found, explained and named; the right kernel passes."""
+
+import pytest
+
+from lowbit.check.run import Job, check_device
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.policy import get_policy
+from lowbit.registry import get_format
+
+NAMED = {
+    "ties_away": ["round-ties-away", "saturating", "otherwise exact"],
+    "truncate": ["truncating", "saturating", "otherwise exact"],
+    "early_overflow": ["round-ties-even", "overflowing to NaN", "decides overflow before rounding"],
+    "flush": ["round-ties-even", "flushes subnormal results to zero before rounding", "otherwise exact"],
+    "wrong_nan": ["round-ties-even", "34 of 34 NaN inputs become ±448"],
+    "lost_sticky": ["loses the sticky bit", "saturating"],
+    "sign_of_zero": ["round-ties-even", "drops the sign of zero", "otherwise exact"],
+}
+
+
+def check(device, set_name="boundary", **options):
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    job = Job(source, target, get_policy(target.default_policy, target), set=set_name, timeout=30.0, **options)
+    with SharedObjectDevice(device, source, target) as dut:
+        return check_device(dut, job)
+
+
+def test_right_kernel_passes(kernels):
+    result = check(kernels["right"])
+    assert result.verdict == "pass"
+    assert result.differences == 0
+    assert result.vectors > 1000
+
+
+@pytest.mark.parametrize("bug", sorted(NAMED))
+def test_bug_is_named(kernels, bug):
+    result = check(kernels[bug])
+    assert result.verdict == "MISMATCH"
+    for words in NAMED[bug]:
+        assert words in result.words
+
+
+def test_mismatch_is_grouped_by_flag_and_explained(kernels):
+    result = check(kernels["ties_away"], max_errors=2)
+    groups = {group.name: group for group in result.groups}
+    assert "TieEven" in groups
+    assert sum(group.differences for group in result.groups) == result.differences
+    assert "ties away" in groups["TieEven"].catches
+    assert len(groups["TieEven"].examples) == 2
+    text = groups["TieEven"].examples[0].text
+    for word in ("input", "expected", "got", "below", "above", "midpoint", "a tie"):
+        assert word in text
+
+
+def test_random_inputs_of_a_seed_are_the_same(kernels):
+    first, second = (check(kernels["truncate"], "random", count=20_000, seed=7) for _ in range(2))
+    assert first == second
+    assert first.vectors == 20_000
+    assert {group.name for group in first.groups} <= {"inexact", "overflow"}
+    assert check(kernels["truncate"], "random", count=20_000, seed=8).differences != first.differences
+
+
+def test_random_inputs_miss_the_ties(kernels):
+    # Why boundary sets are the default: 126 of 2^32 inputs tell ties away from ties to even.
+    assert check(kernels["ties_away"], "random", count=50_000).verdict == "pass"
+
+
+def test_any_nan_will_do_on_request(kernels):
+    def differences(policy, nan):
+        source, target = get_format("float32"), get_format("float8_e4m3fn")
+        with SharedObjectDevice(kernels["right"], source, target) as dut:
+            return check_device(dut, Job(source, target, policy, nan=nan)).differences
+
+    policy = get_policy("ocp_sat").choose(nan_sign="drop")
+    assert differences(policy, "exact") == 17
+    assert differences(policy, "any") == 0

@@ -1,0 +1,267 @@
+"""The verb: exit statuses, forms of the report, and options."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from lowbit.check import report
+from lowbit.registry import get_format
+from lowbit.vectors.boundary import boundary
+
+DUT = Path(__file__).parents[1] / "dut" / "cast_kernel.c"
+TO = ("check", "encode", "--from", "float32", "--to", "float8_e4m3fn")
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("kernels")
+    for number, name in ((0, "right"), (1, "ties_away")):
+        command = [compiler, "-O2", "-w", "-shared", "-fPIC", f"-DBUG={number}", "-o", directory / f"{name}.so", DUT]
+        subprocess.run(command, check=True)
+    return directory
+
+
+@pytest.fixture
+def right(kernels):
+    return f"{kernels}/right.so:cast"
+
+
+@pytest.fixture
+def ties_away(kernels):
+    return f"{kernels}/ties_away.so:cast"
+
+
+def test_right_kernel_exits_0(lowbit, right):
+    result = lowbit(*TO, "--so", right)
+    assert result.status == 0
+    assert result.lines[-1].startswith("pass: ")
+
+
+def test_bug_exits_1_and_is_named(lowbit, ties_away):
+    result = lowbit(*TO, "--so", ties_away)
+    assert result.status == 1
+    assert "your kernel is round-ties-away, saturating, and is otherwise exact" in result.lines
+    assert result.lines[-1].startswith("MISMATCH: 126 of ")
+
+
+def test_last_line_is_a_command_that_explains_the_first_difference(lowbit, ties_away):
+    command = lowbit(*TO, "--so", ties_away).lines[-1].split("the first one: ")[1]
+    words = shlex.split(command)
+    assert words[0] == "lowbit"
+    explained = lowbit(*words[1:])
+    assert explained.status == 0
+    assert "tie" in explained.out
+
+
+def test_command_reproduces_an_unusual_policy(lowbit, right):
+    options = ("--policy", "cuda", "--rounding", "toward_zero", "--choice", "negative_zero=positive")
+    result = lowbit(*TO, "--so", right, *options)
+    assert result.status == 1
+    words = shlex.split(result.lines[-1].split("the first one: ")[1])
+    explained = lowbit(*words[1:-1], "--format", "json")
+    assert explained.status == 0
+    first = lowbit(*TO, "--so", right, *options, "--format", "json", "--max-errors", "all").json["results"][0]
+    expected = {item["input"]: item["expected"] for group in first["groups"] for item in group["examples"]}
+    assert explained.json["results"][0]["code"] == expected[words[3].split("@")[0]]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "status"),
+    [("crash", 4), ("leaves_tail", 4), ("passes_end", 4), ("leaves", 4), ("no_such_symbol", 2)],
+)
+def test_bad_devices(lowbit, kernels, symbol, status):
+    result = lowbit(*TO, "--so", f"{kernels}/right.so:{symbol}", "--timeout", "20")
+    assert result.status == status
+    assert "error[LB" in result.err
+
+
+def test_hang_exits_4(lowbit, kernels):
+    assert lowbit(*TO, "--so", f"{kernels}/right.so:hang", "--timeout", "0.3").status == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "encode"),
+        ("check", "convert", "--from", "float32", "--so", "x.so:f"),
+        ("check", "encode", "--to", "e4m3", "--so", "x.so:f"),
+        ("check", "--so", "x.so:f"),
+        (*TO, "--so", "missing.so:f"),
+        (*TO, "--python", "missing_module_of_nobody:f"),
+        (*TO, "--results", "missing.hex"),
+        (*TO, "--so", "x.so:f", "--rounding", "sideways"),
+        (*TO, "--so", "x.so:f", "--choice", "negative_zero"),
+        (*TO, "--so", "x.so:f", "--max-errors", "many"),
+        (*TO, "--so", "x.so:f", "--n", "0"),
+        (*TO, "--so", "x.so:f", "--policy", "ocp_sat", "--rounding", "stochastic_a"),
+        (*TO, "--so", "x.so:f", "--python", "y:f"),
+    ],
+)
+def test_wrong_usage_exits_2(lowbit, words):
+    result = lowbit(*words)
+    assert result.status == 2
+    assert result.out == ""
+    assert "error[LB" in result.err
+
+
+def test_json_follows_its_schema(lowbit, right, ties_away):
+    schema = json.loads(Path(report.__file__).with_name("report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for device in (right, ties_away):
+        document = lowbit(*TO, "--so", device, "--format", "json").json
+        jsonschema.validate(document, schema)
+        assert document["schema"] == report.SCHEMA
+        assert document["arguments"]["so"] == device
+    assert document["verdict"] == "MISMATCH"
+    assert document["results"][0]["choices"]["rounding"] == "nearest_away"
+
+
+def test_max_errors(lowbit, ties_away):
+    def examples(count):
+        groups = lowbit(*TO, "--so", ties_away, "--format", "json", "--max-errors", count).json["results"][0]["groups"]
+        return [len(group["examples"]) for group in groups], sum(group["differences"] for group in groups)
+
+    assert set(examples(0)[0]) == {0}
+    assert max(examples(2)[0]) == 2
+    shown, differences = examples("all")
+    assert sum(shown) == differences == 126
+
+
+def test_junit_is_xml_with_a_failure(lowbit, ties_away):
+    suite = ElementTree.fromstring(lowbit(*TO, "--so", ties_away, "--format", "junit").out)
+    assert suite.attrib["tests"] == suite.attrib["failures"] == "1"
+    assert "round-ties-away" in suite.find("testcase/failure").attrib["message"]
+
+
+def test_github_annotations(lowbit, ties_away):
+    lines = lowbit(*TO, "--so", ties_away, "--format", "github").lines
+    assert lines[0].startswith("::error title=")
+    assert "round-ties-away" in lines[0]
+    assert lines[-1].startswith("::notice ")
+
+
+def test_html_is_one_page(lowbit, ties_away):
+    page = lowbit(*TO, "--so", ties_away, "--format", "html").out
+    assert page.startswith("<!doctype html>")
+    assert "round-ties-away" in page
+
+
+def test_python_device(lowbit, tmp_path):
+    file = tmp_path / "user.py"
+    file.write_text(
+        "import ml_dtypes\n"
+        "def good(values):\n    return values.astype(ml_dtypes.float8_e5m2)\n"
+        "def bad(values):\n    raise ValueError('no table')\n"
+    )
+    words = ("check", "encode", "--to", "float8_e5m2", "--values", "--policy", "ocp_nosat", "--python")
+    assert lowbit(*words, f"{file}:good").status == 0
+    failed = lowbit(*words, f"{file}:bad")
+    assert failed.status == 4
+    assert "ValueError: no table" in failed.err
+
+
+def test_decode_and_convert(lowbit, tmp_path):
+    file = tmp_path / "user.py"
+    file.write_text(
+        "import ml_dtypes, numpy as np\n"
+        "def decode(codes):\n    return codes.view(ml_dtypes.float8_e4m3fn).astype(np.float32).view(np.uint32)\n"
+        "def narrow(codes):\n    return codes.view(ml_dtypes.float8_e5m2).astype(ml_dtypes.float4_e2m1fn)\n"
+    )
+    assert lowbit("check", "decode", "--from", "float8_e4m3fn", "--python", f"{file}:decode").status == 0
+    words = ("check", "convert", "--from", "float8_e5m2", "--to", "float4_e2m1fn", "--python", f"{file}:narrow")
+    assert lowbit(*words, "--policy", "ml_dtypes").status == 0
+    assert lowbit(*words, "--policy", "cuda").status == 1
+
+
+def test_exhaustive_of_a_small_source(lowbit, tmp_path):
+    file = tmp_path / "user.py"
+    file.write_text("import ml_dtypes\ndef f(c):\n    return c.view('float16').astype(ml_dtypes.float8_e5m2)\n")
+    words = (
+        "check",
+        "convert",
+        "--from",
+        "float16",
+        "--to",
+        "float8_e5m2",
+        "--policy",
+        "ocp_nosat",
+        "--set",
+        "exhaustive",
+    )
+    result = lowbit(*words, "--python", f"{file}:f")
+    assert result.status == 0
+    assert result.lines[-1] == "pass: 65,536 vectors"
+
+
+def test_exhaustive_of_a_wide_source_is_refused(lowbit, kernels):
+    words = ("check", "encode", "--from", "float64", "--to", "float8_e4m3fn", "--set", "exhaustive")
+    result = lowbit(*words, "--so", f"{kernels}/right.so:cast")
+    assert result.status == 2
+    assert "2^64" in result.err
+
+
+@pytest.mark.exhaustive
+def test_all_float32_inputs(lowbit, right, ties_away):
+    assert lowbit(*TO, "--so", right, "--set", "exhaustive").lines[-1] == "pass: 4,294,967,296 vectors"
+    wrong = lowbit(*TO, "--so", ties_away, "--set", "exhaustive")
+    assert wrong.lines[-1].startswith("MISMATCH: 126 of 4,294,967,296 vectors differ")
+    assert "round-ties-away" in wrong.out
+
+
+def test_results_from_a_file(lowbit, tmp_path, right):
+    source, target = get_format("float16"), get_format("float8_e5m2")
+    codes = np.asarray(boundary(source, target).codes).astype(np.uint16)
+    import ml_dtypes
+
+    with np.errstate(all="ignore"):
+        results = codes.view(np.float16).astype(ml_dtypes.float8_e5m2).view(np.uint8)
+    np.save(tmp_path / "results.npy", results)
+    np.save(tmp_path / "short.npy", results[:-1])
+    (tmp_path / "inputs.hex").write_text("3c00\n3c80\n")
+    (tmp_path / "results.hex").write_text("3c\n3c\n")
+    words = ("check", "convert", "--from", "float16", "--to", "float8_e5m2", "--policy", "ocp_nosat", "--results")
+    assert lowbit(*words, tmp_path / "results.npy").status == 0
+    assert lowbit(*words, tmp_path / "short.npy").status == 4
+    assert lowbit(*words, tmp_path / "results.hex", "--inputs", tmp_path / "inputs.hex").status == 0
+    (tmp_path / "results.npy").write_bytes((tmp_path / "results.npy").read_bytes()[:-5])
+    assert lowbit(*words, tmp_path / "results.npy").status == 2
+
+
+def test_no_inputs_exits_5(lowbit, tmp_path):
+    (tmp_path / "none.hex").write_text("// nothing\n")
+    words = ("check", "convert", "--from", "float16", "--to", "float8_e5m2")
+    files = ("--results", tmp_path / "none.hex", "--inputs", tmp_path / "none.hex")
+    result = lowbit(*words, *files)
+    assert result.status == 5
+    assert result.lines[-1] == "nothing compared"
+
+
+def test_installed_kernels_in_a_table(lowbit):
+    result = lowbit("check", "--kernel", "numpy", "--kernel", "ml_dtypes")
+    assert result.lines[0].split() == ["kernel", "conversion", "policy", "vectors", "differences", "verdict"]
+    assert any("-> float8_e4m3fn" in line for line in result.lines)
+    assert result.status == (1 if "MISMATCH" in result.lines[-1] else 0)
+    if "known differences:" in result.lines:
+        assert any(line.startswith("  double_rounding_via_float32 (ml_dtypes") for line in result.lines)
+
+
+def test_coloured_table(lowbit):
+    result = lowbit("--color", "always", "check", "--kernel", "numpy")
+    assert "float16" in result.out
+    assert "pass" in result.out
+
+
+def test_rich_is_loaded_for_a_coloured_table_only():
+    program = "import sys, lowbit.cli.check, lowbit.check.run, lowbit.check.installed; print('rich' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "False"
