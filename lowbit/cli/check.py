@@ -8,14 +8,15 @@ from argparse import Namespace
 from types import TracebackType
 from typing import Any, Self
 
-from lowbit.axes import ROUNDINGS
 from lowbit.check.report import FORMS, WRITERS, Report, write_text
 from lowbit.check.result import MISMATCH
+from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import takes_color, terminal
 from lowbit.errors import InputError, PolicyError
-from lowbit.policy import PRESETS, Policy, get_policy
+from lowbit.policy import Policy
 from lowbit.registry import get_format
+from lowbit.spec import Scalar
 
 OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
 """Operation -> the source and the target it means where none is given."""
@@ -47,10 +48,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
     parser.add_argument("--n", type=int, default=1_000_000, metavar="ROWS", help="random: how many (default: 1000000)")
     parser.add_argument("--seed", type=int, default=1, help="random: from which seed (default: 1)")
-    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
-    parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
-    parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
-    parser.add_argument("--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis")
+    add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
     parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
     parser.add_argument(
@@ -155,7 +153,7 @@ def _isolated_device(arguments: Namespace, job: Any) -> Any:
     return PythonDevice(arguments.python, job.source, job.target, values=arguments.values, timeout=job.timeout)
 
 
-def _formats(arguments: Namespace) -> tuple[Any, Any]:
+def _formats(arguments: Namespace) -> tuple[Scalar, Scalar]:
     defaults = OPERATIONS[arguments.op]
     names = [given or default for given, default in zip((arguments.source, arguments.target), defaults, strict=True)]
     for name, option in zip(names, ("--from", "--to"), strict=True):
@@ -164,18 +162,13 @@ def _formats(arguments: Namespace) -> tuple[Any, Any]:
     return get_format(names[0]), get_format(names[1])
 
 
-def _policy(arguments: Namespace, target: Any) -> Policy:
-    policy = get_policy(arguments.policy or target.default_policy, target)
-    changes: dict[str, Any] = {}
-    for text in arguments.choice:
-        axis, separator, value = text.partition("=")
-        if not separator:
-            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
-        changes[axis] = value
-    changes |= {axis: value for axis in ("rounding", "overflow") if (value := getattr(arguments, axis))}
-    policy = policy.choose(**changes) if changes else policy
+def _policy(arguments: Namespace, target: Scalar) -> Policy:
+    policy = chosen_policy(arguments, target)
     if policy.stochastic:
-        raise PolicyError("a stochastic policy cannot be checked without the device's random bits")
+        raise PolicyError(
+            "a stochastic rounding cannot be checked: the device's random bits are not known",
+            hint="check the kernel with its random bits fixed, under the rounding that they amount to",
+        )
     return policy
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import lowbit.check.installed as installed
+from lowbit.check import input_classes, installed
 from lowbit.check.installed import Skipped, check_cast, check_installed, check_product
 from lowbit.check.known import entries_for, find_entry, known_differences
 from lowbit.dut.libraries import library_casts, library_version
@@ -59,8 +59,6 @@ def test_lowest_binade_of_ml_dtypes_is_found_unaided(nothing_published):
 
 
 def test_a_lowest_binade_bug_that_no_list_knows_is_still_shown(nothing_published, monkeypatch):
-    import lowbit.check.input_classes as input_classes
-
     monkeypatch.setattr(input_classes, "interval_defects", lambda source, target: ())
     result = check_cast(cast_of("ml_dtypes", "bfloat16", "float8_e8m0fnu"))
     if result.verdict == "pass":

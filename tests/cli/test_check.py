@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jsonschema
@@ -138,7 +138,7 @@ def test_max_errors(lowbit, ties_away):
 
 
 def test_junit_is_xml_with_a_failure(lowbit, ties_away):
-    suite = ElementTree.fromstring(lowbit(*TO, "--so", ties_away, "--format", "junit").out)
+    suite = ET.fromstring(lowbit(*TO, "--so", ties_away, "--format", "junit").out)
     assert suite.attrib["tests"] == suite.attrib["failures"] == "1"
     assert "round-ties-away" in suite.find("testcase/failure").attrib["message"]
 

@@ -79,7 +79,7 @@ def test_missing_symbol_is_a_usage_error(kernel, source, target):
 def test_file_that_is_no_shared_object(tmp_path, source, target):
     path = tmp_path / "not.so"
     path.write_text("text")
-    with SharedObjectDevice(f"{path}:f", source, target) as dut, pytest.raises(InputError, match="not.so"):
+    with SharedObjectDevice(f"{path}:f", source, target) as dut, pytest.raises(InputError, match=r"not\.so"):
         dut.open()
 
 
