@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ def _field_of_one(fmt: FloatFormat) -> int:
     return min(max(fmt.bias, fmt.min_normal_code >> fmt.mantissa_bits), fmt.max_code >> fmt.mantissa_bits)
 
 
+@lru_cache(maxsize=256)
 def _exponent_offsets(fmt: FloatFormat, reach: int) -> SearchStrategy[int]:
     """Exponents relative to that of 1, to which they shrink."""
     one, width = _field_of_one(fmt), fmt.mantissa_bits
@@ -98,6 +100,7 @@ def _exponent_offsets(fmt: FloatFormat, reach: int) -> SearchStrategy[int]:
     return st.integers(max(low - one, -reach), min(high - one, reach))
 
 
+@lru_cache(maxsize=64)
 def _leading_bits_first(width: int) -> SearchStrategy[int]:
     """Fields of so many bits, drawn back to front: 1 is the leading bit, which gives halves before small fractions."""
 
@@ -107,6 +110,7 @@ def _leading_bits_first(width: int) -> SearchStrategy[int]:
     return st.integers(0, (1 << width) - 1).map(reversed_bits)
 
 
+@lru_cache(maxsize=256)
 def ties(fmt: Any) -> SearchStrategy[float]:
     """Python floats half way between two neighbouring values of a format; shrinks to a tie near 1.
 

@@ -33,7 +33,7 @@ FLOATS_SMALL = (
     "float4_e0m3",
 )
 FLOATS = (*FLOATS_16, *FLOATS_8, *FLOATS_SMALL)
-NARROW = ("int4_narrow", "int8_narrow")
+NARROW = tuple(f"int{bits}_narrow" for bits in range(2, 17))
 FIXED = ("q1.7", "q4.4", "q1.15", "q8.8")
 
 POLICY_VARIANTS = (
