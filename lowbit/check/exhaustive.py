@@ -27,6 +27,8 @@ from lowbit.spec import FixedFormat, Scalar
 
 AT_ONCE_BITS = 20
 MOST_BITS = 32
+START_SECONDS = 120.0
+"""How long a process may take until it begins: it may have to compile the reference first."""
 KEEP = 1 << 16
 """Differences that are kept from each process for the diagnosis; all are counted."""
 
@@ -137,6 +139,7 @@ class _Walker:
         self.start, self.stop_at = task["start"], task["stop"]
         self.last: dict[str, Any] = {"done": 0, "differences": 0}
         self.heard = time.monotonic()
+        self.ready = False
         self.process = start_child("lowbit.check.sweep", stdin=subprocess.PIPE)
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(task).encode())
@@ -155,6 +158,7 @@ class _Walker:
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
             self.last = json.loads(line)
+            self.ready = True
             self.heard = time.monotonic()
         return bool(data)
 
@@ -183,10 +187,11 @@ def _watch(walkers: list[_Walker], name: str, timeout: float, progress: Progress
                 sum(walker.last["done"] for walker in walkers), sum(walker.last["differences"] for walker in walkers)
             )
             for walker in walkers:
-                if not walker.done and time.monotonic() - walker.heard > timeout:
+                allowed = timeout if walker.ready else START_SECONDS
+                if not walker.done and time.monotonic() - walker.heard > allowed:
                     where = walker.start + walker.last["done"]
                     raise DeviceError(
-                        f"{name} did not answer within {timeout:g} s after input {where:#x}",
+                        f"{name} did not answer within {allowed:g} s after input {where:#x}",
                         hint="it may hang; if it is merely slow, give it longer with --timeout",
                         code="LB602",
                     )

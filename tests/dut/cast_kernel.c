@@ -57,6 +57,23 @@ void crash(const uint32_t *in, uint8_t *out, size_t n)
     }
 }
 
+/* Go wrong on an input that no boundary set holds. */
+void crash_early(const uint32_t *in, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (in[i] == 0x00412345)
+            abort();
+    cast(in, out, n);
+}
+
+void hang_early(const uint32_t *in, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (volatile int wait = in[i] == 0x00412345; wait;)
+            ;
+    cast(in, out, n);
+}
+
 void hang(const uint32_t *in, uint8_t *out, size_t n)
 {
     for (volatile size_t i = 0; i < 1; i = 0)

@@ -1,0 +1,72 @@
+"""All inputs: which codes there are, and devices that fail in the middle of a sweep."""
+
+import numpy as np
+import pytest
+
+from lowbit.check.exhaustive import all_codes, check_exhaustive_bits, sweep_device, sweep_shared_object
+from lowbit.errors import DeviceError, InputError
+from lowbit.ops.cast import convert
+from lowbit.policy import get_policy
+from lowbit.registry import get_format
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "count"),
+    [
+        ("float8_e4m3fn", 0, 255, 256),
+        ("float6_e2m3fn", 0, 63, 64),
+        ("int4", -8, 7, 16),
+        ("uint3", 0, 7, 8),
+        ("int5_narrow", -15, 15, 31),
+        ("float8_e4m3fnu", 0, 127, 128),
+    ],
+)
+def test_all_codes(name, low, high, count):
+    fmt = get_format(name)
+    codes = all_codes(fmt)
+    assert codes.dtype == np.dtype(fmt.code_dtype)
+    assert (codes.min(), codes.max(), len(np.unique(codes))) == (low, high, count)
+
+
+def test_too_many_codes():
+    check_exhaustive_bits(get_format("float32"))
+    with pytest.raises(InputError, match=r"2\^64"):
+        check_exhaustive_bits(get_format("float64"))
+
+
+@pytest.mark.parametrize(("symbol", "words"), [("crash_early", "SIGABRT.*0x412345"), ("hang_early", "did not answer")])
+def test_failure_in_the_middle_of_a_sweep(kernels, symbol, words):
+    device = kernels["right"].replace(":cast", f":{symbol}")
+    with pytest.raises(DeviceError, match=words):
+        sweep_shared_object(
+            device,
+            get_format("float32"),
+            get_format("float8_e4m3fn"),
+            get_policy("ocp_sat"),
+            nan="exact",
+            timeout=2.0,
+            progress=lambda done, differences: None,
+        )
+
+
+class Device:
+    name = "one wrong code"
+
+    def __init__(self, source, target, policy):
+        self.source, self.target, self.policy = source, target, policy
+
+    def run(self, codes):
+        results = np.asarray(convert(codes, self.source, self.target, policy=self.policy)).copy()
+        results[codes == 0x12345] ^= 1
+        return results
+
+
+def test_sweep_of_any_device_finds_the_one_wrong_row():
+    source, target, policy = get_format("tf32"), get_format("float8_e5m2"), get_policy("ocp_sat")
+    seen = []
+    found = sweep_device(
+        Device(source, target, policy), source, target, policy, nan="exact", progress=lambda *state: seen.append(state)
+    )
+    assert (found.rows, found.differences) == (1 << 19, 1)
+    assert found.codes.tolist() == [0x12345]
+    assert seen[-1] == (1 << 19, 1)
