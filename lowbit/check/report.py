@@ -107,40 +107,53 @@ def _distinct(results: list[CheckResult]) -> list[CheckResult]:
     return list({(r.kernel, r.option, r.target, r.words): r for r in reversed(results)}.values())[::-1]
 
 
-def table_rows(report: Report) -> list[tuple[str, ...]]:
-    """Kernel, conversion, policy, vectors, differences, verdict; sources of one outcome share a row."""
-    merged: dict[tuple[Any, ...], list[CheckResult]] = {}
-    for result in report.results:
-        kernel = f"{result.kernel} {result.version}"
-        key = (kernel, result.option, result.target, result.policy, result.verdict, tuple(result.known), result.words)
-        merged.setdefault(key, []).append(result)
-    rows: list[tuple[str, ...]] = []
-    for (kernel, option, target, policy, verdict, known, _), members in merged.items():
-        sources = [member.source for member in members]
-        label = f"{len(sources)} formats" if len(sources) >= MANY else ", ".join(sources)
-        rows.append(
-            (
-                f"{kernel} {option}".rstrip(),
-                f"{label} -> {target}",
-                policy,
-                f"{sum(member.vectors for member in members):,}",
-                f"{sum(member.differences for member in members):,}",
-                f"known: {', '.join(known)}" if verdict == KNOWN else verdict,
-            )
-        )
-    return rows
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: the conversions of one kernel that have one outcome."""
+
+    kernel: str
+    option: str
+    conversion: str
+    policy: str
+    vectors: int
+    differences: int
+    verdict: str
+
+    def cells(self) -> tuple[str, ...]:
+        """The cells under ``HEADINGS``."""
+        kernel = f"{self.kernel} {self.option}".rstrip()
+        return kernel, self.conversion, self.policy, f"{self.vectors:,}", f"{self.differences:,}", self.verdict
 
 
 HEADINGS = ("kernel", "conversion", "policy", "vectors", "differences", "verdict")
 RIGHT = (3, 4)
 
 
+def table_rows(report: Report) -> list[Row]:
+    """The table; sources of one outcome share a row, and published differences are numbered as in the list below it."""
+    numbers = {key: number for number, key in enumerate(_known_met(report), 1)}
+    merged: dict[tuple[Any, ...], list[CheckResult]] = {}
+    for result in report.results:
+        kernel = f"{result.kernel} {result.version}".rstrip()
+        key = (kernel, result.option, result.target, result.policy, result.verdict, tuple(result.known), result.words)
+        merged.setdefault(key, []).append(result)
+    rows = []
+    for (kernel, option, target, policy, verdict, known, _), members in merged.items():
+        sources = [member.source for member in members]
+        label = f"{len(sources)} formats" if len(sources) >= MANY else ", ".join(sources)
+        marks = ",".join(str(numbers[members[0].kernel, name]) for name in known)
+        vectors, differences = (sum(getattr(member, name) for member in members) for name in ("vectors", "differences"))
+        told = f"{verdict} [{marks}]" if marks else verdict
+        rows.append(Row(kernel, option, f"{label} -> {target}", policy, vectors, differences, told))
+    return rows
+
+
 def _write_table(report: Report, stream: TextIO, *, rich: bool) -> None:
     rows = table_rows(report)
     if rich:
-        _write_rich_table(rows, stream)
+        _write_rich_tables(rows, stream)
         return
-    table = [HEADINGS, *rows]
+    table = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(HEADINGS))]
     for row in table:
         cells = [
@@ -150,30 +163,46 @@ def _write_table(report: Report, stream: TextIO, *, rich: bool) -> None:
         stream.write("  ".join(cells).rstrip() + "\n")
 
 
-def _write_rich_table(rows: list[tuple[str, ...]], stream: TextIO) -> None:
-    from rich.box import SIMPLE
+def _write_rich_tables(rows: list[Row], stream: TextIO) -> None:
+    """A table a kernel, narrow enough for 80 columns where the kernel has no options."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    styles = {PASS: "green", MISMATCH: "bold red"}
-    table = Table(box=SIMPLE, pad_edge=False)
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if index in RIGHT else "left")
-    for row in rows:
-        style = styles.get(row[-1], "yellow")
-        table.add_row(*row[:-1], f"[{style}]{row[-1]}[/{style}]")
-    Console(file=stream, highlight=False).print(table)
+    console = Console(file=stream, highlight=False, force_terminal=True)
+    styles = {PASS: "green", KNOWN: "yellow", MISMATCH: "bold red"}
+    for kernel in dict.fromkeys(row.kernel for row in rows):
+        members = [row for row in rows if row.kernel == kernel]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(kernel, "bold"), title_justify="left")
+        table.add_column("conversion", overflow="fold")
+        options = any(row.option for row in members)
+        for heading in (*(("option",) if options else ()), "policy"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("vectors", "differ"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        for row in members:
+            verdict = Text(row.verdict, styles[row.verdict.split()[0]])
+            option = (row.option,) if options else ()
+            table.add_row(row.conversion, *option, row.policy, f"{row.vectors:,}", f"{row.differences:,}", verdict)
+        console.print(table)
+
+
+def _known_met(report: Report) -> list[tuple[str, str]]:
+    """(kernel, id) of the published differences that were met, in order."""
+    return list(dict.fromkeys((result.kernel, name) for result in report.results for name in result.known))
 
 
 def _write_known(report: Report, stream: TextIO) -> None:
-    met = dict.fromkeys((result.kernel, name) for result in report.results for name in result.known)
+    met = _known_met(report)
     if met:
         stream.write("\nknown differences:\n")
-    for kernel, name in met:
+    for number, (kernel, name) in enumerate(met, 1):
         entry = find_entry(kernel, name)
         assert entry is not None
         link = f" {entry.link}" if entry.link else ""
-        stream.write(f"  {name} ({kernel}, seen in {entry.seen}): {entry.why}{link}\n")
+        stream.write(f"  [{number}] {name} ({kernel}, seen in {entry.seen}): {entry.why}{link}\n")
 
 
 def write_json(report: Report, stream: TextIO) -> None:
@@ -243,7 +272,7 @@ def write_html(report: Report, stream: TextIO) -> None:
     """A page that stands alone."""
     cells = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table_rows(report)
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.cells()) + "</tr>\n" for row in table_rows(report)
     )
     details = "".join(
         f"<h2>{escape(result.kernel)}: {result.source} → {result.target}</h2><p>{escape(result.words)}</p>"

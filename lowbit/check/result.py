@@ -147,16 +147,20 @@ def policy_label(policy: Policy, target: Scalar) -> str:
     """The name of a preset, or the nearest one and what differs from it."""
     if policy.name:
         return policy.name
-    nearest, changes = nearest_preset(policy, target)
+    presets = {name: get_policy(name, target).without_defects() for name in PRESETS}
+    nearest, changes = _nearest(policy, presets)
     return f"{nearest} with {', '.join(changes)}" if changes else nearest
 
 
 def nearest_preset(policy: Policy, target: Scalar) -> tuple[str, list[str]]:
     """The preset (without defects) that differs least, and the changes as ``axis=choice``."""
     presets = {name: get_policy(name, target) for name in PRESETS}
-    plain = {name: preset for name, preset in presets.items() if not preset.defects}
-    name = min(plain, key=lambda name: len(policy.differences(plain[name])))
-    changes = policy.differences(plain[name])
+    return _nearest(policy, {name: preset for name, preset in presets.items() if not preset.defects})
+
+
+def _nearest(policy: Policy, presets: dict[str, Policy]) -> tuple[str, list[str]]:
+    name = min(presets, key=lambda name: len(policy.differences(presets[name])))
+    changes = policy.differences(presets[name])
     return name, [f"{axis}={own}" for axis, (own, _) in changes.items() if axis != "defects"]
 
 
