@@ -20,6 +20,7 @@ from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 _ABOVE_ALL = (1 << 63) - 1
 _NEVER = -(1 << 40)
+WIDEST_FIXED = 62
 Vector = npt.NDArray[np.int64]
 
 
@@ -322,13 +323,15 @@ class FixedOutcomes:
 
 def _lower_fixed(vector: list[int], target: FixedFormat, policy: Policy) -> None:
     outcomes = FixedOutcomes(target, policy)
-    limit = (1 << 62) - 1  # wider targets send large values another way: lowbit.ops._wide
     vector[at.FIXED_ULP] = -target.fraction_bits
-    vector[at.FIXED_LIMIT : at.FIXED_LIMIT + 2] = [min(target.max_code, limit), min(-target.min_code, limit)]
+    # wider targets send large values another way, and what lies below their range: lowbit.ops._runners
+    limit = (1 << WIDEST_FIXED) - 1
+    limits = [limit, limit] if target.bits > WIDEST_FIXED else [target.max_code, -target.min_code]
+    vector[at.FIXED_LIMIT : at.FIXED_LIMIT + 2] = limits
     _pair(vector, at.FIXED_OUT, at.FLAG_OVERFLOW, outcomes.overflow)
     _pair(vector, at.NAN, None, outcomes.nan)
     _pair(vector, at.INFINITY, at.FLAG_INFINITY, outcomes.infinity)
     vector[at.FLAG_NAN] = outcomes.nan(0).flags
-    if policy.overflow == "wrap" and target.bits <= 62:
+    if policy.overflow == "wrap" and target.bits <= WIDEST_FIXED:
         vector[at.FIXED_WRAP_MASK] = (1 << target.bits) - 1
         vector[at.FIXED_WRAP_SIGN] = 1 << (target.bits - 1) if target.signed else 0

@@ -68,13 +68,21 @@ def bit_length_32(typing_context: Any, magnitude: Any) -> Any:
     return types.int32(magnitude), generate
 
 
-@intrinsic
-def as_float32(typing_context: Any, bits: Any) -> Any:
-    """The binary32 number with the bits of an int32."""
-    if bits != types.int32:
-        return None
+def _bit_cast(source: Any, target: Any, llvm_target: Any, summary: str) -> Any:
+    """The same 32 bits as another type."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
+    def cast(typing_context: Any, value: Any) -> Any:
+        if value != source:
+            return None
 
-    return types.float32(bits), generate
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], llvm_target)
+
+        return target(value), generate
+
+    cast.__doc__ = summary
+    return intrinsic(cast)
+
+
+as_float32 = _bit_cast(types.int32, types.float32, ir.FloatType(), "The binary32 number with the bits of an int32.")
+as_int32 = _bit_cast(types.float32, types.int32, ir.IntType(32), "The bits of a binary32 number as an int32.")

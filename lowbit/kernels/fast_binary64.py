@@ -10,28 +10,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from lowbit.kernels._bits import as_int32
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.project import pick
 
-MAGNITUDE_MASK = (1 << 63) - 1
-INFINITY = 0x7FF << 52
-DROPPED = 52 - 23  # mantissa bits that binary32 lacks
-REBIAS = (1023 - 127) << 23
-LARGEST = 0x7F7FFFFF
-QUIET_NAN = 0x7FC00000
-INFINITY_32 = 0x7F800000
-MIN_NORMAL_32 = 0x00800000
+MAGNITUDE_MASK = np.int32(0x7FFFFFFF)
+SIGN = np.int32(-(1 << 31))
+INFINITY = np.int32(0x7F800000)
+ZERO, ONE = np.int32(0), np.int32(1)
 
 
 @kernel
-def narrow_to_odd(bits, out):
-    """binary64 bits as int64 to binary32 bits as int32; every NaN becomes the quiet one of its sign."""
-    for i in range(bits.size):
-        magnitude = bits[i] & MAGNITUDE_MASK
-        kept = (magnitude >> DROPPED) - REBIAS
-        sticky = pick(magnitude & ((1 << DROPPED) - 1) != 0, 1, 0)
-        word = min(kept | sticky, LARGEST)
-        word = pick(kept < MIN_NORMAL_32, pick(magnitude != 0, 1, 0), word)
-        word = pick(magnitude == INFINITY, INFINITY_32, word)
-        word = pick(magnitude > INFINITY, QUIET_NAN, word)
-        out[i] = np.int32(word | ((bits[i] >> 63) & (1 << 31)))
+def narrow_to_odd(values, out):
+    """binary64 values to binary32 bits as int32.
+
+    The hardware rounds to nearest; where that went away from zero the magnitude steps back, which truncates, and an
+    inexact result gets a one in its last place. NaNs stay NaNs of their sign.
+    """
+    for i in range(values.size):
+        value = values[i]
+        nearest = np.float32(value)
+        back = np.float64(nearest)
+        word = as_int32(nearest)
+        magnitude = np.int32(word & MAGNITUDE_MASK)
+        inexact = pick(back != value, ONE, ZERO)
+        away = pick(np.abs(back) > np.abs(value), ONE, ZERO)
+        odd = np.int32(np.int32(magnitude - away) | inexact)
+        odd = pick(magnitude > INFINITY, magnitude, odd)
+        out[i] = np.int32(odd | np.int32(word & SIGN))

@@ -1,8 +1,9 @@
 """Floats of at most 8 bits to binary32 in 32-bit lanes: a declared exception to the int64 rule.
 
 A normal code needs only its fields moved and its exponent rebiased; a subnormal one is its mantissa, an integer,
-times a power of two, which binary32 holds exactly. No operand is a binary32 subnormal: those cost hundreds of cycles
-on some processors. A table of 256 entries would do as well but for one load an element.
+times a power of two, which binary32 holds exactly. Code 0 has a value of its own: zero, or the lowest power of two
+of float8_e8m0fnu, which binary32 has as a subnormal number. No operand is a binary32 subnormal: those cost hundreds
+of cycles on some processors. A table of 256 entries would do as well but for one load an element.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from lowbit.kernels._bits import as_float32, shift_left_32, shift_right_32
 from lowbit.kernels._jit import constants, kernel
 
 SHIFT, REBIAS, MIN_NORMAL, MAX_CODE, MAGNITUDE, INFINITE, NAN, NAN_FLIP = range(8)
-PAYLOAD_MASK, SIGN_SHIFT, SIGN_MASK, ZERO_NAN, SIZE = range(8, 13)
+PAYLOAD_MASK, SIGN_SHIFT, SIGN_MASK, ZERO_NAN, LOWEST, SIZE = range(8, 14)
 
 BINARY32_SIGN = np.int32(-(1 << 31))
 BINARY32_INFINITY = np.int32(0x7F800000)
@@ -28,6 +29,7 @@ def decode(codes, unit, vector, out):
     magnitude_mask, infinite = np.int32(parameters[MAGNITUDE]), np.int32(parameters[INFINITE])
     nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
     payload_mask, zero_nan = np.int32(parameters[PAYLOAD_MASK]), np.int32(parameters[ZERO_NAN])
+    lowest = np.int32(parameters[LOWEST])
     sign_shift, sign_mask = np.int32(parameters[SIGN_SHIFT]), np.int32(parameters[SIGN_MASK])
     for i in range(codes.size):
         code = np.int32(codes[i])
@@ -41,6 +43,6 @@ def decode(codes, unit, vector, out):
         beyond = (magnitude > max_code) | ((np.int32(code & zero_nan) != 0) & (magnitude == 0))
         signed = np.int32(magnitude ^ negative) - negative
         subnormal = np.float32(np.int32(signed)) * unit
-        small = as_float32(np.int32(sign)) if magnitude == 0 else subnormal
+        small = as_float32(np.int32(lowest | sign)) if magnitude == 0 else subnormal
         value = small if magnitude < min_normal else as_float32(normal)
         out[i] = as_float32(special) if beyond else value

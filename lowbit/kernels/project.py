@@ -135,7 +135,7 @@ def is_tiny(code, index, right, wide, exact, negative, vector):
     at_limit = (code == vector[at.MIN_NORMAL_CODE]) & (
         wide < (1 << min(right + vector[at.MANTISSA_BITS], LONGEST_SHIFT))
     )
-    return (code < vector[at.MIN_NORMAL_CODE]) | (at_limit & (index == 0) & (right > 1) & ~exact & ~reaches)
+    return (code < vector[at.MIN_NORMAL_CODE]) | (at_limit & (index == 0) & (right > 1) & (exact == 0) & (reaches == 0))
 
 
 @scalar
@@ -154,7 +154,7 @@ def project_float_fully(state, negative, magnitude, exponent, random, vector):
     overflow = beyond | (code > vector[at.MAX_CODE])
     underflow = code < 0
     result = signed_code(code, negative, overflow, underflow, vector)
-    flags = pick(exact & ~flush, 0, at.INEXACT | pick(tiny | flush, at.UNDERFLOWED, 0))
+    flags = pick(exact & (flush == 0), 0, at.INEXACT | pick(tiny | flush, at.UNDERFLOWED, 0))
     refused = (negative != 0) & (code > vector[at.NEGATIVE_ABOVE])
     flags = pick(refused, vector[at.FLAG_NEGATIVE], flags)
     flags = pick(underflow, by_sign(negative, at.FLAG_UNDERFLOW, vector), flags)

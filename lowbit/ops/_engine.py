@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.dyadic import Exact
+from lowbit.errors import PolicyError
 from lowbit.ops._runners import FAST_CHUNK, Cast, runner
 from lowbit.policy import DEFECTS, Policy
 from lowbit.registry import get_format
@@ -65,6 +66,9 @@ def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[Float
     defects = [DEFECTS[name] for name in policy.defects]
     names += [defect.via for defect in defects if defect.via and defect.applies(source.id, target.id)]
     formats = [get_format(name) for name in names]
+    for fmt in formats:
+        if not isinstance(fmt, FloatFormat):
+            raise PolicyError(f"via = {fmt.id!r} is not a floating-point format", hint="via='float32', for example")
     return [fmt for fmt in formats if isinstance(fmt, FloatFormat)]
 
 

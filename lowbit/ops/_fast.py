@@ -129,11 +129,13 @@ def _frozen(parameters: list[int]) -> Vector:
 @lru_cache(maxsize=1024)
 def fast_decoder(source: Scalar) -> Runner | None:
     """A function (uint8 codes, binary32 out) that decodes in 32-bit lanes, or None where a table must."""
-    if not isinstance(source, FloatFormat) or source.bits > 8 or not source.subnormals:
+    if not isinstance(source, FloatFormat) or source.bits > 8:
         return None
     binary32 = get_format("float32")
     lowest, highest = source.smallest_exponent, floor_log2(source.max)
-    if lowest < _SMALLEST_NORMAL_EXPONENT or highest > BINARY32_BIAS:
+    if not source.subnormals and (source.mantissa_bits or source.bias != BINARY32_BIAS):
+        return None
+    if source.subnormals and (lowest < _SMALLEST_NORMAL_EXPONENT or highest > BINARY32_BIAS):
         return None
     from lowbit.kernels import fast_decode as fast
 
@@ -141,7 +143,8 @@ def fast_decoder(source: Scalar) -> Runner | None:
     parameters = [0] * fast.SIZE
     parameters[fast.SHIFT] = BINARY32_MANTISSA_BITS - source.mantissa_bits
     parameters[fast.REBIAS] = (BINARY32_BIAS - source.bias) << BINARY32_MANTISSA_BITS
-    parameters[fast.MIN_NORMAL] = source.min_normal_code
+    parameters[fast.MIN_NORMAL] = max(source.min_normal_code, 1)
+    parameters[fast.LOWEST] = 0 if source.zero else 1 << (BINARY32_MANTISSA_BITS - 1)
     parameters[fast.MAX_CODE] = source.max_code
     parameters[fast.MAGNITUDE] = (1 << source.magnitude_bits) - 1
     parameters[fast.INFINITE] = -1 if source.infinity is None else source.infinity

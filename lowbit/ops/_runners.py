@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lowbit.dyadic import floor_log2
 from lowbit.kernels import layout as at
-from lowbit.lowering import Vector, lower, narrow
+from lowbit.lowering import WIDEST_FIXED, FixedOutcomes, Vector, lower, narrow
 from lowbit.ops._fast import fast_runner, is_binary32, is_binary64
 from lowbit.ops._wide import fixed_from_integers
 from lowbit.policy import Policy
@@ -28,6 +28,7 @@ CHUNK = 1 << 14
 FAST_CHUNK = 1 << 18
 LARGEST_MAGNITUDE_BITS = 55
 BINARY64_PRECISION = 53
+BINARY32_PRECISION = 24
 
 
 class Cast(NamedTuple):
@@ -47,7 +48,7 @@ def runner(
         fast = fast_runner(source, target, policy)
         if fast is not None:
             return lambda start, stop: fast(codes[start:stop], out[start:stop]), FAST_CHUNK
-        shorter = _through_binary32(cast, codes, out) if random is None else None
+        shorter = _through_binary32(cast, codes, random, out)
         if shorter is not None:
             return shorter
         plain = _plain_runner(cast, codes, random, out)
@@ -56,35 +57,58 @@ def runner(
     return _full_runner(cast, codes, random, out, raised), CHUNK
 
 
-def _through_binary32(cast: Cast, codes: Array, out: Array) -> tuple[Run, int] | None:
-    """binary64 and integers of at most 53 bits: narrowed to binary32 rounded to odd, then cast in 32-bit lanes."""
-    from lowbit.kernels.fast_binary64 import narrow_to_odd
+def _through_binary32(cast: Cast, codes: Array, random: Array | None, out: Array) -> tuple[Run, int] | None:
+    """Other sources by way of binary32 words, so that 32-bit lanes finish the cast.
 
+    binary64 and integers of at most 53 bits are rounded to odd, which no later rounding to fewer bits can tell from
+    the value itself; a source of at most 16 bits fits binary32 exactly.
+    """
     source, target, policy = cast
     if not isinstance(target, FloatFormat) or not _well_within_binary32(target) or policy.flush_inputs != "never":
         return None
-    if isinstance(source, FloatFormat) and not (is_binary64(source) and policy.nan_code in ("canonical", "all_ones")):
+    kept = target.precision + policy.random_bits + 2  # bits that rounding looks at, beside "is there more"
+    if kept > BINARY32_PRECISION or policy.nan_code not in ("canonical", "all_ones"):
+        return None
+    words = _words_of(source)
+    if words is None or is_binary32(source):
         return None
     binary32 = get_format("float32")
-    assert isinstance(binary32, FloatFormat)
     whole: Run | None = None
 
     def run(start: int, stop: int) -> None:
         nonlocal whole
         chunk = codes[start:stop]
-        if isinstance(source, FixedFormat):
-            if _exceeds_binary64(chunk):
-                if whole is None:
-                    whole = _full_runner(cast, codes, None, out, None)
-                whole(start, stop)
-                return
-            chunk = np.multiply(chunk, 2.0**-source.fraction_bits, dtype=np.float64).view(np.uint64)
-        words = np.empty(chunk.size, dtype=np.uint32)
-        narrow_to_odd(chunk.view(np.int64), words.view(np.int32))
-        finish, _ = runner(Cast(binary32, target, policy), words, None, out[start:stop], None)
+        if isinstance(source, FixedFormat) and _exceeds_binary64(chunk):
+            if whole is None:
+                whole = _full_runner(cast, codes, random, out, None)
+            whole(start, stop)
+            return
+        drawn = None if random is None else random[start:stop]
+        finish, _ = runner(Cast(binary32, target, policy), words(chunk), drawn, out[start:stop], None)
         finish(0, chunk.size)
 
     return run, CHUNK
+
+
+def _words_of(source: Scalar) -> Callable[[Array], Array] | None:
+    """A function from codes to binary32 words, rounded to odd, or None where there is no quick one."""
+    from lowbit.kernels.fast_binary64 import narrow_to_odd
+
+    def narrowed(values: Array) -> Array:
+        words = np.empty(values.size, dtype=np.uint32)
+        narrow_to_odd(values, words.view(np.int32))
+        return words
+
+    if is_binary64(source):
+        return lambda chunk: narrowed(chunk.view(np.float64))
+    if isinstance(source, FixedFormat):
+        unit = 2.0**-source.fraction_bits
+        return lambda chunk: narrowed(np.multiply(chunk, unit, dtype=np.float64))
+    if source.bits == 16 and source.ieee_like and source.exponent_bits == 5:
+        return lambda chunk: chunk.view(np.float16).astype(np.float32).view(np.uint32)
+    if source.bits == 16 and source.ieee_like and source.exponent_bits == 8:
+        return lambda chunk: chunk.astype(np.uint32) << np.uint32(16)
+    return None
 
 
 def _exceeds_binary64(values: Array) -> bool:
@@ -191,12 +215,23 @@ def project_unpacked(
             flags |= np.where(dropped, at.INVALID, 0)
         return codes, flags
     wide = _needs_wide_path(state, original, original_exponent, target, policy)
+    if target.bits > WIDEST_FIXED:
+        codes, flags = _within_wide_target(codes, flags, target, policy)
     if wide.any():
         codes = codes.astype(target.code_dtype)
         codes[wide], flags[wide] = fixed_from_integers(
             state[wide] & 1, original[wide], original_exponent[wide], target, policy
         )
     return codes, flags
+
+
+def _within_wide_target(codes: Array, flags: Array, target: FixedFormat, policy: Policy) -> tuple[Array, Array]:
+    """Codes of a 64-bit target whose limits the kernel does not know: only values below its range are left to mend."""
+    below = (codes < target.min_code) & (flags & at.INVALID == 0)
+    if policy.overflow == "wrap":
+        return codes.astype(target.code_dtype), np.where(below, at.INVALID, flags)
+    code, flag = FixedOutcomes(target, policy).overflow(1)
+    return np.where(below, code, codes).astype(target.code_dtype), np.where(below, flag, flags)
 
 
 def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
@@ -218,7 +253,7 @@ def _needs_wide_path(
     state: Array, magnitude: Array, exponent: Array, target: FixedFormat, policy: Policy
 ) -> npt.NDArray[np.bool_]:
     """Large finite values into a fixed-point target that is wide, or wraps, or whose rounding could be disturbed."""
-    if magnitude.dtype == np.int64 and target.bits <= 62:
+    if magnitude.dtype == np.int64 and target.bits <= WIDEST_FIXED:
         return np.zeros(state.size, dtype=np.bool_)
     # exact: a float64 holds the binary exponent of every magnitude
     leading = np.frexp(magnitude.astype(np.float64))[1] + exponent + target.fraction_bits

@@ -1,0 +1,29 @@
+"""The table of one benchmark run: a fixture that fills it, and its print-out at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.measure import Table
+
+_table = Table()
+
+
+@pytest.fixture
+def table() -> Table:
+    """The table of this run; every benchmark adds a row and asserts its figure."""
+    return _table
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if not _table.rows:
+        return
+    terminalreporter.section("speed: how many times the peer's")
+    terminalreporter.line(f"{'what':<52} {'peer':<26} {'wanted':>7} {'medians of 9 pairs':<22} {'best ns':>8}")
+    for row in _table.rows:
+        medians = " ".join(f"{median:.2f}" for median in row.medians)
+        verdict = "" if row.met else "  NOT MET"
+        wanted = f"{row.wanted:g}x" if row.wanted else "-"
+        line = f"{row.what:<52} {row.peer:<26} {wanted:>7} {medians:<22} {row.nanoseconds:>8.2f}{verdict}"
+        terminalreporter.line(line)

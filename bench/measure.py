@@ -1,0 +1,63 @@
+"""How the benchmarks measure: ratios to a named peer, interleaved in one process.
+
+Machines are shared and noisy, so no absolute time is a figure. Ours and the peer run in turn, single-threaded, and
+the median of the pairwise ratios is reported. A figure counts as met when it is met in two of three measurements.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+PAIRS = 9
+MEASUREMENTS = 3
+
+
+@dataclass
+class Row:
+    """One line of the table at the end."""
+
+    what: str
+    peer: str
+    medians: list[float]
+    wanted: float
+    nanoseconds: float
+
+    @property
+    def met(self) -> bool:
+        return sum(median >= self.wanted for median in self.medians) * 2 > len(self.medians)
+
+
+@dataclass
+class Table:
+    """The rows measured in this run."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def compare(
+        self, what: str, ours: Callable[[], object], peer: str, theirs: Callable[[], object], wanted: float, size: int
+    ) -> Row:
+        """Measure how many times faster ours is; three times while the figure is not met in two of them."""
+        ours(), theirs()
+        medians: list[float] = []
+        fastest = float("inf")
+        while len(medians) < MEASUREMENTS:
+            ratios = []
+            for _ in range(PAIRS):
+                own, other = _seconds(ours), _seconds(theirs)
+                ratios.append(other / own)
+                fastest = min(fastest, own)
+            medians.append(statistics.median(ratios))
+            if sum(median >= wanted for median in medians) == 2:
+                break
+        row = Row(what, peer, medians, wanted, fastest / size * 1e9)
+        self.rows.append(row)
+        return row
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
