@@ -48,7 +48,7 @@ def check_installed(
     with ExitStack() as files:
         children = []
         for name in products:
-            if name in SLOW_TO_IMPORT:
+            if name in SLOW_TO_IMPORT and find_spec(name):
                 file = files.enter_context(TemporaryFile())  # a pipe would stop the child when it is full
                 children.append((name, start_child("lowbit.check.installed", name, stdout=file.fileno()), file))
         yield from _check_beside(products, children, max_errors)
@@ -59,7 +59,7 @@ def _check_beside(
 ) -> Iterator[CheckResult | Skipped]:
     try:
         for name in products:
-            if name not in SLOW_TO_IMPORT:
+            if not any(name == child for child, _, _ in children):
                 yield from check_product(name, max_errors=max_errors)
         for name, child, file in children:
             yield from _collect_child(name, child, file, max_errors)
