@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
