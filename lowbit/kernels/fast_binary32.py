@@ -1,88 +1,110 @@
 """binary32 to floats of at most 8 bits, to nearest, in 32-bit lanes: a declared exception to the int64 rule.
 
-Sixteen elements go through one AVX-512 register. A normal result is rounded with integers; a subnormal one by a
-binary32 addition: ``|x| / ulp + 2**23 - 2**23`` is |x| in units of the lowest binade, rounded to nearest even by
-the hardware. ``tests/agree`` proves these loops equal to ``kernels/cast.py`` at every boundary.
+Sixteen elements go through one AVX-512 register, so each instruction counts. Rounding is one binary32 addition: to
+|x| is added the power of two ``anchor`` whose unit in the last place is the target's at |x|, and the hardware rounds
+the sum to nearest even. The difference of the bits of sum and anchor is |x| in those units, rounded. Subnormal
+results are no case of their own: there the anchor stays that of the lowest binade.
+
+The parameters are int32, since one 64-bit number among them would widen the lanes. ``tests/agree`` proves these loops
+equal to ``kernels/cast.py`` at every boundary.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._bits import shift_right_32
-from lowbit.kernels._jit import constants, kernel
+from lowbit.kernels._bits import as_float32, as_int32, shift_right_32
+from lowbit.kernels._jit import constants, kernel, scalar
+from lowbit.kernels.project import pick
 
 # Places of the parameters. A *_FLIP is xored onto its code for a negative input.
-SHIFT, HALF, ODD, OFFSET, MIN_NORMAL, MAX_CODE, SIGN, ZERO_SIGN = range(8)
-OVERFLOW, OVERFLOW_FLIP, INFINITE, INFINITE_FLIP, NAN, NAN_FLIP, NEGATIVE_FROM, NEGATIVE = range(8, 16)
-SIGN_MASK, ZERO, ZERO_FLIP, LOWEST_TIE, PAYLOAD_MASK = range(16, 21)
-SIZE = 21
+SHIFT, TO_ANCHOR, FIRST_ANCHOR, MIN_NORMAL, BEYOND, MAX_CODE, SIGN, PAYLOAD_MASK = range(8)
+OVERFLOW, OVERFLOW_FLIP, NAN, NAN_FLIP, NEGATIVE_ABOVE, NEGATIVE, ZERO, ZERO_FLIP = range(8, 16)
+HALF, ODD, LOWEST_TIE = range(16, 19)
+SIZE = 19
 
 BINARY32_INFINITY = np.int32(0x7F800000)
 BINARY32_MAGNITUDE = np.int32(0x7FFFFFFF)
 BINARY32_MIN_NORMAL = np.int32(0x00800000)
-INTEGER_BOUNDARY = np.float32(2.0**23)  # adding it cuts off the fraction
 SIGN_SHIFT = np.int32(31)
+ONE = np.int32(1)
+
+
+@scalar
+def round_magnitude(magnitude, parameters):
+    """The magnitude code of a binary32 magnitude, rounded to nearest even; beyond the top, some code beyond it."""
+    limited = min(magnitude, parameters[BEYOND])
+    anchor = np.int32(max(np.int32(limited & BINARY32_INFINITY), parameters[MIN_NORMAL]) + parameters[TO_ANCHOR])
+    base = shift_right_32(np.int32(anchor - parameters[FIRST_ANCHOR]), parameters[SHIFT])
+    anchor = np.int32(anchor + np.int32(base & parameters[ODD]))  # a target without mantissa: its code's parity counts
+    total = as_int32(as_float32(limited) + as_float32(anchor))
+    return np.int32(np.int32(total - anchor) + base)
+
+
+@scalar
+def with_specials(magnitude, negative, code, result, parameters):
+    """The result, unless the input overflows, is infinite (which overflows too) or is NaN."""
+    overflow = np.int32(parameters[OVERFLOW] ^ np.int32(negative & parameters[OVERFLOW_FLIP]))
+    nan = np.int32(parameters[NAN] ^ np.int32(negative & parameters[NAN_FLIP]))
+    result = pick(code > parameters[MAX_CODE], overflow, result)
+    return pick(magnitude > BINARY32_INFINITY, nan, result)
 
 
 @kernel
-def encode_with_subnormals(bits, values, unit, vector, out):
-    """Targets with a subnormal binade, whose smallest normal value is a normal binary32 number.
-
-    ``values`` are the same elements as ``bits``; ``unit`` is 1 / ulp of the lowest binade, a power of two.
-    """
+def encode_signed(bits, vector, out):
+    """Signed targets that have -0, for policies that keep it."""
     parameters = constants(vector, SIZE)
-    shift, half = np.int32(parameters[SHIFT]), np.int32(parameters[HALF])
-    parity, offset = np.int32(parameters[ODD]), np.int32(parameters[OFFSET])
-    min_normal, max_code = np.int32(parameters[MIN_NORMAL]), np.int32(parameters[MAX_CODE])
-    sign, zero_sign = np.int32(parameters[SIGN]), np.int32(parameters[ZERO_SIGN])
-    overflow, overflow_flip = np.int32(parameters[OVERFLOW]), np.int32(parameters[OVERFLOW_FLIP])
-    infinite, infinite_flip = np.int32(parameters[INFINITE]), np.int32(parameters[INFINITE_FLIP])
-    nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
-    refused_from, refused = np.int32(parameters[NEGATIVE_FROM]), np.int32(parameters[NEGATIVE])
-    sign_mask, payload_mask = np.int32(parameters[SIGN_MASK]), np.int32(parameters[PAYLOAD_MASK])
     for i in range(bits.size):
-        word = bits[i]
-        magnitude = np.int32(word & BINARY32_MAGNITUDE)
-        negative = np.int32(shift_right_32(word, SIGN_SHIFT) & sign_mask)
-        odd = np.int32(np.int32(shift_right_32(magnitude, shift) - offset) & parity)
-        rounded = np.int32(np.int32(magnitude + half) + odd)
-        normal = np.int32(shift_right_32(rounded, shift) - offset)
-        small = np.abs(values[i]) * unit if magnitude < min_normal else np.float32(0.0)
-        subnormal = np.int32((small + INTEGER_BOUNDARY) - INTEGER_BOUNDARY)
-        code = subnormal if magnitude < min_normal else normal
-        result = np.int32(code | np.int32(negative & sign))
-        result = np.int32(negative & zero_sign) if code == 0 else result
-        result = refused if np.int32(negative & code) >= refused_from else result
-        result = np.int32(overflow ^ np.int32(negative & overflow_flip)) if code > max_code else result
-        result = np.int32(infinite ^ np.int32(negative & infinite_flip)) if magnitude == BINARY32_INFINITY else result
-        special = np.int32(nan ^ np.int32(negative & nan_flip))
-        special = np.int32(special | np.int32(shift_right_32(magnitude, shift) & payload_mask))
-        out[i] = special if magnitude > BINARY32_INFINITY else result
+        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
+        negative = shift_right_32(bits[i], SIGN_SHIFT)
+        code = round_magnitude(magnitude, parameters)
+        result = np.int32(code | np.int32(negative & parameters[SIGN]))
+        out[i] = with_specials(magnitude, negative, code, result, parameters)
+
+
+@kernel
+def encode_signed_with_payload(bits, vector, out):
+    """The same for targets whose NaNs take over the leading payload bits."""
+    parameters = constants(vector, SIZE)
+    for i in range(bits.size):
+        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
+        negative = shift_right_32(bits[i], SIGN_SHIFT)
+        code = round_magnitude(magnitude, parameters)
+        result = np.int32(code | np.int32(negative & parameters[SIGN]))
+        result = with_specials(magnitude, negative, code, result, parameters)
+        payload = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[PAYLOAD_MASK])
+        out[i] = pick(magnitude > BINARY32_INFINITY, np.int32(result | payload), result)
+
+
+@kernel
+def encode_any_sign(bits, vector, out):
+    """Targets without -0, and unsigned ones: zeros and negative values have codes of their own."""
+    parameters = constants(vector, SIZE)
+    for i in range(bits.size):
+        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
+        negative = shift_right_32(bits[i], SIGN_SHIFT)
+        code = round_magnitude(magnitude, parameters)
+        result = np.int32(code | np.int32(negative & parameters[SIGN]))
+        refused = np.int32(negative & code) > parameters[NEGATIVE_ABOVE]
+        result = pick(refused, parameters[NEGATIVE], result)
+        zero = np.int32(parameters[ZERO] ^ np.int32(negative & parameters[ZERO_FLIP]))
+        result = pick(code == np.int32(0), zero, result)
+        out[i] = with_specials(magnitude, negative, code, result, parameters)
 
 
 @kernel
 def encode_powers_of_two(bits, vector, out):
     """An unsigned format of powers of two whose exponent field is binary32's (float8_e8m0fnu)."""
     parameters = constants(vector, SIZE)
-    shift, half, parity = np.int32(parameters[SHIFT]), np.int32(parameters[HALF]), np.int32(parameters[ODD])
-    max_code, lowest_tie = np.int32(parameters[MAX_CODE]), np.int32(parameters[LOWEST_TIE])
-    overflow, overflow_flip = np.int32(parameters[OVERFLOW]), np.int32(parameters[OVERFLOW_FLIP])
-    infinite, infinite_flip = np.int32(parameters[INFINITE]), np.int32(parameters[INFINITE_FLIP])
-    nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
-    zero, zero_flip = np.int32(parameters[ZERO]), np.int32(parameters[ZERO_FLIP])
-    refused, sign_mask = np.int32(parameters[NEGATIVE]), np.int32(parameters[SIGN_MASK])
     for i in range(bits.size):
-        word = bits[i]
-        magnitude = np.int32(word & BINARY32_MAGNITUDE)
-        negative = np.int32(shift_right_32(word, SIGN_SHIFT) & sign_mask)
-        odd = np.int32(shift_right_32(magnitude, shift) & parity)
-        code = shift_right_32(np.int32(np.int32(magnitude + half) + odd), shift)
-        lowest = np.int32(1) if magnitude > lowest_tie else np.int32(0)
-        code = lowest if magnitude < BINARY32_MIN_NORMAL else code
-        result = refused if negative != 0 else code
-        result = np.int32(overflow ^ np.int32(negative & overflow_flip)) if code > max_code else result
-        result = np.int32(infinite ^ np.int32(negative & infinite_flip)) if magnitude == BINARY32_INFINITY else result
-        result = np.int32(nan ^ np.int32(negative & nan_flip)) if magnitude > BINARY32_INFINITY else result
-        result = np.int32(zero ^ np.int32(negative & zero_flip)) if magnitude == 0 else result
-        out[i] = result
+        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
+        negative = shift_right_32(bits[i], SIGN_SHIFT)
+        odd = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[ODD])
+        rounded = np.int32(np.int32(magnitude + parameters[HALF]) + odd)
+        code = shift_right_32(rounded, parameters[SHIFT])
+        lowest = pick(magnitude > parameters[LOWEST_TIE], ONE, np.int32(0))
+        code = pick(magnitude < BINARY32_MIN_NORMAL, lowest, code)
+        result = pick(negative > parameters[NEGATIVE_ABOVE], code, parameters[NEGATIVE])
+        zero = np.int32(parameters[ZERO] ^ np.int32(negative & parameters[ZERO_FLIP]))
+        result = pick(magnitude == np.int32(0), zero, result)
+        out[i] = with_specials(magnitude, negative, code, result, parameters)

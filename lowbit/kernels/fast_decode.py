@@ -24,13 +24,13 @@ BINARY32_INFINITY = np.int32(0x7F800000)
 def decode(codes, unit, vector, out):
     """uint8 codes to binary32; ``unit`` is the ulp of the subnormal binade."""
     parameters = constants(vector, SIZE)
-    shift, rebias = np.int32(parameters[SHIFT]), np.int32(parameters[REBIAS])
-    min_normal, max_code = np.int32(parameters[MIN_NORMAL]), np.int32(parameters[MAX_CODE])
-    magnitude_mask, infinite = np.int32(parameters[MAGNITUDE]), np.int32(parameters[INFINITE])
-    nan, nan_flip = np.int32(parameters[NAN]), np.int32(parameters[NAN_FLIP])
-    payload_mask, zero_nan = np.int32(parameters[PAYLOAD_MASK]), np.int32(parameters[ZERO_NAN])
-    lowest = np.int32(parameters[LOWEST])
-    sign_shift, sign_mask = np.int32(parameters[SIGN_SHIFT]), np.int32(parameters[SIGN_MASK])
+    shift, rebias = parameters[SHIFT], parameters[REBIAS]
+    min_normal, max_code = parameters[MIN_NORMAL], parameters[MAX_CODE]
+    magnitude_mask, infinite = parameters[MAGNITUDE], parameters[INFINITE]
+    nan, nan_flip = parameters[NAN], parameters[NAN_FLIP]
+    payload_mask, zero_nan = parameters[PAYLOAD_MASK], parameters[ZERO_NAN]
+    lowest = parameters[LOWEST]
+    sign_shift, sign_mask = parameters[SIGN_SHIFT], parameters[SIGN_MASK]
     for i in range(codes.size):
         code = np.int32(codes[i])
         magnitude = np.int32(code & magnitude_mask)

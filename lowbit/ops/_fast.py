@@ -23,6 +23,7 @@ from lowbit.spec import FloatFormat, Scalar
 BINARY32_BIAS = 127
 BINARY32_MANTISSA_BITS = 23
 _SMALLEST_NORMAL_EXPONENT = 1 - BINARY32_BIAS
+_HIGHEST_EXPONENT = BINARY32_BIAS - BINARY32_MANTISSA_BITS - 2  # the anchor beyond the top is still finite
 _NEVER = (1 << 31) - 1
 
 Runner = Callable[[npt.NDArray[Any], npt.NDArray[Any]], None]
@@ -52,37 +53,41 @@ def fast_runner(source: Scalar, target: Scalar, policy: Policy) -> Runner | None
     if policy.rounding != "nearest_even" or (policy.flush_results, policy.flush_inputs) != ("never", "never"):
         return None
     vector = lower(source, target, policy)
-    if not target.subnormals:
-        if target.mantissa_bits or target.bias != BINARY32_BIAS or target.signed:
-            return None
-        # below 2**-127 a value may round up to it or underflow: one code serves both, or the general kernel decides
-        return _powers_of_two(target, vector) if vector[at.UNDERFLOW] == 0 else None
-    scale_exponent = -target.smallest_exponent
-    min_normal_exponent = target.smallest_exponent + target.mantissa_bits
-    ties_up = bool(vector[at.ROUND_ODD] == 0)
-    if min_normal_exponent < _SMALLEST_NORMAL_EXPONENT or not -126 <= scale_exponent <= BINARY32_BIAS or ties_up:
+    if any(vector[at.OVERFLOW + sign] != vector[at.INFINITY + sign] for sign in (0, 1)):
         return None
-    return _with_subnormals(target, vector, min_normal_exponent, np.float32(2.0**scale_exponent))
+    if not target.subnormals:
+        if target.mantissa_bits or target.bias != BINARY32_BIAS or target.signed or vector[at.UNDERFLOW] != 0:
+            return None
+        # below 2**-127 a value may round up to it or underflow: one code serves both
+        return _powers_of_two(target, vector)
+    top = floor_log2(target.max)
+    lowest = target.smallest_exponent + target.mantissa_bits
+    tied_up = not target.mantissa_bits and not vector[at.ROUND_ODD]
+    if lowest < _SMALLEST_NORMAL_EXPONENT or top > _HIGHEST_EXPONENT or tied_up:
+        return None
+    return _with_subnormals(target, vector, lowest, top)
 
 
-def _with_subnormals(target: FloatFormat, vector: Vector, min_normal_exponent: int, unit: np.float32) -> Runner:
+def _with_subnormals(target: FloatFormat, vector: Vector, min_normal_exponent: int, top_exponent: int) -> Runner:
     from lowbit.kernels import fast_binary32 as fast
 
     shift = BINARY32_MANTISSA_BITS - target.mantissa_bits
-    min_normal = (min_normal_exponent + BINARY32_BIAS) << BINARY32_MANTISSA_BITS
     parameters = _common(vector, target, shift)
-    parameters[fast.OFFSET] = (min_normal >> shift) - (1 << target.mantissa_bits)
-    parameters[fast.MIN_NORMAL] = min_normal
-    parameters[fast.SIGN] = target.sign_bit
-    parameters[fast.ZERO_SIGN] = int(vector[at.ZERO + 1])
-    parameters[fast.PAYLOAD_MASK] = int(vector[at.PAYLOAD_MASK])
-    parameters[fast.NEGATIVE_FROM] = _NEVER if target.signed else 1
+    parameters[fast.MIN_NORMAL] = _power_of_two(min_normal_exponent)
+    parameters[fast.TO_ANCHOR] = shift << BINARY32_MANTISSA_BITS
+    parameters[fast.FIRST_ANCHOR] = _power_of_two(min_normal_exponent + shift)
+    parameters[fast.BEYOND] = _power_of_two(top_exponent + 2)
+    parameters[fast.ODD] = int(target.mantissa_bits == 0)
     lowered = _frozen(parameters)
+    kernel = fast.encode_signed_with_payload if vector[at.PAYLOAD_MASK] else fast.encode_signed
+    if not target.signed or vector[at.ZERO + 1] != target.sign_bit:
+        kernel = fast.encode_any_sign
+    return lambda bits, out: kernel(bits.view(np.int32), lowered, out)
 
-    def run(bits: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        fast.encode_with_subnormals(bits.view(np.int32), bits.view(np.float32), unit, lowered, out)
 
-    return run
+def _power_of_two(exponent: int) -> int:
+    """The bits of 2**exponent in binary32."""
+    return (exponent + BINARY32_BIAS) << BINARY32_MANTISSA_BITS
 
 
 def _powers_of_two(target: FloatFormat, vector: Vector) -> Runner:
@@ -92,36 +97,37 @@ def _powers_of_two(target: FloatFormat, vector: Vector) -> Runner:
     even = bool(vector[at.ROUND_ODD])
     midpoint = 3 << (BINARY32_MANTISSA_BITS - 2)  # 3/2 * 2**-127 as a subnormal binary32 number
     parameters[fast.LOWEST_TIE] = midpoint if even else midpoint - 1
-    parameters[fast.ZERO] = int(vector[at.ZERO_INPUT])
-    parameters[fast.ZERO_FLIP] = int(vector[at.ZERO_INPUT] ^ vector[at.ZERO_INPUT + 1])
+    parameters[fast.HALF] = (1 << (BINARY32_MANTISSA_BITS - 1)) - int(even)
+    parameters[fast.ODD] = int(even)
+    # the sign is compared as 0 or -1: nothing is above -2, so no input counts as negative
+    parameters[fast.NEGATIVE_ABOVE] = -2 if vector[at.SOURCE_DROP_SIGN] else -1
     lowered = _frozen(parameters)
-
-    def run(bits: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        fast.encode_powers_of_two(bits.view(np.int32), lowered, out)
-
-    return run
+    return lambda bits, out: fast.encode_powers_of_two(bits.view(np.int32), lowered, out)
 
 
 def _common(vector: Vector, target: FloatFormat, shift: int) -> list[int]:
+    """Parameters that all kernels share; where the sign is dropped, nothing depends on it."""
     from lowbit.kernels import fast_binary32 as fast
 
-    even = bool(vector[at.ROUND_ODD])
+    signs = 0 if vector[at.SOURCE_DROP_SIGN] else 1
     parameters = [0] * fast.SIZE
     parameters[fast.SHIFT] = shift
-    parameters[fast.HALF] = (1 << (shift - 1)) - int(even)
-    parameters[fast.ODD] = int(even)
     parameters[fast.MAX_CODE] = target.max_code
+    parameters[fast.SIGN] = target.sign_bit
+    parameters[fast.PAYLOAD_MASK] = int(vector[at.PAYLOAD_MASK])
     parameters[fast.NEGATIVE] = int(vector[at.NEGATIVE])
-    parameters[fast.SIGN_MASK] = 0 if vector[at.SOURCE_DROP_SIGN] else -1
-    pairs = ((fast.OVERFLOW, at.OVERFLOW), (fast.INFINITE, at.INFINITY), (fast.NAN, at.NAN))
+    parameters[fast.NEGATIVE_ABOVE] = 0 if signs and not target.signed else _NEVER
+    zero = at.ZERO if target.zero else at.ZERO_INPUT
+    pairs = ((fast.OVERFLOW, at.OVERFLOW), (fast.NAN, at.NAN), (fast.ZERO, zero))
     for place, pair in pairs:
         parameters[place] = int(vector[pair])
-        parameters[place + 1] = int(vector[pair] ^ vector[pair + 1])
+        parameters[place + 1] = int(vector[pair] ^ vector[pair + signs])
     return parameters
 
 
-def _frozen(parameters: list[int]) -> Vector:
-    lowered = np.array(parameters, dtype=np.int64)
+def _frozen(parameters: list[int]) -> npt.NDArray[np.int32]:
+    """The parameters as int32: one 64-bit number among them would widen the lanes."""
+    lowered = np.array(parameters, dtype=np.int64).astype(np.int32)
     lowered.setflags(write=False)
     return lowered
 
@@ -154,6 +160,6 @@ def fast_decoder(source: Scalar) -> Runner | None:
     parameters[fast.SIGN_SHIFT] = source.bits - 1
     parameters[fast.SIGN_MASK] = -1 if source.signed else 0
     parameters[fast.ZERO_NAN] = source.sign_bit if source.nan_at_negative_zero else 0
-    lowered = _frozen([entry - (1 << 32) if entry >= 1 << 31 else entry for entry in parameters])
+    lowered = _frozen(parameters)
     unit = np.float32(2.0**lowest)
     return lambda codes, out: fast.decode(codes, unit, lowered, out)
