@@ -41,20 +41,24 @@ def refuses(policy: Policy) -> bool:
 
 
 def cast_codes(
-    codes: Array, source: Scalar, target: Scalar, policy: Policy, random: Array | None, flags: bool, threads: int
+    cast: Cast, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None
 ) -> Codes:
-    """Convert flat codes under a full policy; ``random`` is a flat int64 array for the stochastic modes."""
+    """Convert flat codes under a full policy, into the flat array ``out`` if there is one.
+
+    ``random`` is a flat array for the stochastic modes.
+    """
+    source, target, policy = cast
     raised = np.zeros(codes.size, dtype=np.uint8) if flags else None
     for via in _intermediates(source, target, policy):
         if via.id == source.id:
             continue
         step = replace(INTERMEDIATE, flush_inputs=policy.flush_inputs)
-        codes, step_flags = _project(codes, source, via, step, None, flags, threads)
+        codes, step_flags = _project(Cast(source, via, step), codes, None, flags, threads)
         source, policy = via, policy.choose(flush_inputs="never")
         if raised is not None and step_flags is not None:
             raised |= step_flags
     plain = replace(policy, via="", defects=(), name="")
-    result, last_flags = _project(codes, source, target, plain, random, flags, threads)
+    result, last_flags = _project(Cast(source, target, plain), codes, random, flags, threads, out)
     result = _with_defects(result, codes, source, target, policy)
     if raised is not None and last_flags is not None:
         raised |= last_flags
@@ -123,22 +127,35 @@ def _magnitude_value(source: Scalar, code: int) -> Exact:
 
 
 def _project(
-    codes: Array, source: Scalar, target: Scalar, policy: Policy, random: Array | None, flags: bool, threads: int
+    cast: Cast, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None
 ) -> Codes:
     """One step: no intermediate format, no defects."""
+    source, target, policy = cast
     if source.bits <= TABLE_BITS and not policy.stochastic and codes.size > 1 << max(source.bits - 2, 4):
-        return _by_table(codes, source, target, policy, flags, threads)
-    out = np.empty(codes.size, dtype=target.code_dtype)
+        return _by_table(cast, codes, flags, threads, out)
+    result = np.empty(codes.size, dtype=target.code_dtype) if out is None else out
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    run, chunk = runner(Cast(source, target, policy), codes, random, out, raised)
-    in_chunks(run, codes.size, threads, chunk)
-    return Codes(out, raised)
+    _run(cast, codes, random, Codes(result, raised), threads)
+    return Codes(result, raised)
 
 
-def _by_table(codes: Array, source: Scalar, target: Scalar, policy: Policy, flags: bool, threads: int) -> Codes:
-    table, flag_table = conversion_table(source, target, policy, flags)
-    raised = look_up(codes, source, flag_table, threads) if flag_table is not None else None
-    return Codes(look_up(codes, source, table, threads), raised)
+def _run(cast: Cast, codes: Array, random: Array | None, results: Codes, threads: int) -> None:
+    """Cast all codes, chunk by chunk, into the arrays of ``results``."""
+    run, chunk = runner(cast, results.flags is not None)
+
+    def step(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        drawn = None if random is None else random[part]
+        raised = None if results.flags is None else results.flags[part]
+        run(codes[part], drawn, results.codes[part], raised)
+
+    in_chunks(step, codes.size, threads, chunk)
+
+
+def _by_table(cast: Cast, codes: Array, flags: bool, threads: int, out: Array | None) -> Codes:
+    table, flag_table = conversion_table(*cast, flags)
+    raised = look_up(codes, cast.source, flag_table, threads) if flag_table is not None else None
+    return Codes(look_up(codes, cast.source, table, threads, out), raised)
 
 
 def look_up(codes: Array, source: Scalar, table: Array, threads: int, out: Array | None = None) -> Array:
@@ -162,8 +179,7 @@ def conversion_table(source: Scalar, target: Scalar, policy: Policy, flags: bool
     codes = all_codes(source)
     out = np.empty(codes.size, dtype=target.code_dtype)
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    run, chunk = runner(Cast(source, target, policy), codes, None, out, raised)
-    in_chunks(run, codes.size, 1, chunk)
+    _run(Cast(source, target, policy), codes, None, Codes(out, raised), 1)
     for array in (out, raised):
         if array is not None:
             array.setflags(write=False)

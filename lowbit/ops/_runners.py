@@ -8,6 +8,7 @@ binary32 to nearest in 32-bit lanes (``_fast``), binary32 under any policy in 32
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +24,12 @@ from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
-Run = Callable[[int, int], None]
 CHUNK = 1 << 14
 FAST_CHUNK = 1 << 18
 LARGEST_MAGNITUDE_BITS = 55
 BINARY64_PRECISION = 53
 BINARY32_PRECISION = 24
+MOST_RANDOM_BITS_32 = 24
 
 
 class Cast(NamedTuple):
@@ -39,25 +40,30 @@ class Cast(NamedTuple):
     policy: Policy
 
 
-def runner(
-    cast: Cast, codes: Array, random: Array | None, out: Array, raised: npt.NDArray[np.uint8] | None
-) -> tuple[Run, int]:
-    """A function that casts ``codes[start:stop]`` into ``out``, and the chunk that suits it."""
-    source, target, policy = cast
-    if raised is None and isinstance(target, FloatFormat):
-        fast = fast_runner(source, target, policy)
+class Runner(NamedTuple):
+    """How it is done: ``run(codes, random, out, flags)`` on a chunk of the size that suits it.
+
+    ``random`` is None but for the stochastic modes, ``flags`` None where they were not asked for.
+    """
+
+    run: Callable[[Array, Array | None, Array, Array | None], None]
+    chunk: int
+
+
+@lru_cache(maxsize=1024)
+def runner(cast: Cast, flags: bool) -> Runner:
+    """The fastest kernel that makes the cast."""
+    if not flags and isinstance(cast.target, FloatFormat):
+        fast = fast_runner(*cast)
         if fast is not None:
-            return lambda start, stop: fast(codes[start:stop], out[start:stop]), FAST_CHUNK
-        shorter = _through_binary32(cast, codes, random, out)
-        if shorter is not None:
-            return shorter
-        plain = _plain_runner(cast, codes, random, out)
+            return Runner(lambda codes, _random, out, _flags: fast(codes, out), FAST_CHUNK)
+        plain = _through_binary32(cast) or _plain_runner(cast)
         if plain is not None:
-            return plain, CHUNK
-    return _full_runner(cast, codes, random, out, raised), CHUNK
+            return plain
+    return _full_runner(cast)
 
 
-def _through_binary32(cast: Cast, codes: Array, random: Array | None, out: Array) -> tuple[Run, int] | None:
+def _through_binary32(cast: Cast) -> Runner | None:
     """Other sources by way of binary32 words, so that 32-bit lanes finish the cast.
 
     binary64 and integers of at most 53 bits are rounded to odd, which no later rounding to fewer bits can tell from
@@ -72,22 +78,16 @@ def _through_binary32(cast: Cast, codes: Array, random: Array | None, out: Array
     words = _words_of(source)
     if words is None or is_binary32(source):
         return None
-    binary32 = get_format("float32")
-    whole: Run | None = None
+    finish = runner(Cast(get_format("float32"), target, policy), False).run
+    whole = _full_runner(cast).run
 
-    def run(start: int, stop: int) -> None:
-        nonlocal whole
-        chunk = codes[start:stop]
-        if isinstance(source, FixedFormat) and _exceeds_binary64(chunk):
-            if whole is None:
-                whole = _full_runner(cast, codes, random, out, None)
-            whole(start, stop)
-            return
-        drawn = None if random is None else random[start:stop]
-        finish, _ = runner(Cast(binary32, target, policy), words(chunk), drawn, out[start:stop], None)
-        finish(0, chunk.size)
+    def run(codes: Array, random: Array | None, out: Array, flags: Array | None) -> None:
+        if isinstance(source, FixedFormat) and _exceeds_binary64(codes):
+            whole(codes, random, out, flags)
+        else:
+            finish(words(codes), random, out, flags)
 
-    return run, CHUNK
+    return Runner(run, CHUNK)
 
 
 def _words_of(source: Scalar) -> Callable[[Array], Array] | None:
@@ -124,62 +124,52 @@ def _well_within_binary32(target: FloatFormat) -> bool:
     return target.precision <= 22 and exponent < 120 and target.smallest_exponent > -100 and target.zero
 
 
-def _plain_runner(cast: Cast, codes: Array, random: Array | None, out: Array) -> Run | None:
+def _plain_runner(cast: Cast) -> Runner | None:
     """Float targets without flags: the conversion is one kernel over one widened chunk."""
     from lowbit.kernels import cast as kernels
     from lowbit.kernels import fast_any_policy
 
     source, target, policy = cast
     vector = lower(source, target, policy)
-    if random is not None and is_binary32(source) and target.bits <= 16 and policy.random_bits <= 24:
-        narrowed, drawn = narrow(vector), random
-        return lambda i, j: _run_32(
-            fast_any_policy.encode_random, codes[i:j], (drawn[i:j].astype(np.int32),), narrowed, out[i:j]
-        )
-    if random is not None and isinstance(source, FloatFormat):
-        return lambda i, j: _run_wide(
-            kernels.encode_float_random, codes[i:j], (random[i:j].astype(np.int64),), vector, out[i:j]
-        )
-    if random is not None:
-        return None
-    if is_binary32(source) and target.bits <= 16:
-        narrowed = narrow(vector)
-        return lambda i, j: _run_32(fast_any_policy.encode, codes[i:j], (), narrowed, out[i:j])
+    if is_binary32(source) and target.bits <= 16 and policy.random_bits <= MOST_RANDOM_BITS_32:
+        kernel = fast_any_policy.encode_random if policy.stochastic else fast_any_policy.encode
+        return Runner(_in_lanes(kernel, np.int32, narrow(vector)), CHUNK)
     if isinstance(source, FloatFormat):
-        return lambda i, j: _run_wide(kernels.encode_float, codes[i:j], (), vector, out[i:j])
-    if source.bits < 64:
-        return lambda i, j: _run_wide(kernels.encode_integer, codes[i:j], (), vector, out[i:j])
+        kernel = kernels.encode_float_random if policy.stochastic else kernels.encode_float
+        return Runner(_in_lanes(kernel, np.int64, vector), CHUNK)
+    if source.bits < 64 and not policy.stochastic:
+        return Runner(_in_lanes(kernels.encode_integer, np.int64, vector), CHUNK)
     return None
 
 
-def _run_wide(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: Vector, out: Array) -> None:
-    widened = codes.astype(np.int64)
-    result = np.empty_like(widened)  # not in place: overlapping arrays would take the scalar loop
-    kernel(widened, *extra, vector, result)
-    out[...] = result.astype(out.dtype)
+def _in_lanes(kernel: Any, lane: Any, vector: Array) -> Callable[[Array, Array | None, Array, Array | None], None]:
+    """Run a kernel on a chunk widened to its lanes; not in place, since overlap would take the scalar loop."""
+
+    def run(codes: Array, random: Array | None, out: Array, _flags: Array | None) -> None:
+        widened = codes.view(lane) if codes.dtype.itemsize == np.dtype(lane).itemsize else codes.astype(lane)
+        result = np.empty(codes.size, dtype=lane)
+        if random is None:
+            kernel(widened, vector, result)
+        else:
+            kernel(widened, random.astype(lane), vector, result)
+        out[...] = result.astype(out.dtype)
+
+    return run
 
 
-def _run_32(kernel: Any, codes: Array, extra: tuple[Array, ...], vector: npt.NDArray[np.int32], out: Array) -> None:
-    result = np.empty(codes.size, dtype=np.int32)
-    kernel(codes.view(np.int32), *extra, vector, result)
-    out[...] = result.astype(out.dtype)
-
-
-def _full_runner(
-    cast: Cast, codes: Array, random: Array | None, out: Array, raised: npt.NDArray[np.uint8] | None
-) -> Run:
+def _full_runner(cast: Cast) -> Runner:
     source, target, policy = cast
     vector = lower(source, target, policy)
 
-    def run(start: int, stop: int) -> None:
-        unpacked = unpack(codes[start:stop], source, vector)
-        bits = unpacked[0] if random is None else random[start:stop].astype(np.int64)
-        codes_out, flags_out = project_unpacked(*unpacked, bits, target, policy, vector)
-        out[start:stop] = codes_out
-        if raised is not None:
-            raised[start:stop] = flags_out
+    def run(codes: Array, random: Array | None, out: Array, flags: Array | None) -> None:
+        unpacked = unpack(codes, source, vector)
+        bits = unpacked[0] if random is None else random.astype(np.int64)
+        made, raised = project_unpacked(*unpacked, bits, target, policy, vector)
+        out[...] = made
+        if flags is not None:
+            flags[...] = raised
 
-    return run
+    return Runner(run, CHUNK)
 
 
 def unpack(codes: Array, source: Scalar, vector: Vector | None) -> tuple[Array, Array, Array]:

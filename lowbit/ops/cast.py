@@ -16,7 +16,7 @@ from lowbit.ops._engine import TABLE_BITS, cast_codes, conversion_table, in_chun
 from lowbit.ops._fast import fast_decoder, is_binary32
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
-from lowbit.ops._runners import FAST_CHUNK
+from lowbit.ops._runners import FAST_CHUNK, Cast
 from lowbit.ops._source import checked_codes, scalar_format, values_to_codes
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
@@ -143,12 +143,17 @@ def _convert(
     random = checked_random(random_bits, chosen, codes.shape)
     _check_out(wanted.out, codes.shape, target)
     needs_flags = wanted.flags or wanted.counts or refuses(chosen)
-    result, flags = cast_codes(flat, source, target, chosen, random, needs_flags, wanted.threads)
+    # straight into the caller's array, unless an error could leave it half-written
+    direct = wanted.out is not None and wanted.out.flags.c_contiguous and not refuses(chosen)
+    out = wanted.out.reshape(-1) if direct and wanted.out is not None else None
+    cast = Cast(source, target, chosen)
+    result, flags = cast_codes(cast, flat, random, needs_flags, wanted.threads, out)
     if flags is not None and refuses(chosen):
         refuse(flat, flags, codes.shape, source, target, chosen)
     answer: list[Any] = [result.reshape(codes.shape)[()]]
     if wanted.out is not None:
-        wanted.out[...] = result.reshape(codes.shape)
+        if out is None:
+            wanted.out[...] = result.reshape(codes.shape)
         answer = [wanted.out]
     if wanted.counts and flags is not None:
         answer.append(count(flat, result, flags, source, target))
@@ -229,8 +234,8 @@ def _decode_into(values: Array, codes: Array, source: Scalar, target: FloatForma
         table = conversion_table(source, target, PRESETS["ieee"], False).codes
         look_up(codes, source, table, threads, values)
     else:
-        result = cast_codes(codes, source, target, PRESETS["ieee"], None, False, threads).codes
-        values[...] = result.view(values.dtype)
+        bits = values.view(np.dtype(target.code_dtype))
+        cast_codes(Cast(source, target, PRESETS["ieee"]), codes, None, False, threads, bits)
 
 
 def _require_exact(source: Scalar, target: FloatFormat) -> None:

@@ -13,7 +13,7 @@ from lowbit.lowering import lower
 from lowbit.ops._engine import cast_codes, refuses
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import refuse
-from lowbit.ops._runners import project_unpacked, unpack
+from lowbit.ops._runners import Cast, project_unpacked, unpack
 from lowbit.ops._source import checked_codes, scalar_format
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FloatFormat, Scalar
@@ -123,7 +123,7 @@ def _encode_triples(
     codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, vector)
     if policy.via:
         after = policy.choose(via="", defects=())
-        return cast_codes(codes.astype(first.code_dtype), first, target, after, random, False, 1).codes
+        return cast_codes(Cast(first, target, after), codes.astype(first.code_dtype), random, False, 1).codes
     if refuses(policy):
         refuse(values, flags.astype(np.uint8), kinds.shape, source, target, policy)
     return codes.astype(target.code_dtype)
