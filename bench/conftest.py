@@ -17,6 +17,12 @@ def table() -> Table:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
+    if _table.limits:
+        terminalreporter.section("limits, in seconds unless said otherwise")
+        for what, measured, most in _table.limits:
+            verdict = "" if measured <= most else "  NOT KEPT"
+            allowed = "-" if most == float("inf") else f"{most:g}"
+            terminalreporter.line(f"{what:<62} {measured:>9.3f}  limit {allowed}{verdict}")
     if not _table.rows:
         return
     terminalreporter.section("speed: how many times the peer's")

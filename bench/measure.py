@@ -35,6 +35,7 @@ class Table:
     """The rows measured in this run."""
 
     rows: list[Row] = field(default_factory=list)
+    limits: list[tuple[str, float, float]] = field(default_factory=list)
 
     def compare(
         self, what: str, ours: Callable[[], object], peer: str, theirs: Callable[[], object], wanted: float, size: int
@@ -55,6 +56,11 @@ class Table:
         row = Row(what, peer, medians, wanted, fastest / size * 1e9)
         self.rows.append(row)
         return row
+
+    def limit(self, what: str, measured: float, most: float) -> bool:
+        """Record a figure that has an upper limit (seconds unless it says otherwise); whether it is kept."""
+        self.limits.append((what, measured, most))
+        return measured <= most
 
 
 def _seconds(call: Callable[[], object]) -> float:
