@@ -52,6 +52,7 @@ def _shift_32(instruction: str, summary: str) -> Any:
 
 
 shift_right_32 = _shift_32("ashr", "Arithmetic right shift of an int32.")
+shift_right_logical_32 = _shift_32("lshr", "Right shift of the 32 bits of an int32, zeros moving in.")
 shift_left_32 = _shift_32("shl", "Left shift of an int32.")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowbit.kernels._bits import as_int32
-from lowbit.kernels._jit import kernel
+from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.project import pick
 
 MAGNITUDE_MASK = np.int32(0x7FFFFFFF)
@@ -20,21 +20,34 @@ INFINITY = np.int32(0x7F800000)
 ZERO, ONE = np.int32(0), np.int32(1)
 
 
+@scalar
+def narrowed(value):
+    """The binary32 word of a binary64 value."""
+    nearest = np.float32(value)
+    back = np.float64(nearest)
+    word = as_int32(nearest)
+    magnitude = np.int32(word & MAGNITUDE_MASK)
+    inexact = pick(back != value, ONE, ZERO)
+    away = pick(np.abs(back) > np.abs(value), ONE, ZERO)
+    odd = np.int32(np.int32(magnitude - away) | inexact)
+    odd = pick(magnitude > INFINITY, magnitude, odd)
+    return np.int32(odd | np.int32(word & SIGN))
+
+
 @kernel
-def narrow_to_odd(values, out):
-    """binary64 values to binary32 bits as int32.
+def narrow_to_odd(values, smallest, out):
+    """binary64 values to binary32 bits as int32; magnitudes below ``smallest`` count as zero.
 
     The hardware rounds to nearest; where that went away from zero the magnitude steps back, which truncates, and an
     inexact result gets a one in its last place. NaNs stay NaNs of their sign.
     """
     for i in range(values.size):
-        value = values[i]
-        nearest = np.float32(value)
-        back = np.float64(nearest)
-        word = as_int32(nearest)
-        magnitude = np.int32(word & MAGNITUDE_MASK)
-        inexact = pick(back != value, ONE, ZERO)
-        away = pick(np.abs(back) > np.abs(value), ONE, ZERO)
-        odd = np.int32(np.int32(magnitude - away) | inexact)
-        odd = pick(magnitude > INFINITY, magnitude, odd)
-        out[i] = np.int32(odd | np.int32(word & SIGN))
+        word = narrowed(values[i])
+        out[i] = pick(np.abs(values[i]) < smallest, np.int32(word & SIGN), word)
+
+
+@kernel
+def narrow_integers_to_odd(values, unit, out):
+    """int32 values times a power of two to binary32 bits as int32."""
+    for i in range(values.size):
+        out[i] = narrowed(np.float64(values[i]) * unit)

@@ -77,12 +77,30 @@ def _with_subnormals(target: FloatFormat, vector: Vector, min_normal_exponent: i
     parameters[fast.TO_ANCHOR] = shift << BINARY32_MANTISSA_BITS
     parameters[fast.FIRST_ANCHOR] = _power_of_two(min_normal_exponent + shift)
     parameters[fast.BEYOND] = _power_of_two(top_exponent + 2)
-    parameters[fast.ODD] = int(target.mantissa_bits == 0)
     lowered = _frozen(parameters)
-    kernel = fast.encode_signed_with_payload if vector[at.PAYLOAD_MASK] else fast.encode_signed
-    if not target.signed or vector[at.ZERO + 1] != target.sign_bit:
-        kernel = fast.encode_any_sign
+    kernel = _kernel(target, vector)
     return lambda bits, out: kernel(bits.view(np.int32), lowered, out)
+
+
+def _kernel(target: FloatFormat, vector: Vector) -> Any:
+    """The kernel with the fewest instructions that the policy allows."""
+    from lowbit.kernels import fast_binary32 as fast
+
+    sign, overflow, nan = target.sign_bit, _codes(vector, at.OVERFLOW), _codes(vector, at.NAN)
+    if not target.mantissa_bits:
+        return fast.encode_without_mantissa
+    if target.signed and vector[at.ZERO + 1] == 0 and overflow == nan == (sign, sign):
+        return fast.encode_nan_beyond
+    if not target.signed or vector[at.ZERO + 1] != sign:
+        return fast.encode_any_sign
+    if vector[at.PAYLOAD_MASK]:
+        return fast.encode_signed_with_payload
+    alike = all(negative == positive | sign and positive < sign for positive, negative in (overflow, nan))
+    return fast.encode_symmetric if alike and overflow[0] <= target.max_code + 1 else fast.encode_signed
+
+
+def _codes(vector: Vector, place: int) -> tuple[int, int]:
+    return int(vector[place]), int(vector[place + 1])
 
 
 def _power_of_two(exponent: int) -> int:
@@ -102,7 +120,11 @@ def _powers_of_two(target: FloatFormat, vector: Vector) -> Runner:
     # the sign is compared as 0 or -1: nothing is above -2, so no input counts as negative
     parameters[fast.NEGATIVE_ABOVE] = -2 if vector[at.SOURCE_DROP_SIGN] else -1
     lowered = _frozen(parameters)
-    return lambda bits, out: fast.encode_powers_of_two(bits.view(np.int32), lowered, out)
+    beyond = target.max_code + 1
+    unsigned = bool(vector[at.SOURCE_DROP_SIGN]) and vector[at.ZERO_INPUT] == 0
+    nan_beyond = vector[at.OVERFLOW] == vector[at.NAN] == beyond
+    kernel = fast.encode_exponent if unsigned and nan_beyond else fast.encode_exponent_any_sign
+    return lambda bits, out: kernel(bits.view(np.int32), lowered, out)
 
 
 def _common(vector: Vector, target: FloatFormat, shift: int) -> list[int]:

@@ -70,15 +70,15 @@ def _through_binary32(cast: Cast) -> Runner | None:
     the value itself; a source of at most 16 bits fits binary32 exactly.
     """
     source, target, policy = cast
-    if not isinstance(target, FloatFormat) or not _well_within_binary32(target) or policy.flush_inputs != "never":
+    if not isinstance(target, FloatFormat) or not _well_within_binary32(target):
         return None
     kept = target.precision + policy.random_bits + 2  # bits that rounding looks at, beside "is there more"
     if kept > BINARY32_PRECISION or policy.nan_code not in ("canonical", "all_ones"):
         return None
-    words = _words_of(source)
-    if words is None or is_binary32(source):
+    words = _words_of(source, flush=policy.flush_inputs == "always")
+    if words is None:
         return None
-    finish = runner(Cast(get_format("float32"), target, policy), False).run
+    finish = runner(Cast(get_format("float32"), target, policy.choose(flush_inputs="never")), False).run
     whole = _full_runner(cast).run
 
     def run(codes: Array, random: Array | None, out: Array, flags: Array | None) -> None:
@@ -90,25 +90,45 @@ def _through_binary32(cast: Cast) -> Runner | None:
     return Runner(run, CHUNK)
 
 
-def _words_of(source: Scalar) -> Callable[[Array], Array] | None:
+def _words_of(source: Scalar, flush: bool) -> Callable[[Array], Array] | None:
     """A function from codes to binary32 words, rounded to odd, or None where there is no quick one."""
-    from lowbit.kernels.fast_binary64 import narrow_to_odd
+    from lowbit.kernels import fast_binary64 as narrow64
 
     def narrowed(values: Array) -> Array:
         words = np.empty(values.size, dtype=np.uint32)
-        narrow_to_odd(values, words.view(np.int32))
+        if values.dtype == np.int32:
+            narrow64.narrow_integers_to_odd(values, unit, words.view(np.int32))
+        else:
+            narrow64.narrow_to_odd(values, smallest, words.view(np.int32))
         return words
 
+    smallest = np.finfo(np.float64).smallest_normal if flush else 0.0
     if is_binary64(source):
         return lambda chunk: narrowed(chunk.view(np.float64))
     if isinstance(source, FixedFormat):
         unit = 2.0**-source.fraction_bits
-        return lambda chunk: narrowed(np.multiply(chunk, unit, dtype=np.float64))
-    if source.bits == 16 and source.ieee_like and source.exponent_bits == 5:
-        return lambda chunk: chunk.view(np.float16).astype(np.float32).view(np.uint32)
-    if source.bits == 16 and source.ieee_like and source.exponent_bits == 8:
-        return lambda chunk: chunk.astype(np.uint32) << np.uint32(16)
+        if source.bits <= 16 or (source.bits <= 32 and source.signed):
+            return lambda chunk: narrowed(chunk.astype(np.int32, copy=False))
+        return lambda chunk: narrowed(chunk.astype(np.float64) * unit)
+    if source.bits == 16 and source.ieee_like and not flush:
+        return _widened(source)
     return None
+
+
+def _widened(source: FloatFormat) -> Callable[[Array], Array]:
+    """binary16 and bfloat16 fit binary32 as they are: one table look-up."""
+    from lowbit.kernels.gather import gather
+
+    table = np.empty(1 << source.bits, dtype=np.uint32)
+    patterns = np.arange(1 << source.bits, dtype=np.uint16)
+    runner(Cast(source, get_format("float32"), Policy(nan_code="payload")), False).run(patterns, None, table, None)
+
+    def look_up(codes: Array) -> Array:
+        words = np.empty(codes.size, dtype=np.uint32)
+        gather(codes, table, words)
+        return words
+
+    return look_up
 
 
 def _exceeds_binary64(values: Array) -> bool:
