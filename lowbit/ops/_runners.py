@@ -25,7 +25,7 @@ from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
 CHUNK = 1 << 14
-FAST_CHUNK = 1 << 18
+FAST_CHUNK = 1 << 20
 LARGEST_MAGNITUDE_BITS = 55
 BINARY64_PRECISION = 53
 BINARY32_PRECISION = 24
@@ -116,12 +116,16 @@ def _words_of(source: Scalar, flush: bool) -> Callable[[Array], Array] | None:
 
 
 def _widened(source: FloatFormat) -> Callable[[Array], Array]:
-    """binary16 and bfloat16 fit binary32 as they are: one table look-up."""
+    """binary16 and bfloat16 fit binary32 as they are: the latter by a shift, the former by a table look-up."""
     from lowbit.kernels.gather import gather
+
+    binary32 = get_format("float32")
+    if isinstance(binary32, FloatFormat) and source.exponent_bits == binary32.exponent_bits:
+        return lambda codes: codes.astype(np.uint32) << np.uint32(binary32.bits - source.bits)
 
     table = np.empty(1 << source.bits, dtype=np.uint32)
     patterns = np.arange(1 << source.bits, dtype=np.uint16)
-    runner(Cast(source, get_format("float32"), Policy(nan_code="payload")), False).run(patterns, None, table, None)
+    runner(Cast(source, binary32, Policy(nan_code="payload")), False).run(patterns, None, table, None)
 
     def look_up(codes: Array) -> Array:
         words = np.empty(codes.size, dtype=np.uint32)
