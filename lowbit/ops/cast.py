@@ -6,6 +6,7 @@ scalars in, scalars out.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,7 +207,8 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     """
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
-    wanted = np.dtype(dtype)
+    requested = np.dtype(dtype)
+    wanted = requested.newbyteorder("=")
     target = scalar_format(wanted, "dtype")
     if not isinstance(target, FloatFormat):
         raise InputError(f"dtype {wanted} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
@@ -220,7 +222,7 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     values = np.empty(flat.size, dtype=wanted)
     _decode_into(values, flat, source, target, threads)
     if out is None:
-        return values.reshape(array.shape)[()]
+        return values.reshape(array.shape).astype(requested, copy=False)[()]
     out[...] = values.reshape(array.shape)
     return out
 
@@ -238,6 +240,7 @@ def _decode_into(values: Array, codes: Array, source: Scalar, target: FloatForma
         cast_codes(Cast(source, target, PRESETS["ieee"]), codes, None, False, threads, bits)
 
 
+@lru_cache(maxsize=1024)
 def _require_exact(source: Scalar, target: FloatFormat) -> None:
     """Whether the target holds every value of the source, infinities and NaN included."""
     largest = max(source.max.reduced(), source.min.reduced(), key=lambda value: abs(value.fraction()))
@@ -248,8 +251,7 @@ def _require_exact(source: Scalar, target: FloatFormat) -> None:
     special = isinstance(source, FixedFormat) or (
         (source.infinity is None or target.infinity is not None) and (not source.has_nan or target.has_nan)
     )
-    normal = source.bits > 16 or fine
-    if precise and wide and fine and normal and special:
+    if precise and wide and fine and special:
         return
     raise InexactError(
         f"{target.id} cannot hold every value of {source.id}",
