@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from lowbit.check.child import start_child
 from lowbit.check.compare import compare
 from lowbit.check.exhaustive import all_codes
-from lowbit.check.known import entries_for, explain_known
+from lowbit.check.known import explain_known
+from lowbit.check.known_list import entries_for
 from lowbit.check.reference import reference
 from lowbit.check.result import CheckResult, conclude
 from lowbit.dut.libraries import LIBRARIES, LibraryCast, library_casts, library_version

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from lowbit.check.known_rows import RowRule
@@ -13,43 +13,58 @@ from lowbit.policy import DEFECTS
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """One published difference.
+    """One row of ``published_differences.toml``, whose head says what each field means.
 
     Attributes
     ----------
-    id : str
-    product : str
-    seen : str
-        The versions it was seen in.
-    sources, targets : tuple of str
-        Where it applies; () for everywhere.
-    option : str
-        Text that the option of the kernel must contain.
+    id, product : str
+        Together unique.
+    version : str
+        The version it was seen in.
+    sources, targets, option : str and tuples of str
+        Where it applies, with wildcards.
     change : mapping
         Policy axis (or ``defects``) -> the choice that reproduces it.
-    why : str
-        What happens.
-    link : str
-        Where it is discussed or written, "" where it was found here.
-    rule : callable, optional
+    rule : callable or None
         Which rows it explains, where no policy can say so.
+    varies : bool
+        Whether the answer depends on the machine or on the place in the array.
+    example : mapping
+        One input code with both answers, in hexadecimal.
+    right : str
+        ``lowbit``, ``product`` or ``unspecified``.
+    why, link : str
+        What happens, and where it is discussed or written.
     """
 
     id: str
     product: str
-    seen: str
+    version: str
     why: str
-    change: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    sources: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    option: str = ""
-    link: str = ""
+    link: str
+    right: str
+    example: Mapping[str, str]
+    change: Mapping[str, Any]
     rule: RowRule | None = None
+    sources: tuple[str, ...] = ("*",)
+    targets: tuple[str, ...] = ("*",)
+    option: str = "*"
+    varies: bool = False
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """The defects of the product's preset that it is."""
+        defects: tuple[str, ...] = self.change.get("defects", ())
+        return defects
 
     def applies(self, product: str, source: str, target: str, option: str) -> bool:
         """Whether the entry speaks of a conversion."""
-        if product != self.product or self.option not in option:
+        if product != self.product or not fnmatchcase(option, self.option):
             return False
-        if (self.sources and source not in self.sources) or (self.targets and target not in self.targets):
+        if not (_matches(source, self.sources) and _matches(target, self.targets)):
             return False
-        return all(DEFECTS[name].applies(source, target) for name in self.change.get("defects", ()))
+        return all(DEFECTS[name].applies(source, target) for name in self.defects)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,53 @@ def infinity_gives_all_ones(comparison: Comparison, rows: NDArray[np.intp]) -> N
         return np.zeros(len(rows), dtype=bool)
     ones = -1 if target.signed else (1 << target.bits) - 1
     return np.asarray((comparison.codes[rows] == source.infinity) & (comparison.got[rows] == ones))
+
+
+def nan_result_gives(*codes: int) -> RowRule:
+    """A result that should be NaN, of a NaN or of an overflow, is one of these very codes."""
+
+    def rule(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        got = comparison.got[rows].astype(np.uint64)
+        wanted = np.array(codes, np.uint64)
+        return np.asarray(is_nan(comparison.expected[rows], comparison.target) & np.isin(got, wanted))
+
+    return rule
+
+
+def beyond_int32_gives_zero(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """A value out of the range of a 32-bit integer becomes 0, the low bits of the INT_MIN that x86 gives."""
+    magnitude = _magnitudes(comparison, rows)
+    return np.asarray(np.isfinite(magnitude) & (magnitude >= 2.0**31) & (comparison.got[rows] == 0))
+
+
+def e8m0_negative_exponent(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """A value below 2^-127 becomes its biased exponent, which is negative and no code."""
+    magnitude = _magnitudes(comparison, rows)
+    tiny = np.isfinite(magnitude) & (magnitude > 0) & (magnitude < 2.0**-127)
+    return np.asarray(tiny & (comparison.got[rows].astype(np.int64) < 0))
+
+
+def _magnitudes(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    from lowbit.ops.cast import decode
+
+    values: NDArray[np.float64] = np.asarray(decode(comparison.codes[rows], comparison.source, dtype=np.float64))
+    return np.abs(values)
+
+
+RULES: Mapping[str, RowRule] = MappingProxyType(
+    {
+        rule.__name__: rule
+        for rule in (nan_payload_unquieted, infinity_gives_all_ones, beyond_int32_gives_zero, e8m0_negative_exponent)
+    }
+)
+RULES_ON_CODES: Mapping[str, Callable[..., RowRule]] = MappingProxyType(
+    {"nan_gives": nan_gives, "nan_result_gives": nan_result_gives}
+)
+
+
+def row_rule(name: str, codes: tuple[int, ...]) -> RowRule:
+    """The rule that a row of the list names, with the codes that it speaks of."""
+    return RULES_ON_CODES[name](*codes) if codes else RULES[name]
 
 
 def apply_rule(rule: RowRule | None, comparison: Comparison, rows: NDArray[Any]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from lowbit._version import __version__
 from lowbit.check.installed import Skipped
-from lowbit.check.known import find_entry
+from lowbit.check.known_list import find_entry
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
 
 SCHEMA = "lowbit/check/1"
@@ -201,8 +201,7 @@ def _write_known(report: Report, stream: TextIO) -> None:
     for number, (kernel, name) in enumerate(met, 1):
         entry = find_entry(kernel, name)
         assert entry is not None
-        link = f" {entry.link}" if entry.link else ""
-        stream.write(f"  [{number}] {name} ({kernel}, seen in {entry.seen}): {entry.why}{link}\n")
+        stream.write(f"  [{number}] {name} ({kernel}, seen in {entry.version}): {entry.why} {entry.link}\n")
 
 
 def write_json(report: Report, stream: TextIO) -> None:

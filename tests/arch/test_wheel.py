@@ -40,8 +40,8 @@ def test_holds_package_formats_and_golden(wheel, repository):
         assert files
         for path in files:
             assert f"lowbit/_data/{path.relative_to(repository).as_posix()}" in names
-    assert "lowbit/py.typed" in names
-    assert "lowbit/__init__.pyi" in names
+    beside_the_code = {"py.typed", "__init__.pyi", "check/report.schema.json", "check/published_differences.toml"}
+    assert {f"lowbit/{name}" for name in beside_the_code} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "bench/", "docs/")) or "__pycache__" in name]
 
 

@@ -1,126 +1,48 @@
-"""What all comparisons with other people's implementations share: the expected differences, both ways.
+"""What all comparisons with other people's implementations share: the published differences, both ways.
 
-``expected_differences.toml`` lists every known difference between lowbit and a peer. A comparison fails on a difference
-that no row explains; and each row carries an example that is run by itself, so that a row which has become untrue
+A comparison fails on a difference that no row of lowbit/check/published_differences.toml explains, by the very code
+that the row asks for; and each row carries an example that is run by itself, so that a row which has become untrue
 fails too.
 """
 
 import os
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from lowbit.check.compare import compare as compare_codes
+from lowbit.check.known import explain_known
+from lowbit.check.known_entry import KnownDifference
+from lowbit.check.known_list import entries_for, known_differences
 from lowbit.dut.libraries import LibraryCast, library_casts, library_version
-from lowbit.ops.cast import convert, decode
+from lowbit.ops.cast import convert
 from lowbit.policy import Policy, get_policy
 from lowbit.registry import get_format
 from lowbit.spec import Format
 from lowbit.vectors.boundary import boundary
 
-HERE = Path(__file__).parent
 ANY_VERSION = "LOWBIT_CROSS_ANY_VERSION"
 CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.31.", "torch": "2.13."}
 """What the presets' summaries claim: a library of another version may behave otherwise, and its tests are skipped."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One row of expected_differences.toml; the file's head says what the fields mean."""
-
-    id: str
-    peer: str
-    version: str
-    sources: list[str]
-    targets: list[str]
-    inputs: str
-    right: str
-    why: str
-    link: str
-    example: dict[str, str]
-    option: str = "*"
-    defect: str = ""
-    varies: bool = False
-
-    def covers(self, peer: str, option: str, source: str, target: str) -> bool:
-        return (
-            self.peer == peer
-            and fnmatch(option, self.option)
-            and any(fnmatch(source, pattern) for pattern in self.sources)
-            and any(fnmatch(target, pattern) for pattern in self.targets)
-        )
-
-
-def load_differences() -> list[Difference]:
-    with (HERE / "expected_differences.toml").open("rb") as file:
-        return [Difference(**row) for row in tomllib.load(file)["difference"]]
-
-
-@dataclass
-class Inputs:
-    """Source codes and what is needed to sort them into classes."""
-
-    codes: np.ndarray
-    source: Format
-    values: np.ndarray = field(init=False)
-
-    def __post_init__(self):
-        if self.source.kind == "float":
-            self.values = decode(self.codes, self.source, dtype=np.float64)
-        else:
-            self.values = self.codes.astype(np.float64)
-
-    def mask(self, name: str) -> np.ndarray:
-        """Which inputs are of a class."""
-        return INPUT_CLASSES[name](self)
-
-    def signalling(self) -> np.ndarray:
-        quiet = 1 << (self.source.mantissa_bits - 1)
-        return np.isnan(self.values) & (self.codes.astype(np.uint64) & np.uint64(quiet) == 0)
-
-    def not_float32(self) -> np.ndarray:
-        if self.source.kind == "float":
-            return np.isfinite(self.values) & (self.values.astype(np.float32) != self.values)
-        return np.array([int(np.float32(int(code))) != int(code) for code in self.codes], dtype=bool)
-
-
-def _between(low: float, high: float) -> Callable[[Inputs], np.ndarray]:
-    return lambda inputs: (np.abs(inputs.values) > low) & (np.abs(inputs.values) < high)
-
-
-INPUT_CLASSES: dict[str, Callable[[Inputs], np.ndarray]] = {
-    "nan": lambda inputs: np.isnan(inputs.values),
-    "negative_nan": lambda inputs: np.isnan(inputs.values) & np.signbit(inputs.values),
-    "signalling_nan": Inputs.signalling,
-    "zero": lambda inputs: inputs.values == 0,
-    "negative": lambda inputs: inputs.values < 0,
-    "above_448": lambda inputs: np.abs(inputs.values) > 448,
-    "positive_infinity": lambda inputs: inputs.values == np.inf,
-    "negative_infinity": lambda inputs: inputs.values == -np.inf,
-    "not_float32": Inputs.not_float32,
-    "beyond_int32": lambda inputs: np.isfinite(inputs.values) & (np.abs(inputs.values) >= 2.0**31),
-    "e8m0_lowest_binade": _between(2.0**-127, 1.5 * 2.0**-127),
-    "e8m0_tiny": _between(0.0, 2.0**-127),
-    "e8m0_top": _between(2.0**127, 2.0**128),
-    "480_to_496": lambda inputs: (np.abs(inputs.values) > 479.99) & (np.abs(inputs.values) < 496),
-    "61440_to_65536": lambda inputs: (np.abs(inputs.values) > 61439.99) & (np.abs(inputs.values) < 65536),
-}
-"""The classes that rows may name in ``inputs``; their ends leave room for products that go through float32."""
+def published(peer: str, option: str, source: str, target: str, *, with_defects: bool) -> list[KnownDifference]:
+    """The rows that speak of a conversion; where the policy has the defects already, only those of other causes."""
+    rows = entries_for(peer, source, target, option)
+    return [row for row in rows if not (with_defects and row.defects)]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A peer's outputs against lowbit's, with the rows that may explain the differences."""
+class Outputs:
+    """A peer's answers to source codes."""
 
     peer: str
     option: str
     source: Format
     target: Format
-    inputs: Inputs
+    codes: np.ndarray
     got: np.ndarray
 
     def check(self, policy: Policy) -> None:
@@ -130,22 +52,18 @@ class Comparison:
             self._check(policy, with_defects=True)
 
     def _check(self, policy: Policy, *, with_defects: bool) -> None:
-        expected = convert(self.inputs.codes, self.source, self.target, policy=policy)
-        differs = np.asarray(expected).astype(np.int64) != np.asarray(self.got).astype(np.int64)
-        for row in load_differences():
-            known = row.covers(self.peer, self.option, self.source.id, self.target.id)
-            if known and differs.any() and not (with_defects and row.defect):
-                differs &= ~self.inputs.mask(row.inputs)
-        where = np.flatnonzero(differs)
+        expected = np.asarray(convert(self.codes, self.source, self.target, policy=policy))
+        comparison = compare_codes(self.source, self.target, policy, self.codes, expected, self.got)
+        rows = published(self.peer, self.option, self.source.id, self.target.id, with_defects=with_defects)
+        left = explain_known(comparison, rows)[1]
         shown = [
-            f"{int(self.inputs.codes[i]):#x} ({self.inputs.values[i]:g}): lowbit {int(expected[i]):#x}, "
-            f"{self.peer} {int(self.got[i]):#x}"
-            for i in where[:8]
+            f"{int(self.codes[i]):#x}: lowbit {int(expected[i]):#x}, {self.peer} {int(self.got[i]):#x}"
+            for i in left[:8]
         ]
-        assert not where.size, (
+        assert not left.size, (
             f"{self.source.id} -> {self.target.id}, {self.peer} {self.option or '(no option)'}, "
-            f"{'with' if with_defects else 'without'} its defects: {where.size} of {differs.size} differ and no row "
-            f"of expected_differences.toml explains them: {'; '.join(shown)}"
+            f"{'with' if with_defects else 'without'} its defects: {left.size} of {self.codes.size} differ and no row "
+            f"of published_differences.toml explains them: {'; '.join(shown)}"
         )
 
 
@@ -201,8 +119,8 @@ def check_casts() -> Callable[[str, str], None]:
             source = get_format(cast.source)
             codes = codes_to_try(source, target)
             with np.errstate(all="ignore"):
-                comparison = Comparison(product, cast.option, source, target, Inputs(codes, source), cast.run(codes))
-                comparison.check(preset_of(product, cast.option, target))
+                outputs = Outputs(product, cast.option, source, target, codes, cast.run(codes))
+                outputs.check(preset_of(product, cast.option, target))
 
     return check
 
@@ -215,47 +133,73 @@ def compare() -> Callable[..., None]:
         peer: str, option: str, source: str, target: str, codes: np.ndarray, got: np.ndarray, **axes: object
     ) -> None:
         from_format, to_format = get_format(source), get_format(target)
-        inputs = Inputs(np.asarray(codes), from_format)
         policy = preset_of(peer, option, to_format).choose(**axes)
-        Comparison(peer, option, from_format, to_format, inputs, np.asarray(got)).check(policy)
+        Outputs(peer, option, from_format, to_format, np.asarray(codes), np.asarray(got)).check(policy)
 
     return check
 
 
+@dataclass(frozen=True)
+class Example:
+    """The example of a row: its input, lowbit's code by the choices alone and by the whole preset, and the peer's."""
+
+    source: Format
+    target: Format
+    option: str
+    code: np.ndarray
+    plain: int
+    whole: int
+    ours: int
+    theirs: int
+    policy: Policy
+
+
+def _example(row: KnownDifference) -> Example:
+    option = row.example.get("option", "")
+    source, target = get_format(row.example["source"]), get_format(row.example["target"])
+    code = np.array([int(row.example["input"], 16)]).astype(source.code_dtype)
+    policy = preset_of(row.product, option, target)
+    plain, whole = (int(convert(code, source, target, policy=rules)[0]) for rules in (policy.without_defects(), policy))
+    ours, theirs = (int(row.example[side], 16) for side in ("ours", "theirs"))
+    return Example(source, target, option, code, plain, whole, ours, theirs, policy.without_defects())
+
+
 @pytest.fixture(scope="session")
-def run_example() -> Callable[[Difference], tuple[int, int, int]]:
-    """The example of a row: lowbit's code by the choices alone, by the whole preset, and whether the row covers it."""
-
-    def run(row: Difference) -> tuple[int, int, int]:
-        option = row.example.get("option", "")
-        source, target = get_format(row.example["source"]), get_format(row.example["target"])
-        codes = np.array([int(row.example["input"], 16)]).astype(source.code_dtype)
-        covered = row.covers(row.peer, option, source.id, target.id) and Inputs(codes, source).mask(row.inputs).all()
-        policy = preset_of(row.peer, option, target)
-        plain = convert(codes, source, target, policy=policy.without_defects())
-        whole = convert(codes, source, target, policy=policy)
-        return int(plain[0]), int(whole[0]), int(covered)
-
-    return run
+def example_of() -> Callable[[KnownDifference], Example]:
+    return _example
 
 
 @pytest.fixture(scope="session")
-def run_library() -> Callable[[Difference], int]:
-    """What the installed library gives for the example of a row, at the start of an array of 64 copies."""
+def explained_by() -> Callable[[KnownDifference, int], bool]:
+    """Whether a row by itself, as `lowbit check` applies it, explains one answer to the input of its example."""
 
-    def run(row: Difference) -> int:
-        source, target, option = row.example["source"], row.example["target"], row.example.get("option", "")
-        chosen = [
-            cast for cast in casts_of(row.peer) if (cast.source, cast.target, cast.option) == (source, target, option)
-        ]
-        assert len(chosen) == 1, f"{row.id}: no such conversion of {row.peer}"
-        codes = np.full(64, int(row.example["input"], 16)).astype(get_format(source).code_dtype)
+    def explains(row: KnownDifference, answer: int) -> bool:
+        example = _example(row)
+        if not row.applies(row.product, example.source.id, example.target.id, example.option):
+            return False
+        got = np.array([answer & (1 << 64) - 1], np.uint64).view(np.int64)
+        expected = np.array([example.plain])
+        comparison = compare_codes(example.source, example.target, example.policy, example.code, expected, got)
+        return comparison.differences == 1 and not explain_known(comparison, [row])[1].size
+
+    return explains
+
+
+@pytest.fixture(scope="session")
+def run_library() -> Callable[[KnownDifference], set[int]]:
+    """What the installed library gives for the example of a row, in an array of 61 copies: its tail counts, too."""
+
+    def run(row: KnownDifference) -> set[int]:
+        example = _example(row)
+        name = (example.source.id, example.target.id, example.option)
+        chosen = [cast for cast in casts_of(row.product) if (cast.source, cast.target, cast.option) == name]
+        assert len(chosen) == 1, f"{row.id}: no such conversion of {row.product}"
         with np.errstate(all="ignore"):
-            return int(chosen[0].run(codes)[0])
+            return {int(code) for code in chosen[0].run(np.repeat(example.code, 61))}
 
     return run
 
 
 @pytest.fixture(scope="session")
-def differences() -> dict[str, Difference]:
-    return {row.id: row for row in load_differences()}
+def differences() -> dict[str, KnownDifference]:
+    return {f"{row.product}-{row.id}": row for row in known_differences()}

@@ -54,7 +54,7 @@ def test_rows_near_ties_and_overflow(source, target, saturation, compare):
 
 
 def test_the_row_on_the_nan_of_float64_still_holds(differences):
-    example = differences["cuda-float64-nan"].example
+    example = differences["cuda-float64_nan_signed"].example
     key = [example["source"], example["target"], example["input"]]
     found = [row for row in ROWS if row[:3] == key]
     assert [row[3:] for row in found] == [[example["theirs"], example["theirs"]]]

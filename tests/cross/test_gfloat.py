@@ -153,7 +153,15 @@ def test_both_refuse_what_the_format_lacks(name, value, saturate):
         encode(np.array([value]), name, policy=policy)
 
 
-@pytest.mark.parametrize("name", ["gfloat-nan-code", "gfloat-overflow-nan", "gfloat-e8m0-tiny", "gfloat-e8m0-zero"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gfloat-nan_all_ones",
+        "gfloat-overflow_nan_all_ones",
+        "gfloat-e8m0_tiny_is_no_code",
+        "gfloat-e8m0_zero_is_smallest",
+    ],
+)
 def test_the_rows_still_hold(name, differences):
     example = differences[name].example
     source = get_format(example["source"])

@@ -2,7 +2,7 @@
 
 Sources of at most 16 bits are tried on all their codes, wider ones near every rounding boundary of the target. The
 casts are compared twice: under the preset, whose defects (double rounding, the lowest binade of float8_e8m0fnu) are
-then reproduced, and under its choices alone, where each defect must be a row of expected_differences.toml.
+then reproduced, and under its choices alone, where each defect must be a row of published_differences.toml.
 """
 
 import numpy as np
