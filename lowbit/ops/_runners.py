@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from lowbit.dyadic import floor_log2
 from lowbit.kernels import layout as at
-from lowbit.lowering import WIDEST_FIXED, FixedOutcomes, Vector, lower, narrow
+from lowbit.lowering import WIDEST_FIXED, Vector, lower, narrow
 from lowbit.ops._fast import fast_runner, is_binary32, is_binary64
 from lowbit.ops._wide import fixed_from_integers
+from lowbit.outcomes import FixedOutcomes
 from lowbit.policy import Policy
 from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.lowering import FixedOutcomes
+from lowbit.outcomes import FixedOutcomes
 from lowbit.policy import Policy
 from lowbit.spec import FixedFormat
 
