@@ -73,6 +73,9 @@ _PLAIN_INTEGER_BITS = 20
 _PLAIN_FRACTION_BITS = 4
 """Numbers of at most so many bits before and after the point are printed as plain decimals."""
 
+LONG_FRACTION = 24
+"""A fraction of more characters than this is written as a hexadecimal float in reports."""
+
 
 def format_exact(value: Exact) -> str:
     """Print exactly: ``7/4*2^-7``; integers and short binary fractions stay plain (``448``, ``15.5``).
@@ -123,6 +126,19 @@ def format_decimal(value: Exact, digits: int = 9) -> str:
         full = repr(float(exact))
         return full if Fraction(full) == exact and len(full) <= digits + 4 else f"~{short}"
     return format_exact(value)
+
+
+def format_value(value: Exact) -> str:
+    """Print as reports do, exactly and in decimal where that reads differently: ``7/4*2^-7 = 0.013671875``.
+
+    A fraction of more than 24 characters is written as a hexadecimal float.
+    """
+    exact, decimal = format_exact(value), format_decimal(value)
+    if len(exact) > LONG_FRACTION:
+        exact = format_hexfloat(value)
+    if decimal in {exact, f"~{exact}"}:
+        return exact
+    return f"{exact} {decimal}" if decimal.startswith("~") else f"{exact} = {decimal}"
 
 
 def format_hexfloat(value: Exact) -> str:

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lowbit.axes import AXES, CHOICES, ROUNDINGS, require_choice
 from lowbit.defects import DEFECTS, Defect
 from lowbit.errors import PolicyError
-
-if TYPE_CHECKING:
-    from lowbit.spec import Format
+from lowbit.spec import FixedFormat, FloatFormat, Format, Scalar
 
 __all__ = [
     "AXES",
@@ -29,6 +27,7 @@ __all__ = [
     "Defect",
     "Policy",
     "get_policy",
+    "live_axes",
 ]
 
 
@@ -283,3 +282,27 @@ def get_policy(policy: Policy | str, target: Format | None = None) -> Policy:
         return PRESETS[name]
     overrides = PRESET_OVERRIDES.get(name, {})
     return overrides.get(target.id) or overrides.get(target.kind) or PRESETS[name]
+
+
+def live_axes(fmt: Scalar) -> list[str]:
+    """The axes that can change a result in a format; the others are ignored there."""
+    if isinstance(fmt, FixedFormat):
+        return ["rounding", "overflow", "infinity", "nan", "flush_inputs", "via"]
+    return [axis for axis in AXES if _is_live(axis, fmt)]
+
+
+def _is_live(axis: str, fmt: FloatFormat) -> bool:
+    conditions = {
+        "tie_without_mantissa": fmt.mantissa_bits == 0,
+        "without_infinity": fmt.infinity is None,
+        "nan": not fmt.has_nan,
+        "nan_sign": fmt.signed and fmt.nan is not None,
+        "nan_code": fmt.nan is not None and fmt.nan_count > 1 + int(fmt.signed),
+        "negative": not fmt.signed,
+        "negative_zero": fmt.negative_zero,
+        "zero": not fmt.zero,
+        "underflow": not fmt.zero,
+        "flush_results": fmt.subnormals and fmt.mantissa_bits > 0,
+        "random_bits": False,
+    }
+    return conditions.get(axis, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lowbit.dyadic import FINITE, Exact, format_decimal, format_exact
+from lowbit.dyadic import FINITE, format_value
 from lowbit.oracle.decode import decode
 from lowbit.oracle.explain import Explanation as Trace
 from lowbit.oracle.explain import explain as trace_of
@@ -38,10 +38,10 @@ def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected:
     rows = [("input", describe_code(code, source))]
     rows.append(("expected", describe_code(expected, target)))
     rows.append(("got", describe_code(got, target) + _distance(expected, got, target)))
-    rows += [("through", f"{step.format}: {number(step.result)}") for step in trace.steps]
+    rows += [("through", f"{step.format}: {format_value(step.result)}") for step in trace.steps]
     if trace.lower != trace.upper:
         rows += [
-            (name, number(value) + ("" if code is None else f"  {hexadecimal(code, target)}"))
+            (name, format_value(value) + ("" if code is None else f"  {hexadecimal(code, target)}"))
             for name, value, code in (
                 ("below", trace.lower, trace.lower_code),
                 ("above", trace.upper, trace.upper_code),
@@ -49,7 +49,7 @@ def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected:
             if value is not None
         ]
     if trace.midpoint is not None:
-        rows.append(("midpoint", f"{number(trace.midpoint)}; {_side(trace)}"))
+        rows.append(("midpoint", f"{format_value(trace.midpoint)}; {_side(trace)}"))
     rows.append(("rule", trace.rule))
     text = "\n".join(f"{name:<9} {content}" for name, content in rows)
     return Explanation(code, expected, got, trace, text)
@@ -72,15 +72,7 @@ def describe_code(code: int, fmt: Scalar) -> str:
     """``0x3c100000  0.01111000.001... = 9/8*2^-7``: bits by field, and the exact value."""
     if not _is_code(code, fmt):
         return f"{code:#x}  no code of {fmt.id}"
-    return f"{hexadecimal(code, fmt)}  {split_fields(code, fmt)} = {number(decode(code, fmt))}"
-
-
-def number(value: Exact) -> str:
-    """A value exactly and, where that reads differently, in decimal."""
-    exact, decimal = format_exact(value), format_decimal(value)
-    if decimal.lstrip("~") == exact:
-        return exact
-    return f"{exact} ({decimal})"
+    return f"{hexadecimal(code, fmt)}  {split_fields(code, fmt)} = {format_value(decode(code, fmt))}"
 
 
 def hexadecimal(code: int, fmt: Scalar) -> str:

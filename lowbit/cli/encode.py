@@ -12,8 +12,8 @@ from lowbit._version import __version__
 from lowbit.cli.bits import hexadecimal, scalar_format, split
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
-from lowbit.cli.words import number, number_json, policy_name
-from lowbit.dyadic import Exact
+from lowbit.cli.words import number_json, policy_name
+from lowbit.dyadic import Exact, format_value
 from lowbit.errors import PolicyError
 from lowbit.oracle.cast import encode
 from lowbit.oracle.decode import decode
@@ -108,7 +108,7 @@ def run(arguments: Namespace) -> int:
 
 def _row(page: Terminal, fmt: Scalar, projection: Projection) -> tuple[str, ...]:
     result = decode(projection.code, fmt)
-    return hexadecimal(projection.code, fmt), split(projection.code, fmt, page), number(result)
+    return hexadecimal(projection.code, fmt), split(projection.code, fmt, page), format_value(result)
 
 
 def document(fmt: Scalar, policy: Policy, results: list[tuple[Value, Projection]]) -> dict[str, Any]:
@@ -142,16 +142,17 @@ def _write_trace(page: Terminal, fmt: Scalar, policy: Policy, value: Value, rand
     """Value, neighbours, midpoint, rule and result, a line each."""
     trace = explain(value.exact, fmt, policy, source=value.source, random=random)
     origin = f"{value.text} in {value.source.id}" if value.source and "@" not in value.text else value.text
-    rows = [("value", number(value.exact), origin)]
+    rows = [("value", format_value(value.exact), origin)]
     rows += [
-        ("rounded", number(step.result), f"to {step.format} first: {step.projection.rule}") for step in trace.steps
+        ("rounded", format_value(step.result), f"to {step.format} first: {step.projection.rule}")
+        for step in trace.steps
     ]
     upper = ("above", trace.upper, trace.upper_code)
     lower = ("below", trace.lower, trace.lower_code)
     if trace.lower is None or trace.upper is None or trace.lower_code != trace.upper_code:
         rows += [_neighbour(fmt, upper), *_midpoint(trace), _neighbour(fmt, lower)]
     rows += [("policy", policy_name(policy), ""), ("rule", trace.rule, "")]
-    rows.append(("result", number(trace.decoded), _place(fmt, trace.code, page)))
+    rows.append(("result", format_value(trace.decoded), _place(fmt, trace.code, page)))
     raised = ", ".join(flag_names(trace.flags)) or "none"
     rows.append(("flags", raised + ("; saturated" if trace.saturated else ""), ""))
     width = max(len(text) for name, text, more in rows if more)
@@ -165,7 +166,7 @@ def _neighbour(fmt: Scalar, neighbour: tuple[str, Exact | None, int | None]) -> 
     name, value, code = neighbour
     if value is None or code is None:
         return name, "", ""
-    return name, number(value), _place(fmt, code)
+    return name, format_value(value), _place(fmt, code)
 
 
 def _midpoint(trace: Explanation) -> list[tuple[str, str, str]]:
@@ -173,7 +174,7 @@ def _midpoint(trace: Explanation) -> list[tuple[str, str, str]]:
         return []
     difference = trace.rounded_from.fraction() - trace.midpoint.fraction()
     side = f"the value lies {'above' if difference > 0 else 'below'}" if difference else "exactly here: a tie"
-    return [("midpoint", number(trace.midpoint), side)]
+    return [("midpoint", format_value(trace.midpoint), side)]
 
 
 def _place(fmt: Scalar, code: int, page: Terminal | None = None) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.bits import scalar_format
 from lowbit.cli.terminal import columns, terminal
-from lowbit.cli.words import LONG
-from lowbit.dyadic import format_exact, format_hexfloat
+from lowbit.dyadic import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.errors import InputError
 from lowbit.registry import families, formats
 from lowbit.spec import FloatFormat, Scalar
@@ -89,7 +88,7 @@ def _row(fmt: Scalar) -> tuple[str, ...]:
 
 def _range(fmt: Scalar) -> tuple[str, str]:
     largest = format_exact(fmt.max)
-    return largest if len(largest) <= LONG else format_hexfloat(fmt.max), format_exact(fmt.smallest)
+    return largest if len(largest) <= LONG_FRACTION else format_hexfloat(fmt.max), format_exact(fmt.smallest)
 
 
 def _record(fmt: Scalar) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from lowbit.axes import ROUNDINGS
+from lowbit.cli.encode import add_policy_options
 from lowbit.errors import InputError
-from lowbit.policy import PRESETS, Policy
 from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
 from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
 
@@ -30,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("op", choices=OPERATIONS, help="encode (from float32), decode (to float32) or convert")
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")
-    _add_policy_options(parser)
+    add_policy_options(parser)
     parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
     parser.add_argument("--reach", type=int, default=3, help="boundary: source ulps beside each point (default: 3)")
     parser.add_argument("--n", type=int, metavar="ROWS", help="random: how many (default: 1000)")
@@ -39,15 +38,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
     parser.add_argument("--layout", choices=LAYOUTS, default="vec", help="form of the file (default: vec)")
-
-
-def _add_policy_options(parser: Any) -> None:
-    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
-    parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
-    parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
-    parser.add_argument(
-        "--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis (`lowbit explain axes`)"
-    )
 
 
 def run(arguments: Namespace) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.bits import classify, fields, hexadecimal, parse_code, raw, scalar_format, split
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns, terminal
-from lowbit.cli.words import formula, live_axes, number, number_json, policy_rows
-from lowbit.dyadic import Exact
+from lowbit.cli.words import formula, number_json, policy_rows
+from lowbit.dyadic import Exact, format_value
 from lowbit.errors import InputError
 from lowbit.oracle.decode import decode
-from lowbit.policy import PRESET_SUMMARIES, get_policy
+from lowbit.policy import PRESET_SUMMARIES, get_policy, live_axes
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 DRAWN_BITS = 16
@@ -190,7 +190,7 @@ def _write_diagram(page: Terminal, fmt: Scalar) -> None:
 def _write_facts(page: Terminal, fmt: Scalar) -> None:
     first, *rest = formula(fmt)
     rows = [("value", first), *(("", line) for line in rest)]
-    rows += [(name, f"{number(value)}  ({code})") for name, value, code in facts(fmt)]
+    rows += [(name, f"{format_value(value)}  ({code})") for name, value, code in facts(fmt)]
     if isinstance(fmt, FloatFormat):
         rows += specials(fmt)
         rows.append(("bias", str(fmt.bias)))

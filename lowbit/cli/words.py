@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from lowbit.dyadic import Exact, format_decimal, format_exact, format_hexfloat
 from lowbit.policy import AXES, PRESETS, Policy
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
-
-LONG = 24
-"""A fraction of more characters than this is written as a hexadecimal float."""
-
-
-def number(value: Exact) -> str:
-    """A value exactly, and in decimal where that reads differently: ``7/4*2^-7 = 0.013671875``."""
-    exact, decimal = format_exact(value), format_decimal(value)
-    if len(exact) > LONG:
-        exact = format_hexfloat(value)
-    if decimal in {exact, f"~{exact}"}:
-        return exact
-    return f"{exact} {decimal}" if decimal.startswith("~") else f"{exact} = {decimal}"
+from lowbit.spec import FixedFormat, Scalar
 
 
 def number_json(value: Exact) -> dict[str, str]:
@@ -45,30 +32,6 @@ def formula(fmt: Scalar) -> list[str]:
         lowest = f"{sign}2^{1 - fmt.bias} * m/{step}" if fmt.mantissa_bits else "0"
         lines.append(f"{lowest}{where}")
     return lines
-
-
-def live_axes(fmt: Scalar) -> list[str]:
-    """The axes that can change a result in this format; the others are ignored there."""
-    if isinstance(fmt, FixedFormat):
-        return ["rounding", "overflow", "infinity", "nan", "flush_inputs", "via"]
-    return [axis for axis in AXES if _is_live(axis, fmt)]
-
-
-def _is_live(axis: str, fmt: FloatFormat) -> bool:
-    conditions = {
-        "tie_without_mantissa": fmt.mantissa_bits == 0,
-        "without_infinity": fmt.infinity is None,
-        "nan": not fmt.has_nan,
-        "nan_sign": fmt.signed and fmt.nan is not None,
-        "nan_code": fmt.nan is not None and fmt.nan_count > 1 + int(fmt.signed),
-        "negative": not fmt.signed,
-        "negative_zero": fmt.negative_zero,
-        "zero": not fmt.zero,
-        "underflow": not fmt.zero,
-        "flush_results": fmt.subnormals and fmt.mantissa_bits > 0,
-        "random_bits": False,
-    }
-    return conditions.get(axis, True)
 
 
 def policy_rows(policy: Policy, axes: list[str] | None = None) -> list[tuple[str, str, str]]:

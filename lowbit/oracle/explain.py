@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lowbit.dyadic import FINITE, Exact, finite, format_decimal, format_exact
+from lowbit.dyadic import FINITE, Exact, finite, format_value
 from lowbit.oracle.cast import encode, prepare
 from lowbit.oracle.decode import decode, magnitude_value
 from lowbit.oracle.project import project
@@ -75,16 +75,18 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """The trace in words, a line a fact."""
-        lines = [f"value     {_both(self.value)}"]
-        lines += [f"through   {step.format}: {_both(step.result)} ({step.projection.rule})" for step in self.steps]
+        lines = [f"value     {format_value(self.value)}"]
+        lines += [
+            f"through   {step.format}: {format_value(step.result)} ({step.projection.rule})" for step in self.steps
+        ]
         for name, neighbour, code in (("lower", self.lower, self.lower_code), ("upper", self.upper, self.upper_code)):
             if neighbour is not None:
                 shown = "" if code is None else f"  code {code:#x}"
-                lines.append(f"{name:<9} {_both(neighbour)}{shown}")
+                lines.append(f"{name:<9} {format_value(neighbour)}{shown}")
         if self.midpoint is not None:
-            lines.append(f"midpoint  {_both(self.midpoint)}  (the value is {self._side()} it)")
+            lines.append(f"midpoint  {format_value(self.midpoint)}  (the value is {self._side()} it)")
         lines.append(f"rule      {self.rule}")
-        lines.append(f"result    {_both(self.decoded)}  code {self.code:#x} = {self.code_bits}")
+        lines.append(f"result    {format_value(self.decoded)}  code {self.code:#x} = {self.code_bits}")
         raised = flag_names(self.flags)
         return [*lines, f"flags     {raised}"] if raised else lines
 
@@ -149,8 +151,3 @@ def _midpoint(value: Exact, result: Projection, fmt: Scalar) -> Exact | None:
 def _code_of(value: Exact | None, fmt: Scalar) -> int | None:
     """The code of a value that the format has."""
     return None if value is None else project(value, fmt, Policy()).code
-
-
-def _both(value: Exact) -> str:
-    exact, decimal = format_exact(value), format_decimal(value)
-    return exact if exact == decimal else f"{exact} = {decimal}"

@@ -8,15 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from lowbit import registry
-from lowbit.axes import AXES
-from lowbit.policy import Policy, get_policy
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.policy import Policy, get_policy, live_axes
+from lowbit.spec import FloatFormat, Scalar
 from lowbit.testing.places import scalar
 
 STOCHASTIC = ("stochastic_a", "stochastic_b", "stochastic_c")
-_FIXED_AXES = ("rounding", "overflow", "infinity", "nan")
-_UNSIGNED_AXES = ("negative",)
-_ZEROLESS_AXES = ("zero", "underflow")
 
 
 def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = True) -> SearchStrategy[Scalar]:
@@ -78,6 +74,8 @@ def policies(fmt: Any, *, stochastic: bool = False, errors: bool = False) -> Sea
 def _policies(draw: Any, target: Scalar, default: Policy, stochastic: bool, errors: bool) -> Policy:
     chosen: dict[str, Any] = {}
     for axis in live_axes(target):
+        if axis == "via":  # any format: no list of choices to draw from
+            continue
         own = getattr(default, axis)
         values = [own, *(value for value in Policy.choices(axis) if value != own)]
         values = [value for value in values if value == own or _is_allowed(target, axis, value, stochastic, errors)]
@@ -85,20 +83,6 @@ def _policies(draw: Any, target: Scalar, default: Policy, stochastic: bool, erro
     if chosen["rounding"] in STOCHASTIC:
         chosen["random_bits"] = draw(st.integers(1, 10))
     return default.choose(**chosen)
-
-
-def live_axes(fmt: Scalar) -> list[str]:
-    """The axes that can make a difference for a target format."""
-    if isinstance(fmt, FixedFormat):
-        return list(_FIXED_AXES)
-    idle = {"via", "random_bits"}
-    idle |= set() if not fmt.signed else set(_UNSIGNED_AXES)
-    idle |= set() if not fmt.zero else set(_ZEROLESS_AXES)
-    idle |= set() if fmt.mantissa_bits == 0 else {"tie_without_mantissa"}
-    idle |= set() if not fmt.has_nan else {"nan"}
-    idle |= set() if fmt.negative_zero else {"negative_zero"}
-    idle |= set() if fmt.subnormals and fmt.mantissa_bits else {"flush_results"}
-    return [axis for axis in AXES if axis not in idle]
 
 
 def _is_allowed(fmt: Scalar, axis: str, value: str, stochastic: bool, errors: bool) -> bool:
