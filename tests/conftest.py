@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,3 +21,25 @@ settings.load_profile("lowbit")
 def repository() -> Path:
     """The top of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[[str], str]:
+    """What a statement prints in an interpreter of its own, which must end well."""
+
+    def run(code: str) -> str:
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def modules_after(run_python: Callable[[str], str]) -> Callable[[str], set[str]]:
+    """The modules that are loaded after a statement in an interpreter of its own."""
+
+    def modules(code: str) -> set[str]:
+        return set(run_python(f"import sys; {code}; print('\\n' + ' '.join(sys.modules))").splitlines()[-1].split())
+
+    return modules

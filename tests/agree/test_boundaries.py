@@ -10,6 +10,7 @@ from lowbit.dyadic import finite
 from lowbit.oracle import project
 from lowbit.policy import PRESETS, ROUNDINGS, Policy, get_policy
 from lowbit.registry import formats, get_format
+from lowbit.vectors.core import p3109_names
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
@@ -74,23 +75,12 @@ def test_wide_targets(agree, source, target):
     agree(np.concatenate(codes), source, target, default_policy(target))
 
 
-def p3109_names(sizes):
-    return [
-        f"binary{bits}p{precision}{sign}{domain}"
-        for bits in sizes
-        for precision in range(1, bits + 1)
-        for sign in "su"
-        for domain in "ef"
-        if sign == "u" or precision < bits
-    ]
-
-
 @pytest.mark.parametrize("bits", range(3, 9))
 def test_p3109(agree, bits):
     """Each member from binary32, under each saturation mode in turn and under each rounding of the standard."""
     modes = ["nearest_even", "nearest_away", "toward_zero", "toward_positive", "toward_negative", "to_odd"]
     presets = ["p3109_v4_0", "p3109_v4_0_sat_finite", "p3109_v4_0_sat_propagate", "p3109_2026_07"]
-    for number, target in enumerate(p3109_names([bits])):
+    for number, target in enumerate(p3109_names(range(bits, bits + 1))):
         policy = PRESETS[presets[number % 4]].choose(rounding=modes[number % 6])
         agree(around(get_format("float32"), get_format(target), 1 << max(bits - 6, 0)), "float32", target, policy)
 

@@ -7,18 +7,7 @@ from lowbit.dyadic import FINITE, NAN
 from lowbit.oracle import decode as oracle_decode
 from lowbit.registry import formats, get_format
 from lowbit.spec import FloatFormat
-
-
-def p3109_names(sizes):
-    return [
-        f"binary{bits}p{precision}{sign}{domain}"
-        for bits in sizes
-        for precision in range(1, bits + 1)
-        for sign in "su"
-        for domain in "ef"
-        if sign == "u" or precision < bits
-    ]
-
+from lowbit.vectors.core import p3109_names
 
 NAMED = [name for name in formats() if get_format(name).bits <= 16]
 
@@ -53,7 +42,7 @@ def test_every_code(name):
 
 @pytest.mark.parametrize("bits", range(3, 11))
 def test_p3109(bits):
-    for name in p3109_names([bits]):
+    for name in p3109_names(range(bits, bits + 1)):
         codes = all_codes(get_format(name))
         require_equal_triples(codes if bits <= 8 else codes[:: 2 * bits - 15], name)
 

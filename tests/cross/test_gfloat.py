@@ -14,6 +14,7 @@ from lowbit.errors import InputError
 from lowbit.ops.cast import convert, decode, encode
 from lowbit.policy import get_policy
 from lowbit.registry import get_format
+from lowbit.vectors.core import p3109_names
 
 gfloat = pytest.importorskip("gfloat", reason="gfloat is not installed")
 from gfloat import Domain, RoundMode, Signedness  # noqa: E402
@@ -55,11 +56,6 @@ def _p3109(name):
     )
 
 
-def _p3109_names(k):
-    signed = [f"binary{k}p{p}s{domain}" for p in range(1, k) for domain in "ef"]
-    return signed + [f"binary{k}p{p}u{domain}" for p in range(1, k + 1) for domain in "ef"]
-
-
 def _theirs(info, values, mode, saturate, random_bits=None, count=0):
     with np.errstate(all="ignore"):
         rounded = gfloat.round_ndarray(info, values, mode, saturate, random_bits, count)
@@ -97,7 +93,7 @@ def test_codes_have_the_same_values(name):
 
 @pytest.mark.parametrize("k", range(3, 9))
 def test_p3109_codes_have_the_same_values(k):
-    for name in _p3109_names(k):
+    for name in p3109_names(range(k, k + 1)):
         _agree_on_codes(name, _p3109(name))
 
 
@@ -136,7 +132,7 @@ def test_p3109_values_are_encoded_alike(k, rounding, saturate):
     policy = get_policy(preset).choose(rounding=rounding)
     codes = np.arange(0, 1 << 16, 11).astype(np.uint16)
     values = decode(codes, "float16", dtype=np.float64)
-    for name in _p3109_names(k):
+    for name in p3109_names(range(k, k + 1)):
         info = _p3109(name)
         keep = _accepted(values, info, saturate)
         ours = convert(codes[keep], "float16", name, policy=policy)

@@ -12,6 +12,7 @@ from lowbit.oracle import decode
 from lowbit.oracle.decode import magnitude_value
 from lowbit.registry import formats, get_format
 from lowbit.spec import FloatFormat
+from lowbit.vectors.core import p3109_names
 
 FLOATS = [name for name in formats() if isinstance(get_format(name), FloatFormat)]
 SMALL_FLOATS = [name for name in FLOATS if get_format(name).bits <= 16]
@@ -98,19 +99,12 @@ def p3109_decode(code, bits, precision, signed, extended):
     return (1 + significand) * Fraction(2) ** (exponent - bias)
 
 
-def p3109_names(sizes):
-    return list(_p3109_names(sizes))
+def members(sizes):
+    """(name, K, P) of every P3109 format of these sizes."""
+    return [(name, *(int(figure) for figure in name[len("binary") : -2].split("p"))) for name in p3109_names(sizes)]
 
 
-def _p3109_names(sizes):
-    for bits in sizes:
-        for precision in range(1, bits + 1):
-            for signed in "su":
-                if signed == "u" or precision < bits:
-                    yield from ((f"binary{bits}p{precision}{signed}{domain}", bits, precision) for domain in "ef")
-
-
-@pytest.mark.parametrize(("name", "bits", "precision"), p3109_names(range(3, 9)))
+@pytest.mark.parametrize(("name", "bits", "precision"), members(range(3, 9)))
 def test_p3109_formula(name, bits, precision):
     fmt, signed, extended = get_format(name), name[-2] == "s", name[-1] == "e"
     for code in range(2**bits):
@@ -126,7 +120,7 @@ def test_p3109_formula(name, bits, precision):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("name", "bits", "precision"), p3109_names(range(9, 17)))
+@pytest.mark.parametrize(("name", "bits", "precision"), members(range(9, 17)))
 def test_p3109_formula_wide(name, bits, precision):
     fmt, signed, extended = get_format(name), name[-2] == "s", name[-1] == "e"
     for code in range(0, 2**bits, 1 if bits < 13 else 61):
