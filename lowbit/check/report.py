@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from lowbit._version import __version__
 from lowbit.check.installed import Skipped
+from lowbit.check.known_entry import KnownDifference
 from lowbit.check.known_list import find_entry
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
 
@@ -194,14 +195,32 @@ def _known_met(report: Report) -> list[tuple[str, str]]:
     return list(dict.fromkeys((result.kernel, name) for result in report.results for name in result.known))
 
 
+def _known_entries(report: Report) -> list[KnownDifference]:
+    """The published differences that were met, in the order of their numbers in the table."""
+    entries = [find_entry(kernel, name) for kernel, name in _known_met(report)]
+    return [entry for entry in entries if entry is not None]
+
+
 def _write_known(report: Report, stream: TextIO) -> None:
-    met = _known_met(report)
-    if met:
+    entries = _known_entries(report)
+    if entries:
         stream.write("\nknown differences:\n")
-    for number, (kernel, name) in enumerate(met, 1):
-        entry = find_entry(kernel, name)
-        assert entry is not None
-        stream.write(f"  [{number}] {name} ({kernel}, seen in {entry.version}): {entry.why} {entry.link}\n")
+    stream.writelines(f"  [{number}] {_known_line(entry)} {entry.link}\n" for number, entry in enumerate(entries, 1))
+
+
+def _known_line(entry: KnownDifference) -> str:
+    return f"{entry.id} ({entry.product}, seen in {entry.version}): {entry.why}"
+
+
+def _known_json(entry: KnownDifference) -> dict[str, str]:
+    return {
+        "id": entry.id,
+        "kernel": entry.product,
+        "seen": entry.version,
+        "right": entry.right,
+        "why": entry.why,
+        "link": entry.link,
+    }
 
 
 def write_json(report: Report, stream: TextIO) -> None:
@@ -215,6 +234,7 @@ def write_json(report: Report, stream: TextIO) -> None:
         "summary": report.summary(),
         "vectors": report.vectors,
         "results": [asdict(result) for result in report.results],
+        "known": [_known_json(entry) for entry in _known_entries(report)],
         "skipped": [asdict(skipped) for skipped in report.skipped],
     }
     json.dump(document, stream, indent=2, ensure_ascii=False)
@@ -278,11 +298,17 @@ def write_html(report: Report, stream: TextIO) -> None:
         f"<pre>{escape(_details(result))}</pre>\n"
         for result in _distinct(report.mismatches)
     )
+    known = "".join(
+        f'<li>{escape(_known_line(entry))} <a href="{escape(entry.link, quote=True)}">{escape(entry.link)}</a></li>\n'
+        for entry in _known_entries(report)
+    )
+    if known:
+        known = f"<h2>known differences</h2><ol>\n{known}</ol>\n"
     style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}pre{background:#f4f4f4}"
     stream.write(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{style}</style>\n'
         f"<h1>lowbit check</h1><p>{escape(report.summary())}</p>\n"
-        f"<table><tr>{cells}</tr>\n{rows}</table>\n{details}</html>\n"
+        f"<table><tr>{cells}</tr>\n{rows}</table>\n{known}{details}</html>\n"
     )
 
 

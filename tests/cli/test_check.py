@@ -1,5 +1,6 @@
 """The verb: exit statuses, forms of the report, and options."""
 
+import html
 import json
 import shlex
 import shutil
@@ -265,3 +266,18 @@ def test_rich_is_loaded_for_a_coloured_table_only():
     program = "import sys, lowbit.cli.check, lowbit.check.run, lowbit.check.installed; print('rich' in sys.modules)"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "False"
+
+
+def test_every_form_gives_the_reason_of_a_published_difference(lowbit):
+    words = ("check", "--kernel", "ml_dtypes")
+    document = json.loads(lowbit(*words, "--format", "json").out)
+    jsonschema.validate(document, json.loads(Path(report.__file__).with_name("report.schema.json").read_text()))
+    met = {name for result in document["results"] for name in result["known"]}
+    assert met == {entry["id"] for entry in document["known"]}
+    text, page = lowbit(*words).out, html.unescape(lowbit(*words, "--format", "html").out)
+    assert document["known"]
+    for number, entry in enumerate(document["known"], 1):
+        assert (
+            f"  [{number}] {entry['id']} (ml_dtypes, seen in {entry['seen']}): {entry['why']} {entry['link']}\n" in text
+        )
+        assert f'): {entry["why"]} <a href="{entry["link"]}">' in page
