@@ -16,6 +16,12 @@ from lowbit.errors import FormatError
 
 MAX_BITS = 64
 
+MAX_MAGNITUDE_BITS = 63
+"""A magnitude code is held in a signed 64-bit integer wherever arrays are computed."""
+
+MAX_FRACTION_BITS = 1000
+"""One unit of a fixed-point format is then a normal binary64 number, as casts and printers expect."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -76,10 +82,29 @@ class Format:
         prefix = "int" if self.kind != "float" and self.signed else "uint"
         return f"{prefix}{self.container_bits}"
 
+    def _require_common(self) -> None:
+        """The types of the fields that every format has."""
+        for name in ("id", "family", "summary", "default_policy"):
+            value = getattr(self, name)
+            self._require(isinstance(value, str), f"{name} = {value!r} is not a string")
+        names = self.aliases
+        self._require(
+            isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+            f"aliases = {names!r} is not a tuple of names",
+            "a tuple of one name is written ('name',)",
+        )
+        self._require_integers("bits")
+        self._require_booleans("signed")
+
     def _require_integers(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
             self._require(type(value) is int, f"{name} = {value!r} is not an integer")
+
+    def _require_booleans(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            self._require(isinstance(value, bool), f"{name} = {value!r} is neither True nor False")
 
     def _require(self, condition: bool, what: str, hint: str = "") -> None:
         if not condition:
@@ -124,7 +149,12 @@ class FloatFormat(Format):
 
     def __post_init__(self) -> None:
         require = self._require
-        self._require_integers("bits", "exponent_bits", "mantissa_bits", "bias")
+        self._require_common()
+        self._require_integers("exponent_bits", "mantissa_bits", "bias")
+        self._require_integers(
+            *(name for name in ("infinity", "nan", "canonical_nan") if getattr(self, name) is not None)
+        )
+        self._require_booleans("subnormals", "zero", "nan_at_negative_zero")
         require(2 <= self.bits <= MAX_BITS, f"bits = {self.bits} is outside 2..{MAX_BITS}")
         require(self.exponent_bits >= 0, f"exponent_bits = {self.exponent_bits} is negative")
         require(self.mantissa_bits >= 0, f"mantissa_bits = {self.mantissa_bits} is negative")
@@ -133,6 +163,11 @@ class FloatFormat(Format):
             total == self.bits,
             f"the fields overlap or leave a gap: sign {int(self.signed)} + exponent {self.exponent_bits} + mantissa "
             f"{self.mantissa_bits} = {total} bits, but bits = {self.bits}",
+        )
+        require(
+            self.magnitude_bits <= MAX_MAGNITUDE_BITS,
+            f"exponent and mantissa have {self.magnitude_bits} bits together, more than {MAX_MAGNITUDE_BITS}",
+            "an unsigned float has at most 63 bits, a signed one 64",
         )
         require(self.exponent_bits <= 18 and abs(self.bias) < 1 << 20, "the exponent range is too wide")
         require(self.mantissa_bits <= 52, f"mantissa_bits = {self.mantissa_bits} is more than binary64's 52")
@@ -298,7 +333,7 @@ class FixedFormat(Format):
     Attributes
     ----------
     fraction_bits : int
-        A code c is worth ``c * 2**-fraction_bits``.
+        A code c is worth ``c * 2**-fraction_bits``; -1000 to 1000, so that a unit is a normal binary64 number.
     narrow : bool
         Symmetric ("narrow range"): the lowest code is left out, so that the range is ±(2**(bits-1) - 1).
     """
@@ -307,9 +342,14 @@ class FixedFormat(Format):
     narrow: bool = False
 
     def __post_init__(self) -> None:
-        self._require_integers("bits", "fraction_bits")
+        self._require_common()
+        self._require_integers("fraction_bits")
+        self._require_booleans("narrow")
         self._require(1 <= self.bits <= MAX_BITS, f"bits = {self.bits} is outside 1..{MAX_BITS}")
-        self._require(abs(self.fraction_bits) <= 1 << 16, f"fraction_bits = {self.fraction_bits} is out of range")
+        self._require(
+            abs(self.fraction_bits) <= MAX_FRACTION_BITS,
+            f"fraction_bits = {self.fraction_bits} is outside -{MAX_FRACTION_BITS}..{MAX_FRACTION_BITS}",
+        )
         self._require(not self.narrow or (self.signed and self.bits >= 2), "narrow range needs a sign and 2 bits")
 
     @property

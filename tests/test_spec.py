@@ -107,7 +107,23 @@ def test_fixed_point_scales_the_code():
         ({"zero": False}, "both be present or both be absent"),
         ({"subnormals": False}, "both be present or both be absent"),
         ({"bits": 32, "exponent_bits": 28}, "exponent range is too wide"),
+        ({"bits": 64, "exponent_bits": 11, "mantissa_bits": 53, "signed": False}, "64 bits together, more than 63"),
+        ({"bits": 64, "exponent_bits": 12, "mantissa_bits": 52, "signed": False}, "64 bits together, more than 63"),
         ({"bits": 64, "exponent_bits": 3, "mantissa_bits": 60}, "more than binary64"),
+        ({"nan": 127.0}, "nan = 127.0 is not an integer"),
+        ({"nan": "x"}, "nan = 'x' is not an integer"),
+        ({"nan": True}, "nan = True is not an integer"),
+        ({"infinity": 120.0}, "infinity = 120.0 is not an integer"),
+        ({"nan": 127, "canonical_nan": "0x7f"}, "canonical_nan = '0x7f' is not an integer"),
+        ({"signed": "yes"}, "signed = 'yes' is neither True nor False"),
+        ({"signed": 2, "bits": 9}, "signed = 2 is neither True nor False"),
+        ({"subnormals": 1, "zero": 1}, "subnormals = 1 is neither True nor False"),
+        ({"zero": None}, "zero = None is neither True nor False"),
+        ({"nan_at_negative_zero": 1}, "nan_at_negative_zero = 1 is neither True nor False"),
+        ({"bits": True}, "bits = True is not an integer"),
+        ({"id": 7}, "id = 7 is not a string"),
+        ({"default_policy": None}, "default_policy = None is not a string"),
+        ({"aliases": "e4m3"}, "aliases = 'e4m3' is not a tuple of names"),
     ],
 )
 def test_contradictory_floats_are_refused(changes, match):
@@ -117,19 +133,47 @@ def test_contradictory_floats_are_refused(changes, match):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "match"),
     [
-        {"bits": 0},
-        {"bits": 65},
-        {"bits": 8.0},
-        {"bits": 8, "signed": False, "narrow": True},
-        {"bits": 1, "narrow": True},
-        {"bits": 8, "fraction_bits": 1 << 20},
+        ({"bits": 0}, "outside 1..64"),
+        ({"bits": 65}, "outside 1..64"),
+        ({"bits": 8.0}, "not an integer"),
+        ({"bits": 8, "signed": False, "narrow": True}, "needs a sign"),
+        ({"bits": 1, "narrow": True}, "2 bits"),
+        ({"bits": 8, "fraction_bits": 1001}, "fraction_bits = 1001 is outside -1000..1000"),
+        ({"bits": 8, "fraction_bits": -1001}, "fraction_bits = -1001 is outside"),
+        ({"bits": 8, "fraction_bits": 2.0}, "fraction_bits = 2.0 is not an integer"),
+        ({"bits": 8, "signed": 1}, "signed = 1 is neither True nor False"),
+        ({"bits": 8, "narrow": "no"}, "narrow = 'no' is neither True nor False"),
+        ({"bits": 8, "aliases": ("byte", 8)}, "not a tuple of names"),
     ],
 )
-def test_contradictory_fixed_formats_are_refused(fields):
-    with pytest.raises(FormatError, match="'test'"):
+def test_contradictory_fixed_formats_are_refused(fields, match):
+    with pytest.raises(FormatError, match=f"format 'test': .*{match}"):
         FixedFormat(id="test", **fields)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_widest_floats(signed):
+    fmt = FloatFormat(
+        id="test",
+        bits=63 + signed,
+        signed=signed,
+        exponent_bits=12,
+        mantissa_bits=51,
+        bias=2047,
+        infinity=4095 << 51,
+        nan=(4095 << 51) + 1,
+    )
+    assert fmt.magnitude_bits == 63
+    assert fmt.max.fraction() == (2 - Fraction(1, 2**51)) * Fraction(2) ** 2047
+
+
+@pytest.mark.parametrize("fraction_bits", [-1000, 1000])
+def test_the_widest_scales(fraction_bits):
+    fmt = FixedFormat(id="test", bits=24, fraction_bits=fraction_bits)
+    assert fmt.smallest.fraction() == Fraction(2) ** -fraction_bits
+    assert float(fmt.max.fraction()) == fmt.max.fraction()
 
 
 def test_canonical_nan_is_the_quiet_one_unless_told():
