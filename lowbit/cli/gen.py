@@ -37,7 +37,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
     parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
-    parser.add_argument("--layout", choices=LAYOUTS, default="vec", help="form of the file (default: vec)")
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default="vec",
+        help="form of the file (default: vec); npy: a vector of input codes, "
+        "with --expected a structured array; hex: one packed word a row",
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -50,12 +56,10 @@ def run(arguments: Namespace) -> int:
     if arguments.output:
         path = Path(arguments.output)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written: {error.strerror}", hint="name another file with -o"
-            ) from error
+            hint = "name another file with -o; its directory must exist"
+            raise InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101") from error
         sys.stderr.write(f"{path}: {len(file.rows)} rows, {len(data)} bytes\n")
     else:
         sys.stdout.write(data.decode("ascii"))
@@ -90,6 +94,8 @@ def _formats(arguments: Namespace) -> tuple[Any, Any]:
 
 def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
     if arguments.set == "random":
+        if arguments.n is not None and arguments.n < 1:
+            raise InputError(f"--n {arguments.n}: at least one row is needed", code="LB100")
         return {
             "count": 1000 if arguments.n is None else arguments.n,
             "seed": arguments.seed or 0,
@@ -98,4 +104,6 @@ def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
     for option in ("n", "seed", "distribution"):
         if getattr(arguments, option) is not None:
             raise InputError(f"--{option} is for --set random; --set {arguments.set} has no choice", code="LB100")
+    if arguments.reach < 0:
+        raise InputError(f"--reach {arguments.reach} is negative", hint="0 takes the points alone", code="LB100")
     return {"reach": arguments.reach} if arguments.set == "boundary" and arguments.op != "decode" else {}

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.errors import InputError
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.vectors import flags as f
 from lowbit.vectors.flags import FLAGS, Flag
@@ -75,10 +76,17 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
     source, target : Format
         Scalar formats.
     reach : int
-        How many source ulps on each side of every value and midpoint are taken.
+        How many source ulps on each side of every value and midpoint are taken; 0 for the points alone.
     intermediates : bool
         Whether steps that vanish in float32, float16 or bfloat16 are taken.
+
+    Raises
+    ------
+    InputError
+        The reach is negative.
     """
+    if reach < 0:
+        raise InputError(f"reach = {reach} is negative", hint="0 takes the points alone, 3 is the usual reach")
     groups = list(_groups(source, target, reach, intermediates))
     positive = np.concatenate([codes for codes, _ in groups])
     flags = np.concatenate([flag for _, flag in groups])
@@ -153,7 +161,7 @@ def _near(source: Scalar, place: Points, reach: int, number: int) -> Group:
     codes, exact, valid = floor_codes(place, source)
     codes, exact = codes[valid], exact[valid]
     top = np.uint64(max_magnitude(source))
-    found = []
+    found = [codes[:0]]
     for step in range(1, reach + 1):
         up = codes + np.uint64(step)
         found.append(up[up <= top])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.registry import get_format
 from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.vec import VectorFile, render
 
 LAYOUTS = ("vec", "csv", "npy", "hex")
@@ -18,8 +22,9 @@ def render_layout(file: VectorFile, layout: str) -> bytes:
     """A set in one of ``LAYOUTS``.
 
     ``vec``: see ``lowbit.vectors.vec``. ``csv``: a line of names, then hexadecimal with 0x and the name of the flag.
-    ``npy``: an uint64 array of shape (rows, columns). ``hex``: one word a row, its columns concatenated with the first
-    one on top, and a header that says which bits are which.
+    ``npy``: a vector of the input codes, as ``lowbit check --inputs`` and ``lowbit.convert`` take it; with expected
+    codes a structured array of the fields input, expected and flag. ``hex``: one word a row, its columns concatenated
+    with the first one on top, and a header that says which bits are which.
 
     Raises
     ------
@@ -32,11 +37,28 @@ def render_layout(file: VectorFile, layout: str) -> bytes:
         return _csv(file)
     if layout == "npy":
         buffer = io.BytesIO()
-        np.save(buffer, file.rows, allow_pickle=False)
+        np.save(buffer, _codes(file), allow_pickle=False)
         return buffer.getvalue()
     if layout == "hex":
         return _packed_words(file)
     raise InputError(f"layout {layout!r} is unknown", hint=f"one of {', '.join(LAYOUTS)}")
+
+
+def _codes(file: VectorFile) -> NDArray[Any]:
+    """The columns in the code dtypes of their formats: signed values for integers and fixed point."""
+    arrays = {"input": _column(file, "input", "source")}
+    if all(column.name != "expected" for column in file.columns):
+        return arrays["input"]
+    arrays |= {"expected": _column(file, "expected", "target"), "flag": file.flags}
+    table = np.empty(len(file.rows), dtype=[(name, array.dtype) for name, array in arrays.items()])
+    for name, array in arrays.items():
+        table[name] = array
+    return table
+
+
+def _column(file: VectorFile, name: str, key: str) -> NDArray[Any]:
+    fmt = get_format(file.header[key].partition(",")[0])
+    return from_patterns(file.column(name), fmt).astype(fmt.code_dtype)
 
 
 def _csv(file: VectorFile) -> bytes:

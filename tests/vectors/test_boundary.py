@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lowbit.dyadic import FINITE, finite
+from lowbit.errors import InputError
 from lowbit.oracle.decode import decode
 from lowbit.oracle.project import project
 from lowbit.policy import Policy
@@ -46,6 +47,16 @@ def finite_values(made, source):
 def all_midpoints(target):
     values = [magnitude_value(target, code) for code in range(max_magnitude(target) + 3)]
     return [(code, (low + high) / 2) for code, (low, high) in enumerate(pairwise(values))]
+
+
+@pytest.mark.parametrize("target_name", TARGETS)
+def test_reach_0_is_part_of_every_reach(target_name):
+    source, target = get_format("float32"), get_format(target_name)
+    alone, usual = boundary(source, target, reach=0), boundary(source, target)
+    assert set(alone.codes.tolist()) < set(usual.codes.tolist())
+    assert f.NEAR_TIE not in alone.flag_names
+    with pytest.raises(InputError, match="reach = -1 is negative"):
+        boundary(source, target, reach=-1)
 
 
 @pytest.mark.parametrize("target_name", TARGETS)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from lowbit.errors import VectorFileError
+from lowbit.registry import get_format
 from lowbit.vectors.generate import Recipe, generate
 from lowbit.vectors.layouts import render_layout
+from lowbit.vectors.patterns import to_patterns
 from lowbit.vectors.vec import Column, VectorFile, parse_vectors, read_vectors, render, write_vectors
 
 RECIPES = (
@@ -195,7 +197,13 @@ def test_64_bit_codes_keep_every_bit():
 def test_other_layouts_hold_the_same_rows(file, tmp_path):
     path = tmp_path / "rows.npy"
     path.write_bytes(render_layout(file, "npy"))
-    assert np.array_equal(np.load(path), file.rows)
+    table = np.load(path)
+    assert table.dtype.names == tuple(column.name for column in file.columns)
+    for name, key in (("input", "source"), ("expected", "target")):
+        fmt = get_format(file.header[key].split(",")[0])
+        assert table[name].dtype == fmt.code_dtype
+        assert np.array_equal(to_patterns(table[name], fmt), file.column(name))
+    assert np.array_equal(table["flag"], file.flags)
     head, *lines = render_layout(file, "csv").decode().splitlines()
     assert head == "input,expected,flag"
     assert [[int(cell, 16) for cell in line.split(",")[:2]] for line in lines] == file.rows[:, :2].tolist()
