@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         "`exact` takes binary fractions as they are)",
     )
     add_policy_options(parser)
-    parser.add_argument("--random", type=int, default=0, metavar="R", help="the random integer of a stochastic mode")
+    parser.add_argument("--random", type=int, metavar="R", help="the random integer of a stochastic rounding")
     parser.add_argument("--explain", action="store_true", help="show the exact arithmetic")
     parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
 
@@ -85,12 +85,13 @@ def run(arguments: Namespace) -> int:
     fmt = scalar_format(arguments.format)
     source = None if arguments.source == "exact" else scalar_format(arguments.source)
     policy = chosen_policy(arguments, fmt)
+    random = _random(arguments, policy)
     results = []
     for text in arguments.values:
         value = parse_value(text, source)
         if value.note:
             sys.stderr.write(f"note: {value.note}\n")
-        results.append((value, encode(value.exact, fmt, policy, source=value.source, random=arguments.random)))
+        results.append((value, encode(value.exact, fmt, policy, source=value.source, random=random)))
     if arguments.output == "json":
         print(json.dumps(document(fmt, policy, results), indent=2, ensure_ascii=False))
         return 0
@@ -99,11 +100,26 @@ def run(arguments: Namespace) -> int:
         for index, (value, _) in enumerate(results):
             if index:
                 page.write()
-            _write_trace(page, fmt, policy, value, arguments.random)
+            _write_trace(page, fmt, policy, value, random)
         return 0
     for line in columns([_row(page, fmt, projection) for _, projection in results]):
         page.write(line)
     return 0
+
+
+def _random(arguments: Namespace, policy: Policy) -> int:
+    """The random integer, which a stochastic rounding needs and the others refuse, as in ``lowbit.encode``."""
+    given: int | None = arguments.random
+    if not policy.stochastic:
+        if given is not None:
+            raise PolicyError(f"--random is given, but rounding {policy.rounding!r} uses none", hint="leave it out")
+        return 0
+    span = f"0 <= R < 2**{policy.random_bits}"
+    if given is None:
+        raise PolicyError(f"rounding {policy.rounding!r} needs --random R, {span}", hint="--random 0, say")
+    if not 0 <= given < 1 << policy.random_bits:
+        raise PolicyError(f"--random {given} is outside {span}")
+    return given
 
 
 def _row(page: Terminal, fmt: Scalar, projection: Projection) -> tuple[str, ...]:

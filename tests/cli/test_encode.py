@@ -120,3 +120,18 @@ def test_decode_signed_codes(lowbit):
 def test_decode_specials(lowbit):
     document = lowbit("decode", "float8_e5m2", "0x80", "0x7c", "0xfc", "0x7f", "--format", "json").json
     assert [entry["exact"] for entry in document["results"]] == ["-0", "inf", "-inf", "nan"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounding", "stochastic_a", "--choice", "random_bits=4"], "needs --random R, 0 <= R < 2**4"),
+        (["--rounding", "stochastic_b", "--choice", "random_bits=4", "--random", "16"], "outside 0 <= R < 2**4"),
+        (["--rounding", "stochastic_c", "--choice", "random_bits=4", "--random", "-1"], "outside 0 <= R < 2**4"),
+        (["--random", "3"], "rounding 'nearest_even' uses none"),
+    ],
+)
+def test_the_random_integer_is_never_assumed(lowbit, words, message):
+    result = lowbit("encode", "float4_e2m1fn", "1.3", *words)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
