@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -36,6 +37,9 @@ VERBS: Mapping[str, str] = MappingProxyType(
 )
 """Verb -> what it does. Each is the module of the same name in this package."""
 
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What the system says when output cannot be written, which is no bug in lowbit."""
+
 COLOR_MODES = ("auto", "always", "never")
 
 
@@ -58,15 +62,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _render(error, color)
         return ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.USAGE
     except BrokenPipeError:
-        # The interpreter flushes standard output once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return ExitCode.BROKEN_PIPE
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         return ExitCode.INTERRUPTED
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            return _report_bug(error, color, debug=debug)
+        _drop_output()
+        place = error.filename or "standard output"
+        _render(LowbitError(f"{place}: cannot be written: {error.strerror}", hint="make room", code="LB101"), color)
+        return ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is a bug in lowbit
         return _report_bug(error, color, debug=debug)
     return status
+
+
+def _drop_output() -> None:
+    """The interpreter flushes standard output once more at exit: give it somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.words import policy_rows
 from lowbit.dyadic import format_exact
-from lowbit.errors import LowbitError
+from lowbit.errors import FormatError, LowbitError, UnknownFormatError
 from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
+from lowbit.registry import get_format
 
 WIDTH = 100
 """Prose is wrapped here."""
@@ -54,9 +56,23 @@ def run(arguments: Namespace) -> int:
 
 def _fail(topic: str) -> None:
     names = {name.lower(): name for topics in GROUPS.values() for name in topics()} | {name: name for name in GROUPS}
+    if _is_format(topic):
+        raise LowbitError(
+            f"{topic!r} is a format, not a topic", hint=f"`lowbit show {topic}` describes it", code="LB100"
+        )
     close = [names[name] for name in get_close_matches(topic.lower(), list(names), n=3)]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the groups are {', '.join(GROUPS)}"
     raise LowbitError(f"nothing is known about {topic!r}", hint=hint, code="LB100")
+
+
+def _is_format(topic: str) -> bool:
+    try:
+        get_format(topic)
+    except UnknownFormatError as error:
+        return error.code == "LB202"  # a name of several formats: `lowbit show` lists them
+    except FormatError:
+        return False
+    return True
 
 
 def _flags() -> Mapping[str, str]:
@@ -72,6 +88,7 @@ GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
     "axes": lambda: AXES,
     "flags": _flags,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
+    "devices": lambda: DEVICE_TOPICS,
     "statuses": lambda: {str(code.value): code.meaning for code in ExitCode},
 }
 """Group -> its topics with a line on each."""
@@ -83,6 +100,7 @@ TITLES = {
     "axes": "policy axis",
     "flags": "vector flag: the bug that its rows are made to catch",
     "defects": "defect of a product",
+    "devices": "device of `lowbit check`",
     "statuses": "exit status",
 }
 

@@ -55,6 +55,13 @@ def test_unknown_topics_suggest(lowbit):
     assert "did you mean nearest_even" in result.err
 
 
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "E4M3", "int4"])
+def test_a_format_is_shown_and_not_explained(lowbit, name):
+    result = lowbit("explain", name)
+    assert result.status == 2
+    assert f"`lowbit show {name}`" in result.err
+
+
 def test_doctor(lowbit, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     report = lowbit("doctor", "--format", "json").json

@@ -142,6 +142,31 @@ def test_a_closed_pipe_is_quiet():
     assert errors == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["decode", "int4", "1"], ["show", "float16", "--range", "0x0:0x3fff"]])
+def test_a_full_disk_is_no_bug(words):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "lowbit.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error[LB101]: standard output: cannot be written: No space left")
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_an_error_of_the_system_elsewhere_is_a_bug(lowbit, monkeypatch):
+    def fail(arguments):
+        raise PermissionError(13, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("lowbit.cli.decode.run", fail)
+    assert lowbit("decode", "int4", "1").status == 3
+
+
 def test_color_on_request_only(lowbit):
     plain = lowbit("show", "float8_e5m2").out
     assert "\x1b[" not in plain
