@@ -133,4 +133,16 @@ def require_choice(axis: str, value: object, values: Mapping[str, Any]) -> None:
         return
     close = get_close_matches(str(value), list(values), n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
+    if axis in {"policy", "policy axis"}:
+        suggestion = _choice_of_an_axis(value) or suggestion
     raise PolicyError(f"{axis} = {value!r} is unknown", hint=f"{suggestion}one of {', '.join(values)}")
+
+
+def _choice_of_an_axis(value: object) -> str:
+    """How to write a choice that was given for a policy; empty if no axis has such a choice."""
+    first, *others = [axis for axis, choices in CHOICES.items() if value in choices] or [""]
+    if not first:
+        return ""
+    option = f"--{first} {value}" if first in {"rounding", "overflow"} else f"--choice {first}={value}"
+    also = f" (and of {', '.join(others)})" if others else ""
+    return f"{value!r} is a choice of {first}{also}: {option}, or Policy({first}={value!r}); else "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
+from lowbit.format_files.document import ID_RULE, is_identifier
 from lowbit.registry import get_format
 from lowbit.spec import FloatFormat
 
@@ -46,7 +47,8 @@ def float_format(
     specials : {"ieee", "fn", "fnuz", "none"}
         ``lowbit.custom.SPECIALS`` says what each means.
     id : str, optional
-        A name for messages and files; by default one made of the parameters, ``"custom_e4m3b9fn"``.
+        A name for messages and files, of lower-case letters, digits, ``_`` and ``.``; by default one made of the
+        parameters, ``"custom_e4m3b9fn"``.
     default_policy : str, optional
         The preset that ``encode`` follows unasked: ``"ieee"`` for ``specials="ieee"``, else ``"ocp_sat"``.
 
@@ -63,6 +65,8 @@ def float_format(
     """
     if specials not in SPECIALS:
         raise FormatError(f"specials = {specials!r} is unknown", hint=f"one of {', '.join(SPECIALS)}")
+    if id is not None and not is_identifier(id):
+        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
     if exponent_bits < 0 or mantissa_bits < 0:
         raise FormatError(f"a field has a negative width: exponent {exponent_bits}, mantissa {mantissa_bits}")
     if specials == "ieee" and (exponent_bits == 0 or mantissa_bits == 0):

@@ -266,9 +266,12 @@ def _candidates(key: str) -> list[str]:
 
 def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
     rows = [f"  {name:<20} {describe(get_format(name))}" for name in candidates]
+    # An example suggests what is meant: only the OCP format of that name is common enough to be one.
+    common = [name for name in candidates if get_format(name).source.title.startswith("OCP ")]
+    example = f", for example {common[0]!r}" if common else ""
     return UnknownFormatError(
         "\n".join([f"format name {text!r} is ambiguous: different formats go by it. Known here:", *rows]),
-        hint=f"name the one you mean, for example {candidates[0]!r}",
+        hint=f"name the one you mean{example}",
         code="LB202",
     )
 

@@ -43,6 +43,24 @@ def test_a_near_miss_is_suggested():
         get_policy("ocp_sta")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "saturate",
+            r"a choice of overflow \(and of infinity, .*\): --overflow saturate, or Policy\(overflow='saturate'",
+        ),
+        ("toward_zero", r"a choice of rounding: --rounding toward_zero, or Policy\(rounding='toward_zero'\)"),
+        ("all_ones", r"a choice of nan_code: --choice nan_code=all_ones, or Policy\(nan_code='all_ones'\)"),
+    ],
+)
+def test_a_choice_given_for_a_preset_is_answered_with_its_axis(name, hint):
+    with pytest.raises(PolicyError, match=f"'{name}' is {hint}"):
+        get_policy(name)
+    with pytest.raises(PolicyError, match=f"'{name}' is {hint}"):
+        Policy().choose(**{name: "yes"})
+
+
 @pytest.mark.parametrize("bits", [0, -1, 33])
 def test_stochastic_rounding_needs_random_bits(bits):
     with pytest.raises(PolicyError, match="needs random_bits"):

@@ -90,6 +90,23 @@ def test_ambiguous_names_list_the_candidates_and_what_tells_them_apart(name, can
 
 
 @pytest.mark.parametrize(
+    ("name", "example"),
+    [("fp8", "float8_e4m3fn"), ("e4m3", "float8_e4m3fn"), ("bf8", "float8_e5m2"), ("fp4", "float4_e2m1fn")],
+)
+def test_the_example_for_an_ambiguous_name_is_the_ocp_format(name, example):
+    with pytest.raises(UnknownFormatError) as caught:
+        get_format(name)
+    assert caught.value.hint == f"name the one you mean, for example {example!r}"
+
+
+@pytest.mark.parametrize("name", ["float", "e3m4"])
+def test_without_an_ocp_format_there_is_no_example(name):
+    with pytest.raises(UnknownFormatError) as caught:
+        get_format(name)
+    assert caught.value.hint == "name the one you mean"
+
+
+@pytest.mark.parametrize(
     ("wrong", "right"),
     [
         ("float8_e4m3fnn", "float8_e4m3fn"),

@@ -20,6 +20,7 @@ from lowbit.policy import PRESETS
 from lowbit.spec import FixedFormat, FloatFormat, Scalar, Source
 
 KINDS = ("float", "integer", "fixed")
+ID_RULE = "use lower-case letters, digits, '_' and '.'"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
@@ -92,13 +93,14 @@ def read_kind(document: Table) -> str:
 def read_identifier(document: Table, field: str = "id") -> str:
     """The id: lower case, so that a look-up can ignore case."""
     identifier: str = document.get(field, str)
-    if not identifier or set(identifier) - _ID_CHARACTERS:
-        raise document.error(
-            field,
-            f"{identifier!r} is not an id",
-            "use lower-case letters, digits, '_' and '.'; other spellings are aliases",
-        )
+    if not is_identifier(identifier):
+        raise document.error(field, f"{identifier!r} is not an id", f"{ID_RULE}; other spellings are aliases")
     return identifier
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a format may have this id."""
+    return bool(text) and not set(text) - _ID_CHARACTERS
 
 
 def read_names(document: Table, field: str) -> tuple[str, ...]:
