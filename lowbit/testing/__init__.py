@@ -1,8 +1,9 @@
 """For users' own tests: Hypothesis strategies that shrink to small exact values, and ``assert_bits_equal``.
 
->>> from hypothesis import given
+>>> from hypothesis import given, settings
 >>> from lowbit import testing
->>> @given(testing.value_arrays("float8_e4m3fn", 16))
+>>> @settings(deadline=None)
+... @given(testing.value_arrays("float8_e4m3fn", 16))
 ... def test_my_cast(values):
 ...     expected = lowbit.encode(values, "float8_e4m3fn")
 ...     testing.assert_bits_equal(my_cast(values), expected, "float8_e4m3fn", inputs=values)
@@ -14,7 +15,8 @@ from importlib.util import find_spec
 
 if find_spec("hypothesis") is None:
     raise ImportError(
-        "lowbit.testing needs Hypothesis, which is not installed: `pip install hypothesis`, or lowbit[test]",
+        "lowbit.testing needs Hypothesis, which is not installed: `pip install hypothesis`, or "
+        "`pip install 'lowbit[testing]'`",
         name="hypothesis",
     )
 

@@ -15,6 +15,7 @@ from lowbit.errors import InputError
 from lowbit.oracle.decode import decode
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.testing.places import as_float, fits_float, midpoint, overflow_values, scalar
+from lowbit.testing.warm_up import warmed
 
 Array = np.ndarray[Any, Any]
 UNLIMITED = 1 << 20
@@ -32,6 +33,10 @@ def codes(fmt: Any, *, nan: bool = True, infinity: bool = True) -> SearchStrateg
         Whether codes of NaNs and infinities come too.
     """
     target = scalar(fmt)
+    return warmed(_codes(target, nan, infinity), target)
+
+
+def _codes(target: Scalar, nan: bool, infinity: bool) -> SearchStrategy[int]:
     if isinstance(target, FixedFormat):
         return _fixed_codes(target)
     classes = finite_classes(target)
@@ -124,7 +129,7 @@ def ties(fmt: Any) -> SearchStrategy[float]:
     target = scalar(fmt)
     if not has_ties(target):
         raise InputError(f"binary64 holds no ties of {target.id}", hint="a format of at most 51 mantissa bits")
-    return _ties(target).filter(fits_float).map(as_float)
+    return warmed(_ties(target).filter(fits_float).map(as_float), target)
 
 
 def has_ties(fmt: Scalar) -> bool:
@@ -159,7 +164,7 @@ def near_overflow(fmt: Any) -> SearchStrategy[float]:
     found = overflow_values(target)
     if not found:
         raise InputError(f"binary64 holds no values near the overflow of {target.id}")
-    return st.sampled_from(found)
+    return warmed(st.sampled_from(found), target)
 
 
 def values(fmt: Any, *, nan: bool = True, infinity: bool = True) -> SearchStrategy[float]:
@@ -168,7 +173,8 @@ def values(fmt: Any, *, nan: bool = True, infinity: bool = True) -> SearchStrate
     Each of the four kinds shrinks within itself: an overflow to the largest value, say, and the others to near 1.
     """
     target = scalar(fmt)
-    return _values(target, codes(target, nan=nan, infinity=infinity), st.floats(allow_nan=nan, allow_infinity=infinity))
+    others = st.floats(allow_nan=nan, allow_infinity=infinity)
+    return warmed(_values(target, _codes(target, nan, infinity), others), target)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -181,9 +182,40 @@ def test_a_format_without_ties_in_binary64_says_so():
         testing.ties("float64")
 
 
+PROGRAM = """
+from hypothesis import given
+import numpy as np
+import lowbit
+from lowbit import testing
+
+@given(testing.value_arrays("float8_e4m3fn", 4))
+def arrays(values):
+    assert lowbit.encode(values, "float8_e4m3fn", return_flags=True)[1].shape == (4,)
+
+@given(testing.ties("float4_e2m1fn"), testing.codes("bfloat16"))
+def scalars(value, code):
+    lowbit.encode(value, "float4_e2m1fn", policy=lowbit.Policy(rounding="nearest_away", overflow="saturate"))
+    lowbit.decode(np.uint16(code), "bfloat16")
+
+arrays()
+scalars()
+"""
+
+
+@pytest.mark.slow
+def test_kernels_are_compiled_before_the_first_example(tmp_path):
+    # With Hypothesis' own deadline of 200 ms and an empty cache of compiled kernels.
+    environment = {**os.environ, "LOWBIT_CACHE_DIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_without_hypothesis_the_import_says_what_to_install():
     program = "import sys; sys.modules['hypothesis'] = None; import lowbit.testing"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "lowbit.testing needs Hypothesis" in ended.stderr.splitlines()[-1]
     assert "pip install hypothesis" in ended.stderr
+    assert "lowbit[testing]" in ended.stderr
