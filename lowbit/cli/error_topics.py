@@ -12,6 +12,10 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "The command line was not understood: an unknown verb, an unknown option, or a missing argument. "
             "`lowbit --help` lists the verbs, `lowbit VERB --help` the options of one."
         ),
+        "LB101": (
+            "The output could not be written: the disk is full, or the directory of the file that -o names does not "
+            "exist or may not be written to. lowbit makes no directories for a file."
+        ),
         "LB200": (
             "A format specification contradicts itself or cannot be read: fields that overlap or leave a gap, "
             "special values that clash, stated facts that do not follow from the fields, or a file that is no "

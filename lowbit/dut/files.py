@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from lowbit.errors import DeviceError, InputError, VectorFileError
 from lowbit.spec import FixedFormat, Scalar
 
+PACKED_ROWS = "// input: ["
+"""In the header of ``lowbit gen --layout hex``, whose words hold the flag too."""
+
+MEND_PACKED_ROWS = "use .vec or .bin, or --layout vec"
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 
 
@@ -75,6 +79,11 @@ def _read_npy(file: Path) -> NDArray[Any]:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise VectorFileError(f"{file}: is damaged or truncated: {error}") from error
+    if array.dtype.names:
+        raise InputError(
+            f"{file}: is a table of {', '.join(array.dtype.names)}, not a vector of integers",
+            hint=f"save one field, numpy.load(...)[{array.dtype.names[0]!r}], or generate it without --expected",
+        )
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(f"{file}: holds {array.dtype} of shape {array.shape}, not a vector of integers")
     return np.asarray(array)
@@ -91,6 +100,8 @@ def _read_binary(file: Path, fmt: Scalar) -> NDArray[Any]:
 def _read_text(file: Path) -> NDArray[Any]:
     codes = []
     for number, line in enumerate(file.read_text("ascii", errors="replace").splitlines(), 1):
+        if line.startswith(PACKED_ROWS):
+            raise InputError(f"{file}: holds packed rows of several columns, not codes", hint=MEND_PACKED_ROWS)
         word = line.split("//")[0].split("#")[0].strip().removeprefix("0x").replace("_", "")
         if not word or word.startswith("@"):
             continue
