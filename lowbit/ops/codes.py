@@ -22,15 +22,40 @@ def code_array(codes: npt.ArrayLike, fmt: Format) -> Array:
     InputError
         The array does not hold integers, or a code is out of range; the message says which and where.
     """
-    array = np.asarray(codes)
-    if array.size == 0 and not isinstance(codes, np.ndarray):
-        array = array.astype(fmt.code_dtype)
+    array = integer_array(codes, f"codes of {fmt.id}", fmt.code_dtype)
     if array.dtype.kind not in "iu":
         raise InputError(
             f"codes of {fmt.id} are integers, not {array.dtype}",
             hint="array.view(numpy.uint8) reads the codes of an ml_dtypes array; lowbit.encode makes codes from values",
         )
     check_range(array, *code_range(fmt), fmt.id)
+    return array
+
+
+def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Array:
+    """An array of what is given, of integers if they are integers; ``empty`` is the dtype of an empty list.
+
+    NumPy makes floats or objects of a list that mixes Python integers below and from 2**63; such a list is read as
+    uint64 here.
+
+    Raises
+    ------
+    InputError
+        The lists are ragged.
+    """
+    if isinstance(numbers, np.ndarray):
+        return numbers
+    try:
+        array = np.asarray(numbers)
+    except ValueError as error:
+        raise InputError(f"{what} are no array: the lists in them differ in length") from error
+    if array.size == 0:
+        return array.astype(empty)
+    if array.dtype.kind in "fO":
+        exact = np.asarray(numbers, dtype=object)
+        elements = exact.reshape(-1).tolist()
+        if all(type(number) is int and 0 <= number < 1 << 64 for number in elements):
+            return exact.astype(np.uint64)
     return array
 
 

@@ -3,6 +3,8 @@
 An ordinal numbers the values of a format in their order: 0 is zero (the smallest value of a format without zero),
 the next value above is 1, the next below -1. Both zeros have ordinal 0. The infinities come after the largest finite
 values. A NaN has no ordinal. For integers and fixed point the ordinal is the code.
+
+Ordinals are int64, except that those of an unsigned 64-bit integer or fixed-point format are uint64.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.codes import Array, check_range, code_array, scalar_format
+from lowbit.ops.codes import Array, check_range, code_array, integer_array, scalar_format
 from lowbit.spec import FixedFormat, FloatFormat
 
 DIRECTIONS = ("up", "down")
@@ -29,17 +31,17 @@ def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any
     fmt : format or its name
         Any scalar format of at most 64 bits.
     nan : int, optional
-        What a NaN gets. Unless given, a NaN is an error.
+        What a NaN gets, an int64. Unless given, a NaN is an error.
 
     Returns
     -------
     int64 array of the same shape, or an int for an int
-        In code steps; larger ordinal, larger value.
+        In code steps; larger ordinal, larger value. uint64 for an unsigned 64-bit integer or fixed-point format.
 
     Raises
     ------
     InputError
-        A code is out of range, is a NaN, or its ordinal is beyond int64 (uint64 from 2^63).
+        A code is out of range or is a NaN, or ``nan`` is no int64.
 
     Examples
     --------
@@ -47,6 +49,8 @@ def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any
     [0, 1, -1, 0]
     """
     spec, array = _arguments(codes, fmt)
+    if nan is not None:
+        _check_nan(nan, -(1 << 63), (1 << 63) - 1)
     return _like(codes, _ordinals(array, spec, nan))
 
 
@@ -70,11 +74,11 @@ def from_ordinal(ordinals: npt.ArrayLike, fmt: object) -> Any:
         The format has no value with that ordinal.
     """
     spec = scalar_format(fmt)
-    array = np.asarray(ordinals)
+    array = integer_array(ordinals, "ordinals")
     if array.dtype.kind not in "iu":
         raise InputError(f"ordinals are integers, not {array.dtype}")
     check_range(array, *_bounds(spec), f"{spec.id} by ordinal")
-    return _like(ordinals, _codes(array.astype(np.int64), spec))
+    return _like(ordinals, _codes(array.astype(_ordinal_dtype(spec)), spec))
 
 
 def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
@@ -106,7 +110,7 @@ def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
     spec, array = _arguments(codes, fmt)
     low, high = _bounds(spec)
     before = _ordinals(array, spec, nan=0)
-    # The last value is held before the step: one more could be beyond int64.
+    # The last value is held before the step: one more could be beyond 64 bits.
     after = np.minimum(before, high - 1) + 1 if direction == "up" else np.maximum(before, low + 1) - 1
     result = _codes(after, spec)
     if isinstance(spec, FloatFormat) and spec.negative_zero and direction == "up":
@@ -125,7 +129,8 @@ def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, na
     fmt : format or its name
         Any scalar format of at most 64 bits.
     nan : int, optional
-        The distance where exactly one of the two is a NaN; two NaNs are 0 apart then. Unless given, a NaN is an error.
+        The distance where exactly one of the two is a NaN, a uint64; two NaNs are 0 apart then. Unless given, a NaN
+        is an error.
 
     Returns
     -------
@@ -135,15 +140,17 @@ def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, na
     Raises
     ------
     InputError
-        A code is out of range or is a NaN.
+        A code is out of range or is a NaN, the shapes do not go together, or ``nan`` is no uint64.
     """
+    if nan is not None:
+        _check_nan(nan, 0, (1 << 64) - 1)
     spec, left = _arguments(first, fmt)
     _, right = _arguments(second, fmt)
-    left, right = np.broadcast_arrays(left, right)
+    left, right = _broadcast(left, right)
     sentinel = None if nan is None else 0
     low = _ordinals(left, spec, sentinel)
     high = _ordinals(right, spec, sentinel)
-    # The difference of two int64 fits in 64 bits unsigned: subtract modulo 2^64, the lower from the higher.
+    # The difference of two 64-bit integers fits in 64 bits unsigned: subtract modulo 2^64, the lower from the higher.
     smaller, larger = np.atleast_1d(np.minimum(low, high), np.maximum(low, high))
     distance = (larger.view(np.uint64) - smaller.view(np.uint64)).reshape(left.shape)
     if nan is not None:
@@ -159,6 +166,29 @@ def _arguments(codes: npt.ArrayLike, fmt: object) -> tuple[FloatFormat | FixedFo
     return spec, code_array(codes, spec)
 
 
+def _check_nan(nan: object, low: int, high: int) -> None:
+    if not isinstance(nan, int | np.integer) or isinstance(nan, bool):
+        raise InputError(f"nan = {nan!r} is not an integer")
+    if not low <= nan <= high:
+        raise InputError(f"nan = {nan} is outside {low} to {high}")
+
+
+def _broadcast(first: Array, second: Array) -> tuple[Array, Array]:
+    try:
+        left, right = np.broadcast_arrays(first, second)
+    except ValueError as error:
+        raise InputError(
+            f"arrays of the shapes {first.shape} and {second.shape} cannot be compared element by element",
+            hint="NumPy's broadcasting needs equal lengths, or 1, on every axis counted from the last",
+        ) from error
+    return left, right
+
+
+def _ordinal_dtype(spec: FloatFormat | FixedFormat) -> type[np.int64 | np.uint64]:
+    """int64, where that holds every ordinal of the format."""
+    return np.int64 if _bounds(spec)[1] < 1 << 63 else np.uint64
+
+
 def _like(codes: npt.ArrayLike, result: Array) -> Any:
     """A Python int for a scalar, the array otherwise."""
     return int(result) if result.ndim == 0 and not isinstance(codes, np.ndarray) else result
@@ -167,7 +197,7 @@ def _like(codes: npt.ArrayLike, result: Array) -> Any:
 def _bounds(spec: FloatFormat | FixedFormat) -> tuple[int, int]:
     """The lowest and the highest ordinal."""
     if isinstance(spec, FixedFormat):
-        return spec.min_code, min(spec.max_code, (1 << 63) - 1)
+        return spec.min_code, spec.max_code
     top = spec.max_code if spec.infinity is None else spec.infinity
     return (-top if spec.signed else 0), top
 
@@ -188,10 +218,9 @@ def _is_nan(array: Array, spec: FloatFormat | FixedFormat) -> Array:
 
 
 def _ordinals(array: Array, spec: FloatFormat | FixedFormat, nan: int | None) -> Array:
-    """int64 ordinals, ``nan`` for each NaN."""
+    """Ordinals, ``nan`` for each NaN."""
     if isinstance(spec, FixedFormat):
-        check_range(array, *_bounds(spec), f"{spec.id} with an ordinal in int64")
-        return np.asarray(array.astype(np.int64))
+        return np.asarray(array.astype(_ordinal_dtype(spec)))
     nans = _is_nan(array, spec)
     if nan is None and nans.any():
         position = tuple(int(index) for index in np.argwhere(nans)[0])

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.codes import Array, check_range, code_array, scalar_format
+from lowbit.ops.codes import Array, check_range, code_array, integer_array, scalar_format
 from lowbit.spec import FixedFormat, Format
 
 GGML_BLOCK = 32
@@ -245,10 +245,8 @@ def pack(codes: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first") -> Arr
     """
     bits, known = _width(fmt)
     chosen = _layout(layout, bits)
-    array = np.asarray(codes) if known is None else code_array(codes, known)
+    array = integer_array(codes, "codes", "uint8") if known is None else code_array(codes, known)
     if known is None:
-        if array.size == 0:
-            array = array.astype(np.uint8)
         if array.dtype.kind not in "iu":
             raise InputError(f"codes are integers, not {array.dtype}")
         check_range(array, 0, (1 << bits) - 1, f"{bits} bits")
@@ -284,10 +282,12 @@ def unpack(packed: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first", cou
     Raises
     ------
     InputError
-        As for ``pack``; also where ``count`` is more than there are, or something other than zeros is left over.
+        As for ``pack``; also where ``count`` is no integer or more than there are, or something other than zeros is
+        left over.
     """
     bits, known = _width(fmt)
     chosen = _layout(layout, bits)
+    _check_count(count)
     array = np.asarray(packed)
     if array.size == 0:
         array = array.astype(chosen.word)
@@ -311,10 +311,17 @@ def _unpack(chosen: Layout, array: Array, bits: int, count: int | None) -> Array
     return chosen.unpack(array, bits)
 
 
+def _check_count(count: object) -> None:
+    if count is not None and (not isinstance(count, int | np.integer) or isinstance(count, bool)):
+        raise InputError(f"count = {count!r} is not an integer")
+    if count is not None and count < 0:
+        raise InputError(f"count = {count} is negative")
+
+
 def _take(patterns: Array, count: int | None) -> Array:
     if count is None:
         return patterns
-    if not 0 <= count <= patterns.shape[-1]:
+    if count > patterns.shape[-1]:
         raise InputError(f"count = {count}, but {patterns.shape[-1]} codes are there")
     if patterns[..., count:].any():
         raise InputError(f"something other than zeros follows the {count} codes")
@@ -343,8 +350,8 @@ def _pattern_dtype(bits: int) -> type[np.unsignedinteger[Any]]:
     return np.uint32 if bits > 16 else np.uint16 if bits > 8 else np.uint8
 
 
-def _layout(name: str, bits: int) -> Layout:
-    if name not in LAYOUTS:
+def _layout(name: object, bits: int) -> Layout:
+    if not isinstance(name, str) or name not in LAYOUTS:
         close = get_close_matches(str(name), list(LAYOUTS), n=1)
         suggestion = f"did you mean {close[0]!r}? " if close else ""
         raise InputError(f"layout {name!r} is unknown", hint=f"{suggestion}one of {', '.join(LAYOUTS)}")

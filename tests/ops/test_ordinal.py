@@ -11,6 +11,7 @@ from lowbit.errors import InputError
 from lowbit.ops.ordinal import from_ordinal, next_after, ordinal, ulp_distance
 from lowbit.oracle.decode import decode
 from lowbit.registry import get_format
+from lowbit.spec import FixedFormat
 
 SMALL = [
     "float8_e4m3fn",
@@ -130,8 +131,54 @@ def test_ordinal_of_nan():
 def test_limits_of_64_bits():
     assert ordinal(-(1 << 63), "int64") == -(1 << 63)
     assert next_after(np.int64([(1 << 63) - 1]), "int64").tolist() == [(1 << 63) - 1]
-    with pytest.raises(InputError, match="with an ordinal in int64"):
-        ordinal(np.uint64([1 << 63]), "uint64")
+
+
+UNSIGNED_64 = ["uint64", FixedFormat(id="half_scale", bits=64, signed=False, fraction_bits=32)]
+LONG_CODES = [0, 1, (1 << 63) - 1, 1 << 63, (1 << 63) + 1, (1 << 64) - 2, (1 << 64) - 1]
+
+
+@pytest.mark.parametrize("fmt", UNSIGNED_64)
+@pytest.mark.parametrize("kind", [list, np.uint64])
+def test_unsigned_integers_of_64_bits(fmt, kind):
+    codes = kind(LONG_CODES)
+    assert ordinal(codes, fmt).dtype == np.uint64
+    assert ordinal(codes, fmt).tolist() == LONG_CODES
+    assert from_ordinal(codes, fmt).tolist() == LONG_CODES
+    assert next_after(codes, fmt).tolist() == [min(code + 1, (1 << 64) - 1) for code in LONG_CODES]
+    assert next_after(codes, fmt, "down").tolist() == [max(code - 1, 0) for code in LONG_CODES]
+    assert ulp_distance(codes, codes[::-1], fmt).tolist() == [
+        abs(first - second) for first, second in zip(LONG_CODES, LONG_CODES[::-1], strict=True)
+    ]
+
+
+def test_a_scalar_of_64_bits():
+    assert next_after((1 << 63) - 1, "uint64") == 1 << 63
+    assert from_ordinal(1 << 63, "uint64") == ordinal(1 << 63, "uint64") == 1 << 63
+    assert ulp_distance((1 << 64) - 1, 0, "uint64") == (1 << 64) - 1
+    with pytest.raises(InputError, match="0x8000000000000000 is not a code of int64 by ordinal"):
+        from_ordinal(1 << 63, "int64")
+
+
+def test_a_list_of_codes_below_and_from_half_the_range():
+    # NumPy alone would make floats of it.
+    assert ordinal([1, (1 << 63) + 1], "float64").tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("nan", [1 << 70, 1 << 63, -(1 << 63) - 1, 0.5, "x", True])
+def test_the_ordinal_of_nans_is_an_int64(nan):
+    with pytest.raises(InputError, match=f"nan = {nan}|nan = 'x'"):
+        ordinal([0x7F, 0], "float8_e4m3fn", nan=nan)
+
+
+@pytest.mark.parametrize("nan", [-1, 1 << 64, 0.5, "x", True])
+def test_the_distance_of_nans_is_a_uint64(nan):
+    with pytest.raises(InputError, match=f"nan = {nan}|nan = 'x'"):
+        ulp_distance([0x7F, 0], [0, 0], "float8_e4m3fn", nan=nan)
+
+
+def test_the_largest_nan_numbers():
+    assert ordinal([0x7F], "float8_e4m3fn", nan=-(1 << 63)).tolist() == [-(1 << 63)]
+    assert ulp_distance([0x7F], [0], "float8_e4m3fn", nan=(1 << 64) - 1).tolist() == [(1 << 64) - 1]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +188,10 @@ def test_limits_of_64_bits():
         (lambda: ordinal([0, -1], "float8_e5m2"), "-0x1 at index 1"),
         (lambda: from_ordinal([0, 125], "float8_e5m2"), "0x7d at index 1"),
         (lambda: from_ordinal(0.5, "float8_e5m2"), "integers, not float64"),
+        (lambda: ordinal([1, 1 << 64], "uint64"), "codes of uint64 are integers, not object"),
+        (lambda: ordinal([[0], [0, 1]], "float8_e5m2"), "differ in length"),
+        (lambda: ulp_distance([0, 1], [0, 1, 2], "float8_e5m2"), r"shapes \(2,\) and \(3,\)"),
+        (lambda: next_after(0, "float8_e5m2", ["up"]), "neither 'up' nor 'down'"),
         (lambda: next_after(0, "float8_e5m2", "left"), "'left' is neither 'up' nor 'down'"),
     ],
 )

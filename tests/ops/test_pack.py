@@ -123,6 +123,9 @@ def test_only_the_last_axis_is_packed():
         ([1], 17, "lsb_first", "takes codes of 1 to 16 bits, not 17"),
         (3, 4, "lsb_first", "no axis"),
         ([1], 4, "low_nibble", "layout 'low_nibble' is unknown"),
+        ([1], 4, ["low_nibble_first"], r"layout \['low_nibble_first'\] is unknown"),
+        ([1], 4, None, "layout None is unknown"),
+        ([[1], [1, 2]], 4, "lsb_first", "differ in length"),
     ],
 )
 def test_pack_refuses(codes, fmt, layout, message):
@@ -137,6 +140,11 @@ def test_pack_refuses(codes, fmt, layout, message):
         (np.array([0x07, 0x01], np.uint8), 3, {"count": 1}, "follows the 1 codes"),
         (np.array([0x0F], np.uint8), 3, {"count": 1}, "follows the 1 codes"),
         (np.array([0], np.uint8), 3, {"count": 9}, "count = 9, but 2 codes"),
+        (np.array([0], np.uint8), 3, {"count": 1.5}, "count = 1.5 is not an integer"),
+        (np.array([0], np.uint8), 3, {"count": "x"}, "count = 'x' is not an integer"),
+        (np.array([0], np.uint8), 3, {"count": True}, "count = True is not an integer"),
+        (np.array([0], np.uint8), 3, {"count": -1}, "count = -1 is negative"),
+        (np.array([0], np.uint8), 4, {"layout": ["lsb_first"]}, "is unknown"),
         (np.array([0], np.int32), 3, {}, "unpacks uint8, not int32"),
         (np.array([0], np.uint8), 6, {"layout": "fp6_dense"}, "3 bytes at a time"),
         (np.array([0x40], np.uint8), 6, {"layout": "one_per_byte"}, "0x40 at index 0"),
