@@ -19,7 +19,8 @@ from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 _ABOVE_ALL = (1 << 63) - 1
 _NEVER = -(1 << 40)
-WIDEST_FIXED = 62
+_NO_CODE = -(1 << 60)  # below every magnitude code, and below what rounds to less than the lowest
+WIDEST_FIXED = 61
 Vector = npt.NDArray[np.int64]
 
 
@@ -66,7 +67,7 @@ def _lower_source(vector: list[int], source: FloatFormat, policy: Policy) -> Non
     vector[at.SOURCE_FIRST_NORMAL] = int(source.subnormals)
     vector[at.SOURCE_BASE] = source.smallest_exponent - int(source.subnormals)
     vector[at.SOURCE_INFINITY] = -1 if source.infinity is None else source.infinity
-    vector[at.SOURCE_NAN] = 1 << 62 if source.nan is None else source.nan
+    vector[at.SOURCE_BELOW_NAN] = _ABOVE_ALL if source.nan is None else source.nan - 1
     vector[at.SOURCE_NAN_AT_NEGATIVE_ZERO] = int(source.nan_at_negative_zero)
     flushed = policy.flush_inputs == "always" and source.zero
     vector[at.SOURCE_FLUSH] = min(source.min_normal_code, source.max_code + 1) if flushed else 0
@@ -127,13 +128,13 @@ def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, 
     vector[at.MAX_INDEX] = max(top_field - int(target.subnormals), 0)
     vector[at.MAX_CODE] = target.max_code
     flushes = policy.flush_results if target.zero else "never"
-    vector[at.FLUSH_CODE] = target.min_normal_code if flushes == "after_rounding" else 0 if target.zero else _NEVER
+    vector[at.FLUSH_CODE] = target.min_normal_code if flushes == "after_rounding" else 0 if target.zero else _NO_CODE
     min_normal_exponent = target.smallest_exponent + target.mantissa_bits
     vector[at.FLUSH_LEADING] = min_normal_exponent if flushes == "before_rounding" else 2 * _NEVER
     vector[at.MIN_NORMAL_CODE] = target.min_normal_code
     vector[at.SIGN + 1] = target.sign_bit
-    vector[at.ZERO_MATCH] = 0 if target.zero else _NEVER
-    vector[at.NEGATIVE_ABOVE] = _ABOVE_ALL if target.signed else 0 if target.zero else 2 * _NEVER
+    vector[at.ZERO_MATCH] = 0 if target.zero else _NO_CODE
+    vector[at.NEGATIVE_ABOVE] = _ABOVE_ALL if target.signed else 0 if target.zero else 2 * _NO_CODE
     _pair(vector, at.ZERO, None, outcomes.zero)
     _pair(vector, at.OVERFLOW, at.FLAG_OVERFLOW, outcomes.overflow)
     _pair(vector, at.UNDERFLOW, at.FLAG_UNDERFLOW, outcomes.underflow)

@@ -22,6 +22,14 @@ import numba
 from numba.core import config
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from lowbit.errors import LowbitError
+
+if config.DISABLE_JIT:
+    raise LowbitError(
+        "NUMBA_DISABLE_JIT is set, and lowbit's kernels give their bits only when they are compiled",
+        hint="unset NUMBA_DISABLE_JIT; lowbit.oracle computes in Python integers without Numba",
+    )
+
 _KERNELS = Path(__file__).parent
 _PACKAGE = "lowbit.kernels"
 _PRUNE_AFTER_SECONDS = 30 * 24 * 3600

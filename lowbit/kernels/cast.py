@@ -24,7 +24,7 @@ def unpack_float(code, vector):
     exponent = max(field, vector[at.SOURCE_FIRST_NORMAL]) + vector[at.SOURCE_BASE]
     magnitude = pick(whole < vector[at.SOURCE_FLUSH], 0, magnitude)
     lost_zero = (vector[at.SOURCE_NAN_AT_NEGATIVE_ZERO] != 0) & (negative != 0) & (whole == 0)
-    nan = (whole >= vector[at.SOURCE_NAN]) | lost_zero
+    nan = (whole > vector[at.SOURCE_BELOW_NAN]) | lost_zero
     state = pick(whole == vector[at.SOURCE_INFINITY], at.STATE_INFINITE, pick(nan, at.STATE_NAN, 0))
     return state, negative, pick(nan, mantissa, magnitude), exponent
 

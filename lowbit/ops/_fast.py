@@ -39,6 +39,16 @@ def is_binary64(fmt: Scalar) -> bool:
     return _is_ieee(fmt, 64, 52)
 
 
+def is_binary16(fmt: Scalar) -> bool:
+    """Whether a format is IEEE 754 binary16, under whatever name."""
+    return _is_ieee(fmt, 16, 10)
+
+
+def is_bfloat16(fmt: Scalar) -> bool:
+    """Whether a format is bfloat16, under whatever name."""
+    return _is_ieee(fmt, 16, 7)
+
+
 def _is_ieee(fmt: Scalar, bits: int, mantissa_bits: int) -> bool:
     if not isinstance(fmt, FloatFormat) or (fmt.bits, fmt.mantissa_bits) != (bits, mantissa_bits):
         return False

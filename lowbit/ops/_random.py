@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, PolicyError
+from lowbit.ops._source import as_array
 from lowbit.policy import Policy
 
 
@@ -33,7 +34,9 @@ def checked_random(random_bits: Any, policy: Policy, shape: tuple[int, ...]) -> 
             f"rounding {policy.rounding!r} needs random_bits, an integer 0 <= R < 2**{policy.random_bits} a value",
             hint=f"random_bits=numpy.random.default_rng(seed).integers(2**{policy.random_bits}, size=values.shape)",
         )
-    random = np.asarray(random_bits)
+    random = as_array(random_bits, "random_bits")
+    if random.dtype.kind not in "iu" and random.size == 0:
+        random = random.astype(np.int64)
     if random.dtype.kind not in "iu":
         raise InputError(f"random_bits must be integers, not {random.dtype}")
     stray = int(np.bitwise_or.reduce(random.reshape(-1), initial=0)) & -(1 << policy.random_bits)

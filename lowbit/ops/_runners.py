@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.dyadic import floor_log2
+from lowbit.errors import InputError
 from lowbit.kernels import layout as at
 from lowbit.lowering import WIDEST_FIXED, Vector, lower, narrow
-from lowbit.ops._fast import fast_runner, is_binary32, is_binary64
-from lowbit.ops._wide import fixed_from_integers
+from lowbit.ops._fast import fast_runner, is_bfloat16, is_binary16, is_binary32, is_binary64
+from lowbit.ops._wide import Wide, fixed_from_integers
 from lowbit.outcomes import FixedOutcomes
 from lowbit.policy import Policy
 from lowbit.registry import get_format
@@ -31,6 +32,7 @@ LARGEST_MAGNITUDE_BITS = 55
 BINARY64_PRECISION = 53
 BINARY32_PRECISION = 24
 MOST_RANDOM_BITS_32 = 24
+MOST_FRACTION_BITS = 900  # scaled integers of 53 bits stay normal binary64 numbers
 
 
 class Cast(NamedTuple):
@@ -107,26 +109,26 @@ def _words_of(source: Scalar, flush: bool) -> Callable[[Array], Array] | None:
     if is_binary64(source):
         return lambda chunk: narrowed(chunk.view(np.float64))
     if isinstance(source, FixedFormat):
+        if abs(source.fraction_bits) > MOST_FRACTION_BITS:
+            return None
         unit = 2.0**-source.fraction_bits
         if source.bits <= 16 or (source.bits <= 32 and source.signed):
             return lambda chunk: narrowed(chunk.astype(np.int32, copy=False))
         return lambda chunk: narrowed(chunk.astype(np.float64) * unit)
-    if source.bits == 16 and source.ieee_like and not flush:
+    if is_binary16(source) and not flush:
         return _widened(source)
+    if is_bfloat16(source) and not flush:
+        return lambda chunk: chunk.astype(np.uint32) << np.uint32(16)
     return None
 
 
 def _widened(source: FloatFormat) -> Callable[[Array], Array]:
-    """binary16 and bfloat16 fit binary32 as they are: the latter by a shift, the former by a table look-up."""
+    """binary16 fits binary32 as it is: one table look-up."""
     from lowbit.kernels.gather import gather
-
-    binary32 = get_format("float32")
-    if isinstance(binary32, FloatFormat) and source.exponent_bits == binary32.exponent_bits:
-        return lambda codes: codes.astype(np.uint32) << np.uint32(binary32.bits - source.bits)
 
     table = np.empty(1 << source.bits, dtype=np.uint32)
     patterns = np.arange(1 << source.bits, dtype=np.uint16)
-    runner(Cast(source, binary32, Policy(nan_code="payload")), False).run(patterns, None, table, None)
+    runner(Cast(source, get_format("float32"), Policy(nan_code="payload")), False).run(patterns, None, table, None)
 
     def look_up(codes: Array) -> Array:
         words = np.empty(codes.size, dtype=np.uint32)
@@ -219,6 +221,7 @@ def project_unpacked(
     from lowbit.kernels import cast
 
     original, original_exponent = magnitude.copy(), exponent.copy()
+    _require_room_for_random_bits(magnitude, target, policy)
     magnitude, exponent = _narrowed(magnitude, exponent)
     kernel = cast.encode_unpacked_float if isinstance(target, FloatFormat) else cast.encode_unpacked_fixed
     narrowed = magnitude.copy()
@@ -234,17 +237,32 @@ def project_unpacked(
         codes, flags = _within_wide_target(codes, flags, target, policy)
     if wide.any():
         codes = codes.astype(target.code_dtype)
-        codes[wide], flags[wide] = fixed_from_integers(
-            state[wide] & 1, original[wide], original_exponent[wide], target, policy
-        )
+        values = Wide(state[wide] & 1, original[wide], original_exponent[wide], random[wide])
+        codes[wide], flags[wide] = fixed_from_integers(values, target, policy)
     return codes, flags
 
 
+def _require_room_for_random_bits(magnitude: Array, target: Scalar, policy: Policy) -> None:
+    """Refuse what the sticky bit of a long integer would spoil: a fraction that reaches into it."""
+    if not isinstance(target, FloatFormat) or not policy.stochastic or magnitude.dtype == np.int64:
+        return
+    longest = int(magnitude.max()).bit_length() if magnitude.size else 0
+    room = LARGEST_MAGNITUDE_BITS - target.precision - 2
+    if longest > LARGEST_MAGNITUDE_BITS and policy.random_bits > room:
+        raise InputError(
+            f"an integer of {longest} bits cannot be rounded to the {target.precision} bits of {target.id} with "
+            f"{policy.random_bits} random bits: at most {max(room, 0)} are exact beyond {LARGEST_MAGNITUDE_BITS} bits",
+            hint="use fewer random bits, or split the integers",
+        )
+
+
 def _within_wide_target(codes: Array, flags: Array, target: FixedFormat, policy: Policy) -> tuple[Array, Array]:
-    """Codes of a 64-bit target whose limits the kernel does not know: only values below its range are left to mend."""
-    below = (codes < target.min_code) & (flags & at.INVALID == 0)
+    """Codes of a wide target whose limits the kernel does not know: only values below its range are left to mend."""
+    below = (codes < target.min_code) & (flags & (at.INVALID | at.REFUSED) == 0)
     if policy.overflow == "wrap":
-        return codes.astype(target.code_dtype), np.where(below, at.INVALID, flags)
+        mask = (1 << min(target.bits, 63)) - 1 if target.bits < 64 else -1
+        wrapped = codes if target.signed else codes & mask
+        return wrapped.astype(target.code_dtype), np.where(below, at.INVALID, flags)
     code, flag = FixedOutcomes(target, policy).overflow(1)
     return np.where(below, code, codes).astype(target.code_dtype), np.where(below, flag, flags)
 
@@ -267,11 +285,12 @@ def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
 def _needs_wide_path(
     state: Array, magnitude: Array, exponent: Array, target: FixedFormat, policy: Policy
 ) -> npt.NDArray[np.bool_]:
-    """Large finite values into a fixed-point target that is wide, or wraps, or whose rounding could be disturbed."""
-    if magnitude.dtype == np.int64 and target.bits <= WIDEST_FIXED:
-        return np.zeros(state.size, dtype=np.bool_)
-    # exact: a float64 holds the binary exponent of every magnitude
-    leading = np.frexp(magnitude.astype(np.float64))[1] + exponent + target.fraction_bits
-    if target.bits <= LARGEST_MAGNITUDE_BITS and policy.overflow != "wrap":
-        return np.zeros(state.size, dtype=np.bool_)
-    return np.asarray((state < 2) & (leading > LARGEST_MAGNITUDE_BITS))
+    """Finite values that the kernel does not hold exactly, or whose code may lie beyond what it counts."""
+    leading = np.frexp(magnitude.astype(np.float64))[1] + exponent + target.fraction_bits  # never too small
+    wide = (leading > LARGEST_MAGNITUDE_BITS) & (target.bits > WIDEST_FIXED)
+    if magnitude.dtype == np.uint64:
+        # a sticky bit is as good as what it stands for where the value is out of range and saturates
+        disturbed = (exponent + target.fraction_bits < 0) | (target.bits > LARGEST_MAGNITUDE_BITS)
+        disturbed |= policy.overflow == "wrap"
+        wide |= (magnitude >= np.uint64(1 << LARGEST_MAGNITUDE_BITS)) & disturbed
+    return np.asarray((state < 2) & wide)

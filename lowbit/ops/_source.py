@@ -8,25 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat, FloatFormat, Format, Scalar
+from lowbit.ops.codes import check_range, code_range, scalar_format
+from lowbit.spec import FixedFormat, Format, Scalar
 
 Array = npt.NDArray[Any]
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-
-
-def scalar_format(fmt: Any, role: str = "fmt") -> Scalar:
-    """The scalar format that an argument names.
-
-    Raises
-    ------
-    InputError
-        It is a format, but not a scalar one.
-    """
-    found = get_format(fmt)
-    if not isinstance(found, FloatFormat | FixedFormat):
-        raise InputError(f"{role} = {found.id!r} is a {found.kind} format; this operation takes scalar formats")
-    return found
 
 
 def values_to_codes(values: Any) -> tuple[Array, Scalar]:
@@ -37,7 +23,7 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
     InputError
         The dtype holds no numbers that can be converted exactly (object, complex, longdouble, strings).
     """
-    array = np.asarray(values)
+    array = as_array(values, "values")
     if array.dtype == object:
         raise InputError(
             f"values of dtype object cannot be converted ({_first_culprit(array)})",
@@ -54,7 +40,26 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
             f"values of dtype {array.dtype} are no numbers of a format that lowbit knows",
             hint="pass floats, integers or an ml_dtypes array; raw codes go to convert(codes, source, target)",
         ) from error
-    return view_codes(array, fmt), fmt
+    codes = view_codes(array, fmt)
+    if fmt.kind == "float" and fmt.bits < fmt.container_bits:
+        check_range(codes, *code_range(fmt), fmt.id)  # ml_dtypes keeps a small float in a byte
+    return codes.astype(fmt.code_dtype, copy=False), fmt
+
+
+def as_array(values: Any, role: str) -> Array:
+    """An array of whatever NumPy takes.
+
+    Raises
+    ------
+    InputError
+        NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{role} are a masked array, and codes have no mask", hint="pass values.filled(0), say")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{role} make no array: {error}") from error
 
 
 def _first_culprit(array: Array) -> str:
@@ -89,51 +94,27 @@ def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
     InputError
         The array is not of integers, or an element is not a code of the format.
     """
-    array = np.asarray(codes)
+    array = as_array(codes, role)
     if array.dtype.kind not in "iu":
-        named = _same_format(array.dtype, fmt)
-        if named is not None:
-            return view_codes(array, fmt)
         if array.size == 0 and array.dtype == np.float64:
             return array.astype(fmt.code_dtype)
-        raise InputError(
-            f"{role} must be an integer array of {fmt.id} codes, not {array.dtype}",
-            hint="encode(values, fmt) makes codes of values",
-        )
-    lowest, highest = code_range(fmt)
-    if (array.size and array.dtype != np.dtype(fmt.code_dtype)) or fmt.bits < fmt.container_bits or _narrow(fmt):
-        _require_range(array, lowest, highest, fmt, role)
-    return array
+        if not _same_format(array.dtype, fmt):
+            raise InputError(
+                f"{role} must be an integer array of {fmt.id} codes, not {array.dtype}",
+                hint="encode(values, fmt) makes codes of values",
+            )
+        array = view_codes(array, fmt)
+    if array.dtype != np.dtype(fmt.code_dtype) or fmt.bits < fmt.container_bits or _narrow(fmt):
+        check_range(array, *code_range(fmt), fmt.id)
+    return array.astype(fmt.code_dtype, copy=False)
 
 
-def _same_format(dtype: Any, fmt: Scalar) -> Scalar | None:
+def _same_format(dtype: Any, fmt: Scalar) -> bool:
     try:
-        return fmt if scalar_format(dtype).id == fmt.id else None
+        return scalar_format(dtype).id == fmt.id
     except UnknownFormatError:
-        return None
+        return False
 
 
 def _narrow(fmt: Scalar) -> bool:
     return isinstance(fmt, FixedFormat) and fmt.narrow
-
-
-def code_range(fmt: Scalar) -> tuple[int, int]:
-    """Lowest and highest code."""
-    if isinstance(fmt, FixedFormat):
-        return fmt.min_code, fmt.max_code
-    return 0, (1 << fmt.bits) - 1
-
-
-def _require_range(array: Array, lowest: int, highest: int, fmt: Scalar, role: str) -> None:
-    if array.size == 0:
-        return
-    small, large = int(array.min()), int(array.max())
-    if lowest <= small and large <= highest:
-        return
-    wrong = small if small < lowest else large
-    where = np.unravel_index(int(np.flatnonzero(array.reshape(-1) == wrong)[0]), array.shape)
-    place = f" at index {tuple(int(i) for i in where)}" if where else ""
-    raise InputError(
-        f"{role}: {wrong}{place} is not a code of {fmt.id}, whose codes are {lowest} to {highest}",
-        hint="mask or unpack the codes first; values are made into codes by encode(values, fmt)",
-    )

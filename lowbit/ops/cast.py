@@ -18,7 +18,8 @@ from lowbit.ops._fast import fast_decoder, is_binary32
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
 from lowbit.ops._runners import FAST_CHUNK, Cast
-from lowbit.ops._source import checked_codes, scalar_format, values_to_codes
+from lowbit.ops._source import checked_codes, values_to_codes
+from lowbit.ops.codes import scalar_format
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
@@ -121,7 +122,7 @@ def convert(  # noqa: PLR0913 (all but three are keyword-only options)
     PolicyError
         As for :func:`encode`.
     """
-    found = scalar_format(source, "source")
+    found = scalar_format(source)
     array = checked_codes(codes, found)
     return _convert(array, found, target, policy, random_bits, _Wanted(out, return_counts, return_flags, threads))
 
@@ -142,35 +143,51 @@ def _convert(
     chosen = get_policy(target.default_policy if policy is None else policy, target)
     flat = np.ascontiguousarray(codes).reshape(-1)
     random = checked_random(random_bits, chosen, codes.shape)
-    _check_out(wanted.out, codes.shape, target)
+    _check_out(wanted.out, codes.shape, np.dtype(target.code_dtype))
+    _check_threads(wanted.threads)
     needs_flags = wanted.flags or wanted.counts or refuses(chosen)
-    # straight into the caller's array, unless an error could leave it half-written
-    direct = wanted.out is not None and wanted.out.flags.c_contiguous and not refuses(chosen)
-    out = wanted.out.reshape(-1) if direct and wanted.out is not None else None
+    out = None if refuses(chosen) else _direct(wanted.out, flat)
     cast = Cast(source, target, chosen)
     result, flags = cast_codes(cast, flat, random, needs_flags, wanted.threads, out)
     if flags is not None and refuses(chosen):
         refuse(flat, flags, codes.shape, source, target, chosen)
-    answer: list[Any] = [result.reshape(codes.shape)[()]]
+    extras: list[Any] = []
+    if wanted.counts and flags is not None:
+        extras.append(count(flat, result, flags, source, target))  # before the input may be overwritten
+    if wanted.flags and flags is not None:
+        extras.append(flags.reshape(codes.shape)[()])
+    made = result.reshape(codes.shape)[()]
     if wanted.out is not None:
         if out is None:
-            wanted.out[...] = result.reshape(codes.shape)
-        answer = [wanted.out]
-    if wanted.counts and flags is not None:
-        answer.append(count(flat, result, flags, source, target))
-    if wanted.flags and flags is not None:
-        answer.append(flags.reshape(codes.shape)[()])
-    return answer[0] if len(answer) == 1 else tuple(answer)
+            wanted.out[...] = made
+        made = wanted.out
+    return (made, *extras) if extras else made
 
 
-def _check_out(out: Any, shape: tuple[int, ...], target: Scalar) -> None:
+def _direct(out: Array | None, *inputs: Array) -> Array | None:
+    """The caller's array, flat, where results can go straight into it.
+
+    Not where it is not contiguous or shares memory with an input. A policy that may refuse a value gets no such
+    array either: the error would leave it half-written.
+    """
+    if out is None or not out.flags.c_contiguous or any(np.may_share_memory(out, array) for array in inputs):
+        return None
+    return out.reshape(-1)
+
+
+def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if out is None:
         return
-    if not isinstance(out, np.ndarray) or out.dtype != np.dtype(target.code_dtype) or out.shape != shape:
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
         found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InputError(f"out must be a {target.code_dtype} array of shape {shape}, not {found}")
+        raise InputError(f"out must be a {dtype} array of shape {shape}, not {found}")
     if not out.flags.writeable:
         raise InputError("out is read-only")
+
+
+def _check_threads(threads: Any) -> None:
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
+        raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
 def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None = None, threads: int = 1) -> Any:
@@ -207,23 +224,25 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     """
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
-    requested = np.dtype(dtype)
+    try:
+        requested = np.dtype(dtype)
+    except TypeError as error:
+        raise InputError(f"dtype {dtype!r} is unknown to NumPy", hint="dtype=numpy.float32, for example") from error
     wanted = requested.newbyteorder("=")
-    target = scalar_format(wanted, "dtype")
+    target = scalar_format(wanted)
     if not isinstance(target, FloatFormat):
         raise InputError(f"dtype {wanted} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
-    if out is not None and (out.dtype != wanted or out.shape != array.shape):
-        raise InputError(f"out must be a {wanted} array of shape {array.shape}")
+    _check_out(out, array.shape, requested)
+    _check_threads(threads)
     _require_exact(source, target)
     flat = np.ascontiguousarray(array).reshape(-1)
-    if out is not None and out.flags.c_contiguous:
-        _decode_into(out.reshape(-1), flat, source, target, threads)
-        return out
-    values = np.empty(flat.size, dtype=wanted)
+    direct = _direct(out, flat) if requested == wanted else None
+    values = np.empty(flat.size, dtype=wanted) if direct is None else direct
     _decode_into(values, flat, source, target, threads)
     if out is None:
         return values.reshape(array.shape).astype(requested, copy=False)[()]
-    out[...] = values.reshape(array.shape)
+    if direct is None:
+        out[...] = values.reshape(array.shape)
     return out
 
 

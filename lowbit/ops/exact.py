@@ -14,7 +14,8 @@ from lowbit.ops._engine import cast_codes, refuses
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import refuse
 from lowbit.ops._runners import Cast, project_unpacked, unpack
-from lowbit.ops._source import checked_codes, scalar_format
+from lowbit.ops._source import as_array, checked_codes
+from lowbit.ops.codes import scalar_format
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import FloatFormat, Scalar
 
@@ -92,11 +93,13 @@ def encode_exact(
     """
     target = scalar_format(fmt)
     chosen = get_policy(target.default_policy if policy is None else policy, target)
-    parts = [np.asarray(part) for part in (kind, significand, exponent)]
-    for name, part in zip(("kind", "significand", "exponent"), parts, strict=True):
-        if part.dtype.kind not in "iu" and part.size:
-            raise InputError(f"{name} must be integers that fit int64, not {part.dtype}")
-    kinds, significands, exponents = np.broadcast_arrays(*(part.astype(np.int64) for part in parts))
+    names = ("kind", "significand", "exponent")
+    parts = [_as_int64(part, name) for part, name in zip((kind, significand, exponent), names, strict=True)]
+    try:
+        kinds, significands, exponents = np.broadcast_arrays(*parts)
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {part.shape}" for name, part in zip(names, parts, strict=True))
+        raise InputError(f"the shapes do not go together: {shapes}") from error
     shape = kinds.shape
     random = checked_random(random_bits, chosen, shape)
     if kinds.size and not 0 <= int(kinds.min()) <= int(kinds.max()) <= 3:
@@ -104,6 +107,15 @@ def encode_exact(
     if exponents.size and max(abs(int(exponents.min())), abs(int(exponents.max()))) > 1 << 40:
         raise InputError("an exponent is beyond ±2**40")
     return _encode_triples(kinds, significands, exponents, target, chosen, random).reshape(shape)[()]
+
+
+def _as_int64(part: Any, name: str) -> Array:
+    array = as_array(part, name)
+    if array.size and array.dtype.kind not in "iu":
+        raise InputError(f"{name} must be integers that fit int64, not {array.dtype}")
+    if array.dtype == np.uint64 and array.size and int(array.max()) >> 63:
+        raise InputError(f"{name}: {int(array.max())} does not fit int64")
+    return array.astype(np.int64)
 
 
 def _encode_triples(
@@ -123,7 +135,9 @@ def _encode_triples(
     codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, vector)
     if policy.via:
         after = policy.choose(via="", defects=())
-        return cast_codes(Cast(first, target, after), codes.astype(first.code_dtype), random, False, 1).codes
+        cast = Cast(first, target, after)
+        codes, flags_after = cast_codes(cast, codes.astype(first.code_dtype), random, refuses(policy), 1)
+        flags = np.zeros(codes.size) if flags_after is None else flags_after
     if refuses(policy):
         refuse(values, flags.astype(np.uint8), kinds.shape, source, target, policy)
     return codes.astype(target.code_dtype)
