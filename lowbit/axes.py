@@ -129,11 +129,11 @@ AXES: Mapping[str, str] = MappingProxyType(
 
 def require_choice(axis: str, value: object, values: Mapping[str, Any]) -> None:
     """Raise a PolicyError that suggests the nearest name if ``value`` is not one of ``values``."""
-    if value in values:
+    if isinstance(value, str) and value in values:
         return
     close = get_close_matches(str(value), list(values), n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
-    if axis in {"policy", "policy axis"}:
+    if isinstance(value, str) and axis in {"policy", "policy axis"}:
         suggestion = _choice_of_an_axis(value) or suggestion
     raise PolicyError(f"{axis} = {value!r} is unknown", hint=f"{suggestion}one of {', '.join(values)}")
 

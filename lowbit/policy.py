@@ -76,6 +76,7 @@ class Policy:
     name: str = ""
 
     def __post_init__(self) -> None:
+        self._check_types()
         for axis, values in CHOICES.items():
             require_choice(axis, getattr(self, axis), values)
         for defect in self.defects:
@@ -88,6 +89,20 @@ class Policy:
             )
         if not self.stochastic and self.random_bits:
             raise PolicyError(f"random_bits = {self.random_bits} is given, but rounding {self.rounding!r} uses none")
+
+    def _check_types(self) -> None:
+        """Of the axes without a closed set of values."""
+        for axis in ("via", "name"):
+            value = getattr(self, axis)
+            if not isinstance(value, str):
+                raise PolicyError(f"{axis} = {value!r} is not a string", hint="'' stands for none")
+        count: object = self.random_bits
+        if type(count) is not int:
+            raise PolicyError(f"random_bits = {count!r} is not an integer", hint="random_bits=8, say")
+        defects: object = self.defects
+        if not isinstance(defects, tuple):
+            one = f": Policy(defects=({defects!r},))" if isinstance(defects, str) else ""
+            raise PolicyError(f"defects = {defects!r} is not a tuple of names", hint=f"give a tuple of names{one}")
 
     @property
     def stochastic(self) -> bool:

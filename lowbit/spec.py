@@ -87,7 +87,7 @@ class Format:
         for name in ("id", "family", "summary", "default_policy"):
             value = getattr(self, name)
             self._require(isinstance(value, str), f"{name} = {value!r} is not a string")
-        names = self.aliases
+        names: object = self.aliases
         self._require(
             isinstance(names, tuple) and all(isinstance(name, str) for name in names),
             f"aliases = {names!r} is not a tuple of names",

@@ -67,6 +67,41 @@ def test_stochastic_rounding_needs_random_bits(bits):
         Policy(rounding="stochastic_a", random_bits=bits)
 
 
+@pytest.mark.parametrize("count", [8.0, "8", None, True])
+@pytest.mark.parametrize("rounding", ["stochastic_a", "nearest_even"])
+def test_random_bits_are_an_integer(rounding, count):
+    with pytest.raises(PolicyError, match=f"random_bits = {count!r} is not an integer"):
+        Policy(rounding=rounding, random_bits=count)
+
+
+@pytest.mark.parametrize("value", [["nearest_even"], {}, None, 3])
+@pytest.mark.parametrize("axis", CLOSED_AXES)
+def test_a_choice_is_a_name(axis, value):
+    with pytest.raises(PolicyError, match=f"^{axis} = .* is unknown"):
+        Policy(**{axis: value})
+    with pytest.raises(PolicyError, match="is unknown"):
+        Policy.choices(value)
+    with pytest.raises(PolicyError, match="is unknown"):
+        Policy.meaning(axis, value)
+
+
+def test_defects_are_a_tuple_of_names():
+    with pytest.raises(PolicyError, match="give a tuple of names: Policy\\(defects=\\('e4m3fn_late_overflow',\\)\\)"):
+        Policy(defects="e4m3fn_late_overflow")
+    for wrong in (None, 3, ["e4m3fn_late_overflow"]):
+        with pytest.raises(PolicyError, match="is not a tuple of names"):
+            Policy(defects=wrong)
+    with pytest.raises(PolicyError, match=r"defects = \['e4m3fn_late_overflow'\] is unknown"):
+        Policy(defects=(["e4m3fn_late_overflow"],))
+
+
+@pytest.mark.parametrize("axis", ["via", "name"])
+@pytest.mark.parametrize("value", [None, 32, ["float32"]])
+def test_names_of_formats_and_policies_are_strings(axis, value):
+    with pytest.raises(PolicyError, match=f"^{axis} = .* is not a string"):
+        Policy(**{axis: value})
+
+
 def test_random_bits_without_stochastic_rounding_are_refused():
     with pytest.raises(PolicyError, match="uses none"):
         Policy(random_bits=8)
