@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format_files.document import ID_RULE, is_identifier
+from lowbit.policy import PRESETS
 from lowbit.registry import get_format
-from lowbit.spec import FloatFormat
+from lowbit.spec import MAX_BITS, FloatFormat
 
 SPECIALS = MappingProxyType(
     {
@@ -63,12 +64,11 @@ def float_format(
     >>> fmt.id, str(fmt.max)
     ('custom_e3m4fn', '30')
     """
-    if specials not in SPECIALS:
+    _check_arguments(exponent_bits, mantissa_bits, bias, signed, id)
+    if str(specials) not in SPECIALS:
         raise FormatError(f"specials = {specials!r} is unknown", hint=f"one of {', '.join(SPECIALS)}")
-    if id is not None and not is_identifier(id):
-        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
-    if exponent_bits < 0 or mantissa_bits < 0:
-        raise FormatError(f"a field has a negative width: exponent {exponent_bits}, mantissa {mantissa_bits}")
+    if default_policy is not None and str(default_policy) not in PRESETS:
+        raise FormatError(f"default_policy = {default_policy!r} is not a preset", hint=f"one of {', '.join(PRESETS)}")
     if specials == "ieee" and (exponent_bits == 0 or mantissa_bits == 0):
         raise FormatError(
             f"specials = 'ieee' needs an exponent and a mantissa field, not {exponent_bits} and {mantissa_bits} bits",
@@ -93,6 +93,22 @@ def float_format(
     )
     _refuse_taken_id(fmt)
     return fmt
+
+
+def _check_arguments(exponent_bits: object, mantissa_bits: object, bias: object, signed: object, id: object) -> None:
+    """Before anything is computed from them; the widths together are checked by the format itself."""
+    for name, value in (("exponent_bits", exponent_bits), ("mantissa_bits", mantissa_bits)):
+        if type(value) is not int:
+            raise FormatError(f"{name} = {value!r} is not an integer")
+        if not 0 <= value <= MAX_BITS:
+            what = "a negative width" if value < 0 else f"more than the {MAX_BITS} bits that a format may have"
+            raise FormatError(f"{name} = {value} is {what}")
+    if bias is not None and type(bias) is not int:
+        raise FormatError(f"bias = {bias!r} is not an integer")
+    if not isinstance(signed, bool):
+        raise FormatError(f"signed = {signed!r} is neither True nor False")
+    if id is not None and (not isinstance(id, str) or not is_identifier(id)):
+        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
 
 
 def _usual_bias(exponent_bits: int, mantissa_bits: int, specials: str) -> int:

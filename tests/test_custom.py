@@ -48,6 +48,17 @@ def test_float_format_names():
         ((3, 2), {"id": ""}, "is not an id"),
         ((4, 3), {"id": "float8_e4m3fn"}, "belongs to another format"),
         ((4, 60), {}, "outside 2..64|more than binary64"),
+        ((2.0, 3), {}, "exponent_bits = 2.0 is not an integer"),
+        (("a", 1), {}, "exponent_bits = 'a' is not an integer"),
+        ((4, True), {}, "mantissa_bits = True is not an integer"),
+        ((1 << 40, 3), {}, "exponent_bits = 1099511627776 is more than the 64 bits"),
+        ((12, 52), {"signed": False}, "64 bits together, more than 63"),
+        ((4, 3), {"bias": "7"}, "bias = '7' is not an integer"),
+        ((4, 3), {"signed": 1}, "signed = 1 is neither True nor False"),
+        ((4, 3), {"specials": ["fn"]}, r"specials = \['fn'\] is unknown"),
+        ((4, 3), {"id": 7}, "7 is not an id"),
+        ((4, 3), {"default_policy": "nope"}, "default_policy = 'nope' is not a preset"),
+        ((4, 3), {"default_policy": ["ieee"]}, "is not a preset"),
     ],
 )
 def test_float_format_refuses(arguments, options, match):
