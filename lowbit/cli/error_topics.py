@@ -39,7 +39,10 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
         ),
         "LB400": (
             "An array has the wrong dtype, shape or range, a code is not one of its format's, or a value is "
-            "refused by a policy axis set to `error`. The message says which value and where it stands."
+            "refused by a policy axis set to `error`. The message says which value and where it stands. Codes are "
+            "integers in the format's container, not values: encode values first, as in "
+            "`lowbit.encode(x, 'float8_e4m3fn')`, and unpack packed codes by `lowbit.unpack`. Signed integers are "
+            "codes from -8 to 7 for int4, not 0 to 15."
         ),
         "LB410": (
             "The result would not be exact in the dtype asked for: decode into a wider one, or use `decode_exact`."
@@ -49,23 +52,41 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "checks the committed ones against their digests, `lowbit golden regen` writes them anew."
         ),
         "LB600": (
-            "A device under test could not be reached or loaded: no such file, no such symbol, an import that failed. "
-            "It runs in a process of its own. Exit status 4 stands for this and for LB601 to LB605."
+            "A device under test failed in a way that has no code of its own; the message says how. A device runs in a "
+            "process of its own. Exit status 4 stands for this and for LB601 to LB605."
         ),
         "LB601": (
             "The device under test ended its process: a crash in native code (segmentation fault, abort, division by "
-            "zero) or a call of exit. The message gives the signal and the inputs it was working on."
+            "zero) or a call of exit. The message gives the signal and, where it can be found, the one input that does "
+            "it. Run that input alone under a debugger, or compile with -g -fsanitize=address. A crash on any input "
+            "often means another prototype than `void f(const source_t *in, target_t *out, size_t n)`: "
+            "`lowbit explain so` lists the element types."
         ),
         "LB602": (
             "The device under test did not answer in time. An endless loop is the usual cause; a slow kernel needs a "
-            "longer time-out or a smaller set of vectors."
+            "longer time-out (--timeout SECONDS, for 1,048,576 rows) or fewer rows (--set random --n ROWS)."
         ),
-        "LB603": "The device under test raised a Python exception; its traceback follows the message.",
+        "LB603": (
+            "The device under test raised a Python exception; its traceback follows the message, your lines only. The "
+            "function is called with a one-dimensional NumPy array of codes (uint32 for float32: "
+            "`codes.view(numpy.float32)` gives values), or of values with --values, and with 1, 3, 17 and many rows. "
+            "Mend the line that the traceback ends with; `lowbit explain python` says what is given and expected."
+        ),
         "LB604": (
-            "The device under test answered with the wrong number of rows, the wrong dtype, values that are no codes "
-            "of the target, or wrote where it must not: past the end of its results or over its inputs."
+            "The device under test answered with the wrong number of rows, the wrong dtype, or (under --values) values "
+            "that the target lacks, or it wrote where it must not: past the end of its results, over its inputs, or "
+            "not at all. Usual causes: an element type that is wider than the container (uint32_t for uint8_t), and a "
+            "vector loop whose tail is not masked; `lowbit explain so` and `lowbit explain python` say what is "
+            "expected. A number that fits the container but is no code (0x80 for float4_e2m1fn) is no error: it is "
+            "compared and counts as a difference."
         ),
         "LB605": "The device under test gives two answers to one input. A stochastic kernel needs fixed random bits.",
+        "LB606": (
+            "A device under test cannot be loaded: no such file, symbol, module or function, or a file of results that "
+            "cannot be read. Exit status 2. For a C function write --so ./cast.so:cast, compile it by "
+            '`cc -O2 -shared -fPIC`, and declare it extern "C" in C++ (`nm -D cast.so` lists its symbols); for Python '
+            "write --python package.module:function, found from the current directory, or --python ./file.py:function."
+        ),
         "LB900": (
             "An internal error: a bug in lowbit. Please report it with the command line, the traceback that "
             "--debug shows, and the output of `lowbit doctor`."

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+CANNOT_LOAD = "LB606"
+"""Code of the errors about a device that is not there: a usage error, not one of the device."""
+
 
 class Device(Protocol):
     """Something that turns codes of one format into codes of another.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.dut.device import CANNOT_LOAD
 from lowbit.errors import DeviceError, InputError, VectorFileError
 from lowbit.spec import FixedFormat, Scalar
 
@@ -28,7 +29,7 @@ class FileDevice:
 
     def __init__(self, path: str, target: Scalar) -> None:
         self.name = path
-        self._results = read_codes(path, target)
+        self._results = read_codes(path, target, stray=True)
 
     def run(self, codes: NDArray[Any]) -> NDArray[Any]:
         """The answers, if there are as many as inputs."""
@@ -41,8 +42,10 @@ class FileDevice:
         return self._results
 
 
-def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
+def read_codes(path: str | Path, fmt: Scalar, *, stray: bool = False) -> NDArray[Any]:
     """Read a vector of codes of a format.
+
+    With ``stray``, what is no code of the format is let through, as results of a device that are to be compared.
 
     Raises
     ------
@@ -64,8 +67,8 @@ def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
                 f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec"
             )
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-    return _checked(patterns, fmt, file)
+        raise InputError(f"{file}: cannot be read: {error.strerror}", code=CANNOT_LOAD) from error
+    return _checked(patterns, fmt, file, stray=stray)
 
 
 def _read_vec(file: Path) -> NDArray[Any]:
@@ -117,17 +120,27 @@ def _read_text(file: Path) -> NDArray[Any]:
     return np.array(codes, dtype=np.uint64)
 
 
-def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path) -> NDArray[Any]:
+def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path, *, stray: bool) -> NDArray[Any]:
     """Patterns as codes; negative values are taken as codes of a signed integer format."""
     low, high = 0, (1 << fmt.bits) - 1
     if isinstance(fmt, FixedFormat) and fmt.signed and patterns.dtype.kind == "i":
         low, high = fmt.min_code, fmt.max_code
-    if patterns.size and (int(patterns.min()) < low or int(patterns.max()) > high):
-        row = int(np.flatnonzero((patterns < low) | (patterns > high))[0])
+    wrong = np.asarray((patterns < low) | (patterns > high))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        if stray and int(patterns.max()) <= np.iinfo(np.int64).max:
+            mixed = patterns.astype(np.int64)
+            mixed[~wrong] = _as_codes(patterns[~wrong], fmt, signed=low < 0)
+            return mixed
         raise InputError(
             f"{file}: row {row}: {int(patterns[row]):#x} is no code of {fmt.id}, which has {fmt.bits} bits"
         )
-    if low < 0 or fmt.kind == "float" or not fmt.signed:
+    return _as_codes(patterns, fmt, signed=low < 0)
+
+
+def _as_codes(patterns: NDArray[Any], fmt: Scalar, *, signed: bool) -> NDArray[Any]:
+    """Bit patterns as codes; ``signed`` patterns are codes already."""
+    if signed or fmt.kind == "float" or not fmt.signed:
         return patterns.astype(fmt.code_dtype)
     shift = np.int64(64 - fmt.bits)
     return ((patterns.astype(np.uint64).view(np.int64) << shift) >> shift).astype(fmt.code_dtype)

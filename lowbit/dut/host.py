@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lowbit.dut.device import CANNOT_LOAD
 from lowbit.errors import DeviceError, InputError
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -89,7 +90,9 @@ class Worker:
             raise WorkerDied(f"{self.name} {self._obituary()} {what}", code="LB601") from None
         if "missing" in reply:
             self.stop()
-            raise InputError(reply["missing"], hint="give the device as ./file.so:symbol or module:function")
+            raise InputError(
+                reply["missing"], hint="give the device as ./file.so:symbol or module:function", code=CANNOT_LOAD
+            )
         if "raised" in reply:
             self.stop()
             raise DeviceError(f"{self.name} raised an exception {what}\n{reply['raised'].rstrip()}", code="LB603")

@@ -37,6 +37,8 @@ class IsolatedDevice:
         Seconds that one chunk of at most 2**20 rows may take.
     """
 
+    hint = ""
+    """What the device has to be, for errors about crashes and overruns."""
     row_bytes = 8
     """Room for one result; a device that answers with wider items says so in an error."""
 
@@ -54,15 +56,15 @@ class IsolatedDevice:
         self._worker.start()
 
     def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The target codes for the source codes."""
+        """The target codes for the source codes; wider integers where an answer does not fit their container."""
         codes = np.ascontiguousarray(codes, self.source.code_dtype)
-        results = np.empty(codes.size, self.target.code_dtype)
+        results = [np.empty(0, self.target.code_dtype)]
         if not self._probed and codes.size:
             self._probe(codes)
         for start in range(0, codes.size, CHUNK_ROWS):
             rows = codes[start : start + CHUNK_ROWS]
-            results[start : start + rows.size] = self._run_or_bisect(rows, start)
-        return results
+            results.append(self._run_or_bisect(rows, start))
+        return np.concatenate(results)
 
     def close(self) -> None:
         """End the worker process."""
@@ -88,6 +90,7 @@ class IsolatedDevice:
                 raise DeviceError(
                     f"{self.name} was given {rows} rows and wrote {rows - int(untouched.sum())}: row {where} was never "
                     f"written",
+                    hint=self.hint,
                     code="LB604",
                 )
             if not np.array_equal(first, second):
@@ -146,11 +149,11 @@ class IsolatedDevice:
                     if side == "after"
                     else f"{self.name} wrote before the start of its {count} results {what}",
                     hint=f"the results are {count} elements of {self.target.code_dtype}; is the element type wider, or "
-                    "the tail of a vector loop not masked?",
+                    f"the tail of a vector loop not masked?{f' {self.hint}' if self.hint else ''}",
                     code="LB604",
                 )
         if (data[self._input : self._input + given.size] != given).any():
-            raise DeviceError(f"{self.name} overwrote its input {what}", code="LB604")
+            raise DeviceError(f"{self.name} overwrote its input {what}", hint=self.hint, code="LB604")
         return np.frombuffer(data[self._output : end].tobytes(), self.target.code_dtype)
 
     def _named_crash(self, rows: NDArray[Any], start: int, error: WorkerDied) -> DeviceError:
@@ -169,7 +172,7 @@ class IsolatedDevice:
             where = f"input {int(rows[low]):#x} (row {start + low}) alone does it"
         else:
             where = f"rows {start + low} to {start + high - 1} do it"
-        return DeviceError(f"{error.message}; {where}", code=error.code)
+        return DeviceError(f"{error.message}; {where}", hint=self.hint, code=error.code)
 
     def _dies(self, rows: NDArray[Any]) -> bool:
         try:

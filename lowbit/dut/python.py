@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import IsolatedDevice
 from lowbit.errors import DeviceError, InputError, LowbitError
-from lowbit.spec import FixedFormat, Format, Scalar
+from lowbit.spec import Format, Scalar
 
 NATIVE_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
@@ -19,10 +20,12 @@ def parse_function(text: str) -> tuple[str, str]:
     """Split ``module:function`` or ``path/to/file.py:function``."""
     module, colon, function = text.rpartition(":")
     if not colon or not module or not function:
-        raise InputError(f"Python device {text!r} names no function", hint="write it as module:function")
+        raise InputError(
+            f"Python device {text!r} names no function", hint="write it as module:function", code=CANNOT_LOAD
+        )
     if module.endswith(".py") or "/" in module:
         if not Path(module).is_file():
-            raise InputError(f"Python file {module!r} does not exist")
+            raise InputError(f"Python file {module!r} does not exist", code=CANNOT_LOAD)
         module = str(Path(module).resolve())
     return module, function
 
@@ -79,18 +82,23 @@ class PythonDevice(IsolatedDevice):
         return self._from_viewed(raw, name, int(reply["itemsize"]), what)
 
     def _from_integers(self, result: NDArray[Any], what: str) -> NDArray[Any]:
-        """Any integer dtype will do, as long as every element is a code."""
-        low, high = _code_range(self.target)
-        if result.dtype == bool:
-            result = result.astype(np.uint8)
-        if result.size and (int(result.min()) < low or int(result.max()) > high):
-            where = int(np.flatnonzero((result < low) | (result > high))[0])
+        """Any integer dtype will do; elements that the container cannot hold stay as they are, to be reported."""
+        container = np.iinfo(self.target.code_dtype)
+        if result.dtype == bool or not result.size:
+            return result.astype(self.target.code_dtype)
+        low, high = int(result.min()), int(result.max())
+        if container.min <= low and high <= container.max:
+            return result.astype(self.target.code_dtype)
+        widest = np.iinfo(np.int64)
+        if self.target.container_bits == widest.bits or high > widest.max:
+            wrong = low if low < container.min else high
             raise DeviceError(
-                f"{self.name} returned {int(result[where])}, which is no code of {self.target.id} ({low} to {high}), "
-                f"at position {where} {what}",
+                f"{self.name} returned {wrong} {what}, which {self.target.code_dtype}, the container of "
+                f"{self.target.id}, cannot hold",
+                hint=f"return codes, as an array of {self.target.code_dtype}",
                 code="LB604",
             )
-        return result.astype(self.target.code_dtype)
+        return result.astype(np.int64)
 
     def _from_values(self, result: NDArray[Any], what: str) -> NDArray[Any]:
         from lowbit.ops.cast import decode, encode
@@ -118,12 +126,6 @@ class PythonDevice(IsolatedDevice):
         if returned is None or returned.id != self.target.id:
             raise DeviceError(f"{self.name} returned {name} where {self.target.id} was expected {what}", code="LB604")
         return np.frombuffer(raw, self.target.code_dtype if itemsize == self.target.container_bits // 8 else name)
-
-
-def _code_range(target: Scalar) -> tuple[int, int]:
-    if isinstance(target, FixedFormat):
-        return target.min_code, target.max_code
-    return 0, (1 << target.bits) - 1
 
 
 def _value_dtype(source: Format) -> type:

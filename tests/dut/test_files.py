@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.files import FileDevice, read_codes
 from lowbit.errors import DeviceError, InputError, LowbitError
 from lowbit.registry import get_format
@@ -56,5 +57,16 @@ def test_damaged_files(tmp_path, name, content, words):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read") as caught:
         read_codes(tmp_path / "none.hex", get_format("int8"))
+    assert caught.value.code == CANNOT_LOAD
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "results"),
+    [("float4_e2m1fn", "7\n80\n0\n", [7, 0x80, 0]), ("int4", "7\n1f\nf\n", [7, 0x1F, -1]), ("int4", "7\nf\n", [7, -1])],
+)
+def test_results_that_are_no_codes_are_kept_to_be_compared(tmp_path, name, text, results):
+    file = tmp_path / "results.hex"
+    file.write_text(text)
+    assert FileDevice(str(file), get_format(name)).run(np.zeros(len(results), np.uint32)).tolist() == results

@@ -45,6 +45,9 @@ def raises(rows):
 def too_large(rows):
     return codes(rows).astype(np.int64) + 200
 
+def beyond_64_bits(rows):
+    return np.full(len(rows), 2**64 - 1, np.uint64)
+
 def objects(rows):
     return np.array([None] * len(rows))
 
@@ -86,13 +89,17 @@ def test_values(run):
         ("one_short", {}, "returned an array of shape"),
         ("square", {}, "shape"),
         ("raises", {}, "the table is empty"),
-        ("too_large", {}, "no code of float8_e4m3fn"),
+        ("beyond_64_bits", {}, "18446744073709551615 .*cannot hold"),
         ("objects", {}, "Python objects"),
     ],
 )
 def test_misbehaviour_is_named(run, function, options, words):
     with pytest.raises(DeviceError, match=words):
         run(function, **options)
+
+
+def test_numbers_that_are_no_codes_are_kept_to_be_compared(run):
+    assert run("too_large").tolist() == [code + 200 for code in EXPECTED]
 
 
 def test_floats_where_codes_are_due_name_the_option(run):

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from lowbit.dut.container import prototype
+from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import CHUNK_ROWS
 from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
 from lowbit.errors import DeviceError, InputError
+from lowbit.registry import get_format
 
 ONE = 0x3F800000
 
@@ -74,6 +77,27 @@ def test_missing_symbol_is_a_usage_error(kernel, source, target):
     with device(kernel, "casts", source, target) as dut, pytest.raises(InputError, match="casts") as caught:
         dut.open()
     assert not isinstance(caught.value, DeviceError)
+    assert caught.value.code == CANNOT_LOAD
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("float32", "float8_e4m3fn", "void cast(const uint32_t *, uint8_t *, size_t)"),
+        ("float4_e2m1fn", "float32", "void cast(const uint8_t *, uint32_t *, size_t)"),
+        ("bfloat16", "int4", "void cast(const uint16_t *, int8_t *, size_t)"),
+        ("tf32", "q4.12", "void cast(const uint32_t *, int16_t *, size_t)"),
+    ],
+)
+def test_prototype(source, target, expected):
+    assert prototype(get_format(source), get_format(target)) == expected
+
+
+@pytest.mark.parametrize("symbol", ["crash", "wide_results", "leaves_tail"])
+def test_errors_say_what_the_function_has_to_be(kernel, source, target, symbol):
+    with device(kernel, symbol, source, target) as dut, pytest.raises(DeviceError) as caught:
+        dut.run(np.full(100, 0x3F880000, np.uint32))
+    assert f"void {symbol}(const uint32_t *, uint8_t *, size_t)" in caught.value.hint
 
 
 def test_file_that_is_no_shared_object(tmp_path, source, target):
