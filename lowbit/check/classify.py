@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.check.compare import Comparison, is_nan
 from lowbit.check.reference import reference
+from lowbit.dyadic import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
 from lowbit.policy import Policy
 from lowbit.spec import FloatFormat, Scalar
 from lowbit.vectors.flags import FLAGS
@@ -37,8 +38,22 @@ class Group:
     total: int
 
 
-CLASS_NAMES = ("exact", "inexact", "tie", "overflow", "zero", "infinity", "nan")
-"""What an input is to its target, for inputs that carry no flag."""
+CLASS_NAMES = (
+    "Exact",
+    "Inexact",
+    "TieEven",
+    "TieOdd",
+    "Underflow",
+    "OverflowTie",
+    "OverflowBand",
+    "IntegerRail",
+    "Negative",
+    "NegativeZero",
+    "Infinity",
+    "NanSign",
+    "NanPayload",
+)
+"""What an input is to its target, for inputs that carry no flag: the names of flags where one fits."""
 
 
 def group_differences(comparison: Comparison) -> list[Group]:
@@ -53,7 +68,8 @@ def group_differences(comparison: Comparison) -> list[Group]:
         # Classes cost a few conversions of every row, so only those that differ are looked at.
         kinds = np.full(len(comparison.codes), len(CLASS_NAMES), np.uint8)
         kinds[rows] = input_kinds(comparison.codes[rows], comparison.source, comparison.target)
-        names = {number: (name, "") for number, name in enumerate(CLASS_NAMES)}
+        catches = {flag.name: flag.catches for flag in FLAGS.values()}
+        names = {number: (name, catches.get(name, "")) for number, name in enumerate(CLASS_NAMES)}
     groups = []
     for kind in np.unique(kinds[rows]):
         members = rows[kinds[rows] == kind]
@@ -71,13 +87,34 @@ def input_kinds(codes: NDArray[Any], source: Scalar, target: Scalar) -> NDArray[
     def under(**axes: str) -> NDArray[Any]:
         return reference(codes, source, target, Policy(**axes))  # type: ignore[arg-type]
 
-    kinds = np.full(len(codes), CLASS_NAMES.index("exact"), np.uint8)
-    kinds[under(rounding="toward_zero") != under(rounding="away_from_zero")] = CLASS_NAMES.index("inexact")
-    kinds[under(rounding="nearest_zero") != under(rounding="nearest_away")] = CLASS_NAMES.index("tie")
-    kinds[_overflows(codes, source, target)] = CLASS_NAMES.index("overflow")
-    kinds[(kind == 0) & (significand == 0)] = CLASS_NAMES.index("zero")
-    kinds[(kind == 1) | (kind == 2)] = CLASS_NAMES.index("infinity")
-    kinds[kind == 3] = CLASS_NAMES.index("nan")
+    kinds = np.full(len(codes), CLASS_NAMES.index("Exact"), np.uint8)
+
+    def name(rows: NDArray[np.bool_], label: str) -> None:
+        kinds[rows] = CLASS_NAMES.index(label)
+
+    lower, upper = under(rounding="nearest_zero"), under(rounding="nearest_away")
+    tie, odd = lower != upper, (lower & 1) != 0
+    inexact, beyond = (
+        under(rounding="toward_zero") != under(rounding="away_from_zero"),
+        _overflows(codes, source, target),
+    )
+    name(inexact, "Inexact")
+    name(tie & ~odd, "TieEven")
+    name(tie & odd, "TieOdd")
+    if not isinstance(target, FloatFormat):
+        name(inexact & (lower == 0), "Underflow")
+    elif target.zero:
+        name(inexact & ((lower & ((1 << target.magnitude_bits) - 1)) == 0), "Underflow")
+    name(beyond, "OverflowBand" if isinstance(target, FloatFormat) else "IntegerRail")
+    name(beyond & tie, "OverflowTie")
+    if not target.signed:
+        name((kind == FINITE) & (significand < 0), "Negative")
+    name((kind == FINITE) & (significand == 0), "NegativeZero")
+    name((kind == POSITIVE_INFINITY) | (kind == NEGATIVE_INFINITY), "Infinity")
+    name(kind == NAN, "NanPayload")
+    if isinstance(source, FloatFormat) and source.canonical_nan is not None:
+        magnitudes = (1 << source.magnitude_bits) - 1
+        name((kind == NAN) & ((codes & magnitudes) == (source.canonical_nan & magnitudes)), "NanSign")
     return kinds
 
 

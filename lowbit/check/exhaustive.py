@@ -18,7 +18,7 @@ from lowbit.check.child import start_child
 from lowbit.check.compare import differing
 from lowbit.check.reference import reference
 from lowbit.check.sweep import BLOCK, REPORT_EVERY
-from lowbit.dut.device import Device
+from lowbit.dut.device import CANNOT_LOAD, Device
 from lowbit.dut.isolated import CHUNK_ROWS
 from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
 from lowbit.errors import DeviceError, InputError
@@ -199,7 +199,7 @@ def _watch(walkers: list[_Walker], name: str, timeout: float, progress: Progress
 
 def _check_report(walker: _Walker, name: str) -> None:
     if "missing" in walker.last:
-        raise InputError(walker.last["missing"])
+        raise InputError(walker.last["missing"], code=CANNOT_LOAD)
     if "overrun" in walker.last:
         raise DeviceError(
             f"{name} wrote after the end of its {BLOCK} results on inputs {walker.last['overrun']:#x} and up",

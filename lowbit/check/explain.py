@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lowbit.dyadic import FINITE, format_value
+from lowbit.check.stray import is_code, stray_words
+from lowbit.dyadic import FINITE, Exact, finite, format_value
 from lowbit.oracle.decode import decode
 from lowbit.oracle.explain import Explanation as Trace
 from lowbit.oracle.explain import explain as trace_of
 from lowbit.policy import Policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
+
+MOST_STEPS = 1000
+"""A distance of more codes than this says nothing to a reader."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,53 @@ def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected:
     rows.append(("got", describe_code(got, target) + _distance(expected, got, target)))
     rows += [("through", f"{step.format}: {format_value(step.result)}") for step in trace.steps]
     if trace.lower != trace.upper:
-        rows += [
-            (name, format_value(value) + ("" if code is None else f"  {hexadecimal(code, target)}"))
-            for name, value, code in (
-                ("below", trace.lower, trace.lower_code),
-                ("above", trace.upper, trace.upper_code),
-            )
-            if value is not None
-        ]
+        rows += _neighbours(trace, target)
     if trace.midpoint is not None:
-        rows.append(("midpoint", f"{format_value(trace.midpoint)}; {_side(trace)}"))
+        rows.append(("midpoint", f"{format_value(trace.midpoint)}{_between(trace)}; {_side(trace)}"))
     rows.append(("rule", trace.rule))
     text = "\n".join(f"{name:<9} {content}" for name, content in rows)
     return Explanation(code, expected, got, trace, text)
+
+
+def _neighbours(trace: Trace, target: Scalar) -> list[tuple[str, str]]:
+    rows = [
+        (name, format_value(value) + ("" if code is None else f"  {hexadecimal(code, target)}"))
+        for name, value, code in (("below", trace.lower, trace.lower_code), ("above", trace.upper, trace.upper_code))
+        if value is not None
+    ]
+    missing = _missing(trace)
+    if missing is None or (trace.lower is not None and trace.upper is not None):
+        return rows
+    # The format has nothing on that side: the value that decides the rounding is the one that the next code would have.
+    if missing.significand > 0:
+        within = trace.rounded_from.fraction() <= missing.fraction()
+        return [*rows, ("above", f"{format_value(missing)}, beyond the largest value")] if within else rows
+    within = trace.rounded_from.fraction() >= missing.fraction()
+    return [("below", f"{format_value(missing)}, beyond the lowest value"), *rows] if within else rows
+
+
+def _missing(trace: Trace) -> Exact | None:
+    """Beyond the range: the value on the other side of the midpoint, which the format lacks."""
+    ends = _finite_ends(trace)
+    if trace.midpoint is None or len(ends) != 1:
+        return None
+    middle, end = trace.midpoint, ends[0]
+    unit = min(middle.exponent, end.exponent)
+    return finite(
+        (middle.significand << (middle.exponent - unit + 1)) - (end.significand << (end.exponent - unit)), unit
+    ).reduced()
+
+
+def _finite_ends(trace: Trace) -> list[Exact]:
+    return [value for value in (trace.lower, trace.upper) if value is not None and value.kind == FINITE]
+
+
+def _between(trace: Trace) -> str:
+    """What a midpoint beyond the range is the middle of."""
+    missing = _missing(trace)
+    if missing is None:
+        return ""
+    return f", between {format_value(_finite_ends(trace)[0])} and a missing {format_value(missing)}"
 
 
 def _side(trace: Trace) -> str:
@@ -70,8 +108,8 @@ def explain_mismatch(source: Scalar, target: Scalar, policy: Policy, code: int, 
 
 def describe_code(code: int, fmt: Scalar) -> str:
     """``0x3c100000  0.01111000.001... = 9/8*2^-7``: bits by field, and the exact value."""
-    if not _is_code(code, fmt):
-        return f"{code:#x}  no code of {fmt.id}"
+    if not is_code(code, fmt):
+        return stray_words(code, fmt)
     return f"{hexadecimal(code, fmt)}  {split_fields(code, fmt)} = {format_value(decode(code, fmt))}"
 
 
@@ -90,15 +128,9 @@ def split_fields(code: int, fmt: Scalar) -> str:
     return ".".join(part for part in (bits[: ends[0]], bits[ends[0] : ends[1]], bits[ends[1] :]) if part)
 
 
-def _is_code(code: int, fmt: Scalar) -> bool:
-    if isinstance(fmt, FixedFormat):
-        return fmt.min_code <= code <= fmt.max_code
-    return 0 <= code < 1 << fmt.bits
-
-
 def _distance(expected: int, got: int, fmt: Scalar) -> str:
     """How far off the answer is: which field differs, or how many codes."""
-    if not _is_code(got, fmt):
+    if not is_code(got, fmt):
         return ""
     both = [decode(expected, fmt), decode(got, fmt)]
     if any(value.kind != FINITE for value in both):
@@ -111,4 +143,6 @@ def _distance(expected: int, got: int, fmt: Scalar) -> str:
             return "  (the sign differs too)"
     else:
         steps = got - expected
+    if abs(steps) > MOST_STEPS:
+        return ""
     return f"  ({abs(steps)} {'code' if abs(steps) == 1 else 'codes'} {'up' if steps > 0 else 'down'} in magnitude)"

@@ -22,6 +22,7 @@ INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
 
 LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
 
+IN_RANGE = "inputs in range"
 CLASS_WORDS = {
     LOW: "small results",
     HIGH: "overflow",
@@ -108,7 +109,7 @@ def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputC
     bands = _bands(inputs, source, target, vias)[rows]
     for band in np.unique(bands):
         words = [text for bit, text in CLASS_WORDS.items() if band & bit]
-        name = " and ".join(words) or "inputs in range"
+        name = " and ".join(words) or IN_RANGE
         found.append(InputClass(name, rows[bands == band], _finite_axes(int(band), target, vias)))
     return sorted(found, key=lambda item: (len(item.axes), item.name))
 

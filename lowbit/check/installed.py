@@ -43,26 +43,43 @@ class Skipped:
 
 
 def check_installed(
-    products: Iterable[str] = tuple(LIBRARIES), *, max_errors: int = 1
+    products: Iterable[str] = tuple(LIBRARIES), *, source: str = "", target: str = "", max_errors: int = 1
 ) -> Iterator[CheckResult | Skipped]:
-    """Check every conversion that each installed product offers, under each of its options."""
+    """Check every conversion that each installed product offers, under each of its options.
+
+    Parameters
+    ----------
+    products : iterable of str
+    source, target : str, optional
+        Ids of formats: only conversions from the one and to the other; "" for any.
+    max_errors : int
+        Examples of each group.
+    """
     products = list(products)
     with ExitStack() as files:
         children = []
         for name in products:
             if name in SLOW_TO_IMPORT and find_spec(name):
                 file = files.enter_context(TemporaryFile())  # a pipe would stop the child when it is full
-                children.append((name, start_child("lowbit.check.installed", name, stdout=file.fileno()), file))
-        yield from _check_beside(products, children, max_errors)
+                children.append((name, _start(name, source, target, file), file))
+        here = [name for name in products if not any(name == child for child, _, _ in children)]
+        yield from _check_beside(here, children, source, target, max_errors)
+
+
+def _start(product: str, source: str, target: str, file: BinaryIO) -> subprocess.Popen[bytes]:
+    return start_child("lowbit.check.installed", product, source, target, stdout=file.fileno())
 
 
 def _check_beside(
-    products: list[str], children: Sequence[tuple[str, subprocess.Popen[bytes], BinaryIO]], max_errors: int
+    products: list[str],
+    children: Sequence[tuple[str, subprocess.Popen[bytes], BinaryIO]],
+    source: str,
+    target: str,
+    max_errors: int,
 ) -> Iterator[CheckResult | Skipped]:
     try:
         for name in products:
-            if not any(name == child for child, _, _ in children):
-                yield from check_product(name, max_errors=max_errors)
+            yield from check_product(name, source=source, target=target, max_errors=max_errors)
         for name, child, file in children:
             yield from _collect_child(name, child, file, max_errors)
     finally:
@@ -72,17 +89,24 @@ def _check_beside(
                 child.wait()
 
 
-def check_product(product: str, *, max_errors: int = 1) -> Iterator[CheckResult | Skipped]:
+def check_product(
+    product: str, *, source: str = "", target: str = "", max_errors: int = 1
+) -> Iterator[CheckResult | Skipped]:
     """Check one product in this process."""
     try:
         library_version(product)
     except ImportError:
         yield Skipped(product, "not installed")
         return
-    for cast in library_casts(product):
+    for cast in _casts(product, source, target):
         result = check_cast(cast, max_errors=max_errors)
         if result is not None:
             yield result
+
+
+def _casts(product: str, source: str, target: str) -> Iterator[LibraryCast]:
+    """The conversions of a product from and to the formats wanted."""
+    return (cast for cast in library_casts(product) if source in ("", cast.source) and target in ("", cast.target))
 
 
 def check_cast(cast: LibraryCast, *, max_errors: int = 1) -> CheckResult | None:
@@ -164,14 +188,14 @@ def _recorded(got: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
     return convert
 
 
-def answer(product: str, stream: BinaryIO) -> None:
+def answer(product: str, source: str, target: str, stream: BinaryIO) -> None:
     """Write what a product answers to its boundary sets: for each conversion a JSON line and the bytes of the codes."""
     try:
         library_version(product)
     except ImportError:
         stream.write(json.dumps(asdict(Skipped(product, "not installed"))).encode() + b"\n")
         return
-    for cast in library_casts(product):
+    for cast in _casts(product, source, target):
         if _unknown(cast):
             continue
         got = np.ascontiguousarray(cast.run(inputs_of(cast)))
@@ -182,4 +206,4 @@ def answer(product: str, stream: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    answer(sys.argv[1], sys.stdout.buffer)
+    answer(sys.argv[1], sys.argv[2], sys.argv[3], sys.stdout.buffer)

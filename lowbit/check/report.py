@@ -1,10 +1,9 @@
-"""Results as text, JSON, JUnit XML, GitHub annotations or a page of HTML."""
+"""Results as text, JSON, JUnit XML or GitHub annotations (``report_html``: as a page)."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, TextIO
@@ -13,6 +12,7 @@ from lowbit._version import __version__
 from lowbit.check.installed import Skipped
 from lowbit.check.known_entry import KnownDifference
 from lowbit.check.known_list import find_entry
+from lowbit.check.policy_table import policy_lines, subject
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
 
 SCHEMA = "lowbit/check/1"
@@ -72,12 +72,13 @@ class Report:
 
 def write_text(report: Report, stream: TextIO, *, color: bool = False, boxes: bool = False) -> None:
     """What a person reads: details of one device, or the table of all kernels."""
-    if len(report.results) == 1:
+    if len(report.results) == 1 and not report.results[0].version:
         _write_device(report.results[0], stream)
     else:
-        _write_table(report, stream, rich=color or boxes)
+        if report.results:
+            _write_table(report, stream, rich=color or boxes)
         _write_known(report, stream)
-        for result in _distinct(report.mismatches):
+        for result in distinct(report.mismatches):
             stream.write("\n")
             _write_device(result, stream)
     stream.writelines(f"skipped {skipped.kernel}: {skipped.reason}\n" for skipped in report.skipped)
@@ -96,14 +97,13 @@ def _write_device(result: CheckResult, stream: TextIO) -> None:
         for example in group.examples:
             stream.write("".join(f"  {line}\n" for line in example.text.splitlines()))
             stream.write("\n" if example is not group.examples[-1] else "")
-    stream.write(f"\nyour kernel is {result.words}\n" if not result.version else f"\nit is {result.words}\n")
-    if result.choices:
-        stream.write("what agrees with every answer:\n")
-        width = max(len(axis) for axis in result.choices)
-        stream.writelines(f"  {axis:<{width}}  {values}\n" for axis, values in result.choices.items())
+    stream.write(f"\n{subject(result)} {result.words}\n")
+    stream.writelines(f"{line}\n" for line in policy_lines(result))
+    if result.hint:
+        stream.write(f"{result.hint}\n")
 
 
-def _distinct(results: list[CheckResult]) -> list[CheckResult]:
+def distinct(results: list[CheckResult]) -> list[CheckResult]:
     """The first of all results that tell the same story."""
     return list({(r.kernel, r.option, r.target, r.words): r for r in reversed(results)}.values())[::-1]
 
@@ -195,20 +195,21 @@ def _known_met(report: Report) -> list[tuple[str, str]]:
     return list(dict.fromkeys((result.kernel, name) for result in report.results for name in result.known))
 
 
-def _known_entries(report: Report) -> list[KnownDifference]:
+def known_entries(report: Report) -> list[KnownDifference]:
     """The published differences that were met, in the order of their numbers in the table."""
     entries = [find_entry(kernel, name) for kernel, name in _known_met(report)]
     return [entry for entry in entries if entry is not None]
 
 
 def _write_known(report: Report, stream: TextIO) -> None:
-    entries = _known_entries(report)
+    entries = known_entries(report)
     if entries:
         stream.write("\nknown differences:\n")
-    stream.writelines(f"  [{number}] {_known_line(entry)} {entry.link}\n" for number, entry in enumerate(entries, 1))
+    stream.writelines(f"  [{number}] {known_line(entry)} {entry.link}\n" for number, entry in enumerate(entries, 1))
 
 
-def _known_line(entry: KnownDifference) -> str:
+def known_line(entry: KnownDifference) -> str:
+    """A published difference in a line, without its link."""
     return f"{entry.id} ({entry.product}, seen in {entry.version}): {entry.why}"
 
 
@@ -234,7 +235,7 @@ def write_json(report: Report, stream: TextIO) -> None:
         "summary": report.summary(),
         "vectors": report.vectors,
         "results": [asdict(result) for result in report.results],
-        "known": [_known_json(entry) for entry in _known_entries(report)],
+        "known": [_known_json(entry) for entry in known_entries(report)],
         "skipped": [asdict(skipped) for skipped in report.skipped],
     }
     json.dump(document, stream, indent=2, ensure_ascii=False)
@@ -259,7 +260,7 @@ def write_junit(report: Report, stream: TextIO) -> None:
         if result.verdict != MISMATCH:
             stream.write("/>\n")
             continue
-        message = f"{result.differences} of {result.vectors} vectors differ: {result.words}"
+        message = f"{result.differences} of {result.vectors} vectors differ: {subject(result)} {result.words}"
         stream.write(f'>\n    <failure message="{escape(message, quote=True)}">{escape(_details(result))}</failure>\n')
         stream.write("  </testcase>\n")
     for skipped in report.skipped:
@@ -277,7 +278,8 @@ def write_github(report: Report, stream: TextIO) -> None:
     """Workflow commands of GitHub Actions: an error a mismatch, a notice at the end."""
     for result in report.mismatches:
         title = f"{result.kernel}: {result.source} to {result.target}"
-        body = f"{result.differences} of {result.vectors} vectors differ: {result.words}\n{_details(result)}"
+        told = f"{result.differences} of {result.vectors} vectors differ: {subject(result)} {result.words}"
+        body = f"{told}\n{_details(result)}"
         stream.write(f"::error title={_github(title, property_value=True)}::{_github(body)}\n")
     stream.write(f"::notice title=lowbit check::{_github(report.summary())}\n")
 
@@ -285,38 +287,3 @@ def write_github(report: Report, stream: TextIO) -> None:
 def _github(text: str, *, property_value: bool = False) -> str:
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if property_value else text
-
-
-def write_html(report: Report, stream: TextIO) -> None:
-    """A page that stands alone."""
-    cells = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row.cells()) + "</tr>\n" for row in table_rows(report)
-    )
-    details = "".join(
-        f"<h2>{escape(result.kernel)}: {result.source} → {result.target}</h2><p>{escape(result.words)}</p>"
-        f"<pre>{escape(_details(result))}</pre>\n"
-        for result in _distinct(report.mismatches)
-    )
-    known = "".join(
-        f'<li>{escape(_known_line(entry))} <a href="{escape(entry.link, quote=True)}">{escape(entry.link)}</a></li>\n'
-        for entry in _known_entries(report)
-    )
-    if known:
-        known = f"<h2>known differences</h2><ol>\n{known}</ol>\n"
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}pre{background:#f4f4f4}"
-    stream.write(
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{style}</style>\n'
-        f"<h1>lowbit check</h1><p>{escape(report.summary())}</p>\n"
-        f"<table><tr>{cells}</tr>\n{rows}</table>\n{known}{details}</html>\n"
-    )
-
-
-WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = {
-    "text": write_text,
-    "json": write_json,
-    "junit": write_junit,
-    "github": write_github,
-    "html": write_html,
-}
-FORMS: Sequence[str] = tuple(WRITERS)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lowbit.check.classify import group_differences
 from lowbit.check.compare import Comparison
 from lowbit.check.explain import explain, hexadecimal
 from lowbit.check.identify import identify, looks_stochastic
 from lowbit.check.known import explain_known
 from lowbit.check.known_entry import KnownDifference
-from lowbit.check.words import choices_words, describe
+from lowbit.check.stray import is_code, stray_hexadecimal, stray_rows, without_stray_bits
+from lowbit.check.words import choices_words, describe, spell
+from lowbit.dut.container import prototype
 from lowbit.policy import PRESETS, Policy, get_policy
 from lowbit.spec import Scalar
 
@@ -56,9 +61,15 @@ class CheckResult:
     known : list of str
         Ids of the published differences that were met.
     words : str
-        The rule that the kernel follows instead; "" where nothing differs or all is known.
+        What the kernel does instead, to follow "your kernel"; "" where nothing differs or all is known.
+    hint : str
+        What to look at first where most results differ, else "".
+    complete : bool
+        Whether ``choices`` explain every answer.
     choices : dict
-        Axis -> the values that agree with every answer.
+        Axis -> the values that explain the answers; where there are several, the inputs cannot tell them apart.
+    asked : dict
+        Axis -> the value that the policy asked for.
     groups : list of GroupResult
     command : str
         Shows the arithmetic of the first difference.
@@ -75,7 +86,10 @@ class CheckResult:
     verdict: str
     known: list[str] = field(default_factory=list)
     words: str = ""
+    hint: str = ""
+    complete: bool = True
     choices: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
     groups: list[GroupResult] = field(default_factory=list)
     command: str = ""
 
@@ -106,26 +120,58 @@ def conclude(
     used, left = explain_known(comparison, known or [])
     if not len(left):
         return CheckResult(**facts, verdict=KNOWN, known=list(used))
-    words, choices = _identified(comparison)
     groups = _groups(comparison, max_errors)
     first = int(comparison.codes[left[0]])
     return CheckResult(
         **facts,
         verdict=MISMATCH,
         known=list(used),
-        words=words,
-        choices=choices,
+        hint=_hint(comparison) if not version else "",
+        **_identified(comparison),
         groups=groups,
         command=reproduce_command(source, target, policy, first),
     )
 
 
-def _identified(comparison: Comparison) -> tuple[str, dict[str, str]]:
-    found = identify(comparison.codes, comparison.got, comparison.source, comparison.target, nan=comparison.nan)
-    words = describe(found, comparison.policy, comparison.target)
-    if found.unexplained and looks_stochastic(comparison.codes, comparison.got, comparison.source, comparison.target):
-        words += "; every answer is a neighbour of its input, as stochastic rounding gives"
-    return words, choices_words(found)
+def _identified(comparison: Comparison) -> dict[str, Any]:
+    """The rule that the kernel follows, from the answers that are codes."""
+    source, target = comparison.source, comparison.target
+    stray = stray_rows(comparison.got, target)
+    codes = comparison.codes[~stray]
+    got = np.asarray(comparison.got[~stray], target.code_dtype)
+    facts: dict[str, Any] = {"complete": False}
+    words = ""
+    if len(codes):
+        found = identify(codes, got, source, target, nan=comparison.nan)
+        words = describe(found, comparison.policy, target)
+        if found.unexplained and looks_stochastic(codes, got, source, target):
+            words += "; every answer is a neighbour of its input, as stochastic rounding gives"
+        choices = choices_words(found)
+        asked = {axis: spell(getattr(comparison.policy, axis)) for axis in choices}
+        facts = {"complete": found.complete and not stray.any(), "choices": choices, "asked": asked}
+    if stray.any():
+        told = _stray_words(comparison, stray)
+        words = f"{words}; but {told}" if words else f"gives no codes: {told}"
+    return {"words": words, **facts}
+
+
+def _stray_words(comparison: Comparison, stray: NDArray[np.bool_]) -> str:
+    """How many answers are no codes, and whether their low bits at least are right."""
+    count = int(np.count_nonzero(stray))
+    low = without_stray_bits(comparison.got[stray], comparison.target)
+    right = int(np.count_nonzero(low == comparison.expected[stray]))
+    bits = f"the low {comparison.target.bits} bits are right in {right:,} of them"
+    return f"{count:,} of {len(comparison):,} answers are no code of {comparison.target.id} ({bits})"
+
+
+def _hint(comparison: Comparison) -> str:
+    if comparison.differences * 2 <= len(comparison):
+        return ""
+    device = prototype(comparison.source, comparison.target)
+    return (
+        f"more than half of the results differ: do --from {comparison.source.id} and --to {comparison.target.id} name "
+        f"the kernel's formats? A C function has to be {device}"
+    )
 
 
 def _groups(comparison: Comparison, max_errors: int) -> list[GroupResult]:
@@ -140,7 +186,8 @@ def _example(comparison: Comparison, row: int) -> Example:
     source, target = comparison.source, comparison.target
     code, expected, got = (int(array[row]) for array in (comparison.codes, comparison.expected, comparison.got))
     text = explain(source, target, comparison.policy, code, expected, got).text
-    return Example(hexadecimal(code, source), hexadecimal(expected, target), hexadecimal(got, target), text)
+    given = hexadecimal(got, target) if is_code(got, target) else stray_hexadecimal(got, target)
+    return Example(hexadecimal(code, source), hexadecimal(expected, target), given, text)
 
 
 def policy_label(policy: Policy, target: Scalar) -> str:

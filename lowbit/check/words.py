@@ -1,4 +1,4 @@
-"""An identification in words: "round-ties-away, saturating, flushes subnormal results; otherwise exact"."""
+"""An identification in words: "is round-ties-away, saturating, flushes subnormal results, and is otherwise exact"."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from lowbit.check.candidates import HYPOTHESES
 from lowbit.check.identify import Identification, Unexplained
+from lowbit.check.input_classes import IN_RANGE
 from lowbit.dyadic import format_exact
 from lowbit.oracle.decode import decode
 from lowbit.policy import DEFECTS, Policy
@@ -99,32 +100,39 @@ def overflow_words(policy: Policy, target: Scalar) -> str:
 
 
 def describe(found: Identification, expected: Policy, target: Scalar) -> str:
-    """One sentence on what the device does: its rounding and overflow, and what else differs from ``expected``."""
+    """What the device does, to follow "your kernel": its rounding and overflow, and what else differs."""
     policy = found.closest(expected)
-    facts = []
+    traits, acts = [], []
     live = found.values()
     if 1 <= len(live.get("rounding", ())) < len(ROUNDING_WORDS):
-        facts.append(ROUNDING_WORDS[policy.rounding])
+        traits.append(ROUNDING_WORDS[policy.rounding])
     if "overflow" in live:
-        facts.append(overflow_words(policy, target))
-    facts += [
+        traits.append(overflow_words(policy, target))
+    acts += [
         words[getattr(policy, axis)]
         for axis, words in AXIS_WORDS.items()
         if axis in live and getattr(policy, axis) != getattr(expected, axis)
     ]
     if policy.via:
-        facts.append(f"rounds twice, through {policy.via} first")
-    facts += [f"has the known defect {name}: {DEFECTS[name].summary}" for name in policy.defects]
-    facts += [f"{HYPOTHESES[name].words} ({', '.join(where)})" for name, where in found.bugs.items()]
-    sentence = ", ".join(facts) if facts else "of no rule that these inputs could tell"
-    if found.unexplained:
-        return f"{sentence}; but {unexplained_words(found, target)}"
-    return f"{sentence}, and is otherwise exact"
+        acts.append(f"rounds twice, through {policy.via} first")
+    acts += [f"has the known defect {name}: {DEFECTS[name].summary}" for name in policy.defects]
+    acts += [_bug_words(name, where) for name, where in found.bugs.items()]
+    sentence = ", ".join([f"is {', '.join(traits)}", *acts] if traits else acts)
+    if not found.unexplained:
+        return f"{sentence}, and is otherwise exact" if sentence else "is exact where its answers are codes"
+    sentence = sentence or "follows no rule that these inputs could tell"
+    return f"{sentence}; but {unexplained_words(found, target)}"
+
+
+def _bug_words(name: str, where: list[str]) -> str:
+    """A bug, and the inputs that have it where they are not what its words say already."""
+    words = HYPOTHESES[name].words
+    return words if "overflow" in words or IN_RANGE in where else f"{words} of {' and '.join(where)}"
 
 
 def unexplained_words(found: Identification, target: Scalar) -> str:
     """How many inputs follow no known rule, and what all of them become, if it is one thing."""
-    return ", ".join(_unexplained(item, target) for item in found.unexplained)
+    return " and ".join(_unexplained(item, target) for item in found.unexplained)
 
 
 def _unexplained(item: Unexplained, target: Scalar) -> str:
@@ -139,11 +147,19 @@ def _unexplained(item: Unexplained, target: Scalar) -> str:
 
 
 def choices_words(found: Identification) -> dict[str, str]:
-    """Axis -> what is left of it; several values mean that the inputs cannot tell them apart."""
-    return {axis: "|".join(_spell(value) for value in values) for axis, values in found.values().items()}
+    """Axis -> what is left of it; several values mean that the inputs cannot tell them apart.
+
+    A second rounding or a defect of some product is left out where it is not needed.
+    """
+    return {
+        axis: "|".join(spell(value) for value in values)
+        for axis, values in found.values().items()
+        if axis not in ("via", "defects") or not any(value in ("", ()) for value in values)
+    }
 
 
-def _spell(value: Any) -> str:
+def spell(value: Any) -> str:
+    """A choice as a word."""
     if isinstance(value, tuple):
         return "+".join(value) or "none"
     return str(value) or "none"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
-from argparse import Namespace
-from types import TracebackType
-from typing import Any, Self
+import textwrap
+from argparse import Namespace, RawDescriptionHelpFormatter
+from typing import Any
 
-from lowbit.check.report import FORMS, WRITERS, Report, write_text
+from lowbit.check.report import Report, write_text
 from lowbit.check.result import MISMATCH
+from lowbit.check.writers import FORMS, WRITERS
+from lowbit.cli.device_topics import CONTAINERS
 from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.terminal import takes_color, terminal
+from lowbit.cli.progress import Bar
+from lowbit.cli.terminal import terminal
 from lowbit.errors import InputError, PolicyError
 from lowbit.policy import Policy
 from lowbit.registry import get_format
@@ -21,16 +23,22 @@ from lowbit.spec import Scalar
 OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
 """Operation -> the source and the target it means where none is given."""
 SETS = ("boundary", "random", "exhaustive")
+HELP_WIDTH = 100
 PRODUCTS = ("numpy", "ml_dtypes", "onnxruntime", "torch")
-BAR_AFTER_SECONDS = 1.0
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "check",
         help="compare a kernel with the reference and name the rule it follows",
-        description="Without arguments: the boundary vectors of every format against the kernels installed here. With "
-        "a device: that one. Exit status 0: equal, published differences included; 1: a mismatch.",
+        formatter_class=RawDescriptionHelpFormatter,
+        description=textwrap.fill(
+            "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
+            "those that --from, --to and --kernel name. With a device: that one. Exit status 0: equal, published "
+            "differences included; 1: a mismatch.",
+            HELP_WIDTH,
+        ),
+        epilog=textwrap.fill(f"{CONTAINERS} `lowbit explain so`, `python` and `results` say more.", HELP_WIDTH),
     )
     parser.add_argument(
         "op", nargs="?", choices=tuple(OPERATIONS), help="encode (from float32), decode (to it), convert"
@@ -80,11 +88,10 @@ def _max_errors(text: str) -> int:
 
 
 def _refuse_device_options(arguments: Namespace) -> None:
-    given = [name for name in ("so", "python", "results", "source", "target") if getattr(arguments, name)]
+    given = [name for name in ("so", "python", "results", "inputs") if getattr(arguments, name)]
     if given:
-        names = {"source": "from", "target": "to"}
         raise InputError(
-            f"--{names.get(given[0], given[0])} is given, but no operation",
+            f"--{given[0]} is given, but no operation: one of {', '.join(OPERATIONS)}",
             hint="lowbit check encode --from float32 --to float8_e4m3fn --so ./cast.so:cast",
             code="LB100",
         )
@@ -93,12 +100,16 @@ def _refuse_device_options(arguments: Namespace) -> None:
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:
     from lowbit.check.installed import Skipped, check_installed
 
+    source, target = (get_format(name).id if name else "" for name in (arguments.source, arguments.target))
+    products = arguments.kernel or PRODUCTS
     results, skipped = [], []
-    for item in check_installed(arguments.kernel or PRODUCTS, max_errors=min(max_errors, 3)):
-        if isinstance(item, Skipped):
-            skipped.append(item)
-        else:
+    with Bar() as bar:
+        for item in check_installed(products, source=source, target=target, max_errors=min(max_errors, 3)):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
             results.append(item)
+            bar.update(len(results), f"{item.kernel}: {item.source} -> {item.target}")
     return Report(results, skipped, _given(arguments))
 
 
@@ -124,18 +135,22 @@ def _check_device(arguments: Namespace, max_errors: int) -> Report:
 
 def _run_device(arguments: Namespace, job: Any) -> Any:
     from lowbit.check.run import check_device, check_results
+    from lowbit.dut.container import prototype
     from lowbit.dut.files import FileDevice, read_codes
 
     if arguments.so or arguments.python:
-        with _isolated_device(arguments, job) as device, _Bar(job) as bar:
+        with _isolated_device(arguments, job) as device, Bar(1 << job.source.bits) as bar:
             device.open()
             if arguments.inputs:
                 codes = read_codes(arguments.inputs, job.source)
                 return check_results(device.name, codes, None, device.run(codes), job)
-            return check_device(device, job, bar.update)
+            return check_device(device, job, lambda done, wrong: bar.update(done, f"{wrong:,} differ"))
     if not arguments.results:
         raise InputError(
-            "no device is given", hint="--so ./cast.so:cast, --python module:function or --results FILE", code="LB100"
+            "no device is given",
+            hint=f"--so ./cast.so:cast with {prototype(job.source, job.target)}, --python module:function or --results "
+            "FILE",
+            code="LB100",
         )
     device_file = FileDevice(arguments.results, job.target)
     if arguments.inputs:
@@ -183,44 +198,3 @@ def _write(report: Report, arguments: Namespace) -> None:
         write_text(report, page.stream, color=page.color)
     else:
         WRITERS[arguments.output](report, sys.stdout)
-
-
-class _Bar:
-    """A progress bar on a terminal, for work of more than a second; without a terminal it does nothing."""
-
-    def __init__(self, job: Any) -> None:
-        self._total = 1 << job.source.bits
-        self._begun = time.monotonic()
-        self._progress: Any = None
-        self._task: Any = None
-        self._wanted = takes_color(sys.stderr)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def update(self, done: int, differences: int) -> None:
-        """Show how far the work is."""
-        if not self._wanted or time.monotonic() - self._begun < BAR_AFTER_SECONDS:
-            return
-        if self._progress is None:
-            self._start()
-        self._progress.update(self._task, completed=done, differences=f"{differences:,} differ")
-
-    def _start(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}% {task.fields[differences]}"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task("", total=self._total, differences="")
-        self._progress.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()

@@ -9,6 +9,8 @@ from lowbit.check.explain import explain_mismatch, split_fields
 from lowbit.oracle.decode import decode
 from lowbit.policy import get_policy
 from lowbit.registry import get_format
+from lowbit.vectors.boundary import boundary
+from lowbit.vectors.flags import FLAGS
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_rows_that_differ():
 
 def test_groups_without_flags_are_classes_of_inputs():
     groups = group_differences(comparison([0x39, 0xFF, 0x39, 0x00]))
-    assert sorted(group.name for group in groups) == ["exact", "nan", "overflow", "tie"]
+    assert sorted(group.name for group in groups) == ["Exact", "NanSign", "OverflowBand", "TieEven"]
     assert all(len(group.rows) == 1 for group in groups)
 
 
@@ -55,9 +57,28 @@ def test_groups_by_flag_count_their_rows():
 
 def test_kinds_of_inputs():
     source, target = get_format("float32"), get_format("float8_e4m3fn")
-    values = np.array([1.0, 1.01, 1.0625, 1e9, -0.0, np.inf, np.nan], np.float32)
+    values = np.array([1.0, 1.01, 1.0625, 1.1875, 1e-9, 464, 1e9, -0.0, np.inf, np.nan], np.float32)
     kinds = [CLASS_NAMES[kind] for kind in input_kinds(values.view(np.uint32), source, target)]
-    assert kinds == ["exact", "inexact", "tie", "overflow", "zero", "infinity", "nan"]
+    assert kinds == [
+        *("Exact", "Inexact", "TieEven", "TieOdd", "Underflow", "OverflowTie", "OverflowBand", "NegativeZero"),
+        *("Infinity", "NanSign"),
+    ]
+    assert CLASS_NAMES[input_kinds(np.array([0xFF800001], np.uint32), source, target)[0]] == "NanPayload"
+
+
+def test_kinds_of_inputs_of_other_targets():
+    values = np.array([-1.0, 300.0, 0.25, 0.5], np.float32).view(np.uint32)
+    kinds = [CLASS_NAMES[kind] for kind in input_kinds(values, get_format("float32"), get_format("uint8"))]
+    assert kinds == ["Negative", "IntegerRail", "Underflow", "Underflow"]
+
+
+def test_kinds_agree_with_the_flags_where_both_speak():
+    source, target = get_format("float16"), get_format("float8_e5m2")
+    vectors = boundary(source, target)
+    kinds = input_kinds(np.asarray(vectors.codes).astype(np.uint16), source, target)
+    for kind, flag in zip(kinds, vectors.flags, strict=True):
+        if CLASS_NAMES[kind] in ("NanSign", "NanPayload", "Infinity", "NegativeZero", "OverflowTie"):
+            assert FLAGS[int(flag)].name == CLASS_NAMES[kind]
 
 
 def test_explanation_has_bits_values_neighbours_and_the_rule():
@@ -84,3 +105,33 @@ def test_explanation_of_a_tie():
 )
 def test_fields(code, name, bits):
     assert split_fields(code, get_format(name)) == bits
+
+
+@pytest.mark.parametrize(
+    ("code", "rows"),
+    [
+        (
+            0x43E00001,
+            [
+                "below     448  0x7e",
+                "above     480, beyond the largest value",
+                "between 448 and a missing 480; the input is below it",
+            ],
+        ),
+        (0xC3E80000, ["below     -480, beyond the lowest value", "midpoint  -464, between -448 and a missing -480"]),
+        (0x44000000, ["midpoint  464, between 448 and a missing 480; the input is above it"]),
+    ],
+)
+def test_explanation_beyond_the_range(code, rows):
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    text = explain_mismatch(source, target, get_policy("ocp_sat"), code, 0x7E, 0x7F)
+    for row in rows:
+        assert row in text
+    assert (", beyond the" in text) == (code != 0x44000000)
+
+
+def test_a_distance_that_says_nothing_is_left_out():
+    source, target = get_format("float8_e4m3fn"), get_format("float32")
+    for got, told in ((0x3F800001, True), (0x38, False)):
+        text = explain_mismatch(source, target, get_policy("ieee"), 0x38, 0x3F800000, got)
+        assert ("in magnitude" in text) == told

@@ -149,3 +149,40 @@ def test_every_choice_has_words():
     assert set(values["rounding"]) == set(ROUNDING_WORDS)
     for axis, words in AXIS_WORDS.items():
         assert set(values[axis]) == set(words)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "changes", "sentence"),
+    [
+        (
+            "float8_e5m2",
+            "float32",
+            {"flush_inputs": "always"},
+            "takes subnormal inputs for zero (DAZ), and is otherwise exact",
+        ),
+        ("float16", "float8_e5m2", {"rounding": "toward_zero"}, "is truncating (toward zero), overflowing"),
+    ],
+)
+def test_sentences_follow_their_subject(source, target, changes, sentence):
+    source, target = get_format(source), get_format(target)
+    codes = inputs(source, target)
+    found = identify(codes, reference(codes, source, target, Policy().choose(**changes)), source, target)
+    words = describe(found, Policy(), target)
+    assert words.startswith(sentence)
+    assert words.endswith(", and is otherwise exact")
+
+
+def test_sentence_where_no_rule_fits_at_all():
+    source, target = get_format("float8_e5m2"), get_format("float32")
+    codes = inputs(source, target)
+    got = np.random.default_rng(1).integers(0, 2**32, len(codes), dtype=np.uint32)
+    words = describe(identify(codes, got, source, target), Policy(), target)
+    assert " is is " not in f" is {words}"
+    assert words.startswith("follows no rule that these inputs could tell; but ")
+
+
+def test_defects_and_double_roundings_that_are_not_needed_are_left_out():
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    choices = choices_words(identify(codes, reference(codes, source, target, Policy()), source, target))
+    assert not {"defects", "via"} & set(choices)

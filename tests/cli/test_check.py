@@ -1,6 +1,7 @@
 """The verb: exit statuses, forms of the report, and options."""
 
 import html
+import io
 import json
 import shlex
 import shutil
@@ -13,7 +14,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from lowbit.check import report
+from lowbit.check import installed, report
+from lowbit.cli import progress
 from lowbit.registry import get_format
 from lowbit.vectors.boundary import boundary
 
@@ -26,7 +28,7 @@ def kernels(tmp_path_factory):
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "the tests need a C compiler"
     directory = tmp_path_factory.mktemp("kernels")
-    for number, name in ((0, "right"), (1, "ties_away")):
+    for number, name in ((0, "right"), (1, "ties_away"), (3, "early_overflow")):
         command = [compiler, "-O2", "-w", "-shared", "-fPIC", f"-DBUG={number}", "-o", directory / f"{name}.so", DUT]
         subprocess.run(command, check=True)
     return directory
@@ -97,6 +99,8 @@ def test_hang_exits_4(lowbit, kernels):
         ("check", "convert", "--from", "float32", "--so", "x.so:f"),
         ("check", "encode", "--to", "e4m3", "--so", "x.so:f"),
         ("check", "--so", "x.so:f"),
+        ("check", "--to", "float8_e4m3fn", "--so", "x.so:f"),
+        ("check", "--to", "float9"),
         (*TO, "--so", "missing.so:f"),
         (*TO, "--python", "missing_module_of_nobody:f"),
         (*TO, "--results", "missing.hex"),
@@ -155,6 +159,23 @@ def test_html_is_one_page(lowbit, ties_away):
     page = lowbit(*TO, "--so", ties_away, "--format", "html").out
     assert page.startswith("<!doctype html>")
     assert "round-ties-away" in page
+    assert "<td>rounding</td><td>nearest_away</td><td>nearest_even</td>" in page
+    assert page.count("this tie") == 3 + 2  # three of 124 TieEven, both of the Underflow ones
+    assert lowbit(*TO, "--so", ties_away, "--format", "html", "--max-errors", "all").out.count("this tie") == 126
+
+
+def test_table_of_choices(lowbit, kernels, ties_away):
+    lines = lowbit(*TO, "--so", ties_away).lines
+    start = lines.index("what agrees with every answer:")
+    assert [line.split() for line in lines[start + 1 : start + 3]] == [
+        ["rounding", "nearest_away", "(asked", "for:", "nearest_even)"],
+        ["overflow", "ieee|infinity|saturate"],
+    ]
+    assert lines[start + 3] == "  a|b: cannot be told apart by these vectors"
+    assert lines[start + 4].startswith("MISMATCH")
+    wrong = lowbit(*TO, "--so", f"{kernels}/early_overflow.so:cast")
+    assert "every answer" not in wrong.out
+    assert "decides overflow before rounding, and is otherwise exact" in wrong.out
 
 
 def test_python_device(lowbit, tmp_path):
@@ -281,3 +302,91 @@ def test_every_form_gives_the_reason_of_a_published_difference(lowbit):
             f"  [{number}] {entry['id']} (ml_dtypes, seen in {entry['seen']}): {entry['why']} {entry['link']}\n" in text
         )
         assert f'): {entry["why"]} <a href="{entry["link"]}">' in page
+
+
+@pytest.mark.parametrize(
+    "device",
+    [("--so", "missing.so:f"), ("--python", "missing_module_of_nobody:f"), ("--results", "missing.hex"), ("--so", "x")],
+)
+def test_what_cannot_be_loaded_has_a_code_of_its_own(lowbit, device):
+    result = lowbit(*TO, *device)
+    assert result.status == 2
+    assert "error[LB606]" in result.err
+
+
+def test_stray_bits_are_a_mismatch_by_every_route(lowbit, tmp_path):
+    (tmp_path / "user.py").write_text("def f(codes):\n    return (codes >> 24) & 0x80\n")
+    (tmp_path / "cast.c").write_text(
+        "#include <stddef.h>\n#include <stdint.h>\n"
+        "void f(const uint32_t *in, uint8_t *out, size_t n) { while (n--) *out++ = *in++ >> 24 & 0x80; }\n"
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "cast.so", tmp_path / "cast.c"], check=True)
+    (tmp_path / "in.hex").write_text("00000000\n80000000\n")
+    (tmp_path / "out.hex").write_text("0\n80\n")
+    words = ("check", "encode", "--to", "float4_e2m1fn", "--inputs", tmp_path / "in.hex")
+    for device in (
+        ("--so", f"{tmp_path}/cast.so:f"),
+        ("--python", f"{tmp_path}/user.py:f"),
+        ("--results", tmp_path / "out.hex"),
+    ):
+        result = lowbit(*words, *device)
+        assert result.status == 1
+        assert "got       0x80 is no code of float4_e2m1fn: upper bits are not zero" in result.out
+        assert "1 of 2 answers are no code of float4_e2m1fn" in result.out
+
+
+def test_a_wrong_width_is_suspected_where_most_results_differ(lowbit, right):
+    result = lowbit("check", "encode", "--to", "float8_e5m2", "--so", right)
+    assert "do --from float32 and --to float8_e5m2 name the kernel's formats?" in result.out
+    assert "void cast(const uint32_t *, uint8_t *, size_t)" in result.out
+
+
+def test_prototype_is_told_where_no_device_is_given(lowbit):
+    assert "void cast(const uint32_t *, int8_t *, size_t)" in lowbit("check", "encode", "--to", "int4").err
+
+
+def test_help_and_topics_name_the_containers(lowbit):
+    for words in (("check", "--help"), ("explain", "so"), ("explain", "python"), ("explain", "results")):
+        text = " ".join(lowbit(*words).out.split())
+        assert "uint16_t for 9 to 16 bits" in text
+        assert "sign-extended in int8_t" in text
+
+
+def test_installed_kernels_of_some_formats(lowbit):
+    words = ("check", "--kernel", "ml_dtypes", "--format", "json")
+    results = lowbit(*words, "--to", "e4m3fn").json["results"]
+    assert {result["target"] for result in results} == {"float8_e4m3fn"}
+    assert len(results) > 10
+    [result] = lowbit(*words, "--to", "float8_e4m3fn", "--from", "float32").json["results"]
+    assert (result["source"], result["verdict"]) == ("float32", "pass")
+    one = lowbit("check", "--kernel", "ml_dtypes", "--from", "float64", "--to", "float8_e4m3fn")
+    assert one.lines[0].split()[0] == "kernel"
+    assert lowbit("check", "--kernel", "numpy", "--to", "float8_e4m3fn").status == 5
+
+
+def test_a_product_that_is_missing_has_no_table(lowbit, monkeypatch):
+    monkeypatch.setattr(installed, "find_spec", lambda name: None)
+    monkeypatch.setattr(installed, "library_version", missing)
+    result = lowbit("check", "--kernel", "torch")
+    assert result.lines == ["skipped torch: not installed", "nothing compared"]
+    assert result.status == 5
+
+
+def missing(product):
+    raise ImportError(product)
+
+
+class TerminalStream(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_bar_on_a_terminal_only(monkeypatch):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(progress, "BAR_AFTER_SECONDS", 0.0)
+    for stream, shown in ((TerminalStream(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress.Bar() as bar:
+            bar.update(3, "numpy: float32 -> float16")
+        assert ("numpy: float32 -> float16" in stream.getvalue()) == shown
