@@ -17,7 +17,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference
-	$(BIN)/lowbit check
+	@$(BIN)/lowbit check; status=$$?; echo '. $(BIN)/activate   # puts lowbit on your PATH' >&2; exit $$status
 
 test: lint ## lint, types, import contracts, tests
 	$(BIN)/python -m pytest -n $(JOBS)
