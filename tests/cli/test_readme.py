@@ -1,4 +1,4 @@
-"""The README shows real output: every command of a verb that needs no kernel is run again and compared."""
+"""README and documentation show real output: commands of verbs that need no kernel are run again and compared."""
 
 import doctest
 import re
@@ -10,12 +10,12 @@ from lowbit.cli import ExitCode
 from lowbit.policy import PRESET_SUMMARIES
 
 QUICK_VERBS = {"formats", "show", "encode", "decode", "explain"}
-PAGES = ["README.md", "docs/explanation/projection.md"]
 
 
 def examples(repository):
-    for page in PAGES:
-        text = (repository / page).read_text(encoding="utf-8")
+    pages = [repository / "README.md", *sorted((repository / "docs").glob("[a-z]*/*.md"))]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
             command, _, output = block.partition("\n")
             words = shlex.split(command.removeprefix("$ "), comments=True)

@@ -1,0 +1,97 @@
+"""The documentation works as it stands: its Python blocks run, its C compiles, the numbers it states are those."""
+
+import doctest
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lowbit.cli import ExitCode, main
+from lowbit.vectors.manifest import read_manifest
+from lowbit.vectors.vec import read_vectors
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = sorted(DOCS.glob("[a-z]*/*.md"))  # not _generated and _build
+TUTORIAL = DOCS / "tutorial" / "first-check.md"
+COMPILER = shutil.which("cc")
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def name(page):
+    return str(page.relative_to(DOCS))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
+def test_python_blocks_run(page, repository, monkeypatch):
+    """The blocks of a page share their names; what is a test there is run."""
+    monkeypatch.chdir(repository)
+    names = {"__name__": page.stem}
+    for number, block in enumerate(blocks(page, "python"), 1):
+        title = f"{name(page)}, block {number}"
+        if block.startswith(">>>"):
+            session = doctest.DocTestParser().get_doctest(block, names, title, name(page), 0)
+            assert doctest.DocTestRunner().run(session, clear_globs=False).failed == 0
+            names.update(session.globs)
+        else:
+            exec(compile(block, title, "exec"), names)
+    for title, function in list(names.items()):
+        if title.startswith("test_"):
+            function()
+
+
+def test_pages_are_found():
+    assert len([page for page in PAGES if blocks(page, "python")]) >= 5
+    assert TUTORIAL in PAGES
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_the_tutorial_finds_its_bug(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (source,) = blocks(TUTORIAL, "c")
+    Path("cast.c").write_text(source)
+    commands = [line[2:] for block in blocks(TUTORIAL, "console") for line in block.splitlines() if line[:2] == "$ "]
+    (compiling,) = [command for command in commands if command.startswith("cc ")]
+    subprocess.run(shlex.split(compiling), check=True, timeout=60)
+    (checking,) = [command for command in commands if command.startswith("lowbit check")]
+    assert main(shlex.split(checking)[1:]) == ExitCode.MISMATCH
+    report = capfd.readouterr().out
+    assert "TieEven" in report
+    assert "nearest_away" in report
+
+
+def test_the_numbers_of_the_golden_page_are_those_of_its_file(repository):
+    text = (repository / "golden" / "README.md").read_text(encoding="utf-8")
+    entry = read_manifest()["encode.float32.float8_e4m3fn.ocp_sat"]
+    stated = re.findall(r"(?:rows: |ROWS = )(\d+)", text)
+    assert len(stated) == 2
+    assert {int(number) for number in stated} == {entry.rows}
+
+
+def test_the_buffer_of_the_examples_in_c_holds_every_header_line(repository):
+    pages = [repository / "golden" / "README.md", DOCS / "how-to" / "vectors-in-c-and-verilog.md"]
+    sizes = {int(size) for path in pages for size in re.findall(r"char line\[(\d+)\]", path.read_text("utf-8"))}
+    golden = repository / "golden"
+    texts = [(golden / entry.recipe.file).read_bytes() for entry in read_manifest().values()]
+    longest = max(len(line) for text in texts for line in re.findall(rb"^//.*\n", text, re.MULTILINE))
+    assert sizes
+    assert min(sizes) > longest  # and the zero byte behind it
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_the_program_of_the_golden_page_reads_its_file(repository, tmp_path):
+    """With a cast that always gives 0 it counts the rows that expect another code."""
+    text = (repository / "golden" / "README.md").read_text(encoding="utf-8")
+    section = text.split("## From C\n")[1].split("\nUse `%llx`")[0]
+    file = read_vectors(repository / "golden/encode/float32/float8_e4m3fn.ocp_sat.vec")
+    program = "#include <stdint.h>\nstatic uint8_t my_cast(unsigned bits) { (void)bits; return 0; }\n" + section
+    (tmp_path / "reader.c").write_text(program)
+    binary = tmp_path / "reader"
+    subprocess.run([COMPILER, str(tmp_path / "reader.c"), "-o", str(binary)], check=True, timeout=60)
+    ended = subprocess.run([str(binary)], cwd=repository, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.stdout == f"{int((file.column('expected') != 0).sum())} wrong\n"
