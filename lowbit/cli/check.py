@@ -110,7 +110,7 @@ def _check_installed(arguments: Namespace, max_errors: int) -> Report:
                 continue
             results.append(item)
             bar.update(len(results), f"{item.kernel}: {item.source} -> {item.target}")
-    heard = {item.kernel for item in (*results, *skipped)}
+    heard = {item.kernel for item in results} | {item.kernel for item in skipped}
     wanted = f"offers no conversion from {source or 'any format'} to {target or 'any format'}"
     skipped += [Skipped(product, wanted) for product in products if product not in heard]
     return Report(results, skipped, _given(arguments))
