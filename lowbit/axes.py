@@ -127,6 +127,21 @@ AXES: Mapping[str, str] = MappingProxyType(
 """What each axis decides."""
 
 
+def read_choice(axis: str, text: str) -> str | int:
+    """The value of an axis from text: the number of ``random_bits``, the text itself for the other axes.
+
+    Raises
+    ------
+    PolicyError
+        A number is needed and the text is none.
+    """
+    if axis != "random_bits":
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise PolicyError(f"random_bits = {text!r} is not an integer", hint="random_bits=8, say")
+    return int(text)
+
+
 def require_choice(axis: str, value: object, values: Mapping[str, Any]) -> None:
     """Raise a PolicyError that suggests the nearest name if ``value`` is not one of ``values``."""
     if isinstance(value, str) and value in values:

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.terminal import Terminal
+from lowbit.cli.terminal import Terminal, printable
 from lowbit.errors import DeviceError, LowbitError
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -155,10 +155,10 @@ def _early_options(words: Sequence[str]) -> tuple[str, bool]:
 
 def _render(error: LowbitError, color: str) -> None:
     terminal = Terminal(color, sys.stderr)
-    terminal.write(f"{terminal.paint(f'error[{error.code}]', 'bold', 'red')}: {error.message}")
+    terminal.write(f"{terminal.paint(f'error[{error.code}]', 'bold', 'red')}: {printable(error.message)}")
     more = f"`lowbit explain {error.code}` says more"
     hint = f"{error.hint}; {more}" if error.hint else more
-    terminal.write(f"{terminal.paint('help', 'bold', 'cyan')}: {hint}")
+    terminal.write(f"{terminal.paint('help', 'bold', 'cyan')}: {printable(hint)}")
 
 
 def _report_bug(error: Exception, color: str, *, debug: bool) -> int:

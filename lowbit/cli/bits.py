@@ -9,6 +9,8 @@ from lowbit.errors import InputError
 from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
+CODE_FORMS = "write 0x3c, 0b00111100, 0.0111.100 or a decimal integer"
+
 
 class Field(NamedTuple):
     """A field of a code: bits ``high`` down to ``low``, written ``high:low`` as in Verilog."""
@@ -101,13 +103,29 @@ def parse_code(text: str, fmt: Scalar) -> int:
         The text is no integer, or no code of the format.
     """
     digits = text.strip().lower()
-    pattern = digits.startswith(("0x", "0b")) or "." in digits
+    if "." in digits:
+        return checked_code(_split_pattern(digits, fmt, text), fmt, text, pattern=True)
+    pattern = digits.startswith(("0x", "0b"))
+    # int() alone would take digits of other scripts, and underscores in decimals.
+    readable = digits.isascii() and (pattern or "_" not in digits)
     try:
-        code = int(digits.replace(".", ""), 2) if "." in digits else int(digits, 0 if pattern else 10)
+        code = int(digits if readable else "", 0 if pattern else 10)
     except ValueError as error:
-        hint = "write 0x3c, 0b00111100, 0.0111.100 or a decimal integer"
-        raise InputError(f"{text!r} is not a code of {fmt.id}", hint=hint) from error
+        raise InputError(f"{text!r} is not a code of {fmt.id}", hint=CODE_FORMS) from error
     return checked_code(code, fmt, text, pattern=pattern)
+
+
+def _split_pattern(digits: str, fmt: Scalar, text: str) -> int:
+    """The bits of ``0.0111.100``, which are split as :func:`split` splits them."""
+    parts, widths = digits.removeprefix("0b").split("."), [field.width for field in fields(fmt)]
+    if [len(part) for part in parts] != widths or set("".join(parts)) - {"0", "1"}:
+        example = ".".join("0" * width for width in widths)
+        names = ", ".join(f"{field.name} {field.width}" for field in fields(fmt))
+        raise InputError(
+            f"{text!r} is not a code of {fmt.id}: the fields have other widths ({names})",
+            hint=f"split the bits as in {example}, or write them without points: 0b{example.replace('.', '')}",
+        )
+    return int("".join(parts), 2)
 
 
 def checked_code(code: int, fmt: Scalar, text: str, *, pattern: bool) -> int:

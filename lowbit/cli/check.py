@@ -13,6 +13,7 @@ from lowbit.check.writers import FORMS, WRITERS
 from lowbit.cli.device_topics import CONTAINERS
 from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import terminal
 from lowbit.errors import InputError, PolicyError
@@ -54,13 +55,19 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
     parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
     parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
-    parser.add_argument("--n", type=int, default=1_000_000, metavar="ROWS", help="random: how many (default: 1000000)")
-    parser.add_argument("--seed", type=int, default=1, help="random: from which seed (default: 1)")
+    parser.add_argument(
+        "--n", type=integer, default=1_000_000, metavar="ROWS", help="random: how many (default: 1000000)"
+    )
+    parser.add_argument("--seed", type=integer, default=1, help="random: from which seed (default: 1)")
     add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
     parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for a chunk of rows (default: 60)"
+        "--timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="for loading, and for a chunk of rows (default: 60)",
     )
     parser.add_argument("--kernel", action="append", choices=PRODUCTS, help="without a device: only this product")
     parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
@@ -82,7 +89,7 @@ def run(arguments: Namespace) -> int:
 def _max_errors(text: str) -> int:
     if text == "all":
         return sys.maxsize
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise InputError(f"--max-errors {text!r} is neither a number nor `all`", code="LB100")
     return int(text)
 

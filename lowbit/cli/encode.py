@@ -9,7 +9,9 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
+from lowbit.axes import read_choice
 from lowbit.cli.bits import hexadecimal, scalar_format, split
+from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
@@ -47,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "`exact` takes binary fractions as they are)",
     )
     add_policy_options(parser)
-    parser.add_argument("--random", type=int, metavar="R", help="the random integer of a stochastic rounding")
+    parser.add_argument("--random", type=integer, metavar="R", help="the random integer of a stochastic rounding")
     parser.add_argument("--explain", action="store_true", help="show the exact arithmetic")
     parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
 
@@ -76,7 +78,7 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
         axis, separator, value = text.partition("=")
         if not separator:
             raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
-        changes[axis] = int(value) if axis == "random_bits" and value.isdigit() else value
+        changes[axis] = read_choice(axis, value)
     changes |= {axis: choice for axis in ("rounding", "overflow") if (choice := getattr(arguments, axis))}
     return policy.choose(**changes) if changes else policy
 

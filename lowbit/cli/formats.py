@@ -8,6 +8,7 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.bits import scalar_format
+from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import columns, terminal
 from lowbit.dyadic import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.errors import InputError
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         description="List the number formats; a parametric family is one line unless --family names it.",
     )
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
-    parser.add_argument("--bits", type=int, metavar="N", help="only formats of N bits")
+    parser.add_argument("--bits", type=integer, metavar="N", help="only formats of N bits")
     parser.add_argument("--family", metavar="NAME", help="the members of a family, such as p3109 or int")
     parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
 

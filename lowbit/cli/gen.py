@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.cli.encode import add_policy_options
+from lowbit.cli.number_types import integer
 from lowbit.errors import InputError
 from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
 from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
@@ -31,9 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")
     add_policy_options(parser)
     parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
-    parser.add_argument("--reach", type=int, default=3, help="boundary: source ulps beside each point (default: 3)")
-    parser.add_argument("--n", type=int, metavar="ROWS", help="random: how many (default: 1000)")
-    parser.add_argument("--seed", type=int, metavar="SEED", help="random: from which seed (default: 0)")
+    parser.add_argument("--reach", type=integer, default=3, help="boundary: source ulps beside each point (default: 3)")
+    parser.add_argument("--n", type=integer, metavar="ROWS", help="random: how many (default: 1000)")
+    parser.add_argument("--seed", type=integer, metavar="SEED", help="random: from which seed (default: 0)")
     parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
     parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")

@@ -64,6 +64,8 @@ def parse_value(text: str, source: Scalar | None) -> Value:
 
 def _parse(text: str) -> tuple[Exact, bool]:
     """The exact value, and whether it stands for a number that is no binary fraction."""
+    if not text.isascii() or "_" in text:  # Python's own readers take other digits and underscores
+        raise InputError(f"{text!r} is not a value", hint=f"write {FORMS}")
     exponent = _EXPONENT.search(text)
     if exponent and int(exponent[1]) > EXPONENT_LIMIT:
         raise InputError(f"the exponent of {text!r} is beyond ±{EXPONENT_LIMIT}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.axes import AXES
+from lowbit.axes import AXES, read_choice
 from lowbit.dyadic import NAN
 from lowbit.errors import FormatError, InputError, PolicyError
 from lowbit.oracle.cast import convert
@@ -114,7 +114,7 @@ def parse_policy(text: str, target: Scalar | None = None) -> Policy:
         axis, equals, value = choice.partition("=")
         if not equals or axis not in AXES:
             raise PolicyError(f"policy {text!r}: {choice!r} is not axis=value", hint=f"axes: {', '.join(AXES)}")
-        chosen[axis] = int(value) if axis == "random_bits" else value
+        chosen[axis] = read_choice(axis, value)
     return get_policy(preset, target).choose(**chosen)
 
 
@@ -133,7 +133,7 @@ def read_policy(choices: str, name: str = "") -> Policy:
         if axis == "defect":
             defects.append(value)
         elif axis in AXES:
-            axes[axis] = int(value) if axis == "random_bits" else value
+            axes[axis] = read_choice(axis, value)
         else:
             raise PolicyError(f"{word!r} is not a choice on any axis", hint=f"axes: {', '.join(AXES)}")
     return Policy(**axes, defects=tuple(defects), name=name)

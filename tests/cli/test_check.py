@@ -88,6 +88,13 @@ def test_bad_devices(lowbit, kernels, symbol, status):
     assert "error[LB" in result.err
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "1e999", "1_0", "soon"])
+def test_a_timeout_is_a_positive_number(lowbit, right, seconds):
+    result = lowbit(*TO, "--so", right, "--timeout", seconds)
+    assert result.status == 2
+    assert f"{seconds!r} is not a positive number of seconds" in result.err
+
+
 def test_hang_exits_4(lowbit, kernels):
     assert lowbit(*TO, "--so", f"{kernels}/right.so:hang", "--timeout", "0.3").status == 4
 

@@ -29,6 +29,58 @@ def test_negative_values_are_no_options(lowbit):
     ]
 
 
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "1_0/3", "0x1_0p3", "0.\u0661", "2^1_0"])
+def test_numbers_are_ascii_digits_without_underscores(lowbit, text):
+    result = lowbit("encode", "float8_e4m3fn", text)
+    assert result.status == 2
+    assert "is not a value" in result.err
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "0x\u0663"])
+def test_codes_are_ascii_digits(lowbit, text):
+    result = lowbit("decode", "float8_e4m3fn", text)
+    assert result.status == 2
+    assert "is not a code of float8_e4m3fn" in result.err
+
+
+def test_split_bits_have_the_widths_of_the_fields(lowbit):
+    assert codes(lowbit("decode", "float8_e4m3fn", "0.0111.100", "0b0_0111_100", "0b0.0111.100")) == ["0x3c"] * 3
+    for text in ("0.0111.000.1", "0.0111.00", "0.111.1000", "00111.100", "0.0112.100", "0.0111.10_0", "."):
+        result = lowbit("decode", "float8_e4m3fn", text)
+        assert result.status == 2
+        assert "the fields have other widths (sign 1, exponent 4, mantissa 3)" in result.err
+        assert "0.0000.000" in result.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("encode", "float8_e4m3fn", "1"),
+        ("gen", "encode", "--to", "float8_e4m3fn", "--expected"),
+        ("check", "encode", "--from", "float32", "--to", "float8_e4m3fn", "--python", "none:none"),
+    ],
+)
+@pytest.mark.parametrize("value", ["x", "", "8.0", "\u0663", "-1", "8_0"])
+def test_random_bits_of_the_command_line_are_a_number(lowbit, verb, value):
+    result = lowbit(*verb, "--rounding", "stochastic_a", "--choice", f"random_bits={value}")
+    assert result.status == 2
+    assert f"random_bits = {value!r} is not an integer" in result.err
+
+
+@pytest.mark.parametrize("option", [("--seed", "1_0"), ("--n", "\u0663"), ("--n", "1.5")])
+def test_options_are_decimal_integers(lowbit, option):
+    result = lowbit("gen", "encode", "--to", "float8_e4m3fn", "--set", "random", *option)
+    assert result.status == 2
+    assert f"{option[1]!r} is not a decimal integer" in result.err
+
+
+def test_an_error_does_not_steer_the_terminal(lowbit):
+    result = lowbit("encode", "float8_e4m3fn\x1b]0;title\x07", "1")
+    assert result.status == 2
+    assert "\x1b]" not in result.err
+    assert "\\x1b]0;title\\x07" in result.err
+
+
 def test_a_rounded_input_is_said(lowbit):
     result = lowbit("encode", "float16", "0.1")
     assert codes(result) == ["0x2e66"]
