@@ -293,4 +293,4 @@ def _needs_wide_path(
         disturbed = (exponent + target.fraction_bits < 0) | (target.bits > LARGEST_MAGNITUDE_BITS)
         disturbed |= policy.overflow == "wrap"
         wide |= (magnitude >= np.uint64(1 << LARGEST_MAGNITUDE_BITS)) & disturbed
-    return np.asarray((state < 2) & wide)
+    return np.asarray((state < 2) & (magnitude != 0) & wide)

@@ -97,6 +97,8 @@ WIDE = [
     (-1.0, FixedFormat(id="u64", bits=64, signed=False), "integer_wrap", 2**64 - 1),
     (np.uint64(2**64 - 1), FixedFormat(id="s32", bits=32), None, 2**31 - 1),
     (np.int64(-(2**63)), FixedFormat(id="s64", bits=64), None, -(2**63)),
+    (0.0, FixedFormat(id="fine", bits=64, fraction_bits=900), None, 0),
+    (np.int64(0), FixedFormat(id="fine", bits=62, fraction_bits=100), None, 0),
     (np.uint64(2**63 + 5), FixedFormat(id="s8", bits=8), "integer_wrap", 5),
 ]
 
