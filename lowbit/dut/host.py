@@ -19,8 +19,8 @@ from lowbit.dut.device import CANNOT_LOAD
 from lowbit.errors import DeviceError, InputError
 
 WORKER = Path(__file__).with_name("worker.py")
-START_SECONDS = 60.0
-"""How long loading may take: importing a user's framework can be slow on a loaded machine."""
+LEAST_START_SECONDS = 5.0
+"""Loading is given as long as a chunk of rows, but no less than this: starting Python takes its time, too."""
 
 
 class WorkerDied(DeviceError):
@@ -38,29 +38,36 @@ class Worker:
         Bytes of shared memory.
     name : str
         How errors call the device.
+    timeout : float
+        Seconds that loading the device may take, at least ``LEAST_START_SECONDS``.
     """
 
-    def __init__(self, load: dict[str, Any], size: int, name: str) -> None:
+    def __init__(self, load: dict[str, Any], size: int, name: str, timeout: float = 60.0) -> None:
         self.name = name
+        self._start_seconds = max(timeout, LEAST_START_SECONDS)
         self._load = load
         self._descriptor = _memory_descriptor(size)
         self._size = size
         self.memory = mmap.mmap(self._descriptor, size)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        self._lifeline = -1
         self._received = b""
 
     def start(self) -> None:
         """Start the process and load the device in it."""
         ours, theirs = socket.socketpair()
-        descriptors = (theirs.fileno(), self._descriptor)
+        # The worker watches the pipe, whose writing end only this process has: it closes however this process ends.
+        watched, self._lifeline = os.pipe()
+        descriptors = (theirs.fileno(), self._descriptor, watched)
         command = [sys.executable, str(WORKER), *map(str, descriptors), str(self._size)]
         self._process = subprocess.Popen(
             command, pass_fds=descriptors, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
         )
         theirs.close()
+        os.close(watched)
         self._connection, self._received = ours, b""
-        self.request(self._load, timeout=START_SECONDS, what="while it was loaded")
+        self.request(self._load, timeout=self._start_seconds, what="while it was loaded")
 
     def request(self, message: dict[str, Any], *, timeout: float, what: str) -> dict[str, Any]:
         """Send one request and wait for the reply.
@@ -134,6 +141,9 @@ class Worker:
                     os.killpg(self._process.pid, signal.SIGKILL)
                     self._process.wait()
             self._process = None
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
     def close(self) -> None:
         """End the process and give the memory back."""

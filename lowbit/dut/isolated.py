@@ -34,7 +34,7 @@ class IsolatedDevice:
     source, target : Format
         What it converts from and to.
     timeout : float
-        Seconds that one chunk of at most 2**20 rows may take.
+        Seconds that one chunk of at most 2**20 rows may take, and loading (which gets 5 s at least).
     """
 
     hint = ""
@@ -47,7 +47,7 @@ class IsolatedDevice:
         self._input = GUARD_BYTES
         self._output = 2 * GUARD_BYTES + CHUNK_ROWS * self.row_bytes
         size = self._output + CHUNK_ROWS * self.row_bytes + GUARD_BYTES
-        self._worker = Worker(load, size, name)
+        self._worker = Worker(load, size, name, timeout)
         self._bytes = np.frombuffer(self._worker.memory, np.uint8)
         self._probed = False
 

@@ -13,8 +13,10 @@ import importlib.util
 import json
 import mmap
 import os
+import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -132,8 +134,16 @@ def _user_traceback() -> str:
     return "".join(traceback.format_exception(kind, error, trace))
 
 
+def end_with_parent(lifeline: int) -> None:
+    """End this process, whatever it is doing, and the processes it started, once the other end of a pipe is closed."""
+    os.read(lifeline, 1)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
 def main() -> None:
-    """Arguments: descriptor of the socket, descriptor of the memory, its size in bytes."""
+    """Arguments: descriptors of the socket, of the memory and of the pipe to watch, the size of the memory in bytes."""
     here = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     try:
@@ -142,7 +152,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, ValueError, OSError):
         pass
-    control, shared, size = (int(argument) for argument in sys.argv[1:4])
+    control, shared, lifeline, size = (int(argument) for argument in sys.argv[1:5])
+    threading.Thread(target=end_with_parent, args=(lifeline,), daemon=True).start()
     with socket.socket(fileno=control) as connection:
         serve(connection, mmap.mmap(shared, size))
     os._exit(0)  # a device may have left threads or exit handlers that never end

@@ -1,8 +1,16 @@
 """Python devices: codes or values in, codes or values out, and words for everything else."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import lowbit
+from lowbit.dut import host
 from lowbit.dut.python import PythonDevice, parse_function
 from lowbit.errors import DeviceError, InputError
 from lowbit.registry import get_format
@@ -53,6 +61,15 @@ def objects(rows):
 
 constant = 3
 """
+ORPHANS = """
+import os, sys
+from lowbit.dut.python import PythonDevice
+from lowbit.registry import get_format
+
+device = PythonDevice(sys.argv[1], get_format("float32"), get_format("float8_e4m3fn"), timeout=300)
+device.run([0])
+"""
+PATHS = {"PYTHONPATH": str(Path(lowbit.__file__).parents[1])}
 ROWS = np.array([0x3F800000, 0x3F880000, 0xC0200000, 0x7FC00000], np.uint32)
 EXPECTED = [0x38, 0x38, 0xC2, 0x7F]
 
@@ -148,3 +165,55 @@ def test_values_of_a_narrow_source(tmp_path):
 def test_bad_names(text):
     with pytest.raises(InputError):
         parse_function(text)
+
+
+def test_loading_is_timed(tmp_path, source, target, monkeypatch):
+    monkeypatch.setattr(host, "LEAST_START_SECONDS", 0.5)
+    file = tmp_path / "slow.py"
+    file.write_text("import time\ntime.sleep(600)\n")
+    start = time.monotonic()
+    with (
+        PythonDevice(f"{file}:codes", source, target, timeout=0.5) as device,
+        pytest.raises(DeviceError, match=r"did not answer within 0\.5 s while it was loaded"),
+    ):
+        device.open()
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("hang", ["import time; time.sleep(600)", "while True: pass"])
+@pytest.mark.parametrize("place", ["import", "call"])
+def test_the_worker_ends_with_its_parent(tmp_path, hang, place):
+    note = tmp_path / "worker"
+    file = tmp_path / "hangs.py"
+    hanging = f"import os, pathlib\n    pathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n    {hang}"
+    call = "codes([])" if place == "import" else ""
+    file.write_text(f"def codes(rows):\n    {hanging}\n{call}\n")
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS, f"{file}:codes"], env=os.environ | PATHS)
+    try:
+        assert wait_for(lambda: note.is_file() and note.read_text())
+        worker = int(note.read_text())
+        os.kill(worker, 0)  # raises unless the process runs
+    finally:
+        parent.kill()
+        parent.wait()
+    assert wait_for(lambda: not alive(worker))
+
+
+def wait_for(condition, seconds=60):
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(process):
+    """Whether a process that is not our child runs; one that waits to be reaped does not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not status.is_file() or status.read_text().rpartition(")")[2].split()[0] != "Z"
