@@ -27,25 +27,19 @@ BINARY32_INFINITY = np.int32(0x7F800000)
 BINARY32_MAGNITUDE = np.int32(0x7FFFFFFF)
 SIGN_SHIFT = np.int32(31)
 ONE = np.int32(1)
+NO_PARITY = np.int32(0)
 
 
 @scalar
-def round_magnitude(magnitude, parameters):
-    """The magnitude code of a binary32 magnitude, rounded to nearest even; beyond the top, some code beyond it."""
+def round_magnitude(magnitude, parity, parameters):
+    """The magnitude code of a binary32 magnitude, rounded to nearest even; beyond the top, some code beyond it.
+
+    ``parity`` is 1 for a target without mantissa, where the parity of the code decides a tie: the anchor takes it over.
+    """
     limited = min(magnitude, parameters[BEYOND])
     anchor = np.int32(max(np.int32(limited & BINARY32_INFINITY), parameters[MIN_NORMAL]) + parameters[TO_ANCHOR])
     base = shift_right_32(np.int32(anchor - parameters[FIRST_ANCHOR]), parameters[SHIFT])
-    total = as_int32(as_float32(limited) + as_float32(anchor))
-    return np.int32(np.int32(total - anchor) + base)
-
-
-@scalar
-def round_magnitude_to_power(magnitude, parameters):
-    """The same for a target without mantissa, where the parity of the code decides a tie: the anchor takes it over."""
-    limited = min(magnitude, parameters[BEYOND])
-    anchor = np.int32(max(np.int32(limited & BINARY32_INFINITY), parameters[MIN_NORMAL]) + parameters[TO_ANCHOR])
-    base = shift_right_32(np.int32(anchor - parameters[FIRST_ANCHOR]), parameters[SHIFT])
-    anchor = np.int32(anchor + np.int32(base & ONE))
+    anchor = np.int32(anchor + np.int32(base & parity))
     total = as_int32(as_float32(limited) + as_float32(anchor))
     return np.int32(np.int32(total - anchor) + base)
 
@@ -65,7 +59,7 @@ def encode_symmetric(bits, vector, out):
     parameters = constants(vector, SIZE)
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        code = min(round_magnitude(magnitude, parameters), parameters[OVERFLOW])
+        code = min(round_magnitude(magnitude, NO_PARITY, parameters), parameters[OVERFLOW])
         code = pick(magnitude > BINARY32_INFINITY, parameters[NAN], code)
         out[i] = np.int32(code | np.int32(shift_right_32(bits[i], SIGN_SHIFT) & parameters[SIGN]))
 
@@ -76,7 +70,7 @@ def encode_nan_beyond(bits, vector, out):
     parameters = constants(vector, SIZE)
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        code = round_magnitude(magnitude, parameters)
+        code = round_magnitude(magnitude, NO_PARITY, parameters)
         sign = np.int32(shift_right_32(bits[i], SIGN_SHIFT) & parameters[SIGN])
         result = np.int32(code | pick(code == np.int32(0), code, sign))
         out[i] = pick(code > parameters[MAX_CODE], parameters[NAN], result)
@@ -89,7 +83,7 @@ def encode_signed(bits, vector, out):
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
         negative = shift_right_32(bits[i], SIGN_SHIFT)
-        code = round_magnitude(magnitude, parameters)
+        code = round_magnitude(magnitude, NO_PARITY, parameters)
         result = np.int32(code | np.int32(negative & parameters[SIGN]))
         out[i] = with_specials(magnitude, negative, code, result, parameters)
 
@@ -101,7 +95,7 @@ def encode_signed_with_payload(bits, vector, out):
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
         negative = shift_right_32(bits[i], SIGN_SHIFT)
-        code = round_magnitude(magnitude, parameters)
+        code = round_magnitude(magnitude, NO_PARITY, parameters)
         result = np.int32(code | np.int32(negative & parameters[SIGN]))
         result = with_specials(magnitude, negative, code, result, parameters)
         payload = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[PAYLOAD_MASK])
@@ -126,7 +120,7 @@ def encode_any_sign(bits, vector, out):
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
         negative = shift_right_32(bits[i], SIGN_SHIFT)
-        out[i] = with_sign(magnitude, negative, round_magnitude(magnitude, parameters), parameters)
+        out[i] = with_sign(magnitude, negative, round_magnitude(magnitude, NO_PARITY, parameters), parameters)
 
 
 @kernel
@@ -136,7 +130,7 @@ def encode_without_mantissa(bits, vector, out):
     for i in range(bits.size):
         magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
         negative = shift_right_32(bits[i], SIGN_SHIFT)
-        out[i] = with_sign(magnitude, negative, round_magnitude_to_power(magnitude, parameters), parameters)
+        out[i] = with_sign(magnitude, negative, round_magnitude(magnitude, ONE, parameters), parameters)
 
 
 @scalar
