@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -33,6 +32,13 @@ static uint8_t one(uint32_t x) {
 void cast(const uint32_t *in, uint8_t *out, size_t n) { for (size_t i = 0; i < n; i++) out[i] = one(in[i]); }
 """
 
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
 
 def test_every_float32(table: Table, tmp_path: Path) -> None:
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -43,12 +49,15 @@ def test_every_float32(table: Table, tmp_path: Path) -> None:
     subprocess.run([compiler, "-O3", "-march=native", "-shared", "-fPIC", "-o", library, source], check=True)
     arguments = [sys.executable, "-m", "lowbit.cli", "check", "encode", "--from", "float32", "--to", "float8_e4m3fn"]
     start = time.perf_counter()
+    # in a process of its own: a child of this one would be counted with the arrays of the other benchmarks
     answer = subprocess.run(
-        [*arguments, "--so", f"{library}:cast", "--set", "exhaustive"], check=False, capture_output=True, text=True
+        [sys.executable, "-c", MEASURED, *arguments, "--so", f"{library}:cast", "--set", "exhaustive"],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     seconds = time.perf_counter() - start
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "4,294,967,296" in answer.stdout
-    megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     assert table.limit("2^32 float32 inputs against a C kernel, two cores", seconds, 45.0)
-    assert table.limit("  its largest process, in MiB", megabytes, 1024.0)
+    assert table.limit("  its largest process, in MiB", int(answer.stderr.split()[-1]) / 1024, 1024.0)
