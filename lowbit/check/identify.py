@@ -120,23 +120,23 @@ class Elimination:
         """Eliminate by one class of inputs."""
         candidates = list(self.result.survivors.candidates(group.axes, self.values))
         wrong = self._count(candidates, group.rows, self.inputs.codes)
-        if wrong.min() == 0:
+        if np.min(wrong) == 0:
             self._keep(candidates, wrong)
             return
         for name, codes in self._rewritten(group):
             other = self._count(candidates, group.rows, codes)
-            if other.min() == 0:
+            if np.min(other) == 0:
                 self._keep(candidates, other)
                 self.result.bugs.setdefault(name, []).append(group.name)
                 return
-        if wrong.min() <= CLOSE * len(group.rows):
+        if np.min(wrong) <= CLOSE * len(group.rows):
             self._keep(candidates, wrong)
-        best = candidates[int(wrong.argmin())]
+        best = candidates[int(np.argmin(wrong))]
         rows = group.rows[self._differing(best, group.rows, self.inputs.codes)]
         self.result.unexplained.append(Unexplained(group.name, rows, len(group.rows), self.got[rows]))
 
     def _keep(self, candidates: list[Assignment], wrong: NDArray[np.int64]) -> None:
-        least = wrong.min()
+        least = np.min(wrong)
         self.result.survivors.keep([item for item, count in zip(candidates, wrong, strict=True) if count == least])
 
     def _count(self, candidates: list[Assignment], rows: NDArray[np.intp], codes: NDArray[Any]) -> NDArray[np.int64]:

@@ -264,7 +264,9 @@ def _within_wide_target(codes: Array, flags: Array, target: FixedFormat, policy:
         wrapped = codes if target.signed else codes & mask
         return wrapped.astype(target.code_dtype), np.where(below, at.INVALID, flags)
     code, flag = FixedOutcomes(target, policy).overflow(1)
-    return np.where(below, code, codes).astype(target.code_dtype), np.where(below, flag, flags)
+    mended = codes.astype(target.code_dtype)
+    mended[below] = code
+    return mended, np.where(below, flag, flags)
 
 
 def _narrowed(magnitude: Array, exponent: Array) -> tuple[Array, Array]:
