@@ -39,11 +39,9 @@ def checked_random(random_bits: Any, policy: Policy, shape: tuple[int, ...]) -> 
         random = random.astype(np.int64)
     if random.dtype.kind not in "iu":
         raise InputError(f"random_bits must be integers, not {random.dtype}")
-    untyped: Any = random  # NumPy 2.5's stubs know no reduction of an array of unknown dtype
-    used_bits = int(np.bitwise_or.reduce(untyped, axis=None)) if random.size else 0
-    stray = used_bits & -(1 << policy.random_bits)
-    if stray:
-        wrong = int(random.min()) if random.min() < 0 else int(random.max())
+    lowest, highest = (int(random.min()), int(random.max())) if random.size else (0, 0)
+    if lowest < 0 or highest >> policy.random_bits:
+        wrong = lowest if lowest < 0 else highest
         raise InputError(f"random_bits: {wrong} is outside 0 <= R < 2**{policy.random_bits}")
     try:
         spread = np.broadcast_to(random, shape)
