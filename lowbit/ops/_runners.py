@@ -27,6 +27,7 @@ from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
 CHUNK = 1 << 14
+CHUNK_32 = 1 << 15
 FAST_CHUNK = 1 << 20
 LARGEST_MAGNITUDE_BITS = 55
 BINARY64_PRECISION = 53
@@ -90,7 +91,7 @@ def _through_binary32(cast: Cast) -> Runner | None:
         else:
             finish(words(codes), random, out, flags)
 
-    return Runner(run, CHUNK)
+    return Runner(run, CHUNK_32)
 
 
 def _words_of(source: Scalar, flush: bool) -> Callable[[Array], Array] | None:
@@ -118,8 +119,15 @@ def _words_of(source: Scalar, flush: bool) -> Callable[[Array], Array] | None:
     if is_binary16(source) and not flush:
         return _widened(source)
     if is_bfloat16(source) and not flush:
-        return lambda chunk: chunk.astype(np.uint32) << np.uint32(16)
+        return _shifted
     return None
+
+
+def _shifted(codes: Array) -> Array:
+    """bfloat16 is the upper half of binary32."""
+    words = codes.astype(np.uint32)
+    words <<= np.uint32(16)
+    return words
 
 
 def _widened(source: FloatFormat) -> Callable[[Array], Array]:
@@ -160,7 +168,7 @@ def _plain_runner(cast: Cast) -> Runner | None:
     vector = lower(source, target, policy)
     if is_binary32(source) and target.bits <= 16 and policy.random_bits <= MOST_RANDOM_BITS_32:
         kernel = fast_any_policy.encode_random if policy.stochastic else fast_any_policy.encode
-        return Runner(_in_lanes(kernel, np.int32, narrow(vector)), CHUNK)
+        return Runner(_in_lanes(kernel, np.int32, narrow(vector)), CHUNK_32)
     if isinstance(source, FloatFormat):
         kernel = kernels.encode_float_random if policy.stochastic else kernels.encode_float
         return Runner(_in_lanes(kernel, np.int64, vector), CHUNK)
