@@ -123,10 +123,10 @@ class IsolatedDevice:
         given = rows.view(np.uint8)
         data[self._input : self._input + given.size] = given
         request = {
-            "rows": count,
-            "input": self._input,
+            "arguments": [self._input, self._output, count],
+            "arrays": [{"at": self._input, "dtype": rows.dtype.name, "shape": [count]}],
+            "scalars": [],
             "output": self._output,
-            "input_dtype": rows.dtype.name,
             "room": CHUNK_ROWS * self.row_bytes,
         }
         what = f"on rows {start} to {start + count - 1}"

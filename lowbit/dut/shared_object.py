@@ -7,6 +7,7 @@ from pathlib import Path
 from lowbit.dut.container import prototype
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import IsolatedDevice
+from lowbit.dut.worker import CAST
 from lowbit.errors import InputError
 from lowbit.spec import Scalar
 
@@ -40,6 +41,6 @@ class SharedObjectDevice(IsolatedDevice):
 
     def __init__(self, device: str, source: Scalar, target: Scalar, *, timeout: float = 60.0) -> None:
         path, symbol = parse_shared_object(device)
-        load = {"kind": "shared_object", "path": path, "symbol": symbol}
+        load = {"kind": "shared_object", "path": path, "symbol": symbol, "types": CAST}
         super().__init__(device, load, source, target, timeout)
         self.hint = f"the function has to be {prototype(source, target, symbol)}"

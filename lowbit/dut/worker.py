@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import importlib.util
 import json
+import math
 import mmap
 import os
 import signal
@@ -18,7 +19,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,20 @@ class LoadError(Exception):
     """The device is not there: no such file, symbol, module or function."""
 
 
-def load_symbol(path: str, symbol: str) -> Any:
-    """The C function ``void symbol(const source_t*, target_t*, size_t)`` of a shared object."""
+C_TYPES: dict[str, Any] = {
+    "pointer": ctypes.c_void_p,
+    "size_t": ctypes.c_size_t,
+    "int32": ctypes.c_int32,
+    "int64": ctypes.c_int64,
+    "float32": ctypes.c_float,
+    "float64": ctypes.c_double,
+}
+CAST = ("pointer", "pointer", "size_t")
+"""Parameters of ``void f(const source_t *in, target_t *out, size_t n)``."""
+
+
+def load_symbol(path: str, symbol: str, types: Sequence[str] = CAST) -> Any:
+    """The C function ``void symbol(...)`` of a shared object, with parameters of these ``C_TYPES``."""
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -40,7 +53,7 @@ def load_symbol(path: str, symbol: str) -> Any:
         function = library[symbol]
     except AttributeError as error:
         raise LoadError(f"{path} has no symbol {symbol!r}: {error}") from error
-    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+    function.argtypes = tuple(C_TYPES[name] for name in types)
     function.restype = None
     return function
 
@@ -72,27 +85,32 @@ def _load_file(path: str) -> Any:
 
 
 def shared_object_runner(memory: mmap.mmap, request: Request) -> Runner:
-    """Calls the C function on addresses inside the shared memory; nothing is copied."""
-    function = load_symbol(request["path"], request["symbol"])
+    """Calls the C function; pointers are given as places in the shared memory, so that nothing is copied."""
+    types = request["types"]
+    function = load_symbol(request["path"], request["symbol"], types)
     base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
     def run(request: Request) -> Request:
-        function(base + request["input"], base + request["output"], request["rows"])
+        given = zip(types, request["arguments"], strict=True)
+        function(*(base + value if name == "pointer" else value for name, value in given))
         return {}
 
     return run
 
 
 def python_runner(memory: mmap.mmap, request: Request) -> Runner:
-    """Calls the Python function on a copy of the rows and writes what it returns into the shared memory."""
+    """Calls the Python function on copies of the arrays and writes what it returns into the shared memory."""
     import numpy as np
 
     sys.path.insert(0, str(Path.cwd()))
     function = load_function(request["path"], request["symbol"])
 
+    def array(given: Request) -> Any:
+        count = math.prod(given["shape"])
+        return np.frombuffer(memory, given["dtype"], count, given["at"]).reshape(given["shape"]).copy()
+
     def run(request: Request) -> Request:
-        rows = np.frombuffer(memory, request["input_dtype"], request["rows"], request["input"]).copy()
-        result = np.asarray(function(rows))
+        result = np.asarray(function(*map(array, request["arrays"]), *request["scalars"]))
         answer: Request = {"dtype": result.dtype.name, "shape": list(result.shape), "kind": result.dtype.kind}
         if result.dtype.kind == "O":
             return answer
