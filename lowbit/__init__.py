@@ -27,6 +27,7 @@ _HOMES = {
     "lowbit.ops.pack": ("pack", "unpack"),
     "lowbit.policy": ("PRESETS", "Policy", "get_policy"),
     "lowbit.registry": ("Family", "families", "formats", "get_format", "load_format"),
+    "lowbit.requantization": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),
     "lowbit.spec": ("FixedFormat", "FloatFormat", "Format"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

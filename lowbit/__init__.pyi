@@ -32,6 +32,9 @@ from lowbit.registry import families as families
 from lowbit.registry import formats as formats
 from lowbit.registry import get_format as get_format
 from lowbit.registry import load_format as load_format
+from lowbit.requantization import REQUANTIZE_SCHEMES as REQUANTIZE_SCHEMES
+from lowbit.requantization import RequantizeScheme as RequantizeScheme
+from lowbit.requantization import get_requantize_scheme as get_requantize_scheme
 from lowbit.spec import FixedFormat as FixedFormat
 from lowbit.spec import FloatFormat as FloatFormat
 from lowbit.spec import Format as Format
