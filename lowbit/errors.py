@@ -6,6 +6,8 @@ library raises; the command line renders and maps each class to an exit code (se
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 
 class LowbitError(Exception):
     """Base class of every error that lowbit raises on purpose.
@@ -59,6 +61,33 @@ class InexactError(InputError):
     default_code = "LB410"
 
 
+class IntermediateOverflowError(LowbitError, ArithmeticError):
+    """An intermediate of an integer-only operation left its declared width under ``overflow="trap"``.
+
+    Parameters
+    ----------
+    message : str
+    row : int
+        The row, counted over all axes but the one that the operation runs along; for an elementwise operation 0.
+    element : int
+        The place within the row; -1 for a quantity of the whole row.
+    name : str
+        The intermediate.
+    value : int
+        What it would have been.
+    bits : int
+        Its declared width.
+    """
+
+    default_code = "LB420"
+
+    def __init__(  # noqa: PLR0913 (the operands of the overflow)
+        self, message: str, *, row: int, element: int, name: str, value: int, bits: int, hint: str = ""
+    ) -> None:
+        self.row, self.element, self.name, self.value, self.bits = row, element, name, value, bits
+        super().__init__(message, hint=hint)
+
+
 class VectorFileError(LowbitError, ValueError):
     """A vector file or manifest is damaged, truncated or of another version."""
 
@@ -69,3 +98,26 @@ class DeviceError(LowbitError, RuntimeError):
     """A device under test could not be loaded, crashed, hung or answered with a wrong count."""
 
     default_code = "LB600"
+
+
+class AllocationError(LowbitError, ValueError):
+    """A bit-allocation problem contradicts itself, or a file of one cannot be read."""
+
+    default_code = "LB700"
+
+
+class InfeasibleError(AllocationError):
+    """No allocation keeps all budgets; the message says what the smallest feasible budget is.
+
+    Parameters
+    ----------
+    message : str
+    smallest : dict of str to Fraction
+        Budget -> the least limit that can be kept while the other limits stay as they are.
+    """
+
+    default_code = "LB701"
+
+    def __init__(self, message: str, *, smallest: dict[str, Fraction], hint: str = "") -> None:
+        self.smallest = smallest
+        super().__init__(message, hint=hint)
