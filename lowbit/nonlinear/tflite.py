@@ -1,0 +1,172 @@
+"""TensorFlow Lite's quantisation parameters of the nonlinear operators, derived exactly.
+
+TFLite derives them from binary32 scales in binary64. Here a scale is first rounded to binary32, as a .tflite file holds
+it; every later step is exact, or one correctly rounded binary64 operation that the comments name.
+
+Source: tensorflow/tflite-micro, ``tensorflow/lite/kernels/internal/quantization_util.cc`` (QuantizeMultiplier,
+PreprocessSoftmaxScaling, CalculateInputRadius, CheckedLog2), ``tensorflow/lite/micro/kernels/softmax_common.cc``,
+``logistic_common.cc`` and ``tanh.cc``.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from fractions import Fraction
+from typing import NamedTuple
+
+from lowbit.errors import InputError
+
+SOFTMAX_INTEGER_BITS = 5
+SIGMOID_INTEGER_BITS = 4
+LARGEST_MULTIPLIER = {"double_rounding": (1 << 31) - 1, "single_rounding": (1 << 30) - 1}
+INT16_EXP_STEP = Fraction(10.0 / 65535.0)  # the product's constant: one binary64 division
+HIGHEST_INT16 = 32767
+
+
+class QuantizedMultiplier(NamedTuple):
+    """A real factor as ``multiplier`` * 2**(``shift`` - 31)."""
+
+    multiplier: int
+    shift: int
+
+
+class SoftmaxParameters(NamedTuple):
+    """How int8 differences from the maximum become exponents in Q5.26, and which are too low to count."""
+
+    multiplier: int
+    shift: int
+    lowest_difference: int
+
+
+class SigmoidParameters(NamedTuple):
+    """How int8 inputs become Q4.27, and from which magnitude on the result is a limit."""
+
+    multiplier: int
+    shift: int
+    radius: int
+
+
+def binary32(value: object, what: str = "scale") -> Fraction:
+    """The binary32 number nearest to a positive real number, exactly.
+
+    Raises
+    ------
+    InputError
+        It is no number, or not a positive finite one in binary32.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever float() takes: NumPy scalars, Fractions, int
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{what} = {value!r} is no number", hint=f"{what}=0.05, for example") from error
+    try:
+        rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    except OverflowError as error:
+        raise InputError(f"{what} = {value!r} is beyond binary32") from error
+    if not (math.isfinite(rounded) and rounded > 0):
+        raise InputError(
+            f"{what} = {value!r} is not a positive finite binary32 number",
+            hint="a quantisation scale is the real value of one code step",
+        )
+    return Fraction(rounded)
+
+
+def quantize_multiplier(factor: Fraction) -> QuantizedMultiplier:
+    """QuantizeMultiplier: the factor as a 31-bit multiplier in [2**30, 2**31) and a shift, ties away from zero.
+
+    Factors below 2**-32 become 0, as in the product.
+    """
+    if factor == 0:
+        return QuantizedMultiplier(0, 0)
+    shift = _exponent(factor)
+    multiplier = math.floor(factor * Fraction(2) ** (31 - shift) + Fraction(1, 2))
+    if multiplier == 1 << 31:
+        multiplier, shift = 1 << 30, shift + 1
+    return QuantizedMultiplier(0, 0) if shift < -31 else QuantizedMultiplier(multiplier, shift)
+
+
+def _exponent(factor: Fraction) -> int:
+    """The shift of frexp: factor / 2**shift is in [1/2, 1)."""
+    shift = factor.numerator.bit_length() - factor.denominator.bit_length()
+    return shift + 1 if factor >= Fraction(2) ** shift else shift
+
+
+def softmax_parameters(scale: Fraction, beta: Fraction, variant: str = "double_rounding") -> SoftmaxParameters:
+    """Of the softmax of int8 codes: beta * scale * 2**26, limited, and the differences that exp() sees.
+
+    Raises
+    ------
+    InputError
+        beta * scale <= 2**-26: the product refuses it (TFLITE_CHECK_GT(double_multiplier, 1)).
+    """
+    factor = scale * beta * (1 << (31 - SOFTMAX_INTEGER_BITS))  # exact in binary64: two 24-bit significands
+    factor = min(factor, Fraction(LARGEST_MULTIPLIER[variant]))
+    if factor <= 1:
+        raise InputError(
+            f"beta * scale = {float(scale * beta):g} is not above 2**-26, and TFLite stops there",
+            hint="a row then spans less than 255 * 2**-26: every softmax is flat",
+        )
+    multiplier, shift = quantize_multiplier(factor)
+    return SoftmaxParameters(multiplier, shift, -input_radius(SOFTMAX_INTEGER_BITS, shift))
+
+
+def input_radius(integer_bits: int, shift: int) -> int:
+    """CalculateInputRadius of 31 bits: inputs from this magnitude on leave Q(integer_bits)."""
+    return (((1 << integer_bits) - 1) << (31 - integer_bits)) >> shift
+
+
+def softmax_int16_multiplier(scale: Fraction, beta: Fraction) -> QuantizedMultiplier:
+    """Of the softmax of int16 codes: differences in steps of 10/65535."""
+    return quantize_multiplier(Fraction(float(scale * beta / INT16_EXP_STEP)))  # one binary64 division, rounded here
+
+
+def sigmoid_parameters(scale: Fraction) -> SigmoidParameters:
+    """Of logistic and tanh of int8 codes.
+
+    Raises
+    ------
+    InputError
+        The scale is below 2**-28: the product shifts by a negative count.
+    """
+    multiplier, shift = quantize_multiplier(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
+    if shift < 0:
+        raise InputError(f"scale = {float(scale):g} is below 2**-28, where TFLite shifts by a negative count")
+    return SigmoidParameters(multiplier, shift, input_radius(SIGMOID_INTEGER_BITS, shift))
+
+
+def sigmoid_int16_parameters(scale: Fraction, function: str) -> QuantizedMultiplier:
+    """Of logistic and tanh of int16 codes: codes times ``multiplier``, shifted right by ``shift``, are thirds of 2**-12.
+
+    A scale within a thousandth of 2**-12 (tanh: of 2**-11 as well), measured in its logarithm to base 2, is taken for
+    that power of two and needs no shift; TFLite compares in binary32, here the comparison is exact.
+
+    Raises
+    ------
+    InputError
+        The multiplier is beyond 16 bits: the product's debug build stops.
+    """
+    power = _near_power_of_two(scale)
+    left = None if power is None else power + 12
+    if left == 0 or (left == 1 and function == "tanh"):
+        return QuantizedMultiplier(3 << left, 0)
+    multiplier = scale * 4096 * 3  # in binary64 exact: 24 bits times a small integer
+    shift = 0
+    while multiplier <= Fraction(HIGHEST_INT16, 2) and shift <= 30:
+        shift += 1
+        multiplier *= 2
+    if multiplier >= HIGHEST_INT16 + 1:
+        raise InputError(
+            f"scale = {float(scale):g} makes a multiplier of {math.floor(multiplier)}, beyond 16 bits",
+            hint="TFLite's int16 logistic and tanh take scales below 8/3",
+        )
+    return QuantizedMultiplier(math.floor(multiplier), shift)
+
+
+def _near_power_of_two(scale: Fraction) -> int | None:
+    """CheckedLog2: the k with |log2(scale) - k| < 1/1000, if there is one."""
+    nearest = _exponent(scale)
+    for power in (nearest - 1, nearest):
+        ratio = (scale / Fraction(2) ** power) ** 1000
+        if Fraction(1, 2) < ratio < 2:
+            return power
+    return None
