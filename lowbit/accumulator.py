@@ -251,8 +251,7 @@ def _preset_table() -> dict[str, tuple[Accumulator, str]]:
         ),
         "fbgemm_acc16": (
             Accumulator(width=16, overflow="saturate", spill_every=256, spill_width=32, **saturating_pairs, **u8s8),
-            "FBGEMM int8 with 16-bit accumulation: vpmaddubsw, vpaddsw, to int32 every 256 products "
-            "(pytorch/FBGEMM, src/GenerateKernelU8S8S32ACC16.cc, include/fbgemm/PackingTraits-inl.h KCB)",
+            "FBGEMM 16-bit kernels: vpmaddubsw, vpaddsw, to int32 every KCB = 256 (GenerateKernelU8S8S32ACC16.cc)",
         ),
         "x86_vpdpbusd": (
             Accumulator(combine=4, **u8s8),

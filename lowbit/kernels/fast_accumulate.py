@@ -1,0 +1,24 @@
+"""Any accumulator of at most 32 bits over matrices, in 32-bit lanes: a declared exception to the int64 rule.
+
+The same program as ``kernels/accumulate.py``, for operands in int16 whose exact terms fit 32 bits;
+``tests/agree`` proves the two equal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.kernels._accumulate import SIZE, program
+from lowbit.kernels._jit import constants, kernel
+
+_run = program(np.int32, False)
+
+
+@kernel
+def accumulate_32(a, b, a_zeros, a_sums, b_zeros, b_sums, bias, vector, place, registers, notes, out):
+    """Results of rows ``place[0]`` to ``place[1]`` and columns ``place[2]`` to ``place[3]`` into ``out``."""
+    parameters = constants(vector, SIZE)
+    zeros = (a_zeros, a_sums, b_zeros, b_sums)
+    for first in range(place[2], place[3], registers.shape[1]):
+        for i in range(place[0], place[1]):
+            _run(a, b, i, first, zeros, bias, parameters, registers, notes, out)
