@@ -9,10 +9,13 @@ from lowbit.errors import DeviceError as DeviceError
 from lowbit.errors import FormatError as FormatError
 from lowbit.errors import InexactError as InexactError
 from lowbit.errors import InputError as InputError
+from lowbit.errors import IntermediateOverflowError as IntermediateOverflowError
 from lowbit.errors import LowbitError as LowbitError
 from lowbit.errors import PolicyError as PolicyError
 from lowbit.errors import UnknownFormatError as UnknownFormatError
 from lowbit.errors import VectorFileError as VectorFileError
+from lowbit.multipliers import Dyadic as Dyadic
+from lowbit.multipliers import effective_scale as effective_scale
 from lowbit.ops.cast import convert as convert
 from lowbit.ops.cast import decode as decode
 from lowbit.ops.cast import encode as encode
@@ -24,6 +27,7 @@ from lowbit.ops.ordinal import ordinal as ordinal
 from lowbit.ops.ordinal import ulp_distance as ulp_distance
 from lowbit.ops.pack import pack as pack
 from lowbit.ops.pack import unpack as unpack
+from lowbit.ops.softmax import softmax as softmax
 from lowbit.policy import PRESETS as PRESETS
 from lowbit.policy import Policy as Policy
 from lowbit.policy import get_policy as get_policy

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from lowbit.axes import require_choice
 from lowbit.errors import PolicyError
@@ -22,7 +23,7 @@ Scheme = RequantizeScheme
 
 _SINGLE = Scheme(tie="up")
 _DOUBLE = Scheme(high_half="up", tie="away", left_shift="wrap32", narrowing="wrap32")
-_RIGHT = {"shift": "right", "point": 0, "shift_range": (1, 62)}
+_RIGHT: dict[str, Any] = {"shift": "right", "point": 0, "shift_range": (1, 62)}
 _FLOAT = Scheme(
     product="binary32",
     multiplier_bits=24,
@@ -58,7 +59,7 @@ _RNDNU16 = Scheme(
     derivation="binary32_15",
     scale_product="float32",
 )
-_INT64 = Scheme(multiplier_use="upper_15", accumulator_bits=64, shift_range=(-31, 7), narrowing="wrap32")
+_INT64 = Scheme(multiplier_use="upper_15", accumulator_bits=48, shift_range=(-31, 7), narrowing="wrap32")
 _DYADIC = Scheme(product="binary53", tie="even", derivation="batch_frexp", scale_product="float32_product", **_RIGHT)
 _TOSA = Scheme(bounded=True, derivation="tosa_32", **{**_RIGHT, "shift_range": (2, 62)})
 
@@ -85,7 +86,7 @@ def _by_arithmetic() -> dict[str, _Row]:
         "multiplier24_away": (_MULTIPLIER_24.choose(tie="away"), "24-bit multiplier, one rounding, half away"),
         "multiplier16_away": (_MULTIPLIER_16, "signed 16-bit multiplier, one rounding, half away, 17 bits"),
         "rndnu16": (_RNDNU16, "15-bit multiplier; shift rounded and saturated to int16 before the product, half up"),
-        "int64_upper15_up": (_INT64, "64-bit accumulator, upper 15 bits of a 31-bit multiplier, half up"),
+        "int64_upper15_up": (_INT64, "48-bit accumulator, upper 15 bits of a 31-bit multiplier, half up"),
         "int48_multiplier15_up": (
             Scheme(accumulator_bits=48, multiplier_bits=15, derivation="tosa_16", **_RIGHT),
             "48-bit accumulator, 15-bit multiplier, one rounding, half up",
@@ -233,7 +234,7 @@ def _others() -> dict[str, _Row]:
     ibert = "kssteven418/I-BERT 1b09c75, fairseq/quantization/utils/quant_utils.py, fixedpoint_mul"
     ivit = "zkkli/I-ViT 380ba99, models/quantization_utils/quant_utils.py, fixedpoint_mul"
     tvm = "apache/tvm v0.9.0, src/relay/qnn"
-    left = _SINGLE.choose(derivation="frexp_31", scale_product="float64")
+    left = _SINGLE.choose(derivation="frexp_31", scale_product="float32_product")
     rows: dict[str, tuple[Scheme, str, str, str]] = {
         "onnxruntime": (
             _FLOAT,
@@ -273,7 +274,7 @@ def _others() -> dict[str, _Row]:
             f"{tvm}/utils.cc",
         ),
         "tvm_x86_float32": (
-            _FLOAT.choose(tie="up_binary32", zero_point="after_rounding"),
+            _FLOAT.choose(tie="up_binary32", scale_product="float32_product"),
             "TVM 0.9 qnn.requantize on x86 with SSE4.1, its default compute_dtype float32, UPWARD",
             "source",
             f"{tvm}/op/requantize.cc",

@@ -40,7 +40,7 @@ class RequantizeScheme:
     shift_range : tuple of int
         The lowest and the highest shift that the scheme takes.
     accumulator_bits : int
-        Width of the accumulators that the scheme takes: 32, 48 or 64.
+        Width of the accumulators that the scheme takes, 32 or 48.
     bounded : bool
         Whether an accumulator must lie within ``-2**(shift-1) <= accumulator < 2**(shift-1)`` (TOSA): others have no
         defined result.
@@ -93,7 +93,7 @@ class RequantizeScheme:
         require_choice("scale_product", self.scale_product, SCALE_PRODUCTS)
         for name, values in (("multiplier_bits", range(1, 54)), ("point", range(64))):
             self._require(getattr(self, name) in values, f"{name} = {getattr(self, name)!r} is outside {values}")
-        self._require(self.accumulator_bits in (32, 48, 64), f"accumulator_bits = {self.accumulator_bits!r}")
+        self._require(self.accumulator_bits in (32, 48), f"accumulator_bits = {self.accumulator_bits!r}")
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
         self._require(scaled or self.tie != "up_binary32", "tie 'up_binary32' needs the binary32 product")
