@@ -81,7 +81,7 @@ class IntermediateOverflowError(LowbitError, ArithmeticError):
 
     default_code = "LB420"
 
-    def __init__(  # noqa: PLR0913 (the operands of the overflow)
+    def __init__(
         self, message: str, *, row: int, element: int, name: str, value: int, bits: int, hint: str = ""
     ) -> None:
         self.row, self.element, self.name, self.value, self.bits = row, element, name, value, bits

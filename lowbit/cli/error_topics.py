@@ -47,6 +47,12 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
         "LB410": (
             "The result would not be exact in the dtype asked for: decode into a wider one, or use `decode_exact`."
         ),
+        "LB420": (
+            "An intermediate of an integer-only operation left its declared width under overflow='trap'. The message "
+            "names the row, the element and its code, the intermediate, its value and its width; the exception has "
+            "them as attributes row, element, name, value and bits. overflow='wrap' computes on as a register of that "
+            "width would, overflow='saturate' clamps."
+        ),
         "LB500": (
             "A vector file or a manifest is damaged, truncated or of another version. `lowbit golden verify` "
             "checks the committed ones against their digests, `lowbit golden regen` writes them anew."

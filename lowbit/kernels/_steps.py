@@ -1,0 +1,41 @@
+"""The declared width of an intermediate in a plain kernel: wrap, saturate, or note the first overflow."""
+
+from __future__ import annotations
+
+from lowbit.kernels._jit import scalar
+
+WRAP, SATURATE, TRAP = range(3)
+
+# Places of the note that a kernel leaves: which row, which element (-1: the whole row), which intermediate, its value.
+ROW, ELEMENT, PLACE, VALUE = range(4)
+
+
+@scalar
+def note(trap, row, element, place, value):
+    """Remember an overflow, unless there was one before; ``trap[ROW]`` is -1 until then."""
+    if trap[ROW] < 0:
+        trap[ROW] = row
+        trap[ELEMENT] = element
+        trap[PLACE] = place
+        trap[VALUE] = value
+
+
+@scalar
+def step(value, place, limits, mode, trap, row, element):
+    """The intermediate at a place of the table of limits, after the overflow rule ``mode``."""
+    low = limits[place, 0]
+    high = limits[place, 1]
+    if low <= value <= high:
+        return value
+    if mode == SATURATE:
+        return low if value < low else high
+    if mode == TRAP:
+        note(trap, row, element, place, value)
+    return ((value - low) & (high - low)) + low
+
+
+@scalar
+def truncating_divide(numerator, denominator):
+    """Integer division as C does it, toward zero; the kernels' ``//`` rounds down."""
+    quotient = abs(numerator) // abs(denominator)
+    return quotient if (numerator < 0) == (denominator < 0) else -quotient

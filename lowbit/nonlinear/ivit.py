@@ -1,0 +1,170 @@
+"""I-ViT: constants and declared widths of Shiftmax, ShiftGELU and I-LayerNorm.
+
+Three variants, because the paper, its PyTorch code and its TVM code compute different functions:
+
+- ``torch``: models/quantization_utils/quant_modules.py in exact integers. The code simulates integers in binary32 and
+  sets no widths but one: sums are clamped to 2^31 - 1.
+- ``paper``: algorithms 1 to 3, int32 throughout.
+- ``tvm``: TVM_benchmark/models/layers.py, int32 (LayerNorm: int16 and uint32) with the wrap-around of those types.
+
+Source: I-ViT, arXiv 2207.01405 v4; github.com/zkkli/I-ViT at 380ba99.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+from lowbit.errors import InputError
+from lowbit.nonlinear.binary import binary32, divided_by_tensor32, floor_of
+from lowbit.nonlinear.widths import UNLIMITED, Intermediate, Widths, signed
+
+VARIANTS = ("torch", "paper", "tvm")
+SOFTMAX_SHIFT = {"torch": 15, "paper": 15, "tvm": 16}
+"""N of Shiftmax; quant_modules.py IntSoftmax.n, layers.py quantized_softmax."""
+GELU_SHIFT = 23
+"""N of ShiftGELU; quant_modules.py IntGELU.n, layers.py quantized_gelu."""
+SOFTMAX_BITS = {"torch": 16, "paper": 8, "tvm": 8}
+"""Width of the result: vit_quant.py makes IntSoftmax(16), swin_quant.py 8; layers.py casts to int8."""
+GELU_SIGMOID_BITS = 8
+LARGEST = (1 << 31) - 1
+"""Numerator of the reciprocals, and where the PyTorch code clamps sums."""
+NUMERATOR = {"torch": LARGEST, "paper": 1 << 31, "tvm": LARGEST}
+"""What the reciprocal divides: 2^M with M = 31 in the paper's IntDiv."""
+NORM_ITERATIONS = 10
+NORM_FIRST = 1 << 16
+LARGEST_UNIT = 1 << 24
+"""Scales below 2^-24 would need more than the kernels' 64 bits."""
+
+_SIMULATED = "the PyTorch code computes in binary32 and sets no width"
+
+
+class ExpConstants(NamedTuple):
+    """What the shift-based exponential needs besides its input.
+
+    Attributes
+    ----------
+    unit : int
+        x0, the code worth -1 (negative).
+    shift : int
+        N: results are in units of scale / 2^N.
+    keep_half : bool
+        Whether r / 2 keeps its half bit until the shift (PyTorch), or loses it at once (r >> 1).
+    truncate : bool
+        Whether x / x0 rounds toward zero, as C does; it matters for positive x only.
+    """
+
+    unit: int
+    shift: int
+    keep_half: bool
+    truncate: bool
+
+
+def unit_code(scale: float, variant: str, factor: float = 1.0) -> int:
+    """The code x0 that stands for -1, derived as each code does; ``scale`` is a binary32 number.
+
+    ``factor`` multiplies the scale first: ShiftGELU's 1.702 in the two codes.
+    """
+    if variant == "torch":
+        product = binary32(scale * binary32(factor))
+        unit = floor_of(divided_by_tensor32(-1.0, product), "-1 / scale")
+    elif variant == "tvm":
+        # A NumPy 1 scalar with a Python number is binary64; relay.const(..., 'int32') truncates.
+        unit = math.trunc(-1.0 / (scale * factor) - 1)
+    else:
+        unit = -round(1 / Fraction(scale))
+    if not -LARGEST_UNIT < unit < 0:
+        raise InputError(
+            f"scale = {scale!r} gives the unit code {unit}, which must be negative and above -2^24",
+            hint="I-ViT's exponential works for scales from about 1e-7 to 2",
+        )
+    return unit
+
+
+def softmax_exp(scale: float, variant: str) -> ExpConstants:
+    """The exponential of Shiftmax."""
+    return ExpConstants(unit_code(scale, variant), SOFTMAX_SHIFT[variant], variant == "torch", variant == "tvm")
+
+
+def gelu_exp(scale: float, variant: str) -> ExpConstants:
+    """The exponential of ShiftGELU: the codes scale by 1.702, the paper shifts and adds to the input instead."""
+    factor = 1.0 if variant == "paper" else 1.702
+    return ExpConstants(unit_code(scale, variant, factor), GELU_SHIFT, variant == "torch", variant == "tvm")
+
+
+def _exp_steps(bits: int, note: str, suffix: str = "") -> tuple[Intermediate, ...]:
+    return signed(bits, *(f"{name}{suffix}" for name in ("scaled", "quotient", "remainder", "exponential")), note=note)
+
+
+def exp_widths(variant: str) -> Widths:
+    """Of the exponential alone."""
+    if variant == "torch":
+        return Widths("exp", "ivit", variant, _exp_steps(UNLIMITED, _SIMULATED))
+    return Widths("exp", "ivit", variant, _exp_steps(32, "int32"))
+
+
+def softmax_widths(variant: str, bits: int | None = None) -> Widths:
+    """Of Shiftmax, for a result of ``bits`` bits."""
+    result = SOFTMAX_BITS[variant] if bits is None else bits
+    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
+    clamped = signed(32, "clamped_sum", note="clamped to 2^31 - 1 by the algorithm")
+    steps = (
+        *signed(width, "difference", note=note),
+        *_exp_steps(width, note),
+        *signed(width, "sum", note=note),
+        *clamped,
+        *signed(32, "factor", note="(2^31 - 1) / sum; 2^31 / sum in the paper"),
+        *signed(width, "product", note=note),
+        *signed(result, "result", note="the result's width is an argument"),
+    )
+    return Widths("softmax", "ivit", variant, steps)
+
+
+def gelu_widths(variant: str) -> Widths:
+    """Of ShiftGELU with its 8-bit sigmoid."""
+    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
+    steps = (
+        *signed(width, "scaled_input", note="1.6875 x in the paper, x in the codes"),
+        *signed(width, "difference", note=note),
+        *_exp_steps(width, note),
+        *_exp_steps(width, note, "_of_maximum"),
+        *signed(width, "sum", note=note),
+        *signed(32, "clamped_sum", note="clamped to 2^31 - 1 by the algorithm"),
+        *signed(32, "factor", note="(2^31 - 1) / sum; 2^31 / sum in the paper"),
+        *signed(width, "product", note=note),
+        *signed(8 if variant == "paper" else 32, "sigmoid", note="8 bits by the paper, int32 in the codes"),
+        *signed(16 if variant == "paper" else 32, "result", note="a product of two 8-bit numbers by the paper"),
+    )
+    return Widths("gelu", "ivit", variant, steps)
+
+
+def layernorm_widths(variant: str) -> Widths:
+    """Of I-LayerNorm."""
+    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
+    total = signed(16, "sum", note="relay.mean sums in the input's int16") if variant == "tvm" else None
+    unsigned_note = "uint32 in layers.py"
+    squares = Intermediate("sum_of_squares", width, variant != "tvm", unsigned_note if variant == "tvm" else note)
+    root = Intermediate("deviation", 32 if variant != "torch" else width, variant != "tvm", squares.note)
+    steps = (
+        *(total or signed(width, "sum", note=note)),
+        *signed(16 if variant == "tvm" else width, "centred", note="int16 in layers.py" if variant == "tvm" else note),
+        *signed(width, "square", note=note),
+        squares,
+        root,
+        *signed(32, "factor", note="(2^31 - 1) / deviation"),
+        *signed(width, "product", note=note),
+        *signed(32, "result", note="int32 accumulator that is requantised next"),
+    )
+    return Widths("layernorm", "ivit", variant, steps)
+
+
+def norm_scale(length: int) -> float:
+    """sqrt(C) / 2^30 in binary32: the unit of I-LayerNorm's result before gamma (torch.sqrt of a binary32 number)."""
+    return binary32(binary32(math.sqrt(length)) / (1 << 30))
+
+
+def norm_bias(beta: float, gamma: float, length: int) -> int:
+    """floor((beta / gamma) / (sqrt(C) / 2^30)), each step in binary32; tensor by tensor, so plain divisions."""
+    ratio = binary32(binary32(beta) / binary32(gamma))
+    return floor_of(binary32(ratio / norm_scale(length)), "beta / gamma")
