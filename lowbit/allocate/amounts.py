@@ -63,7 +63,7 @@ def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
     if isinstance(value, Integral):
         return Fraction(int(value))
     if isinstance(value, Rational):
-        return Fraction(value.numerator, value.denominator)
+        return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, Decimal) and value.is_finite():
         return Fraction(value)
     if isinstance(value, float | np.floating) and isfinite(value):

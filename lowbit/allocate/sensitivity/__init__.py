@@ -1,0 +1,49 @@
+"""What each choice of a format costs each layer: the numbers that an allocation starts from."""
+
+from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces
+from lowbit.allocate.sensitivity.campaign import LayerErrors, Measured, Settings, measure_model
+from lowbit.allocate.sensitivity.group_quantization import GroupQuantized, GroupScheme, quantize_groups
+from lowbit.allocate.sensitivity.hessian import TraceEstimate, hutchinson_trace
+from lowbit.allocate.sensitivity.measure import SCORES, Errors, measure
+from lowbit.allocate.sensitivity.scores import (
+    hessian_trace_loss,
+    layer_input_modification,
+    loss_change,
+    output_error,
+    relative_output_error,
+    relative_squared_error,
+    second_moment,
+    signal_to_quantization_noise,
+    squared_error,
+    z_score_distribution,
+)
+from lowbit.allocate.sensitivity.tensors import TensorFile, read_header
+
+__all__ = [
+    "SCORES",
+    "AttentionTraces",
+    "Errors",
+    "GroupQuantized",
+    "GroupScheme",
+    "LayerErrors",
+    "Measured",
+    "Settings",
+    "TensorFile",
+    "TraceEstimate",
+    "attention_traces",
+    "hessian_trace_loss",
+    "hutchinson_trace",
+    "layer_input_modification",
+    "loss_change",
+    "measure",
+    "measure_model",
+    "output_error",
+    "quantize_groups",
+    "read_header",
+    "relative_output_error",
+    "relative_squared_error",
+    "second_moment",
+    "signal_to_quantization_noise",
+    "squared_error",
+    "z_score_distribution",
+]

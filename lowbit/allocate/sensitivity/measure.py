@@ -1,0 +1,103 @@
+"""What each format would do to one layer: errors and bits, worked out in pieces so that a layer of any size fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.allocate.sensitivity.group_quantization import (
+    GroupScheme,
+    quantize_groups,
+    row_chunks,
+    rows_and_columns,
+)
+from lowbit.errors import InputError
+
+SCORES = {
+    "relative_error": "squared error of the weights over their power: 1 / SQNR",
+    "squared_error": "squared error of the weights",
+    "hessian": "HAWQ: average Hessian trace (--traces) times squared error",
+    "output_error": "squared error of the layer's output over its power, for the inputs of --inputs",
+}
+"""What a layer's loss may be."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What storing a layer under a scheme does to it.
+
+    Attributes
+    ----------
+    squared, power : float
+        ``‖W - Q(W)‖²`` and ``‖W‖²``.
+    output, output_power : float or None
+        The same of the layer's output, where its inputs are known.
+    bits : int
+        Of codes and scales together.
+    """
+
+    squared: float
+    power: float
+    output: float | None
+    output_power: float | None
+    bits: int
+
+    def loss(self, score: str, trace: float | None = None) -> float:
+        """The loss by one of ``SCORES``."""
+        if score == "squared_error":
+            return self.squared
+        if score == "relative_error":
+            return self.squared / self.power if self.power else 0.0
+        if score == "hessian":
+            if trace is None:
+                raise InputError("the score `hessian` needs the layer's Hessian trace")
+            return trace * self.squared
+        if score == "output_error":
+            if self.output is None or self.output_power is None:
+                raise InputError("the score `output_error` needs the layer's inputs")
+            return self.output / self.output_power if self.output_power else 0.0
+        raise InputError(f"score {score!r} is unknown", hint=f"one of {', '.join(SCORES)}")
+
+
+def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float64] | None = None) -> Errors:
+    """Quantise a layer to nearest under a scheme, and measure.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray, shape (outputs, ...)
+    scheme : GroupScheme
+    moment : numpy.ndarray, shape (inputs, inputs), optional
+        ``XᵀX`` of the layer's inputs.
+
+    Raises
+    ------
+    InputError
+        A weight is not finite, or the second moment does not fit.
+    """
+    rows, columns = rows_and_columns(weights.shape)
+    if moment is not None and moment.shape != (columns, columns):
+        raise InputError(
+            f"weights of shape {weights.shape} have {columns} inputs, the second moment is of {moment.shape}"
+        )
+    matrix = weights.reshape(rows, columns)
+    sums: dict[str, list[float]] = {"squared": [], "power": [], "output": [], "output_power": []}
+    for part in row_chunks(rows, columns):
+        wide = matrix[part].astype(np.float64)
+        difference = wide - quantize_groups(matrix[part], scheme).values()
+        sums["squared"].append(float(np.sum(difference**2)))
+        sums["power"].append(float(np.sum(wide**2)))
+        if moment is not None:
+            sums["output"].append(float(np.sum((difference @ moment) * difference)))
+            sums["output_power"].append(float(np.sum((wide @ moment) * wide)))
+    known = moment is not None
+    return Errors(
+        fsum(sums["squared"]),
+        fsum(sums["power"]),
+        fsum(sums["output"]) if known else None,
+        fsum(sums["output_power"]) if known else None,
+        scheme.bits_of(weights.shape),
+    )

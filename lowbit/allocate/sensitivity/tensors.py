@@ -1,0 +1,151 @@
+"""Tensors of a safetensors file, read one at a time: a memory map, nothing copied, any dtype that NumPy can be taught.
+
+The format: eight bytes with the header's length (little endian), a JSON header of name -> dtype, shape, offsets, then
+the raw little-endian data. (https://github.com/huggingface/safetensors, README "Format". The package of that name is
+not used here: its NumPy front end reads no 8-bit floats, and a header is all that there is to it.)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.errors import InputError
+
+_LENGTH_BYTES = 8
+_LONGEST_HEADER = 100_000_000
+"""The format's own limit on the header, in bytes."""
+
+DTYPES: dict[str, Any] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+FLOATING = frozenset(name for name in DTYPES if name.startswith(("F", "BF")))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the header says of one tensor."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def floating(self) -> bool:
+        """Whether it holds floating-point numbers."""
+        return self.dtype in FLOATING
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """A safetensors file whose header has been read and checked.
+
+    Parameters
+    ----------
+    path : Path
+    entries : dict of str to Entry
+        In the order of the file's data.
+    """
+
+    path: Path
+    entries: dict[str, Entry]
+
+    def tensor(self, name: str) -> NDArray[Any]:
+        """One tensor as a read-only view of the file.
+
+        Raises
+        ------
+        InputError
+            There is no such tensor, or its dtype is not one of ``DTYPES``.
+        """
+        if name not in self.entries:
+            raise InputError(f"{self.path} has no tensor {name!r}")
+        entry = self.entries[name]
+        if entry.dtype not in DTYPES:
+            raise InputError(f"{self.path}: tensor {name!r} is of dtype {entry.dtype}, which cannot be read")
+        dtype = np.dtype(DTYPES[entry.dtype]).newbyteorder("<")
+        if not entry.size:
+            return np.empty(entry.shape, dtype=dtype)
+        return np.memmap(self.path, dtype=dtype, mode="r", offset=entry.start, shape=entry.shape or (1,)).reshape(
+            entry.shape
+        )
+
+
+def read_header(path: str | Path) -> TensorFile:
+    """Read and check the header of a safetensors file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is truncated, or its header contradicts itself; the message says where.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            total = path.stat().st_size
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            if total < _LENGTH_BYTES or length > min(_LONGEST_HEADER, total - _LENGTH_BYTES):
+                raise InputError(
+                    f"{path} is no safetensors file, or a truncated one: its first eight bytes announce a header of "
+                    f"{length:,} bytes, and the file has {total:,}"
+                )
+            header = file.read(length)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        document = json.loads(header)
+    except ValueError as error:
+        raise InputError(f"{path}: the header is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: the header is not a JSON object")
+    data = _LENGTH_BYTES + length
+    entries = [_entry(path, name, value, data, total) for name, value in document.items() if name != "__metadata__"]
+    return TensorFile(path, {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.start)})
+
+
+def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
+    try:
+        dtype, shape, (start, stop) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
+        numbers = [*shape, start, stop]
+        if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in numbers):
+            raise TypeError
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: the header's entry of {name!r} lacks dtype, shape or data_offsets") from error
+    entry = Entry(name, dtype, shape, data + start, data + stop)
+    if data + stop > total:
+        raise InputError(f"{path} is truncated: tensor {name!r} ends at byte {data + stop:,} of {total:,}")
+    if dtype in DTYPES and entry.size * np.dtype(DTYPES[dtype]).itemsize != stop - start:
+        raise InputError(
+            f"{path}: tensor {name!r} of shape {shape} and dtype {dtype} does not fill its {stop - start:,} bytes"
+        )
+    return entry
