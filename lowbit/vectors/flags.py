@@ -7,31 +7,10 @@ into files: numbers are never reused or renumbered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
-
-@dataclass(frozen=True)
-class Flag:
-    """Why a row exists.
-
-    Attributes
-    ----------
-    number : int
-        The value in the last column of a ``.vec`` row.
-    name : str
-        Its name.
-    catches : str
-        The bug that such rows are made to catch.
-    source : str
-        Where the bug was seen or the rule is written.
-    """
-
-    number: int
-    name: str
-    catches: str
-    source: str
-
+from lowbit.vectors.flag import Flag
+from lowbit.vectors.flags_gemm import GEMM_FLAGS
 
 EXACT = 0
 TIE_EVEN = 1
@@ -132,5 +111,5 @@ _TABLE = (
     Flag(SPREAD, "Spread", "codes from all over the source's range: a table or a widening path", "IBM FPgen model B1"),
 )
 
-FLAGS: Mapping[int, Flag] = MappingProxyType({flag.number: flag for flag in _TABLE})
+FLAGS: Mapping[int, Flag] = MappingProxyType({flag.number: flag for flag in (*_TABLE, *GEMM_FLAGS)})
 """Every flag: number -> Flag."""

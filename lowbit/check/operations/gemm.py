@@ -1,0 +1,129 @@
+"""``lowbit check gemm``: an integer matrix product and the accumulator that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lowbit.accumulator import Accumulator
+from lowbit.check.operations.gemm_bugs import gemm_bugs
+from lowbit.check.operations.gemm_explain import explain_result, shape_words
+from lowbit.check.operations.gemm_rules import GemmRule, candidates, facts_of, low_bits, presets, problem_of
+from lowbit.check.operations.gemm_words import accumulator_words, closest, ranges, survivor_choices
+from lowbit.check.operations.operation import Identification, Operation, Rule, eliminate
+from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
+from lowbit.errors import InputError
+from lowbit.vectors.case import Array, Case
+from lowbit.vectors.gemm_cases import directed_cases, random_cases
+from lowbit.vectors.gemm_values import Operands
+
+
+def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
+    """The prototype of a matrix product: ``f(a, b, c, m, n, k)``, with zero points at the end if it takes them."""
+    parameters = [
+        Parameter(INPUT, "a", np.dtype(operands.a.code_dtype).name),
+        Parameter(INPUT, "b", np.dtype(operands.b.code_dtype).name),
+        Parameter(OUTPUT, "c", f"int{result_bits}"),
+        *(Parameter(SIZE, name) for name in "mnk"),
+    ]
+    if operands.zero_points:
+        parameters += [Parameter(SCALAR, f"{name}_zero_point", "int32") for name in "ab"]
+    return Prototype(tuple(parameters))
+
+
+class GemmOperation(Operation):
+    """A matrix product of two formats, compared under one accumulator.
+
+    Parameters
+    ----------
+    operands : Operands
+    accumulator : Accumulator
+        What to compare with.
+    """
+
+    name = "gemm"
+
+    def __init__(self, operands: Operands, accumulator: Accumulator) -> None:
+        self.operands, self.accumulator = operands, accumulator
+        self.result_bits = 32 if accumulator.result_width <= 32 else 64
+        self.prototype = gemm_prototype(operands, self.result_bits)
+        self.source, self.target = operands.words, f"int{self.result_bits}"
+        self.rule_name = f"accumulator {accumulator.name or 'as given'}"
+        self._rule = GemmRule(accumulator, self.result_bits)
+
+    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Directed or random matrices."""
+        if set_name == "directed":
+            return directed_cases(self.operands)
+        if set_name == "random":
+            return random_cases(self.operands, count, seed)
+        raise InputError(f"a matrix product has no set {set_name!r}", hint="directed or random", code="LB100")
+
+    def expected(self, case: Case) -> Array:
+        """What the accumulator asked for gives."""
+        return self._rule.run(case)
+
+    def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
+        """Eliminate accumulators; where none is left, bugs with the accumulator asked for or a named one."""
+        order = sorted(range(len(cases)), key=lambda index: _work(cases[index]))
+        rules = [GemmRule(item, self.result_bits) for item in candidates(self.operands)]
+        if all(rule.accumulator != self.accumulator for rule in rules):
+            rules.insert(0, self._rule)
+        survivors = eliminate(rules, cases, got, order)
+        if not survivors:
+            survivors = eliminate(self._bug_rules(), cases, got, order)
+        return self._identified([rule for rule in survivors if isinstance(rule, GemmRule)], cases, got)
+
+    def _bug_rules(self) -> list[Rule]:
+        named = [self.accumulator, *(item for item in presets(self.operands) if item != self.accumulator)]
+        bugs = list(gemm_bugs(self.operands))
+        return [GemmRule(item, self.result_bits, bug) for bug in bugs for item in named]
+
+    def _identified(self, survivors: list[GemmRule], cases: Sequence[Case], got: Sequence[Array]) -> Identification:
+        if not survivors:
+            wrong = [bool((self.expected(case) != answer).any()) for case, answer in zip(cases, got, strict=True)]
+            return Identification((), {}, {}, shape_words(cases, wrong))
+        bug = survivors[0].bug
+        same_bug = [rule for rule in survivors if rule.bug is bug]
+        accumulators = [rule.accumulator for rule in same_bug]
+        best = closest(accumulators, self.accumulator)
+        ordered = sorted(same_bug, key=lambda rule: rule.accumulator != best)
+        choices = survivor_choices(accumulators)
+        asked = {axis: ranges([getattr(self.accumulator, axis)]) for axis in choices}
+        if bug is not None:
+            others = {rule.bug.name: rule.bug.words for rule in survivors if rule.bug not in (None, bug)}
+            words = " or ".join([bug.words, *others.values()])
+            return Identification(tuple(ordered), choices, asked, f"{words}, and is otherwise exact")
+        return Identification(tuple(ordered), choices, asked, self._words(best, accumulators))
+
+    def _words(self, best: Accumulator, accumulators: list[Accumulator]) -> str:
+        alike = [item for item in accumulators if not item.differences(best).keys() - {"width", "name"}]
+        widths = ranges([item.width for item in alike])
+        words = accumulator_words(
+            best, widths.replace("|", " or ").replace("..", " to "), everything=self.operands.zero_points
+        )
+        named = [item.name for item in accumulators if item.name and item.name != self.accumulator.name]
+        known = f" (as {', '.join(named)})" if named else ""
+        return f"{words}{known}, and is otherwise exact"
+
+    def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
+        """One wrong result: where it is, what it should be, and from which product on it is not."""
+        rule = next((rule for rule in found.survivors if isinstance(rule, GemmRule)), None)
+        return explain_result(case, (index[0], index[1]), expected, got, self.result_bits, rule)
+
+    def command(self, case: Case) -> str:
+        """Writes the matrices of a case and the expected result."""
+        from lowbit.vectors.flags import FLAGS
+
+        zero_points = " --zero-points" if self.operands.zero_points else ""
+        formats = f"--a {self.operands.a.id} --b {self.operands.b.id}{zero_points}"
+        name = f"{FLAGS[case.flag].name}.{case.number}"
+        return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {name} -o case.npz"
+
+
+def _work(case: Case) -> int:
+    return case.sizes["m"] * case.sizes["n"] * case.sizes["k"]
+
+
+__all__ = ["GemmOperation", "facts_of", "gemm_prototype", "low_bits", "problem_of"]

@@ -1,0 +1,116 @@
+"""One wrong element of a matrix product in words, and what all wrong cases have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.check.operations.gemm_rules import GemmRule, as_operand, low_bits, problem_of
+from lowbit.dut.kernel import place
+from lowbit.vectors.case import Case
+
+MULTIPLES = (64, 32, 16, 8, 4, 2)
+
+
+def explain_result(
+    case: Case, index: tuple[int, int], expected: int, got: int, bits: int, rule: GemmRule | None
+) -> str:
+    """The element, both values, their difference, and whatever single slip explains it."""
+    row, column = index
+    digits = bits // 4
+    mask = (1 << bits) - 1
+    lines = [
+        place(case),
+        f"element   row {row}, column {column}",
+        f"expected  {expected:>12}  {expected & mask:#0{digits + 2}x}",
+        f"got       {got:>12}  {got & mask:#0{digits + 2}x}",
+        f"got - expected = {got - expected}",
+    ]
+    lines += _slips(case, row, column, expected, got)
+    if rule is not None and rule.bug is None:
+        lines += _first_overflow(case, row, column, rule)
+    return "\n".join(lines)
+
+
+def _slips(case: Case, row: int, column: int, expected: int, got: int) -> Iterator[str]:
+    """At most one line: which sum the wrong value is."""
+    problem = problem_of(case)
+    products = (problem.a[row] - problem.a_zero) * (problem.b[:, column] - problem.b_zero)
+    sums = np.concatenate([[0], np.cumsum(products)])
+    length = len(products)
+    prefixes = np.flatnonzero(sums[:-1] == got)
+    if got == expected:
+        return
+    if len(prefixes) and got:
+        yield f"got is the sum of the first {int(prefixes[-1])} of {length} products"
+        return
+    missing = np.flatnonzero(products == expected - got)
+    if len(missing) == 1 and length > 1:
+        yield f"got lacks the product of k = {int(missing[0])}"
+        return
+    for bits in (8, 16, 24):
+        if got == int(low_bits(np.array([sums[-1]]), bits)[0]):
+            yield f"got is the low {bits} bits of the sum"
+            return
+    if got in (1 << (power := max(abs(got), 1).bit_length()) - 1, (1 << power) - 1, -(1 << power)) and power >= 7:
+        yield (
+            f"got is an end of {power + 1} bits"
+            if got in ((1 << power) - 1, -(1 << power))
+            else f"got is 2^{power - 1}"
+        )
+
+
+def _first_overflow(case: Case, row: int, column: int, rule: GemmRule) -> Iterator[str]:
+    """The first product at which the accumulator that the kernel follows overflows."""
+    from lowbit.ops.accumulate import accumulate
+
+    problem = problem_of(case)
+    _, counts = accumulate(
+        as_operand(problem.a[row : row + 1]),
+        as_operand(problem.b[:, column : column + 1]),
+        replace(rule.accumulator, operands="any"),
+        a_zero_point=problem.a_zero,
+        b_zero_point=problem.b_zero,
+        return_counts=True,
+    )
+    first = counts["first"]
+    if first is not None:
+        yield f"an accumulator like the kernel's overflows first at k = {first[-1]}"
+
+
+def shape_words(cases: Sequence[Case], wrong: Sequence[bool]) -> str:
+    """What the wrong cases have in common, where no rule explains the answers: to follow "your kernel"."""
+    facts = [*_size_facts(cases, wrong), *_zero_point_facts(cases, wrong)]
+    told = f"; it is right wherever {' and '.join(facts)}" if facts else ""
+    return f"follows no rule that lowbit knows in {sum(wrong)} of {len(cases)} cases{told}"
+
+
+def _size_facts(cases: Sequence[Case], wrong: Sequence[bool]) -> Iterator[str]:
+    for axis in "mnk":
+        sizes = np.array([case.sizes[axis] for case in cases])
+        bad = np.array(wrong)
+        for multiple in MULTIPLES:
+            whole = sizes % multiple == 0
+            if not (bad & whole).any() and (bad & ~whole).any() and whole.any() and _share(bad, ~whole) > 0.25:
+                yield f"{axis} is a multiple of {multiple}"
+                break
+        else:
+            lowest = int(sizes[bad].min())
+            below = sizes < lowest
+            if below.sum() > len(cases) // 20 and _share(bad, ~below) > 0.25:
+                yield f"{axis} is less than {lowest}"
+
+
+def _share(bad: NDArray[np.bool_], kind: NDArray[np.bool_]) -> float:
+    return int(np.count_nonzero(bad & kind)) / max(int(np.count_nonzero(kind)), 1)
+
+
+def _zero_point_facts(cases: Sequence[Case], wrong: Sequence[bool]) -> Iterator[str]:
+    for name in ("a_zero_point", "b_zero_point"):
+        values = [int(case.scalars.get(name, 0)) for case in cases]
+        bad = [value for value, differs in zip(values, wrong, strict=True) if differs]
+        if bad and all(bad) and any(values):
+            yield f"{name} is 0"
