@@ -1,7 +1,7 @@
 """What each choice of a format costs each layer: the numbers that an allocation starts from."""
 
 from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces
-from lowbit.allocate.sensitivity.campaign import LayerErrors, Measured, Settings, measure_model
+from lowbit.allocate.sensitivity.campaign import Measured, measure_model
 from lowbit.allocate.sensitivity.group_quantization import GroupQuantized, GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.hessian import TraceEstimate, hutchinson_trace
 from lowbit.allocate.sensitivity.measure import SCORES, Errors, measure
@@ -17,6 +17,7 @@ from lowbit.allocate.sensitivity.scores import (
     squared_error,
     z_score_distribution,
 )
+from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.allocate.sensitivity.tensors import TensorFile, read_header
 
 __all__ = [

@@ -38,7 +38,7 @@ class AttentionTraces:
         return {name: getattr(self, name) / parameters for name in ("query", "key", "value", "output")}
 
 
-def attention_traces(  # noqa: PLR0913 (the four matrices are the block)
+def attention_traces(
     inputs: ArrayLike,
     query: ArrayLike,
     key: ArrayLike,
@@ -124,6 +124,7 @@ def _head(inputs: Float64, matrices: list[Float64], head: int, heads: int, causa
 
 def _softmax(scores: Float64, causal: bool) -> Float64:
     if causal:
-        scores = np.where(np.tri(*scores.shape, dtype=bool), scores, -np.inf)
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+        scores = np.where(np.tri(*scores.shape) == 1, scores, -np.inf)
+    weights: Float64 = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Float64 = weights / weights.sum(axis=1, keepdims=True)
+    return shares

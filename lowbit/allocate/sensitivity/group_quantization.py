@@ -61,7 +61,7 @@ class GroupScheme:
     @property
     def largest(self) -> float:
         """The largest value of the format; its negative is one too."""
-        return float(self.fmt.max if isinstance(self.fmt, FloatFormat) else _largest_fixed(self.fmt))
+        return float(self.fmt.max.fraction())
 
     def groups_of(self, columns: int) -> int:
         """How many groups a row of so many weights has."""
@@ -93,7 +93,7 @@ class GroupQuantized:
     def values(self) -> NDArray[np.float64]:
         """The weights that the codes and scales stand for; exact: both factors have at most 24 bits."""
         rows, columns = rows_and_columns(self.codes.shape)
-        values = decode(self.codes.reshape(rows, columns), self.scheme.fmt, dtype=np.float64)
+        values: NDArray[np.float64] = decode(self.codes.reshape(rows, columns), self.scheme.fmt, dtype=np.float64)
         return (values * spread(self.scales, columns, self.scheme.group)).reshape(self.codes.shape)
 
 
@@ -163,8 +163,9 @@ def _scales(matrix: NDArray[np.float64], scheme: GroupScheme) -> NDArray[Any]:
             f"a scale of {peaks.max() / scheme.largest:.4g} is beyond {scheme.scale_format}",
             hint="scale_format='float32'",
         )
-    scales = np.maximum(scales, ml_dtypes.finfo(target).smallest_subnormal)
-    return np.where(peaks == 0, target.type(1), scales)
+    scales = np.maximum(scales, np.nextafter(target.type(0), target.type(1)))
+    scales[peaks == 0] = 1
+    return np.asarray(scales)
 
 
 def _numpy_type(name: str) -> np.dtype[Any]:

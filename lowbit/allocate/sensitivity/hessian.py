@@ -76,7 +76,8 @@ def hutchinson_trace(
     words = -(-size // 64)
     for sample in range(samples):
         bits = splitmix64(seed, words, start=sample * words)
-        signs = np.unpackbits(bits.astype("<u8").view(np.uint8), bitorder="little")[:size] * 2.0 - 1.0
+        coins = np.unpackbits(bits.astype("<u8").view(np.uint8), bitorder="little")[:size]
+        signs = np.where(coins == 1, np.float64(1), np.float64(-1))
         answer = np.asarray(product(signs), dtype=np.float64)
         if answer.shape != (size,):
             raise InputError(f"the product has shape {answer.shape}, not ({size},)")

@@ -136,11 +136,10 @@ def read_header(path: str | Path) -> TensorFile:
 def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
     try:
         dtype, shape, (start, stop) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
-        numbers = [*shape, start, stop]
-        if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in numbers):
-            raise TypeError
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{path}: the header's entry of {name!r} lacks dtype, shape or data_offsets") from error
+    if not isinstance(dtype, str) or any(type(n) is not int or n < 0 for n in (*shape, start, stop)):
+        raise InputError(f"{path}: the header's entry of {name!r} is {value!r}: counts of bytes and lengths are needed")
     entry = Entry(name, dtype, shape, data + start, data + stop)
     if data + stop > total:
         raise InputError(f"{path} is truncated: tensor {name!r} ends at byte {data + stop:,} of {total:,}")

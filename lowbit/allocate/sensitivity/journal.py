@@ -1,0 +1,67 @@
+"""The journal of a measurement: a line of JSON for what is measured, then one for every finished layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from lowbit.allocate.sensitivity.measure import Errors
+from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
+from lowbit.allocate.sensitivity.tensors import TensorFile
+from lowbit.errors import InputError
+
+SCHEMA = "lowbit/sensitivity/1"
+
+
+class Journal:
+    """Finished layers of one measurement, on disk.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is there already is continued; one of another model or of other settings is refused.
+    file : TensorFile
+    settings : Settings
+        ``include`` and ``exclude`` may differ from those of the earlier run.
+    """
+
+    def __init__(self, path: Path, file: TensorFile, settings: Settings) -> None:
+        self._path = path
+        with file.path.open("rb") as source:
+            length = int.from_bytes(source.read(8), "little")
+            digest = hashlib.sha256(source.read(length)).hexdigest()
+        kept = {name: value for name, value in asdict(settings).items() if name not in ("include", "exclude")}
+        status = file.path.stat()
+        model = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "header_sha256": digest}
+        self._header = json.loads(json.dumps({"schema": SCHEMA, "model": model, "settings": kept}))
+
+    def read(self) -> Iterator[tuple[str, LayerErrors]]:
+        """The layers that are there; starts the journal where there is none."""
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
+        try:
+            documents = [json.loads(line) for line in whole]
+            header = documents[0] if documents else self._header
+        except ValueError as error:
+            raise InputError(f"{self._path} is no journal of a measurement", hint="remove it to start again") from error
+        if header != self._header:
+            raise InputError(
+                f"{self._path} belongs to another model or to other settings",
+                hint="remove it to start again, or write to another file",
+            )
+        if len(whole) != len(lines) or not documents:
+            temporary = self._path.with_name(self._path.name + ".new")
+            temporary.write_bytes(b"".join(whole) if documents else json.dumps(self._header).encode() + b"\n")
+            temporary.replace(self._path)
+        for document in documents[1:]:
+            errors = tuple(Errors(**entry) for entry in document["errors"])
+            yield document["name"], LayerErrors(document["name"], tuple(document["shape"]), errors)
+
+    def append(self, layer: LayerErrors) -> None:
+        """Note a finished layer."""
+        line = {"name": layer.name, "shape": layer.shape, "errors": [asdict(errors) for errors in layer.errors]}
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
