@@ -27,6 +27,7 @@ _HOMES = {
     "lowbit.ops.exact": ("decode_exact", "encode_exact"),
     "lowbit.ops.ordinal": ("from_ordinal", "next_after", "ordinal", "ulp_distance"),
     "lowbit.ops.pack": ("pack", "unpack"),
+    "lowbit.ops.gelu": ("gelu",),
     "lowbit.ops.softmax": ("softmax",),
     "lowbit.policy": ("PRESETS", "Policy", "get_policy"),
     "lowbit.registry": ("Family", "families", "formats", "get_format", "load_format"),

@@ -27,6 +27,7 @@ from lowbit.ops.ordinal import ordinal as ordinal
 from lowbit.ops.ordinal import ulp_distance as ulp_distance
 from lowbit.ops.pack import pack as pack
 from lowbit.ops.pack import unpack as unpack
+from lowbit.ops.gelu import gelu as gelu
 from lowbit.ops.softmax import softmax as softmax
 from lowbit.policy import PRESETS as PRESETS
 from lowbit.policy import Policy as Policy

@@ -9,8 +9,7 @@ from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels._steps import step, truncating_divide
 
 # Places of the constants.
-UNIT, SHIFT, KEEP_HALF, TRUNCATE, NUMERATOR, CLAMP, RESULT_SHIFT, PAPER = range(8)
-SIZE = 8
+UNIT, SHIFT, KEEP_HALF, TRUNCATE, NUMERATOR, CLAMP, RESULT_SHIFT = range(7)
 
 LARGEST_POWER = 62
 """Shifts are cut where the result would leave 63 bits; its low 32 bits are zero there and beyond."""

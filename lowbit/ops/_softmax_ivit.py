@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.nonlinear.ivit import LARGEST, NUMERATOR, SOFTMAX_BITS, VARIANTS, ExpConstants, softmax_exp, softmax_widths
+from lowbit.nonlinear.widths import Widths
 from lowbit.ops._nonlinear import (
     MODES,
     Answer,
@@ -17,9 +19,11 @@ from lowbit.ops._nonlinear import (
     require_code_range,
     require_rows,
     require_whole,
+    run_fast,
     run_plain,
     smallest_dtype,
 )
+from lowbit.ops._tables import byte_planes, centred_bytes, fits_planes, is_byte_sized, raise_zero_sum
 
 __all__ = ["OPTIONS", "VARIANTS", "run"]
 
@@ -28,26 +32,73 @@ LONGEST = 1 << 20
 """So many exponentials of the smallest scale, below 2^40 each, stay below the kernels' 2^62."""
 
 
+class Shiftmax(NamedTuple):
+    """All that depends on the scale: constants, widths and limits, and the table for 8-bit codes."""
+
+    constants: npt.NDArray[np.int64]
+    widths: Widths
+    limits: npt.NDArray[np.int64]
+    table: npt.NDArray[np.int64]
+
+
 def kernel_constants(exp: ExpConstants, variant: str, result_shift: int) -> npt.NDArray[np.int64]:
     """The vector that the kernels take; the order is that of kernels/exp_ivit.py."""
     clamp = LARGEST if variant == "torch" else 0
-    return np.array([*map(int, exp), NUMERATOR[variant], clamp, result_shift, variant == "paper"], dtype=np.int64)
+    return np.array([*map(int, exp), NUMERATOR[variant], clamp, result_shift], dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def shiftmax(scale: float, variant: str, bits: int, overflow: str) -> Shiftmax:
+    """What a scale needs."""
+    from lowbit.kernels.softmax_ivit import shiftmax_table
+
+    constants = kernel_constants(softmax_exp(scale, variant), variant, 32 - bits)
+    widths = softmax_widths(variant, bits)
+    limits = limits_of(widths)
+    table = np.empty(256, dtype=np.int64)
+    shiftmax_table(constants, limits, MODES[overflow], table)
+    return Shiftmax(constants, widths, limits, table)
 
 
 def run(request: Request) -> Answer:
     """Shiftmax along the rows."""
-    from lowbit.kernels.softmax_ivit import shiftmax
-
     scale = binary32_scale(request.scale)
     require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
     require_code_range(request.rows)
     bits = SOFTMAX_BITS[request.variant] if request.bits is None else require_whole("bits", request.bits, 2, 31)
-    widths = softmax_widths(request.variant, bits)
-    constants = kernel_constants(softmax_exp(scale, request.variant), request.variant, 32 - bits)
-    limits, mode = limits_of(widths), MODES[request.overflow]
-    dtype = smallest_dtype(widths["result"].low, widths["result"].high)
+    made = shiftmax(scale, request.variant, bits, request.overflow)
+    fast = is_byte_sized(request.rows) and request.overflow != "trap" and bits <= 16 and fits_planes(made.table)
+    return Answer((_fast if fast else _plain)(request, made), 2.0 ** (1 - bits))
 
-    def plain(rows: Any, out: Any, trap: Any) -> None:
-        shiftmax(rows, constants, limits, mode, out, trap)
 
-    return Answer(run_plain(request, widths, dtype, plain), 2.0 ** (1 - bits))
+def _plain(request: Request, made: Shiftmax) -> Any:
+    from lowbit.kernels import softmax_ivit
+
+    mode = MODES[request.overflow]
+    result = made.widths["result"]
+
+    def kernel(rows: Any, out: Any, trap: Any) -> None:
+        softmax_ivit.shiftmax(rows, made.constants, made.limits, mode, out, trap)
+
+    return run_plain(request, made.widths, smallest_dtype(result.low, result.high), kernel)
+
+
+def _fast(request: Request, made: Shiftmax) -> Any:
+    from lowbit.kernels.fast_softmax_ivit import shiftmax_bytes, shiftmax_words
+
+    wide = made.widths["result"].bits > 8
+    loop, container = (shiftmax_words, np.int16) if wide else (shiftmax_bytes, np.uint8)
+    planes, mode = byte_planes(made.table), MODES[request.overflow]
+    zero_sums: list[int] = []
+
+    def kernel(rows: Any, out: Any) -> None:
+        status = np.full(4, -1, dtype=np.int64)
+        loop(rows, made.table, planes, made.constants, made.limits, mode, out.view(container), status)
+        if status[0] >= 0:
+            zero_sums.append(int(status[0]))
+
+    codes = request._replace(rows=centred_bytes(request.rows))
+    out = run_fast(codes, np.int16 if wide else np.int8, kernel)
+    if zero_sums:
+        return raise_zero_sum(made.widths)
+    return out
