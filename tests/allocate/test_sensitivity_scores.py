@@ -48,7 +48,7 @@ def test_every_weight_takes_the_nearest_value(name, group):
     chosen = scheme(name, group)
     quantized = quantize_groups(weights, chosen)
     values = quantized.values()
-    scales = group_quantization.spread(quantized.scales, 10, group)
+    scales = np.broadcast_to(group_quantization.spread(quantized.scales, 10, group), weights.shape)
     for index in np.ndindex(weights.shape):
         error = abs(Fraction(float(weights[index])) - Fraction(float(values[index])))
         best = nearest_by_search(weights[index], scales[index], chosen.fmt)
@@ -115,7 +115,7 @@ def test_output_error_of_white_inputs_is_the_weight_error():
 
 def test_signal_to_noise_in_decibels():
     weights = np.array([3.0, 4.0])
-    assert signal_to_quantization_noise(weights, weights + [0.5, 0]) == pytest.approx(20.0)
+    assert signal_to_quantization_noise(weights, weights + np.array([0.5, 0])) == pytest.approx(20.0)
     assert signal_to_quantization_noise(weights, weights) == np.inf
 
 
