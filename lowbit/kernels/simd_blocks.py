@@ -1,0 +1,265 @@
+"""The loops around the tile of integer GEMM: which blocks are packed, where they stay, and what is added to them.
+
+Blocks of k outside, so that sums of rows serve a block at a time; then blocks of columns of the right operand, packed
+to stay in the second-level cache; then rows, of which a tile's worth stays in the first-level cache while it meets all
+packed panels (Goto and van de Geijn, ACM TOMS 34.3, 2008). The left operand is read where it lies if k is contiguous
+in it, and copied into scratch memory otherwise.
+
+With operands a' and b' as the instruction reads them and p, q their zero points, each block of k contributes
+sum a' b' - q sum a' - p sum b' + k p q: a term of the row and a term of the column, which the tile starts from.
+All of it is modulo 2**32. Addresses and distances are in bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.kernels._jit import scalar
+
+MOST_ROWS = 4096
+"""Rows between two passes over the right operand; their terms are kept."""
+
+MOST_COLUMNS = 4096
+
+RIGHT_BYTES = 1 << 19
+"""Packed right operand that is kept, half of a second-level cache of 1 MiB."""
+
+MOST_K_BYTES = 2048
+"""Bytes of k in a block: six rows of them leave room in a first-level cache of 32 KiB."""
+
+MOST_K_BYTES_COPIED = 1024
+"""The same where the left operand is copied, for the copy shares the second-level cache."""
+
+LEFT_ROWS = 192
+"""Rows of the left operand that are copied at a time: a multiple of panels and of tiles."""
+
+LEFT_SPACING = 64
+"""Added to the distance of copied rows, lest they fall into the same lines of the cache."""
+
+BYTE_ONES, WORD_ONES = np.int32(0x01010101), np.int32(0x00010001)
+
+# Scratch memory, in 32-bit words.
+ROW_TERMS = 0
+COLUMN_TERMS = ROW_TERMS + MOST_ROWS + LEFT_ROWS
+ONES = COLUMN_TERMS + MOST_COLUMNS + 64
+ZERO = ONES + 1
+RIGHT = ZERO + 15
+LEFT = RIGHT + RIGHT_BYTES // 4
+SCRATCH_WORDS = LEFT + LEFT_ROWS * (MOST_K_BYTES_COPIED + 2 * LEFT_SPACING) // 4
+
+
+@scalar
+def address(array):
+    """Where an array begins."""
+    return np.int64(array.ctypes.data)
+
+
+@scalar
+def pack_panel(interleave, transpose, shape, right, k, columns, flip, target):
+    """Pack up to a panel's width of columns of the right operand, all of k."""
+    element, lanes, panel = shape
+    address, row, column = right
+    per_group = 4 // element
+    groups = (k * element + 3) // 4
+    if column == element:
+        for g in range(groups):
+            top = g * per_group
+            interleave(address + top * row, row, k - top, columns, flip, target + g * panel * 4)
+        return
+    for j in range(0, columns, lanes):
+        for g in range(0, groups, lanes):
+            source = address + j * column + 4 * g
+            transpose(source, column, columns - j, k * element - 4 * g, flip, target + (g * panel + j) * 4)
+
+
+@scalar
+def copy_rows(interleave, copy, shape, left, rows, k, flip, target):
+    """Copy rows of the left operand so that tiles can read it; the new distances of rows and of groups."""
+    element, _, panel = shape
+    address, row, column = left
+    if column == element:
+        distance = (k * element + 63) // 64 * 64 + LEFT_SPACING
+        for i in range(rows):
+            copy(address + i * row, k * element, flip, target + i * distance)
+        return distance, 4
+    per_group = 4 // element
+    for g in range((k * element + 3) // 4):
+        top = g * per_group
+        for i in range(0, rows, panel):
+            source = address + i * element + top * column
+            interleave(source, column, k - top, rows - i, flip, target + (g * LEFT_ROWS + i) * 4)
+    return 4, 4 * LEFT_ROWS
+
+
+@scalar
+def sum_rows(row_sum, lane_sums, shape, at, distance, step, rows, groups, factor, base, scratch, first):
+    """The terms of rows from ``first`` on: a factor times their sums."""
+    target = base + 4 * (ROW_TERMS + first)
+    if step == 4:
+        for i in range(rows):
+            row_sum(at + i * distance, groups, target + 4 * i)
+    else:
+        for i in range(0, rows, shape[1]):
+            lane_sums(at + i * distance, step, groups, target + 4 * i)
+    for i in range(ROW_TERMS + first, ROW_TERMS + first + rows):
+        scratch[i] = np.int32(factor * scratch[i])
+
+
+@scalar
+def start_columns(tile, shape, panels, panel_bytes, columns, groups, terms, base, scratch):
+    """The terms of columns: a constant, the bias, and a factor times their sums, given or found from the panels."""
+    element, lanes, panel = shape
+    constant, factor, bias, sums, begin = terms
+    for j in range(COLUMN_TERMS, COLUMN_TERMS + columns + panel):
+        scratch[j] = np.int32(0)
+    if factor != 0 and sums.size == 0:
+        scratch[ONES] = BYTE_ONES if element == 1 else WORD_ONES
+        scratch[ZERO] = np.int32(0)
+        ones, zero = base + 4 * ONES, base + 4 * ZERO
+        for j in range(0, columns, panel):
+            at = base + 4 * (COLUMN_TERMS + j)
+            source = panels + j // panel * panel_bytes
+            tile(1, panel // lanes, ones, 0, 0, source, groups, at, 0, zero, at, 0, (1 << lanes) - 1)
+        for j in range(COLUMN_TERMS, COLUMN_TERMS + columns):
+            scratch[j] = np.int32(factor * scratch[j])
+    if begin < 0:
+        return
+    if sums.size > 0:
+        for j in range(columns):
+            scratch[COLUMN_TERMS + j] = np.int32(factor * sums[begin + j])
+    for j in range(columns):
+        scratch[COLUMN_TERMS + j] = np.int32(scratch[COLUMN_TERMS + j] + constant)
+    if bias.size > 0:
+        for j in range(columns):
+            scratch[COLUMN_TERMS + j] = np.int32(scratch[COLUMN_TERMS + j] + bias[begin + j])
+
+
+@scalar
+def multiply_rows(tile, shape, tile_rows, left, rows, panels, panel_bytes, columns, groups, out, terms, accumulate):
+    """Rows that are in place times packed panels."""
+    _, lanes, panel = shape
+    address, distance, step = left
+    out_at, out_row = out
+    row_terms, column_terms = terms
+    for i in range(0, rows, tile_rows):
+        height = min(tile_rows, rows - i)
+        for j in range(0, columns, panel):
+            width = min(panel, columns - j)
+            vectors = (width + lanes - 1) // lanes
+            mask = (1 << (width - lanes * (vectors - 1))) - 1
+            tile(
+                height,
+                vectors,
+                address + i * distance,
+                distance,
+                step,
+                panels + j // panel * panel_bytes,
+                groups,
+                out_at + i * out_row + 4 * j,
+                out_row,
+                row_terms + 4 * i,
+                column_terms + 4 * j,
+                accumulate,
+                mask,
+            )
+
+
+@scalar
+def block_of_k(most, k, element):
+    """Elements of k in a block: as even as can be, in whole groups, at most ``most`` bytes."""
+    blocks = (k * element + most - 1) // most
+    per_group = 4 // element
+    return ((k + blocks - 1) // blocks + per_group - 1) // per_group * per_group
+
+
+@scalar
+def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
+    """The product of ``a`` (m, k) and ``b`` (k, n), or of ``a`` and panels of ``b`` packed before.
+
+    Parameters
+    ----------
+    kit : tuple
+        tile, row_sum, lane_sums, interleave, transpose, copy.
+    shape : tuple
+        Bytes of an element, lanes of a register, columns of a panel.
+    tile_rows : int
+    a, b : 2-D arrays
+        One of the axes of each is contiguous.
+    c : (m, n) int32 array
+        Its rows are contiguous.
+    bias, sums : int32 arrays
+        To be added to each column, and sums of columns of panels packed before; or empty.
+    scratch : int32 array of ``SCRATCH_WORDS``
+    numbers : tuple
+        Zero points of a and b as the instruction reads them, bits to flip in a and in b, whether b is packed.
+    """
+    tile, row_sum, lane_sums, interleave, transpose, copy = kit
+    element, _, panel = shape
+    a_zero, b_zero, a_flip, b_flip, packed = numbers
+    m, k, n = a.shape[0], a.shape[1], c.shape[1]
+    a_at, b_at, c_at, base = address(a), address(b), address(c), address(scratch)
+    a_row, a_column = a.strides
+    b_row, b_column = b.strides
+    c_row = c.strides[0]
+    in_place = a_column == element and a_flip == 0
+    block = block_of_k(MOST_K_BYTES, k, element)
+    if not in_place or (k * element) % 4 != 0:
+        in_place = False
+        block = block_of_k(MOST_K_BYTES_COPIED, k, element)
+    row_terms, column_terms, right_at, left_at = (
+        base + 4 * ROW_TERMS,
+        base + 4 * COLUMN_TERMS,
+        base + 4 * RIGHT,
+        base + 4 * LEFT,
+    )
+    packed_bytes = (k * element + 3) // 4 * 4 * panel
+    for top in range(0, m, MOST_ROWS):
+        rows = min(MOST_ROWS, m - top)
+        for i in range(ROW_TERMS, ROW_TERMS + rows):
+            scratch[i] = np.int32(0)
+        for inner in range(0, k, block):
+            depth = min(block, k - inner)
+            groups = (depth * element + 3) // 4
+            width = min(MOST_COLUMNS, RIGHT_BYTES // (groups * 4 * panel) * panel)
+            for first in range(0, n, width):
+                columns = min(width, n - first)
+                if packed:
+                    panels = b_at + first // panel * packed_bytes + inner * element * panel
+                    panel_bytes = packed_bytes
+                else:
+                    panels, panel_bytes = right_at, groups * 4 * panel
+                    for j in range(0, columns, panel):
+                        right = (b_at + inner * b_row + (first + j) * b_column, b_row, b_column)
+                        target = panels + j // panel * panel_bytes
+                        pack_panel(interleave, transpose, shape, right, depth, min(panel, columns - j), b_flip, target)
+                terms = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
+                start_columns(tile, shape, panels, panel_bytes, columns, groups, terms, base, scratch)
+                chunk = rows if in_place else LEFT_ROWS
+                for i in range(0, rows, chunk):
+                    height = min(chunk, rows - i)
+                    at, distance, step = a_at + (top + i) * a_row + inner * a_column, a_row, np.int64(4)
+                    if not in_place:
+                        left = (at, a_row, a_column)
+                        distance, step = copy_rows(interleave, copy, shape, left, height, depth, a_flip, left_at)
+                        at = left_at
+                    if b_zero != 0 and first == 0:
+                        sum_rows(
+                            row_sum, lane_sums, shape, at, distance, step, height, groups, -b_zero, base, scratch, i
+                        )
+                    out = (c_at + (top + i) * c_row + 4 * first, c_row)
+                    starts = (row_terms + 4 * i, column_terms)
+                    left = (at, distance, step)
+                    multiply_rows(
+                        tile,
+                        shape,
+                        tile_rows,
+                        left,
+                        height,
+                        panels,
+                        panel_bytes,
+                        columns,
+                        groups,
+                        out,
+                        starts,
+                        np.int64(inner > 0),
+                    )

@@ -1,0 +1,61 @@
+"""Integer GEMM with AVX512-VNNI: bytes by ``vpdpbusd``, 16-bit words by ``vpdpwssd``."""
+
+from __future__ import annotations
+
+from lowbit.kernels._jit import kernel
+from lowbit.kernels.simd_blocks import multiply
+from lowbit.kernels.simd_pack import (
+    copy_bytes,
+    copy_words,
+    interleave_bytes,
+    interleave_words,
+    transpose_bytes,
+    transpose_words,
+)
+from lowbit.kernels.simd_sums import (
+    lane_sums_left_unsigned,
+    lane_sums_right_unsigned,
+    lane_sums_words,
+    row_sum_left_unsigned,
+    row_sum_right_unsigned,
+    row_sum_words,
+)
+from lowbit.kernels.simd_tile import tile_left_unsigned, tile_right_unsigned, tile_words
+
+BYTES, WORDS = (1, 16, 64), (2, 16, 64)
+TILE_ROWS = 6
+
+
+@kernel
+def gemm_right_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
+    """Signed bytes times unsigned ones, as they are after flipping."""
+    kit = (
+        tile_right_unsigned,
+        row_sum_right_unsigned,
+        lane_sums_right_unsigned,
+        interleave_bytes,
+        transpose_bytes,
+        copy_bytes,
+    )
+    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
+
+
+@kernel
+def gemm_left_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
+    """Unsigned bytes times signed ones, as they are after flipping."""
+    kit = (
+        tile_left_unsigned,
+        row_sum_left_unsigned,
+        lane_sums_left_unsigned,
+        interleave_bytes,
+        transpose_bytes,
+        copy_bytes,
+    )
+    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
+
+
+@kernel
+def gemm_words(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
+    """16-bit words; the bits to flip are 0."""
+    kit = (tile_words, row_sum_words, lane_sums_words, interleave_words, transpose_words, copy_words)
+    multiply(kit, WORDS, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
