@@ -120,6 +120,11 @@ def scalar(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
+def routine(function: Callable[..., Any]) -> Any:
+    """Compile a loop that kernels call from many places: compiled once, where inlining would compile it at each."""
+    return numba.njit(**_OPTIONS)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile an array loop on first call, without the GIL, cached on disk where there is a place for it."""
     directory = cache_directory(Path(function.__code__.co_filename).resolve())

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._accumulate import SIZE, program
-from lowbit.kernels._jit import constants, kernel
+from lowbit.kernels._accumulate import program
+from lowbit.kernels._jit import kernel
 
 _run = program(np.int64, False)
 _run_counted = program(np.int64, True)
@@ -18,12 +18,11 @@ _run_counted = program(np.int64, True)
 
 @kernel
 def accumulate(a, b, a_zeros, a_sums, b_zeros, b_sums, bias, vector, place, registers, notes, out):
-    """Results of rows ``place[0]`` to ``place[1]`` and columns ``place[2]`` to ``place[3]`` into ``out``."""
-    parameters = constants(vector, SIZE)
+    """Results of rows ``place[0]`` to ``place[1]`` and tiles ``place[2]`` to ``place[3]`` into ``out``."""
     zeros = (a_zeros, a_sums, b_zeros, b_sums)
-    for first in range(place[2], place[3], registers.shape[1]):
+    for tile in range(place[2], place[3]):
         for i in range(place[0], place[1]):
-            _run(a, b, i, first, zeros, bias, parameters, registers, notes, out)
+            _run(a, b, i, tile, zeros, bias, vector, registers, notes, out)
 
 
 @kernel
@@ -31,11 +30,10 @@ def accumulate_counted(
     a, b, a_zeros, a_sums, b_zeros, b_sums, bias, vector, place, registers, notes, out, counts, times
 ):
     """The same, with the number of overflows and the time of the first one for each result."""
-    parameters = constants(vector, SIZE)
     zeros = (a_zeros, a_sums, b_zeros, b_sums)
-    for first in range(place[2], place[3], registers.shape[1]):
+    for tile in range(place[2], place[3]):
         for i in range(place[0], place[1]):
-            _run_counted(a, b, i, first, zeros, bias, parameters, registers, notes, out)
+            _run_counted(a, b, i, tile, zeros, bias, vector, registers, notes, out)
             for j in range(registers.shape[1]):
-                counts[i, first + j] = notes[0, j]
-                times[i, first + j] = notes[1, j]
+                counts[i, tile, j] = notes[0, j]
+                times[i, tile, j] = notes[1, j]
