@@ -8,6 +8,7 @@ not used here: its NumPy front end reads no 8-bit floats, and a header is all th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,43 @@ def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
             f"{path}: tensor {name!r} of shape {shape} and dtype {dtype} does not fill its {stop - start:,} bytes"
         )
     return entry
+
+
+def write_tensors(path: str | Path, entries: Iterable[Entry], tensors: Iterable[NDArray[Any]]) -> None:
+    """Write a safetensors file, one tensor at a time: whole, or not at all.
+
+    Parameters
+    ----------
+    path : path
+    entries : iterable of Entry
+        Name, dtype and shape of each; where they stood in another file does not matter.
+    tensors : iterable of numpy.ndarray
+        Their data, in the same order.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or a tensor is not of the announced dtype and shape.
+    """
+    path, entries = Path(path), list(entries)
+    header: dict[str, Any] = {}
+    offset = 0
+    for entry in entries:
+        stop = offset + entry.size * np.dtype(DTYPES[entry.dtype]).itemsize
+        header[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [offset, stop]}
+        offset = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # data starts at a multiple of eight bytes, as the format asks
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+            for entry, tensor in zip(entries, tensors, strict=True):
+                if tensor.shape != entry.shape or tensor.dtype != np.dtype(DTYPES[entry.dtype]):
+                    raise InputError(f"tensor {entry.name!r} is {tensor.dtype} {tensor.shape}, not as announced")
+                file.write(np.ascontiguousarray(tensor).tobytes())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

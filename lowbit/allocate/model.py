@@ -1,0 +1,190 @@
+"""From a model's measured layers to a problem, and from a plan back to the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import fsum
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lowbit.allocate.amounts import Amount
+from lowbit.allocate.plan import Plan
+from lowbit.allocate.problem import Problem
+from lowbit.allocate.sensitivity.campaign import Measured
+from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups
+from lowbit.allocate.sensitivity.measure import SCORES
+from lowbit.allocate.sensitivity.settings import LayerErrors
+from lowbit.allocate.sensitivity.tensors import read_header, write_tensors
+from lowbit.errors import AllocationError, InputError
+from lowbit.registry import get_format
+
+MODEL_BUDGETS = ("avg_bits", "bytes")
+"""Budgets of a model: bits a weight, scales included, and bytes of all layers, each padded to whole bytes."""
+
+
+def problem_of(
+    measured: Measured,
+    *,
+    score: str = "relative_error",
+    traces: Mapping[str, float] | None = None,
+    limits: Mapping[str, Amount] | None = None,
+    tie: str = "",
+    name: str = "",
+) -> Problem:
+    """The allocation problem of a measured model.
+
+    Parameters
+    ----------
+    measured : Measured
+    score : str
+        What a layer loses; one of ``SCORES``.
+    traces : mapping of str to float, optional
+        Layer -> average Hessian trace, for the score ``hessian``.
+    limits : mapping of str to a number or text
+        ``avg_bits`` and ``bytes``.
+    tie : str
+        A regular expression; layers whose names are the same once its match is cut out must take the same format:
+        ``"query|key|value"``.
+    name : str
+
+    Raises
+    ------
+    AllocationError
+        The score is unknown or lacks its input for some layer, a limit is of no budget of a model, or nothing is tied.
+    """
+    if score not in SCORES:
+        raise AllocationError(f"score {score!r} is unknown", hint=f"one of {', '.join(SCORES)}")
+    unknown = sorted(set(limits or {}) - set(MODEL_BUDGETS))
+    if unknown:
+        raise AllocationError(
+            f"a model has no budget {unknown[0]!r}",
+            hint=f"{' and '.join(MODEL_BUDGETS)}; others need a file of costs",
+        )
+    bits = [[errors.bits for errors in layer.errors] for layer in measured.layers]
+    return Problem.from_arrays(
+        [_losses(layer, score, traces) for layer in measured.layers],
+        list(measured.settings.formats),
+        costs={"avg_bits": bits, "bytes": [[-(-count // 8) for count in row] for row in bits]},
+        divisors={"avg_bits": measured.parameters},
+        units={"avg_bits": "bits a weight"},
+        limits=limits,
+        layers=[layer.name for layer in measured.layers],
+        ties=tied_layers([layer.name for layer in measured.layers], tie) if tie else (),
+        name=name,
+    )
+
+
+def _losses(layer: LayerErrors, score: str, traces: Mapping[str, float] | None) -> list[float]:
+    trace = None if traces is None else traces.get(layer.name)
+    try:
+        return [errors.loss(score, trace) for errors in layer.errors]
+    except InputError as error:
+        raise AllocationError(f"layer {layer.name}: {error.message}", hint=error.hint) from error
+
+
+def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
+    """Groups of layers whose names are the same once the pattern's match is cut out.
+
+    Raises
+    ------
+    AllocationError
+        The pattern is no regular expression, or ties nothing.
+    """
+    try:
+        groups: dict[str, list[str]] = {}
+        for layer in layers:
+            if re.search(pattern, layer):
+                groups.setdefault(re.sub(pattern, "*", layer), []).append(layer)
+    except re.error as error:
+        raise AllocationError(f"{pattern!r} is no regular expression: {error}") from error
+    tied = [tuple(group) for group in groups.values() if len(group) > 1]
+    if not tied:
+        raise AllocationError(
+            f"{pattern!r} ties no layers: no two names differ in its match only", hint="query|key|value"
+        )
+    return tied
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a plan and a uniform choice do to a model, measured.
+
+    Attributes
+    ----------
+    what : str
+        ``"plan"``, or the format that every layer takes.
+    average_bits : float
+        Bits a weight, scales included.
+    bytes : int
+    weight_error : float
+        ``‖W - Q(W)‖² / ‖W‖²`` over all layers together.
+    output_error : float or None
+        The same of the outputs of the layers whose inputs are known.
+    loss : float
+        What the allocation minimised.
+    """
+
+    what: str
+    average_bits: float
+    bytes: int
+    weight_error: float
+    output_error: float | None
+    loss: float
+
+
+def compare(measured: Measured, plan: Plan) -> list[Comparison]:
+    """The plan beside every uniform choice, cheapest first."""
+    formats = measured.settings.formats
+    rows = [_compare(measured, plan.problem, "plan", plan.picks)]
+    for index, name in enumerate(formats):
+        rows.append(_compare(measured, plan.problem, name, (index,) * len(measured.layers)))
+    return sorted(rows, key=lambda row: (row.average_bits, row.loss))
+
+
+def _compare(measured: Measured, problem: Problem, what: str, picks: tuple[int, ...]) -> Comparison:
+    errors = [layer.errors[pick] for layer, pick in zip(measured.layers, picks, strict=True)]
+    power = fsum(error.power for error in errors)
+    known = [error for error in errors if error.output is not None]
+    outputs = fsum(error.output or 0.0 for error in known)
+    output_power = fsum(error.output_power or 0.0 for error in known)
+    return Comparison(
+        what,
+        sum(error.bits for error in errors) / measured.parameters,
+        sum(-(-error.bits // 8) for error in errors),
+        fsum(error.squared for error in errors) / power if power else 0.0,
+        outputs / output_power if output_power else None,
+        problem.loss_of(picks),
+    )
+
+
+def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str | Path) -> None:
+    """Write a copy of the model whose layers hold the values that the plan's codes and scales stand for.
+
+    Parameters
+    ----------
+    path : path
+        The safetensors file that was measured.
+    measured : Measured
+    plan : Plan
+    output : path
+        A safetensors file; layers of the plan as float32, everything else as it was. Written whole or not at all.
+    """
+    file = read_header(path)
+    chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
+    settings = measured.settings
+    entries = [replace(entry, dtype="F32") if name in chosen else entry for name, entry in file.entries.items()]
+
+    def tensors() -> Iterator[NDArray[Any]]:
+        for name in file.entries:
+            tensor = file.tensor(name)
+            if name in chosen:
+                scheme = GroupScheme(get_format(chosen[name]), settings.group, settings.scale_format)
+                yield quantize_groups(tensor, scheme).values().astype("<f4")
+            else:
+                yield tensor
+
+    write_tensors(output, entries, tensors())
