@@ -55,8 +55,10 @@ def elimination_order(core: Core, *, largest_table: int = LARGEST_TABLE) -> Orde
     cut: list[Edge] = []
     while True:
         steps = _steps(core.nodes, edges)
+        if not edges:
+            return Order(steps, tuple(cut))
         worst = max(steps, key=lambda step: _size(step, sizes))
-        if _size(worst, sizes) <= largest_table or not edges:
+        if _size(worst, sizes) <= largest_table:
             return Order(steps, tuple(cut))
         over = [edge for edge in edges if edge.first <= worst.node <= edge.second]
         longest = max(over, key=lambda edge: edge.second - edge.first)

@@ -1,0 +1,251 @@
+"""Dynamic programming over labels, bounded: exact for layers that meet in budgets, in pairs and in switches.
+
+A label stands for a way to pick the nodes so far: its loss, what it uses of every row, and the entries of the
+frontier (the nodes so far that have an edge to a later one). Node after node all labels are extended, and dropped if
+
+- what it loses plus the Lagrangian bound on the rest reaches the best plan known, at any of several prices,
+- the rest does not fit into what is left of some row, or
+- another label with the same frontier loses no more and uses no more (dominance).
+
+With at most ``most`` labels kept the search is a beam, and the least bound of the labels dropped for room is the
+certificate. With one budget and no pairs it is the minimal algorithm of Pisinger.
+
+Source: D. Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", EJOR 83, 1995 (bounded states).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lowbit.allocate.branch import Found
+from lowbit.allocate.core import Core, Integers, Reals
+from lowbit.allocate.dual import Lagrangian
+from lowbit.allocate.elimination import Order, Step, elimination_order, tables_to_go
+
+WINDOW = 16
+"""With several rows a label is compared with so many that lose less: cheap, and finds most that are dominated."""
+
+MOST_TABLES = 1 << 62
+
+
+@dataclass(frozen=True, eq=False)
+class _Guide:
+    """Prices, and the bound on what is to come at them."""
+
+    prices: Reals
+    tables: list[Reals]
+    cut: Reals
+    margin: float
+    order: Order
+
+
+@dataclass(eq=False)
+class _Labels:
+    """The labels after some nodes, as arrays of one row a label."""
+
+    losses: Reals
+    used: Integers
+    frontier: Integers
+    bounds: Reals
+
+
+def label_search(
+    core: Core,
+    prices: Sequence[Reals],
+    incumbent: tuple[float, Integers | None],
+    tolerance: float,
+    enough: Callable[[], bool],
+    *,
+    most: int,
+) -> Found:
+    """Search a core.
+
+    Parameters
+    ----------
+    core : Core
+    prices : sequence of numpy.ndarray
+        Prices to bound with; the first are the best ones.
+    incumbent : (float, numpy.ndarray or None)
+        The best plan so far.
+    tolerance : float
+        Plans must be better by this (absolute) to be looked for.
+    enough : callable
+        Says when the time is up.
+    most : int
+        Labels kept at a time.
+    """
+    if not core.edges:
+        return _separable(core, prices, incumbent, tolerance, enough, most)
+    return _Search(core, prices, incumbent, tolerance, most).run(enough)
+
+
+def _separable(
+    core: Core,
+    prices: Sequence[Reals],
+    incumbent: tuple[float, Integers | None],
+    tolerance: float,
+    enough: Callable[[], bool],
+    most: int,
+) -> Found:
+    """Only nodes with a choice left take part, those with the least to decide first."""
+    alive = np.isfinite(core.losses)
+    only = core.losses.argmin(axis=1)
+    free = np.flatnonzero(alive.sum(axis=1) > 1)
+    given = np.setdiff1d(np.arange(core.nodes), free)
+    priced = np.sort(Lagrangian(core).priced(prices[0])[free], axis=1)
+    free = free[np.argsort(priced[:, 1] - priced[:, 0], kind="stable")] if len(free) else free
+    taken = core.costs[:, given, only[given]].sum(axis=1)
+    constant = float(core.losses[given, only[given]].sum())
+    small = replace(
+        core,
+        losses=core.losses[free],
+        costs=core.costs[:, free],
+        limits=core.limits - taken,
+        safe_limits=core.safe_limits - taken,
+    )
+    inner = (incumbent[0] - constant, None)
+    found = _Search(small, prices, inner, tolerance, most).run(enough)
+    picks = incumbent[1]
+    if found.picks is not None:
+        picks = only.copy()
+        picks[free] = found.picks
+    loss = core.loss_of(picks) if picks is not None else np.inf
+    bound = found.bound + constant if not found.complete else loss - tolerance
+    return Found(loss, picks, bound, found.complete, found.visited)
+
+
+class _Search:
+    def __init__(
+        self,
+        core: Core,
+        prices: Sequence[Reals],
+        incumbent: tuple[float, Integers | None],
+        tolerance: float,
+        most: int,
+    ) -> None:
+        self.core = core
+        self.incumbent = incumbent
+        self.cutoff = incumbent[0] - tolerance
+        self.tolerance = tolerance
+        self.most = most
+        self.order = elimination_order(core, largest_table=MOST_TABLES)
+        dual = Lagrangian(core)
+        self.guides = [self._guide(dual, price) for price in prices]
+        least = np.where(np.isfinite(core.losses), core.costs, np.iinfo(np.int64).max).min(axis=2)
+        later = np.cumsum(least[:, ::-1], axis=1)[:, ::-1] if core.nodes else least
+        self.least_later = np.concatenate([later, np.zeros((len(core.rows), 1), dtype=np.int64)], axis=1)
+        self.history: list[tuple[Integers, Integers]] = []
+        self.dropped = np.inf
+        self.visited = 0
+
+    def _guide(self, dual: Lagrangian, prices: Reals) -> _Guide:
+        order = dual.order or elimination_order(self.core)
+        switch = dual.switch_price(prices)
+        cut = np.zeros(self.core.nodes + 1)
+        for edge in order.cut:
+            cut[: edge.second] += float((edge.losses + switch * edge.switches).min())
+        tables = tables_to_go(order, dual.priced(prices), switch)
+        return _Guide(prices, tables, cut, dual.margin(prices), order)
+
+    def run(self, enough: Callable[[], bool]) -> Found:
+        """Extend label by label, then read the best plan back."""
+        rows = len(self.core.rows)
+        labels = _Labels(np.zeros(1), np.zeros((1, rows), np.int64), np.zeros((1, 0), np.int64), np.full(1, -np.inf))
+        for step in self.order.steps:
+            if enough():
+                bound = min(self.dropped, float(labels.bounds.min(initial=np.inf)), self.cutoff)
+                return Found(self.incumbent[0], self.incumbent[1], bound, False, self.visited)
+            labels = self._extend(step, labels)
+        return self._finish(labels)
+
+    def _finish(self, labels: _Labels) -> Found:
+        keep = (labels.used <= self.core.safe_limits).all(axis=1)
+        undecided = float(labels.losses[~keep].min(initial=np.inf))
+        losses = np.where(keep, labels.losses, np.inf)
+        loss, picks = self.incumbent
+        if len(losses) and float(losses.min()) < loss:
+            place = int(losses.argmin())
+            loss = float(losses[place])
+            picks = np.zeros(self.core.nodes, dtype=np.int64)
+            for node in reversed(range(self.core.nodes)):
+                parents, entries = self.history[node]
+                picks[node] = entries[place]
+                place = int(parents[place])
+        bound = min(loss - self.tolerance, self.dropped, undecided, max(self.cutoff, loss - self.tolerance))
+        complete = self.dropped >= loss - self.tolerance and undecided >= loss - self.tolerance
+        return Found(loss, picks, bound, complete, self.visited)
+
+    def _extend(self, step: Step, labels: _Labels) -> _Labels:
+        core = self.core
+        entries = np.flatnonzero(np.isfinite(core.losses[step.node]))
+        losses = labels.losses[:, None] + core.losses[step.node, entries]
+        used = labels.used[:, None, :] + core.costs[:, step.node, entries].T
+        for edge in step.edges:
+            own = labels.frontier[:, step.before.index(edge.first)]
+            losses = losses + edge.losses[own][:, entries]
+            if core.switch_row >= 0:
+                used[:, :, -1] += edge.switches[own][:, entries]
+        self.visited += losses.size
+        bounds = self._bounds(step, labels, losses, used, entries)
+        fits = (used + self.least_later[:, step.node + 1] <= core.limits).all(axis=2)
+        parents, places = np.nonzero(fits & (bounds < self.cutoff))
+        frontier = np.empty((len(parents), len(step.after)), dtype=np.int64)
+        for column, node in enumerate(step.after):
+            chosen = entries[places] if node == step.node else labels.frontier[parents, step.before.index(node)]
+            frontier[:, column] = chosen
+        found = _Labels(losses[parents, places], used[parents, places], frontier, bounds[parents, places])
+        keep = self._undominated(found)
+        if len(keep) > self.most:
+            order = np.argpartition(found.bounds[keep], self.most)
+            self.dropped = min(self.dropped, float(found.bounds[keep][order[self.most :]].min()))
+            keep = np.sort(keep[order[: self.most]])
+        self.history.append((parents[keep], entries[places[keep]]))
+        return _Labels(found.losses[keep], found.used[keep], found.frontier[keep], found.bounds[keep])
+
+    def _bounds(self, step: Step, labels: _Labels, losses: Reals, used: Integers, entries: Integers) -> Reals:
+        best = np.full(losses.shape, -np.inf)
+        for guide in self.guides:
+            table = guide.tables[step.node + 1]
+            after = guide.order.steps[step.node].after
+            index = tuple(
+                entries[None, :] if node == step.node else labels.frontier[:, step.before.index(node)][:, None]
+                for node in after
+            )
+            rest = table[index] if index else table
+            paid = (used - self.core.limits) @ guide.prices if len(guide.prices) else 0.0
+            best = np.maximum(best, losses + paid + rest + (guide.cut[step.node] - guide.margin))
+        return best
+
+    def _undominated(self, labels: _Labels) -> Integers:
+        """Which labels stay: none with the same frontier loses no more and uses no more."""
+        count = len(labels.losses)
+        groups = np.zeros(count, dtype=np.int64)
+        width = self.core.losses.shape[1]
+        for column in labels.frontier.T:
+            groups = groups * width + column
+        rows = labels.used.shape[1]
+        if rows > 1:
+            return _undominated_nearby(labels, groups)
+        cost = labels.used[:, 0] if rows else np.zeros(count, dtype=np.int64)
+        order = np.lexsort((labels.losses, cost, groups))
+        sorted_groups = groups[order]
+        ranks = np.empty(count, dtype=np.int64)
+        ranks[np.argsort(labels.losses[order], kind="stable")] = np.arange(count)
+        # Later groups get smaller keys than all before them, so that one running minimum serves every group.
+        group = np.cumsum(np.concatenate(([0], sorted_groups[1:] != sorted_groups[:-1]))) if count else groups
+        keys = ranks - group * count
+        running = np.minimum.accumulate(keys) if count else keys
+        return np.sort(order[keys == running])
+
+
+def _undominated_nearby(labels: _Labels, groups: Integers) -> Integers:
+    order = np.lexsort((labels.losses, groups))
+    used, group = labels.used[order], groups[order]
+    stays = np.ones(len(order), dtype=bool)
+    for back in range(1, min(WINDOW, len(order) - 1) + 1):
+        worse = (used[back:] >= used[:-back]).all(axis=1) & (group[back:] == group[:-back])
+        stays[back:] &= ~worse
+    return np.sort(order[stays])

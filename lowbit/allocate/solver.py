@@ -1,0 +1,245 @@
+"""``solve``: from a problem to a plan with a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
+
+import numpy as np
+
+from lowbit.allocate import engine
+from lowbit.allocate.amounts import format_amount
+from lowbit.allocate.core import SWITCHES, Core, Reduction, reduce
+from lowbit.allocate.engine import Clock, State
+from lowbit.allocate.plan import Plan
+from lowbit.allocate.problem import Problem
+from lowbit.errors import AllocationError, InfeasibleError
+
+DEFAULT_GAP = 1e-9
+"""Two plans whose losses differ by less than this, relatively, count as equally good."""
+
+METHODS = MappingProxyType(
+    {
+        "auto": "multipliers and swaps, then the exact search; neighbourhoods in between for coupled layers",
+        "lagrangian": "multipliers and swaps only: fast, with a bound",
+        "exact": "as auto, without neighbourhoods' rounds after the time is short",
+        "neighborhoods": "multipliers and swaps, then large-neighbourhood search until the time limit",
+        "milp": "scipy.optimize.milp (HiGHS)",
+        "highs": "PuLP with HiGHS",
+        "cbc": "PuLP with CBC",
+    }
+)
+"""Method -> what it does."""
+
+ANYTIME_SECONDS = 10.0
+"""How long ``neighborhoods`` looks when no time limit is given."""
+
+
+def solve(
+    problem: Problem,
+    *,
+    method: str = "auto",
+    gap: float = DEFAULT_GAP,
+    time_limit: float | None = None,
+    warm_start: Plan | Sequence[str] | None = None,
+    prices: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Choose one choice a layer with the least loss within every limit.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str
+        One of ``METHODS``.
+    gap : float
+        The relative gap at which a plan counts as optimal and the search stops.
+    time_limit : float, optional
+        Seconds; the best plan found by then is returned with its gap, and counts as optimal only if that is closed.
+    warm_start : Plan or sequence of str, optional
+        A plan of this or a similar problem, or the names of its choices. It is ignored where it breaks a limit.
+    prices : mapping of str to float, optional
+        Prices of the budgets to start the search for the best ones with, such as another plan's.
+    seed : int
+        Of the neighbourhood search.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InfeasibleError
+        No plan keeps all limits; ``smallest`` has the smallest feasible ones.
+    AllocationError
+        An argument is wrong, or the time limit was too short to find any plan.
+    """
+    _check_arguments(method, gap, time_limit)
+    limit = ANYTIME_SECONDS if method == "neighborhoods" and time_limit is None else time_limit
+    clock = Clock(limit)
+    reduction = reduce(problem)
+    _check_rows(reduction, clock)
+    state = State(reduction.core, max(gap, 1e-12), clock, seed)
+    if warm_start is not None:
+        state.offer(_warm(reduction, warm_start), "the given plan")
+    if prices:
+        state.prices = np.array([max(0.0, _row_price(problem, prices, row)) for row in state.core.rows])
+    if method in ("milp", "highs", "cbc"):
+        from lowbit.allocate.external import solve_externally
+
+        solve_externally(reduction, state, method)
+    else:
+        _run(state, method)
+    if state.picks is None:
+        _give_up(reduction, state, clock)
+    return _plan(reduction, state, gap, clock)
+
+
+def _check_arguments(method: str, gap: float, time_limit: float | None) -> None:
+    if method not in METHODS:
+        raise AllocationError(f"method {method!r} is unknown", hint=f"one of {', '.join(METHODS)}")
+    if not 0 <= gap < float("inf"):
+        raise AllocationError(f"gap: {gap} is no relative gap", hint="a number at least 0, such as 1e-6")
+    if time_limit is not None and not time_limit > 0:
+        raise AllocationError(f"time_limit: {time_limit} is no time", hint="seconds, above 0")
+
+
+def _run(state: State, method: str) -> None:
+    dual, best = engine.lagrangian(state)
+    if state.picks is None:
+        engine.feasible(state)
+        if state.picks is None and not state.enough():
+            state.complete = True
+            return
+    if state.done or state.enough() or method == "lagrangian":
+        return
+    if method == "neighborhoods":
+        engine.neighbourhoods(state, rounds=2**62)
+    else:
+        engine.exact(state, dual, best)
+
+
+def _warm(reduction: Reduction, given: Plan | Sequence[str]) -> engine.Integers | None:
+    names = given.choices if isinstance(given, Plan) else tuple(given)
+    problem = reduction.problem
+    if len(names) != len(problem.layers):
+        raise AllocationError(f"warm_start: {len(names)} choices for {len(problem.layers)} layers")
+    if any(name not in own for name, own in zip(names, problem.choices, strict=True)):
+        return None
+    return reduction.to_nodes([own.index(name) for name, own in zip(names, problem.choices, strict=True)])
+
+
+def _unit_cost(problem: Problem, row: str) -> float:
+    """How many units of the core's row one unit of the budget's limit is."""
+    if row == SWITCHES:
+        return 1.0
+    budget = problem.budget(row)
+    return float(budget.divisor * budget.denominator)
+
+
+def _row_price(problem: Problem, prices: Mapping[str, float], row: str) -> float:
+    return prices.get(row, 0.0) / _unit_cost(problem, row)
+
+
+def _plan(reduction: Reduction, state: State, gap: float, clock: Clock) -> Plan:
+    problem, core = reduction.problem, state.core
+    picks = state.picks
+    assert picks is not None
+    prices = {budget.name: 0.0 for budget in problem.budgets}
+    if state.prices is not None:
+        for row, price, limit in zip(core.rows, state.prices, core.limits, strict=True):
+            shift = _shift(problem, row, int(limit))
+            prices[row] = float(price) * _unit_cost(problem, row) / shift
+    stopped = "time limit" if clock() and not state.done else ""
+    return Plan(
+        problem,
+        reduction.to_layers(picks),
+        min(state.bound, problem.loss_of(reduction.to_layers(picks))),
+        gap,
+        state.method,
+        state.proof,
+        prices,
+        clock.elapsed,
+        stopped,
+    )
+
+
+def _shift(problem: Problem, row: str, limit: int) -> float:
+    """The power of two by which a row was divided to fit int64."""
+    if row == SWITCHES or not limit:
+        return 1.0
+    whole = problem.budget(row).integer_limit
+    return 1.0 if whole is None or whole == limit else float(2 ** (whole.bit_length() - limit.bit_length()))
+
+
+def _least_totals(core: Core) -> engine.Integers:
+    missing = ~np.isfinite(core.losses)
+    costs = np.where(missing, np.iinfo(np.int64).max, core.costs)
+    least: engine.Integers = costs.min(axis=2).sum(axis=1)
+    return least
+
+
+def _check_rows(reduction: Reduction, clock: Clock) -> None:
+    """A row that cannot be kept even alone is infeasible without a search."""
+    if (_least_totals(reduction.core) > reduction.core.limits).any():
+        raise infeasible(reduction, clock)
+
+
+def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:
+    if not state.complete:
+        raise AllocationError(
+            f"no plan was found in {clock.elapsed:.3g} seconds, and none was proven impossible",
+            hint="a longer time limit, or looser budgets",
+            code="LB702",
+        )
+    raise infeasible(reduction, clock)
+
+
+def infeasible(reduction: Reduction, clock: Callable[[], bool]) -> InfeasibleError:
+    """The error for a problem without a plan: with the least limit of each row while the other limits stay."""
+    problem, core = reduction.problem, reduction.core
+    smallest: dict[str, Fraction] = {}
+    alone: dict[str, Fraction] = {}
+    rows = list(range(len(core.rows)))
+    for row in rows:
+        others = [other for other in rows if other != row]
+        for kept, into in ((others, smallest), ([], alone)):
+            state = engine.least_use(core, row, kept, clock)
+            if state.picks is not None:
+                into[core.rows[row]] = _used(reduction, row, state.picks)
+    found = smallest or alone
+    lines = [_shortfall(problem, name, least) for name, least in found.items() if _over(problem, name, least)]
+    kept = "while the other limits stay" if len(rows) > 1 and smallest else ""
+    words = f"{'; or '.join(lines)} {kept}".strip() if lines else "the limits contradict each other"
+    return InfeasibleError(
+        f"no plan keeps the limits: {words}", smallest=found, hint="raise a limit, or give the layers smaller choices"
+    )
+
+
+def _used(reduction: Reduction, row: int, picks: engine.Integers) -> Fraction:
+    problem = reduction.problem
+    layers = reduction.to_layers(picks)
+    if reduction.core.rows[row] == SWITCHES:
+        return Fraction(problem.switches_of(layers))
+    names = [budget.name for budget in problem.budgets]
+    place = names.index(reduction.core.rows[row])
+    return problem.budgets[place].amount_of(problem.totals_of(layers)[place])
+
+
+def _limit_of(problem: Problem, name: str) -> tuple[Fraction, str]:
+    if name == SWITCHES:
+        return Fraction(problem.max_switches or 0), ""
+    budget = problem.budget(name)
+    assert budget.limit is not None
+    return budget.limit, budget.unit
+
+
+def _over(problem: Problem, name: str, least: Fraction) -> bool:
+    return least > _limit_of(problem, name)[0]
+
+
+def _shortfall(problem: Problem, name: str, least: Fraction) -> str:
+    limit, unit = _limit_of(problem, name)
+    unit = f" {unit}" if unit else ""
+    return f"{name} needs at least {format_amount(least, 12)}{unit}, the limit is {format_amount(limit, 12)}{unit}"
