@@ -48,6 +48,8 @@ class Request(NamedTuple):
     threads : int
     options : mapping
         The scheme's own keyword arguments, those of ``OPTIONS`` that were given.
+    operation, scheme : str
+        What was asked for: one runner may serve several.
     """
 
     rows: Array
@@ -57,6 +59,8 @@ class Request(NamedTuple):
     bits: int | None
     threads: int
     options: Mapping[str, Any]
+    operation: str = ""
+    scheme: str = ""
 
 
 class Answer(NamedTuple):
@@ -101,7 +105,7 @@ def dispatch(  # noqa: PLR0913 (the public functions' keyword arguments)
     array = integer_codes(codes)
     moved = _along_last(array, axis)
     rows = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)
-    answer = runner.run(Request(rows, scale, chosen, overflow, bits, int(threads), options))
+    answer = runner.run(Request(rows, scale, chosen, overflow, bits, int(threads), options, operation, scheme.lower()))
     shaped = answer.codes.reshape(moved.shape)
     result = np.moveaxis(shaped, -1, axis) if array.ndim else shaped
     made = _into(out, result)
