@@ -32,6 +32,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "gen": "generate test vectors",
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
+        "sensitivity": "what each format would cost each layer of a model",
         "doctor": "versions, processor, caches and the optional packages found",
     }
 )

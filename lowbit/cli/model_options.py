@@ -1,0 +1,114 @@
+"""The options of the verbs that measure a model: ``sensitivity``, and ``allocate --model``."""
+
+from __future__ import annotations
+
+import tomllib
+from argparse import ArgumentParser, Namespace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowbit.cli.number_types import integer
+from lowbit.cli.progress import Bar
+from lowbit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowbit.allocate.problem import Problem
+    from lowbit.allocate.sensitivity import Measured
+
+FORMATS = "int2,int3,int4,int6,int8,float4_e2m1fn,float8_e4m3fn"
+SCORE_NAMES = ("relative_error", "squared_error", "hessian", "output_error")
+SCALE_FORMATS = ("float16", "bfloat16", "float32")
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """What is measured of a model, and how the work is split."""
+    what = parser.add_argument_group("what is measured")
+    what.add_argument("--formats", default=FORMATS, metavar="LIST", help=f"formats to choose from (default: {FORMATS})")
+    what.add_argument(
+        "--group",
+        type=integer,
+        default=128,
+        metavar="N",
+        help="neighbouring weights that share a scale; 0: one scale an output (default: 128)",
+    )
+    what.add_argument("--scale-format", choices=SCALE_FORMATS, default="float16", help="of the scales (float16)")
+    what.add_argument(
+        "--score",
+        choices=SCORE_NAMES,
+        default="relative_error",
+        help="what a layer loses: relative_error (1 / SQNR, the default), squared_error, hessian (HAWQ: needs "
+        "--traces), output_error (needs --inputs)",
+    )
+    what.add_argument("--traces", metavar="FILE", help="TOML: layer = average Hessian trace")
+    what.add_argument("--inputs", metavar="FILE", help=".npz: inputs of layers (samples, inputs), or their X'X")
+    what.add_argument("--include", default="", metavar="REGEX", help="only tensors whose names match")
+    what.add_argument(
+        "--exclude",
+        metavar="REGEX",
+        help="tensors to leave as they are (default: embed|lm_head|norm; '' leaves out none)",
+    )
+    what.add_argument("--tie", default="", metavar="REGEX", help="layers that differ in its match only go together")
+    work = parser.add_argument_group("how the work is done")
+    work.add_argument("--jobs", type=integer, default=1, metavar="N", help="processes (default: 1)")
+    work.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
+    work.add_argument("--journal", metavar="FILE", help="notes finished layers, so that the run can be resumed")
+
+
+def measure(model: str, arguments: Namespace, journal: str | None = None) -> Measured:
+    """Measure a model as the options say, with a progress bar."""
+    from lowbit.allocate.sensitivity import Settings, measure_model
+    from lowbit.allocate.sensitivity.settings import LEFT_OUT
+
+    if arguments.jobs < 1:
+        raise InputError(f"--jobs {arguments.jobs}: at least one process is needed", code="LB100")
+    settings = Settings(
+        tuple(name.strip() for name in arguments.formats.split(",") if name.strip()),
+        arguments.group,
+        arguments.scale_format,
+        arguments.include,
+        LEFT_OUT if arguments.exclude is None else arguments.exclude,
+        str(Path(arguments.inputs).resolve()) if arguments.inputs else "",
+    )
+    with Bar() as bar:
+        return measure_model(
+            model,
+            settings,
+            journal=arguments.journal or journal,
+            jobs=arguments.jobs,
+            scheduler=arguments.scheduler,
+            progress=lambda done, total, name: bar.update(done, f"{done} of {total} layers: {name}"),
+        )
+
+
+def model_problem(model: str, measured: Measured, arguments: Namespace, limits: Mapping[str, str]) -> Problem:
+    """The allocation problem of a measured model."""
+    from lowbit.allocate.model import problem_of
+
+    return problem_of(
+        measured,
+        score=arguments.score,
+        traces=read_traces(arguments.traces) if arguments.traces else None,
+        limits=limits,
+        tie=arguments.tie,
+        name=Path(model).name,
+    )
+
+
+def read_traces(path: str) -> dict[str, float]:
+    """Average Hessian traces by layer, from a TOML file of ``"layer" = number``."""
+    try:
+        document = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    for layer, trace in document.items():
+        if isinstance(trace, bool) or not isinstance(trace, int | float) or not isfinite(trace) or trace < 0:
+            raise InputError(
+                f"{path}: the trace of {layer!r} is {trace!r}, not a number of at least 0",
+                hint='layer names with dots need quotes: "encoder.layer.0.weight" = 0.25',
+            )
+    return {layer: float(trace) for layer, trace in document.items()}

@@ -1,0 +1,90 @@
+"""``lowbit sensitivity``: what each format would cost each layer of a model."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lowbit._version import __version__
+from lowbit.cli.model_options import add_model_options, measure, model_problem
+from lowbit.cli.terminal import columns, printable, terminal
+
+if TYPE_CHECKING:
+    from lowbit.allocate.problem import Problem
+    from lowbit.allocate.sensitivity import Measured
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "sensitivity",
+        help="what each format would cost each layer of a model",
+        description="Quantise every layer of a safetensors file to nearest in every format, and measure. The result "
+        "is a table, or with -o a file of costs that `lowbit allocate` reads. With -o a run that was stopped goes on "
+        "where it was.",
+    )
+    parser.add_argument("model", metavar="MODEL.safetensors", help="the model")
+    add_model_options(parser)
+    parser.add_argument("-o", "--output", dest="file", metavar="COSTS.toml", help="write the costs to a file")
+    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+
+
+def run(arguments: Namespace) -> int:
+    journal = f"{arguments.file}.partial" if arguments.file else None
+    measured = measure(arguments.model, arguments, journal)
+    problem = model_problem(arguments.model, measured, arguments, {})
+    if arguments.file:
+        from lowbit.allocate import write_costs
+
+        write_costs(problem, arguments.file)
+        if journal and not arguments.journal:
+            Path(journal).unlink(missing_ok=True)
+    if arguments.output == "json":
+        print(json.dumps(_document(measured, problem), indent=2))
+    else:
+        _write(measured, problem, arguments)
+    return 0
+
+
+def _losses(measured: Measured, problem: Problem) -> list[list[float]]:
+    width = len(measured.settings.formats)
+    return [
+        [float(loss) for loss in problem.losses[at * width : (at + 1) * width]] for at in range(len(problem.layers))
+    ]
+
+
+def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
+    layers = [
+        {
+            "layer": layer.name,
+            "shape": list(layer.shape),
+            "choices": [
+                {"format": name, "loss": loss, "bits": errors.bits, "squared_error": errors.squared}
+                for name, loss, errors in zip(measured.settings.formats, losses, layer.errors, strict=True)
+            ],
+        }
+        for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
+    ]
+    return {"schema": "lowbit/sensitivities/1", "lowbit": __version__, "model": problem.name, "layers": layers}
+
+
+def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
+    page = terminal(arguments)
+    names = measured.settings.formats
+    rows = [
+        (printable(layer.name), "x".join(map(str, layer.shape)), *(f"{loss:.3g}" for loss in losses))
+        for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
+    ]
+    head, *lines = columns([("layer", "shape", *names), *rows], right=frozenset(range(1, len(names) + 2)))
+    page.write(page.paint(head, "bold"))
+    for line in lines:
+        page.write(line)
+    group = f"groups of {arguments.group}" if arguments.group else "one scale an output"
+    page.write(
+        f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights, {group}, scales in "
+        f"{arguments.scale_format}; {measured.left_out_tensors} tensors with {measured.left_out_parameters:,} numbers "
+        "are left as they are"
+    )
+    if arguments.file:
+        page.write(f"written: {arguments.file}; lowbit allocate {arguments.file} --budget avg_bits=4")
