@@ -28,7 +28,10 @@ from lowbit.ops.ordinal import ulp_distance as ulp_distance
 from lowbit.ops.pack import pack as pack
 from lowbit.ops.pack import unpack as unpack
 from lowbit.ops.gelu import gelu as gelu
+from lowbit.ops.layernorm import layernorm as layernorm
 from lowbit.ops.softmax import softmax as softmax
+from lowbit.ops.requantize import quantize_multiplier as quantize_multiplier
+from lowbit.ops.requantize import requantize as requantize
 from lowbit.policy import PRESETS as PRESETS
 from lowbit.policy import Policy as Policy
 from lowbit.policy import get_policy as get_policy

@@ -133,10 +133,8 @@ def _finish(rounded: int, wrapped: bool, scheme: RequantizeScheme, zero_point: i
     else:
         total = value + (zero_point if scheme.zero_point == "after_clamp" else 0)
     wrapped |= value != rounded
-    if scheme.overflow == "wrap":
-        code = (total - low) % (high - low + 1) + low
-    else:
-        code = min(max(total, low), high)
+    wraps = scheme.overflow == "wrap"
+    code = (total - low) % (high - low + 1) + low if wraps else min(max(total, low), high)
     return Requantized(code, total, code != total, wrapped)
 
 
