@@ -115,7 +115,7 @@ def accumulate(
         right.codes,
         zero_points(a_zero_point, "a_zero_point", left, rows, "rows of a"),
         zero_points(b_zero_point, "b_zero_point", right, columns, "columns of b"),
-        _bias(bias, columns),
+        checked_bias(bias, columns),
     )
     return _run(matrices, chosen, threads, return_counts)
 
@@ -138,7 +138,14 @@ def _check_threads(threads: object) -> None:
         raise InputError(f"threads = {threads!r} is not a positive integer")
 
 
-def _bias(bias: Any, columns: int) -> Numbers:
+def checked_bias(bias: Any, columns: int) -> Numbers:
+    """One bias for each column, from that many, a single one or none.
+
+    Raises
+    ------
+    InputError
+        They are no integers of 64 bits, or not as many.
+    """
     array = as_array(0 if bias is None else bias, "bias")
     if array.dtype.kind not in "iu" and array.size:
         raise InputError(f"bias has dtype {array.dtype}: it is added to integers")

@@ -1,0 +1,76 @@
+"""Ranges of operands, and the extreme products that they make."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lowbit.accumulator import Accumulator
+from lowbit.errors import InputError, LowbitError
+from lowbit.ops.codes import scalar_format
+from lowbit.spec import FixedFormat
+
+
+class Range(NamedTuple):
+    """The codes from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Both of them: a product takes its extremes there."""
+        return self.low, self.high
+
+
+def code_range(values: Any, role: str) -> Range:
+    """A range of integers from a format, a dtype, one integer or a pair of them.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or the pair is in the wrong order or wider than 16 bits.
+    """
+    if isinstance(values, int) and not isinstance(values, bool):
+        return Range(values, values)
+    if isinstance(values, tuple | list) and len(values) == 2 and all(type(end) is int for end in values):
+        low, high = values
+        if low > high:
+            raise InputError(f"{role} = {values!r}: the first number is the lowest code", hint=f"({high}, {low})")
+        return Range(low, high)
+    try:
+        fmt = scalar_format(values)
+    except LowbitError as error:
+        raise InputError(
+            f"{role} = {values!r} is no range of integers: {error.message}", hint="'int8', or (-127, 127)"
+        ) from error
+    if not isinstance(fmt, FixedFormat) or fmt.fraction_bits:
+        raise InputError(f"{role} = {fmt.id} is no integer format", hint="'int8', or (-127, 127)")
+    return Range(fmt.min_code, fmt.max_code)
+
+
+class Corner(NamedTuple):
+    """A pair of codes and the product they make."""
+
+    product: int
+    a: int
+    b: int
+
+
+def corners(a: Range, b: Range, a_zero: int, b_zero: int, dropped: int) -> tuple[Corner, Corner]:
+    """The lowest and the highest product: a product of two ranges takes its extremes where both are at an end."""
+    every = [
+        Corner(((left - a_zero) >> dropped) * ((right - b_zero) >> dropped), left, right)
+        for left in a.ends
+        for right in b.ends
+    ]
+    return min(every), max(every)
+
+
+def multiplied(accumulator: Accumulator, a_zero: int, b_zero: int) -> tuple[int, int]:
+    """The zero points that are subtracted before the multiplication."""
+    return (0, 0) if accumulator.zero_points == "compensated" else (a_zero, b_zero)
+
+
+def limits(width: int) -> Range:
+    """What a register holds."""
+    return Range(-(1 << (width - 1)), (1 << (width - 1)) - 1)
