@@ -1,7 +1,7 @@
 """gemmlowp's fixed-point arithmetic and elementary functions as compiled scalars on int64, and a loop over each.
 
-A number is a raw integer of ``bits`` (32 or 16) in Q(i): i integer bits beside the sign, the rest fractional. Sums wrap
-to the width as the product's do. Shift counts are clamped where a term that is not selected would have one out of range.
+A number is a raw integer of ``bits`` (32 or 16) in Q(i): i integer bits beside the sign, the rest fractional. Sums
+wrap to the width as the product's do.
 
 Source: gemmlowp, ``fixedpoint/fixedpoint.h``; TensorFlow Lite, ``tensorflow/lite/kernels/internal/common.h``.
 """
@@ -47,7 +47,7 @@ def doubling_high_multiply(a, b, bits):
 
 @scalar
 def rounding_divide(value, exponent):
-    """value / 2**exponent to nearest, ties away from zero: a tie below zero falls when half a unit less is added."""
+    """A quotient by 2**exponent to nearest, ties away from zero: below zero, one less is added, so that a tie falls."""
     half = (1 << exponent) >> 1
     return (value + half - ((value < 0) & (half > 0))) >> exponent
 
@@ -60,7 +60,7 @@ def rounding_half_sum(a, b):
 
 @scalar
 def saturating_shift_left(value, exponent, bits):
-    """value * 2**exponent, saturated."""
+    """A product with 2**exponent, saturated."""
     return saturate(value << exponent, bits)
 
 
@@ -163,7 +163,7 @@ def leading_zeros(value):
 
 @scalar
 def reciprocal(value):
-    """1 / x of a number of 32 bits, normalised: in Q0, to be shifted right by the integer bits less its leading zeros."""
+    """1 / x of a number of 32 bits, normalised: Q0, to be shifted right by its integer bits less its leading zeros."""
     shifted = ((value & ((1 << 32) - 1)) << leading_zeros(value)) - (1 << 31)
     return one_over_one_plus_x(wrap(shifted, 32), 32)
 
@@ -194,7 +194,7 @@ def inverse_square_root(value):
 
 @kernel
 def exp_each(values, integer_bits, bits, out):
-    """exp of numbers at most 0."""
+    """The exponential of numbers at most 0."""
     for i in range(values.size):
         out[i] = exp_on_negative_values(values[i], integer_bits, bits)
 

@@ -1,7 +1,7 @@
 """Look-up tables that products build or ship, as data: never computed again through a host's libm.
 
-A file holds decimal integers after ``//`` comments. ``tests/nonlinear`` computes each table again from exact arithmetic,
-and ``tests/cross`` compares what comes out of it with the products.
+A file holds decimal integers after ``//`` comments. ``tests/nonlinear`` computes each table again from exact
+arithmetic, and ``tests/cross`` compares what comes out of it with the products.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def binary32(value: object, what: str = "scale") -> Fraction:
 def quantize_multiplier(factor: Fraction) -> QuantizedMultiplier:
     """QuantizeMultiplier: the factor as a 31-bit multiplier in [2**30, 2**31) and a shift, ties away from zero.
 
-    Factors below 2**-32 become 0, as in the product.
+    Factors below 2**-32 become 0, as in the product. No upper limit: softmax uses a shift of 31, which requantisation
+    (``lowbit.multipliers``) refuses.
     """
     if factor == 0:
         return QuantizedMultiplier(0, 0)
@@ -115,9 +116,25 @@ def input_radius(integer_bits: int, shift: int) -> int:
     return (((1 << integer_bits) - 1) << (31 - integer_bits)) >> shift
 
 
-def softmax_int16_multiplier(scale: Fraction, beta: Fraction) -> QuantizedMultiplier:
-    """Of the softmax of int16 codes: differences in steps of 10/65535."""
-    return quantize_multiplier(Fraction(float(scale * beta / INT16_EXP_STEP)))  # one binary64 division, rounded here
+def softmax_reciprocal_table(scheme: str) -> str:
+    """The stored table of 1 / (1 + x): LiteRT builds it in binary64, where two entries differ from TFLite Micro's."""
+    return "litert_softmax_reciprocal" if scheme == "litert_int16" else "tflite_softmax_reciprocal"
+
+
+def softmax_int16_multiplier(scale: Fraction, beta: Fraction, scheme: str = "tflite_int16") -> QuantizedMultiplier:
+    """Of the softmax of int16 codes: differences in steps of 10/65535. LiteRT multiplies scale by beta in binary32.
+
+    Raises
+    ------
+    InputError
+        beta * scale is so large that the left shift is beyond 30.
+    """
+    product = binary32(float(scale * beta), "scale * beta") if scheme == "litert_int16" else scale * beta
+    factor = Fraction(float(product / INT16_EXP_STEP))  # one binary64 division, rounded here
+    found = quantize_multiplier(factor)
+    if found.shift > 30:
+        raise InputError(f"beta * scale = {float(scale * beta):g} needs a left shift of {found.shift}, beyond 30")
+    return found
 
 
 def sigmoid_parameters(scale: Fraction) -> SigmoidParameters:
@@ -135,7 +152,7 @@ def sigmoid_parameters(scale: Fraction) -> SigmoidParameters:
 
 
 def sigmoid_int16_parameters(scale: Fraction, function: str) -> QuantizedMultiplier:
-    """Of logistic and tanh of int16 codes: codes times ``multiplier``, shifted right by ``shift``, are thirds of 2**-12.
+    """Of logistic and tanh of int16 codes: codes * ``multiplier``, shifted right by ``shift``, are thirds of 2**-12.
 
     A scale within a thousandth of 2**-12 (tanh: of 2**-11 as well), measured in its logarithm to base 2, is taken for
     that power of two and needs no shift; TFLite compares in binary32, here the comparison is exact.
@@ -145,9 +162,8 @@ def sigmoid_int16_parameters(scale: Fraction, function: str) -> QuantizedMultipl
     InputError
         The multiplier is beyond 16 bits: the product's debug build stops.
     """
-    power = _near_power_of_two(scale)
-    left = None if power is None else power + 12
-    if left == 0 or (left == 1 and function == "tanh"):
+    left = sigmoid_int16_left_shift(scale, function)
+    if left is not None:
         return QuantizedMultiplier(3 << left, 0)
     multiplier = scale * 4096 * 3  # in binary64 exact: 24 bits times a small integer
     shift = 0
@@ -160,6 +176,13 @@ def sigmoid_int16_parameters(scale: Fraction, function: str) -> QuantizedMultipl
             hint="TFLite's int16 logistic and tanh take scales below 8/3",
         )
     return QuantizedMultiplier(math.floor(multiplier), shift)
+
+
+def sigmoid_int16_left_shift(scale: Fraction, function: str) -> int | None:
+    """The left shift that makes Q3.12 of the codes, if the scale is one for which TFLite shifts."""
+    power = _near_power_of_two(scale)
+    left = None if power is None else power + 12
+    return left if left == 0 or (left == 1 and function == "tanh") else None
 
 
 def _near_power_of_two(scale: Fraction) -> int | None:

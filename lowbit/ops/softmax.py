@@ -11,6 +11,10 @@ from lowbit.ops._nonlinear import Array, dispatch
 SOFTMAX_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._softmax_ivit",
+        "tflite_int8": "lowbit.ops._softmax_tflite",
+        "tflite_int16": "lowbit.ops._softmax_int16",
+        "litert_int16": "lowbit.ops._softmax_int16",
+        "cmsis_int16": "lowbit.ops._softmax_int16",
     }
 )
 """Scheme -> the module that runs it, imported when it is first asked for (see ops/_nonlinear.py for what it holds)."""

@@ -90,8 +90,8 @@ def exp_near_zero(a: int, bits: int) -> int:
 def exp_on_negative_values(a: int, integer_bits: int, bits: int = 32) -> int:
     """exp(a) for a <= 0, Q(integer_bits) to Q0.
 
-    a = m - 1/4 - (multiple of 1/4) with m in [0, 1/4): the series gives exp(m - 1/4), and one factor for each bit of the
-    multiple follows.
+    a = m - 1/4 - (multiple of 1/4) with m in [0, 1/4): the series gives exp(m - 1/4), and one factor for each bit of
+    the multiple follows.
     """
     fraction_bits = bits - 1 - integer_bits
     quarter = 1 << (fraction_bits - 2)

@@ -45,9 +45,8 @@ def sigmoid_table():
     return [rounded_away(points[2 * i] - chord / 2) for i, chord in enumerate(chords)] + [65535]
 
 
-def lut_int16(input_scale, input_zero_point, output_scale, transform):
-    """TFLite's LUTPopulateInt16<float>: every operation rounded to binary32."""
-    f = binary32
+def lut_int16(input_scale, input_zero_point, output_scale, transform, f=binary32):
+    """TFLite's LUTPopulateInt16<float>, or <double>: every operation rounded to binary32, or binary64."""
     low, high = (f(input_scale * (end - input_zero_point)) for end in (-32768, 32767))
     output_low, output_high = (f(output_scale * end) for end in (-32768, 32767))
     step = f(f(high - low) / LUT_STEPS)
@@ -71,14 +70,19 @@ def softmax_exp_table():
     return lut_int16(binary32(Fraction(10, 65535)), 32767, binary32(Fraction(2, 65535)), lambda x: binary32(exp(x)))
 
 
-def softmax_reciprocal_table():
+def binary64(value):
+    return Fraction(float(value))
+
+
+def softmax_reciprocal_table(f=binary32):
     """1 / (1 + x) over [0, 1]: input steps of 1/65535, zero point -32768; output steps of 2/65535."""
-    return lut_int16(
-        binary32(Fraction(1, 65535)),
-        -32768,
-        binary32(Fraction(2, 65535)),
-        lambda x: binary32(1 / binary32(1 + x)),
-    )
+    return lut_int16(f(Fraction(1, 65535)), -32768, f(Fraction(2, 65535)), lambda x: f(1 / f(1 + x)), f)
+
+
+def litert_softmax_exp_table():
+    """LiteRT's, in binary64: the same entries as TFLite Micro's."""
+    f = binary64
+    return lut_int16(f(Fraction(10, 65535)), 32767, f(Fraction(2, 65535)), lambda x: f(exp(x)), f)
 
 
 def tosa_table(function, steps_in_one):
@@ -90,6 +94,7 @@ TABLES = {
     "tflite_sigmoid": sigmoid_table,
     "tflite_softmax_exp": softmax_exp_table,
     "tflite_softmax_reciprocal": softmax_reciprocal_table,
+    "litert_softmax_reciprocal": lambda: softmax_reciprocal_table(binary64),
     "tosa_tanh": lambda: tosa_table(tanh, 32),
     "tosa_sigmoid": lambda: tosa_table(sigmoid, 16),
 }

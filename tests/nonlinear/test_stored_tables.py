@@ -4,12 +4,19 @@ import pytest
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.stored_tables import stored_table, stored_tables
-from tests.nonlinear.generate_tables import TABLES
+from tests.nonlinear.generate_tables import TABLES, litert_softmax_exp_table
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_can_be_generated_again(name):
     assert list(stored_table(name)) == TABLES[name]()
+
+
+def test_litert_builds_its_tables_in_binary64():
+    assert litert_softmax_exp_table() == list(stored_table("tflite_softmax_exp"))
+    single, double = stored_table("tflite_softmax_reciprocal"), stored_table("litert_softmax_reciprocal")
+    differing = [(i, a, b) for i, (a, b) in enumerate(zip(single, double, strict=True)) if a != b]
+    assert differing == [(160, 24966, 24967), (294, 20816, 20815)]
 
 
 def test_every_table_has_a_generator():
