@@ -9,6 +9,7 @@ import importlib
 from lowbit._version import __version__
 
 _HOMES = {
+    "lowbit.accumulator": ("ACCUMULATORS", "Accumulator", "get_accumulator"),
     "lowbit.custom": ("float_format",),
     "lowbit.dyadic": ("Exact", "format_decimal", "format_exact", "format_hexfloat", "parse_exact"),
     "lowbit.errors": (
@@ -35,6 +36,8 @@ _HOMES = {
     "lowbit.ops.requantize": ("quantize_multiplier", "requantize"),
     "lowbit.ops.table": ("table_lookup",),
     "lowbit.ops.tanh": ("tanh",),
+    "lowbit.ops.prove": ("SafeLength", "largest_safe_k"),
+    "lowbit.ops.prove_weights": ("WeightBounds", "prove_weights"),
     "lowbit.policy": ("PRESETS", "Policy", "get_policy"),
     "lowbit.registry": ("Family", "families", "formats", "get_format", "load_format"),
     "lowbit.requantization": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),

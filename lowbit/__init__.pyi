@@ -1,4 +1,7 @@
 from lowbit._version import __version__ as __version__
+from lowbit.accumulator import ACCUMULATORS as ACCUMULATORS
+from lowbit.accumulator import Accumulator as Accumulator
+from lowbit.accumulator import get_accumulator as get_accumulator
 from lowbit.custom import float_format as float_format
 from lowbit.dyadic import Exact as Exact
 from lowbit.dyadic import format_decimal as format_decimal
@@ -39,6 +42,10 @@ from lowbit.ops.requantize import requantize as requantize
 from lowbit.ops.softmax import softmax as softmax
 from lowbit.ops.table import table_lookup as table_lookup
 from lowbit.ops.tanh import tanh as tanh
+from lowbit.ops.prove import SafeLength as SafeLength
+from lowbit.ops.prove import largest_safe_k as largest_safe_k
+from lowbit.ops.prove_weights import WeightBounds as WeightBounds
+from lowbit.ops.prove_weights import prove_weights as prove_weights
 from lowbit.policy import PRESETS as PRESETS
 from lowbit.policy import Policy as Policy
 from lowbit.policy import get_policy as get_policy

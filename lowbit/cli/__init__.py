@@ -33,6 +33,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
         "sensitivity": "what each format would cost each layer of a model",
+        "prove": "the largest K that an accumulator takes without any chance of an overflow",
         "doctor": "versions, processor, caches and the optional packages found",
     }
 )
