@@ -38,7 +38,7 @@ def bounded(value, v):
 def single_up(accumulator, multiplier, right, half, v):
     """One rounding, half up, where 64 bits hold everything."""
     rounded = (np.int64(accumulator) * multiplier + half) >> right
-    return min(max(rounded + v[at.ZERO_SUM], v[at.LOW]), v[at.HIGH])
+    return min(max(rounded + (v[at.ZERO_SUM] + v[at.ZERO_CLAMPED]), v[at.LOW]), v[at.HIGH])
 
 
 @scalar

@@ -7,10 +7,11 @@ import numpy as np
 from lowbit.kernels import fast_requantize as fast
 from lowbit.kernels import requantize_layout as at
 from lowbit.kernels._jit import constants, kernel
+from lowbit.kernels.fast_requantize import SIZE
 
 
 def _single_up(accumulators, parameters, vector, out):
-    v = constants(vector, fast.SIZE)
+    v = constants(vector, SIZE)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             multiplier, right, half = parameters[at.MULTIPLIER, j], parameters[at.RIGHT, j], parameters[fast.HALF, j]
@@ -18,7 +19,7 @@ def _single_up(accumulators, parameters, vector, out):
 
 
 def _single(accumulators, parameters, vector, out):
-    v = constants(vector, fast.SIZE)
+    v = constants(vector, SIZE)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             multiplier, right, half = parameters[at.MULTIPLIER, j], parameters[at.RIGHT, j], parameters[fast.HALF, j]
@@ -26,7 +27,7 @@ def _single(accumulators, parameters, vector, out):
 
 
 def _double(accumulators, parameters, vector, out):
-    v = constants(vector, fast.SIZE)
+    v = constants(vector, SIZE)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             multiplier, left = parameters[at.MULTIPLIER, j], parameters[at.LEFT, j]
@@ -35,7 +36,7 @@ def _double(accumulators, parameters, vector, out):
 
 
 def _sixteen_bits(accumulators, parameters, vector, out):
-    v = constants(vector, fast.SIZE)
+    v = constants(vector, SIZE)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             multiplier, left = parameters[at.MULTIPLIER, j], parameters[at.LEFT, j]
@@ -80,7 +81,7 @@ def _binary64_away(accumulators, scales, limits, zero_point, out):
 
 
 def _binary64_sum(accumulators, scales, vector, zero_point, out):
-    v = constants(vector, fast.SIZE)
+    v = constants(vector, SIZE)
     zero = np.float64(zero_point[0])
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):

@@ -11,6 +11,7 @@ from lowbit.kernels._bits import bit_length
 from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.project import pick
 
+CONSTANTS = at.CONSTANTS  # numba wants the size as a global of this file
 INT16_MAX = (1 << 15) - 1
 HIGH_SHIFT = 31  # SRDHM keeps the product's bits from 2^31 on
 BEYOND = 1 << 62  # stands for every magnitude that is larger still
@@ -131,7 +132,7 @@ def flags_of(saturated, wrapped):
 @kernel
 def requantize_integer(accumulators, parameters, vector, out, flags):
     """Rows of accumulators, a column a channel, by integer multipliers."""
-    v = constants(vector, at.CONSTANTS)
+    v = constants(vector, CONSTANTS)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             rounded, wrapped = integer_product(
@@ -145,7 +146,7 @@ def requantize_integer(accumulators, parameters, vector, out, flags):
 @kernel
 def requantize_binary(accumulators, parameters, vector, out, flags):
     """Rows of accumulators, a column a channel, by binary32 or binary64 scales."""
-    v = constants(vector, at.CONSTANTS)
+    v = constants(vector, CONSTANTS)
     for i in range(accumulators.shape[0]):
         for j in range(accumulators.shape[1]):
             negative = accumulators[i, j] < 0

@@ -84,8 +84,11 @@ def checked_range(scheme: RequantizeScheme, target: FixedFormat, zero_point: Any
     high = _whole(maximum, "maximum", target.min_code, target.max_code) if maximum is not None else target.max_code
     if low > high:
         raise InputError(f"minimum = {low} is above maximum = {high}")
-    if scheme.overflow == "wrap" and (low, high) != (target.min_code, target.max_code):
-        raise InputError(f"scheme {scheme.name!r} wraps, and takes no minimum and maximum")
+    if scheme.overflow == "wrap" and high - low + 1 != 1 << target.bits:
+        raise InputError(
+            f"scheme {scheme.name!r} wraps modulo 2^{target.bits}, and the range {low} to {high} is narrower",
+            hint="leave minimum and maximum out, and give a result format that uses all its codes",
+        )
     if scheme.zero_point == "before_product":
         zero = _whole(zero_point, "zero_point", -(1 << 31), (1 << 31) - 1)
     else:

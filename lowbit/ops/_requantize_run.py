@@ -72,8 +72,6 @@ def lower(task: Task) -> Lowered:
     scales = np.zeros(multiplier.size) if multipliers.scale is None else multipliers.scale
     if family == "product53_even":
         scales = np.ldexp(1.0, -parameters[at.RIGHT])
-    if family == "single_up":  # it adds one zero point and clamps once
-        vector[at.ZERO_SUM] += vector[at.ZERO_CLAMPED]
     limits = np.array([within.low - within.zero_point, within.high - within.zero_point], dtype=real)
     zero = np.array([within.zero_point], dtype=np.int64 if family == "product53_even" else np.int32)
     return Lowered(family, parameters, scales.astype(real), vector, limits, zero)
