@@ -1,7 +1,7 @@
 """Rows of 8-bit codes through tables of 256 entries, portably: the twin of ``simd_lookup.py``.
 
 Every function of an 8-bit code, or of the distance of an 8-bit code from its row's maximum, is a table. A table of wide
-entries is given as byte planes, ``planes[p, i]`` being byte p of entry i, because that is what vector registers look up.
+entries is given as byte planes, ``planes[p, i]`` being byte p of entry i: vector registers look up bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def row_maximum(codes):
 @scalar
 def distance_sum(codes, maximum, planes):
     """The sum of a table of 32-bit entries, given as four planes, at the distances from the maximum."""
-    total = 0
+    total = np.int64(0)
     for i in range(codes.size):
         distance = maximum - codes[i]
         total += (

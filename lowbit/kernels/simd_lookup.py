@@ -10,7 +10,6 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -18,11 +17,24 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-BYTE, WORD, DOUBLE, QUAD, BIT = (ir.IntType(bits) for bits in (8, 16, 32, 64, 1))
-LANES = 64
-BYTES = ir.VectorType(BYTE, LANES)
+from lowbit.kernels.simd_vectors import (
+    BYTE,
+    BYTES,
+    DOUBLES,
+    LANES,
+    QUAD,
+    WORDS,
+    are_arrays,
+    broadcast,
+    data_of,
+    each_block,
+    load,
+    size_of,
+    store,
+    total,
+)
+
 QUADS = ir.VectorType(QUAD, 8)
-MASK = ir.VectorType(BIT, LANES)
 
 
 def is_available() -> bool:
@@ -32,61 +44,6 @@ def is_available() -> bool:
     except RuntimeError:
         return False
     return all(features.get(name, False) for name in ("avx512f", "avx512bw", "avx512vbmi"))
-
-
-def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    return context.make_array(array_type)(context, builder, array).data
-
-
-def _size(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    return builder.extract_value(context.make_array(array_type)(context, builder, array).shape, 0)
-
-
-def _at(builder: Any, data: Any, offset: Any, to: Any) -> Any:
-    return builder.bitcast(builder.gep(data, [offset]), to.as_pointer())
-
-
-def _load(builder: Any, data: Any, offset: Any, mask: Any = None) -> Any:
-    """64 bytes from an offset; masked-out ones are not read and 0."""
-    place = _at(builder, data, offset, BYTES)
-    if mask is None:
-        value = builder.load(place)
-        value.align = 1
-        return value
-    name = f"llvm.masked.load.v{LANES}i8.p0"
-    kind = ir.FunctionType(BYTES, [BYTES.as_pointer(), DOUBLE, MASK, BYTES])
-    callee = cgutils.get_or_insert_function(builder.module, kind, name)
-    return builder.call(callee, [place, DOUBLE(1), mask, ir.Constant(BYTES, None)])
-
-
-def _store(builder: Any, value: Any, data: Any, offset: Any, mask: Any) -> None:
-    place = _at(builder, data, offset, value.type)
-    width = value.type.element.width
-    if mask is None:
-        builder.store(value, place).align = 1
-        return
-    name = f"llvm.masked.store.v{LANES}i{width}.p0"
-    kind = ir.FunctionType(ir.VoidType(), [value.type, value.type.as_pointer(), DOUBLE, MASK])
-    callee = cgutils.get_or_insert_function(builder.module, kind, name)
-    builder.call(callee, [value, place, DOUBLE(1), mask])
-
-
-def _each_block(builder: Any, size: Any, body: Callable[[Any, Any], None]) -> None:
-    """``body(offset, mask)`` for every 64 elements, and for the rest with a mask."""
-    six = QUAD(6)
-    blocks = builder.lshr(size, six)
-    with cgutils.for_range(builder, blocks) as loop:
-        body(builder.shl(loop.index, six), None)
-    rest = builder.and_(size, QUAD(LANES - 1))
-    with builder.if_then(builder.icmp_unsigned("!=", rest, QUAD(0))):
-        bits = builder.sub(builder.shl(QUAD(1), rest), QUAD(1))
-        body(builder.shl(blocks, six), builder.bitcast(bits, MASK))
-
-
-def _broadcast(builder: Any, value: Any, kind: Any = BYTES) -> Any:
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, DOUBLE(0))
-    zeros = ir.Constant(ir.VectorType(DOUBLE, kind.count), None)
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
 
 def _look_up(builder: Any, registers: list[Any], index: Any) -> Any:
@@ -101,32 +58,28 @@ def _look_up(builder: Any, registers: list[Any], index: Any) -> Any:
 
 def _planes(builder: Any, data: Any, count: int) -> list[list[Any]]:
     """The registers of so many planes of 256 bytes."""
-    return [[_load(builder, data, QUAD(256 * plane + LANES * part)) for part in range(4)] for plane in range(count)]
-
-
-def _are_arrays(*arguments: Any) -> bool:
-    return all(isinstance(argument, types.Array) and argument.layout == "C" for argument in arguments)
+    return [[load(builder, data, QUAD(256 * plane + LANES * part)) for part in range(4)] for plane in range(count)]
 
 
 @intrinsic
 def row_maximum(typing_context: Any, codes: Any) -> Any:
     """The largest of a row of int8 codes, as an int64."""
-    if not _are_arrays(codes):
+    if not are_arrays(codes):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data, size = (part(context, builder, codes, arguments[0]) for part in (_data, _size))
+        data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
         lowest = ir.Constant(BYTES, [-128] * LANES)
         largest = cgutils.alloca_once_value(builder, lowest)
 
         def body(offset: Any, mask: Any) -> None:
-            value = _load(builder, data, offset, mask)
+            value = load(builder, data, offset, mask)
             if mask is not None:
                 value = builder.select(mask, value, lowest)
             best = builder.load(largest)
             builder.store(builder.select(builder.icmp_signed(">", value, best), value, best), largest)
 
-        _each_block(builder, size, body)
+        each_block(builder, size, body)
         kind = ir.FunctionType(BYTE, [BYTES])
         reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.smax.v{LANES}i8")
         return builder.sext(builder.call(reduce, [builder.load(largest)]), QUAD)
@@ -137,35 +90,32 @@ def row_maximum(typing_context: Any, codes: Any) -> Any:
 @intrinsic
 def distance_sum(typing_context: Any, codes: Any, maximum: Any, planes: Any) -> Any:
     """The sum of a table of 32-bit entries, given as four planes, at the distances from the maximum."""
-    if not _are_arrays(codes, planes) or maximum != types.int64:
+    if not are_arrays(codes, planes) or maximum != types.int64:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data, size = (part(context, builder, codes, arguments[0]) for part in (_data, _size))
-        tables = _planes(builder, _data(context, builder, planes, arguments[2]), 4)
-        top = _broadcast(builder, builder.trunc(arguments[1], BYTE))
+        data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
+        tables = _planes(builder, data_of(context, builder, planes, arguments[2]), 4)
+        top = broadcast(builder, builder.trunc(arguments[1], BYTE))
         sums = [cgutils.alloca_once_value(builder, ir.Constant(QUADS, None)) for _ in tables]
         kind = ir.FunctionType(QUADS, [BYTES, BYTES])
         add_bytes = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.psad.bw.512")
 
         def body(offset: Any, mask: Any) -> None:
-            index = builder.sub(top, _load(builder, data, offset, mask))
-            for table, total in zip(tables, sums, strict=True):
+            index = builder.sub(top, load(builder, data, offset, mask))
+            for table, partial in zip(tables, sums, strict=True):
                 found = _look_up(builder, table, index)
                 if mask is not None:
                     found = builder.select(mask, found, ir.Constant(BYTES, None))
                 eighths = builder.call(add_bytes, [found, ir.Constant(BYTES, None)])
-                builder.store(builder.add(builder.load(total), eighths), total)
+                builder.store(builder.add(builder.load(partial), eighths), partial)
 
-        _each_block(builder, size, body)
+        each_block(builder, size, body)
         shifts = [ir.Constant(QUADS, [8 * plane] * 8) for plane in range(4)]
         whole = ir.Constant(QUADS, None)
-        for total, shift in zip(sums, shifts, strict=True):
-            whole = builder.add(whole, builder.shl(builder.load(total), shift))
-        reduce = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(QUAD, [QUADS]), "llvm.vector.reduce.add.v8i64"
-        )
-        return builder.call(reduce, [whole])
+        for partial, shift in zip(sums, shifts, strict=True):
+            whole = builder.add(whole, builder.shl(builder.load(partial), shift))
+        return total(builder, whole)
 
     return types.int64(codes, maximum, planes), generate
 
@@ -174,26 +124,25 @@ def _apply(count: int, summary: str) -> Any:
     """An intrinsic that writes the entries, of so many planes, at the distances from the maximum."""
 
     def apply(typing_context: Any, codes: Any, maximum: Any, planes: Any, out: Any) -> Any:
-        if not _are_arrays(codes, planes, out) or maximum != types.int64:
+        if not are_arrays(codes, planes, out) or maximum != types.int64:
             return None
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            data, size = (part(context, builder, codes, arguments[0]) for part in (_data, _size))
-            tables = _planes(builder, _data(context, builder, planes, arguments[2]), count)
-            target = _data(context, builder, out, arguments[3])
-            top = _broadcast(builder, builder.trunc(arguments[1], BYTE))
-            words = ir.VectorType(WORD, LANES)
+            data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
+            tables = _planes(builder, data_of(context, builder, planes, arguments[2]), count)
+            target = data_of(context, builder, out, arguments[3])
+            top = broadcast(builder, builder.trunc(arguments[1], BYTE))
 
             def body(offset: Any, mask: Any) -> None:
-                index = builder.sub(top, _load(builder, data, offset, mask))
+                index = builder.sub(top, load(builder, data, offset, mask))
                 found = [_look_up(builder, table, index) for table in tables]
                 value = found[0]
                 if count == 2:
-                    high = builder.shl(builder.zext(found[1], words), ir.Constant(words, [8] * LANES))
-                    value = builder.or_(builder.zext(found[0], words), high)
-                _store(builder, value, target, offset, mask)
+                    high = builder.shl(builder.zext(found[1], WORDS), ir.Constant(WORDS, [8] * LANES))
+                    value = builder.or_(builder.zext(found[0], WORDS), high)
+                store(builder, value, target, offset, mask)
 
-            _each_block(builder, size, body)
+            each_block(builder, size, body)
             return context.get_dummy_value()
 
         return types.none(codes, maximum, planes, out), generate
@@ -209,22 +158,21 @@ distance_words = _apply(2, "The 16-bit entries of a table of two planes at the d
 @intrinsic
 def multiply_by_entry(typing_context: Any, codes: Any, table: Any, out: Any) -> Any:
     """Each code times its entry of a table of bytes, indexed by the code's bits; |product| < 2^15, as int32."""
-    if not _are_arrays(codes, table, out):
+    if not are_arrays(codes, table, out):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data, size = (part(context, builder, codes, arguments[0]) for part in (_data, _size))
-        registers = _planes(builder, _data(context, builder, table, arguments[1]), 1)[0]
-        target = _data(context, builder, out, arguments[2])
-        words, doubles = ir.VectorType(WORD, LANES), ir.VectorType(DOUBLE, LANES)
+        data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
+        registers = _planes(builder, data_of(context, builder, table, arguments[1]), 1)[0]
+        target = data_of(context, builder, out, arguments[2])
 
         def body(offset: Any, mask: Any) -> None:
-            code = _load(builder, data, offset, mask)
+            code = load(builder, data, offset, mask)
             entry = _look_up(builder, registers, code)
-            product = builder.mul(builder.sext(code, words), builder.zext(entry, words))
-            _store(builder, builder.sext(product, doubles), target, offset, mask)
+            product = builder.mul(builder.sext(code, WORDS), builder.zext(entry, WORDS))
+            store(builder, builder.sext(product, DOUBLES), target, offset, mask)
 
-        _each_block(builder, size, body)
+        each_block(builder, size, body)
         return context.get_dummy_value()
 
     return types.none(codes, table, out), generate

@@ -142,19 +142,18 @@ def gelu_widths(variant: str) -> Widths:
 def layernorm_widths(variant: str) -> Widths:
     """Of I-LayerNorm."""
     width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
-    total = signed(16, "sum", note="relay.mean sums in the input's int16") if variant == "tvm" else None
-    unsigned_note = "uint32 in layers.py"
-    squares = Intermediate("sum_of_squares", width, variant != "tvm", unsigned_note if variant == "tvm" else note)
-    root = Intermediate("deviation", 32 if variant != "torch" else width, variant != "tvm", squares.note)
+    narrow = 16 if variant == "tvm" else width
+    narrow_note = "relay.mean works in the input's int16" if variant == "tvm" else note
+    root_signed = variant == "torch"
+    root_note = note if root_signed else "unsigned 32 bits, as in layers.py"
     steps = (
-        *(total or signed(width, "sum", note=note)),
-        *signed(16 if variant == "tvm" else width, "centred", note="int16 in layers.py" if variant == "tvm" else note),
+        *signed(narrow, "sum", "centred", note=narrow_note),
         *signed(width, "square", note=note),
-        squares,
-        root,
+        Intermediate("sum_of_squares", width, root_signed, root_note),
+        Intermediate("deviation", width, root_signed, root_note),
         *signed(32, "factor", note="(2^31 - 1) / deviation"),
         *signed(width, "product", note=note),
-        *signed(32, "result", note="int32 accumulator that is requantised next"),
+        *signed(32, "result", note="an int32 accumulator that is requantised next"),
     )
     return Widths("layernorm", "ivit", variant, steps)
 
