@@ -27,6 +27,7 @@ _HOMES = {
     "lowbit.ops.cast": ("convert", "decode", "encode"),
     "lowbit.ops.exact": ("decode_exact", "encode_exact"),
     "lowbit.ops.gemmlowp": ("exp_on_negative_values", "inverse_square_root", "one_over_one_plus_x", "reciprocal"),
+    "lowbit.ops.l2norm": ("l2norm",),
     "lowbit.ops.logistic": ("logistic",),
     "lowbit.ops.ordinal": ("from_ordinal", "next_after", "ordinal", "ulp_distance"),
     "lowbit.ops.pack": ("pack", "unpack"),

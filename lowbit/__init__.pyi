@@ -29,6 +29,7 @@ from lowbit.ops.gemmlowp import exp_on_negative_values as exp_on_negative_values
 from lowbit.ops.gemmlowp import inverse_square_root as inverse_square_root
 from lowbit.ops.gemmlowp import one_over_one_plus_x as one_over_one_plus_x
 from lowbit.ops.gemmlowp import reciprocal as reciprocal
+from lowbit.ops.l2norm import l2norm as l2norm
 from lowbit.ops.layernorm import layernorm as layernorm
 from lowbit.ops.logistic import logistic as logistic
 from lowbit.ops.ordinal import from_ordinal as from_ordinal

@@ -47,6 +47,16 @@ class SigmoidParameters(NamedTuple):
     radius: int
 
 
+class LayerNormParameters(NamedTuple):
+    """Of the integer LSTM's layer normalisation: weights, biases, a multiplier, and what a variance of 0 becomes."""
+
+    weights: tuple[int, ...]
+    biases: tuple[int, ...]
+    multiplier: int
+    shift: int
+    variance_limit: int
+
+
 def binary32(value: object, what: str = "scale") -> Fraction:
     """The binary32 number nearest to a positive real number, exactly.
 

@@ -102,11 +102,11 @@ def layernorm_widths(variant: str) -> Widths:
         Intermediate("inverse root", 32, note="Q0.31, with a shift"),
         Intermediate("centred", 32, note="times 2^10"),
         *signed(wide, "shifted centred"),
-        *signed(32, "normalised"),
+        Intermediate("scaled centred", 32, note="normalised"),
         Intermediate("weighted", 32, note="int32 arithmetic, although kept in int64"),
         *signed(32, "weighted, 2^10 taken out"),
         *signed(wide, "shifted weighted"),
-        *signed(32, "scaled"),
+        *signed(32, "scaled weighted"),
         Intermediate("result", 16, note="clamped"),
     )
     return Widths("layernorm", "tflite_int16", variant, steps)

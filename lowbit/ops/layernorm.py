@@ -11,6 +11,7 @@ from lowbit.ops._nonlinear import Array, dispatch
 LAYERNORM_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._layernorm_ivit",
+        "tflite_int16": "lowbit.ops._layernorm_tflite",
     }
 )
 """Scheme -> the module that runs it, imported when it is first asked for (see ops/_nonlinear.py for what it holds)."""

@@ -1,0 +1,33 @@
+"""Runs TFLite's L2 normalisation of int8 codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lowbit.nonlinear.tflite_widths import VARIANTS, l2norm_widths
+from lowbit.ops._nonlinear import MODES, Answer, Request, limits_of, require_rows, require_whole, run_plain
+from lowbit.ops._tflite import LONGEST_ROW, WHY_LONGEST, require_codes, require_result_bits
+
+__all__ = ["OPTIONS", "VARIANTS", "run"]
+
+OPTIONS = frozenset({"zero_point"})
+
+
+def run(request: Request) -> Answer:
+    """Normalise along the rows; the result is in 1/128."""
+    from lowbit.kernels.tflite_norm import l2norm_int8
+
+    require_rows(request.rows, LONGEST_ROW, WHY_LONGEST)
+    require_codes(request.rows, 8, request.scheme)
+    require_result_bits(request, 8)
+    zero_point = require_whole("zero_point", request.options.get("zero_point", 0), -128, 127)
+    constants = np.array([0, 0, request.variant == "single_rounding", zero_point], np.int64)
+    widths = l2norm_widths(request.variant)
+    limits, mode = limits_of(widths), MODES[request.overflow]
+
+    def plain(rows: Any, out: Any, trap: Any) -> None:
+        l2norm_int8(rows, constants, limits, mode, out, trap)
+
+    return Answer(run_plain(request, widths, np.dtype(np.int8), plain), 2.0**-7)
