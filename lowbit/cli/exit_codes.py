@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
     """The exit statuses of the command line."""
 
     EQUAL = 0, "done; for `check`: no difference but the published expected ones"
-    MISMATCH = 1, "`check` found differences"
+    MISMATCH = 1, "`check` found differences; `prove`: an overflow is possible"
     USAGE = 2, "wrong usage, unknown format or policy, bad specification or input"
     INTERNAL = 3, "a bug in lowbit: please report it"
     DEVICE = 4, "the device under test crashed, hung, or returned the wrong number of rows"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
 from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
@@ -86,6 +87,8 @@ GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
     "roundings": lambda: ROUNDINGS,
     "presets": lambda: PRESET_SUMMARIES,
     "axes": lambda: AXES,
+    "accumulators": lambda: ACCUMULATOR_SUMMARIES,
+    "accumulator-axes": lambda: ACCUMULATOR_AXES,
     "flags": _flags,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
     "devices": lambda: DEVICE_TOPICS,
@@ -98,6 +101,8 @@ TITLES = {
     "roundings": "choice of the axis `rounding`",
     "presets": "policy preset",
     "axes": "policy axis",
+    "accumulators": "accumulator preset",
+    "accumulator-axes": "accumulator axis",
     "flags": "vector flag: the bug that its rows are made to catch",
     "defects": "defect of a product",
     "devices": "device of `lowbit check`",
@@ -134,6 +139,18 @@ def _write_axis(page: Terminal, group: str, name: str) -> None:
         page.write("  " + line)
 
 
+def _write_accumulator(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    for line in columns(ACCUMULATORS[name].describe()):
+        page.write("  " + line)
+
+
+def _write_accumulator_axis(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    for line in columns(list(ACCUMULATOR_CHOICES.get(name, {}).items())):
+        page.write("  " + line)
+
+
 def _write_preset(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     policy = PRESETS[name]
@@ -164,6 +181,8 @@ def _write_defect(page: Terminal, group: str, name: str) -> None:
 
 
 DETAILS: dict[str, Callable[[Terminal, str, str], None]] = {
+    "accumulators": _write_accumulator,
+    "accumulator-axes": _write_accumulator_axis,
     "axes": _write_axis,
     "presets": _write_preset,
     "defects": _write_defect,
