@@ -201,16 +201,33 @@ class Problem:
         )
 
     def with_limits(self, limits: Mapping[str, Amount | None], *, max_switches: int | None = None) -> Problem:
-        """The same problem with other limits; ``max_switches`` replaces the number of switches if it is given."""
+        """The same problem with other limits; ``max_switches`` replaces the number of switches if it is given.
+
+        A limit is a number or text as in ``from_arrays``, None for no limit, or a share such as ``"50%"`` of the way
+        from the cheapest choices of all layers to the dearest.
+        """
         checks.check_known(limits, {budget.name: budget for budget in self.budgets}, "limits")
         budgets = tuple(
-            dataclass_replace(budget, limit=_limit(limits[budget.name], budget.name, budget.unit))
+            dataclass_replace(budget, limit=self._limit(budget, limits[budget.name]))
             if budget.name in limits
             else budget
             for budget in self.budgets
         )
         switches = self.max_switches if max_switches is None else max_switches
         return dataclass_replace(self, budgets=budgets, max_switches=switches)
+
+    def _limit(self, budget: Budget, value: Amount | None) -> Fraction | None:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            share = amount(value.strip()[:-1], where=f"limit of {budget.name}")
+            return self.between(budget.name, share / 100)
+        return _limit(value, budget.name, budget.unit)
+
+    def between(self, name: str, share: Amount) -> Fraction:
+        """A limit so far on the way from the cheapest choices of all layers (0) to the dearest (1)."""
+        budget = self.budget(name)
+        rows = [budget.costs[start:end] for start, end in pairwise(self.offsets.tolist())]
+        least, most = sum(int(min(row)) for row in rows), sum(int(max(row)) for row in rows)
+        return budget.amount_of(least) + amount(share, where="share") * (budget.amount_of(most - least))
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:

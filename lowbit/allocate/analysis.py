@@ -1,0 +1,107 @@
+"""What a plan would gain from more room: the next 5 % of every budget, and the front of loss against a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from lowbit.allocate.plan import Plan
+from lowbit.allocate.problem import Problem
+from lowbit.allocate.solver import DEFAULT_GAP, solve
+from lowbit.errors import AllocationError, InfeasibleError
+
+FIVE_PERCENT = Fraction(105, 100)
+
+
+@dataclass(frozen=True, eq=False)
+class More:
+    """What a budget that is larger by a factor gives."""
+
+    budget: str
+    factor: Fraction
+    plan: Plan
+    changes: tuple[tuple[str, str, str], ...]
+    """Layer, choice before, choice after."""
+
+
+def with_more(plan: Plan, *, factor: Fraction = FIVE_PERCENT, time_limit: float | None = None) -> list[More]:
+    """The plans with each limited budget in turn larger by the factor."""
+    found = []
+    for use in plan.uses:
+        if use.limit is None:
+            continue
+        problem = plan.problem.with_limits({use.name: use.limit * factor})
+        other = solve(
+            problem, gap=plan.tolerance, warm_start=plan, prices=plan.prices, time_limit=time_limit
+        )  # fmt: skip
+        changes = tuple(
+            (layer, before, after)
+            for layer, before, after in zip(problem.layers, plan.choices, other.choices, strict=True)
+            if before != after
+        )
+        found.append(More(use.name, factor, other, changes))
+    return found
+
+
+def pareto_front(
+    problem: Problem,
+    budget: str,
+    points: int,
+    *,
+    gap: float = DEFAULT_GAP,
+    time_limit: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
+) -> list[Plan]:
+    """Plans at evenly spaced limits of one budget, from the smallest feasible one to where it limits nothing.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its other limits stay.
+    budget : str
+    points : int
+        How many limits; plans that lose no less than a smaller one are left out.
+    time_limit : float, optional
+        Seconds for each point.
+    progress : callable, optional
+        Called with the points done and their number.
+
+    Returns
+    -------
+    list of Plan
+        In order of the budget, each with less loss than the one before.
+    """
+    if points < 2:
+        raise AllocationError(f"a front of {points} points", hint="at least 2")
+    free = solve(problem.with_limits({budget: None}), gap=gap, time_limit=time_limit)
+    largest = _used(free, budget)
+    smallest = smallest_limit(problem, budget)
+    front: list[Plan] = []
+    last: Plan | None = None
+    for index in range(points):
+        limit = smallest + (largest - smallest) * index / (points - 1)
+        options: dict[str, Any] = {"gap": gap, "time_limit": time_limit}
+        if last is not None:
+            options |= {"warm_start": last, "prices": last.prices}
+        last = solve(problem.with_limits({budget: limit}), **options)
+        progress(index + 1, points)
+        if not front or last.loss < front[-1].loss:
+            front.append(last)
+    return front
+
+
+def smallest_limit(problem: Problem, budget: str) -> Fraction:
+    """The least limit of a budget that some plan keeps while the other limits stay."""
+    try:
+        plan = solve(problem.with_limits({budget: 0}), method="lagrangian")
+    except InfeasibleError as error:
+        if budget not in error.smallest:
+            raise
+        return error.smallest[budget]
+    return _used(plan, budget)
+
+
+def _used(plan: Plan, budget: str) -> Fraction:
+    return next(use.used for use in plan.uses if use.name == budget)

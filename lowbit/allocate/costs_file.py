@@ -1,0 +1,193 @@
+"""Costs as a TOML file: what ``lowbit allocate costs.toml`` reads. docs/how-to/allocate-bits.md describes the keys."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from lowbit.allocate import checks, presets
+from lowbit.allocate.problem import Problem
+from lowbit.errors import AllocationError, LowbitError
+
+TOP = ("name", "choices", "budgets", "layers", "pairs", "ties", "fixed", "max_switches", "formulation")
+LAYER = ("name", "choices", "loss", "parameters")
+PAIR = ("layers", "loss")
+BUDGET = ("limit", "unit", "divisor")
+
+DERIVED = ("bytes", "avg_bits")
+"""Budgets that follow from a layer's ``parameters`` where its row is left out and the choices are number formats."""
+
+FORMULATIONS = {
+    "hawq_v3": ("layers", "traces", "errors", "parameters", "macs", "latencies", "ties", "name", "published"),
+    "calibtip": ("layers", "parameters", "losses", "base_loss", "compression", "base_bits", "power", "name"),
+}
+"""Formulation -> its keys: the arguments of the function of that name in ``lowbit.allocate.presets``."""
+
+
+def read_costs(path: str | Path) -> Problem:
+    """Read a file of costs.
+
+    Raises
+    ------
+    AllocationError
+        The file cannot be read, is no TOML, has unknown fields, or its parts contradict each other.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise AllocationError(f"{path}: cannot be read: {reason}") from error
+    try:
+        return parse_costs(text)
+    except AllocationError as error:
+        raise AllocationError(f"{path}: {error.message}", hint=error.hint, code=error.code) from error
+
+
+def parse_costs(text: str) -> Problem:
+    """The problem that the text of a file describes; decimals are exact."""
+    try:
+        data = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise AllocationError(f"no valid TOML: {error}") from error
+    if "formulation" in data:
+        return _formulation(data)
+    _known(data, TOP, "top level")
+    layers = _tables(data, "layers")
+    budgets = data.get("budgets", {})
+    if not isinstance(budgets, dict) or not all(isinstance(options, dict) for options in budgets.values()):
+        raise AllocationError("budgets: not a table of tables", hint="write [budgets.bytes], its keys may be left out")
+    for name, options in budgets.items():
+        _known(options, BUDGET, f"budget {name!r}")
+    for number, layer in enumerate(layers):
+        _known(layer, (*LAYER, *budgets), f"layer {layer.get('name', number)!r}")
+    names = [_text(layer.get("name", f"layer{number}"), "name of a layer") for number, layer in enumerate(layers)]
+    choices = [_choices(layer.get("choices", data.get("choices")), name) for layer, name in zip(layers, names)]  # noqa: B905
+    costs, divisors = _costs(layers, names, choices, budgets)
+    pairs = _tables(data, "pairs", needed=False)
+    for pair in pairs:
+        _known(pair, PAIR, "a pair")
+    return Problem.from_arrays(
+        [_row(layer, "loss", name) for layer, name in zip(layers, names, strict=True)],
+        choices,
+        costs=costs,
+        limits={name: options["limit"] for name, options in budgets.items() if "limit" in options},
+        layers=names,
+        units={name: options["unit"] for name, options in budgets.items() if "unit" in options},
+        divisors=divisors,
+        pairs=[(*_two(pair), _floats(pair.get("loss", []))) for pair in pairs],
+        ties=data.get("ties", []),
+        fixed=data.get("fixed", {}),
+        max_switches=data.get("max_switches"),
+        name=data.get("name", ""),
+    )
+
+
+def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    checks.check_known(table, dict.fromkeys(known), f"{what}: field")
+
+
+def _tables(data: Mapping[str, Any], key: str, *, needed: bool = True) -> list[dict[str, Any]]:
+    tables = data.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise AllocationError(f"{key}: not a list of tables", hint=f"write [[{key}]]")
+    if needed and not tables:
+        raise AllocationError(f"there is no [[{key}]]")
+    return tables
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise AllocationError(f"{what}: {value!r} is no text")
+    return value
+
+
+def _choices(names: Any, layer: str) -> list[str]:
+    if names is None:
+        raise AllocationError(
+            f"layer {layer!r} has no choices", hint="list them there or once at the top: choices = []"
+        )
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise AllocationError(f"choices of layer {layer!r}: not a list of names")
+    return names
+
+
+def _row(layer: Mapping[str, Any], key: str, name: str) -> list[Any]:
+    row = layer.get(key)
+    if not isinstance(row, list):
+        raise AllocationError(f"layer {name!r}: {key} is {'missing' if row is None else 'not a list of numbers'}")
+    return row
+
+
+def _floats(table: Any) -> Any:
+    if isinstance(table, list):
+        return [_floats(value) for value in table]
+    return float(table) if isinstance(table, Decimal) else table
+
+
+def _two(pair: Mapping[str, Any]) -> tuple[str, str]:
+    ends = pair.get("layers")
+    if not isinstance(ends, list) or len(ends) != 2:
+        raise AllocationError(f"a pair names {ends!r} instead of two layers")
+    return ends[0], ends[1]
+
+
+def _costs(
+    layers: list[dict[str, Any]], names: list[str], choices: list[list[str]], budgets: Mapping[str, dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    costs: dict[str, list[Any]] = {}
+    divisors = {name: options["divisor"] for name, options in budgets.items() if "divisor" in options}
+    for budget in budgets:
+        rows = []
+        for layer, name, listed in zip(layers, names, choices, strict=True):
+            if budget in layer or budget not in DERIVED or "parameters" not in layer:
+                rows.append(_row(layer, budget, name))
+            else:
+                rows.append([_derived(budget, choice, layer["parameters"], name) for choice in listed])
+        if budget == "avg_bits" and not any(budget in layer for layer in layers):
+            divisors.setdefault(budget, sum(layer["parameters"] for layer in layers))
+        costs[budget] = rows
+    return costs, divisors
+
+
+def _derived(budget: str, choice: str, parameters: Any, layer: str) -> Fraction:
+    """Bits or bytes of all parameters of a layer in a number format."""
+    from lowbit.registry import get_format
+
+    if not isinstance(parameters, int) or parameters < 0:
+        raise AllocationError(f"layer {layer!r}: {parameters!r} is no number of parameters")
+    try:
+        bits = int(getattr(get_format(choice), "bits"))  # noqa: B009 (block formats have none)
+    except (LowbitError, AttributeError) as error:
+        raise AllocationError(
+            f"layer {layer!r}: {budget} of {choice!r} does not follow from its parameters: {error}",
+            hint=f"give the layer a row {budget} = [...]",
+        ) from error
+    return Fraction(parameters * bits, 8 if budget == "bytes" else 1)
+
+
+def _formulation(data: dict[str, Any]) -> Problem:
+    which = data["formulation"]
+    checks.check_known([which], FORMULATIONS, "formulation")
+    _known(data, ("formulation", *FORMULATIONS[which]), f"formulation {which}")
+    arguments = {key: value for key, value in data.items() if key not in ("formulation", "published")}
+    for key in ("errors", "latencies", "losses"):
+        if key in arguments:
+            arguments[key] = {_bits(bits): row for bits, row in arguments[key].items()}
+    if which == "calibtip":
+        arguments["losses"] = {bits: _floats(row) for bits, row in arguments.get("losses", {}).items()}
+        arguments["base_loss"] = _floats(arguments.get("base_loss", 0.0))
+    try:
+        return getattr(presets, which)(**arguments)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise AllocationError(f"formulation {which}: {error}") from error
+
+
+def _bits(text: str) -> int:
+    if not text.isdecimal():
+        raise AllocationError(f"{text!r} is no number of bits")
+    return int(text)

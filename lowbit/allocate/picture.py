@@ -1,0 +1,109 @@
+"""A plan as a picture (SVG): the bits of every layer as bars, and the front of loss against a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from lowbit.allocate.amounts import format_amount
+from lowbit.allocate.heights import bits_of
+from lowbit.allocate.plan import Plan
+
+WIDTH = 960
+HEIGHT = 300
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 40
+COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
+"""One a choice, in the order of their bits."""
+
+
+def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
+    """The picture as SVG text.
+
+    Parameters
+    ----------
+    plan : Plan
+    front : sequence of Plan
+        Drawn below the bars if there are at least two.
+    budget : str
+        Which budget the front goes along.
+    """
+    panels = [_bars(plan)]
+    if len(front) > 1:
+        panels.append(_front(plan, front, budget))
+    height = HEIGHT * len(panels)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+        ' font-family="sans-serif" font-size="12">',
+        f"<title>{escape(plan.problem.name or 'bit allocation')}</title>",
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+    ]
+    for number, panel in enumerate(panels):
+        lines += [f'<g transform="translate(0 {number * HEIGHT})">', *panel, "</g>"]
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _bars(plan: Plan) -> Iterator[str]:
+    names = sorted(set(plan.choices), key=lambda name: (bits_of(name) or 0, name))
+    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
+    known = [bits_of(name) for name in names]
+    heights = {name: bits or 1.0 for name, bits in zip(names, known, strict=True)}
+    most = max(heights.values())
+    step = (WIDTH - LEFT - RIGHT) / len(plan.choices)
+    room = HEIGHT - TOP - BOTTOM
+    title = plan.problem.name or "bit allocation"
+    yield _text(LEFT, 18, f"{title}: {plan.status}, loss {plan.loss:.6g}")
+    yield from _legend(names, colors)
+    for tick in sorted(set(heights.values())):
+        y = HEIGHT - BOTTOM - room * tick / most
+        yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        yield _text(LEFT - 8, y + 4, f"{tick:g}", "end")
+    for index, (layer, choice) in enumerate(zip(plan.problem.layers, plan.choices, strict=True)):
+        height = room * heights[choice] / most
+        yield (
+            f'<rect x="{LEFT + index * step:.2f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{max(step * 0.9, 0.5):.2f}"'
+            f' height="{height:.1f}" fill="{colors[choice]}"><title>{escape(layer)}: {escape(choice)}</title></rect>'
+        )
+    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, f"{len(plan.choices)} layers, in order", "middle")
+    yield _text(8, TOP - 8, "bits")
+
+
+def _legend(names: Sequence[str], colors: dict[str, str]) -> Iterator[str]:
+    x = float(LEFT)
+    for name in names:
+        yield f'<rect x="{x:.1f}" y="26" width="10" height="10" fill="{colors[name]}"/>'
+        yield _text(x + 14, 35, name)
+        x += 30 + 7 * len(name)
+
+
+def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:
+    used = [float(next(use.used for use in point.uses if use.name == budget)) for point in front]
+    losses = [point.loss for point in front]
+    left, right = min(used), max(used)
+    low, high = min(losses), max(losses)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = (x - left) / (right - left or 1.0)
+        up = (y - low) / (high - low or 1.0)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    unit = next(use.unit for use in plan.uses if use.name == budget)
+    points = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in zip(used, losses, strict=True))
+    yield _text(LEFT, 18, f"loss against {budget}{f' ({unit})' if unit and unit != budget else ''}")
+    yield f'<path d="M{LEFT},{TOP} V{HEIGHT - BOTTOM} H{WIDTH - RIGHT}" fill="none" stroke="black"/>'
+    yield f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="1.5"/>'
+    for point, x, y in zip(front, used, losses, strict=True):
+        across, down = place(x, y)
+        words = f"{format_amount(next(use.used for use in point.uses if use.name == budget))}: {y:.6g}"
+        yield f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{COLORS[0]}"><title>{words}</title></circle>'
+    own = float(next(use.used for use in plan.uses if use.name == budget))
+    if left <= own <= right and low <= plan.loss <= high:
+        across, down = place(own, plan.loss)
+        yield f'<circle cx="{across:.1f}" cy="{down:.1f}" r="6" fill="none" stroke="{COLORS[3]}" stroke-width="2"/>'
+    for value, x in ((left, LEFT), (right, WIDTH - RIGHT)):
+        yield _text(x, HEIGHT - 22, f"{value:,.6g}", "start" if x == LEFT else "end")
+    for value, y in ((low, HEIGHT - BOTTOM), (high, TOP)):
+        yield _text(LEFT - 6, y + 4, f"{value:.3g}", "end")
