@@ -2,7 +2,7 @@
 #   make check   install into .venv and compare the real kernels on this machine with the reference
 #   make test    lint, types, import contracts and tests
 .DEFAULT_GOAL := help
-.PHONY: help check test lint cross exhaustive bench docs wheel clean
+.PHONY: help check test lint cross rtl exhaustive bench docs wheel clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,9 @@ lint: $(VENV)/.installed-test
 
 cross: $(VENV)/.installed-test ## against other people's implementations and vectors; uses what is installed
 	$(BIN)/python -m pytest -n $(JOBS) tests/cross
+
+rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; uses what is installed
+	$(BIN)/python -m pytest tests/rtl -m "not exhaustive"
 
 exhaustive: $(VENV)/.installed-test ## the complete sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m exhaustive
