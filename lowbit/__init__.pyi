@@ -25,6 +25,7 @@ from lowbit.ops.cast import encode as encode
 from lowbit.ops.exact import decode_exact as decode_exact
 from lowbit.ops.exact import encode_exact as encode_exact
 from lowbit.ops.gelu import gelu as gelu
+from lowbit.ops.gemm import gemm as gemm
 from lowbit.ops.gemmlowp import exp_on_negative_values as exp_on_negative_values
 from lowbit.ops.gemmlowp import inverse_square_root as inverse_square_root
 from lowbit.ops.gemmlowp import one_over_one_plus_x as one_over_one_plus_x
@@ -38,6 +39,9 @@ from lowbit.ops.ordinal import ordinal as ordinal
 from lowbit.ops.ordinal import ulp_distance as ulp_distance
 from lowbit.ops.pack import pack as pack
 from lowbit.ops.pack import unpack as unpack
+from lowbit.ops.packed_codes import PackedCodes as PackedCodes
+from lowbit.ops.prepack import PackedMatrix as PackedMatrix
+from lowbit.ops.prepack import prepack as prepack
 from lowbit.ops.prove import SafeLength as SafeLength
 from lowbit.ops.prove import largest_safe_k as largest_safe_k
 from lowbit.ops.prove_weights import WeightBounds as WeightBounds

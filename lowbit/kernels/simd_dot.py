@@ -103,6 +103,20 @@ def _words_avx2(builder: Any, accumulator: Any, left: Any, right: Any) -> Any:
     return builder.add(accumulator, product)
 
 
+def _words_portable(builder: Any, accumulator: Any, left: Any, right: Any) -> Any:
+    """The plain formula, in vectors that LLVM lowers for any processor: to VPMADDWD where there is one."""
+    lanes = accumulator.type.count
+    narrow, wide = ir.VectorType(INT16, 2 * lanes), ir.VectorType(INT32, 2 * lanes)
+    products = builder.mul(*(builder.sext(builder.bitcast(operand, narrow), wide) for operand in (left, right)))
+    even, odd = (
+        builder.shuffle_vector(
+            products, products, ir.Constant(ir.VectorType(INT32, lanes), list(range(start, 2 * lanes, 2)))
+        )
+        for start in (0, 1)
+    )
+    return builder.add(accumulator, builder.add(even, odd))
+
+
 _BYTE_ONES, _WORD_ONES = 0x01010101, 0x00010001
 
 # Thirty-two registers hold 24 accumulators, 4 vectors of the right operand and a broadcast word of the left one; AVX2
@@ -111,3 +125,4 @@ BYTES_RIGHT_UNSIGNED = Dot("bytes_right_unsigned", 16, 6, 4, _BYTE_ONES, _bytes_
 BYTES_LEFT_UNSIGNED = Dot("bytes_left_unsigned", 16, 6, 4, _BYTE_ONES, _bytes_left_unsigned)
 WORDS_VNNI = Dot("words_vnni", 16, 6, 4, _WORD_ONES, _words_vnni)
 WORDS_AVX2 = Dot("words_avx2", 8, 6, 2, _WORD_ONES, _words_avx2)
+WORDS_PORTABLE = Dot("words_portable", 8, 6, 2, _WORD_ONES, _words_portable)

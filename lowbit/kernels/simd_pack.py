@@ -33,7 +33,7 @@ COLUMNS = 64
 
 
 def outlined(name: str, arity: int, emit: Any) -> Any:
-    """Signature and generator of an intrinsic that takes int64 numbers and returns nothing, as a function of its own."""
+    """Signature and generator of an intrinsic on int64 numbers that returns nothing, as a function of its own."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         callee = function(builder.module, f"lowbit_{name}", ir.VoidType(), *[INT64] * arity)
@@ -135,9 +135,9 @@ def interleave_words(typing_context, source, row, rows, columns, flip, target):
 
 
 @intrinsic
-def interleave_words_avx2(typing_context, source, row, rows, columns, flip, target):
+def interleave_words_half(typing_context, source, row, rows, columns, flip, target):
     """Up to 2 rows of up to 16 elements of 16 bits become 16 words; nothing is flipped."""
-    return outlined("interleave_words_avx2", 6, _emit_interleave_words(WORDS_AVX2))
+    return outlined("interleave_words_half", 6, _emit_interleave_words(WORDS_AVX2))
 
 
 def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
@@ -194,9 +194,9 @@ def transpose_words(typing_context, source, column, columns, octets, flip, targe
 
 
 @intrinsic
-def transpose_words_avx2(typing_context, source, column, columns, octets, flip, target):
+def transpose_words_half(typing_context, source, column, columns, octets, flip, target):
     """Up to 32 bytes of each of up to 8 columns of elements of 16 bits; nothing is flipped."""
-    return outlined("transpose_words_avx2", 6, _emit_transpose(WORDS_AVX2, INT16))
+    return outlined("transpose_words_half", 6, _emit_transpose(WORDS_AVX2, INT16))
 
 
 def _emit_copy(vector_bytes: int, element: Any) -> Any:
@@ -231,6 +231,6 @@ def copy_words(typing_context, source, octets, flip, target):
 
 
 @intrinsic
-def copy_words_avx2(typing_context, source, octets, flip, target):
+def copy_words_half(typing_context, source, octets, flip, target):
     """Copy elements of 16 bits, filled up with zeros to the next multiple of 32 bytes; nothing is flipped."""
-    return outlined("copy_words_avx2", 4, _emit_copy(32, INT16))
+    return outlined("copy_words_half", 4, _emit_copy(32, INT16))

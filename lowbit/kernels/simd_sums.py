@@ -18,6 +18,7 @@ from lowbit.kernels.simd_dot import (
     BYTES_RIGHT_UNSIGNED,
     INT32,
     WORDS_AVX2,
+    WORDS_PORTABLE,
     WORDS_VNNI,
     Dot,
     function,
@@ -85,3 +86,4 @@ row_sum_right_unsigned, lane_sums_right_unsigned = _row_sum(BYTES_RIGHT_UNSIGNED
 row_sum_left_unsigned, lane_sums_left_unsigned = _row_sum(BYTES_LEFT_UNSIGNED), _lane_sums(BYTES_LEFT_UNSIGNED)
 row_sum_words, lane_sums_words = _row_sum(WORDS_VNNI), _lane_sums(WORDS_VNNI)
 row_sum_words_avx2, lane_sums_words_avx2 = _row_sum(WORDS_AVX2), _lane_sums(WORDS_AVX2)
+row_sum_words_portable, lane_sums_words_portable = _row_sum(WORDS_PORTABLE), _lane_sums(WORDS_PORTABLE)

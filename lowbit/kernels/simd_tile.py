@@ -26,6 +26,7 @@ from lowbit.kernels.simd_dot import (
     INT32,
     INT64,
     WORDS_AVX2,
+    WORDS_PORTABLE,
     WORDS_VNNI,
     Dot,
     function,
@@ -198,3 +199,4 @@ tile_right_unsigned = _tile(BYTES_RIGHT_UNSIGNED)
 tile_left_unsigned = _tile(BYTES_LEFT_UNSIGNED)
 tile_words = _tile(WORDS_VNNI)
 tile_words_avx2 = _tile(WORDS_AVX2)
+tile_words_portable = _tile(WORDS_PORTABLE)

@@ -1,0 +1,238 @@
+"""The kernels of integer GEMM: which of them runs, and one two-dimensional product by it.
+
+Paths: ``vnni`` multiplies bytes as they are; ``avx2`` and ``portable`` widen them to 16 bits first; ``plain`` is the
+integer twin. All give the same bits. ``LOWBIT_GEMM_PATH`` or the option ``path`` choose one, else the fastest that the
+processor can take.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+
+Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int32]
+
+PLAIN = "plain"
+VARIABLE = "LOWBIT_GEMM_PATH"
+NOTHING: Integers = np.zeros(0, dtype=np.int32)
+SIGN_BIT = 0x80
+OFFSET = 128
+"""What flipping the sign bit of a byte adds to a signed number, and takes from an unsigned one."""
+
+_TILE_ROWS = 6
+_LINE_WORDS = 16
+_local = threading.local()
+
+
+@functools.cache
+def available() -> tuple[str, ...]:
+    """The names of the paths that this processor can take, the fastest first."""
+    from lowbit.kernels._cpu import gemm_paths
+
+    return (*gemm_paths(), PLAIN)
+
+
+def chosen(path: str | None = None) -> str:
+    """The path of that name, of the environment's, or the fastest.
+
+    Raises
+    ------
+    InputError
+        There is no such path, or this processor cannot take it.
+    """
+    name = path if path is not None else os.environ.get(VARIABLE) or available()[0]
+    if name not in available():
+        from lowbit.kernels._cpu import REQUIRED
+
+        if name in REQUIRED:
+            raise InputError(
+                f"path {name!r} needs a processor with {', '.join(sorted(REQUIRED[name]))}, and this one lacks some",
+                hint=f"one of {', '.join(available())}",
+            )
+        raise InputError(f"path {name!r} is unknown", hint=f"one of {', '.join((*REQUIRED, PLAIN))}")
+    return name
+
+
+class Layout(NamedTuple):
+    """How the right operand is packed for a path."""
+
+    element: int
+    panel: int
+
+
+def layout(path: str, words: bool) -> Layout:
+    """Bytes of an element and columns of a panel."""
+    return Layout(2 if words or path != "vnni" else 1, 64 if path == "vnni" else 16)
+
+
+@functools.cache
+def multiplier(path: str, kind: str) -> Callable[..., None]:
+    """The compiled kernel for ``left_unsigned`` or ``right_unsigned`` bytes, or for ``words``."""
+    from numba import types
+
+    from lowbit.kernels._jit import entry
+
+    kernel: Any
+    if path == "vnni":
+        from lowbit.kernels import simd_gemm_vnni
+
+        kernel = getattr(simd_gemm_vnni, f"gemm_{kind}")
+    elif path == "avx2":
+        from lowbit.kernels.simd_gemm_avx2 import gemm_words_avx2 as kernel
+    else:
+        from lowbit.kernels.simd_gemm_portable import gemm_words_portable as kernel
+    element = types.int16 if kind == "words" else types.int8
+    matrix, vector = types.Array(element, 2, "A"), types.Array(types.int32, 1, "C")
+    result = types.Array(types.int32, 2, "A")
+    return entry(kernel, matrix, matrix, result, vector, vector, vector, *[types.int64] * 5)
+
+
+@functools.cache
+def packer(path: str, words: bool) -> Callable[..., None]:
+    """The compiled kernel that packs a right operand."""
+    from numba import types
+
+    from lowbit.kernels import simd_gemm_pack
+    from lowbit.kernels._jit import entry
+
+    if path == "vnni":
+        kernel = simd_gemm_pack.pack_panels_words if words else simd_gemm_pack.pack_panels_bytes
+    else:
+        kernel = simd_gemm_pack.pack_panels_words_half
+    element = types.int16 if layout(path, words).element == 2 else types.int8
+    matrix = types.Array(element, 2, "A")
+    return entry(kernel, matrix, types.int64, matrix)
+
+
+def scratch() -> Integers:
+    """Scratch memory of the thread, at the start of a cache line."""
+    try:
+        memory: Integers = _local.memory
+    except AttributeError:
+        from lowbit.kernels.simd_blocks import SCRATCH_WORDS
+
+        raw = np.zeros(SCRATCH_WORDS + _LINE_WORDS, dtype=np.int32)
+        start = -raw.ctypes.data % (4 * _LINE_WORDS) // 4
+        memory = _local.memory = raw[start : start + SCRATCH_WORDS]
+    return memory
+
+
+class Right(NamedTuple):
+    """The right operand of one product.
+
+    Attributes
+    ----------
+    array : ndarray
+        ``(k, n)``, or panels packed by ``packer``.
+    signed : bool
+        Whether the codes are signed; for packed bytes, whether they are as the instruction reads them.
+    packed : bool
+    sums : ndarray
+        For panels: the sum over k of each column, as the instruction reads it.
+    offset : int
+        For panels: what packing added to each code.
+    """
+
+    array: Array
+    signed: bool
+    packed: bool = False
+    sums: Integers = NOTHING
+    offset: int = 0
+
+    def columns(self, start: int, stop: int, panel: int) -> Right:
+        """Some of the columns; for panels, ``start`` is a multiple of their width."""
+        if not self.packed:
+            return Right(self.array[:, start:stop], self.signed)
+        panels = self.array[start // panel : -(-stop // panel)]
+        return Right(panels, self.signed, True, self.sums[start:stop], self.offset)
+
+
+class Terms(NamedTuple):
+    """Zero points of both operands, and what is added to each column (or nothing)."""
+
+    a_zero: int
+    b_zero: int
+    bias: Integers
+
+
+def _unit_stride(array: Array) -> Array:
+    """The array itself if one of its axes is contiguous, else a copy."""
+    if array.itemsize in array.strides:
+        return array
+    return np.ascontiguousarray(array)
+
+
+def _run_bytes(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms) -> None:
+    """One product by ``vpdpbusd``, which takes operands of different signedness: b is flipped, or a if b is packed."""
+    a_flip = b_flip = a_offset = 0
+    b_offset = right.offset
+    if a_signed == right.signed and right.packed:
+        a_flip, a_offset = SIGN_BIT, OFFSET if a_signed else -OFFSET
+        a_signed = not a_signed
+    elif a_signed == right.signed:
+        b_flip, b_offset = SIGN_BIT, OFFSET if right.signed else -OFFSET
+    run = multiplier("vnni", "right_unsigned" if a_signed else "left_unsigned")
+    b = right.array if right.packed else _unit_stride(right.array)
+    zeros = terms.a_zero + a_offset, terms.b_zero + b_offset
+    run(_unit_stride(a), b, c, terms.bias, right.sums, scratch(), *zeros, a_flip, b_flip, int(right.packed))
+
+
+def _run_words(c: Integers, a: Array, right: Right, terms: Terms, path: str) -> None:
+    run = multiplier(path, "words")
+    wide = a if a.dtype == np.int16 else a.astype(np.int16)
+    b = right.array
+    if not right.packed:
+        b = _unit_stride(b if b.dtype == np.int16 else b.astype(np.int16))
+    run(_unit_stride(wide), b, c, terms.bias, right.sums, scratch(), *terms[:2], 0, 0, int(right.packed))
+
+
+def _run_plain(c: Integers, a: Array, right: Right, terms: Terms) -> None:
+    from lowbit.kernels.gemm import gemm_plain
+
+    wide = [operand.astype(np.int64) - zero for operand, zero in ((a, terms.a_zero), (right.array, terms.b_zero))]
+    gemm_plain(*wide, c)
+    if terms.bias.size:
+        c += terms.bias
+
+
+def run(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path: str) -> None:
+    """One product into ``c`` (m, n), by one thread; none of m, n, k is 0, and the rows of ``c`` are contiguous."""
+    if path == PLAIN:
+        _run_plain(c, a, right, terms)
+    elif path == "vnni" and a.itemsize == right.array.itemsize == 1:
+        _run_bytes(c, a, a_signed, right, terms)
+    else:
+        _run_words(c, a, right, terms, path)
+
+
+def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path: str, threads: int) -> None:
+    """The same by several threads, each with a share of the columns, or of the rows where there are more of them."""
+    m, n = c.shape
+    panel = layout(path, False).panel
+    by_columns = n >= threads * panel
+    size, unit = (n, panel) if by_columns else (m, _TILE_ROWS)
+    share = -(-size // (threads * unit)) * unit
+    if threads == 1 or size <= share:
+        run(c, a, a_signed, right, terms, path)
+        return
+
+    def step(start: int, stop: int) -> None:
+        if by_columns:
+            part = terms._replace(bias=terms.bias[start:stop])
+            run(c[:, start:stop], a, a_signed, right.columns(start, stop, panel), part, path)
+        else:
+            run(c[start:stop], a[start:stop], a_signed, right, terms, path)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(step, start, min(start + share, size)) for start in range(0, size, share)]:
+            done.result()

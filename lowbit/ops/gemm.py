@@ -1,0 +1,298 @@
+"""gemm: exact integer matrix products."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run, run_threads
+from lowbit.ops._gemm_wide import multiply_wide
+from lowbit.ops._integer_operands import Operand, check_inner, integer_operand, zero_points
+from lowbit.ops._source import as_array
+from lowbit.ops.packed_codes import PackedCodes
+from lowbit.ops.prepack import PackedMatrix
+
+Array = npt.NDArray[Any]
+
+_INT8 = np.dtype(np.int8)
+_INT32 = np.dtype(np.int32)
+_NO_TERMS = Terms(0, 0, NOTHING)
+
+
+def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
+    a: Any,
+    b: Any,
+    *,
+    a_zero_point: Any = 0,
+    b_zero_point: Any = 0,
+    bias: Any = None,
+    accumulator: Any = "int32",
+    threads: int = 1,
+    out: Array | None = None,
+    return_counts: bool = False,
+    path: str | None = None,
+) -> Any:
+    """The matrix product of integer codes less their zero points, plus a bias: exact, or in any accumulator.
+
+    Parameters
+    ----------
+    a : array_like, shape (..., m, k), or PackedCodes
+        int8, uint8, int16, or ml_dtypes' int4, uint4, int2, uint2. Any strides and alignment, read-only too.
+    b : array_like, shape (..., k, n), PackedMatrix or PackedCodes
+        Likewise; leading axes broadcast. :func:`prepack` makes a PackedMatrix of it for many products.
+    a_zero_point : int or array_like, shape (m,)
+        One for all rows of ``a`` or one for each, codes of its dtype.
+    b_zero_point : int or array_like, shape (n,)
+        The same for the columns of ``b``.
+    bias : int or array_like, shape (n,), optional
+        Added to each column.
+    accumulator : str or Accumulator
+        ``int32``, exact modulo 2**32; ``int64``, exact; or any other :class:`lowbit.Accumulator`.
+    threads : int
+        How many threads share the work; the bits are the same for any number.
+    out : ndarray, optional
+        Where the result goes: of its shape and dtype, any strides.
+    return_counts : bool
+        Also return a dict of overflows, as :func:`lowbit.ops.accumulate.accumulate` describes it.
+    path : str, optional
+        ``vnni``, ``avx2``, ``portable`` or ``plain``: which kernels run, all with the same bits. The default is what
+        ``$LOWBIT_GEMM_PATH`` says, or the fastest for this processor; ``lowbit doctor`` names it.
+
+    Returns
+    -------
+    values : ndarray, shape (..., m, n)
+        int32 for accumulators of at most 32 bits, int64 beyond. With k = 0 it is the bias, or zeros.
+    counts : dict, if ``return_counts``
+
+    Raises
+    ------
+    InputError
+        A dtype or shape is wrong, or a zero point is no code of its operand.
+    PolicyError
+        The accumulator is unknown.
+
+    Notes
+    -----
+    Source: ONNX MatMulInteger (version 10), whose result this is for 8-bit operands; the sum wraps modulo 2**32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gemm(np.array([[1, 2]], np.int8), np.array([[3], [-4]], np.int8), b_zero_point=1).tolist()
+    [[-8]]
+    """
+    if (
+        type(a) is np.ndarray
+        and type(b) is np.ndarray
+        and a.dtype is b.dtype is _INT8
+        and a.ndim == b.ndim == 2
+        and a.flags.c_contiguous
+        and b.flags.c_contiguous
+        and a.shape[1] == b.shape[0]
+        and a.size
+        and b.size
+        and type(a_zero_point) is int is type(b_zero_point)
+        and a_zero_point == b_zero_point == 0
+        and bias is out is None
+        and accumulator == "int32"
+        and threads == 1
+        and not return_counts
+    ):  # nothing to convert or to check: small products take a few microseconds
+        result: Array = np.empty((a.shape[0], b.shape[1]), _INT32)
+        run(result, a, True, Right(b, True), _NO_TERMS, chosen(path))
+        return result
+    request = _Request(a_zero_point, b_zero_point, bias, threads, out, return_counts, path)
+    return _gemm(a, b, accumulator, request)
+
+
+class _Request(NamedTuple):
+    """Options of a call, as they were given."""
+
+    a_zero_point: Any
+    b_zero_point: Any
+    bias: Any
+    threads: int
+    out: Any
+    return_counts: bool
+    path: str | None
+
+
+class _Zeros(NamedTuple):
+    """Zero points of an operand: one for all, and if there are several, one for each row or column."""
+
+    single: int
+    each: npt.NDArray[np.int64] | None
+
+
+def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
+    a, b = (operand.unpack() if isinstance(operand, PackedCodes) else operand for operand in (a, b))
+    width = 0 if request.return_counts else _plain_width(accumulator)
+    if width == 0:
+        return _accumulated(a, b, accumulator, request)
+    left = integer_operand(a, "a")
+    right = _packed_operand(b, left, request) if isinstance(b, PackedMatrix) else integer_operand(b, "b")
+    check_inner(left.codes, right.codes)
+    threads = _checked_threads(request.threads)
+    m, n = left.codes.shape[-2], right.codes.shape[-1]
+    zeros = (
+        _zeros(request.a_zero_point, "a_zero_point", left, m, "rows of a"),
+        _zeros(request.b_zero_point, "b_zero_point", right, n, "columns of b"),
+    )
+    shape = (*np.broadcast_shapes(left.codes.shape[:-2], right.codes.shape[:-2]), m, n)
+    dtype = np.dtype(f"int{width}")
+    bias = _bias(request.bias, n, width)
+    out = _checked_out(request.out, shape, dtype)
+    result = out if out is not None and _usable(out, left.codes, right.codes) else np.empty(shape, dtype)
+    packed = b if isinstance(b, PackedMatrix) else None
+    path = packed.path if packed else chosen(request.path)
+    call = _Call(left, right, packed, zeros, bias, path, threads)
+    _fill(result, call)
+    if out is not None and result is not out:
+        out[...] = result
+    return result if out is None else out
+
+
+def _checked_threads(threads: Any) -> int:
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
+        raise InputError(f"threads = {threads!r} is not a positive whole number")
+    return int(threads)
+
+
+def _plain_width(accumulator: Any) -> int:
+    """32 or 64 for an accumulator that wraps at that width and does nothing else; 0 for any other."""
+    if isinstance(accumulator, str) and accumulator in {"int32", "int64"}:
+        return int(accumulator[3:])
+    from lowbit.accumulator import get_accumulator
+
+    found = get_accumulator(accumulator)
+    return next((width for width in (32, 64) if found == get_accumulator(f"int{width}")), 0)
+
+
+def _accumulated(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
+    """The product in an accumulator that steps."""
+    from lowbit.ops.accumulate import accumulate
+
+    if isinstance(b, PackedMatrix):
+        raise InputError(
+            "a prepacked b has the order of k that int32 and int64 need", hint="pass b itself with other accumulators"
+        )
+    answer = accumulate(
+        a,
+        b,
+        accumulator,
+        a_zero_point=request.a_zero_point,
+        b_zero_point=request.b_zero_point,
+        bias=request.bias,
+        threads=request.threads,
+        return_counts=request.return_counts,
+    )
+    values = answer[0] if request.return_counts else answer
+    out = _checked_out(request.out, values.shape, values.dtype)
+    if out is None:
+        return answer
+    out[...] = values
+    return (out, answer[1]) if request.return_counts else out
+
+
+def _packed_operand(b: PackedMatrix, left: Operand, request: _Request) -> Operand:
+    """A stand-in with the shape of what was packed, without its memory."""
+    if request.path is not None and request.path != b.path:
+        raise InputError(f"b was packed for path {b.path!r}, not {request.path!r}", hint="prepack(b, path=...)")
+    if left.codes.itemsize == 2 and b.right.packed and b.right.array.itemsize == 1:
+        raise InputError(f"b was packed for 8-bit a, not {left.codes.dtype}", hint="prepack(b, a_dtype='int16')")
+    return Operand(np.broadcast_to(np.zeros((), b.dtype), b.shape), b.bits, b.signed)
+
+
+def _zeros(values: Any, role: str, operand: Operand, size: int, axis: str) -> _Zeros:
+    if type(values) is int and values == 0:
+        return _Zeros(0, None)
+    each = zero_points(values, role, operand, max(size, 1) if np.size(values) == 1 else size, axis)
+    if each.size and (each == each[0]).all():
+        return _Zeros(int(each[0]), None)
+    return _Zeros(0, each if each.size else None)
+
+
+def _bias(values: Any, columns: int, width: int) -> Array:
+    """The bias of each column, in the dtype of the result; nothing if there is none."""
+    if values is None:
+        return NOTHING
+    array = as_array(values, "bias")
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(f"bias has dtype {array.dtype}: it is added to integers")
+    if array.ndim > 1 or array.size not in {1, columns}:
+        raise InputError(f"bias has shape {array.shape}: one number, or one for each of {columns} columns")
+    limits = np.iinfo(f"int{width}")
+    for value in (array.min(), array.max()) if array.size else ():
+        if not limits.min <= int(value) <= limits.max:
+            raise InputError(f"bias = {int(value)} does not fit int{width}", hint="accumulator='int64'" * (width < 64))
+    return np.broadcast_to(array.reshape(-1), (columns,)).astype(limits.dtype)
+
+
+def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InputError(f"out must be a {dtype} array of shape {shape}, not {found}")
+    if not out.flags.writeable:
+        raise InputError("out is read-only")
+    return out
+
+
+def _usable(out: Array, *inputs: Array) -> bool:
+    """Whether kernels can write there: rows contiguous, no memory shared with an operand."""
+    if out.strides[-1:] != (out.itemsize,):
+        return False
+    return not any(np.may_share_memory(out, array) for array in inputs)
+
+
+class _Call(NamedTuple):
+    """A call whose arguments have been checked."""
+
+    left: Operand
+    right: Operand
+    packed: PackedMatrix | None
+    zeros: tuple[_Zeros, _Zeros]
+    bias: Array
+    path: str
+    threads: int
+
+
+def _fill(result: Array, call: _Call) -> None:
+    """Each matrix of the stack on its own."""
+    if result.size == 0:
+        return
+    if call.left.codes.shape[-1] == 0:
+        result[...] = call.bias if call.bias.size else 0
+        return
+    stack = result.shape[:-2]
+    a = np.broadcast_to(call.left.codes, stack + call.left.codes.shape[-2:])
+    b = np.broadcast_to(call.right.codes, stack + call.right.codes.shape[-2:])
+    for index in np.ndindex(*stack):
+        right = call.packed.right if call.packed else Right(b[index], call.right.signed)
+        sums = call.packed.column_sums if call.packed else None
+        if result.dtype == np.int64:
+            multiply_wide(result[index], a[index], right, sums, call)
+        else:
+            _multiply(result[index], a[index], right, sums, call)
+
+
+def _multiply(c: Array, a: Array, right: Right, sums: Array | None, call: _Call) -> None:
+    """One product modulo 2**32; zero points that differ by row or column are taken off afterwards."""
+    (a_zero, a_each), (b_zero, b_each) = call.zeros
+    run_threads(c, a, call.left.signed, right, Terms(a_zero, b_zero, call.bias), call.path, call.threads)
+    if a_each is None and b_each is None:
+        return
+    from lowbit.kernels.gemm import subtract_outer
+
+    k = a.shape[1]
+    if a_each is not None:
+        columns = right.array.sum(axis=0, dtype=np.int64) if sums is None else sums
+        columns = columns - k * (b_zero if b_each is None else b_each)
+        subtract_outer(c, a_each.astype(np.int32), columns.astype(np.int32))
+    if b_each is not None:
+        rows = a.sum(axis=1, dtype=np.int64) - k * a_zero
+        subtract_outer(c, rows.astype(np.int32), b_each.astype(np.int32))
