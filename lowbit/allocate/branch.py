@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.core import Core, Integers
-from lowbit.allocate.dual import Lagrangian, Reals
+from lowbit.allocate.core import Core, Integers, Reals
+from lowbit.allocate.dual import Lagrangian
 
 NODES_A_CALL = 256
 """Nodes of the tree between two looks at the clock."""

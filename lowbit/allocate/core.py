@@ -73,7 +73,7 @@ class Core:
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return self.losses.shape[0]
+        return int(self.losses.shape[0])
 
     @property
     def switch_row(self) -> int:

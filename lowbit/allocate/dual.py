@@ -191,7 +191,7 @@ class _Master:
                 inverse = np.linalg.inv(self.matrix)
             except np.linalg.LinAlgError:
                 return False
-            weights = inverse @ self.right
+            weights: Reals = inverse @ self.right
             duals = self.values @ inverse
             prices, top = -duals[: self.rows], float(duals[-1])
             column = self._enter(prices, top)
@@ -205,7 +205,7 @@ class _Master:
             ratios[positive] = np.maximum(weights[positive], 0) / direction[positive]
             self._set(int(ratios.argmin()), column)
         else:
-            weights = np.linalg.solve(self.matrix, self.right)
+            weights = np.asarray(np.linalg.solve(self.matrix, self.right), dtype=np.float64)
         self.result.weights = [
             (float(weight), column)
             for weight, column in zip(weights, self.columns, strict=True)

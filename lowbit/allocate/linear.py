@@ -21,7 +21,7 @@ from lowbit.allocate.core import Core, Integers, Reals, reduce
 from lowbit.allocate.problem import Problem
 
 OBJECTIVE_BITS = 20
-"""Losses are multiplied by a power of two, so that all together are about 2^20: solvers stop at absolute gaps of 1e-6."""
+"""Losses are multiplied by a power of two, so that their sum is about 2^20: solvers stop at absolute gaps of 1e-6."""
 
 LARGEST_BITS = 31
 """Rows with larger integers are divided by a power of two: HiGHS takes coefficients beyond 1e15 for errors."""

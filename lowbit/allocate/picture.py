@@ -32,13 +32,16 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
         panels.append(_front(plan, front, budget))
     height = HEIGHT * len(panels)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-        ' font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
         f"<title>{escape(plan.problem.name or 'bit allocation')}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     for number, panel in enumerate(panels):
-        lines += [f'<g transform="translate(0 {number * HEIGHT})">', *panel, "</g>"]
+        lines += [
+            f'<g font-family="sans-serif" font-size="12" transform="translate(0 {number * HEIGHT})">',
+            *panel,
+            "</g>",
+        ]
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

@@ -28,7 +28,7 @@ FULL_BITS = 32
 BITS_PER_BYTE = 8
 
 
-def hawq_v3(
+def hawq_v3(  # noqa: PLR0913 (the facts of the formulation)
     layers: Sequence[str],
     traces: Sequence[Any],
     errors: Mapping[int, Sequence[Any]],

@@ -10,7 +10,7 @@ import numpy as np
 
 from lowbit.allocate import engine
 from lowbit.allocate.amounts import format_amount
-from lowbit.allocate.core import SWITCHES, Core, Reduction, reduce
+from lowbit.allocate.core import SWITCHES, Core, Integers, Reduction, reduce
 from lowbit.allocate.engine import Clock, State
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
@@ -90,7 +90,7 @@ def solve(
 
         solve_externally(reduction, state, method)
     else:
-        _run(state, method)
+        _run(state, method, clock)
     if state.picks is None:
         _give_up(reduction, state, clock)
     return _plan(reduction, state, gap, clock)
@@ -105,11 +105,13 @@ def _check_arguments(method: str, gap: float, time_limit: float | None) -> None:
         raise AllocationError(f"time_limit: {time_limit} is no time", hint="seconds, above 0")
 
 
-def _run(state: State, method: str) -> None:
+def _run(state: State, method: str, clock: Clock) -> None:
     dual, best = engine.lagrangian(state)
     if state.picks is None:
         engine.feasible(state)
-        if state.picks is None and not state.enough():
+        if state.picks is None:
+            if clock():
+                return
             state.complete = True
             return
     if state.done or state.enough() or method == "lagrangian":
@@ -120,7 +122,7 @@ def _run(state: State, method: str) -> None:
         engine.exact(state, dual, best)
 
 
-def _warm(reduction: Reduction, given: Plan | Sequence[str]) -> engine.Integers | None:
+def _warm(reduction: Reduction, given: Plan | Sequence[str]) -> Integers | None:
     names = given.choices if isinstance(given, Plan) else tuple(given)
     problem = reduction.problem
     if len(names) != len(problem.layers):
@@ -173,10 +175,10 @@ def _shift(problem: Problem, row: str, limit: int) -> float:
     return 1.0 if whole is None or whole == limit else float(2 ** (whole.bit_length() - limit.bit_length()))
 
 
-def _least_totals(core: Core) -> engine.Integers:
+def _least_totals(core: Core) -> Integers:
     missing = ~np.isfinite(core.losses)
     costs = np.where(missing, np.iinfo(np.int64).max, core.costs)
-    least: engine.Integers = costs.min(axis=2).sum(axis=1)
+    least: Integers = costs.min(axis=2).sum(axis=1)
     return least
 
 
@@ -204,8 +206,9 @@ def infeasible(reduction: Reduction, clock: Callable[[], bool]) -> InfeasibleErr
     rows = list(range(len(core.rows)))
     for row in rows:
         others = [other for other in rows if other != row]
-        for kept, into in ((others, smallest), ([], alone)):
-            state = engine.least_use(core, row, kept, clock)
+        none: list[int] = []
+        for given, into in ((others, smallest), (none, alone)):
+            state = engine.least_use(core, row, given, clock)
             if state.picks is not None:
                 into[core.rows[row]] = _used(reduction, row, state.picks)
     found = smallest or alone
@@ -217,7 +220,7 @@ def infeasible(reduction: Reduction, clock: Callable[[], bool]) -> InfeasibleErr
     )
 
 
-def _used(reduction: Reduction, row: int, picks: engine.Integers) -> Fraction:
+def _used(reduction: Reduction, row: int, picks: Integers) -> Fraction:
     problem = reduction.problem
     layers = reduction.to_layers(picks)
     if reduction.core.rows[row] == SWITCHES:
