@@ -19,8 +19,9 @@ from typing import NoReturn
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.terminal import Terminal, printable
+from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, LowbitError
+from lowbit.printable import printable
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,6 +33,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "gen": "generate test vectors",
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
+        "audit": "prove or refute that intermediates stay within their widths",
         "sensitivity": "what each format would cost each layer of a model",
         "prove": "the largest K that an accumulator takes without any chance of an overflow",
         "doctor": "versions, processor, caches and the optional packages found",

@@ -1,0 +1,165 @@
+"""Audits: bounds that no row leaves, witnesses that overflow, and the defects that they find unaided."""
+
+import random
+from itertools import islice
+
+import numpy as np
+import pytest
+
+import lowbit
+from lowbit.audit import AUDITS, audit, longest_row
+from lowbit.audit.recorder import Recorder
+from lowbit.audit.result import row_in_words
+from lowbit.audit.search import directed_rows
+from lowbit.audit.span import Span
+from lowbit.audit.subject import Request, make_subject
+from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
+
+INT16_SCALE = 10 / 65535
+CASES = [
+    ("softmax", "ivit", "torch", 0.05),
+    ("softmax", "ivit", "paper", 0.013),
+    ("softmax", "ivit", "tvm", 0.25),
+    ("gelu", "ivit", "torch", 0.05),
+    ("gelu", "ivit", "paper", 0.02),
+    ("gelu", "ivit", "tvm", 0.1),
+    ("layernorm", "ivit", "torch", None),
+    ("layernorm", "ivit", "paper", None),
+    ("layernorm", "ivit", "tvm", None),
+    ("softmax", "tflite_int8", "double_rounding", 0.05),
+    ("softmax", "tflite_int8", "single_rounding", 0.2),
+    ("softmax", "tflite_int16", "double_rounding", INT16_SCALE),
+    ("softmax", "cmsis_int16", "double_rounding", INT16_SCALE),
+    ("logistic", "tflite_int8", "double_rounding", 0.05),
+    ("tanh", "tflite_int8", "single_rounding", 0.01),
+    ("logistic", "tflite_int16", "", 0.001),
+    ("tanh", "tflite_int16", "", 2.0**-12),
+]
+
+
+def test_every_audit_is_tested():
+    assert {(operation, scheme) for operation, scheme, _, _ in CASES} >= set(AUDITS)
+
+
+@pytest.mark.parametrize(("operation", "scheme", "variant", "scale"), CASES)
+def test_no_row_leaves_the_bounds(operation, scheme, variant, scale):
+    subject = make_subject(Request(operation, scheme, variant, None, scale))
+    generator = random.Random(7)
+    low, high = subject.inputs
+    for length in (1, 2, 9, 33):
+        spans = subject.spans(length)
+        rows = list(islice(directed_rows(subject, length), 24))
+        for _ in range(24):
+            narrow = generator.randrange(1, high - low)
+            start = generator.randint(low, high - narrow)
+            rows.append([generator.randint(start, start + narrow) for _ in range(length)])
+        for row in rows:
+            steps = Recorder(subject.widths)
+            try:
+                subject.run(row, steps)
+            except (LowbitError, IndexError):
+                assert steps.overflows(), "an oracle fails in unlimited integers only after an overflow"
+            overflowed = set(steps.overflows())
+            for step in subject.widths.steps:
+                values = steps.values.get(step.name)
+                if values is None:
+                    continue
+                assert step.name not in subject.unused
+                if step.name in spans:
+                    assert spans[step.name].holds(Span(min(values), max(values))), (step.name, length, row)
+                if step.name in overflowed:
+                    break  # bounds hold as long as nothing before overflowed
+
+
+@pytest.mark.parametrize(("operation", "scheme", "variant", "scale"), CASES)
+def test_a_witness_traps_and_a_proof_does_not(operation, scheme, variant, scale):
+    length = 1 if operation in ("logistic", "tanh") else 600
+    report = audit(operation, scheme=scheme, variant=variant, scale=scale, length=length)
+    public = getattr(lowbit, operation)
+    options = {"scheme": scheme, "overflow": "trap"} | ({"variant": variant} if variant else {})
+    options |= {} if scale is None else {"scale": scale}
+    dtype = np.int16 if report.inputs.high > 127 else np.int8
+    first = report.first_overflow
+    if first is not None:
+        with pytest.raises(IntermediateOverflowError) as caught:
+            public(np.array([first.witness], dtype), **options)
+        assert caught.value.name in {finding.step.name for finding in report.findings if finding.verdict == "refuted"}
+        assert not first.step.holds(first.value)
+    if report.verdict == "proved":
+        generator = np.random.default_rng(3)
+        public(generator.integers(*report.inputs, size=(20, length), endpoint=True).astype(dtype), **options)
+
+
+def test_the_int16_softmax_defect_is_found():
+    """CMSIS-NN's arm_softmax_s16 doubles every result of this row: the reciprocal's table index wraps."""
+    report = audit("softmax", scheme="cmsis_int16", scale=INT16_SCALE, length=9)
+    by_name = {finding.step.name: finding for finding in report.findings}
+    assert report.first_overflow is by_name["rounded sum"]
+    assert by_name["reciprocal index"].verdict == "refuted"
+    witness = np.array(by_name["reciprocal index"].witness, np.int16)
+    wrong = lowbit.softmax(witness, scheme="cmsis_int16", scale=INT16_SCALE)
+    right = lowbit.softmax(witness, scheme="tflite_int16", scale=INT16_SCALE)
+    assert int(right.sum()) < 33_000
+    assert int(wrong.astype(np.int64).sum()) > 64_000
+    assert longest_row("softmax", scheme="cmsis_int16", scale=INT16_SCALE) == 8
+    assert audit("softmax", scheme="tflite_int16", scale=INT16_SCALE, length=9).verdict == "proved"
+
+
+@pytest.mark.parametrize(("bits", "longest"), [(8, 511), (16, 4095)])
+def test_tflites_limits_on_row_length_are_found(bits, longest):
+    assert longest_row("softmax", scheme="tflite_int8", scale=0.05, bits=bits) == longest
+    report = audit("softmax", scheme="tflite_int8", scale=0.05, bits=bits, length=longest + 1)
+    assert report.verdict == "refuted"
+    assert set(report.first_overflow.witness) == {127}
+    assert report.first_overflow.step.name == {8: "exponent", 16: "sum"}[bits]
+
+
+def test_tvms_gelu_overflows_for_negative_rows():
+    report = audit("gelu", scheme="ivit", variant="tvm", scale=0.05, length=197)
+    assert report.first_overflow.step.name == "exponential_of_maximum"
+    assert report.first_overflow.value >= 1 << 31
+    assert longest_row("gelu", scheme="ivit", variant="tvm", scale=0.05) is None
+
+
+def test_int16_inputs_overflow_tvms_layernorm_sum():
+    report = audit("layernorm", scheme="ivit", variant="tvm", length=768, inputs=(-32768, 32767))
+    assert report.first_overflow.step.name == "sum"
+    assert audit("layernorm", scheme="ivit", variant="tvm", length=197).verdict == "proved"
+
+
+def test_reports_in_words_and_as_json():
+    report = audit("softmax", scheme="tflite_int8", scale=0.05, length=512)
+    document = report.as_dict()
+    assert document["verdict"] == "refuted"
+    assert document["intermediates"][0] == {
+        "name": "difference",
+        "bits": 32,
+        "signed": True,
+        "range": [-255, 0],
+        "verdict": "proved",
+        "value": None,
+        "witness": None,
+    }
+    assert row_in_words((5, 5, -1)) == "2 times 5, -1"
+    assert row_in_words(tuple(range(20))).endswith("... (20 codes)")
+
+
+@pytest.mark.parametrize(
+    ("operation", "options", "message"),
+    [
+        ("sorting", {"scheme": "ivit"}, "no audit of 'sorting'"),
+        ("softmax", {"scheme": "magic"}, "under 'magic'"),
+        ("softmax", {"scheme": "ivit"}, "depends on the scale"),
+        ("softmax", {"scheme": "ivit", "scale": 0}, "scale = 0"),
+        ("softmax", {"scheme": "ivit", "scale": float("nan")}, "scale = nan"),
+        ("softmax", {"scheme": "ivit", "scale": 0.1, "variant": "jax"}, "no variant 'jax'"),
+        ("softmax", {"scheme": "ivit", "scale": 0.1, "beta": 2}, "no option 'beta'"),
+        ("softmax", {"scheme": "ivit", "scale": 0.1, "length": 0}, "length = 0"),
+        ("softmax", {"scheme": "ivit", "scale": 0.1, "inputs": (3, 2)}, "above the largest"),
+        ("softmax", {"scheme": "ivit", "scale": 0.1, "inputs": (0, 1 << 20)}, "gone through"),
+        ("softmax", {"scheme": "tflite_int8", "scale": 0.1, "inputs": (0, 255)}, "takes int8 codes"),
+    ],
+)
+def test_requests_that_make_no_sense(operation, options, message):
+    with pytest.raises(InputError, match=message):
+        audit(operation, **{"length": 8, **options})
