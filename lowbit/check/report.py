@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any, TextIO
 
@@ -14,6 +14,7 @@ from lowbit.check.known_entry import KnownDifference
 from lowbit.check.known_list import find_entry
 from lowbit.check.policy_table import policy_lines, subject
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
+from lowbit.printable import printable
 
 SCHEMA = "lowbit/check/1"
 """Identifier of the JSON form; ``report.schema.json`` beside this file describes it."""
@@ -70,8 +71,28 @@ class Report:
         return f"{PASS}: {self.vectors:,} vectors{conversions}{tail}"
 
 
+def fit_to_print(report: Report) -> Report:
+    """The report with the control characters spelled out in all that a device, its file or its error can name.
+
+    JSON needs none of that: it escapes them, and keeps the names as they are.
+    """
+    results = [
+        replace(
+            result,
+            kernel=printable(result.kernel, line=True),
+            version=printable(result.version, line=True),
+            option=printable(result.option, line=True),
+            hint=printable(result.hint, line=True),
+        )
+        for result in report.results
+    ]
+    skipped = [Skipped(printable(one.kernel, line=True), printable(one.reason, line=True)) for one in report.skipped]
+    return replace(report, results=results, skipped=skipped)
+
+
 def write_text(report: Report, stream: TextIO, *, color: bool = False, boxes: bool = False) -> None:
     """What a person reads: details of one device, or the table of all kernels."""
+    report = fit_to_print(report)
     if len(report.results) == 1 and not report.results[0].version:
         _write_device(report.results[0], stream)
     else:
@@ -238,7 +259,7 @@ def write_json(report: Report, stream: TextIO) -> None:
         "known": [_known_json(entry) for entry in known_entries(report)],
         "skipped": [asdict(skipped) for skipped in report.skipped],
     }
-    json.dump(document, stream, indent=2, ensure_ascii=False)
+    json.dump(document, stream, indent=2)  # in ASCII: controls and bytes of file names that are no UTF-8 are escaped
     stream.write("\n")
 
 
@@ -250,6 +271,7 @@ def _versions() -> dict[str, str]:
 
 def write_junit(report: Report, stream: TextIO) -> None:
     """JUnit XML: a test case a conversion, a failure a mismatch."""
+    report = fit_to_print(report)
     failures = len(report.mismatches)
     stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     counts = f'tests="{len(report.results)}" failures="{failures}" skipped="{len(report.skipped)}"'
@@ -276,6 +298,7 @@ def _details(result: CheckResult) -> str:
 
 def write_github(report: Report, stream: TextIO) -> None:
     """Workflow commands of GitHub Actions: an error a mismatch, a notice at the end."""
+    report = fit_to_print(report)
     for result in report.mismatches:
         title = f"{result.kernel}: {result.source} to {result.target}"
         told = f"{result.differences} of {result.vectors} vectors differ: {subject(result)} {result.words}"

@@ -7,7 +7,7 @@ from html import escape
 from typing import TextIO
 
 from lowbit.check.policy_table import EITHER, policy_table, subject, table_heading
-from lowbit.check.report import HEADINGS, RIGHT, Report, distinct, known_entries, known_line, table_rows
+from lowbit.check.report import HEADINGS, RIGHT, Report, distinct, fit_to_print, known_entries, known_line, table_rows
 from lowbit.check.result import CheckResult, GroupResult
 
 STYLE = """
@@ -26,6 +26,7 @@ pre { background: #f5f5f5; border-left: 3px solid #bbb; padding: .6rem .8rem; ov
 
 def write_html(report: Report, stream: TextIO) -> None:
     """A page that stands alone: the table, published differences, and every mismatch with its examples."""
+    report = fit_to_print(report)
     verdict = escape(report.verdict.split()[0], quote=True)
     parts = [
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{STYLE}</style>',

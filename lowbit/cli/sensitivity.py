@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lowbit._version import __version__
 from lowbit.cli.model_options import add_model_options, measure, model_problem
-from lowbit.cli.terminal import columns, printable, terminal
+from lowbit.cli.terminal import columns, terminal
+from lowbit.printable import printable
 
 if TYPE_CHECKING:
     from lowbit.allocate.problem import Problem

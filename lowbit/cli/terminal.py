@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import TextIO
@@ -58,17 +57,6 @@ class Terminal:
         except (LookupError, UnicodeEncodeError):
             return False
         return True
-
-
-def printable(text: str) -> str:
-    """The text with its control characters spelled out, but for line ends and tabs.
-
-    A name or message from elsewhere must not colour, move or rename the reader's terminal.
-    """
-    return "".join(
-        character if character in "\n\t" or unicodedata.category(character) != "Cc" else f"\\x{ord(character):02x}"
-        for character in text
-    )
 
 
 def takes_color(stream: TextIO) -> bool:

@@ -162,6 +162,28 @@ def test_github_annotations(lowbit, ties_away):
     assert lines[-1].startswith("::notice ")
 
 
+@pytest.fixture
+def steering(kernels):
+    """A kernel whose file name clears the screen, forges a line and is no UTF-8."""
+    name = "\x1b[2Jties\npass all\x9b7m\udc80"
+    shutil.copy(kernels / "ties_away.so", kernels / f"{name}.so")
+    return f"{kernels}/{name}.so:cast"
+
+
+@pytest.mark.parametrize("form", ["text", "junit", "github", "html"])
+@pytest.mark.parametrize("color", ["never", "always"])
+def test_names_of_devices_do_not_steer_the_terminal(lowbit, steering, form, color):
+    printed = lowbit(*TO, "--so", steering, "--format", form, "--color", color).out
+    assert r"/\x1b[2Jties\npass all\x9b7m\udc80.so" in printed
+    assert not {"\x1b", "\x9b", "\udc80"} & set(printed)
+    if form == "junit":
+        ET.fromstring(printed)
+
+
+def test_json_keeps_names_of_devices(lowbit, steering):
+    assert lowbit(*TO, "--so", steering, "--format", "json").json["results"][0]["kernel"] == steering
+
+
 def test_html_is_one_page(lowbit, ties_away):
     page = lowbit(*TO, "--so", ties_away, "--format", "html").out
     assert page.startswith("<!doctype html>")
