@@ -55,8 +55,8 @@ def address(array):
 
 
 @scalar
-def pack_panel(interleave, transpose, shape, right, k, columns, flip, target):
-    """Pack up to a panel's width of columns of the right operand, all of k."""
+def pack_panels(interleave, transpose, shape, right, k, columns, flip, panels, panel_bytes):
+    """Pack columns of the right operand, all of k; rows are read from left to right, as memory likes it."""
     element, lanes, panel = shape
     address, row, column = right
     per_group = 4 // element
@@ -64,12 +64,15 @@ def pack_panel(interleave, transpose, shape, right, k, columns, flip, target):
     if column == element:
         for g in range(groups):
             top = g * per_group
-            interleave(address + top * row, row, k - top, columns, flip, target + g * panel * 4)
+            for j in range(0, columns, panel):
+                source, target = address + top * row + j * element, panels + j // panel * panel_bytes + g * panel * 4
+                interleave(source, row, k - top, columns - j, flip, target)
         return
     for j in range(0, columns, lanes):
+        target = panels + j // panel * panel_bytes + j % panel * 4
         for g in range(0, groups, lanes):
             source = address + j * column + 4 * g
-            transpose(source, column, columns - j, k * element - 4 * g, flip, target + (g * panel + j) * 4)
+            transpose(source, column, columns - j, k * element - 4 * g, flip, target + g * panel * 4)
 
 
 @scalar
@@ -228,10 +231,8 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
                     panel_bytes = packed_bytes
                 else:
                     panels, panel_bytes = right_at, groups * 4 * panel
-                    for j in range(0, columns, panel):
-                        right = (b_at + inner * b_row + (first + j) * b_column, b_row, b_column)
-                        target = panels + j // panel * panel_bytes
-                        pack_panel(interleave, transpose, shape, right, depth, min(panel, columns - j), b_flip, target)
+                    right = (b_at + inner * b_row + first * b_column, b_row, b_column)
+                    pack_panels(interleave, transpose, shape, right, depth, columns, b_flip, panels, panel_bytes)
                 terms = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
                 start_columns(tile, shape, panels, panel_bytes, columns, groups, terms, base, scratch)
                 chunk = rows if in_place else LEFT_ROWS

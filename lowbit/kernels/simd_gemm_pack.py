@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.simd_blocks import address, pack_panel
+from lowbit.kernels.simd_blocks import address, pack_panels
 from lowbit.kernels.simd_pack import (
     interleave_bytes,
     interleave_words,
@@ -17,13 +17,8 @@ from lowbit.kernels.simd_pack import (
 @scalar
 def pack_all(interleave, transpose, shape, b, flip, panels):
     """Every panel of ``b`` (k, n) into a row of ``panels``."""
-    panel = shape[2]
-    k, n = b.shape
-    row, column = b.strides
-    for j in range(0, n, panel):
-        right = (address(b) + j * column, row, column)
-        target = address(panels) + j // panel * panels.strides[0]
-        pack_panel(interleave, transpose, shape, right, k, min(panel, n - j), flip, target)
+    right = (address(b), b.strides[0], b.strides[1])
+    pack_panels(interleave, transpose, shape, right, b.shape[0], b.shape[1], flip, address(panels), panels.strides[0])
 
 
 @kernel

@@ -26,7 +26,10 @@ from lowbit.kernels.simd_dot import (
     Dot,
     function,
 )
-from lowbit.kernels.simd_tile import int64, lane_mask, masked_load, pointer
+from lowbit.kernels.simd_tile import int64, lane_mask, masked_load, pointer, prefetch
+
+PREFETCH_ROWS = 16
+"""How many rows ahead are asked for: each is a page of its own in a wide matrix, which no processor guesses."""
 
 COLUMNS = 64
 """Byte columns that are interleaved at a time, one register of each of four rows."""
@@ -84,9 +87,8 @@ def _interleave_lanes(builder: Any, first: Any, second: Any, width: int, high: b
     return shuffled(builder, builder.bitcast(first, vector), builder.bitcast(second, vector), lanes)
 
 
-def _emit_interleave_bytes(
-    builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any
-) -> None:
+def interleaved_bytes(builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any) -> list[Any]:
+    """Four registers of words, of up to 4 rows of up to 64 bytes; the rows to come are asked for."""
     octets, words = ir.VectorType(INT8, COLUMNS), ir.VectorType(INT32, COLUMNS // 4)
     valid = low_bits(builder, columns, COLUMNS)
     loaded = []
@@ -94,12 +96,18 @@ def _emit_interleave_bytes(
         present = builder.icmp_signed("<", int64(i), rows)
         mask = lane_mask(builder, builder.select(present, valid, int64(0)), COLUMNS)
         value = masked_load(builder, builder.add(source, builder.mul(row, int64(i))), octets, mask)
+        prefetch(builder, builder.add(source, builder.mul(row, int64(PREFETCH_ROWS + i))))
         value = builder.bitcast(flipped(builder, value, flip, mask), words)
         # The unpacking below works within 128-bit lanes; word 4j + l goes to lane l, so that it leaves them in order.
         loaded.append(shuffled(builder, value, value, [4 * j + lane for lane in range(4) for j in range(4)]))
     pairs = [[_interleave_lanes(builder, loaded[i], loaded[i + 1], 1, high) for high in (False, True)] for i in (0, 2)]
-    for v in range(4):
-        group = _interleave_lanes(builder, pairs[0][v // 2], pairs[1][v // 2], 2, bool(v % 2))
+    return [_interleave_lanes(builder, pairs[0][v // 2], pairs[1][v // 2], 2, bool(v % 2)) for v in range(4)]
+
+
+def _emit_interleave_bytes(
+    builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any
+) -> None:
+    for v, group in enumerate(interleaved_bytes(builder, source, row, rows, columns, flip)):
         builder.store(group, pointer(builder, builder.add(target, int64(64 * v)), group.type), align=1)
 
 

@@ -25,6 +25,9 @@ Integers = npt.NDArray[np.int32]
 PLAIN = "plain"
 VARIABLE = "LOWBIT_GEMM_PATH"
 NOTHING: Integers = np.zeros(0, dtype=np.int32)
+MOST_K = 1 << 17
+"""The longest row that goes to the kernel for a single row: its copy has to fit the scratch memory."""
+
 SIGN_BIT = 0x80
 OFFSET = 128
 """What flipping the sign bit of a byte adds to a signed number, and takes from an unsigned one."""
@@ -114,6 +117,19 @@ def packer(path: str, words: bool) -> Callable[..., None]:
     return entry(kernel, matrix, types.int64, matrix)
 
 
+@functools.cache
+def row_multiplier(kind: str) -> Callable[..., None]:
+    """The compiled kernel for one row of bytes."""
+    from numba import types
+
+    from lowbit.kernels import simd_gemv
+    from lowbit.kernels._jit import entry
+
+    matrix, vector = types.Array(types.int8, 2, "A"), types.Array(types.int32, 1, "C")
+    result = types.Array(types.int32, 2, "A")
+    return entry(getattr(simd_gemv, f"gemv_{kind}"), matrix, matrix, result, vector, vector, types.int64, types.int64)
+
+
 def scratch() -> Integers:
     """Scratch memory of the thread, at the start of a cache line."""
     try:
@@ -181,8 +197,12 @@ def _run_bytes(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms
         a_signed = not a_signed
     elif a_signed == right.signed:
         b_flip, b_offset = SIGN_BIT, OFFSET if right.signed else -OFFSET
-    run = multiplier("vnni", "right_unsigned" if a_signed else "left_unsigned")
+    kind = "right_unsigned" if a_signed else "left_unsigned"
     b = right.array if right.packed else _unit_stride(right.array)
+    if len(a) == 1 and not right.packed and terms.a_zero == 0 and a.shape[1] <= MOST_K and 1 in a.strides[1:]:
+        row_multiplier(kind)(a, b, c, terms.bias, scratch(), terms.b_zero + b_offset, b_flip)
+        return
+    run = multiplier("vnni", kind)
     zeros = terms.a_zero + a_offset, terms.b_zero + b_offset
     run(_unit_stride(a), b, c, terms.bias, right.sums, scratch(), *zeros, a_flip, b_flip, int(right.packed))
 
@@ -205,12 +225,25 @@ def _run_plain(c: Integers, a: Array, right: Right, terms: Terms) -> None:
         c += terms.bias
 
 
+def _transposed(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms) -> bool:
+    """Whether the product was made as that of the transposes: a single column is a row then, read once."""
+    if c.shape[1] > 1 or len(a) == 1 or right.packed or terms.b_zero != 0:
+        return False
+    bias = np.repeat(terms.bias, len(a)) if terms.bias.size else terms.bias
+    row = np.ascontiguousarray(right.array.T)
+    flat = np.empty((1, len(a)), dtype=np.int32)
+    _run_bytes(flat, row, right.signed, Right(a.T, a_signed), Terms(0, terms.a_zero, bias))
+    c[:, 0] = flat[0]
+    return True
+
+
 def run(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path: str) -> None:
     """One product into ``c`` (m, n), by one thread; none of m, n, k is 0, and the rows of ``c`` are contiguous."""
     if path == PLAIN:
         _run_plain(c, a, right, terms)
     elif path == "vnni" and a.itemsize == right.array.itemsize == 1:
-        _run_bytes(c, a, a_signed, right, terms)
+        if not _transposed(c, a, a_signed, right, terms):
+            _run_bytes(c, a, a_signed, right, terms)
     else:
         _run_words(c, a, right, terms, path)
 

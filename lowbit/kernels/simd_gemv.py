@@ -1,0 +1,162 @@
+"""One row times a matrix of bytes, by ``vpdpbusd``: the matrix is read once, from memory to registers.
+
+Packing pays only if several rows meet what was packed. Here rows of the matrix are interleaved in registers and meet
+the sums of their columns, which stay in the first-level cache; where k is contiguous, columns are read as they lie.
+"""
+
+# ruff: noqa: ARG001  (the signatures are those that numba calls)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels.simd_blocks import LEFT, ROW_TERMS, address
+from lowbit.kernels.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
+from lowbit.kernels.simd_pack import COLUMNS, copy_bytes, flipped, interleaved_bytes, low_bits, outlined
+from lowbit.kernels.simd_sums import row_sum_left_unsigned, row_sum_right_unsigned
+from lowbit.kernels.simd_tile import (
+    broadcast,
+    int64,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    pointer,
+    prefetch,
+)
+
+ROWS = 16
+"""Rows of the matrix that meet the sums of 64 columns while these are in registers."""
+
+SIDE_BY_SIDE = 4
+"""Columns with k contiguous that are read at a time."""
+
+BLOCK_COLUMNS = 4096
+"""Columns whose sums stay in the first-level cache."""
+
+
+def _emit_rows(dot: Dot) -> Any:
+    """Up to 16 rows of up to 64 columns."""
+
+    def emit(builder: Any, left: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, out: Any) -> None:
+        masks = [
+            lane_mask(builder, low_bits(builder, builder.sub(columns, int64(v * dot.lanes)), dot.lanes), dot.lanes)
+            for v in range(dot.vectors)
+        ]
+        places = [builder.add(out, int64(dot.vector_bytes * v)) for v in range(dot.vectors)]
+        sums = [masked_load(builder, places[v], dot.vector, masks[v]) for v in range(dot.vectors)]
+        for top in range(0, ROWS, 4):
+            at = builder.add(source, builder.mul(row, int64(top)))
+            words = interleaved_bytes(builder, at, row, builder.sub(rows, int64(top)), columns, flip)
+            spread = broadcast(builder, load(builder, builder.add(left, int64(top)), INT32), dot.vector)
+            for v, word in enumerate(words):
+                sums[v] = dot.multiply(builder, sums[v], spread, builder.bitcast(word, dot.vector))
+        for v in range(dot.vectors):
+            masked_store(builder, sums[v], places[v], masks[v])
+
+    return emit
+
+
+def _emit_columns(dot: Dot) -> Any:
+    """Up to 4 columns with k contiguous, all of k; ``left`` is padded with zeros to whole registers."""
+
+    def emit(builder: Any, left: Any, source: Any, column: Any, columns: Any, k: Any, flip: Any, out: Any) -> None:
+        octets, zeros = ir.VectorType(INT8, COLUMNS), ir.Constant(dot.vector, [0] * dot.lanes)
+        sums = [cgutils.alloca_once_value(builder, zeros) for _ in range(SIDE_BY_SIDE)]
+        # A column that is not there is the last one again; its sum is not stored.
+        last = builder.sub(columns, int64(1))
+        starts = []
+        for j in range(SIDE_BY_SIDE):
+            there = builder.icmp_signed("<", int64(j), columns)
+            starts.append(builder.add(source, builder.mul(column, builder.select(there, int64(j), last))))
+
+        def step(at: Any, mask: Any) -> None:
+            value = load(builder, builder.add(left, at), dot.vector)
+            for j in range(SIDE_BY_SIDE):
+                place = builder.add(starts[j], at)
+                bytes_of_b = flipped(builder, masked_load(builder, place, octets, mask), flip, mask)
+                prefetch(builder, builder.add(place, int64(8 * COLUMNS)))
+                word = builder.bitcast(bytes_of_b, dot.vector)
+                builder.store(dot.multiply(builder, builder.load(sums[j]), value, word), sums[j])
+
+        whole = builder.sdiv(k, int64(COLUMNS))
+        with cgutils.for_range(builder, whole) as loop:
+            step(builder.mul(loop.index, int64(COLUMNS)), lane_mask(builder, int64(-1), COLUMNS))
+        done = builder.mul(whole, int64(COLUMNS))
+        rest = builder.sub(k, done)
+        with builder.if_then(builder.icmp_signed(">", rest, int64(0))):
+            step(done, lane_mask(builder, low_bits(builder, rest, COLUMNS), COLUMNS))
+        reduce = function(builder.module, f"llvm.vector.reduce.add.v{dot.lanes}i32", INT32, dot.vector)
+        for j in range(SIDE_BY_SIDE):
+            with builder.if_then(builder.icmp_signed("<", int64(j), columns)):
+                place = pointer(builder, builder.add(out, int64(4 * j)), INT32)
+                total = builder.call(reduce, [builder.load(sums[j])])
+                builder.store(builder.add(builder.load(place, align=1), total), place, align=1)
+
+    return emit
+
+
+def _rows(dot: Dot) -> Any:
+    def rows_times(typing_context, left, source, row, rows, columns, flip, out):
+        """Add the products of up to 16 rows to up to 64 sums."""
+        return outlined(f"gemv_rows_{dot.name}", 7, _emit_rows(dot))
+
+    return intrinsic(rows_times)
+
+
+def _columns(dot: Dot) -> Any:
+    def columns_times(typing_context, left, source, column, columns, k, flip, out):
+        """Add the products of up to 4 columns to their sums."""
+        return outlined(f"gemv_columns_{dot.name}", 7, _emit_columns(dot))
+
+    return intrinsic(columns_times)
+
+
+rows_right_unsigned, columns_right_unsigned = _rows(BYTES_RIGHT_UNSIGNED), _columns(BYTES_RIGHT_UNSIGNED)
+rows_left_unsigned, columns_left_unsigned = _rows(BYTES_LEFT_UNSIGNED), _columns(BYTES_LEFT_UNSIGNED)
+
+
+@scalar
+def multiply_row(rows_times, columns_times, row_sum, a, b, c, bias, scratch, b_zero, b_flip):
+    """``a`` (1, k) with k contiguous times ``b`` (k, n); zero points only of b, as the instruction reads it."""
+    k, n = b.shape
+    row, column = b.strides
+    base = address(scratch)
+    left, b_at, c_at = base + 4 * LEFT, address(b), address(c)
+    copy_bytes(address(a), k, 0, left)
+    row_sum(left, (k + 3) // 4, base + 4 * ROW_TERMS)
+    term = np.int32(-b_zero * scratch[ROW_TERMS])
+    for j in range(n):
+        c[0, j] = term
+    if bias.size > 0:
+        for j in range(n):
+            c[0, j] = np.int32(c[0, j] + bias[j])
+    if column != 1:
+        for j in range(0, n, SIDE_BY_SIDE):
+            columns_times(left, b_at + j * column, column, min(SIDE_BY_SIDE, n - j), k, b_flip, c_at + 4 * j)
+        return
+    for first in range(0, n, BLOCK_COLUMNS):
+        stop = min(first + BLOCK_COLUMNS, n)
+        for x in range(0, k, ROWS):
+            for j in range(first, stop, COLUMNS):
+                rows_times(left + x, b_at + x * row + j, row, k - x, stop - j, b_flip, c_at + 4 * j)
+
+
+@kernel
+def gemv_right_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
+    """A signed row times unsigned bytes, as they are after flipping."""
+    kit = (rows_right_unsigned, columns_right_unsigned, row_sum_right_unsigned)
+    multiply_row(kit[0], kit[1], kit[2], a, b, c, bias, scratch, b_zero, b_flip)
+
+
+@kernel
+def gemv_left_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
+    """An unsigned row times signed bytes, as they are after flipping."""
+    kit = (rows_left_unsigned, columns_left_unsigned, row_sum_left_unsigned)
+    multiply_row(kit[0], kit[1], kit[2], a, b, c, bias, scratch, b_zero, b_flip)
