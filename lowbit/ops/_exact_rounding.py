@@ -1,0 +1,108 @@
+"""Sums, products and quotients in binary64 that keep what a later rounding needs: rounding to odd.
+
+A number rounded to odd in binary64 rounds on into a format of at most 51 bits as the exact one would (Boldo and
+Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57(4), 2008). Every operation
+here is one of IEEE 754 in round to nearest even, so the bits are the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+
+UNIT_BITS = 24
+"""Every binary16 number is a multiple of 2^-24."""
+
+LIMB_BITS = 21
+"""Binary16 numbers in units of 2^-24 have at most 41 bits: two limbs."""
+
+BLOCK = 512
+"""So many products of limbs sum exactly in binary64: 42 bits each and 9 for the count."""
+
+
+def to_odd(rounded: Doubles, error: Doubles) -> Doubles:
+    """``rounded + error`` to odd, where ``rounded`` is that sum to nearest and ``error`` has at least its sign."""
+    even = (np.atleast_1d(rounded).view(np.int64) & 1) == 0
+    inexact = np.isfinite(rounded) & np.isfinite(error) & (error != 0)
+    beside = np.nextafter(rounded, np.where(error > 0, np.inf, -np.inf))
+    return np.where(inexact & even.reshape(np.shape(rounded)), beside, rounded)
+
+
+def add_to_odd(left: Doubles, right: Doubles) -> Doubles:
+    """``left + right`` to odd (Knuth's TwoSum)."""
+    total = left + right
+    part = total - left
+    return to_odd(total, (left - (total - part)) + (right - part))
+
+
+def fused_multiply_add(left: Array, right: Array, addend: Array) -> npt.NDArray[np.float32]:
+    """binary32 ``left * right + addend``, rounded once: the product of two binary32 numbers is exact in binary64."""
+    product = left.astype(np.float64) * right.astype(np.float64)
+    return add_to_odd(product, np.broadcast_to(addend, product.shape).astype(np.float64)).astype(np.float32)
+
+
+def divide_sum(numerator: Doubles, addend: Doubles, divisor: int) -> Doubles:
+    """``numerator / divisor + addend`` to odd, for a divisor of at most 14 bits and an addend of at most 11."""
+    scaled = np.broadcast_to(addend, numerator.shape) * divisor
+    total = numerator + scaled
+    part = total - numerator
+    error = (numerator - (total - part)) + (scaled - part)
+    quotient = total / divisor
+    upper = quotient * ((1 << 27) + 1)  # Veltkamp's splitting: 26 bits, so that each product below is exact
+    upper = upper - (upper - quotient)
+    remainder = ((total - upper * divisor) - (quotient - upper) * divisor) + error
+    return to_odd(quotient, remainder)
+
+
+def add_products(value: Array, left: Array, right: Array) -> npt.NDArray[np.float16]:
+    """``value + left @ right.T`` for binary16 matrices, exact and rounded once to binary16.
+
+    ``value`` is (m, n), ``left`` (m, k), ``right`` (n, k). Where an operand is infinite or NaN the result is what
+    IEEE 754 makes of it, which no order of the sum changes.
+    """
+    wide = [array.astype(np.float64) for array in (value, left, right)]
+    finite = [np.where(np.isfinite(array), array, 0.0) for array in wide]
+    result = _sum_products(*finite).astype(np.float16)
+    special = ~np.isfinite(wide[0])
+    special |= ~np.isfinite(wide[1]).all(axis=1)[:, None] | ~np.isfinite(wide[2]).all(axis=1)
+    if special.any():
+        plain = wide[0] + np.einsum("mk,nk->mn", wide[1], wide[2])
+        result[special] = plain.astype(np.float16)[special]
+    return result
+
+
+def _limbs(values: Doubles) -> tuple[Doubles, Doubles, npt.NDArray[np.int64]]:
+    """A binary16 number in units of 2^-24, and its upper and lower limb."""
+    whole = (values * float(1 << UNIT_BITS)).astype(np.int64)
+    upper = whole >> LIMB_BITS
+    return upper.astype(np.float64), (whole - (upper << LIMB_BITS)).astype(np.float64), whole
+
+
+def _sum_products(value: Doubles, left: Doubles, right: Doubles) -> Doubles:
+    """The exact sum, to odd, in binary64."""
+    mask = (1 << LIMB_BITS) - 1
+    whole = _limbs(value)[2]
+    shift = 2 * LIMB_BITS - UNIT_BITS  # value * 2^24, in units of 2^-48, cut at 2^42
+    high = whole >> shift
+    low = (whole - (high << shift)) << UNIT_BITS
+    middle = np.zeros_like(high)
+    for start in range(0, left.shape[1], BLOCK):
+        a1, a0, _ = _limbs(left[:, start : start + BLOCK])
+        b1, b0, _ = _limbs(right[:, start : start + BLOCK])
+        high += (a1 @ b1.T).astype(np.int64)
+        middle += (a1 @ b0.T).astype(np.int64) + (a0 @ b1.T).astype(np.int64)
+        low += (a0 @ b0.T).astype(np.int64)
+    middle += low >> LIMB_BITS
+    high += middle >> LIMB_BITS
+    rest = ((middle & mask) << LIMB_BITS) | (low & mask)
+    small = np.abs(high) < 1 << 12
+    exact = np.where(small, (high << (2 * LIMB_BITS)) + rest, 0)
+    jammed = ((exact >> 4) | ((exact & 15) != 0)) << 4  # beyond 53 bits: what is cut off leaves a one behind
+    exact = np.where(np.abs(exact) < 1 << 52, exact, jammed)
+    large = (high | (rest != 0)).astype(np.float64) * float(1 << (2 * LIMB_BITS))
+    return np.where(small, exact.astype(np.float64), large) * 2.0 ** (-2 * UNIT_BITS)
