@@ -109,6 +109,12 @@ def _tflite() -> dict[str, _Row]:
             "fitted",
             "",
         ),
+        "litert_fully_connected_int16": (
+            _DOUBLE_FLOAT,
+            f"{_LITERT}, all three resolvers, FULLY_CONNECTED int16 x int8 (accumulators of at most 32 bits tested)",
+            "fitted",
+            "",
+        ),
         "litert_reference_conv": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, CONV_2D int8", "fitted", ""),
         "litert_reference_mul": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, MUL int8", "fitted", ""),
         "litert_optimized_fully_connected": (
@@ -234,6 +240,7 @@ def _others() -> dict[str, _Row]:
     ibert = "kssteven418/I-BERT 1b09c75, fairseq/quantization/utils/quant_utils.py, fixedpoint_mul"
     ivit = "zkkli/I-ViT 380ba99, models/quantization_utils/quant_utils.py, fixedpoint_mul"
     tvm = "apache/tvm v0.9.0, src/relay/qnn"
+    sums = _DOUBLE_FLOAT.choose(tie="even", zero_point="before_rounding", scale_product="float32")
     left = _SINGLE.choose(derivation="frexp_31", scale_product="float32_product")
     rows: dict[str, tuple[Scheme, str, str, str]] = {
         "onnxruntime": (
@@ -243,7 +250,13 @@ def _others() -> dict[str, _Row]:
             "microsoft/onnxruntime, onnxruntime/core/mlas/lib/quantize.cpp, MlasRequantizeOutput",
         ),
         "onnx_reference": (
-            _DOUBLE_FLOAT.choose(tie="even", zero_point="before_rounding", overflow="wrap"),
+            sums,
+            "ONNX 1.23 reference evaluator, QLinearMatMul",
+            "source",
+            "onnx/onnx, onnx/reference/ops/op_qlinear_matmul.py",
+        ),
+        "onnx_reference_1_21": (
+            sums.choose(overflow="wrap"),
             "ONNX 1.21 reference evaluator, QLinearMatMul",
             "source",
             "onnx/onnx, onnx/reference/ops/op_qlinear_matmul.py",

@@ -25,6 +25,7 @@ SIZE = at.CONSTANTS + 1
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 HIGH_SHIFT, HIGH_HALF = 31, 1 << 30
 SIGN_SHIFT = 63
+LARGEST_SUM = 2.0**51  # above, the nearest integer of a binary64 sum is not exact
 
 
 @scalar
@@ -120,9 +121,12 @@ def product53_even(accumulator, multiplier, unit, low, high):
 
 @scalar
 def binary64_sum(accumulator, scale, zero, v):
-    """The nearest integer of fl64(fl64(accumulator * scale) + zero), modulo 2**bits."""
+    """The nearest integer of fl64(fl64(accumulator * scale) + zero), clamped or modulo 2**bits."""
     value = np.rint(np.float64(accumulator) * scale + zero)
-    return ((np.int64(value) - v[at.LOW]) & v[at.WRAP_MASK]) + v[at.LOW]
+    value = pick(value > -LARGEST_SUM, value, -LARGEST_SUM)
+    total = np.int64(pick(value < LARGEST_SUM, value, LARGEST_SUM))
+    wrapped = ((total - v[at.LOW]) & v[at.WRAP_MASK]) + v[at.LOW]
+    return pick(v[at.WRAP_MASK] != 0, wrapped, min(max(total, v[at.LOW]), v[at.HIGH]))
 
 
 def _single_up(accumulators, parameters, vector, out):

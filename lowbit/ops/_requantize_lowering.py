@@ -107,8 +107,7 @@ def _binary_family(scheme: RequantizeScheme, target: FixedFormat) -> str:
     if scheme.narrowing != "exact" or (target.bits == 32 and not target.signed):
         return ""
     if scheme.zero_point == "before_rounding":
-        usual = (scheme.product, scheme.tie, scheme.overflow) == ("binary64", "even", "wrap")
-        return "binary64_sum" if usual else ""
+        return "binary64_sum" if (scheme.product, scheme.tie) == ("binary64", "even") else ""
     if scheme.overflow == "wrap" or scheme.zero_point == "before_product":
         return ""
     if scheme.product == "binary32" and target.bits > 16:  # the limits would not be exact in binary32
