@@ -12,6 +12,7 @@ TANH_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "tflite_int8": "lowbit.ops._sigmoid_int8",
         "tflite_int16": "lowbit.ops._sigmoid_int16",
+        "litert_int8": "lowbit.ops._sigmoid_litert",
         "litert_int16": "lowbit.ops._sigmoid_int16",
         "gemmlowp": "lowbit.ops._sigmoid_gemmlowp",
         "tosa": "lowbit.ops._sigmoid_tosa",
@@ -40,7 +41,8 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     codes : array_like of int
         Of any shape.
     scheme : str
-        - "tflite_int8": TFLite's int8 kernel, reference and TFLite Micro; ``zero_point`` is that of the codes.
+        - "tflite_int8": TFLite Micro's int8 kernel; ``zero_point`` is that of the codes.
+        - "litert_int8": LiteRT's table of 256 entries, built in binary32 for the scale and ``zero_point``.
         - "tflite_int16": TFLite's int16 reference kernel and TFLite Micro: a table of the sigmoid, interpolated.
         - "litert_int16": LiteRT's optimised kernel, which at some power-of-two scales takes gemmlowp's functions.
         - "gemmlowp": gemmlowp's function of a fixed-point number of ``bits`` bits (32 or 16), ``integer_bits`` of
@@ -67,7 +69,7 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     Returns
     -------
     codes : ndarray
-        Of the shape of ``codes``: int8 in 1/128 (tflite_int8), int16 in 1/32768 (the int16 schemes), int32 or
+        Of the shape of ``codes``: int8 in 1/128 (the int8 schemes), int16 in 1/32768 (the int16 schemes), int32 or
         int16 in Q0 (gemmlowp), int32 (tosa).
     scale : float, if ``return_scale``
 

@@ -1,0 +1,78 @@
+"""LiteRT's logistic and tanh of int8 codes: tables of 256 entries that it builds in binary32, built here exactly.
+
+Every binary32 operation is an exact fraction rounded to nearest even, and exp and tanh are correctly rounded decimals
+of 40 digits: no host's libm takes part. LiteRT calls the host's, whose last bit reaches an entry only at a tie.
+
+Source: google-ai-edge/LiteRT, ``tflite/kernels/activations.cc`` and LUTPopulateInt8 in
+``tflite/kernels/internal/common.h``.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+DIGITS = 40
+FRACTION_BITS = 23
+SMALLEST_EXPONENT = -149
+BEYOND_EXP = 104
+"""exp(-x) is below the smallest binary32 number, and 1 + exp(x) is exp(x), long before."""
+RESULT_STEPS = {"logistic": (256, -128), "tanh": (128, 0)}
+"""Codes in one unit of the result, and its zero point."""
+
+
+def round_binary32(value: Fraction) -> Fraction:
+    """The binary32 number nearest to a number within binary32's range, ties to even."""
+    if value == 0:
+        return value
+    exponent = abs(value).numerator.bit_length() - abs(value).denominator.bit_length()
+    if Fraction(2) ** exponent > abs(value):
+        exponent -= 1
+    quantum = Fraction(2) ** max(exponent - FRACTION_BITS, SMALLEST_EXPONENT)
+    return round(value / quantum) * quantum
+
+
+def _exp(value: Fraction) -> Fraction:
+    with localcontext() as context:
+        context.prec = DIGITS
+        return Fraction((Decimal(value.numerator) / Decimal(value.denominator)).exp())
+
+
+def logistic(value: Fraction) -> Fraction:
+    """1 / (1 + exp(-value)) in binary32, one rounding an operation."""
+    if value < -BEYOND_EXP:
+        return Fraction(0)
+    if value > BEYOND_EXP:
+        return Fraction(1)
+    return round_binary32(1 / round_binary32(1 + round_binary32(_exp(-value))))
+
+
+def tanh(value: Fraction) -> Fraction:
+    """The hyperbolic tangent, correctly rounded to binary32."""
+    if abs(value) > BEYOND_EXP:
+        return Fraction(1 if value > 0 else -1)
+    if abs(value) < Fraction(1, 1 << 13):  # x - x^3 / 3: the next term is below a quarter of a last place
+        return round_binary32(value - value**3 / 3)
+    doubled = _exp(2 * value)
+    return round_binary32((doubled - 1) / (doubled + 1))
+
+
+def sigmoid_table(operation: str, scale: Fraction, zero_point: int) -> list[int]:
+    """The entries for the codes -128 to 127.
+
+    Parameters
+    ----------
+    operation : {"logistic", "tanh"}
+    scale : Fraction
+        A binary32 number.
+    zero_point : int
+    """
+    function = logistic if operation == "logistic" else tanh
+    steps, result_zero_point = RESULT_STEPS[operation]
+    entries = []
+    for code in range(-128, 128):
+        answer = function(round_binary32(scale * (code - zero_point))) * steps
+        rounded = math.floor(abs(answer) + Fraction(1, 2))  # C's round: ties away from zero
+        entries.append(max(-128, min(127, (rounded if answer >= 0 else -rounded) + result_zero_point)))
+    return entries
