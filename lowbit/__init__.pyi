@@ -33,6 +33,9 @@ from lowbit.ops.gemmlowp import reciprocal as reciprocal
 from lowbit.ops.l2norm import l2norm as l2norm
 from lowbit.ops.layernorm import layernorm as layernorm
 from lowbit.ops.logistic import logistic as logistic
+from lowbit.ops.llm_int8 import LLMInt8Rows as LLMInt8Rows
+from lowbit.ops.llm_int8 import llm_int8_matmul as llm_int8_matmul
+from lowbit.ops.llm_int8 import llm_int8_quantize as llm_int8_quantize
 from lowbit.ops.ordinal import from_ordinal as from_ordinal
 from lowbit.ops.ordinal import next_after as next_after
 from lowbit.ops.ordinal import ordinal as ordinal
@@ -46,6 +49,8 @@ from lowbit.ops.prove import SafeLength as SafeLength
 from lowbit.ops.prove import largest_safe_k as largest_safe_k
 from lowbit.ops.prove_weights import WeightBounds as WeightBounds
 from lowbit.ops.prove_weights import prove_weights as prove_weights
+from lowbit.ops.quantized_arithmetic import quantized_add as quantized_add
+from lowbit.ops.quantized_arithmetic import quantized_multiply as quantized_multiply
 from lowbit.ops.requantize import quantize_multiplier as quantize_multiplier
 from lowbit.ops.requantize import requantize as requantize
 from lowbit.ops.softmax import softmax as softmax

@@ -56,7 +56,7 @@ def divide_sum(numerator: Doubles, addend: Doubles, divisor: int) -> Doubles:
     upper = quotient * ((1 << 27) + 1)  # Veltkamp's splitting: 26 bits, so that each product below is exact
     upper = upper - (upper - quotient)
     remainder = ((total - upper * divisor) - (quotient - upper) * divisor) + error
-    return to_odd(quotient, remainder)
+    return to_odd(quotient, remainder) + 0.0  # a zero is positive
 
 
 def add_products(value: Array, left: Array, right: Array) -> npt.NDArray[np.float16]:

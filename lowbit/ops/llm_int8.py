@@ -88,8 +88,9 @@ def llm_int8_quantize(values: Any, *, variant: str = "cpu", threshold: float = 0
         rounded once. Rows whose ``largest`` is 0, infinite or NaN have codes 0.
     ``cpu``
         Columns with a magnitude of at least the threshold (in binary16) are outliers; only these elements are left
-        out of ``largest``, their neighbours in the column count. ``rint(a * (127 / largest))``, each operation
-        rounded to binary32. A NaN makes ``largest`` NaN; NaN products give 0.
+        out of ``largest``, their neighbours in the column count. ``rint(a * (127 * (1 / largest)))``, each operation
+        rounded to binary32 (PyTorch divides a number by a tensor in that way). A NaN makes ``largest`` NaN; NaN
+        products give 0.
     ``cuda``
         As ``cpu``, with these differences: ``fmaxf`` passes over NaN; an element keeps its code where its magnitude is
         below the threshold in binary32, which matters for one row only, as outlier columns are cleared where there
@@ -255,7 +256,8 @@ def _paper(matrix: Halves, _: float, outliers: npt.NDArray[np.int64]) -> _Answer
 def _cpu(matrix: Halves, threshold: float, _: npt.NDArray[np.int64]) -> _Answer:
     values = np.where(np.abs(matrix) >= np.float16(threshold), np.float16(0), matrix) if threshold > 0 else matrix
     largest = _largest(np.abs(values))
-    products = values.astype(np.float32) * (np.float32(LEVELS) / largest)[:, None]
+    scale = np.float32(LEVELS) * (np.float32(1) / largest)  # PyTorch's 127.0 / tensor is tensor.reciprocal() * 127.0
+    products = values.astype(np.float32) * scale[:, None]
     codes = np.where(np.isfinite(products), np.rint(products), 0).astype(np.int8)
     return codes, largest, np.zeros(matrix.shape, dtype=np.bool_)
 

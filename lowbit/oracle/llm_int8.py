@@ -89,12 +89,17 @@ def _paper(rows: Sequence[Row], outliers: Sequence[int]) -> tuple[list[list[int]
     return codes, scales
 
 
+def _scale(largest: Exact) -> Exact:
+    """127 times the reciprocal: what ``127.0 / tensor`` is in PyTorch, and what ``__fdividef`` is taken to be."""
+    return multiply(finite(LEVELS), divide(finite(1), largest, "float32"), "float32")
+
+
 def _cpu(row: Row, limit: Exact, decomposed: bool) -> tuple[list[int], Exact]:
-    """backends/default/ops.py: outliers are zeros; absmax with NaN; rint(a * (127 / absmax)) in binary32."""
+    """backends/default/ops.py: outliers are zeros; absmax with NaN; rint(a * (127 * (1 / absmax))) in binary32."""
     values = [ZERO if decomposed and _reaches(value, limit) else value for value in row]
     found = any(value.kind == NAN for value in values)
     largest = NOT_A_NUMBER if found else _maximum([absolute(value) for value in values])
-    scale = divide(finite(LEVELS), largest, "float32")
+    scale = _scale(largest)
     return [nearest_integer(multiply(value, scale, "float32")) or 0 for value in values], largest
 
 
@@ -104,7 +109,7 @@ def _cuda(row: Row, half: Exact, limit: Exact) -> tuple[list[int], Exact]:
     decomposed = limit.significand != 0
     largest = _maximum([value for value in magnitudes if not decomposed or is_less(value, half)])
     single = round_exact(limit, "float32")
-    scale = multiply(finite(LEVELS), divide(finite(1), largest, "float32"), "float32")
+    scale = _scale(largest)
     codes = []
     for value in row:
         counts = not decomposed or is_less(absolute(value), single)
