@@ -32,6 +32,9 @@ SIGN_BIT = 0x80
 OFFSET = 128
 """What flipping the sign bit of a byte adds to a signed number, and takes from an unsigned one."""
 
+WORTH_THREADS = 1 << 22
+"""Products below which starting a thread costs more than it saves."""
+
 _TILE_ROWS = 6
 _LINE_WORDS = 16
 _local = threading.local()
@@ -53,7 +56,7 @@ def chosen(path: str | None = None) -> str:
     InputError
         There is no such path, or this processor cannot take it.
     """
-    name = path if path is not None else os.environ.get(VARIABLE) or available()[0]
+    name = default() if path is None else path
     if name not in available():
         from lowbit.kernels._cpu import REQUIRED
 
@@ -64,6 +67,12 @@ def chosen(path: str | None = None) -> str:
             )
         raise InputError(f"path {name!r} is unknown", hint=f"one of {', '.join((*REQUIRED, PLAIN))}")
     return name
+
+
+@functools.cache
+def default() -> str:
+    """The path of the environment, or the fastest; as it was when it was first asked for."""
+    return os.environ.get(VARIABLE) or available()[0]
 
 
 class Layout(NamedTuple):
@@ -251,13 +260,13 @@ def run(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path:
 def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path: str, threads: int) -> None:
     """The same by several threads, each with a share of the columns, or of the rows where there are more of them."""
     m, n = c.shape
+    if threads == 1 or m * n * a.shape[1] < WORTH_THREADS:
+        run(c, a, a_signed, right, terms, path)
+        return
     panel = layout(path, False).panel
     by_columns = n >= threads * panel
     size, unit = (n, panel) if by_columns else (m, _TILE_ROWS)
     share = -(-size // (threads * unit)) * unit
-    if threads == 1 or size <= share:
-        run(c, a, a_signed, right, terms, path)
-        return
 
     def step(start: int, stop: int) -> None:
         if by_columns:
@@ -269,3 +278,25 @@ def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Term
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(step, start, min(start + share, size)) for start in range(0, size, share)]:
             done.result()
+
+
+@functools.cache
+def signed_bytes() -> Callable[[Array, Array, Integers], None]:
+    """The product of contiguous int8 matrices by the default path: what a small product has no time to look up."""
+    path = chosen()
+    none = Terms(0, 0, NOTHING)
+
+    def any_path(a: Array, b: Array, c: Integers) -> None:
+        run(c, a, True, Right(b, True), none, path)
+
+    if path != "vnni":
+        return any_path
+    kernel = multiplier(path, "right_unsigned")
+
+    def vnni(a: Array, b: Array, c: Integers) -> None:
+        if len(a) == 1 or c.shape[1] == 1:
+            any_path(a, b, c)
+        else:
+            kernel(a, b, c, NOTHING, NOTHING, scratch(), 0, OFFSET, 0, SIGN_BIT, 0)
+
+    return vnni

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run, run_threads
+from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run_threads, signed_bytes
 from lowbit.ops._gemm_wide import multiply_wide
 from lowbit.ops._integer_operands import Operand, check_inner, integer_operand, zero_points
 from lowbit.ops._source import as_array
@@ -18,8 +18,10 @@ from lowbit.ops.prepack import PackedMatrix
 Array = npt.NDArray[Any]
 
 _INT8 = np.dtype(np.int8)
-_INT32 = np.dtype(np.int32)
-_NO_TERMS = Terms(0, 0, NOTHING)
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_USUAL = {
+    np.dtype(kind): (bits, signed) for kind, bits, signed in (("i1", 8, True), ("u1", 8, False), ("i2", 16, True))
+}
 
 
 def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
@@ -99,10 +101,11 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
         and bias is out is None
         and accumulator == "int32"
         and threads == 1
+        and path is None
         and not return_counts
     ):  # nothing to convert or to check: small products take a few microseconds
         result: Array = np.empty((a.shape[0], b.shape[1]), _INT32)
-        run(result, a, True, Right(b, True), _NO_TERMS, chosen(path))
+        signed_bytes()(a, b, result)
         return result
     request = _Request(a_zero_point, b_zero_point, bias, threads, out, return_counts, path)
     return _gemm(a, b, accumulator, request)
@@ -128,21 +131,25 @@ class _Zeros(NamedTuple):
 
 
 def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
-    a, b = (operand.unpack() if isinstance(operand, PackedCodes) else operand for operand in (a, b))
+    a = a.unpack() if isinstance(a, PackedCodes) else a
+    b = b.unpack() if isinstance(b, PackedCodes) else b
     width = 0 if request.return_counts else _plain_width(accumulator)
     if width == 0:
         return _accumulated(a, b, accumulator, request)
-    left = integer_operand(a, "a")
-    right = _packed_operand(b, left, request) if isinstance(b, PackedMatrix) else integer_operand(b, "b")
-    check_inner(left.codes, right.codes)
+    left = _operand(a, "a")
+    right = _packed_operand(b, left, request) if isinstance(b, PackedMatrix) else _operand(b, "b")
+    flat = left.codes.ndim == right.codes.ndim == 2
+    if not flat or left.codes.shape[1] != right.codes.shape[0]:
+        check_inner(left.codes, right.codes)
     threads = _checked_threads(request.threads)
     m, n = left.codes.shape[-2], right.codes.shape[-1]
     zeros = (
         _zeros(request.a_zero_point, "a_zero_point", left, m, "rows of a"),
         _zeros(request.b_zero_point, "b_zero_point", right, n, "columns of b"),
     )
-    shape = (*np.broadcast_shapes(left.codes.shape[:-2], right.codes.shape[:-2]), m, n)
-    dtype = np.dtype(f"int{width}")
+    stack = () if flat else np.broadcast_shapes(left.codes.shape[:-2], right.codes.shape[:-2])
+    shape = (*stack, m, n)
+    dtype = _INT32 if width == 32 else _INT64
     bias = _bias(request.bias, n, width)
     out = _checked_out(request.out, shape, dtype)
     result = out if out is not None and _usable(out, left.codes, right.codes) else np.empty(shape, dtype)
@@ -197,18 +204,27 @@ def _accumulated(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     return (out, answer[1]) if request.return_counts else out
 
 
+def _operand(values: Any, role: str) -> Operand:
+    """An operand, the usual arrays without a look at formats."""
+    if type(values) is np.ndarray and values.ndim >= 2 and values.dtype in _USUAL and values.dtype.isnative:
+        return Operand(values, *_USUAL[values.dtype])
+    return integer_operand(values, role)
+
+
 def _packed_operand(b: PackedMatrix, left: Operand, request: _Request) -> Operand:
     """A stand-in with the shape of what was packed, without its memory."""
     if request.path is not None and request.path != b.path:
         raise InputError(f"b was packed for path {b.path!r}, not {request.path!r}", hint="prepack(b, path=...)")
     if left.codes.itemsize == 2 and b.right.packed and b.right.array.itemsize == 1:
         raise InputError(f"b was packed for 8-bit a, not {left.codes.dtype}", hint="prepack(b, a_dtype='int16')")
-    return Operand(np.broadcast_to(np.zeros((), b.dtype), b.shape), b.bits, b.signed)
+    return Operand(b.stand_in, b.bits, b.signed)
 
 
 def _zeros(values: Any, role: str, operand: Operand, size: int, axis: str) -> _Zeros:
-    if type(values) is int and values == 0:
-        return _Zeros(0, None)
+    if type(values) is int:
+        low = -(1 << operand.bits - 1) if operand.signed else 0
+        if low <= values < low + (1 << operand.bits):
+            return _Zeros(values, None)
     each = zero_points(values, role, operand, max(size, 1) if np.size(values) == 1 else size, axis)
     if each.size and (each == each[0]).all():
         return _Zeros(int(each[0]), None)
@@ -268,16 +284,22 @@ def _fill(result: Array, call: _Call) -> None:
     if call.left.codes.shape[-1] == 0:
         result[...] = call.bias if call.bias.size else 0
         return
-    stack = result.shape[:-2]
-    a = np.broadcast_to(call.left.codes, stack + call.left.codes.shape[-2:])
-    b = np.broadcast_to(call.right.codes, stack + call.right.codes.shape[-2:])
+    a, b, stack = call.left.codes, call.right.codes, result.shape[:-2]
+    if not stack:
+        _fill_matrix(result, a, b, call)
+        return
+    a, b = np.broadcast_to(a, stack + a.shape[-2:]), np.broadcast_to(b, stack + b.shape[-2:])
     for index in np.ndindex(*stack):
-        right = call.packed.right if call.packed else Right(b[index], call.right.signed)
-        sums = call.packed.column_sums if call.packed else None
-        if result.dtype == np.int64:
-            multiply_wide(result[index], a[index], right, sums, call)
-        else:
-            _multiply(result[index], a[index], right, sums, call)
+        _fill_matrix(result[index], a[index], b[index], call)
+
+
+def _fill_matrix(result: Array, a: Array, b: Array, call: _Call) -> None:
+    right = call.packed.right if call.packed else Right(b, call.right.signed)
+    sums = call.packed.column_sums if call.packed else None
+    if result.dtype == _INT64:
+        multiply_wide(result, a, right, sums, call)
+    else:
+        _multiply(result, a, right, sums, call)
 
 
 def _multiply(c: Array, a: Array, right: Right, sums: Array | None, call: _Call) -> None:

@@ -32,6 +32,10 @@ class PackedMatrix:
         The path that it was packed for, and that products with it take.
     column_sums : ndarray of int64, shape (n,)
         The sum of each column's codes.
+    right : Right
+        What kernels take.
+    stand_in : ndarray, shape (k, n)
+        Zeros without memory of their own, for checks of shapes.
     """
 
     shape: tuple[int, int]
@@ -40,6 +44,7 @@ class PackedMatrix:
     path: str
     column_sums: npt.NDArray[np.int64] = field(repr=False)
     right: Right = field(repr=False)
+    stand_in: Array = field(repr=False)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,7 +101,8 @@ def prepack(b: Any, *, a_dtype: Any = "int8", path: str | None = None) -> Packed
         right = Right(operand.codes.copy(), operand.signed)
     else:
         right = _packed(operand, sums, name, words, left_signed=left.kind == "i")
-    return PackedMatrix((k, n), operand.bits, operand.signed, name, sums, right)
+    stand_in = np.broadcast_to(np.zeros((), operand.codes.dtype), (k, n))
+    return PackedMatrix((k, n), operand.bits, operand.signed, name, sums, right, stand_in)
 
 
 def _packed(operand: Operand, sums: npt.NDArray[np.int64], path: str, words: bool, left_signed: bool) -> Right:
