@@ -2,6 +2,7 @@
 
 from lowbit.allocate.analysis import More, pareto_front, smallest_limit, with_more
 from lowbit.allocate.costs_file import parse_costs, read_costs
+from lowbit.allocate.costs_text import write_costs
 from lowbit.allocate.linear import write_lp, write_mps
 from lowbit.allocate.picture import picture
 from lowbit.allocate.plan import Plan
@@ -27,6 +28,7 @@ __all__ = [
     "smallest_limit",
     "solve",
     "with_more",
+    "write_costs",
     "write_lp",
     "write_mps",
 ]

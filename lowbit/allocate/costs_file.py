@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.allocate import checks, presets
+from lowbit.allocate.amounts import amount
 from lowbit.allocate.problem import Problem
 from lowbit.errors import AllocationError, LowbitError
 
@@ -145,13 +146,18 @@ def _costs(
         rows = []
         for layer, name, listed in zip(layers, names, choices, strict=True):
             if budget in layer or budget not in DERIVED or "parameters" not in layer:
-                rows.append(_row(layer, budget, name))
+                rows.append([_number(value, budget) for value in _row(layer, budget, name)])
             else:
                 rows.append([_derived(budget, choice, layer["parameters"], name) for choice in listed])
         if budget == "avg_bits" and not any(budget in layer for layer in layers):
             divisors.setdefault(budget, sum(layer["parameters"] for layer in layers))
         costs[budget] = rows
     return costs, divisors
+
+
+def _number(value: Any, budget: str) -> Any:
+    """A cost; one in quotes is a fraction, such as "1/3", or has a prefix."""
+    return amount(value, where=f"costs of {budget}") if isinstance(value, str) else value
 
 
 def _derived(budget: str, choice: str, parameters: Any, layer: str) -> Fraction:

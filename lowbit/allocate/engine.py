@@ -17,7 +17,8 @@ from lowbit.allocate.neighbourhoods import NeighbourhoodSearch
 from lowbit.allocate.primal import best_plan
 
 FEW_NODES = 64
-"""Up to so many undecided nodes the search over labels is tried first: it needs no compiled kernel."""
+"""Up to so many undecided nodes the search over labels is tried first: it needs no compiled kernel. So it is with one
+row, where the labels that dominance leaves are few."""
 
 STARTS = 8
 """How many of the dual's points are repaired and improved."""
@@ -131,7 +132,7 @@ def exact(state: State, dual: Lagrangian, best: Dual) -> None:
         _coupled(state, core, prices)
         return
     undecided = int((np.isfinite(core.losses).sum(axis=1) > 1).sum())
-    if undecided <= FEW_NODES:
+    if undecided <= FEW_NODES or len(core.rows) == 1:
         found = label_search(
             core, prices, state.incumbent(), state.tolerance, state.enough, most=LABEL_LIMITS[1]
         )  # fmt: skip

@@ -20,7 +20,7 @@ from typing import NoReturn
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import Terminal
-from lowbit.errors import DeviceError, LowbitError
+from lowbit.errors import DeviceError, InfeasibleError, LowbitError
 from lowbit.printable import printable
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -36,6 +36,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "audit": "prove or refute that intermediates stay within their widths",
         "sensitivity": "what each format would cost each layer of a model",
         "prove": "the largest K that an accumulator takes without any chance of an overflow",
+        "allocate": "choose a format for every layer within budgets",
         "doctor": "versions, processor, caches and the optional packages found",
     }
 )
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except LowbitError as error:
         _render(error, color)
-        return ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.USAGE
+        return _status(error)
     except BrokenPipeError:
         _drop_output()
         return ExitCode.BROKEN_PIPE
@@ -81,6 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is a bug in lowbit
         return _report_bug(error, color, debug=debug)
     return status
+
+
+def _status(error: LowbitError) -> ExitCode:
+    if isinstance(error, InfeasibleError):
+        return ExitCode.INFEASIBLE
+    return ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.USAGE
 
 
 def _drop_output() -> None:

@@ -93,6 +93,19 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             '`cc -O2 -shared -fPIC`, and declare it extern "C" in C++ (`nm -D cast.so` lists its symbols); for Python '
             "write --python package.module:function, found from the current directory, or --python ./file.py:function."
         ),
+        "LB700": (
+            "A bit-allocation problem contradicts itself, or a file of costs cannot be read: NaN or negative costs, an "
+            "empty list of choices, tied layers without a common choice, rows of the wrong length, unknown fields. The "
+            "message names the layer, the choice and the value; docs/how-to/allocate-bits.md describes the file."
+        ),
+        "LB701": (
+            "No plan keeps all budgets (exit status 6). The message says for every budget that is too small what it "
+            "would have to be at least while the other limits stay; `--budget NAME=LIMIT` sets another."
+        ),
+        "LB702": (
+            "The time limit ended before any plan within the budgets was found, and none was proven impossible. Give "
+            "--time-limit more seconds, loosen a budget, or begin with an earlier plan (--warm-start)."
+        ),
         "LB900": (
             "An internal error: a bug in lowbit. Please report it with the command line, the traceback that "
             "--debug shows, and the output of `lowbit doctor`."

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     INTERNAL = 3, "a bug in lowbit: please report it"
     DEVICE = 4, "the device under test crashed, hung, or returned the wrong number of rows"
     NOTHING_COMPARED = 5, "`check` had nothing to compare"
-    INFEASIBLE = 6, "reserved for `allocate`: no allocation meets the constraints"
+    INFEASIBLE = 6, "`allocate`: no plan keeps the budgets"
     INTERRUPTED = 130, "stopped from the keyboard (128 + SIGINT, as shells have it)"
     BROKEN_PIPE = 141, "the reader of standard output went away (128 + SIGPIPE)"
 

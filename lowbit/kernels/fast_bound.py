@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._jit import scalar
+from lowbit.kernels._jit import routine, scalar
 
 INFINITE = 1e300
 PIVOT = 1e-11
@@ -29,7 +29,7 @@ SLACK = 1e-9
 """Prices this close (relatively) to an end of the box are inside it."""
 
 
-@scalar
+@routine
 def evaluate(prices, losses, scaled, limits, starts, ends, slots, picks, used):
     """The bound at these prices; fills the picks and what they use (scaled, minus the limits). Also their loss."""
     rows = len(prices)
@@ -57,7 +57,7 @@ def evaluate(prices, losses, scaled, limits, starts, ends, slots, picks, used):
     return bound, total
 
 
-@scalar
+@routine
 def invert(matrix, inverse, work):
     """The inverse of a small matrix by Gauss and Jordan with pivoting; False if there is none."""
     size = matrix.shape[0]
@@ -88,7 +88,7 @@ def invert(matrix, inverse, work):
     return True
 
 
-@scalar
+@routine
 def try_plan(picks, costs, losses, safe, starts, whole_ends, slots, trial, left, best_picks, values, counters):
     """If the picks keep the limits: spend what is left, best gain first come, and remember the plan if it is better."""
     rows = len(safe)
@@ -186,7 +186,7 @@ def start_basis(space, used, loss, picks, size):
         basis_picks[rows, node] = picks[node]
 
 
-@scalar
+@routine
 def tighten(space, prices_now, best_prices, entries, alive, plans):
     """Maximise the bound of the node from the prices of its parent; the bound and whether it prunes the node.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels._jit import kernel, routine, scalar
 from lowbit.kernels.fast_bound import COUNTERS, DEPTH, FINISHED, IMPROVED, INFINITE, TRAIL, VISITED, tighten
 
 __all__ = ["COUNTERS", "DEPTH", "FINISHED", "IMPROVED", "VISITED", "branch"]
@@ -21,7 +21,7 @@ LIGHT = 1e-9
 """Points with less weight than this in the bound's mixture do not count."""
 
 
-@scalar
+@routine
 def restrict(node, split, upper, starts, ends, slots, ranks, trail, counters):
     """Keep a node's entries with a rank above the split (``upper``) or not above it; whether any is left."""
     end = ends[node]
@@ -42,7 +42,7 @@ def restrict(node, split, upper, starts, ends, slots, ranks, trail, counters):
     return end > starts[node]
 
 
-@scalar
+@routine
 def undo(mark, ends, trail, counters):
     """Bring back what was removed since the mark."""
     while counters[TRAIL] > mark:
@@ -50,7 +50,7 @@ def undo(mark, ends, trail, counters):
         ends[trail[counters[TRAIL], 0]] = trail[counters[TRAIL], 1]
 
 
-@scalar
+@routine
 def remove_costly(prices, bound, cutoff, losses, scaled, starts, ends, slots, trail, counters):
     """Remove the entries that no plan better than the cutoff has: bound plus reduced cost is at or above it."""
     rows = len(prices)
@@ -102,7 +102,7 @@ def mixture(node, basis_picks, is_point, weights, losses, ranks):
     return mean / max(weight, LIGHT), low_rank, high_rank, highest - lowest
 
 
-@scalar
+@routine
 def choose_split(space, losses, starts, ends, slots, ranks, magnitude):
     """The node on which the mixture disagrees most, weighed by the loss at stake; the rank to split at; the side first.
 
@@ -135,7 +135,7 @@ def choose_split(space, losses, starts, ends, slots, ranks, magnitude):
     return chosen, split, upper_first
 
 
-@scalar
+@routine
 def go_back(frames, frame_bounds, frame_prices, prices_now, starts, ends, slots, ranks, trail, values, counters):
     """To the last frame with a side that was not taken and may hold a better plan; finished if there is none."""
     while True:

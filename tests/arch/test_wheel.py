@@ -41,6 +41,8 @@ def test_holds_package_formats_and_golden(wheel, repository):
         for path in files:
             assert f"lowbit/_data/{path.relative_to(repository).as_posix()}" in names
     beside_the_code = {"py.typed", "__init__.pyi", "check/report.schema.json", "check/published_differences.toml"}
+    beside_the_code |= {f"allocate/{name}.schema.json" for name in ("plan", "report")}
+    beside_the_code |= {f"allocate/data/hawq_v3_{name}.toml" for name in ("resnet18", "resnet50")}
     assert {f"lowbit/{name}" for name in beside_the_code} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "bench/", "docs/")) or "__pycache__" in name]
 

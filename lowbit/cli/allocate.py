@@ -1,0 +1,194 @@
+"""``lowbit allocate``: choose a format for every layer within budgets, with a proof or a gap."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lowbit.cli.number_types import integer, seconds
+from lowbit.cli.progress import Bar
+from lowbit.cli.terminal import terminal
+from lowbit.errors import AllocationError, InputError
+
+if TYPE_CHECKING:
+    from lowbit.allocate import Plan, Problem
+
+METHODS = ("auto", "lagrangian", "exact", "neighborhoods", "milp", "highs", "cbc")
+EXAMPLES = ("hawq_v3_resnet18", "hawq_v3_resnet50")
+EXPORTS = (".mps", ".lp")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "allocate",
+        help="choose a format for every layer within budgets",
+        description="Choose one of its choices for every layer, so that the loss is least within every budget, and say "
+        "how good the plan is proven to be. Exit status 6: no plan keeps the budgets.",
+    )
+    parser.add_argument("costs", nargs="?", metavar="COSTS.toml", help="layers, choices, losses and costs")
+    parser.add_argument("--example", choices=EXAMPLES, help="an instance that comes with lowbit, instead of a file")
+    limits = parser.add_argument_group("what must hold")
+    limits.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="bytes=3.2MB, avg_bits=4, latency=1.5; bops=50%% is half the way from the cheapest choices to the dearest",
+    )
+    limits.add_argument("--fix", action="append", default=[], metavar="LAYER=CHOICE", help="a layer's choice is given")
+    limits.add_argument("--same", action="append", default=[], metavar="LAYER,LAYER,...", help="layers that must agree")
+    limits.add_argument("--switches", type=integer, metavar="N", help="at most N changes from a layer to the next")
+    search = parser.add_argument_group("the search")
+    search.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
+    search.add_argument("--gap", type=_gap, default=1e-9, metavar="G", help="relative gap that will do (default: 1e-9)")
+    search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="then the best plan so far, with its gap")
+    search.add_argument("--seed", type=integer, default=0, metavar="N", help="of --method neighborhoods")
+    search.add_argument("--warm-start", metavar="PLAN.json", help="begin with an earlier plan")
+    output = parser.add_argument_group("output")
+    output.add_argument("--pareto", type=integer, metavar="N", help="also the front of loss against a budget, N points")
+    output.add_argument("--along", metavar="NAME", help="the budget of the front (default: the first with a limit)")
+    output.add_argument("--no-more", action="store_true", help="leave out what 5 %% more of each budget would give")
+    output.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    output.add_argument("-o", "--plan", metavar="FILE", help="write the plan as JSON")
+    output.add_argument("--picture", metavar="FILE.svg", help="draw the bits of the layers, and the front")
+    output.add_argument("--export", metavar="FILE.mps|FILE.lp", help="write the integer program, for other solvers")
+
+
+def run(arguments: Namespace) -> int:
+    from lowbit.allocate import pareto_front, picture, solve, with_more
+
+    problem = _constrained(_problem(arguments), arguments)
+    along = _along(problem, arguments)
+    if arguments.export:
+        _export(problem, Path(arguments.export))
+    plan = solve(
+        problem,
+        method=arguments.method,
+        gap=arguments.gap,
+        time_limit=arguments.time_limit,
+        warm_start=_warm_start(arguments.warm_start),
+        seed=arguments.seed,
+    )
+    more = [] if arguments.no_more else with_more(plan, time_limit=arguments.time_limit)
+    front: list[Plan] = []
+    if along:
+        with Bar(arguments.pareto) as bar:
+            front = pareto_front(
+                problem,
+                along,
+                arguments.pareto,
+                gap=arguments.gap,
+                time_limit=arguments.time_limit,
+                progress=lambda done, _: bar.update(done, along),
+            )
+    from lowbit.cli import allocate_report
+
+    if arguments.plan:
+        _write(arguments.plan, plan.to_json())
+    if arguments.picture:
+        _write(arguments.picture, picture(plan, front, along))
+    if arguments.output == "json":
+        print(json.dumps(allocate_report.document(plan, more, front, along), indent=2))
+    else:
+        allocate_report.show(terminal(arguments), plan, more, front, along)
+    return 0
+
+
+def _gap(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise ArgumentTypeError(f"{text!r} is no relative gap, such as 1e-6")
+    return value
+
+
+def _problem(arguments: Namespace) -> Problem:
+    """What is to be solved, before the options of the command line constrain it further."""
+    from lowbit.allocate import example, read_costs
+
+    if (arguments.costs is None) == (arguments.example is None):
+        raise InputError(
+            "`lowbit allocate` takes one file of costs, or --example NAME",
+            hint="docs/how-to/allocate-bits.md describes the file",
+            code="LB100",
+        )
+    return example(arguments.example) if arguments.example else read_costs(arguments.costs)
+
+
+def _constrained(problem: Problem, arguments: Namespace) -> Problem:
+    from lowbit.allocate.checks import Places
+
+    limits = dict(_assignment(word, "--budget", "bytes=3.2MB") for word in arguments.budget)
+    problem = problem.with_limits(limits, max_switches=arguments.switches)
+    place = Places({layer: index for index, layer in enumerate(problem.layers)})
+    fixed = dict(problem.fixed)
+    fixed.update(
+        (place(layer), choice) for layer, choice in (_assignment(w, "--fix", "conv1=int8") for w in arguments.fix)
+    )
+    ties = [tuple(place(layer.strip()) for layer in group.split(",")) for group in arguments.same]
+    return replace(problem, fixed=fixed, ties=(*problem.ties, *ties))
+
+
+def _assignment(word: str, option: str, example: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals or not name or not value:
+        raise InputError(f"{option} {word}: no NAME=VALUE", hint=f"such as {option} {example}", code="LB100")
+    return name, value
+
+
+def _along(problem: Problem, arguments: Namespace) -> str:
+    """The budget that the front goes along; empty without --pareto."""
+    if arguments.pareto is None:
+        if arguments.along:
+            raise InputError("--along is for --pareto N", code="LB100")
+        return ""
+    if arguments.pareto < 2:
+        raise InputError(f"--pareto {arguments.pareto}: a front has at least 2 points", code="LB100")
+    names = [budget.name for budget in problem.budgets if budget.limit is not None]
+    names = names or [budget.name for budget in problem.budgets]
+    if not arguments.along and not names:
+        raise AllocationError("--pareto: there is no budget")
+    return problem.budget(arguments.along or names[0]).name
+
+
+def _export(problem: Problem, path: Path) -> None:
+    from lowbit.allocate import write_lp, write_mps
+
+    if path.suffix not in EXPORTS:
+        raise InputError(f"--export {path}: the name ends in none of {', '.join(EXPORTS)}", code="LB100")
+    try:
+        (write_mps if path.suffix == ".mps" else write_lp)(problem, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _warm_start(path: str | None) -> Sequence[str] | None:
+    if path is None:
+        return None
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        return [str(layer["choice"]) for layer in document["layers"]]
+    except OSError as error:
+        raise AllocationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise AllocationError(f"{path}: no plan: {error}", hint="-o writes one") from error
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: str | Path, error: OSError) -> InputError:
+    hint = "name another file; its directory must exist"
+    return InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101")

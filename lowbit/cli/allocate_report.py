@@ -1,0 +1,156 @@
+"""The report of ``lowbit allocate``: as text, and as a JSON document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lowbit.cli.terminal import Terminal, columns
+from lowbit.printable import printable
+
+if TYPE_CHECKING:
+    from lowbit.allocate import More, Plan
+    from lowbit.allocate.plan import Use
+
+SCHEMA = "lowbit/allocate/1"
+
+BAR_WIDTH = 24
+MOST_CHANGES = 4
+"""Changed layers named in a line of text; JSON has them all."""
+
+
+def document(plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> dict[str, Any]:
+    """The report as JSON has it (``lowbit/allocate/report.schema.json``)."""
+    return {
+        "schema": SCHEMA,
+        "plan": plan.as_dict(),
+        "with_more": [
+            {
+                "budget": item.budget,
+                "factor": float(item.factor),
+                "loss": item.plan.loss,
+                "status": item.plan.status,
+                "changes": [{"layer": layer, "from": old, "to": new} for layer, old, new in item.changes],
+            }
+            for item in more
+        ],
+        "front": {
+            "budget": along or None,
+            "points": [
+                {
+                    "used": str(_use(point, along).used),
+                    "limit": str(_use(point, along).limit),
+                    "loss": point.loss,
+                    "status": point.status,
+                    "choices": dict(Counter(point.choices)),
+                }
+                for point in front
+            ],
+        },
+    }
+
+
+def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> None:
+    """Write the report as text."""
+    problem = plan.problem
+    page.write(page.paint(printable(problem.name or "bit allocation"), "bold"))
+    for line in _layers(plan):
+        page.write(printable(line))
+    page.write()
+    for line in columns([("loss", _number(plan.loss)), ("proof", proof(plan)), ("choices", _counts(plan))]):
+        page.write(printable(line))
+    if plan.problem.max_switches is not None:
+        page.write(f"switches  {plan.switches} of at most {plan.problem.max_switches}")
+    if plan.uses:
+        page.write()
+        heads = ("budget", "used", "limit", "slack", "", "one more saves")
+        head, *lines = columns([heads, *(_budget(plan, use) for use in plan.uses)], right=frozenset({1, 2, 3, 5}))
+        page.write(page.paint(head, "bold"))
+        for line in lines:
+            page.write(printable(line))
+    if more:
+        page.write()
+        page.write(page.paint("with 5 % more", "bold"))
+        for line in columns([_more(plan, item) for item in more]):
+            page.write(printable(line))
+    if front:
+        page.write()
+        for line in _front(page, front, along):
+            page.write(line)
+
+
+def proof(plan: Plan) -> str:
+    """What is proven, in words."""
+    if plan.status == "optimal":
+        return f"optimal to {max(plan.tolerance, plan.gap):.1g} ({plan.proof})"
+    ended = f"; stopped by the {plan.stopped}" if plan.stopped else ""
+    return f"not proven optimal: at most {plan.gap:.3g} above the best ({plan.proof}){ended}"
+
+
+def _layers(plan: Plan) -> list[str]:
+    from lowbit.allocate.heights import bits_of
+
+    bits = [bits_of(choice) or 0.0 for choice in plan.choices]
+    most = max(bits) or 1.0
+    losses = [float(plan.problem.losses[place]) for place in plan.problem.positions(plan.picks)]
+    rows = [
+        (f"  {layer}", choice, "#" * round(BAR_WIDTH * height / most), _number(loss))
+        for layer, choice, height, loss in zip(plan.problem.layers, plan.choices, bits, losses, strict=True)
+    ]
+    return columns([("  layer", "choice", "bits", "loss"), *rows], right=frozenset({3}))
+
+
+def _counts(plan: Plan) -> str:
+    return ", ".join(f"{name} x {count}" for name, count in Counter(plan.choices).most_common())
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _amount(use: Use, value: Any) -> str:
+    from lowbit.allocate.amounts import format_amount
+
+    unit = f" {use.unit}" if use.unit and use.unit != use.name else ""
+    return "-" if value is None else f"{format_amount(value)}{unit}"
+
+
+def _budget(plan: Plan, use: Use) -> tuple[str, ...]:
+    share = f"{float(use.used / use.limit):.1%}" if use.limit else ""
+    price = plan.prices.get(use.name, 0.0)
+    return (
+        use.name,
+        _amount(use, use.used),
+        _amount(use, use.limit),
+        _amount(use, use.slack),
+        share,
+        _number(price) if use.limit is not None else "-",
+    )
+
+
+def _more(plan: Plan, item: More) -> tuple[str, ...]:
+    change = item.plan.loss - plan.loss
+    share = f" ({change / abs(plan.loss):+.2%})" if plan.loss else ""
+    if not item.changes:
+        return f"  {item.budget}", "no change", ""
+    named = [f"{layer} {old} -> {new}" for layer, old, new in item.changes[:MOST_CHANGES]]
+    rest = len(item.changes) - len(named)
+    words = ", ".join(named) + (f" and {rest} more" if rest else "")
+    return f"  {item.budget}", f"loss {_number(item.plan.loss)}{share}", words
+
+
+def _use(plan: Plan, name: str) -> Use:
+    return next(use for use in plan.uses if use.name == name)
+
+
+def _front(page: Terminal, front: Sequence[Plan], along: str) -> Iterator[str]:
+    yield page.paint(f"loss against {along}", "bold")
+    rows = [
+        (f"  {_amount(_use(point, along), _use(point, along).used)}", _number(point.loss), _counts(point))
+        for point in front
+    ]
+    yield from (printable(line) for line in columns(rows, right=frozenset({0, 1})))
+    unproven = sum(point.status != "optimal" for point in front)
+    if unproven:
+        yield f"  {unproven} of {len(front)} points are not proven optimal"
