@@ -10,6 +10,7 @@ from typing import Any
 from lowbit.check.report import Report, write_text
 from lowbit.check.result import MISMATCH
 from lowbit.check.writers import FORMS, WRITERS
+from lowbit.cli.check_kernel import KERNELS, add_kernel_options, check_kernels
 from lowbit.cli.device_topics import CONTAINERS
 from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
@@ -23,7 +24,8 @@ from lowbit.spec import Scalar
 
 OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
 """Operation -> the source and the target it means where none is given."""
-SETS = ("boundary", "random", "exhaustive")
+SETS = ("boundary", "random", "exhaustive", "directed")
+RANDOM_ROWS = 1_000_000
 HELP_WIDTH = 100
 PRODUCTS = ("numpy", "ml_dtypes", "onnxruntime", "torch")
 
@@ -35,30 +37,33 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=RawDescriptionHelpFormatter,
         description=textwrap.fill(
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
-            "those that --from, --to and --kernel name. With a device: that one. Exit status 0: equal, published "
-            "differences included; 1: a mismatch.",
+            "those that --from, --to and --kernel name. With a device: that one. `gemm` checks integer matrix products "
+            "with directed matrices, those of the libraries installed here where no device is given. Exit status 0: "
+            "equal, published differences included; 1: a mismatch.",
             HELP_WIDTH,
         ),
         epilog=textwrap.fill(f"{CONTAINERS} `lowbit explain so`, `python` and `results` say more.", HELP_WIDTH),
     )
     parser.add_argument(
-        "op", nargs="?", choices=tuple(OPERATIONS), help="encode (from float32), decode (to it), convert"
+        "op",
+        nargs="?",
+        choices=(*OPERATIONS, *KERNELS),
+        help="encode (from float32), decode (to it), convert; gemm",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
     device = parser.add_argument_group("device").add_mutually_exclusive_group()
-    device.add_argument(
-        "--so", metavar="FILE:SYMBOL", help="void f(const source_t*, target_t*, size_t) in a shared object"
-    )
-    device.add_argument("--python", metavar="MODULE:FUNCTION", help="a function over NumPy arrays of codes")
+    device.add_argument("--so", metavar="FILE:SYMBOL", help="a C function in a shared object (`lowbit explain so`)")
+    device.add_argument("--python", metavar="MODULE:FUNCTION", help="a function over NumPy arrays")
     device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
     parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
-    parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
+    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm: directed)")
     parser.add_argument(
-        "--n", type=integer, default=1_000_000, metavar="ROWS", help="random: how many (default: 1000000)"
+        "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm: 200 products)"
     )
     parser.add_argument("--seed", type=integer, default=1, help="random: from which seed (default: 1)")
+    add_kernel_options(parser)
     add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
     parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
@@ -78,6 +83,8 @@ def run(arguments: Namespace) -> int:
     if arguments.op is None:
         _refuse_device_options(arguments)
         report = _check_installed(arguments, max_errors)
+    elif arguments.op in KERNELS:
+        report = check_kernels(arguments, max_errors, _given(arguments))
     else:
         report = _check_device(arguments, max_errors)
     _write(report, arguments)
@@ -104,6 +111,12 @@ def _refuse_device_options(arguments: Namespace) -> None:
         )
 
 
+def _refuse_kernel_options(arguments: Namespace) -> None:
+    given = [name for name in ("a", "b", "accumulator", "zero_points") if getattr(arguments, name)]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} is for `check gemm`", code="LB100")
+
+
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:
     from lowbit.check.installed import Skipped, check_installed
 
@@ -127,14 +140,18 @@ def _check_device(arguments: Namespace, max_errors: int) -> Report:
     from lowbit.check.run import Job
 
     source, target = _formats(arguments)
-    if arguments.n < 1:
-        raise InputError(f"--n {arguments.n}: at least one row is needed", code="LB100")
+    count = RANDOM_ROWS if arguments.n is None else arguments.n
+    if count < 1:
+        raise InputError(f"--n {count}: at least one row is needed", code="LB100")
+    if arguments.set == "directed":
+        raise InputError("--set directed is for gemm", hint="boundary, random or exhaustive", code="LB100")
+    _refuse_kernel_options(arguments)
     job = Job(
         source=source,
         target=target,
         policy=_policy(arguments, target),
-        set=arguments.set,
-        count=arguments.n,
+        set=arguments.set or "boundary",
+        count=count,
         seed=arguments.seed,
         nan=arguments.nan,
         max_errors=max_errors,

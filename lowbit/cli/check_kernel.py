@@ -67,7 +67,9 @@ def _cases(arguments: Namespace, operation: Operation) -> list[Case]:
     set_name = arguments.set or "directed"
     if set_name not in SETS:
         raise InputError(
-            f"--set {set_name} is for conversions", hint=f"`check {operation.name}` has {' and '.join(SETS)}", code="LB100"
+            f"--set {set_name} is for conversions",
+            hint=f"`check {operation.name}` has {' and '.join(SETS)}",
+            code="LB100",
         )
     count = RANDOM_CASES if arguments.n is None else arguments.n
     if count < 1:
@@ -90,13 +92,11 @@ def _kernel(arguments: Namespace, operation: Operation, cases: Sequence[Case]) -
 def _check_libraries(arguments: Namespace, max_errors: int, given: dict[str, Any]) -> Report:
     from lowbit.check.installed import Skipped
     from lowbit.check.operations.installed_gemm import check_installed_gemm
-    from lowbit.check.operations.gemm import GemmOperation
 
     if arguments.inputs:
         raise InputError("--inputs is given, but no device", hint="--so, --python or --results", code="LB100")
     if arguments.accumulator:
         raise InputError("--accumulator is for a device", hint="--so ./gemm.so:gemm --accumulator int32", code="LB100")
-    del GemmOperation
     results, skipped = [], []
     with Bar() as bar:
         for item in check_installed_gemm(arguments.kernel, arguments.a, arguments.b, max_errors=min(max_errors, 3)):

@@ -88,7 +88,7 @@ class KernelDevice:
         (fill, guard), (other_fill, other_guard) = SURROUNDINGS
         where = f"on {place(case)}"
         untouched = _is_fill(first, fill) & _is_fill(second, other_fill)
-        if untouched.any() and not self._copies:
+        if untouched.any() and np.array_equal(untouched, first != second) and not self._copies:
             position = tuple(int(index[0]) for index in np.nonzero(untouched))
             raise DeviceError(
                 f"{self.name} wrote {case.outputs - int(untouched.sum())} of {case.outputs} results {where}: the one "

@@ -1,4 +1,4 @@
-"""A one-node ONNX model as bytes, so that ONNX Runtime's Cast can be checked without the ``onnx`` package.
+"""A one-node ONNX model as bytes, so that ONNX Runtime can be checked without the ``onnx`` package.
 
 Field numbers are those of ``onnx/onnx.proto`` (onnx/onnx); the wire format is that of Protocol Buffers: a key
 ``field << 3 | type``, type 0 a varint, type 2 a length and bytes.
@@ -6,7 +6,7 @@ Field numbers are those of ``onnx/onnx.proto`` (onnx/onnx); the wire format is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 VARINT, BYTES = 0, 2
 INTEGER_ATTRIBUTE, STRING_ATTRIBUTE = 2, 3
@@ -42,12 +42,33 @@ def cast_model(
     source: str, target: str, *, opset: int, ir_version: int, attributes: Mapping[str, int | str] | None = None
 ) -> bytes:
     """The bytes of a model ``y = Cast(x)`` over a vector of any length."""
-    node = _text(1, "x") + _text(2, "y") + _text(4, "Cast")
-    for name, value in {"to": ELEMENT_TYPES[target], **(attributes or {})}.items():
+    given = {"to": ELEMENT_TYPES[target], **(attributes or {})}
+    vector = ("n",)
+    return node_model(
+        "Cast", [("x", source, vector)], ("y", target, vector), opset=opset, ir_version=ir_version, attributes=given
+    )
+
+
+Value = tuple[str, str, tuple[str, ...]]
+"""Name, format and the names of the axes of a tensor; no axes for a scalar."""
+
+
+def node_model(
+    operator: str,
+    inputs: Sequence[Value],
+    output: Value,
+    *,
+    opset: int,
+    ir_version: int,
+    attributes: Mapping[str, int | str] | None = None,
+) -> bytes:
+    """The bytes of a model of one node."""
+    node = b"".join(_text(1, name) for name, _, _ in inputs) + _text(2, output[0]) + _text(4, operator)
+    for name, value in (attributes or {}).items():
         node += _message(5, _attribute(name, value))
-    graph = _message(1, node) + _text(2, "cast")
-    graph += _message(11, _value_info("x", ELEMENT_TYPES[source]))
-    graph += _message(12, _value_info("y", ELEMENT_TYPES[target]))
+    graph = _message(1, node) + _text(2, operator.lower())
+    graph += b"".join(_message(11, _value_info(*value)) for value in inputs)
+    graph += _message(12, _value_info(*output))
     return _integer(1, ir_version) + _message(7, graph) + _message(8, _integer(2, opset))
 
 
@@ -57,9 +78,9 @@ def _attribute(name: str, value: int | str) -> bytes:
     return _text(1, name) + _text(4, value) + _integer(20, STRING_ATTRIBUTE)
 
 
-def _value_info(name: str, element_type: int) -> bytes:
-    shape = _message(1, _text(2, "n"))
-    tensor = _integer(1, element_type) + _message(2, shape)
+def _value_info(name: str, fmt: str, axes: tuple[str, ...]) -> bytes:
+    shape = b"".join(_message(1, _text(2, axis)) for axis in axes)
+    tensor = _integer(1, ELEMENT_TYPES[fmt]) + _message(2, shape)
     return _text(1, name) + _message(2, _message(1, tensor))
 
 

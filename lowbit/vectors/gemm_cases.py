@@ -22,6 +22,7 @@ SIZES = (1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65)
 LONGEST_TAIL = 2 * 64 + 1
 MOST_PRODUCTS = 1 << 18
 """The longest row: 2^17 products of two int8 codes leave 32 bits."""
+LONGEST_WALK = 1 << 16
 NARROWEST, WIDEST = 8, 64
 LANES = (1, 2, 4, 8, 16, 32, 64, 128)
 FINE_STEPS = 192
@@ -140,7 +141,7 @@ def _widths(operands: Operands) -> Iterator[tuple[int, int]]:
     """(width, products of the largest size that fill half of it) for every width within reach."""
     for width in range(NARROWEST, WIDEST + 1):
         fill = -(-(1 << (width - 1)) // operands.largest_step)
-        if 2 * fill + 4 <= MOST_PRODUCTS:
+        if fill + 4 <= MOST_PRODUCTS:
             yield width, fill
 
 
@@ -199,19 +200,34 @@ def _rail_walks(operands: Operands) -> Iterator[Case]:
     for width, fill in _widths(operands):
         for lanes in LANES:
             climb = fill * lanes
-            if 2 * climb + 2 * FINE_STEPS > MOST_PRODUCTS // 4:
+            if 2 * climb + 2 * FINE_STEPS > LONGEST_WALK:
                 break
             rows = [_walk(most, climb, lanes, 64 * width + 8 * lanes + row) for row in range(3)]
             length = len(rows[0])
             yield gemm_case(f.RAIL_WALK, *as_matrices(np.array(rows), operands, _columns(length)), operands)
+        if 2 * fill + 2 * FINE_STEPS > LONGEST_WALK:
+            rows = [_long_walk(most, fill, width, shift) for shift in (0, 1, 3)]
+            yield gemm_case(f.RAIL_WALK, *as_matrices(np.array(rows), operands, NARROW_COLUMNS), operands)
+
+
+def _long_walk(most: int, fill: int, width: int, shift: int) -> NDArray[np.int64]:
+    """One climb, random steps, the rail again, and a step off and back that a sum of 2, 4 or 8 products hides."""
+    climb = np.full(-(-fill // 8) * 8, most)
+    last = np.array([0] * shift + [most, -most] + [0] * (8 - shift))
+    return np.concatenate([climb, _fine(most, width)[:FINE_STEPS], np.full(2 * FINE_STEPS, most), last])
+
+
+def _fine(most: int, seed: int) -> NDArray[np.int64]:
+    """Random steps, half of them of full size."""
+    random = (splitmix64(seed, 3 * FINE_STEPS) >> np.uint64(16)).astype(np.int64)
+    steps = random % (2 * most + 1) - most
+    return np.where(random % 4 < 2, np.where(steps < 0, -most, most), steps)
 
 
 def _walk(most: int, climb: int, lanes: int, seed: int) -> NDArray[np.int64]:
-    random = (splitmix64(seed, 3 * FINE_STEPS + 128) >> np.uint64(16)).astype(np.int64)
-    fine = random[: 3 * FINE_STEPS] % (2 * most + 1) - most
-    big = random[: 3 * FINE_STEPS] % 4 < 2
-    fine = np.where(big, np.where(fine < 0, -most, most), fine)
-    signs = np.where(random[3 * FINE_STEPS :][:lanes] % 2 == 0, 1, -1) if lanes > 1 else np.array([1])
+    fine = _fine(most, seed)
+    random = (splitmix64(seed, lanes, 3 * FINE_STEPS) >> np.uint64(16)).astype(np.int64)
+    signs = np.where(random % 2 == 0, 1, -1) if lanes > 1 else np.array([1])
     steps = most * np.tile(signs, -(-climb // lanes))[:climb]
     tail = climb % 7
     parts = [fine[:FINE_STEPS], steps, fine[FINE_STEPS : 2 * FINE_STEPS], -steps, -steps[: climb // 2]]

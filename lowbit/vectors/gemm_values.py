@@ -14,7 +14,7 @@ from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.splitmix import random_patterns
 
 Codes = NDArray[Any]
-WIDEST_OPERAND = 16
+WIDEST_SIGNED, WIDEST_UNSIGNED = 16, 8
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Operands:
     Attributes
     ----------
     a, b : FixedFormat
-        Integers of at most 16 bits.
+        Integers of at most 16 bits, 8 if unsigned.
     zero_points : bool
         Whether the kernel takes a zero point for each of them.
     """
@@ -35,10 +35,11 @@ class Operands:
 
     def __post_init__(self) -> None:
         for name, fmt in (("a", self.a), ("b", self.b)):
-            if not isinstance(fmt, FixedFormat) or fmt.bits > WIDEST_OPERAND or fmt.fraction_bits:
+            widest = WIDEST_SIGNED if fmt.signed else WIDEST_UNSIGNED
+            if not isinstance(fmt, FixedFormat) or fmt.bits > widest or fmt.fraction_bits:
                 raise InputError(
                     f"{name} = {fmt.id} is no operand of an integer product",
-                    hint="integers of at most 16 bits: int8, uint8, int4, int16, ...",
+                    hint="signed integers of at most 16 bits or unsigned ones of at most 8: int8, uint8, int4, int16",
                 )
 
     @property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
 from lowbit.accumulator import Accumulator
 from lowbit.check.operations.gemm_bugs import gemm_bugs
-from lowbit.check.operations.gemm_explain import explain_result, shape_words
-from lowbit.check.operations.gemm_rules import GemmRule, candidates, facts_of, low_bits, presets, problem_of
+from lowbit.check.operations.gemm_explain import explain_result, pattern_words
+from lowbit.check.operations.gemm_rules import GemmRule, Magnitudes, candidates, presets, problem_of
 from lowbit.check.operations.gemm_words import accumulator_words, closest, ranges, survivor_choices
 from lowbit.check.operations.operation import Identification, Operation, Rule, eliminate
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
@@ -17,6 +18,9 @@ from lowbit.errors import InputError
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.gemm_cases import directed_cases, random_cases
 from lowbit.vectors.gemm_values import Operands
+
+LARGE = 1 << 17
+"""Multiplications in a case that is worth putting off."""
 
 
 def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
@@ -60,30 +64,48 @@ class GemmOperation(Operation):
             return random_cases(self.operands, count, seed)
         raise InputError(f"a matrix product has no set {set_name!r}", hint="directed or random", code="LB100")
 
+    def read_cases(self, path: str) -> list[Case]:
+        """The rows of a file of dot products, one case each."""
+        from lowbit.vectors.dot_products import read_dot_products
+
+        return read_dot_products(path, self.operands)
+
     def expected(self, case: Case) -> Array:
         """What the accumulator asked for gives."""
         return self._rule.run(case)
 
     def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
         """Eliminate accumulators; where none is left, bugs with the accumulator asked for or a named one."""
-        order = sorted(range(len(cases)), key=lambda index: _work(cases[index]))
-        rules = [GemmRule(item, self.result_bits) for item in candidates(self.operands)]
-        if all(rule.accumulator != self.accumulator for rule in rules):
-            rules.insert(0, self._rule)
-        survivors = eliminate(rules, cases, got, order)
+        # A wrong case leaves few candidates, and a small one is soon done; large ones come when few are left.
+        right = [bool((self.expected(case) == answer).all()) for case, answer in zip(cases, got, strict=True)]
+        order = sorted(range(len(cases)), key=lambda index: _order(cases[index], right=right[index]))
+        survivors: list[Rule] = list(self._accumulators_left(cases, got, order))
         if not survivors:
             survivors = eliminate(self._bug_rules(), cases, got, order)
         return self._identified([rule for rule in survivors if isinstance(rule, GemmRule)], cases, got)
 
+    def _accumulators_left(self, cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]) -> list[GemmRule]:
+        """The accumulators that agree; those that no sum of these sizes can tell apart are looked at once."""
+        sizes = reduce(Magnitudes.joined, (Magnitudes.of(problem_of(case)) for case in cases))
+        alike: dict[Accumulator, list[GemmRule]] = {}
+        for item in (self.accumulator, *(item for item in candidates(self.operands) if item != self.accumulator)):
+            rule = GemmRule(item, self.result_bits)
+            alike.setdefault(sizes.plain(item, self.result_bits), []).append(rule)
+        left = eliminate([rules[0] for rules in alike.values()], cases, got, order)
+        return [rule for rules in alike.values() if rules[0] in left for rule in rules]
+
     def _bug_rules(self) -> list[Rule]:
         named = [self.accumulator, *(item for item in presets(self.operands) if item != self.accumulator)]
-        bugs = list(gemm_bugs(self.operands))
-        return [GemmRule(item, self.result_bits, bug) for bug in bugs for item in named]
+        return [
+            GemmRule(item, self.result_bits, bug)
+            for bug in gemm_bugs(self.operands)
+            for item in (named if bug.any_accumulator else named[:1])
+        ]
 
     def _identified(self, survivors: list[GemmRule], cases: Sequence[Case], got: Sequence[Array]) -> Identification:
         if not survivors:
-            wrong = [bool((self.expected(case) != answer).any()) for case, answer in zip(cases, got, strict=True)]
-            return Identification((), {}, {}, shape_words(cases, wrong))
+            wrong = [np.asarray(self.expected(case) != answer) for case, answer in zip(cases, got, strict=True)]
+            return Identification((), {}, {}, pattern_words(cases, wrong))
         bug = survivors[0].bug
         same_bug = [rule for rule in survivors if rule.bug is bug]
         accumulators = [rule.accumulator for rule in same_bug]
@@ -94,7 +116,7 @@ class GemmOperation(Operation):
         if bug is not None:
             others = {rule.bug.name: rule.bug.words for rule in survivors if rule.bug not in (None, bug)}
             words = " or ".join([bug.words, *others.values()])
-            return Identification(tuple(ordered), choices, asked, f"{words}, and is otherwise exact")
+            return Identification(tuple(ordered), {}, {}, f"{words}, and is otherwise exact")
         return Identification(tuple(ordered), choices, asked, self._words(best, accumulators))
 
     def _words(self, best: Accumulator, accumulators: list[Accumulator]) -> str:
@@ -122,8 +144,6 @@ class GemmOperation(Operation):
         return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {name} -o case.npz"
 
 
-def _work(case: Case) -> int:
-    return case.sizes["m"] * case.sizes["n"] * case.sizes["k"]
-
-
-__all__ = ["GemmOperation", "facts_of", "gemm_prototype", "low_bits", "problem_of"]
+def _order(case: Case, *, right: bool) -> tuple[bool, bool, int]:
+    work = case.sizes["m"] * case.sizes["n"] * case.sizes["k"]
+    return work > LARGE, right, work

@@ -71,12 +71,15 @@ class Bug:
         The problem that the kernel solves instead.
     finish : callable
         (problem, its right results) -> what comes out.
+    any_accumulator : bool
+        Whether the bug may come on top of any accumulator; else it stands for one.
     """
 
     name: str
     words: str
     rewrite: Rewrite = _same
     finish: Finish = _as_it_is
+    any_accumulator: bool = True
 
 
 TAILS = (2, 4, 8, 16, 32, 64, 128)
@@ -182,13 +185,21 @@ def _result_bugs() -> Iterator[Bug]:
             f"saturates the finished sum to {width} bits",
             _same,
             lambda p, _, width=width: _saturated(p.exact(), width),  # type: ignore[misc]
+            any_accumulator=False,
         )
-    yield Bug("binary32_sum", "accumulates in binary32 (float), one product after another", _same, _binary32_sum)
+    yield Bug(
+        "binary32_sum",
+        "accumulates in binary32 (float), one product after another",
+        _same,
+        _binary32_sum,
+        any_accumulator=False,
+    )
     yield Bug(
         "binary32_result",
         "rounds the finished sum to binary32 (float)",
         _same,
         lambda p, _: p.exact().astype(np.float32).astype(np.int64),
+        any_accumulator=False,
     )
 
 
@@ -238,8 +249,6 @@ def _cut_operand(problem: Problem, name: str, bits: int, cut: Callable[[Matrix, 
 def _binary32_sum(problem: Problem, results: Matrix) -> Matrix:
     """The sum in binary32 in the order of k; products of two 8-bit codes are exact in it."""
     del results
-    sums = np.zeros(problem.shape, np.float32)
     a, b = (problem.a - problem.a_zero).astype(np.float32), (problem.b - problem.b_zero).astype(np.float32)
-    for index in range(problem.length):
-        sums += a[:, index : index + 1] * b[index : index + 1]
-    return sums.astype(np.int64)
+    products = a[:, :, None] * b[None, :, :]
+    return np.add.accumulate(products, axis=1)[:, -1, :].astype(np.int64)

@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.operations.gemm_rules import GemmRule, as_operand, low_bits, problem_of
+from lowbit.check.operations.gemm_rules import GemmRule, low_bits, problem_of
 from lowbit.dut.kernel import place
 from lowbit.vectors.case import Case
 
-MULTIPLES = (64, 32, 16, 8, 4, 2)
+MULTIPLES = (2, 4, 8, 16, 32, 64)
+OFTEN = 0.25
+"""A pattern is worth a word if at least this share of the cases that it speaks of is wrong."""
+
+Mask = NDArray[np.bool_]
 
 
 def explain_result(
@@ -69,8 +73,8 @@ def _first_overflow(case: Case, row: int, column: int, rule: GemmRule) -> Iterat
 
     problem = problem_of(case)
     _, counts = accumulate(
-        as_operand(problem.a[row : row + 1]),
-        as_operand(problem.b[:, column : column + 1]),
+        problem.a[row : row + 1].astype(np.int16),
+        problem.b[:, column : column + 1].astype(np.int16),
         replace(rule.accumulator, operands="any"),
         a_zero_point=problem.a_zero,
         b_zero_point=problem.b_zero,
@@ -81,31 +85,45 @@ def _first_overflow(case: Case, row: int, column: int, rule: GemmRule) -> Iterat
         yield f"an accumulator like the kernel's overflows first at k = {first[-1]}"
 
 
-def shape_words(cases: Sequence[Case], wrong: Sequence[bool]) -> str:
-    """What the wrong cases have in common, where no rule explains the answers: to follow "your kernel"."""
-    facts = [*_size_facts(cases, wrong), *_zero_point_facts(cases, wrong)]
+def pattern_words(cases: Sequence[Case], wrong: Sequence[Mask]) -> str:
+    """What the wrong results have in common, where no rule explains the answers: to follow "your kernel"."""
+    bad = [bool(mask.any()) for mask in wrong]
+    facts = [*_size_facts(cases, bad), *_zero_point_facts(cases, bad)]
     told = f"; it is right wherever {' and '.join(facts)}" if facts else ""
-    return f"follows no rule that lowbit knows in {sum(wrong)} of {len(cases)} cases{told}"
+    told += "".join(f"; {line}" for line in _places(wrong))
+    return f"follows no rule that lowbit knows in {sum(bad)} of {len(cases)} cases{told}"
 
 
 def _size_facts(cases: Sequence[Case], wrong: Sequence[bool]) -> Iterator[str]:
+    bad = np.array(wrong)
     for axis in "mnk":
         sizes = np.array([case.sizes[axis] for case in cases])
-        bad = np.array(wrong)
         for multiple in MULTIPLES:
             whole = sizes % multiple == 0
-            if not (bad & whole).any() and (bad & ~whole).any() and whole.any() and _share(bad, ~whole) > 0.25:
+            if whole.any() and not (bad & whole).any() and _share(bad, ~whole) > OFTEN:
                 yield f"{axis} is a multiple of {multiple}"
                 break
         else:
             lowest = int(sizes[bad].min())
             below = sizes < lowest
-            if below.sum() > len(cases) // 20 and _share(bad, ~below) > 0.25:
+            if np.count_nonzero(below) > len(cases) // 20 and _share(bad, ~below) > OFTEN:
                 yield f"{axis} is less than {lowest}"
 
 
 def _share(bad: NDArray[np.bool_], kind: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(bad & kind)) / max(int(np.count_nonzero(kind)), 1)
+
+
+def _places(wrong: Sequence[Mask]) -> Iterator[str]:
+    """Whether only the rows or columns of a tail are wrong."""
+    masks = [mask for mask in wrong if mask.any()]
+    for axis, name in enumerate(("rows", "columns")):
+        for multiple in MULTIPLES:
+            size = [mask.shape[axis] for mask in masks]
+            first = [int(np.flatnonzero(mask.any(axis=1 - axis))[0]) for mask in masks]
+            if all(start >= count // multiple * multiple for start, count in zip(first, size, strict=True)):
+                yield f"only {name} after the last whole group of {multiple} are wrong"
+                break
 
 
 def _zero_point_facts(cases: Sequence[Case], wrong: Sequence[bool]) -> Iterator[str]:

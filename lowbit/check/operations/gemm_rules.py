@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -45,30 +45,103 @@ class GemmRule(Rule):
 
     def run(self, case: Case) -> Array:
         """The results of a case."""
-        problem = problem_of(case)
+        solved = solved_case(case)
         if self.bug is None:
-            results = accumulated(problem, self.accumulator, facts_of(case))
+            results = solved.run(self.accumulator)
         else:
-            other = self.bug.rewrite(problem)
-            results = self.bug.finish(problem, accumulated(other, self.accumulator, Facts.of(other)))
+            results = Solved(self.bug.rewrite(solved.problem)).run(self.accumulator)
+            results = self.bug.finish(solved.problem, results)
         return low_bits(results, self.bits)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is worth knowing of a problem before it is accumulated: its exact results, and what no sum exceeds."""
+class Magnitudes:
+    """What no product and no partial sum exceeds, of operands less their zero points and of raw codes."""
 
-    exact: Matrix
+    peak: int
     bound: int
+    raw_peak: int
     raw_bound: int
 
     @classmethod
-    def of(cls, problem: Problem) -> Facts:
-        """Compute them."""
-        a, b = problem.a - problem.a_zero, problem.b - problem.b_zero
-        raw = _largest(np.abs(problem.a) @ np.abs(problem.b))
-        own = raw if not (problem.a_zero or problem.b_zero) else _largest(np.abs(a) @ np.abs(b))
-        return cls(a @ b, own, max(raw, own))
+    def of(cls, problem: Problem) -> Magnitudes:
+        """Those of one problem."""
+        a, b = np.abs(problem.a - problem.a_zero), np.abs(problem.b - problem.b_zero)
+        peak, bound = _largest(a) * _largest(b), _largest(a @ b)
+        if not (problem.a_zero or problem.b_zero):
+            return cls(peak, bound, peak, bound)
+        raw_a, raw_b = np.abs(problem.a), np.abs(problem.b)
+        raw_peak, raw_bound = _largest(raw_a) * _largest(raw_b), _largest(raw_a @ raw_b)
+        return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound))
+
+    def joined(self, other: Magnitudes) -> Magnitudes:
+        """The larger of both."""
+        return Magnitudes(*(max(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
+
+    def plain(self, accumulator: Accumulator, bits: int = WIDEST) -> Accumulator:
+        """An accumulator that gives the same results in so many bits, without what cannot matter at such sizes.
+
+        Where no step can overflow it is the widest one.
+        """
+        plain = _nameless(accumulator)
+        if plain.dropped_bits:
+            return plain
+        peak, bound = self.peak, self.bound
+        if plain.zero_points == "compensated":
+            peak, bound = self.raw_peak, self.raw_bound
+            if (peak, bound) == (self.peak, self.bound):
+                plain = replace(plain, zero_points="subtracted")
+        if plain.combine_width and plain.combine * peak < 1 << (plain.combine_width - 1):
+            plain = replace(plain, combine_width=0, combine_overflow="wrap")
+        if not plain.combine_width:
+            chunk = min(bound, plain.spill_every * peak) if plain.spill_every else bound
+            wider = plain.spill_width or WIDEST
+            wider_is_plain = plain.result_overflow == "wrap" or bound < 1 << (wider - 1)
+            if chunk < 1 << (plain.width - 1) and (not plain.spill_every or wider_is_plain):
+                plain = Accumulator(width=wider)  # every chunk is exact: nothing but the wider accumulator is left
+        if plain.is_modular:
+            width = plain.result_width
+            return Accumulator(width=WIDEST if bound < 1 << (width - 1) or width >= bits else width)
+        return plain
+
+
+EXACT = Accumulator(width=WIDEST)
+
+
+class Solved:
+    """A problem with its exact results, and those of the accumulators that were asked for so far."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.magnitudes = Magnitudes.of(problem)
+        self.exact = problem.exact()
+        # Nothing to add; or int16 that a bug takes for unsigned, which is looked at without overflow.
+        self._beyond = not problem.length or max(_largest(problem.a), _largest(problem.b)) >= 1 << 15
+        self._known: dict[Accumulator, Matrix] = {}
+
+    def run(self, accumulator: Accumulator) -> Matrix:
+        """What an accumulator makes of the problem."""
+        plain = self.magnitudes.plain(accumulator)
+        if self._beyond or plain == EXACT:
+            return self.exact
+        if plain not in self._known:
+            self._known[plain] = self._accumulated(plain)
+        return self._known[plain]
+
+    def _accumulated(self, accumulator: Accumulator) -> Matrix:
+        if accumulator.is_modular and not accumulator.dropped_bits:
+            return low_bits(self.exact, accumulator.result_width)
+        from lowbit.ops.accumulate import accumulate
+
+        operands = self.problem.a.astype(np.int16), self.problem.b.astype(np.int16)
+        zero_points = {"a_zero_point": self.problem.a_zero, "b_zero_point": self.problem.b_zero}
+        return np.asarray(accumulate(*operands, accumulator, **zero_points)).astype(np.int64)
+
+
+@lru_cache(maxsize=1 << 14)
+def _nameless(accumulator: Accumulator) -> Accumulator:
+    """An accumulator that takes any operands: those of a check have no bias, and fit."""
+    return replace(accumulator, name="", operands="any", bias="added")
 
 
 def _largest(values: Matrix) -> int:
@@ -81,36 +154,10 @@ def problem_of(case: Case) -> Problem:
     return Problem(a, b, int(case.scalars.get("a_zero_point", 0)), int(case.scalars.get("b_zero_point", 0)))
 
 
-@lru_cache(maxsize=4)
-def facts_of(case: Case) -> Facts:
-    """The facts of a case, which all candidates ask for one after another."""
-    return Facts.of(problem_of(case))
-
-
-def accumulated(problem: Problem, accumulator: Accumulator, facts: Facts) -> Matrix:
-    """What the accumulator makes of a problem; the exact results where no step can overflow."""
-    if not problem.length or is_exact(accumulator, facts):
-        return facts.exact
-    from lowbit.ops.accumulate import accumulate
-
-    operands = as_operand(problem.a), as_operand(problem.b)
-    any_operands = replace(accumulator, operands="any")
-    zero_points = {"a_zero_point": problem.a_zero, "b_zero_point": problem.b_zero}
-    return np.asarray(accumulate(*operands, any_operands, **zero_points)).astype(np.int64)
-
-
-def as_operand(matrix: Matrix) -> Array:
-    """Codes of at most 16 bits in a type that holds them."""
-    return matrix.astype(np.uint16 if _largest(matrix) >> 15 else np.int16)
-
-
-def is_exact(accumulator: Accumulator, facts: Facts) -> bool:
-    """Whether no step can overflow, whatever the order."""
-    if accumulator.dropped_bits:
-        return False
-    narrowest = min(accumulator.width, accumulator.combine_width or WIDEST)
-    bound = facts.bound if accumulator.zero_points == "subtracted" else facts.raw_bound
-    return bound < 1 << (narrowest - 1)
+@lru_cache(maxsize=2)
+def solved_case(case: Case) -> Solved:
+    """A case with what is known of it, which all candidates ask for one after another."""
+    return Solved(problem_of(case))
 
 
 def low_bits(values: Matrix, bits: int) -> Matrix:

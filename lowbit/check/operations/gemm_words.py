@@ -20,10 +20,11 @@ def accumulator_words(accumulator: Accumulator, widths: str, *, everything: bool
     everything : bool
         Whether compensated zero points are worth a word.
     """
-    parts = [f"accumulates in {widths} bits"]
+    parts = []
     if accumulator.combine_width:
-        how = "saturating" if accumulator.combine_overflow == "saturate" else "wrapping"
-        parts.append(f"{how} {_group(accumulator.combine)} to {accumulator.combine_width} bits first")
+        how = "saturates" if accumulator.combine_overflow == "saturate" else "wraps"
+        parts.append(f"{how} {_group(accumulator.combine)} to {accumulator.combine_width} bits")
+    parts.append(f"accumulates in {widths} bits")
     how = "saturating" if accumulator.overflow == "saturate" else "wrapping"
     step = "" if accumulator.overflow == "wrap" or accumulator.combine_width else f" at {_group(accumulator.combine)}"
     parts.append(how + step)
@@ -53,7 +54,8 @@ def closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator
 
     def rank(item: Accumulator) -> tuple[Any, ...]:
         idle = Accumulator(width=item.width, overflow=item.overflow)
-        return (item != asked, item.order != "sequential", not item.name, len(item.differences(idle)), item.width)
+        plain = item.order == "sequential" and not item.spill_every
+        return (item != asked, not item.name, not plain, len(item.differences(idle)), item.width)
 
     return min(survivors, key=rank)
 

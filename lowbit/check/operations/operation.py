@@ -68,6 +68,10 @@ class Operation(ABC):
         """The inputs of a set."""
 
     @abstractmethod
+    def read_cases(self, path: str) -> list[Case]:
+        """The inputs of a file that ``lowbit gen`` wrote."""
+
+    @abstractmethod
     def expected(self, case: Case) -> Array:
         """The results that the rule asked for gives, as int64."""
 
