@@ -32,10 +32,10 @@ from lowbit.ops.gemmlowp import one_over_one_plus_x as one_over_one_plus_x
 from lowbit.ops.gemmlowp import reciprocal as reciprocal
 from lowbit.ops.l2norm import l2norm as l2norm
 from lowbit.ops.layernorm import layernorm as layernorm
-from lowbit.ops.logistic import logistic as logistic
 from lowbit.ops.llm_int8 import LLMInt8Rows as LLMInt8Rows
 from lowbit.ops.llm_int8 import llm_int8_matmul as llm_int8_matmul
 from lowbit.ops.llm_int8 import llm_int8_quantize as llm_int8_quantize
+from lowbit.ops.logistic import logistic as logistic
 from lowbit.ops.ordinal import from_ordinal as from_ordinal
 from lowbit.ops.ordinal import next_after as next_after
 from lowbit.ops.ordinal import ordinal as ordinal
