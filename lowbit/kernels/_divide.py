@@ -23,6 +23,8 @@ def shift_half_up(value, count):
 @scalar
 def floor_square_root(value):
     """The floor of the square root of a non-negative number below 2^62: Newton's iteration from above."""
+    if value == 0:
+        return 0
     root = 1 << ((bit_length(value) + 1) >> 1)
     while True:
         better = (root + value // root) >> 1

@@ -51,6 +51,16 @@ def distance_words(codes, maximum, planes, out):
 
 
 @scalar
+def distance_doubles(codes, maximum, planes, out):
+    """The 32-bit entries of a table of four planes at the distances from the maximum."""
+    for i in range(codes.size):
+        distance = maximum - codes[i]
+        low = np.int64(planes[0, distance]) | (np.int64(planes[1, distance]) << 8)
+        high = np.int64(planes[2, distance]) | (np.int64(planes[3, distance]) << 8)
+        out[i] = np.int32(low | (high << 16))
+
+
+@scalar
 def multiply_by_entry(codes, table, out):
     """Each code times its entry of a table of bytes, indexed by the code's bits."""
     for i in range(codes.size):

@@ -20,7 +20,7 @@ def sums(codes):
 
 
 @scalar
-def write_centred(codes, mean, factor, bias, out):
-    """``((codes - mean) * factor >> 1) + bias``, which fits 32 bits."""
+def write_centred(codes, mean, factor, shift, bias, out):
+    """``((codes - mean) * factor >> shift) + bias``, which fits 32 bits."""
     for i in range(codes.size):
-        out[i] = np.int32((((np.int64(codes[i]) - mean) * factor) >> 1) + np.int64(bias[i]))
+        out[i] = np.int32((((np.int64(codes[i]) - mean) * factor) >> shift) + np.int64(bias[i]))

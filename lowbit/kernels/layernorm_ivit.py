@@ -17,7 +17,7 @@ SUM, CENTRED, SQUARE, SUM_OF_SQUARES, DEVIATION, FACTOR, PRODUCT, RESULT = range
 @scalar
 def deviation(squares, constants, limits, mode, trap, row):
     """Newton's iteration toward the square root, a fixed number of steps."""
-    root = constants[FIRST] if constants[FIRST] else 1 << (bit_length(squares) >> 1)
+    root = constants[FIRST] or 1 << (bit_length(squares) >> 1)
     for _ in range(constants[ITERATIONS]):
         root = step(max((root + squares // root) >> 1, 1), DEVIATION, limits, mode, trap, row, -1)
     return root

@@ -120,6 +120,12 @@ def distance_sum(typing_context: Any, codes: Any, maximum: Any, planes: Any) -> 
     return types.int64(codes, maximum, planes), generate
 
 
+def _join(builder: Any, low: Any, high: Any, kind: Any) -> Any:
+    """Elements of twice the width from their halves."""
+    width = ir.Constant(kind, [kind.element.width // 2] * LANES)
+    return builder.or_(builder.zext(low, kind), builder.shl(builder.zext(high, kind), width))
+
+
 def _apply(count: int, summary: str) -> Any:
     """An intrinsic that writes the entries, of so many planes, at the distances from the maximum."""
 
@@ -136,10 +142,9 @@ def _apply(count: int, summary: str) -> Any:
             def body(offset: Any, mask: Any) -> None:
                 index = builder.sub(top, load(builder, data, offset, mask))
                 found = [_look_up(builder, table, index) for table in tables]
-                value = found[0]
-                if count == 2:
-                    high = builder.shl(builder.zext(found[1], WORDS), ir.Constant(WORDS, [8] * LANES))
-                    value = builder.or_(builder.zext(found[0], WORDS), high)
+                value = found[0] if count == 1 else _join(builder, found[0], found[1], WORDS)
+                if count == 4:
+                    value = _join(builder, value, _join(builder, found[2], found[3], WORDS), DOUBLES)
                 store(builder, value, target, offset, mask)
 
             each_block(builder, size, body)
@@ -152,6 +157,7 @@ def _apply(count: int, summary: str) -> Any:
 
 
 distance_bytes = _apply(1, "The entries of a table of one plane at the distances from the maximum.")
+distance_doubles = _apply(4, "The 32-bit entries of a table of four planes at the distances from the maximum.")
 distance_words = _apply(2, "The 16-bit entries of a table of two planes at the distances from the maximum.")
 
 

@@ -73,26 +73,25 @@ def sums(typing_context: Any, codes: Any) -> Any:
 
 
 @intrinsic
-def write_centred(typing_context: Any, codes: Any, mean: Any, factor: Any, bias: Any, out: Any) -> Any:
-    """``((codes - mean) * factor >> 1) + bias`` in 32 bits."""
-    if not are_arrays(codes, bias, out) or mean != types.int64 or factor != types.int64:
+def write_centred(typing_context: Any, codes: Any, mean: Any, factor: Any, shift: Any, bias: Any, out: Any) -> Any:
+    """``((codes - mean) * factor >> shift) + bias`` in 32 bits."""
+    if not are_arrays(codes, bias, out) or any(number != types.int64 for number in (mean, factor, shift)):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
-        biases = data_of(context, builder, bias, arguments[3])
-        target = data_of(context, builder, out, arguments[4])
-        mean_lanes, factor_lanes = (broadcast(builder, builder.trunc(arguments[i], DOUBLE), DOUBLES) for i in (1, 2))
-        one = ir.Constant(DOUBLES, [1] * LANES)
+        biases = data_of(context, builder, bias, arguments[4])
+        target = data_of(context, builder, out, arguments[5])
+        means, factors, shifts = (broadcast(builder, builder.trunc(arguments[i], DOUBLE), DOUBLES) for i in (1, 2, 3))
         kind = _lanes(codes)
 
         def body(offset: Any, mask: Any) -> None:
-            centred = builder.sub(builder.sext(load(builder, data, offset, mask, kind), DOUBLES), mean_lanes)
-            product = builder.ashr(builder.mul(centred, factor_lanes), one)
+            centred = builder.sub(builder.sext(load(builder, data, offset, mask, kind), DOUBLES), means)
+            product = builder.ashr(builder.mul(centred, factors), shifts)
             result = builder.add(product, load(builder, biases, offset, mask, DOUBLES))
             store(builder, result, target, offset, mask)
 
         each_block(builder, size, body)
         return context.get_dummy_value()
 
-    return types.none(codes, mean, factor, bias, out), generate
+    return types.none(codes, mean, factor, shift, bias, out), generate

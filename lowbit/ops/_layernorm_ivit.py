@@ -16,6 +16,7 @@ from lowbit.nonlinear.ivit import (
     norm_scale,
 )
 from lowbit.ops._affine import affine, norm_biases
+from lowbit.ops._layernorm_rows import cannot_overflow, run_rows
 from lowbit.ops._nonlinear import (
     MODES,
     Answer,
@@ -24,7 +25,6 @@ from lowbit.ops._nonlinear import (
     require_code_range,
     require_rows,
     require_whole,
-    run_fast,
     run_plain,
 )
 
@@ -36,8 +36,6 @@ CODE_BITS = 20
 LONGEST = 1 << 20
 LONGEST_TVM = (1 << 15) - 1
 """relay.mean divides by the length in the input's int16."""
-FAST_BITS = 31
-"""What the 32-bit lanes hold: sums, and sums of squares of 8-bit codes."""
 
 
 def run(request: Request) -> Answer:
@@ -55,21 +53,11 @@ def run(request: Request) -> Answer:
         dtype=np.int64,
     )
     widest = {"torch": 16, "paper": 8, "tvm": 0}[request.variant]  # the paper's squares have 32 bits
-    fast = request.rows.dtype.itemsize * 8 <= widest and _cannot_overflow(request.rows, bias)
-    codes = (_fast if fast else _plain)(request, bias, constants)
+    if request.rows.dtype.itemsize * 8 <= widest and cannot_overflow(request.rows, bias):
+        codes = run_rows(request, bias, constants)
+    else:
+        codes = _plain(request, bias, constants)
     return Answer(codes, np.float32(norm_scale(length)) * gamma)
-
-
-def _cannot_overflow(rows: npt.NDArray[Any], bias: npt.NDArray[np.int64]) -> bool:
-    """Whether every intermediate provably fits, whatever the codes."""
-    if rows.dtype not in (np.int8, np.int16):
-        return False
-    length, width = rows.shape[1], rows.dtype.itemsize * 8
-    if length << (width - 1) >> FAST_BITS:
-        return False
-    if width == 8 and length * 255**2 >> FAST_BITS:
-        return False
-    return int(np.abs(bias).max()) < 1 << 29
 
 
 def _plain(request: Request, bias: npt.NDArray[np.int64], constants: npt.NDArray[np.int64]) -> Any:
@@ -82,10 +70,3 @@ def _plain(request: Request, bias: npt.NDArray[np.int64], constants: npt.NDArray
         layernorm_ivit.layernorm(rows, bias, constants, limits, mode, out, trap)
 
     return run_plain(request, widths, np.int32, kernel)
-
-
-def _fast(request: Request, bias: npt.NDArray[np.int64], constants: npt.NDArray[np.int64]) -> Any:
-    from lowbit.kernels.fast_layernorm_ivit import layernorm_rows
-
-    narrow = bias.astype(np.int32)
-    return run_fast(request, np.int32, lambda rows, out: layernorm_rows(rows, narrow, constants, out))

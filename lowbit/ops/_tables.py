@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.widths import Widths
+from lowbit.ops._nonlinear import Request, run_fast
 
 Array = npt.NDArray[Any]
 PLANES = 4
@@ -41,3 +42,11 @@ def raise_zero_sum(widths: Widths) -> NoReturn:
         f"the sum of a row wrapped to 0 ({widths['sum'].bits} bits), and {widths.operation} divides by it",
         hint="overflow='trap' names the first overflow, overflow='saturate' avoids the wrap",
     )
+
+
+def elementwise_by_table(request: Request, table: npt.NDArray[np.int64]) -> Array:
+    """An elementwise function of int8 codes with int32 results, from its results for 127, 126, ..., -128."""
+    from lowbit.kernels.fast_elementwise import by_table
+
+    planes = byte_planes(table)
+    return run_fast(request, np.int32, lambda rows, out: by_table(rows, planes, out))

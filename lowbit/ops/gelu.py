@@ -11,6 +11,7 @@ from lowbit.ops._nonlinear import Array, dispatch
 GELU_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._gelu_ivit",
+        "ibert": "lowbit.ops._gelu_ibert",
     }
 )
 """Scheme -> the module that runs it, imported when it is first asked for (see ops/_nonlinear.py for what it holds)."""

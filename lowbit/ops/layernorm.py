@@ -11,6 +11,7 @@ from lowbit.ops._nonlinear import Array, dispatch
 LAYERNORM_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._layernorm_ivit",
+        "ibert": "lowbit.ops._layernorm_ibert",
         "tflite_int16": "lowbit.ops._layernorm_tflite",
     }
 )

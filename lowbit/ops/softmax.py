@@ -11,6 +11,7 @@ from lowbit.ops._nonlinear import Array, dispatch
 SOFTMAX_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._softmax_ivit",
+        "ibert": "lowbit.ops._softmax_ibert",
         "tflite_int8": "lowbit.ops._softmax_tflite",
         "tflite_int16": "lowbit.ops._softmax_int16",
         "litert_int16": "lowbit.ops._softmax_int16",
