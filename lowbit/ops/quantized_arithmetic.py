@@ -1,0 +1,229 @@
+"""Sums and products of two quantised tensors: operands with a scale and a zero point each, and so the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.addition import Addition, derive_addition
+from lowbit.errors import InputError
+from lowbit.multipliers import effective_scale
+from lowbit.ops._requantize_arguments import checked_result
+from lowbit.ops._source import view_codes
+from lowbit.ops.codes import integer_array, scalar_format
+from lowbit.ops.requantize import checked_out, requantize
+from lowbit.requantization import RequantizeScheme, get_requantize_scheme
+from lowbit.spec import FixedFormat
+
+Array = npt.NDArray[Any]
+WIDEST_OPERAND = 16
+
+
+def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
+    a: Any,
+    b: Any,
+    *,
+    scheme: RequantizeScheme | str,
+    a_scale: float,
+    b_scale: float,
+    result_scale: float,
+    a_zero_point: int = 0,
+    b_zero_point: int = 0,
+    zero_point: int = 0,
+    result: Any = None,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Any:
+    """Add two quantised tensors of different scales (a residual connection).
+
+    Parameters
+    ----------
+    a, b : array_like of int
+        Codes of at most 16 bits, of shapes that broadcast.
+    scheme : RequantizeScheme or str
+        ``"xnnpack_add"`` or ``"qnnpack_add"``; a dyadic scheme (``"hawq"``: each operand is requantised by itself, and
+        nothing is clamped but to the result); or one of TFLite's kind (``"tflite_double"``, ``"tflm"``, ...).
+    a_scale, b_scale, result_scale : float
+        Positive, rounded to binary32.
+    a_zero_point, b_zero_point, zero_point : int
+    result : str, Format or dtype, optional
+        The format of the result; default: that of ``a``.
+    minimum, maximum : int, optional
+        The range that results are clamped to, in codes.
+    out : ndarray, optional
+        Where the codes go.
+    threads : int
+        How many threads share the work.
+
+    Returns
+    -------
+    codes : ndarray or scalar
+
+    Raises
+    ------
+    InputError
+        A scale is zero, negative or NaN, the ratio of two is beyond what the product takes, or an array is wrong.
+    PolicyError
+        The scheme is unknown or adds nothing.
+
+    Notes
+    -----
+    Source: as for ``lowbit.addition.derive_addition``.
+
+    Examples
+    --------
+    >>> codes = {"a_scale": 0.5, "b_scale": 0.25, "result_scale": 1.0}
+    >>> [int(quantized_add(np.int8(3), np.int8(4), scheme=name, **codes)) for name in ("tflm", "xnnpack_add", "hawq")]
+    [3, 3, 3]
+    """
+    (left, right), formats = _operands(a, b)
+    target = formats[0] if result is None else checked_result(result)
+    bits = max(fmt.container_bits for fmt in formats)
+    addition = derive_addition(scheme, a_scale, b_scale, result_scale, bits)
+    left = left - _zero(a_zero_point, "a_zero_point", formats[0])
+    right = right - _zero(b_zero_point, "b_zero_point", formats[1])
+    if addition.left_shift and bits == WIDEST_OPERAND and (a_zero_point or b_zero_point):
+        raise InputError(
+            f"zero points {a_zero_point} and {b_zero_point}: TFLite's 16-bit tensors have none, and operands shifted "
+            f"left by {addition.left_shift} would leave 32 bits",
+        )
+    total = _sum(left, right, addition, threads)
+    if addition.result is None:
+        return _clamped(total, target, zero_point, minimum, maximum, out)
+    return requantize(
+        total,
+        scheme=addition.scheme,
+        multiplier=addition.result[0],
+        shift=addition.result[1],
+        zero_point=zero_point,
+        result=target,
+        minimum=minimum,
+        maximum=maximum,
+        out=out,
+        threads=threads,
+    )
+
+
+def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
+    a: Any,
+    b: Any,
+    *,
+    scheme: RequantizeScheme | str,
+    a_scale: float,
+    b_scale: float,
+    result_scale: float,
+    a_zero_point: int = 0,
+    b_zero_point: int = 0,
+    zero_point: int = 0,
+    result: Any = None,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Any:
+    """Multiply two quantised tensors: the product of the codes less their zero points, requantised.
+
+    Parameters
+    ----------
+    a, b, a_scale, b_scale, result_scale, a_zero_point, b_zero_point, zero_point, result, minimum, maximum, out, threads
+        As for :func:`quantized_add`.
+    scheme : RequantizeScheme or str
+        Any; its ``scale_product`` makes one scale of the three.
+
+    Returns
+    -------
+    codes : ndarray or scalar
+
+    Raises
+    ------
+    InputError, PolicyError
+        As for :func:`quantized_add`.
+
+    Notes
+    -----
+    Source: ``MulElementwise`` in tensorflow/lite/kernels/internal/reference/integer_ops/mul.h; XNNPACK
+    src/qs8-vmul/scalar.c.in.
+
+    Examples
+    --------
+    >>> scales = {"a_scale": 0.05, "b_scale": 0.04, "result_scale": 0.1}
+    >>> int(quantized_multiply(np.int8(100), np.int8(90), scheme="tflm", **scales))
+    127
+    """
+    found = get_requantize_scheme(scheme)
+    (left, right), formats = _operands(a, b)
+    target = formats[0] if result is None else checked_result(result)
+    left = left.astype(np.int64) - _zero(a_zero_point, "a_zero_point", formats[0])
+    right = right.astype(np.int64) - _zero(b_zero_point, "b_zero_point", formats[1])
+    return requantize(
+        left * right,
+        scheme=found,
+        scale=effective_scale(a_scale, b_scale, result_scale, scheme=found),
+        zero_point=zero_point,
+        result=target,
+        minimum=minimum,
+        maximum=maximum,
+        out=out,
+        threads=threads,
+    )
+
+
+def _operands(a: Any, b: Any) -> tuple[tuple[Array, Array], tuple[FixedFormat, FixedFormat]]:
+    """Two int32 arrays of one shape, and the formats they came in."""
+    arrays, formats = [], []
+    for values, name in ((a, "a"), (b, "b")):
+        array = np.asarray(values) if isinstance(values, np.generic) else integer_array(values, name, "int8")
+        fmt = scalar_format(array.dtype)
+        if not isinstance(fmt, FixedFormat) or fmt.bits > WIDEST_OPERAND:
+            raise InputError(
+                f"{name} has dtype {array.dtype}, not one of integers of at most {WIDEST_OPERAND} bits",
+                hint="codes as int8, uint8 or int16; accumulators go to lowbit.requantize",
+            )
+        arrays.append(view_codes(array, fmt).astype(np.int32))
+        formats.append(fmt)
+    try:
+        left, right = np.broadcast_arrays(*arrays)
+    except ValueError as error:
+        raise InputError(f"a of shape {arrays[0].shape} and b of shape {arrays[1].shape} do not broadcast") from error
+    return (left, right), (formats[0], formats[1])
+
+
+def _zero(value: Any, name: str, fmt: FixedFormat) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InputError(f"{name} = {value!r} is not one integer")
+    if not fmt.min_code <= value <= fmt.max_code:
+        raise InputError(f"{name} = {value} is outside {fmt.min_code} to {fmt.max_code}, the codes of {fmt.id}")
+    return int(value)
+
+
+def _sum(left: Array, right: Array, addition: Addition, threads: int) -> Array:
+    if addition.shared:
+        return np.asarray(left * addition.a[0] + right * addition.b[0], dtype=np.int32)
+    parts = [
+        requantize(
+            operand << addition.left_shift,
+            scheme=addition.scheme,
+            multiplier=pair[0],
+            shift=pair[1],
+            result="int32",
+            threads=threads,
+        )
+        for operand, pair in ((left, addition.a), (right, addition.b))
+    ]
+    return np.asarray(parts[0] + parts[1], dtype=np.int32)
+
+
+def _clamped(
+    total: Array, target: FixedFormat, zero_point: int, minimum: int | None, maximum: int | None, out: Array | None
+) -> Any:
+    low, high = (target.min_code if minimum is None else minimum), (target.max_code if maximum is None else maximum)
+    codes = np.clip(total.astype(np.int64) + zero_point, low, high).astype(target.code_dtype)
+    if out is None:
+        return codes[()]
+    checked_out(out, codes.shape, codes.dtype)
+    out[...] = codes
+    return out

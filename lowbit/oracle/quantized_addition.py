@@ -1,0 +1,45 @@
+"""Sums and products of two quantised numbers, in Python integers."""
+
+from __future__ import annotations
+
+from lowbit.addition import Addition
+from lowbit.oracle.requantize import requantize, wrap
+from lowbit.requantization import RequantizeScheme
+
+INT32 = {"low": -(1 << 31), "high": (1 << 31) - 1}
+
+
+def add(
+    a: int, b: int, addition: Addition, *, a_zero_point: int, b_zero_point: int, zero_point: int, low: int, high: int
+) -> int:
+    """The code of the sum of two codes."""
+    left, right = (a - a_zero_point) << addition.left_shift, (b - b_zero_point) << addition.left_shift
+    if addition.shared:
+        total = left * addition.a[0] + right * addition.b[0]
+    else:
+        total = (
+            requantize(left, addition.scheme, *addition.a, **INT32).code
+            + requantize(right, addition.scheme, *addition.b, **INT32).code
+        )
+    if addition.result is None:
+        return min(max(total + zero_point, low), high)
+    limits = {"zero_point": zero_point, "low": low, "high": high}
+    return requantize(wrap(total, 32), addition.scheme, *addition.result, **limits).code
+
+
+def multiply(  # noqa: PLR0913 (two operands, two zero points, a result)
+    a: int,
+    b: int,
+    scheme: RequantizeScheme,
+    multiplier: int,
+    shift: int,
+    *,
+    a_zero_point: int,
+    b_zero_point: int,
+    zero_point: int,
+    low: int,
+    high: int,
+) -> int:
+    """The code of the product of two codes."""
+    product = (a - a_zero_point) * (b - b_zero_point)
+    return requantize(product, scheme, multiplier, shift, zero_point=zero_point, low=low, high=high).code
