@@ -1,27 +1,46 @@
-"""Runs TFLite's softmax of int8 codes: parameters from the scale, then the plain kernel or the fast one."""
+"""Runs TFLite's softmax of int8 codes: parameters from the scale, then the plain kernel or the one with tables."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lowbit.errors import IntermediateOverflowError
-from lowbit.nonlinear.tflite import binary32, softmax_parameters
+from lowbit.nonlinear.tflite import SoftmaxParameters, binary32, softmax_parameters
 from lowbit.nonlinear.tflite_widths import VARIANTS, softmax_int8_widths
-from lowbit.ops._nonlinear import MODES, Answer, Request, limits_of, require_rows, run_plain, unknown
+from lowbit.ops._nonlinear import (
+    MODES,
+    Answer,
+    Array,
+    Request,
+    limits_of,
+    require_rows,
+    run_fast,
+    run_plain,
+    unknown,
+)
+from lowbit.ops._tables import byte_planes
 from lowbit.ops._tflite import LONGEST_ROW, WHY_LONGEST, process_end, require_codes
 
 __all__ = ["OPTIONS", "VARIANTS", "run"]
 
 OPTIONS = frozenset({"beta"})
 RESULT_BITS = (8, 16)
+SUM_SHIFT = 12
+
+
+class Tables(NamedTuple):
+    """Of every distance from the maximum: the exponential, and the byte planes of what it adds to the sum."""
+
+    exponentials: npt.NDArray[np.int64]
+    sum_planes: npt.NDArray[np.uint8]
 
 
 def run(request: Request) -> Answer:
     """Softmax along the rows; the result's zero point is its lowest code."""
-    from lowbit.kernels.tflite_softmax import softmax_int8
-
     bits = 8 if request.bits is None else request.bits
     if bits not in RESULT_BITS:
         raise unknown("bits of tflite_int8's softmax", bits, RESULT_BITS)
@@ -29,10 +48,21 @@ def run(request: Request) -> Answer:
     require_codes(request.rows, 8, "tflite_int8")
     scale, beta = binary32(request.scale), binary32(request.options.get("beta", 1), "beta")
     parameters = softmax_parameters(scale, beta, request.variant)
-    single = request.variant == "single_rounding"
-    constants = np.array(
-        [parameters.multiplier, parameters.shift, single, parameters.lowest_difference, bits], np.int64
-    )
+    codes = None if request.overflow == "trap" else _by_tables(request, parameters, bits)
+    if codes is None:
+        codes = _plain(request, parameters, bits)
+    return Answer(codes, 2.0**-bits)
+
+
+def _constants(parameters: SoftmaxParameters, variant: str, bits: int) -> npt.NDArray[np.int64]:
+    multiplier, shift, lowest = parameters
+    return np.array([multiplier, shift, variant == "single_rounding", lowest, bits], np.int64)
+
+
+def _plain(request: Request, parameters: SoftmaxParameters, bits: int) -> Array:
+    from lowbit.kernels.tflite_softmax import softmax_int8
+
+    constants = _constants(parameters, request.variant, bits)
     widths = softmax_int8_widths(request.variant, bits)
     limits, mode = limits_of(widths), MODES[request.overflow]
 
@@ -40,7 +70,35 @@ def run(request: Request) -> Answer:
         softmax_int8(rows, constants, limits, mode, out, trap)
 
     try:
-        codes = run_plain(request, widths, np.dtype(f"int{bits}"), plain)
+        return run_plain(request, widths, np.dtype(f"int{bits}"), plain)
     except IntermediateOverflowError as error:
         raise process_end(error, request) from error
-    return Answer(codes, 2.0**-bits)
+
+
+def _by_tables(request: Request, parameters: SoftmaxParameters, bits: int) -> Array | None:
+    """The codes; None where a row ends the product's process, which the plain kernel reports."""
+    from lowbit.kernels.fast_softmax_tflite import softmax_bytes, softmax_words
+
+    tables, mode = _tables(parameters, request.variant), MODES[request.overflow]
+    loop, container = (softmax_words, np.int16) if bits == 16 else (softmax_bytes, np.uint8)
+    ended: list[int] = []
+
+    def kernel(rows: Any, out: Any) -> None:
+        status = np.full(1, -1, dtype=np.int64)
+        loop(rows, tables.exponentials, tables.sum_planes, mode, out.view(container), status)
+        if status[0] >= 0:
+            ended.append(int(status[0]))
+
+    rows = request.rows.astype(np.int8, copy=False)
+    codes = run_fast(request._replace(rows=rows), np.dtype(f"int{bits}"), kernel)
+    return None if ended else codes
+
+
+@lru_cache(maxsize=64)
+def _tables(parameters: SoftmaxParameters, variant: str) -> Tables:
+    from lowbit.kernels.fast_softmax_tflite import exponentials
+
+    made = np.empty(256, dtype=np.int64)
+    exponentials(_constants(parameters, variant, 8), made)
+    half = 1 << (SUM_SHIFT - 1)  # exponentials are not negative: no tie falls away from zero the other way
+    return Tables(made, byte_planes((made + half) >> SUM_SHIFT))

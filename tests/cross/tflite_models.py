@@ -99,12 +99,18 @@ def _tensor(fb, made, tensor, place):
     return result
 
 
-def run_litert(blob, arrays, resolver="reference"):
-    """The outputs of a model under one of LiteRT's resolvers; one thread."""
+def open_litert(blob, resolver="reference"):
+    """An interpreter of a model under one of LiteRT's resolvers, its tensors allocated; one thread."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
     kind = getattr(interpreter.OpResolverType, RESOLVERS[resolver])
     session = interpreter.Interpreter(model_content=blob, experimental_op_resolver_type=kind, num_threads=1)
     session.allocate_tensors()
+    return session
+
+
+def run_litert(blob, arrays, resolver="reference"):
+    """The outputs of a model under one of LiteRT's resolvers."""
+    session = open_litert(blob, resolver)
     for details, array in zip(session.get_input_details(), arrays, strict=True):
         session.set_tensor(details["index"], array)
     session.invoke()
