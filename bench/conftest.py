@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is imported, by the benchmarks
 
 from bench.measure import Table
 

@@ -91,8 +91,8 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
         and type(b) is np.ndarray
         and a.dtype is b.dtype is _INT8
         and a.ndim == b.ndim == 2
-        and a.flags.c_contiguous
-        and b.flags.c_contiguous
+        and a.flags.forc
+        and b.flags.forc
         and a.shape[1] == b.shape[0]
         and a.size
         and b.size
