@@ -30,7 +30,9 @@ class Addition:
     Attributes
     ----------
     scheme : RequantizeScheme
-        How each of the pairs below is applied.
+        How ``result`` is applied.
+    operands : RequantizeScheme
+        How ``a`` and ``b`` are applied.
     left_shift : int
         Both operands, less their zero points, are shifted left by so much first.
     a, b : tuple of int
@@ -42,6 +44,7 @@ class Addition:
     """
 
     scheme: RequantizeScheme
+    operands: RequantizeScheme
     left_shift: int
     a: tuple[int, int]
     b: tuple[int, int]
@@ -57,8 +60,10 @@ def derive_addition(
     Parameters
     ----------
     scheme : RequantizeScheme or str
-        ``"xnnpack_add"``, ``"qnnpack_add"``; a dyadic scheme (``"hawq"``); or a scheme of 31-bit multipliers with a
-        left shift (``"tflite_double"``, ``"tflm"``, ...), which stands for TFLite's addition.
+        ``"xnnpack_add"``, ``"qnnpack_add"``; ``"litert_optimized_add"`` (int8 in LiteRT 2.3.0's AVX2 code, a model
+        fitted to its answers: the operands' products are cut off where the reference rounds them); a dyadic scheme
+        (``"hawq"``); or a scheme of 31-bit multipliers with a left shift (``"tflite_double"``, ``"tflm"``, ...), which
+        stands for TFLite's addition.
     a_scale, b_scale, result_scale : float
         Positive, rounded to binary32.
     bits : int
@@ -80,22 +85,25 @@ def derive_addition(
     scales = [positive_scale(round_to_binary32(positive_scale(scale))) for scale in (a_scale, b_scale, result_scale)]
     if isinstance(scheme, str) and scheme.lower() in SHARED_SHIFT:
         return _shared(scheme.lower(), scales[0], scales[1], scales[2])
+    if isinstance(scheme, str) and scheme.lower() == "litert_optimized_add":
+        return _tflite(get_requantize_scheme("tflite_double"), get_requantize_scheme("double_down_up"), scales, bits)
     if isinstance(scheme, str) and scheme.lower().endswith("_add"):
-        require_choice("scheme", scheme.lower(), SHARED_SHIFT)
+        require_choice("scheme", scheme.lower(), dict.fromkeys((*SHARED_SHIFT, "litert_optimized_add")))
     found = get_requantize_scheme(scheme)
     if found.product == "binary53":
         ratios = [scale / scales[2] for scale in scales[:2]]
         a, b = (derive_multiplier(ratio, found) for ratio in ratios)
-        return Addition(found, 0, a, b, None, False)
+        return Addition(found, found, 0, a, b, None, False)
     if found.takes_scale or found.shift != "left" or found.accumulator_bits != 32 or found.pre_shift != "none":
         raise PolicyError(
             f"scheme {found.name!r} has no addition of quantised tensors",
             hint="a scheme like tflite_double, xnnpack_add, qnnpack_add or hawq",
         )
-    return _tflite(found, scales[0], scales[1], scales[2], bits)
+    return _tflite(found, found, scales, bits)
 
 
-def _tflite(scheme: RequantizeScheme, a: float, b: float, result: float, bits: int) -> Addition:
+def _tflite(scheme: RequantizeScheme, operands: RequantizeScheme, scales: list[float], bits: int) -> Addition:
+    a, b, result = scales
     if bits not in LEFT_SHIFTS:
         raise InputError(f"operands of {bits} bits: TFLite's addition takes 8 or 16")
     left = LEFT_SHIFTS[bits]
@@ -105,6 +113,7 @@ def _tflite(scheme: RequantizeScheme, a: float, b: float, result: float, bits: i
         raise InputError(f"the operands' scales are more than 2^{left - 1} times the result's")
     return Addition(
         scheme,
+        operands,
         left,
         derive_multiplier(a / twice, scheme),
         derive_multiplier(b / twice, scheme),
@@ -127,4 +136,4 @@ def _shared(name: str, a: float, b: float, result: float) -> Addition:
     multipliers = [round(math.ldexp(ratio, shift)) for ratio in ratios]
     base = get_requantize_scheme("multiplier24_up" if tie == "up" else "multiplier24_away")
     scheme = base.choose(zero_point="after_rounding", name=name)
-    return Addition(scheme, 0, (multipliers[0], shift), (multipliers[1], shift), (1, shift), True)
+    return Addition(scheme, scheme, 0, (multipliers[0], shift), (multipliers[1], shift), (1, shift), True)

@@ -77,6 +77,10 @@ def _by_arithmetic() -> dict[str, _Row]:
         "single_even": (_SINGLE.choose(tie="even"), "31-bit multiplier, one rounding, half to even"),
         "double_up_away": (_DOUBLE, "31-bit multiplier, product rounded half up at 2^31, then half away"),
         "double_up_up": (_DOUBLE.choose(tie="up"), "31-bit multiplier, product rounded half up at 2^31, then half up"),
+        "double_down_up": (
+            _DOUBLE.choose(high_half="down", tie="up"),
+            "31-bit multiplier, product cut off at 2^31, then half up",
+        ),
         "float32_even": (_FLOAT, "accumulator and product rounded to binary32, then half to even"),
         "float32_floor_half": (_FLOAT.choose(tie="up_binary32"), "binary32: floor(product + 0.5)"),
         "float64_away": (_DOUBLE_FLOAT, "product in binary64, then half away from zero"),

@@ -54,6 +54,7 @@ REQUANTIZE_CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "high_half": {
             "none": "there is one rounding only",
             "up": "half up at 2^31 (saturating rounding doubling high multiplication), so two roundings in all",
+            "down": "cut off at 2^31 (a plain shift of the product), so two roundings in all",
         },
         "tie": {
             "up": "toward +infinity",

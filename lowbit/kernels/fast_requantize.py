@@ -23,7 +23,7 @@ WRAP_SHIFT = at.CONSTANTS  # 32 where the rounded value is kept modulo 2^32, 0 w
 SIZE = at.CONSTANTS + 1
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
-HIGH_SHIFT, HIGH_HALF = 31, 1 << 30
+HIGH_SHIFT = 31
 SIGN_SHIFT = 63
 LARGEST_SUM = 2.0**51  # above, the nearest integer of a binary64 sum is not exact
 
@@ -54,9 +54,9 @@ def single(accumulator, multiplier, right, half, v):
 
 @scalar
 def double(accumulator, multiplier, left, right, half, v):
-    """The product rounded half up at 2^31, then the rest up or away."""
+    """The product cut off at 2^31, half up or down, then the rest up or away."""
     shifted = np.int64(np.int32(np.int64(accumulator) << left))
-    high = (shifted * multiplier + HIGH_HALF) >> HIGH_SHIFT
+    high = (shifted * multiplier + v[at.HIGH_NUDGE]) >> HIGH_SHIFT
     away = (high >> SIGN_SHIFT) & v[at.TIE_AWAY]
     return bounded((high + half + pick(half > 0, away, 0)) >> right, v)
 

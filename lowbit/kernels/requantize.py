@@ -67,7 +67,7 @@ def integer_product(accumulator, multiplier, left, pre_right, right, v):
     product = narrow * multiplier
     magnitude, exponent = to_precision(abs(product), 0, pick(v[at.PRECISION] > 0, v[at.PRECISION], 63))
     product = pick(product < 0, -1, 1) * (magnitude << exponent)
-    product = pick(v[at.HIGH_HALF] != 0, half_up(product, HIGH_SHIFT), product)
+    product = pick(v[at.HIGH_HALF] != 0, (product + v[at.HIGH_NUDGE]) >> HIGH_SHIFT, product)
     return to_nearest(product, right, v), narrow != shifted
 
 

@@ -13,6 +13,7 @@ from lowbit.spec import FixedFormat
 
 Array = npt.NDArray[Any]
 HIGH_SHIFT = 31
+HIGH_HALF = 1 << 30
 WIDE_PRECISION = 53
 UNLIMITED = 1 << 62
 HALF, PRE_HALF, FAST_PARAMETERS = 4, 5, 6  # rows that the fast kernels add
@@ -60,6 +61,7 @@ def lower_constants(scheme: RequantizeScheme, within: Range, target: FixedFormat
     v[at.PRE_SHIFT] = scheme.pre_shift != "none"
     v[at.WRAP_LEFT] = scheme.left_shift == "wrap32"
     v[at.HIGH_HALF] = scheme.high_half != "none"
+    v[at.HIGH_NUDGE] = HIGH_HALF if scheme.high_half == "up" else 0
     v[at.PRECISION] = BINARY_PRECISION[scheme.product]
     v[at.TIE_AWAY], v[at.TIE_EVEN] = -(scheme.tie == "away"), -(scheme.tie == "even")
     v[at.HALF_ADDED] = scheme.tie == "up_binary32"

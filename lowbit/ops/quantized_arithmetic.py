@@ -45,8 +45,9 @@ def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
     a, b : array_like of int
         Codes of at most 16 bits, of shapes that broadcast.
     scheme : RequantizeScheme or str
-        ``"xnnpack_add"`` or ``"qnnpack_add"``; a dyadic scheme (``"hawq"``: each operand is requantised by itself, and
-        nothing is clamped but to the result); or one of TFLite's kind (``"tflite_double"``, ``"tflm"``, ...).
+        ``"xnnpack_add"``, ``"qnnpack_add"`` or ``"litert_optimized_add"``; a dyadic scheme (``"hawq"``: each operand is
+        requantised by itself, and nothing is clamped but the result); or one of TFLite's kind (``"tflite_double"``,
+        ``"tflm"``, ...).
     a_scale, b_scale, result_scale : float
         Positive, rounded to binary32.
     a_zero_point, b_zero_point, zero_point : int
@@ -206,7 +207,7 @@ def _sum(left: Array, right: Array, addition: Addition, threads: int) -> Array:
     parts = [
         requantize(
             operand << addition.left_shift,
-            scheme=addition.scheme,
+            scheme=addition.operands,
             multiplier=pair[0],
             shift=pair[1],
             result="int32",

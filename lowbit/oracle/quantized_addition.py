@@ -18,8 +18,8 @@ def add(
         total = left * addition.a[0] + right * addition.b[0]
     else:
         total = (
-            requantize(left, addition.scheme, *addition.a, **INT32).code
-            + requantize(right, addition.scheme, *addition.b, **INT32).code
+            requantize(left, addition.operands, *addition.a, **INT32).code
+            + requantize(right, addition.operands, *addition.b, **INT32).code
         )
     if addition.result is None:
         return min(max(total + zero_point, low), high)

@@ -160,9 +160,11 @@ def saturate(value: int, bits: int) -> int:
 
 
 def to_integer(value: Fraction, tie: str) -> int:
-    """The nearest integer; a tie goes ``"up"``, ``"away"`` from zero or to the ``"even"`` one."""
+    """The nearest integer, a tie ``"up"``, ``"away"`` from zero or to the ``"even"`` one; or the one ``"down"``."""
     below = value.numerator // value.denominator
     rest = value - below
+    if tie == "down":
+        return below
     if rest != HALF:
         return below + int(rest > HALF)
     if tie == "up":

@@ -8,7 +8,15 @@ from lowbit.addition import derive_addition
 from lowbit.multipliers import derive_multiplier
 from lowbit.oracle.quantized_addition import add, multiply
 
-ADDITIONS = ["tflite_double", "tflite_single", "double_up_up", "xnnpack_add", "qnnpack_add", "hawq"]
+ADDITIONS = [
+    "tflite_double",
+    "tflite_single",
+    "double_up_up",
+    "xnnpack_add",
+    "qnnpack_add",
+    "hawq",
+    "litert_optimized_add",
+]
 SCALES = [(0.05, 0.04, 0.1), (0.5, 0.25, 1.0), (0.3, 0.001, 0.21), (0.0123, 0.0371, 0.02)]
 
 

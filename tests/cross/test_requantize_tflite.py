@@ -157,3 +157,47 @@ def test_int16_activations(kernels):
     }
     np.testing.assert_array_equal(answers[scheme], theirs)  # what is clipped here is clamped there
     assert np.count_nonzero(answers["tflm_int16"] != answers["litert_fully_connected_int16"]) > count // 4
+
+
+ADDED = [(0.05, 0.04, 0.1), (0.5, 0.25, 1.0), (0.3, 0.004, 0.21), (0.0123, 0.0371, 0.02), (0.011, 0.93, 0.71)]
+ADDED += [(0.4, 0.4, 0.41), (0.2, 0.199, 0.37), (0.017, 0.0019, 0.018)]
+ADD = {"reference": "tflite_double", "optimized": "litert_optimized_add", "default": "xnnpack_add", "tflm": "tflm"}
+
+
+@pytest.mark.parametrize("scales", ADDED)
+@pytest.mark.parametrize("kernels", ADD)
+def test_addition(kernels, scales):
+    a, b = (codes.reshape(1, -1) for codes in np.meshgrid(*[np.arange(-128, 128, dtype=np.int8)] * 2))
+    tensors = [Tensor(a.shape, "int8", scales[0], 3), Tensor(a.shape, "int8", scales[1], -5)]
+    output = Tensor(a.shape, "int8", scales[2], 7)
+    blob = model("ADD", tensors, [output], ("AddOptions", NO_ACTIVATION), version=2)
+    theirs = run(blob, [a, b], kernels)
+    named = dict(zip(("a_scale", "b_scale", "result_scale"), scales, strict=True))
+    zeros = {"a_zero_point": 3, "b_zero_point": -5, "zero_point": 7}
+    np.testing.assert_array_equal(lowbit.quantized_add(a, b, scheme=ADD[kernels], **named, **zeros), theirs)
+
+
+def test_additions_are_told_apart():
+    a, b = (codes.reshape(-1) for codes in np.meshgrid(*[np.arange(-128, 128, dtype=np.int8)] * 2))
+    names = ("tflite_double", "tflite_single", "litert_optimized_add", "xnnpack_add", "qnnpack_add", "hawq")
+    answers = {name: [] for name in names}
+    for scales in ADDED:
+        named = dict(zip(("a_scale", "b_scale", "result_scale"), scales, strict=True))
+        for name in names:
+            answers[name].append(lowbit.quantized_add(a, b, scheme=name, **named))
+    alike = [
+        (one, other) for one in names for other in names if one < other and np.array_equal(answers[one], answers[other])
+    ]
+    assert not alike
+
+
+@pytest.mark.parametrize("kernels", ["reference", "optimized", "tflm"])
+def test_addition_of_16_bits(kernels):
+    rng = np.random.default_rng(2)
+    a, b = (rng.integers(-(1 << 15), 1 << 15, (1, 20000)).astype(np.int16) for _ in range(2))
+    tensors = [Tensor(a.shape, "int16", 0.001), Tensor(a.shape, "int16", 0.0007)]
+    options = ("AddOptions", {**NO_ACTIVATION, "potScaleInt16": False})
+    blob = model("ADD", tensors, [Tensor(a.shape, "int16", 0.0015)], options, version=3)
+    theirs = run(blob, [a, b], kernels)
+    ours = lowbit.quantized_add(a, b, scheme="tflite_double", a_scale=0.001, b_scale=0.0007, result_scale=0.0015)
+    np.testing.assert_array_equal(ours, theirs)
