@@ -223,8 +223,10 @@ class Accumulator:
         return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1]}
 
 
-_RAW = {"zero_points": "compensated"}
-_DFP = "Das et al. 2018 (arXiv:1802.00930), section 'Overflow': "
+_Presets = dict[str, tuple[Accumulator, str]]
+_RAW: dict[str, Any] = {"zero_points": "compensated"}
+_U8S8: dict[str, Any] = {"operands": "uint8_int8", **_RAW}
+_DFP = "Das et al. 2018 (arXiv:1802.00930) on overflow of INT32: "
 
 
 def _dynamic_fixed_point(mantissa: int, chain: int) -> Accumulator:
@@ -234,31 +236,35 @@ def _dynamic_fixed_point(mantissa: int, chain: int) -> Accumulator:
     )
 
 
-def _preset_table() -> dict[str, tuple[Accumulator, str]]:
-    u8s8 = {"operands": "uint8_int8", **_RAW}
-    saturating_pairs = {"combine": 2, "combine_width": 16, "combine_overflow": "saturate"}
-    presets = {
+def _plain_presets() -> _Presets:
+    return {
         "int32": (Accumulator(), "32 bits, wrapping: what C, ONNX MatMulInteger and every BLAS for int8 compute"),
         "int32_saturate": (Accumulator(overflow="saturate"), "32 bits, saturating at each product"),
         "int64": (Accumulator(width=64), "64 bits, wrapping: exact for every matrix that fits into a memory"),
+    }
+
+
+def _x86_presets() -> _Presets:
+    saturating_pairs: dict[str, Any] = {"combine": 2, "combine_width": 16, "combine_overflow": "saturate"}
+    return {
         "x86_vpmaddubsw": (
-            Accumulator(**saturating_pairs, **u8s8),
+            Accumulator(**saturating_pairs, **_U8S8),
             "vpmaddubsw, vpmaddwd by ones, vpaddd: u8 x s8 pairs saturate to 16 bits (Intel SDM volume 2, PMADDUBSW)",
         ),
         "x86_vpmaddubsw_int16": (
-            Accumulator(width=16, overflow="saturate", **saturating_pairs, **u8s8),
+            Accumulator(width=16, overflow="saturate", **saturating_pairs, **_U8S8),
             "vpmaddubsw, vpaddsw: 16 bits throughout, saturating (Intel SDM volume 2, PMADDUBSW and PADDSW)",
         ),
         "fbgemm_acc16": (
-            Accumulator(width=16, overflow="saturate", spill_every=256, spill_width=32, **saturating_pairs, **u8s8),
+            Accumulator(width=16, overflow="saturate", spill_every=256, spill_width=32, **saturating_pairs, **_U8S8),
             "FBGEMM 16-bit kernels: vpmaddubsw, vpaddsw, to int32 every KCB = 256 (GenerateKernelU8S8S32ACC16.cc)",
         ),
         "x86_vpdpbusd": (
-            Accumulator(combine=4, **u8s8),
+            Accumulator(combine=4, **_U8S8),
             "VNNI vpdpbusd: four u8 x s8 products summed exactly, then added modulo 2^32 (Intel SDM volume 2)",
         ),
         "x86_vpdpbusds": (
-            Accumulator(combine=4, overflow="saturate", **u8s8),
+            Accumulator(combine=4, overflow="saturate", **_U8S8),
             "VNNI vpdpbusds: four u8 x s8 products and the accumulator summed exactly, then saturated (Intel SDM)",
         ),
         "x86_vpdpwssd": (
@@ -269,6 +275,11 @@ def _preset_table() -> dict[str, tuple[Accumulator, str]]:
             Accumulator(combine=2, overflow="saturate", operands="int16_int16", **_RAW),
             "VNNI vpdpwssds: two s16 x s16 products and the accumulator summed exactly, then saturated (Intel SDM)",
         ),
+    }
+
+
+def _arm_presets() -> _Presets:
+    return {
         "arm_sdot": (
             Accumulator(combine=4, operands="int8_int8", **_RAW),
             "Arm SDOT: four s8 x s8 products added modulo 2^32 (Arm ARM DDI 0487, SDOT)",
@@ -278,7 +289,7 @@ def _preset_table() -> dict[str, tuple[Accumulator, str]]:
             "Arm UDOT: four u8 x u8 products added modulo 2^32; read as int32 here (Arm ARM DDI 0487, UDOT)",
         ),
         "arm_usdot": (
-            Accumulator(combine=4, **u8s8),
+            Accumulator(combine=4, **_U8S8),
             "Arm USDOT: four u8 x s8 products added modulo 2^32 (Arm ARM DDI 0487, USDOT)",
         ),
         "arm_smlal": (
@@ -286,6 +297,10 @@ def _preset_table() -> dict[str, tuple[Accumulator, str]]:
             "Arm SMULL, SMLAL, SADALP: two s8 x s8 products in 16 bits, wrapping, then added to 32 bits (DDI 0487)",
         ),
     }
+
+
+def _other_presets() -> _Presets:
+    presets = {}
     for mantissa, chain in ((16, 2), (15, 8), (14, 32), (13, 128), (12, 512)):
         name = f"dfp16_{mantissa}bit"
         claim = f"{_DFP}{mantissa}-bit mantissas, int32 spilled every {chain} products (to int64 here, not binary32)"
@@ -299,14 +314,14 @@ def _preset_table() -> dict[str, tuple[Accumulator, str]]:
     return presets
 
 
+_PRESETS = _plain_presets() | _x86_presets() | _arm_presets() | _other_presets()
+
 ACCUMULATORS: Mapping[str, Accumulator] = MappingProxyType(
-    {name: replace(accumulator, name=name) for name, (accumulator, _) in _preset_table().items()}
+    {name: replace(accumulator, name=name) for name, (accumulator, _) in _PRESETS.items()}
 )
 """The named accumulators."""
 
-ACCUMULATOR_SUMMARIES: Mapping[str, str] = MappingProxyType(
-    {name: summary for name, (_, summary) in _preset_table().items()}
-)
+ACCUMULATOR_SUMMARIES: Mapping[str, str] = MappingProxyType({name: summary for name, (_, summary) in _PRESETS.items()})
 """What each of them claims, in a line."""
 
 _PLAIN = re.compile(r"int([1-9]\d?)(_saturate)?", re.ASCII)

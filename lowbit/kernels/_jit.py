@@ -121,7 +121,7 @@ def scalar(function: Callable[..., Any]) -> Any:
 
 
 def routine(function: Callable[..., Any]) -> Any:
-    """Compile a loop that kernels call from many places: compiled once, where inlining would compile it at each."""
+    """Compile a loop that kernels call from many places: once a type, where inlining would compile it at each place."""
     return numba.njit(**_OPTIONS)(function)
 
 

@@ -6,18 +6,14 @@ The same program as ``kernels/accumulate.py``, for operands in int16 whose exact
 
 from __future__ import annotations
 
-import numpy as np
-
-from lowbit.kernels._accumulate import program
+from lowbit.kernels._accumulate import run_row
 from lowbit.kernels._jit import kernel
-
-_run = program(np.int32, False)
 
 
 @kernel
-def accumulate_32(a, b, a_zeros, a_sums, b_zeros, b_sums, bias, vector, place, registers, notes, out):
+def accumulate_32(a, b, a_zeros, a_sums, b_zeros, b_sums, bias, vector, place, registers, out):
     """Results of rows ``place[0]`` to ``place[1]`` and tiles ``place[2]`` to ``place[3]`` into ``out``."""
     zeros = (a_zeros, a_sums, b_zeros, b_sums)
     for tile in range(place[2], place[3]):
         for i in range(place[0], place[1]):
-            _run(a, b, i, tile, zeros, bias, vector, registers, notes, out)
+            run_row(a, b, i, tile, zeros, bias, vector, registers, None, out)

@@ -68,8 +68,9 @@ def add_products(value: Array, left: Array, right: Array) -> npt.NDArray[np.floa
     wide = [array.astype(np.float64) for array in (value, left, right)]
     finite = [np.where(np.isfinite(array), array, 0.0) for array in wide]
     result = _sum_products(*finite).astype(np.float16)
-    special = ~np.isfinite(wide[0])
-    special |= ~np.isfinite(wide[1]).all(axis=1)[:, None] | ~np.isfinite(wide[2]).all(axis=1)
+    rows = np.isfinite(wide[1]).all(axis=1)
+    columns = np.isfinite(wide[2]).all(axis=1)
+    special: npt.NDArray[np.bool_] = ~(np.isfinite(wide[0]) & np.logical_and.outer(rows, columns))
     if special.any():
         plain = wide[0] + np.einsum("mk,nk->mn", wide[1], wide[2])
         result[special] = plain.astype(np.float16)[special]

@@ -264,18 +264,18 @@ def _stepwise(matrices: _Matrices, accumulator: Accumulator, narrow: bool, threa
 
     def step(place: tuple[int, int, int, int]) -> None:
         registers = np.empty((_FIXED_ROWS + lanes, width), dtype=np.int32 if narrow else np.int64)
-        notes = np.empty((2, width), dtype=np.int64)
-        extra = (counts, times) if counted else ()
+        scratch = (registers, np.empty((2, width), dtype=np.int64)) if counted else (registers,)
+        results = (out, counts, times) if counted else (out,)
         where = np.array(place, dtype=np.int64)
         zeros = (matrices.a_zeros, sums[0], by_tile[0], sums[1])
-        run(a, b, *zeros, by_tile[1], vector, where, registers, notes, out, *extra)
+        run(a, b, *zeros, by_tile[1], vector, where, *scratch, *results)
 
     if rows >= threads:
         in_chunks(lambda i, j: step((i, j, 0, tiles)), rows, threads, _share(rows, threads))
     else:
         in_chunks(lambda i, j: step((0, rows, i, j)), tiles, threads, _share(tiles, threads))
-    results = [array.reshape(rows, -1)[:, :columns] for array in (out, counts, times)]
-    return _Answer(results[0], results[1], results[2]) if counted else _Answer(results[0], None, None)
+    values, overflows, first = (array.reshape(rows, -1)[:, :columns] for array in (out, counts, times))
+    return _Answer(values, overflows, first) if counted else _Answer(values, None, None)
 
 
 def _share(size: int, threads: int) -> int:

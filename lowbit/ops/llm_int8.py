@@ -239,7 +239,8 @@ _Answer = tuple[npt.NDArray[np.int8], Singles, npt.NDArray[np.bool_]]
 
 def _largest(magnitudes: Array) -> Singles:
     """Of each row, at least 0; NaN where there is one."""
-    return np.max(magnitudes, axis=1, initial=0).astype(np.float32)
+    largest: Singles = np.max(magnitudes, axis=1, initial=0).astype(np.float32)
+    return largest
 
 
 def _paper(matrix: Halves, _: float, outliers: npt.NDArray[np.int64]) -> _Answer:
@@ -290,10 +291,10 @@ def _dequantize(sums: Array, rows: Singles, columns: Singles, variant: str, bias
         return divide_sum(product, bias.astype(np.float64), LEVELS**2).astype(np.float16)
     numbers = sums.astype(np.float32)
     if variant == "cuda":
-        product = numbers * rows[:, None] * columns
-        return fused_multiply_add(product, np.array(_CUDA_DEQUANTIZE), bias).astype(np.float16)
-    product = numbers * (rows[:, None] * columns) * _CPU_DEQUANTIZE
-    return (product + bias.astype(np.float32)).astype(np.float16)
+        scaled = numbers * rows[:, None] * columns
+        return fused_multiply_add(scaled, np.array(_CUDA_DEQUANTIZE), bias).astype(np.float16)
+    singles = numbers * (rows[:, None] * columns) * _CPU_DEQUANTIZE
+    return (singles + bias.astype(np.float32)).astype(np.float16)
 
 
 def _back(columns: LLMInt8Rows, kept: npt.NDArray[np.int64]) -> Halves:

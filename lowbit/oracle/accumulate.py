@@ -35,13 +35,13 @@ class Accumulation(NamedTuple):
 
 def fit(exact: int, width: int, overflow: str) -> int:
     """An exact sum in a two's complement register of ``width`` bits."""
-    low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
     if low <= exact <= high:
         return exact
     if overflow == "saturate":
         return high if exact > high else low
-    wrapped = exact % 2**width
-    return wrapped - 2**width if wrapped > high else wrapped
+    wrapped = exact % (1 << width)
+    return wrapped - (1 << width) if wrapped > high else wrapped
 
 
 @dataclass
