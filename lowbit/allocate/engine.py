@@ -27,8 +27,12 @@ LABEL_LIMITS = (2_000, 20_000, 200_000)
 """Labels kept at a time, one attempt after the other; the last needs some hundred megabytes."""
 
 PRICE_FACTORS = (1.0, 0.8, 1.25, 0.4, 2.5)
-"""The search over labels bounds at the best prices and at these multiples of them."""
+"""With one row the search over labels bounds at these multiples of the best price."""
 
+PRICE_STEPS = (0.9, 1.1, 0.97, 1.03)
+"""With several rows it bounds at the best prices, and with one price at a time multiplied by these."""
+
+UNTIL_TIME = 2**62
 ROUNDS = 60
 """Neighbourhoods looked at between two attempts of the exact search."""
 
@@ -127,7 +131,7 @@ def exact(state: State, dual: Lagrangian, best: Dual) -> None:
     if state.picks is not None:
         margin = dual.margin(best.prices)
         core = core.without(reduced(dual, best.prices, best.bound - margin, state.loss - state.tolerance))
-    prices = [factor * best.prices for factor in PRICE_FACTORS]
+    prices = nearby_prices(best.prices)
     if core.edges:
         _coupled(state, core, prices)
         return
@@ -143,6 +147,18 @@ def exact(state: State, dual: Lagrangian, best: Dual) -> None:
     state.take(found, "branch and bound", _proof("branch and bound", found))
 
 
+def nearby_prices(prices: Reals) -> list[Reals]:
+    """The best prices, then others near them: what is left of a plan has best prices of its own."""
+    if len(prices) == 1:
+        return [factor * prices for factor in PRICE_FACTORS]
+    nearby = [prices]
+    for row in range(len(prices)):
+        for factor in PRICE_STEPS:
+            nearby.append(prices.copy())
+            nearby[-1][row] *= factor
+    return nearby
+
+
 def _proof(what: str, found: Found) -> str:
     return f"{what}, complete" if found.complete else f"{what}, stopped early"
 
@@ -153,7 +169,21 @@ def _coupled(state: State, core: Core, prices: list[Reals]) -> None:
         state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
         if state.done or state.enough():
             return
-        neighbourhoods(state, rounds=ROUNDS)
+        last = most == LABEL_LIMITS[-1]
+        if last and getattr(state.enough, "seconds", None) is None:
+            return
+        neighbourhoods(state, rounds=UNTIL_TIME if last else ROUNDS)
+
+
+def anytime(state: State, dual: Lagrangian, best: Dual) -> None:
+    """Neighbourhoods until the time is up; coupled layers begin with a narrow search over labels."""
+    if dual.core.edges:
+        prices = nearby_prices(best.prices)
+        found = label_search(
+            dual.core, prices, state.incumbent(), state.tolerance, state.enough, most=LABEL_LIMITS[0]
+        )  # fmt: skip
+        state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
+    neighbourhoods(state, rounds=UNTIL_TIME)
 
 
 def neighbourhoods(state: State, *, rounds: int) -> None:

@@ -21,10 +21,10 @@ from lowbit.allocate.core import Core, Edge, Integers, Reals
 from lowbit.allocate.dual import Lagrangian
 from lowbit.allocate.labels import label_search
 
-SIZES = (6, 12, 24)
+SIZES = (8, 24, 64)
 """How many nodes are freed."""
 
-LABELS = 400
+LABELS = 1000
 """Labels kept when a neighbourhood is searched."""
 
 FORGET = 0.95

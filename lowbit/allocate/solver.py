@@ -117,7 +117,7 @@ def _run(state: State, method: str, clock: Clock) -> None:
     if state.done or state.enough() or method == "lagrangian":
         return
     if method == "neighborhoods":
-        engine.neighbourhoods(state, rounds=2**62)
+        engine.anytime(state, dual, best)
     else:
         engine.exact(state, dual, best)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import terminal
@@ -16,6 +17,8 @@ from lowbit.errors import AllocationError, InputError
 
 if TYPE_CHECKING:
     from lowbit.allocate import Plan, Problem
+    from lowbit.allocate.model import Comparison
+    from lowbit.allocate.sensitivity import Measured
 
 METHODS = ("auto", "lagrangian", "exact", "neighborhoods", "milp", "highs", "cbc")
 EXAMPLES = ("hawq_v3_resnet18", "hawq_v3_resnet50")
@@ -30,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "how good the plan is proven to be. Exit status 6: no plan keeps the budgets.",
     )
     parser.add_argument("costs", nargs="?", metavar="COSTS.toml", help="layers, choices, losses and costs")
+    parser.add_argument("--model", metavar="MODEL.safetensors", help="measure a model's layers, instead of a file")
     parser.add_argument("--example", choices=EXAMPLES, help="an instance that comes with lowbit, instead of a file")
     limits = parser.add_argument_group("what must hold")
     limits.add_argument(
@@ -56,12 +60,15 @@ def add_parser(subparsers: Any) -> None:
     output.add_argument("-o", "--plan", metavar="FILE", help="write the plan as JSON")
     output.add_argument("--picture", metavar="FILE.svg", help="draw the bits of the layers, and the front")
     output.add_argument("--export", metavar="FILE.mps|FILE.lp", help="write the integer program, for other solvers")
+    output.add_argument("--apply", metavar="FILE", help="with --model: write the model with the plan's values")
+    add_model_options(parser)
 
 
 def run(arguments: Namespace) -> int:
     from lowbit.allocate import pareto_front, picture, solve, with_more
 
-    problem = _constrained(_problem(arguments), arguments)
+    measured, problem = _problem(arguments)
+    problem = _constrained(problem, arguments)
     along = _along(problem, arguments)
     if arguments.export:
         _export(problem, Path(arguments.export))
@@ -91,10 +98,12 @@ def run(arguments: Namespace) -> int:
         _write(arguments.plan, plan.to_json())
     if arguments.picture:
         _write(arguments.picture, picture(plan, front, along))
+    rows = _apply(measured, plan, arguments) if measured else []
     if arguments.output == "json":
-        print(json.dumps(allocate_report.document(plan, more, front, along), indent=2))
+        print(json.dumps(allocate_report.document(plan, more, front, along, rows), indent=2))
     else:
         allocate_report.show(terminal(arguments), plan, more, front, along)
+        allocate_report.show_comparison(terminal(arguments), rows)
     return 0
 
 
@@ -110,17 +119,31 @@ def _gap(text: str) -> float:
     return value
 
 
-def _problem(arguments: Namespace) -> Problem:
+def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
     """What is to be solved, before the options of the command line constrain it further."""
     from lowbit.allocate import example, read_costs
 
-    if (arguments.costs is None) == (arguments.example is None):
+    if sum(given is not None for given in (arguments.costs, arguments.example, arguments.model)) != 1:
         raise InputError(
-            "`lowbit allocate` takes one file of costs, or --example NAME",
+            "`lowbit allocate` takes one file of costs, or --model FILE, or --example NAME",
             hint="docs/how-to/allocate-bits.md describes the file",
             code="LB100",
         )
-    return example(arguments.example) if arguments.example else read_costs(arguments.costs)
+    if arguments.apply and not arguments.model:
+        raise InputError("--apply is for --model", code="LB100")
+    if arguments.model:
+        measured = measure(arguments.model, arguments)
+        return measured, model_problem(arguments.model, measured, arguments, {})
+    return None, example(arguments.example) if arguments.example else read_costs(arguments.costs)
+
+
+def _apply(measured: Measured, plan: Plan, arguments: Namespace) -> list[Comparison]:
+    """What the plan does to the model, beside the uniform choices; writes the model if asked to."""
+    from lowbit.allocate.model import compare, write_applied
+
+    if arguments.apply:
+        write_applied(arguments.model, measured, plan, arguments.apply)
+    return compare(measured, plan)
 
 
 def _constrained(problem: Problem, arguments: Namespace) -> Problem:

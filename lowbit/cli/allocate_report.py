@@ -11,6 +11,7 @@ from lowbit.printable import printable
 
 if TYPE_CHECKING:
     from lowbit.allocate import More, Plan
+    from lowbit.allocate.model import Comparison
     from lowbit.allocate.plan import Use
 
 SCHEMA = "lowbit/allocate/1"
@@ -20,7 +21,9 @@ MOST_CHANGES = 4
 """Changed layers named in a line of text; JSON has them all."""
 
 
-def document(plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> dict[str, Any]:
+def document(
+    plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str, rows: Sequence[Comparison] = ()
+) -> dict[str, Any]:
     """The report as JSON has it (``lowbit/allocate/report.schema.json``)."""
     return {
         "schema": SCHEMA,
@@ -48,7 +51,45 @@ def document(plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str
                 for point in front
             ],
         },
+        "comparison": [
+            {
+                "what": row.what,
+                "average_bits": row.average_bits,
+                "bytes": row.bytes,
+                "weight_error": row.weight_error,
+                "output_error": row.output_error,
+                "loss": row.loss,
+            }
+            for row in rows
+        ],
     }
+
+
+def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
+    """Write what the plan and the uniform choices do to a model."""
+    if not rows:
+        return
+    outputs = any(row.output_error is not None for row in rows)
+    page.write()
+    heads = ("every layer in", "bits a weight", "bytes", "weight error", "output error", "loss")
+    cells = [
+        (
+            row.what if row.what != "plan" else "the plan",
+            f"{row.average_bits:.4f}",
+            f"{row.bytes:,}",
+            f"{row.weight_error:.4g}",
+            "-" if row.output_error is None else f"{row.output_error:.4g}",
+            _number(row.loss),
+        )
+        for row in rows
+    ]
+    kept = [index for index in range(len(heads)) if outputs or heads[index] != "output error"]
+    table = [[line[index] for index in kept] for line in (heads, *cells)]
+    head, *lines = columns(table, right=frozenset(range(1, len(kept))))
+    page.write(page.paint(head, "bold"))
+    for line, row in zip(lines, rows, strict=True):
+        page.write(page.paint(line, "bold") if row.what == "plan" else line)
+    page.write("weight error: squared error over squared weights, of all layers together; scales are counted as bits")
 
 
 def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> None:
