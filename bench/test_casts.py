@@ -26,7 +26,6 @@ SMALL_FLOATS = [
     "float4_e2m1fn",
 ]
 TORCH_FLOATS = ["float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"]
-NEAR_MEMORY = ("float8_e5m2", "float8_e8m0fnu")
 Values = npt.NDArray[np.float32]
 
 
@@ -56,11 +55,10 @@ def test_encode_to_nearest(table: Table, values: Values, name: str, policy: str)
 
 
 MEMORY_BOUND = pytest.mark.xfail(strict=False, reason="the peer runs near memory speed here; see bench/README.md")
-AGAINST_TORCH = [pytest.param(name, marks=MEMORY_BOUND if name in NEAR_MEMORY else ()) for name in TORCH_FLOATS]
 DECODED = [pytest.param(name, marks=MEMORY_BOUND if name == "float8_e8m0fnu" else ()) for name in SMALL_FLOATS]
 
 
-@pytest.mark.parametrize("name", AGAINST_TORCH)
+@pytest.mark.parametrize("name", TORCH_FLOATS)
 def test_encode_against_torch(table: Table, values: Values, name: str) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     torch.set_num_threads(1)

@@ -15,6 +15,7 @@ import numpy as np
 
 from lowbit.kernels._bits import as_float32, as_int32, shift_right_32, shift_right_logical_32
 from lowbit.kernels._jit import constants, kernel, scalar
+from lowbit.kernels._memory import LINE_BYTES, prefetch
 from lowbit.kernels.project import pick
 
 # Places of the parameters. A *_FLIP is xored onto its code for a negative input.
@@ -28,6 +29,10 @@ BINARY32_MAGNITUDE = np.int32(0x7FFFFFFF)
 SIGN_SHIFT = np.int32(31)
 ONE = np.int32(1)
 NO_PARITY = np.int32(0)
+
+LINE = LINE_BYTES // 4  # elements of a cache line
+STRIP = 64  # elements of a strip; longer ones ask for too many lines at once
+AHEAD = 1536  # elements, 6 KiB: 4 and 8 KiB measure alike, 1 KiB gains less
 
 
 @scalar
@@ -53,53 +58,87 @@ def with_specials(magnitude, negative, code, result, parameters):
     return pick(magnitude > BINARY32_INFINITY, nan, result)
 
 
+@scalar
+def in_strips(encode, bits, parameters, out):
+    """``out[i] = encode(bits[i], parameters)``, reading ahead.
+
+    The processor's own prefetching does not keep up with a loop this short: from memory it took a fifth more time
+    without the hints. LLVM does not vectorise a loop with a hint in it, hence the strips: a few lines are asked for,
+    then a vectorised loop without a remainder runs.
+    """
+    whole = bits.size - bits.size % STRIP
+    for start in range(0, whole, STRIP):
+        for line in range(STRIP // LINE):
+            prefetch(bits, start + AHEAD + line * LINE)
+        for i in range(start, start + STRIP):
+            out[i] = encode(bits[i], parameters)
+    for i in range(whole, bits.size):
+        out[i] = encode(bits[i], parameters)
+
+
+@scalar
+def symmetric(bits, parameters):
+    """Signed targets that treat both signs alike, where overflow gives the largest value or the code after it."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    code = min(round_magnitude(magnitude, NO_PARITY, parameters), parameters[OVERFLOW])
+    code = pick(magnitude > BINARY32_INFINITY, parameters[NAN], code)
+    return np.int32(code | np.int32(shift_right_32(bits, SIGN_SHIFT) & parameters[SIGN]))
+
+
 @kernel
 def encode_symmetric(bits, vector, out):
-    """Signed targets that treat both signs alike, where overflow gives the largest value or the code after it."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        code = min(round_magnitude(magnitude, NO_PARITY, parameters), parameters[OVERFLOW])
-        code = pick(magnitude > BINARY32_INFINITY, parameters[NAN], code)
-        out[i] = np.int32(code | np.int32(shift_right_32(bits[i], SIGN_SHIFT) & parameters[SIGN]))
+    """An array of :func:`symmetric`."""
+    in_strips(symmetric, bits, constants(vector, SIZE), out)
+
+
+@scalar
+def nan_beyond(bits, parameters):
+    """Signed targets without -0, where all that overflows becomes the one NaN (FNUZ)."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    code = round_magnitude(magnitude, NO_PARITY, parameters)
+    sign = np.int32(shift_right_32(bits, SIGN_SHIFT) & parameters[SIGN])
+    result = np.int32(code | pick(code == np.int32(0), code, sign))
+    return pick(code > parameters[MAX_CODE], parameters[NAN], result)
 
 
 @kernel
 def encode_nan_beyond(bits, vector, out):
-    """Signed targets without -0, where all that overflows becomes the one NaN (FNUZ)."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        code = round_magnitude(magnitude, NO_PARITY, parameters)
-        sign = np.int32(shift_right_32(bits[i], SIGN_SHIFT) & parameters[SIGN])
-        result = np.int32(code | pick(code == np.int32(0), code, sign))
-        out[i] = pick(code > parameters[MAX_CODE], parameters[NAN], result)
+    """An array of :func:`nan_beyond`."""
+    in_strips(nan_beyond, bits, constants(vector, SIZE), out)
+
+
+@scalar
+def signed(bits, parameters):
+    """Signed targets that have -0, for policies that keep it."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    negative = shift_right_32(bits, SIGN_SHIFT)
+    code = round_magnitude(magnitude, NO_PARITY, parameters)
+    result = np.int32(code | np.int32(negative & parameters[SIGN]))
+    return with_specials(magnitude, negative, code, result, parameters)
 
 
 @kernel
 def encode_signed(bits, vector, out):
-    """Signed targets that have -0, for policies that keep it."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        negative = shift_right_32(bits[i], SIGN_SHIFT)
-        code = round_magnitude(magnitude, NO_PARITY, parameters)
-        result = np.int32(code | np.int32(negative & parameters[SIGN]))
-        out[i] = with_specials(magnitude, negative, code, result, parameters)
+    """An array of :func:`signed`."""
+    in_strips(signed, bits, constants(vector, SIZE), out)
+
+
+@scalar
+def signed_with_payload(bits, parameters):
+    """The same for targets whose NaNs take over the leading payload bits."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    negative = shift_right_32(bits, SIGN_SHIFT)
+    code = round_magnitude(magnitude, NO_PARITY, parameters)
+    result = np.int32(code | np.int32(negative & parameters[SIGN]))
+    result = with_specials(magnitude, negative, code, result, parameters)
+    payload = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[PAYLOAD_MASK])
+    return pick(magnitude > BINARY32_INFINITY, np.int32(result | payload), result)
 
 
 @kernel
 def encode_signed_with_payload(bits, vector, out):
-    """The same for targets whose NaNs take over the leading payload bits."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        negative = shift_right_32(bits[i], SIGN_SHIFT)
-        code = round_magnitude(magnitude, NO_PARITY, parameters)
-        result = np.int32(code | np.int32(negative & parameters[SIGN]))
-        result = with_specials(magnitude, negative, code, result, parameters)
-        payload = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[PAYLOAD_MASK])
-        out[i] = pick(magnitude > BINARY32_INFINITY, np.int32(result | payload), result)
+    """An array of :func:`signed_with_payload`."""
+    in_strips(signed_with_payload, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -113,24 +152,32 @@ def with_sign(magnitude, negative, code, parameters):
     return with_specials(magnitude, negative, code, result, parameters)
 
 
+@scalar
+def any_sign(bits, parameters):
+    """Targets without -0, and unsigned ones."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    negative = shift_right_32(bits, SIGN_SHIFT)
+    return with_sign(magnitude, negative, round_magnitude(magnitude, NO_PARITY, parameters), parameters)
+
+
 @kernel
 def encode_any_sign(bits, vector, out):
-    """Targets without -0, and unsigned ones."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        negative = shift_right_32(bits[i], SIGN_SHIFT)
-        out[i] = with_sign(magnitude, negative, round_magnitude(magnitude, NO_PARITY, parameters), parameters)
+    """An array of :func:`any_sign`."""
+    in_strips(any_sign, bits, constants(vector, SIZE), out)
+
+
+@scalar
+def without_mantissa(bits, parameters):
+    """Targets of powers of two and zero, signed or not."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    negative = shift_right_32(bits, SIGN_SHIFT)
+    return with_sign(magnitude, negative, round_magnitude(magnitude, ONE, parameters), parameters)
 
 
 @kernel
 def encode_without_mantissa(bits, vector, out):
-    """Targets of powers of two and zero, signed or not."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        negative = shift_right_32(bits[i], SIGN_SHIFT)
-        out[i] = with_sign(magnitude, negative, round_magnitude(magnitude, ONE, parameters), parameters)
+    """An array of :func:`without_mantissa`."""
+    in_strips(without_mantissa, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -142,24 +189,32 @@ def round_exponent(magnitude, parameters):
     return pick(magnitude > parameters[LOWEST_TIE], code, np.int32(0))
 
 
+@scalar
+def exponent(bits, parameters):
+    """float8_e8m0fnu for policies that drop the sign, where overflow gives the NaN: both are the code after the top."""
+    code = round_exponent(np.int32(bits & BINARY32_MAGNITUDE), parameters)
+    return min(code, parameters[OVERFLOW])
+
+
 @kernel
 def encode_exponent(bits, vector, out):
-    """float8_e8m0fnu for policies that drop the sign, where overflow gives the NaN: both are the code after the top."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        code = round_exponent(np.int32(bits[i] & BINARY32_MAGNITUDE), parameters)
-        out[i] = min(code, parameters[OVERFLOW])
+    """An array of :func:`exponent`."""
+    in_strips(exponent, bits, constants(vector, SIZE), out)
+
+
+@scalar
+def exponent_any_sign(bits, parameters):
+    """float8_e8m0fnu under any policy."""
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    negative = shift_right_32(bits, SIGN_SHIFT)
+    code = round_exponent(magnitude, parameters)
+    result = pick(negative > parameters[NEGATIVE_ABOVE], code, parameters[NEGATIVE])
+    zero = np.int32(parameters[ZERO] ^ np.int32(negative & parameters[ZERO_FLIP]))
+    result = pick(magnitude == np.int32(0), zero, result)
+    return with_specials(magnitude, negative, code, result, parameters)
 
 
 @kernel
 def encode_exponent_any_sign(bits, vector, out):
-    """float8_e8m0fnu under any policy."""
-    parameters = constants(vector, SIZE)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & BINARY32_MAGNITUDE)
-        negative = shift_right_32(bits[i], SIGN_SHIFT)
-        code = round_exponent(magnitude, parameters)
-        result = pick(negative > parameters[NEGATIVE_ABOVE], code, parameters[NEGATIVE])
-        zero = np.int32(parameters[ZERO] ^ np.int32(negative & parameters[ZERO_FLIP]))
-        result = pick(magnitude == np.int32(0), zero, result)
-        out[i] = with_specials(magnitude, negative, code, result, parameters)
+    """An array of :func:`exponent_any_sign`."""
+    in_strips(exponent_any_sign, bits, constants(vector, SIZE), out)

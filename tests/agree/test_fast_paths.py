@@ -71,7 +71,7 @@ def test_other_sources(source):
 
 
 @pytest.mark.parametrize("target", ["float8_e4m3fn", "float8_e8m0fnu", "float16", "int8"])
-@pytest.mark.parametrize("size", [0, 1, 2, 7, 15, 16, 17, 63, 1 << 14, (1 << 14) + 1, (1 << 18) + 3])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 15, 16, 17, 63, 64, 127, 1 << 14, (1 << 14) + 1, (1 << 18) + 3])
 def test_sizes(target, size):
     """Remainders of vector loops and of chunks, on arrays that are cut from a longer one."""
     codes = words(1 << 17)[:size]

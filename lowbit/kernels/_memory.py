@@ -1,0 +1,32 @@
+"""Asking for memory before it is needed, for loops that read faster than the processor fetches by itself."""
+
+# ruff: noqa: ARG001  (the signatures are those that numba calls)
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+LINE_BYTES = 64
+"""A cache line, on x86-64 and on most AArch64 processors."""
+
+_READ, _KEEP, _DATA = 0, 3, 1  # the operands of llvm.prefetch (LLVM Language Reference): read, all levels, data cache
+
+
+@intrinsic
+def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of ``array[index]``; a hint that never fails, beyond the end of the array neither."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        signature_of_hint = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        hint = cgutils.get_or_insert_function(builder.module, signature_of_hint, "llvm.prefetch.p0")
+        builder.call(hint, [address, number(_READ), number(_KEEP), number(_DATA)])
+        return context.get_dummy_value()
+
+    return types.none(array, index), generate
