@@ -82,7 +82,7 @@ def _kernel(arguments: Namespace, operation: Operation, cases: Sequence[Case]) -
     from lowbit.dut.kernel import needed_room, python_kernel, shared_object_kernel
 
     if arguments.results:
-        return nullcontext(CaseFile(arguments.results, get_format(operation.target), cases))  # type: ignore[arg-type]
+        return nullcontext(CaseFile(arguments.results, get_format(operation.target), cases))
     make, device = (shared_object_kernel, arguments.so) if arguments.so else (python_kernel, arguments.python)
     kernel = make(device, operation.prototype, needed_room(list(cases)), timeout=arguments.timeout)
     kernel.open()

@@ -1,13 +1,13 @@
-"""``lowbit gen encode|decode|convert``: make a vector set and write it as .vec, CSV, .npy or packed words."""
+"""``lowbit gen encode|decode|convert|gemm``: make a vector set and write it as .vec, CSV, .npy or packed words."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 from lowbit.cli.encode import add_policy_options
+from lowbit.cli.gen_kernel import KERNELS, add_kernel_options, generate_kernel, write_file
 from lowbit.cli.number_types import integer
 from lowbit.errors import InputError
 from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
@@ -24,10 +24,12 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "gen",
         help="generate test vectors",
-        description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for. The "
-        "same arguments give the same bytes for ever.",
+        description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
+        "dot products and whole matrices for `check gemm`. The same arguments give the same bytes for ever.",
     )
-    parser.add_argument("op", choices=OPERATIONS, help="encode (from float32), decode (to float32) or convert")
+    parser.add_argument(
+        "op", choices=(*OPERATIONS, *KERNELS), help="encode (from float32), decode (to float32), convert or gemm"
+    )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")
     add_policy_options(parser)
@@ -37,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=integer, metavar="SEED", help="random: from which seed (default: 0)")
     parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
     parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
+    add_kernel_options(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
     parser.add_argument(
         "--layout",
@@ -48,6 +51,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    if arguments.op in KERNELS:
+        return generate_kernel(arguments)
     recipe = _recipe(arguments)
     binary = arguments.layout in BINARY_LAYOUTS
     if binary and not arguments.output:
@@ -55,13 +60,7 @@ def run(arguments: Namespace) -> int:
     file = generate(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else generate_inputs(recipe)
     data = render_layout(file, arguments.layout)
     if arguments.output:
-        path = Path(arguments.output)
-        try:
-            path.write_bytes(data)
-        except OSError as error:
-            hint = "name another file with -o; its directory must exist"
-            raise InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101") from error
-        sys.stderr.write(f"{path}: {len(file.rows)} rows, {len(data)} bytes\n")
+        write_file(arguments.output, data, f"{len(file.rows)} rows")
     else:
         sys.stdout.write(data.decode("ascii"))
     return 0

@@ -16,7 +16,6 @@ from lowbit.dut.python import parse_function
 from lowbit.dut.shared_object import parse_shared_object
 from lowbit.errors import DeviceError
 from lowbit.vectors.case import Array, Case
-from lowbit.vectors.flags import FLAGS
 
 GUARD_BYTES = 4096
 SURROUNDINGS = ((0x5A, 0xC3), (0xA5, 0x3C))
@@ -223,7 +222,7 @@ class KernelDevice:
 
 def place(case: Case) -> str:
     """The case as errors and reports name it."""
-    return f"case {FLAGS[case.flag].name} {case.number} ({case.words()})"
+    return f"case {case.name} ({case.words()})"
 
 
 def needed_room(cases: list[Case]) -> int:

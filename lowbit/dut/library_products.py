@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.dut.onnx_model import node_model
+from lowbit.dut.onnx_model import Value, node_model
 from lowbit.vectors.case import Array, Case
 
 OPSET, IR_VERSION = 13, 8
@@ -76,7 +76,7 @@ def onnxruntime_products() -> Iterator[LibraryProduct]:
 
 
 def _session(onnxruntime: Any, a: str, b: str, *, zero_points: bool) -> Any:
-    inputs = [("a", a, ("m", "k")), ("b", b, ("k", "n"))]
+    inputs: list[Value] = [("a", a, ("m", "k")), ("b", b, ("k", "n"))]
     if zero_points:
         inputs += [("a_zero_point", a, ()), ("b_zero_point", b, ())]
     model = node_model("MatMulInteger", inputs, ("c", "int32", ("m", "n")), opset=OPSET, ir_version=IR_VERSION)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from lowbit.errors import InputError
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 from lowbit.vectors import flags as f
-from lowbit.vectors.flags import FLAGS, Flag
+from lowbit.vectors.flag import Flag
+from lowbit.vectors.flags import FLAGS
 from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.points import (
     Points,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.vectors.flags import FLAGS
+
 Array = NDArray[Any]
 Number = int | float
 
@@ -40,6 +42,11 @@ class Case:
     shape: tuple[int, ...]
     scalars: Mapping[str, Number] = field(default_factory=lambda: MappingProxyType({}))
     number: int = 0
+
+    @property
+    def name(self) -> str:
+        """``KTail.16``."""
+        return f"{FLAGS[self.flag].name}.{self.number}"
 
     @property
     def outputs(self) -> int:

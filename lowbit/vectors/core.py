@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lowbit.accumulator import get_accumulator
 from lowbit.registry import get_format
 from lowbit.vectors.generate import Recipe
 
@@ -108,6 +109,37 @@ CONVERSIONS = (
 )
 P3109_BITS = range(3, 9)
 
+DOT_PRODUCTS = (
+    ("int8_int8", "int32", 64),
+    ("uint8_int8", "int32", 64),
+    ("uint8_uint8", "int32", 64),
+    ("int4_int4", "int32", 64),
+    ("int16_int16", "int32", 64),
+    ("int16_int16", "int32_saturate", 64),
+    ("int16_int16", "int64", 64),
+    ("uint8_int8", "x86_vpmaddubsw", 64),
+    ("uint8_int8", "x86_vpmaddubsw_int16", 64),
+    ("uint8_int8", "x86_vpdpbusd", 64),
+    ("uint8_int8", "x86_vpdpbusds", 64),
+    ("int16_int16", "x86_vpdpwssd", 64),
+    ("int16_int16", "x86_vpdpwssds", 64),
+    ("int8_int8", "arm_sdot", 64),
+    ("uint8_uint8", "arm_udot", 64),
+    ("uint8_int8", "arm_usdot", 64),
+    ("int8_int8", "arm_smlal", 64),
+    ("int16_int16", "dfp16_16bit", 64),
+    ("int16_int16", "dfp16_15bit", 64),
+    ("int16_int16", "dfp16_14bit", 128),
+    ("int16_int16", "dfp16_13bit", 512),
+    ("int16_int16", "dfp16_12bit", 1024),
+    ("int8_int8", "fpga_24", 1600),
+    ("int8_int8", "fpga_24_saturate", 1600),
+    ("int8_int8", "fpga_20", 512),
+    ("int8_int8", "fpga_20_saturate", 512),
+    ("int16_int16", "fpga_dsp48", 64),
+)
+"""(operands, accumulator, elements of a row): long enough for the accumulator to overflow, where a row can."""
+
 
 def p3109_names(bits: range = P3109_BITS) -> list[str]:
     """All formats of P3109 with so many bits: signed P = 1..K-1, unsigned P = 1..K, extended and finite."""
@@ -131,7 +163,7 @@ def named_formats() -> list[str]:
 
 def core_recipes() -> list[Recipe]:
     """The recipe of every set of ``golden/``, in the order of the manifest."""
-    recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109()]
+    recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products()]
     assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
     return recipes
 
@@ -167,6 +199,12 @@ def _decodes() -> Iterator[Recipe]:
 def _conversions() -> Iterator[Recipe]:
     for source, target in CONVERSIONS:
         yield Recipe("convert", source, target, default_policy(target), arguments={"reach": 1})
+
+
+def _dot_products() -> Iterator[Recipe]:
+    for source, accumulator, length in DOT_PRODUCTS:
+        target = "int32" if get_accumulator(accumulator).result_width <= 32 else "int64"
+        yield Recipe("gemm", source, target, accumulator, "directed", arguments={"length": length})
 
 
 def _p3109() -> Iterator[Recipe]:

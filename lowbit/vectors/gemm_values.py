@@ -35,8 +35,10 @@ class Operands:
 
     def __post_init__(self) -> None:
         for name, fmt in (("a", self.a), ("b", self.b)):
+            if not isinstance(fmt, FixedFormat):
+                raise InputError(f"{name} = {fmt.id} is no integer format", hint="int8, uint8, int4, int16, ...")
             widest = WIDEST_SIGNED if fmt.signed else WIDEST_UNSIGNED
-            if not isinstance(fmt, FixedFormat) or fmt.bits > widest or fmt.fraction_bits:
+            if fmt.bits > widest or fmt.fraction_bits:
                 raise InputError(
                     f"{name} = {fmt.id} is no operand of an integer product",
                     hint="signed integers of at most 16 bits or unsigned ones of at most 8: int8, uint8, int4, int16",

@@ -47,7 +47,8 @@ class Recipe:
     ----------
     op : str
         ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
-        conversions of codes.
+        conversions of codes. ``gemm``: dot products (``lowbit.vectors.dot_products``), whose source is
+        ``<a>_<b>`` and whose policy the name of an accumulator.
     source, target : str
         Ids of the formats.
     policy : str
@@ -55,7 +56,7 @@ class Recipe:
     generator : str
         One of ``GENERATORS``.
     arguments : mapping
-        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``.
+        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``.
     folder : str
         Subfolder of the file, "" for none.
     """
@@ -219,6 +220,10 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
     InputError
         The policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
     """
+    if recipe.op == "gemm":
+        from lowbit.vectors.dot_products import dot_set
+
+        return dot_set(recipe.id, recipe.source, recipe.policy, recipe.arguments)
     source, target = scalar(recipe.source), scalar(recipe.target)
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:

@@ -1,7 +1,8 @@
 """The ``.vec`` file: ``//`` header lines over fixed-width lower-case hexadecimal columns.
 
 ``$readmemh`` (IEEE 1800-2017 21.4: white space apart, ``//`` comments), C ``sscanf("%x")`` and ``numpy.loadtxt`` all
-read it. Integers are two's complement; the last column is the number of the row's flag. LF line ends.
+read it. Integers are two's complement; the last column is the number of the row's flag. LF line ends. A column of
+more than 16 digits holds a row of elements, element 0 in its last digits, as a packed vector of Verilog has it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ REQUIRED = ("set", "op", "columns", "rows", "sha256")
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 MEND = "the file is damaged: restore it, or run `lowbit golden regen` if it is one of the golden sets"
 TRUNCATED = "the file is truncated: restore it, or run `lowbit golden regen` if it is one of the golden sets"
+WORD_DIGITS = 16
+WIDEST_COLUMN = 1 << 16
+"""Digits of a column."""
 _SPACE, _NEWLINE = ord(" "), ord("\n")
 _NOT_HEX = 255
 
@@ -33,6 +37,17 @@ class Column:
 
     name: str
     digits: int
+
+    @property
+    def words(self) -> int:
+        """How many 64-bit words hold it."""
+        return -(-self.digits // WORD_DIGITS)
+
+    @property
+    def word_digits(self) -> list[int]:
+        """The digits in each word, the most significant first."""
+        rest = self.digits % WORD_DIGITS or WORD_DIGITS
+        return [rest, *[WORD_DIGITS] * (self.words - 1)]
 
 
 @dataclass(frozen=True)
@@ -45,8 +60,8 @@ class VectorFile:
         Header keys in file order, without columns, rows, flags and sha256, which follow from the rest.
     columns : tuple of Column
         The last one is ``flag``.
-    rows : uint64 array, shape (rows, columns)
-        Bit patterns.
+    rows : uint64 array, shape (rows, words)
+        Bit patterns: a word a column, several (the most significant first) for one of more than 16 digits.
     """
 
     header: Mapping[str, str]
@@ -66,10 +81,20 @@ class VectorFile:
         VectorFileError
             There is no such column.
         """
-        names = [column.name for column in self.columns]
-        if name not in names:
-            raise VectorFileError(f"there is no column {name!r}", hint=f"the columns are {', '.join(names)}")
-        return self.rows[:, names.index(name)]
+        words = self.words(name)
+        if words.shape[1] > 1:
+            raise VectorFileError(f"column {name!r} is wider than 64 bits", hint="VectorFile.words(name)")
+        return words[:, 0]
+
+    def words(self, name: str) -> Unsigned:
+        """The 64-bit words of a column, the most significant first, shape (rows, words)."""
+        start = 0
+        for column in self.columns:
+            if column.name == name:
+                return self.rows[:, start : start + column.words]
+            start += column.words
+        names = ", ".join(column.name for column in self.columns)
+        raise VectorFileError(f"there is no column {name!r}", hint=f"the columns are {names}")
 
 
 def digits_for(bits: int) -> int:
@@ -81,12 +106,15 @@ def render_body(columns: tuple[Column, ...], rows: Unsigned) -> bytes:
     """The rows as text."""
     width = sum(column.digits + 1 for column in columns)
     text = np.full((len(rows), width), _SPACE, dtype=np.uint8)
-    position = 0
-    for index, column in enumerate(columns):
-        for digit in range(column.digits):
-            shift = np.uint64(4 * (column.digits - 1 - digit))
-            text[:, position + digit] = _HEX[((rows[:, index] >> shift) & np.uint64(15)).astype(np.intp)]
-        position += column.digits + 1
+    position = index = 0
+    for column in columns:
+        for digits in column.word_digits:
+            for digit in range(digits):
+                shift = np.uint64(4 * (digits - 1 - digit))
+                text[:, position + digit] = _HEX[((rows[:, index] >> shift) & np.uint64(15)).astype(np.intp)]
+            position += digits
+            index += 1
+        position += 1
     text[:, -1] = _NEWLINE
     return text.tobytes()
 
@@ -187,7 +215,7 @@ def _parse_columns(text: str, name: str) -> tuple[Column, ...]:
     columns = []
     for part in text.split():
         title, _, digits = part.partition(":")
-        if not digits.isdigit() or not 1 <= int(digits) <= 16:
+        if not digits.isdigit() or not 1 <= int(digits) <= WIDEST_COLUMN:
             raise VectorFileError(f"{name}: columns: {part!r} is not name:digits", hint="restore the file")
         columns.append(Column(title, int(digits)))
     if not columns or columns[-1].name != "flag":
@@ -202,16 +230,18 @@ def _parse_body(body: bytes, columns: tuple[Column, ...], count: int, name: str,
     text = np.frombuffer(body, dtype=np.uint8).reshape(count, width)
     value_of = np.full(256, _NOT_HEX, dtype=np.uint8)
     value_of[_HEX] = np.arange(16, dtype=np.uint8)
-    rows = np.zeros((count, len(columns)), dtype=np.uint64)
-    position = 0
+    rows = np.zeros((count, sum(column.words for column in columns)), dtype=np.uint64)
+    position = first = 0
     for index, column in enumerate(columns):
         digits = value_of[text[:, position : position + column.digits]]
         if (digits == _NOT_HEX).any():
             line = int(np.argmax((digits == _NOT_HEX).any(axis=1)))
             what = f"column {column.name!r} is not lower-case hexadecimal: {text[line].tobytes()!r}"
             raise _error(name, header_lines + line + 1, what, MEND)
-        for digit in range(column.digits):
-            rows[:, index] = (rows[:, index] << np.uint64(4)) | digits[:, digit]
+        words = np.repeat(np.arange(column.words), column.word_digits)
+        for digit, word in enumerate((first + words).tolist()):
+            rows[:, word] = (rows[:, word] << np.uint64(4)) | digits[:, digit]
+        first += column.words
         position += column.digits
         separator = _NEWLINE if index == len(columns) - 1 else _SPACE
         if (text[:, position] != separator).any():

@@ -136,12 +136,9 @@ class GemmOperation(Operation):
 
     def command(self, case: Case) -> str:
         """Writes the matrices of a case and the expected result."""
-        from lowbit.vectors.flags import FLAGS
-
         zero_points = " --zero-points" if self.operands.zero_points else ""
         formats = f"--a {self.operands.a.id} --b {self.operands.b.id}{zero_points}"
-        name = f"{FLAGS[case.flag].name}.{case.number}"
-        return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {name} -o case.npz"
+        return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {case.name} -o case.npz"
 
 
 def _order(case: Case, *, right: bool) -> tuple[bool, bool, int]:

@@ -134,8 +134,8 @@ class Solved:
         from lowbit.ops.accumulate import accumulate
 
         operands = self.problem.a.astype(np.int16), self.problem.b.astype(np.int16)
-        zero_points = {"a_zero_point": self.problem.a_zero, "b_zero_point": self.problem.b_zero}
-        return np.asarray(accumulate(*operands, accumulator, **zero_points)).astype(np.int64)
+        results = accumulate(*operands, accumulator, a_zero_point=self.problem.a_zero, b_zero_point=self.problem.b_zero)
+        return np.asarray(results).astype(np.int64)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -18,7 +18,10 @@ Progress = Callable[[int, int], None]
 class Kernel(Protocol):
     """What runs cases: a device, or a library."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        ...
 
     def run(self, case: Case) -> Array:
         """The results of a case."""
@@ -128,7 +131,7 @@ def _example(operation: Operation, case: Case, expected: Array, got: Array, foun
     index = tuple(int(axis[0]) for axis in np.nonzero(expected != got))
     want, answer = int(expected[index]), int(got[index])
     text = operation.explain(case, index, want, answer, found)
-    place = f"{FLAGS[case.flag].name}.{case.number}[{','.join(map(str, index))}]"
+    place = f"{case.name}[{','.join(map(str, index))}]"
     return Example(place, _hexadecimal(want, operation.result_bits), _hexadecimal(answer, operation.result_bits), text)
 
 

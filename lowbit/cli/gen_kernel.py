@@ -1,0 +1,105 @@
+"""``lowbit gen gemm``: dot products as a vector file, or the matrices of ``lowbit check gemm`` as NumPy arrays."""
+
+from __future__ import annotations
+
+import io
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.vectors.case import Case
+from lowbit.vectors.vec import render
+
+KERNELS = ("gemm",)
+LENGTH = 64
+LAYOUTS = ("vec", "npz")
+CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
+
+
+def add_kernel_options(parser: Any) -> None:
+    """The options of a matrix product."""
+    group = parser.add_argument_group("gemm")
+    group.add_argument("--a", metavar="FORMAT", default="int8", help="format of the left matrix (default: int8)")
+    group.add_argument("--b", metavar="FORMAT", default="int8", help="format of the right matrix (default: int8)")
+    group.add_argument("--accumulator", metavar="NAME", default="int32", help="what the sums follow (default: int32)")
+    group.add_argument("--zero-points", action="store_true", help="matrices with a zero point each (npz)")
+    group.add_argument("--length", type=int, default=LENGTH, help=f"elements of a dot product (default: {LENGTH})")
+    group.add_argument("--case", metavar="NAME", help="one case of `check gemm` alone, KTail.16 (npz)")
+
+
+def generate_kernel(arguments: Namespace) -> int:
+    """Write dot products (vec) or whole matrices (npz)."""
+    for name in CAST_OPTIONS:
+        if getattr(arguments, name):
+            raise InputError(
+                f"--{name} is for conversions", hint="`gen gemm` takes --a, --b, --accumulator", code="LB100"
+            )
+    matrices = arguments.case or (arguments.output or "").endswith(".npz")
+    if not matrices:
+        if arguments.layout != "vec":
+            hint = "a .vec file, or matrices with -o FILE.npz"
+            raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
+        file = _dot_products(arguments)
+        data = render(file)
+        if arguments.output:
+            write_file(arguments.output, data, f"{len(file.rows)} rows")
+        else:
+            sys.stdout.write(data.decode("ascii"))
+        return 0
+    if not arguments.output:
+        raise InputError("matrices are binary", hint="name a file with -o FILE.npz", code="LB100")
+    cases, data = _matrices(arguments)
+    write_file(arguments.output, data, f"{len(cases)} cases")
+    return 0
+
+
+def write_file(name: str, data: bytes, what: str) -> None:
+    """Write a file and say so."""
+    path = Path(name)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        hint = "name another file with -o; its directory must exist"
+        raise InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101") from error
+    sys.stderr.write(f"{path}: {what}, {len(data)} bytes\n")
+
+
+def _dot_products(arguments: Namespace) -> Any:
+    from lowbit.accumulator import get_accumulator
+    from lowbit.vectors.dot_products import dot_set
+
+    accumulator = get_accumulator(arguments.accumulator)
+    source = f"{arguments.a}_{arguments.b}"
+    target = "int32" if accumulator.result_width <= 32 else "int64"
+    if arguments.zero_points:
+        raise InputError("dot products have no zero points", hint="matrices do: -o FILE.npz", code="LB100")
+    return dot_set(f"gemm.{source}.{target}.{accumulator.name}", source, accumulator.name, {"length": arguments.length})
+
+
+def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
+    """Arrays ``<case>.a``, ``<case>.b``, ``<case>.expected`` and, where there are any, ``<case>.a_zero_point``, ..."""
+    from lowbit.accumulator import get_accumulator
+    from lowbit.check.operations.gemm import GemmOperation
+    from lowbit.registry import get_format
+    from lowbit.vectors.gemm_values import Operands
+
+    operands = Operands(get_format(arguments.a), get_format(arguments.b), arguments.zero_points)  # type: ignore[arg-type]
+    operation = GemmOperation(operands, get_accumulator(arguments.accumulator))
+    set_name = "random" if arguments.set == "random" else "directed"
+    cases = operation.cases(set_name, arguments.n or 200, 1 if arguments.seed is None else arguments.seed)
+    if arguments.case:
+        cases = [case for case in cases if case.name == arguments.case]
+        if not cases:
+            raise InputError(f"there is no case {arguments.case!r}", hint="as reports name it: KTail.16", code="LB100")
+    arrays: dict[str, Any] = {}
+    for case in cases:
+        arrays |= {f"{case.name}.{name}": array for name, array in case.arrays.items()}
+        arrays |= {f"{case.name}.{name}": np.array(value) for name, value in case.scalars.items()}
+        arrays[f"{case.name}.expected"] = operation.expected(case).astype(operation.target)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return cases, stream.getvalue()
