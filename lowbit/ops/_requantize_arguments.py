@@ -32,7 +32,7 @@ def checked_multipliers(scheme: RequantizeScheme, multiplier: Any, shift: Any, s
             f"scheme {scheme.name!r} multiplies by the scale itself, and no scale is given", hint="scale=0.0123, say"
         )
     if multiplier is None or shift is None:
-        missing = "shift" if shift is None else "multiplier"
+        missing = "multiplier" if multiplier is None else "shift"
         raise InputError(f"{missing} is missing", hint="give multiplier and shift, or scale")
     low, high = scheme.multiplier_range
     multipliers = _integers(multiplier, "multiplier", low, high, scheme)
@@ -153,8 +153,8 @@ def _require_defined(array: Array, scheme: RequantizeScheme, limits: list[tuple[
     place = tuple(int(index) for index in np.argwhere(outside)[0])
     low, high = (int(np.broadcast_to(limit, array.shape)[place]) for limit in (lows, highs))
     where = f" at index {place[0] if len(place) == 1 else place}" if place else ""
-    why = "for this shift" if scheme.bounded else f"of {scheme.accumulator_bits} bits"
+    why = "with this shift" if scheme.bounded else f"in {scheme.accumulator_bits} bits"
     raise InputError(
-        f"accumulator {int(array[place])}{where} is outside {low} to {high}, the range {why} for which scheme "
-        f"{scheme.name!r} defines a result",
+        f"accumulator {int(array[place])}{where} is outside {low} to {high}: scheme {scheme.name!r} defines no "
+        f"result for it {why}",
     )
