@@ -1,0 +1,112 @@
+"""``lowbit sensitivity`` and ``lowbit allocate --model``: from a safetensors file to a plan."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lowbit.allocate.sensitivity import read_header
+from lowbit.allocate.sensitivity.tensors import Entry, write_tensors
+from lowbit.cli import main
+
+
+@pytest.fixture
+def model(tmp_path):
+    generator = np.random.default_rng(4)
+    shapes = {f"block.{layer}.{part}.weight": (16, 32) for layer in range(3) for part in ("query", "key", "mlp")}
+    tensors = {name: generator.standard_t(3, size=shape).astype(np.float32) for name, shape in shapes.items()}
+    tensors["embed.weight"] = np.ones((4, 4), np.float32)
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, [Entry(name, "F32", array.shape, 0, 0) for name, array in tensors.items()], tensors.values())
+    return path
+
+
+def test_a_table_and_a_file_of_costs(model, tmp_path, capsys):
+    costs = tmp_path / "costs.toml"
+    assert main(["sensitivity", str(model), "--formats", "int2,int4,int8", "--group", "16", "-o", str(costs)]) == 0
+    out = capsys.readouterr().out
+    assert "relative_error of 9 layers with 4,608 weights, groups of 16" in out
+    assert "1 tensors with 16 numbers are left as they are" in out
+    assert costs.exists()
+    assert not (tmp_path / "costs.toml.partial").exists()
+    assert main(["allocate", str(costs), "--budget", "avg_bits=5.5", "--no-more", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["plan"]["status"] == "optimal"
+    assert document["comparison"] == []
+    words = ["allocate", "--model", str(model), "--formats", "int2,int4,int8", "--group", "16"]
+    assert main([*words, "--budget", "avg_bits=5.5", "--no-more", "--format", "json"]) == 0
+    direct = json.loads(capsys.readouterr().out)
+    assert [layer["choice"] for layer in direct["plan"]["layers"]] == [
+        layer["choice"] for layer in document["plan"]["layers"]
+    ]
+    rows = {row["what"]: row for row in direct["comparison"]}
+    assert rows["int4"]["average_bits"] == 5.0
+    assert rows["plan"]["average_bits"] <= 5.5
+    assert rows["plan"]["weight_error"] < rows["int4"]["weight_error"]
+
+
+def test_from_a_model_to_a_plan_and_the_model_applied(model, tmp_path, capsys):
+    applied, plan, picture = tmp_path / "applied.safetensors", tmp_path / "plan.json", tmp_path / "plan.svg"
+    words = "--formats int2,int3,int4,float4_e2m1fn,int8 --group 32 --budget avg_bits=4 --tie query|key --jobs 2"
+    files = ["--apply", str(applied), "--plan", str(plan), "--picture", str(picture)]
+    assert main(["allocate", "--model", str(model), *words.split(), *files]) == 0
+    out = capsys.readouterr().out
+    assert "the plan" in out
+    choices = {layer["layer"]: layer["choice"] for layer in json.loads(plan.read_text())["layers"]}
+    assert all(choices[f"block.{n}.query.weight"] == choices[f"block.{n}.key.weight"] for n in range(3))
+    values = read_header(applied)
+    for name, choice in choices.items():
+        if choice == "int2":
+            assert len(np.unique(np.abs(values.tensor(name)[0]))) <= 2
+    assert picture.read_text().startswith("<svg")
+
+
+def test_json_of_sensitivities(model, capsys):
+    assert main(["sensitivity", str(model), "--formats", "int4", "--format", "json", "--exclude", ""]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["layers"]) == 10
+    assert document["layers"][0]["choices"][0]["bits"] == 16 * (32 * 4 + 16)
+
+
+def test_hessian_traces_come_from_a_file(model, tmp_path, capsys):
+    traces = tmp_path / "traces.toml"
+    names = [name for name in read_header(model).entries if name != "embed.weight"]
+    traces.write_text("\n".join(f'"{name}" = {index + 1}' for index, name in enumerate(names)))
+    words = ["sensitivity", str(model), "--formats", "int4", "--format", "json", "--score", "hessian"]
+    assert main([*words, "--traces", str(traces)]) == 0
+    for index, layer in enumerate(json.loads(capsys.readouterr().out)["layers"]):
+        choice = layer["choices"][0]
+        assert choice["loss"] == (index + 1) * choice["squared_error"]
+    traces.write_text("block.0 = nan")
+    for extra in ([], ["--traces", str(traces)], ["--traces", str(tmp_path / "none")]):
+        assert main([*words, *extra]) == 2
+        assert "error[" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--formats int4,int4", "twice"),
+        ("--formats nothing", "nothing"),
+        ("--formats int4 --group -1", "negative"),
+        ("--formats int4 --jobs 0", "--jobs 0"),
+        ("--formats int4 --include (", "regular expression"),
+        ("--formats int4 --include absent", "none of 10 tensors"),
+        ("--formats int4 --inputs absent.npz", "absent.npz"),
+    ],
+)
+def test_bad_options(model, capsys, words, message):
+    assert main(["sensitivity", str(model), *words.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_allocate_takes_one_source(model, tmp_path, capsys):
+    assert main(["allocate"]) == 2
+    assert main(["allocate", "costs.toml", "--model", str(model)]) == 2
+    assert main(["allocate", "--example", "hawq_v3_resnet18", "--apply", str(tmp_path / "x")]) == 2
+    assert "--apply is for --model" in capsys.readouterr().err
+
+
+def test_an_impossible_average_exits_6(model, capsys):
+    assert main(["allocate", "--model", str(model), "--formats", "int4,int8", "--budget", "avg_bits=3"]) == 6
+    assert "4.5" in capsys.readouterr().err
