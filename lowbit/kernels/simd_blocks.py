@@ -36,14 +36,11 @@ LEFT_ROWS = 192
 LEFT_SPACING = 64
 """Added to the distance of copied rows, lest they fall into the same lines of the cache."""
 
-BYTE_ONES, WORD_ONES = np.int32(0x01010101), np.int32(0x00010001)
 
 # Scratch memory, in 32-bit words.
 ROW_TERMS = 0
 COLUMN_TERMS = ROW_TERMS + MOST_ROWS + LEFT_ROWS
-ONES = COLUMN_TERMS + MOST_COLUMNS + 64
-ZERO = ONES + 1
-RIGHT = ZERO + 15
+RIGHT = COLUMN_TERMS + MOST_COLUMNS + 64
 LEFT = RIGHT + RIGHT_BYTES // 4
 SCRATCH_WORDS = LEFT + LEFT_ROWS * (MOST_K_BYTES_COPIED + 2 * LEFT_SPACING) // 4
 
@@ -95,7 +92,7 @@ def copy_rows(interleave, copy, shape, left, rows, k, flip, target):
 
 
 @scalar
-def sum_rows(row_sum, lane_sums, shape, at, distance, step, rows, groups, factor, base, scratch, first):
+def sum_rows(row_sum, left_sums, shape, at, distance, step, rows, groups, factor, base, scratch, first):
     """The terms of rows from ``first`` on: a factor times their sums."""
     target = base + 4 * (ROW_TERMS + first)
     if step == 4:
@@ -103,26 +100,22 @@ def sum_rows(row_sum, lane_sums, shape, at, distance, step, rows, groups, factor
             row_sum(at + i * distance, groups, target + 4 * i)
     else:
         for i in range(0, rows, shape[1]):
-            lane_sums(at + i * distance, step, groups, target + 4 * i)
+            left_sums(at + i * distance, step, groups, target + 4 * i)
     for i in range(ROW_TERMS + first, ROW_TERMS + first + rows):
         scratch[i] = np.int32(factor * scratch[i])
 
 
 @scalar
-def start_columns(tile, shape, panels, panel_bytes, columns, groups, terms, base, scratch):
+def start_columns(right_sums, shape, panels, panel_bytes, columns, groups, terms, base, scratch):
     """The terms of columns: a constant, the bias, and a factor times their sums, given or found from the panels."""
-    element, lanes, panel = shape
+    _, lanes, panel = shape
     constant, factor, bias, sums, begin = terms
     for j in range(COLUMN_TERMS, COLUMN_TERMS + columns + panel):
         scratch[j] = np.int32(0)
     if factor != 0 and sums.size == 0:
-        scratch[ONES] = BYTE_ONES if element == 1 else WORD_ONES
-        scratch[ZERO] = np.int32(0)
-        ones, zero = base + 4 * ONES, base + 4 * ZERO
-        for j in range(0, columns, panel):
-            at = base + 4 * (COLUMN_TERMS + j)
-            source = panels + j // panel * panel_bytes
-            tile(1, panel // lanes, ones, 0, 0, source, groups, at, 0, zero, at, 0, (1 << lanes) - 1)
+        for j in range(0, columns, lanes):
+            source = panels + j // panel * panel_bytes + j % panel * 4
+            right_sums(source, 4 * panel, groups, base + 4 * (COLUMN_TERMS + j))
         for j in range(COLUMN_TERMS, COLUMN_TERMS + columns):
             scratch[j] = np.int32(factor * scratch[j])
     if begin < 0:
@@ -182,7 +175,7 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     Parameters
     ----------
     kit : tuple
-        tile, row_sum, lane_sums, interleave, transpose, copy.
+        tile, row_sum, left_sums, right_sums, interleave, transpose, copy.
     shape : tuple
         Bytes of an element, lanes of a register, columns of a panel.
     tile_rows : int
@@ -196,7 +189,7 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     numbers : tuple
         Zero points of a and b as the instruction reads them, bits to flip in a and in b, whether b is packed.
     """
-    tile, row_sum, lane_sums, interleave, transpose, copy = kit
+    tile, row_sum, left_sums, right_sums, interleave, transpose, copy = kit
     element, _, panel = shape
     a_zero, b_zero, a_flip, b_flip, packed = numbers
     m, k, n = a.shape[0], a.shape[1], c.shape[1]
@@ -234,7 +227,7 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
                     right = (b_at + inner * b_row + first * b_column, b_row, b_column)
                     pack_panels(interleave, transpose, shape, right, depth, columns, b_flip, panels, panel_bytes)
                 terms = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
-                start_columns(tile, shape, panels, panel_bytes, columns, groups, terms, base, scratch)
+                start_columns(right_sums, shape, panels, panel_bytes, columns, groups, terms, base, scratch)
                 chunk = rows if in_place else LEFT_ROWS
                 for i in range(0, rows, chunk):
                     height = min(chunk, rows - i)
@@ -245,7 +238,7 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
                         at = left_at
                     if b_zero != 0 and first == 0:
                         sum_rows(
-                            row_sum, lane_sums, shape, at, distance, step, height, groups, -b_zero, base, scratch, i
+                            row_sum, left_sums, shape, at, distance, step, height, groups, -b_zero, base, scratch, i
                         )
                     out = (c_at + (top + i) * c_row + 4 * first, c_row)
                     starts = (row_terms + 4 * i, column_terms)

@@ -12,50 +12,40 @@ from lowbit.kernels.simd_pack import (
     transpose_bytes,
     transpose_words,
 )
-from lowbit.kernels.simd_sums import (
-    lane_sums_left_unsigned,
-    lane_sums_right_unsigned,
-    lane_sums_words,
-    row_sum_left_unsigned,
-    row_sum_right_unsigned,
-    row_sum_words,
-)
+from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED, SUMS_WORDS
 from lowbit.kernels.simd_tile import tile_left_unsigned, tile_right_unsigned, tile_words
 
 BYTES, WORDS = (1, 16, 64), (2, 16, 64)
 TILE_ROWS = 6
 
 
+row_sum_right_unsigned, left_sums_right_unsigned, right_sums_right_unsigned = SUMS_RIGHT_UNSIGNED
+row_sum_left_unsigned, left_sums_left_unsigned, right_sums_left_unsigned = SUMS_LEFT_UNSIGNED
+row_sum_words, left_sums_words, right_sums_words = SUMS_WORDS
+
+
 @kernel
 def gemm_right_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
     """Signed bytes times unsigned ones, as they are after flipping."""
-    kit = (
-        tile_right_unsigned,
-        row_sum_right_unsigned,
-        lane_sums_right_unsigned,
-        interleave_bytes,
-        transpose_bytes,
-        copy_bytes,
-    )
-    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
+    numbers = (a_zero, b_zero, a_flip, b_flip, packed)
+    of_k = (row_sum_right_unsigned, left_sums_right_unsigned, right_sums_right_unsigned)
+    kit = (tile_right_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
+    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)
 
 
 @kernel
 def gemm_left_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
     """Unsigned bytes times signed ones, as they are after flipping."""
-    kit = (
-        tile_left_unsigned,
-        row_sum_left_unsigned,
-        lane_sums_left_unsigned,
-        interleave_bytes,
-        transpose_bytes,
-        copy_bytes,
-    )
-    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
+    numbers = (a_zero, b_zero, a_flip, b_flip, packed)
+    of_k = (row_sum_left_unsigned, left_sums_left_unsigned, right_sums_left_unsigned)
+    kit = (tile_left_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
+    multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)
 
 
 @kernel
 def gemm_words(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, packed):
     """16-bit words; the bits to flip are 0."""
-    kit = (tile_words, row_sum_words, lane_sums_words, interleave_words, transpose_words, copy_words)
-    multiply(kit, WORDS, TILE_ROWS, a, b, c, bias, sums, scratch, (a_zero, b_zero, a_flip, b_flip, packed))
+    numbers = (a_zero, b_zero, a_flip, b_flip, packed)
+    of_k = (row_sum_words, left_sums_words, right_sums_words)
+    kit = (tile_words, *of_k, interleave_words, transpose_words, copy_words)
+    multiply(kit, WORDS, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)

@@ -19,7 +19,7 @@ from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.simd_blocks import LEFT, ROW_TERMS, address
 from lowbit.kernels.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
 from lowbit.kernels.simd_pack import COLUMNS, copy_bytes, flipped, interleaved_bytes, low_bits, outlined
-from lowbit.kernels.simd_sums import row_sum_left_unsigned, row_sum_right_unsigned
+from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED
 from lowbit.kernels.simd_tile import (
     broadcast,
     int64,
@@ -120,11 +120,13 @@ def _columns(dot: Dot) -> Any:
 
 rows_right_unsigned, columns_right_unsigned = _rows(BYTES_RIGHT_UNSIGNED), _columns(BYTES_RIGHT_UNSIGNED)
 rows_left_unsigned, columns_left_unsigned = _rows(BYTES_LEFT_UNSIGNED), _columns(BYTES_LEFT_UNSIGNED)
+row_sum_right_unsigned, row_sum_left_unsigned = SUMS_RIGHT_UNSIGNED[0], SUMS_LEFT_UNSIGNED[0]
 
 
 @scalar
-def multiply_row(rows_times, columns_times, row_sum, a, b, c, bias, scratch, b_zero, b_flip):
+def multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip):
     """``a`` (1, k) with k contiguous times ``b`` (k, n); zero points only of b, as the instruction reads it."""
+    rows_times, columns_times, row_sum = kit
     k, n = b.shape
     row, column = b.strides
     base = address(scratch)
@@ -152,11 +154,11 @@ def multiply_row(rows_times, columns_times, row_sum, a, b, c, bias, scratch, b_z
 def gemv_right_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
     """A signed row times unsigned bytes, as they are after flipping."""
     kit = (rows_right_unsigned, columns_right_unsigned, row_sum_right_unsigned)
-    multiply_row(kit[0], kit[1], kit[2], a, b, c, bias, scratch, b_zero, b_flip)
+    multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip)
 
 
 @kernel
 def gemv_left_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
     """An unsigned row times signed bytes, as they are after flipping."""
     kit = (rows_left_unsigned, columns_left_unsigned, row_sum_left_unsigned)
-    multiply_row(kit[0], kit[1], kit[2], a, b, c, bias, scratch, b_zero, b_flip)
+    multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip)

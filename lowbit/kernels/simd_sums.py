@@ -1,4 +1,4 @@
-"""Sums over k of the left operand, in the words that the dot-product instructions read.
+"""Sums over k of either operand, in the words that the dot-product instructions read.
 
 Zero points and flipped bytes cost a sum of each row: sum (a - p) (b - q) = sum a b - q sum a - p sum b + k p q.
 """
@@ -55,12 +55,13 @@ def _emit_row_sum(dot: Dot) -> Any:
     return emit
 
 
-def _emit_lane_sums(dot: Dot) -> Any:
+def _emit_lane_sums(dot: Dot, right: bool) -> Any:
     def emit(builder: Any, source: Any, step: Any, groups: Any, target: Any) -> None:
         total = cgutils.alloca_once_value(builder, _zeros(dot))
         with cgutils.for_range(builder, groups) as loop:
             value = load(builder, builder.add(source, builder.mul(loop.index, step)), dot.vector)
-            builder.store(dot.multiply(builder, builder.load(total), value, _ones(dot)), total)
+            operands = (_ones(dot), value) if right else (value, _ones(dot))
+            builder.store(dot.multiply(builder, builder.load(total), *operands), total)
         builder.store(builder.load(total), pointer(builder, target, dot.vector), align=4)
 
     return emit
@@ -74,16 +75,21 @@ def _row_sum(dot: Dot) -> Any:
     return intrinsic(row_sum)
 
 
-def _lane_sums(dot: Dot) -> Any:
+def _lane_sums(dot: Dot, right: bool) -> Any:
     def lane_sums(typing_context, source, step, groups, target):
         """Store an int32 sum for each lane of a register; the groups are ``step`` bytes apart."""
-        return outlined(f"lane_sums_{dot.name}", 4, _emit_lane_sums(dot))
+        return outlined(f"lane_sums_{dot.name}_{int(right)}", 4, _emit_lane_sums(dot, right))
 
     return intrinsic(lane_sums)
 
 
-row_sum_right_unsigned, lane_sums_right_unsigned = _row_sum(BYTES_RIGHT_UNSIGNED), _lane_sums(BYTES_RIGHT_UNSIGNED)
-row_sum_left_unsigned, lane_sums_left_unsigned = _row_sum(BYTES_LEFT_UNSIGNED), _lane_sums(BYTES_LEFT_UNSIGNED)
-row_sum_words, lane_sums_words = _row_sum(WORDS_VNNI), _lane_sums(WORDS_VNNI)
-row_sum_words_avx2, lane_sums_words_avx2 = _row_sum(WORDS_AVX2), _lane_sums(WORDS_AVX2)
-row_sum_words_portable, lane_sums_words_portable = _row_sum(WORDS_PORTABLE), _lane_sums(WORDS_PORTABLE)
+def _sums(dot: Dot) -> tuple[Any, Any, Any]:
+    """Of a row of the left operand, of lanes of the left operand, of lanes of the right one."""
+    return _row_sum(dot), _lane_sums(dot, right=False), _lane_sums(dot, right=True)
+
+
+SUMS_RIGHT_UNSIGNED = _sums(BYTES_RIGHT_UNSIGNED)
+SUMS_LEFT_UNSIGNED = _sums(BYTES_LEFT_UNSIGNED)
+SUMS_WORDS = _sums(WORDS_VNNI)
+SUMS_WORDS_AVX2 = _sums(WORDS_AVX2)
+SUMS_WORDS_PORTABLE = _sums(WORDS_PORTABLE)

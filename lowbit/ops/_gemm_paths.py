@@ -282,7 +282,7 @@ def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Term
 
 @functools.cache
 def signed_bytes() -> Callable[[Array, Array, Integers], None]:
-    """The product of int8 matrices, C or Fortran contiguous, by the default path: what a small product has no time to look up."""
+    """The product of int8 matrices, C or Fortran contiguous, by the default path: small ones have no time to look it up."""
     path = chosen()
     none = Terms(0, 0, NOTHING)
 
