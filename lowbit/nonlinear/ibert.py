@@ -86,7 +86,7 @@ def exp_constants(scale: float, variant: str) -> ExpConstants:
         made = ExpConstants(unit, math.floor(Fraction(str(b)) / exact), math.floor(quotient), 0)
     if made.unit >= 0 or not -LARGEST_CONSTANT < made.c < LARGEST_CONSTANT:
         raise InputError(
-            f"scale = {scale!r} gives i-exp the constants {tuple(made)}: ln 2 must be at least 1 and c below 2^31 units",
+            f"scale = {scale!r} gives i-exp the constants {tuple(made)}: ln 2 must be a unit, c below 2^31",
             hint="i-exp works for scales from about 4e-5 to 0.69",
         )
     return made

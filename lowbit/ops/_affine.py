@@ -27,18 +27,35 @@ def norm_biases(gamma: Floats, beta: Floats, unit: float, scheme: str) -> npt.ND
     InputError
         A gamma is 0, or a bias is beyond what can be added in 64 bits.
     """
+    _require_nonzero(gamma, scheme)
+    with np.errstate(over="ignore", under="ignore"):
+        biases = np.floor((beta / gamma) / np.float32(unit))
+    return _whole(biases, beta, gamma)
+
+
+def rounded_biases(gamma: Floats, beta: Floats, fraction_bits: int) -> npt.NDArray[np.int64]:
+    """Beta / gamma times a power of two, by one binary64 division, to nearest, ties up; errors as above."""
+    _require_nonzero(gamma, "the scheme lowbit")
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = beta.astype(np.float64) / gamma.astype(np.float64)
+        return _whole(np.floor(ratio * 2.0**fraction_bits + 0.5), beta, gamma)
+
+
+def _require_nonzero(gamma: Floats, scheme: str) -> None:
     if not gamma.all():
         place = int(np.flatnonzero(gamma == 0)[0])
         raise InputError(
             f"gamma[{place}] = 0: {scheme} divides beta by gamma",
             hint="prune the channel, or give gamma a tiny value as the training code would",
         )
-    with np.errstate(over="ignore", under="ignore"):
-        biases = np.floor((beta / gamma) / np.float32(unit))
+
+
+def _whole(biases: npt.NDArray[Any], beta: Floats, gamma: Floats) -> npt.NDArray[np.int64]:
     beyond = np.flatnonzero(~(np.abs(biases) < 2.0**62))
     if beyond.size:
         place = int(beyond[0])
-        raise InputError(f"beta[{place}] / gamma[{place}] is {biases[place]} units of the result, beyond 2^62")
+        ratio = f"beta[{place}] / gamma[{place}] = {beta[place]} / {gamma[place]}"
+        raise InputError(f"{ratio} is {biases[place]} units of the result, beyond 2^62")
     whole: npt.NDArray[np.int64] = biases.astype(np.int64)
     return whole
 

@@ -10,6 +10,7 @@ A scheme is a module, its *runner*, that is imported when it is first asked for.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -104,7 +105,8 @@ def dispatch(  # noqa: PLR0913 (the public functions' keyword arguments)
     require_whole("threads", threads, 1, 1 << 16)
     array = integer_codes(codes)
     moved = _along_last(array, axis)
-    rows = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)
+    length = moved.shape[-1] if moved.ndim else 1
+    rows = np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), length)
     answer = runner.run(Request(rows, scale, chosen, overflow, bits, int(threads), options, operation, scheme.lower()))
     shaped = answer.codes.reshape(moved.shape)
     result = np.moveaxis(shaped, -1, axis) if array.ndim else shaped

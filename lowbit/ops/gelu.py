@@ -12,6 +12,7 @@ GELU_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._gelu_ivit",
         "ibert": "lowbit.ops._gelu_ibert",
+        "lowbit": "lowbit.ops._gelu_lowbit",
     }
 )
 """Scheme -> the module that runs it, imported when it is first asked for (see ops/_nonlinear.py for what it holds)."""

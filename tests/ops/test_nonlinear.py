@@ -1,0 +1,173 @@
+"""Integer-only nonlinearities at the array layer: bad input, traps that can be read, scales that come back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lowbit
+from lowbit.errors import InputError, IntermediateOverflowError
+from lowbit.nonlinear import ibert, ivit, own
+from lowbit.nonlinear.widths import Intermediate
+
+ROW = np.array([[10, 0, -10, 3]], np.int8)
+WITH_SCALE = [(name, scheme) for name in ("softmax", "gelu") for scheme in ("ivit", "ibert", "lowbit")]
+ALL = [*WITH_SCALE, *(("layernorm", scheme) for scheme in ("ivit", "ibert", "lowbit"))]
+
+
+@pytest.mark.parametrize(("operation", "scheme"), WITH_SCALE)
+@pytest.mark.parametrize("scale", [0, -0.05, np.nan, np.inf, 1e-50, None, "big", [0.1, 0.2], 1e-12])
+def test_bad_scales(operation, scheme, scale):
+    with pytest.raises(InputError, match="scale"):
+        getattr(lowbit, operation)(ROW, scheme=scheme, scale=scale)
+
+
+@pytest.mark.parametrize(("operation", "scheme"), ALL)
+def test_other_bad_input(operation, scheme):
+    call = getattr(lowbit, operation)
+    options = {"scheme": scheme, "scale": 0.05}
+    with pytest.raises(InputError, match="no integers"):
+        call(ROW.astype(np.float32), **options)
+    with pytest.raises(InputError, match="axis"):
+        call(ROW, axis=2, **options)
+    with pytest.raises(InputError, match="variant"):
+        call(ROW, variant="torhc", **options)
+    with pytest.raises(InputError, match="overflow"):
+        call(ROW, overflow="clamp", **options)
+    with pytest.raises(InputError, match="threads"):
+        call(ROW, threads=0, **options)
+    with pytest.raises(InputError, match="argument"):
+        call(ROW, temperature=2, **options)
+    with pytest.raises(InputError, match="out must be"):
+        call(ROW, out=np.empty(4, np.float32), **options)
+    with pytest.raises(InputError, match="does not fit"):
+        call(np.array([1 << 40, 0]), **options)
+
+
+@pytest.mark.parametrize(("operation", "scheme"), [pair for pair in ALL if pair[1] == "ivit" or pair[0] != "gelu"])
+def test_empty_rows(operation, scheme):
+    with pytest.raises(InputError, match="empty"):
+        getattr(lowbit, operation)(np.zeros((3, 0), np.int8), scheme=scheme, scale=0.05)
+    none = getattr(lowbit, operation)(np.zeros((0, 5), np.int8), scheme=scheme, scale=0.05)
+    assert none.shape == (0, 5)
+
+
+def test_unknown_scheme_lists_the_known_ones():
+    with pytest.raises(InputError, match="did you mean 'ivit'"):
+        lowbit.softmax(ROW, scheme="i-vit", scale=0.1)
+
+
+def test_rows_longer_than_the_scheme_allows():
+    with pytest.raises(InputError, match="longer than"):
+        lowbit.layernorm(np.zeros((1, (1 << 16) + 1), np.int8), scheme="lowbit")
+
+
+def test_trap_names_the_first_overflow_and_its_operands():
+    # int32 of the paper: 4096 exponentials of 20 * 2^15 pass 2^31 at the 3277th.
+    codes = np.zeros((2, 4096), np.int8)
+    codes[0, 1:] = -100
+    with pytest.raises(IntermediateOverflowError, match=r"row 1, element 3,276 \(code 0\).*'sum'") as caught:
+        lowbit.softmax(codes, scale=0.05, variant="paper", overflow="trap")
+    error = caught.value
+    assert (error.row, error.element, error.name, error.bits) == (1, 3276, "sum", 32)
+    assert error.value == 3277 * 20 * 2**15 > 2**31 - 1
+    assert lowbit.softmax(codes, scale=0.05, variant="paper", overflow="saturate").shape == codes.shape
+
+
+def test_trap_finds_the_lowest_row_at_any_number_of_threads():
+    codes = np.zeros((400, 4096), np.int8)
+    codes[:, 1:] = -100
+    codes[[123, 124, 399]] = 0
+    for threads in (1, 3):
+        with pytest.raises(IntermediateOverflowError) as caught:
+            lowbit.softmax(codes, scale=0.05, variant="paper", overflow="trap", threads=threads)
+        assert caught.value.row == 123
+
+
+def test_a_sum_that_wraps_to_zero_is_refused():
+    # 2^13 equal codes, each with the exponential 16 * 2^15, add up to 2^32.
+    codes = np.zeros((1, 8192), np.int8)
+    with pytest.raises(InputError, match="wrapped to 0"):
+        lowbit.softmax(codes, scale=1 / 16, variant="paper")
+    with pytest.raises(InputError, match="wrapped to 0"):
+        lowbit.softmax(codes.astype(np.int16), scale=1 / 16, variant="paper")
+
+
+@pytest.mark.parametrize(("operation", "scheme"), WITH_SCALE)
+def test_scales_come_back(operation, scheme):
+    rng = np.random.default_rng(0)
+    scale = float(np.float32(1 / 32 if operation == "softmax" else 1 / 4096))
+    codes = rng.normal(0, 1.5 / scale, (50, 60)).clip(-4 / scale, 4 / scale).astype(np.int16)
+    variant = "paper" if (operation, scheme) == ("gelu", "ivit") else None
+    if operation == "gelu" and scheme == "ivit":
+        codes, scale = (codes * scale * 16).astype(np.int8), 1 / 16
+    got, unit = getattr(lowbit, operation)(codes, scheme=scheme, scale=scale, variant=variant, return_scale=True)
+    values = codes * scale
+    if operation == "softmax":
+        exact = np.exp(values - values.max(-1, keepdims=True))
+        exact /= exact.sum(-1, keepdims=True)
+    else:
+        from math import erf
+
+        exact = values * (1 + np.vectorize(erf)(values / np.sqrt(2))) / 2
+    limit = {"ivit": 0.35 if operation == "gelu" else 0.06, "ibert": 0.03, "lowbit": 6e-4}[scheme]
+    assert np.abs(got * unit - exact).max() < limit
+
+
+@pytest.mark.parametrize("scheme", ["ivit", "ibert", "lowbit"])
+def test_layernorm_scale_comes_back(scheme):
+    rng = np.random.default_rng(0)
+    codes = rng.normal(0, 3000, (50, 192)).astype(np.int16)
+    gamma, beta = rng.normal(1, 0.2, 192), rng.normal(0, 0.5, 192)
+    got, unit = lowbit.layernorm(codes, scheme=scheme, gamma=gamma, beta=beta, return_scale=True)
+    exact = (codes - codes.mean(-1, keepdims=True)) / codes.std(-1, keepdims=True) * gamma + beta
+    assert np.abs(got * unit - exact).max() < 1e-3
+
+
+def test_zero_gamma_is_refused():
+    with pytest.raises(InputError, match=r"gamma\[2\] = 0"):
+        lowbit.layernorm(ROW, gamma=[1, 1, 0, 1])
+    with pytest.raises(InputError, match="shape"):
+        lowbit.layernorm(ROW, gamma=[1, 1])
+    with pytest.raises(InputError, match="finite"):
+        lowbit.layernorm(ROW, beta=[1, 1, np.nan, 1])
+
+
+def test_scalars_and_ml_dtypes():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    assert lowbit.gelu(0, scale=0.1) == 0
+    codes = np.array([-8, 7, 0], ml_dtypes.int4)
+    assert lowbit.softmax(codes, scale=0.5).tolist() == lowbit.softmax([-8, 7, 0], scale=0.5).tolist()
+
+
+def test_lowbits_own_scheme_never_overflows():
+    rng = np.random.default_rng(0)
+    for scale in (1e-6, 0.002, 0.05, 1.0, 30.0):
+        for dtype in (np.int8, np.int16):
+            codes = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, (20, 500)).astype(dtype)
+            for name in ("softmax", "gelu", "layernorm"):
+                getattr(lowbit, name)(codes, scheme="lowbit", scale=scale, overflow="trap")
+
+
+def test_every_intermediate_is_declared_once():
+    tables = [
+        *(make(variant) for variant in ivit.VARIANTS for make in (ivit.exp_widths, ivit.softmax_widths)),
+        *(make(variant) for variant in ivit.VARIANTS for make in (ivit.gelu_widths, ivit.layernorm_widths)),
+        *(make(variant) for variant in ibert.VARIANTS for make in (ibert.exp_widths, ibert.softmax_widths)),
+        *(make(variant) for variant in ibert.VARIANTS for make in (ibert.gelu_widths, ibert.layernorm_widths)),
+        *(own.softmax_widths(), own.gelu_widths(), own.layernorm_widths()),
+    ]
+    for table in tables:
+        names = [step.name for step in table.steps]
+        assert len(set(names)) == len(names)
+        assert names[-1] in ("result", "exponential")
+        assert all(1 <= step.bits <= 64 for step in table.steps)
+    with pytest.raises(InputError, match="no intermediate"):
+        tables[0]["summ"]
+
+
+def test_intermediate_limits():
+    step = Intermediate("x", 8)
+    assert (step.low, step.high, step.wrapped(128), step.wrapped(-129), step.wrapped(300)) == (-128, 127, -128, 127, 44)
+    plain = Intermediate("x", 8, signed=False)
+    assert (plain.low, plain.high, plain.wrapped(256), plain.wrapped(-1)) == (0, 255, 0, 255)
