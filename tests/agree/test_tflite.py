@@ -197,6 +197,31 @@ def test_layernorm(variant, overflow):
                 assert answers(lowbit.layernorm, codes, scheme="tflite_int16", **options) == expected
 
 
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("scheme", ["tflite_int16", "litert_int16"])
+def test_softmax_int16_by_table(scheme, variant, overflow):
+    # So many codes that the array layer makes a table of all differences; single rows are too few for that.
+    codes = rows(16, 3300, 7)
+    for scale in (1e-6, 1e-4, 0.01, 40.0):
+        options = {"scheme": scheme, "scale": scale, "variant": variant, "overflow": overflow}
+        whole = lowbit.softmax(codes, **options)
+        assert all(
+            np.array_equal(lowbit.softmax(row, **options), answer) for row, answer in zip(codes, whole, strict=True)
+        )
+
+
+@pytest.mark.parametrize("operation", ["logistic", "tanh"])
+def test_sigmoid_int16_by_table(operation):
+    codes = np.arange(-32768, 32768, dtype=np.int32).astype(np.int16)
+    twice = np.concatenate([codes[::-1], codes])
+    for scheme in ("tflite_int16", "litert_int16"):
+        for scale in (2.0**-12, 3e-4):
+            each = getattr(lowbit, operation)(codes, scheme=scheme, scale=scale)
+            whole = getattr(lowbit, operation)(twice, scheme=scheme, scale=scale)
+            assert np.array_equal(whole, np.concatenate([each[::-1], each]))
+
+
 def test_tables():
     drawn = np.random.default_rng(5)
     smooth = np.cumsum(drawn.integers(-60, 60, 513)).clip(-32768, 32767)
