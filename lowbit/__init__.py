@@ -42,6 +42,7 @@ _HOMES = {
     "lowbit.ops.requantize": ("quantize_multiplier", "requantize"),
     "lowbit.ops.table": ("table_lookup",),
     "lowbit.ops.tanh": ("tanh",),
+    "lowbit.ops.tosa": ("arithmetic_right_shift", "integer_divide", "multiply_shifted", "pooling_divisor"),
     "lowbit.ops.prove": ("SafeLength", "largest_safe_k"),
     "lowbit.ops.prove_weights": ("WeightBounds", "prove_weights"),
     "lowbit.policy": ("PRESETS", "Policy", "get_policy"),

@@ -56,6 +56,10 @@ from lowbit.ops.requantize import requantize as requantize
 from lowbit.ops.softmax import softmax as softmax
 from lowbit.ops.table import table_lookup as table_lookup
 from lowbit.ops.tanh import tanh as tanh
+from lowbit.ops.tosa import arithmetic_right_shift as arithmetic_right_shift
+from lowbit.ops.tosa import integer_divide as integer_divide
+from lowbit.ops.tosa import multiply_shifted as multiply_shifted
+from lowbit.ops.tosa import pooling_divisor as pooling_divisor
 from lowbit.policy import PRESETS as PRESETS
 from lowbit.policy import Policy as Policy
 from lowbit.policy import get_policy as get_policy
