@@ -43,6 +43,22 @@ def single_up(accumulator, multiplier, right, half, v):
 
 
 @scalar
+def single_away(accumulator, multiplier, right, half, v):
+    """The same, half away; ``right`` is at least 1."""
+    product = np.int64(accumulator) * multiplier
+    rounded = (product + half + (product >> SIGN_SHIFT)) >> right
+    return min(max(rounded + (v[at.ZERO_SUM] + v[at.ZERO_CLAMPED]), v[at.LOW]), v[at.HIGH])
+
+
+@scalar
+def single_even(accumulator, multiplier, right, half, v):
+    """The same, half to even; ``right`` is at least 1."""
+    product = np.int64(accumulator) * multiplier
+    rounded = (product + (half - 1) + ((product >> right) & 1)) >> right
+    return min(max(rounded + (v[at.ZERO_SUM] + v[at.ZERO_CLAMPED]), v[at.LOW]), v[at.HIGH])
+
+
+@scalar
 def single(accumulator, multiplier, right, half, v):
     """One rounding, any tie; NVDLA's zero point and 17 bits too."""
     product = (np.int64(accumulator) - v[at.ZERO_BEFORE]) * multiplier
@@ -59,6 +75,14 @@ def double(accumulator, multiplier, left, right, half, v):
     high = (shifted * multiplier + v[at.HIGH_NUDGE]) >> HIGH_SHIFT
     away = (high >> SIGN_SHIFT) & v[at.TIE_AWAY]
     return bounded((high + half + pick(half > 0, away, 0)) >> right, v)
+
+
+@scalar
+def double_right(accumulator, multiplier, right, half, v):
+    """The same without a shift to the left and with one of at least 1 to the right: nothing can leave 32 bits."""
+    high = (np.int64(accumulator) * multiplier + v[at.HIGH_NUDGE]) >> HIGH_SHIFT
+    rounded = (high + half + ((high >> SIGN_SHIFT) & v[at.TIE_AWAY])) >> right
+    return min(max(rounded + (v[at.ZERO_SUM] + v[at.ZERO_CLAMPED]), v[at.LOW]), v[at.HIGH])
 
 
 @scalar
@@ -136,6 +160,27 @@ def _single_up(accumulators, parameters, vector, out):
         out[i] = single_up(accumulators[i], multiplier, right, half, v)
 
 
+def _single_away(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    multiplier, right, half = parameters[at.MULTIPLIER, 0], parameters[at.RIGHT, 0], parameters[HALF, 0]
+    for i in range(accumulators.size):
+        out[i] = single_away(accumulators[i], multiplier, right, half, v)
+
+
+def _single_even(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    multiplier, right, half = parameters[at.MULTIPLIER, 0], parameters[at.RIGHT, 0], parameters[HALF, 0]
+    for i in range(accumulators.size):
+        out[i] = single_even(accumulators[i], multiplier, right, half, v)
+
+
+def _double_right(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    multiplier, right, half = parameters[at.MULTIPLIER, 0], parameters[at.RIGHT, 0], parameters[HALF, 0]
+    for i in range(accumulators.size):
+        out[i] = double_right(accumulators[i], multiplier, right, half, v)
+
+
 def _single(accumulators, parameters, vector, out):
     v = constants(vector, SIZE)
     multiplier, right, half = parameters[at.MULTIPLIER, 0], parameters[at.RIGHT, 0], parameters[HALF, 0]
@@ -199,6 +244,9 @@ def _binary64_sum(accumulators, scales, vector, zero_point, out):
 
 # One signature each: results as int8, and as int32.
 single_up_8, single_up_32 = kernel(_single_up), kernel(_single_up)
+single_away_8, single_away_32 = kernel(_single_away), kernel(_single_away)
+single_even_8, single_even_32 = kernel(_single_even), kernel(_single_even)
+double_right_8, double_right_32 = kernel(_double_right), kernel(_double_right)
 single_8, single_32 = kernel(_single), kernel(_single)
 double_8, double_32 = kernel(_double), kernel(_double)
 sixteen_bits_8, sixteen_bits_32 = kernel(_sixteen_bits), kernel(_sixteen_bits)

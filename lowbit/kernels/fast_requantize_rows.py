@@ -18,6 +18,30 @@ def _single_up(accumulators, parameters, vector, out):
             out[i, j] = fast.single_up(accumulators[i, j], multiplier, right, half, v)
 
 
+def _single_away(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    for i in range(accumulators.shape[0]):
+        for j in range(accumulators.shape[1]):
+            multiplier, right, half = parameters[at.MULTIPLIER, j], parameters[at.RIGHT, j], parameters[fast.HALF, j]
+            out[i, j] = fast.single_away(accumulators[i, j], multiplier, right, half, v)
+
+
+def _single_even(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    for i in range(accumulators.shape[0]):
+        for j in range(accumulators.shape[1]):
+            multiplier, right, half = parameters[at.MULTIPLIER, j], parameters[at.RIGHT, j], parameters[fast.HALF, j]
+            out[i, j] = fast.single_even(accumulators[i, j], multiplier, right, half, v)
+
+
+def _double_right(accumulators, parameters, vector, out):
+    v = constants(vector, SIZE)
+    for i in range(accumulators.shape[0]):
+        for j in range(accumulators.shape[1]):
+            multiplier, right, half = parameters[at.MULTIPLIER, j], parameters[at.RIGHT, j], parameters[fast.HALF, j]
+            out[i, j] = fast.double_right(accumulators[i, j], multiplier, right, half, v)
+
+
 def _single(accumulators, parameters, vector, out):
     v = constants(vector, SIZE)
     for i in range(accumulators.shape[0]):
@@ -90,6 +114,9 @@ def _binary64_sum(accumulators, scales, vector, zero_point, out):
 
 # One signature each: results as int8, and as int32.
 single_up_8, single_up_32 = kernel(_single_up), kernel(_single_up)
+single_away_8, single_away_32 = kernel(_single_away), kernel(_single_away)
+single_even_8, single_even_32 = kernel(_single_even), kernel(_single_even)
+double_right_8, double_right_32 = kernel(_double_right), kernel(_double_right)
 single_8, single_32 = kernel(_single), kernel(_single)
 double_8, double_32 = kernel(_double), kernel(_double)
 sixteen_bits_8, sixteen_bits_32 = kernel(_sixteen_bits), kernel(_sixteen_bits)

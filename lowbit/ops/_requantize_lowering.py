@@ -83,6 +83,7 @@ def narrow_limit(scheme: RequantizeScheme) -> int:
 def fast_family(scheme: RequantizeScheme, rows: Array, target: FixedFormat) -> str:
     """The family of fast loops that computes the scheme, or "" where only the plain kernels do."""
     saturates = scheme.narrowing.startswith("saturate")
+    small = target.bits <= 16  # then no sum of 31 bits and a zero point wraps
     if scheme.takes_scale:
         return _binary_family(scheme, target)
     if scheme.overflow == "wrap" or (target.bits == 32 and not target.signed):
@@ -96,12 +97,17 @@ def fast_family(scheme: RequantizeScheme, rows: Array, target: FixedFormat) -> s
     if scheme.high_half != "none":
         shifts = scheme.left_shift == "wrap32" or scheme.bounded or not rows[at.LEFT].any()
         plain = scheme.tie in ("up", "away") and scheme.zero_point != "before_product" and not saturates
-        return "double" if plain and shifts else ""
+        if not (plain and shifts):
+            return ""
+        within = rows[at.RIGHT].all() and not rows[at.LEFT].any() and (small or scheme.narrowing == "exact")
+        return "double_right" if within else "double"
     if saturates and scheme.zero_point == "after_rounding":
         return ""
-    narrow = scheme.narrowing == "exact" or (scheme.narrowing == "wrap32" and bool((rows[at.RIGHT] >= 33).all()))
-    if scheme.tie == "up" and narrow and scheme.zero_point != "before_product" and scheme.accumulator_bits == 32:
-        return "single_up"
+    narrow = scheme.narrowing == "exact" or (
+        small and scheme.narrowing == "wrap32" and bool((rows[at.RIGHT] > 32).all())
+    )
+    if narrow and scheme.zero_point != "before_product" and rows[at.RIGHT].all() and scheme.accumulator_bits == 32:
+        return f"single_{scheme.tie}"
     return "single"
 
 
