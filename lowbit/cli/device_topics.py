@@ -12,24 +12,39 @@ CONTAINERS = (
     "int8_t, int16_t, int32_t or int64_t."
 )
 
+GEMM_C = (
+    "gemm: `void f(const int8_t *a, const int8_t *b, int32_t *c, size_t m, size_t n, size_t k)`, all row by row: a is "
+    "m by k, b is k by n, c is m by n; uint8_t or int16_t as --a and --b say, int64_t *c where --accumulator is wider "
+    "than 32 bits, and with --zero-points `int32_t a_zero_point, int32_t b_zero_point` at the end."
+)
+GEMM_PYTHON = (
+    "gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` with --zero-points; "
+    "it returns integers of shape (m, n)."
+)
+GEMM_RESULTS = (
+    "gemm: the results of all cases in order, each row by row, in int32 (int64) containers; `lowbit gen gemm -o "
+    "cases.npz` writes the matrices of all cases, `lowbit gen gemm -o dots.vec` dot products for --inputs dots.vec."
+)
+
 DEVICE_TOPICS: Mapping[str, str] = MappingProxyType(
     {
         "so": (
             "--so FILE:SYMBOL: a C function `void f(const source_t *in, target_t *out, size_t n)` in a shared object; "
             "float32 to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. "
             f"{CONTAINERS} Compile it by `cc -O2 -shared -fPIC -o cast.so cast.c`. It runs in a process of its own, "
-            "is called with 1, 3, 17 and many rows, and must write exactly n results."
+            "is called with 1, 3, 17 and many rows, and must write exactly n results. "
+            f"{GEMM_C} Each product is computed twice, with other bytes around the matrices and in c."
         ),
         "python": (
             "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns "
             "as many: integers of any dtype, or a dtype of ml_dtypes. With --values it takes and returns values "
-            f"(float16, float32 or float64). {CONTAINERS}"
+            f"(float16, float32 or float64). {CONTAINERS} {GEMM_PYTHON}"
         ),
         "results": (
             "--results FILE: what a simulator or a device elsewhere answered, in the order of the inputs: .hex, .txt "
             "and .mem (one hexadecimal code a line), .npy (a vector of integers), .bin (little-endian containers). "
             "The inputs are those of --set, --n and --seed, or of --inputs FILE; `lowbit gen` writes them. "
-            f"{CONTAINERS}"
+            f"{CONTAINERS} {GEMM_RESULTS}"
         ),
     }
 )

@@ -86,7 +86,11 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "expected. A number that fits the container but is no code (0x80 for float4_e2m1fn) is no error: it is "
             "compared and counts as a difference."
         ),
-        "LB605": "The device under test gives two answers to one input. A stochastic kernel needs fixed random bits.",
+        "LB605": (
+            "The device under test gives two answers to one input. A stochastic kernel needs fixed random bits. A "
+            "kernel of matrices is called twice with other bytes around its operands and in its results: one that adds "
+            "to what the results held, or reads past the end of an operand, is told so here."
+        ),
         "LB606": (
             "A device under test cannot be loaded: no such file, symbol, module or function, or a file of results that "
             "cannot be read. Exit status 2. For a C function write --so ./cast.so:cast, compile it by "

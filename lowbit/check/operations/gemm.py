@@ -54,6 +54,7 @@ class GemmOperation(Operation):
         self.prototype = gemm_prototype(operands, self.result_bits)
         self.source, self.target = operands.words, f"int{self.result_bits}"
         self.rule_name = f"accumulator {accumulator.name or 'as given'}"
+        self._file = ""
         self._rule = GemmRule(accumulator, self.result_bits)
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
@@ -68,6 +69,7 @@ class GemmOperation(Operation):
         """The rows of a file of dot products, one case each."""
         from lowbit.vectors.dot_products import read_dot_products
 
+        self._file = path
         return read_dot_products(path, self.operands)
 
     def expected(self, case: Case) -> Array:
@@ -135,7 +137,9 @@ class GemmOperation(Operation):
         return explain_result(case, (index[0], index[1]), expected, got, self.result_bits, rule)
 
     def command(self, case: Case) -> str:
-        """Writes the matrices of a case and the expected result."""
+        """Writes the matrices of a case and the expected result; or shows the row of a file."""
+        if self._file:
+            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
         zero_points = " --zero-points" if self.operands.zero_points else ""
         formats = f"--a {self.operands.a.id} --b {self.operands.b.id}{zero_points}"
         return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {case.name} -o case.npz"

@@ -179,14 +179,18 @@ def takes(accumulator: Accumulator, a: FixedFormat, b: FixedFormat) -> bool:
 
 def candidates(operands: Operands) -> Iterator[Accumulator]:
     """Presets that take the operands, then the grid; each set of axes once, whatever its name."""
-    seen = set()
-    for accumulator in (*presets(operands), *_grid(operands)):
-        key = replace(accumulator, name="", operands="any", bias="added")
-        if not operands.zero_points:
-            key = replace(key, zero_points="subtracted")
+    yield from presets(operands)
+    seen = {_key(item, operands) for item in presets(operands)}
+    for accumulator in _grid(operands):
+        key = _key(accumulator, operands)
         if key not in seen:
             seen.add(key)
             yield accumulator
+
+
+def _key(accumulator: Accumulator, operands: Operands) -> Accumulator:
+    key = _nameless(accumulator)
+    return key if operands.zero_points else replace(key, zero_points="subtracted")
 
 
 def presets(operands: Operands) -> list[Accumulator]:

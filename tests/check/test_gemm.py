@@ -1,0 +1,213 @@
+"""Planted bugs of compiled matrix products are found and named; accumulators are identified from their answers."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowbit.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.check.operations.gemm import GemmOperation
+from lowbit.check.operations.gemm_rules import GemmRule, presets
+from lowbit.check.operations.run import check_kernel, conclude_kernel
+from lowbit.dut.kernel import needed_room, shared_object_kernel
+from lowbit.oracle.gemm import dot
+from lowbit.registry import get_format
+from lowbit.vectors.gemm_values import Operands
+
+SOURCE = Path(__file__).parents[1] / "dut" / "gemm_kernel.c"
+
+BUGS = {
+    "PAIR_SATURATES": "saturates each pair of products to 16 bits, accumulates in",
+    "BITS_24": "accumulates in 24 bits, wrapping (as fpga_24), and is otherwise exact",
+    "K_TAIL": "drops the tail of k: only whole groups of 16 products are added, and is otherwise exact",
+    "A_UNSIGNED": "takes a for unsigned, and is otherwise exact",
+    "B_TRANSPOSED": "takes b for transposed: n rows of k, and is otherwise exact",
+    "SATURATES": "accumulates in 32 bits, saturating at each product (as int32_saturate), and is otherwise exact",
+    "BITS_16_SATURATING": "accumulates in 16 bits, saturating at each product, and is otherwise exact",
+    "B_STRIDE": "steps from row to row of b by n - 1 instead of n, and is otherwise exact",
+    "LAST_PRODUCT": "drops the last product of each sum, and is otherwise exact",
+    "BINARY32": "accumulates in binary32 (float), one product after another, and is otherwise exact",
+    "FINAL_SATURATION": "saturates the finished sum to 16 bits, and is otherwise exact",
+    "RESULT_TRANSPOSED": "writes the result transposed, and is otherwise exact",
+    "SPILLS": "saturating at each product, spilling every 8 products into 32 bits, and is otherwise exact",
+    "LANES_20": "accumulates in 20 bits, saturating at each product, adding in 8 lanes (sequential at the end)",
+    "BLOCKS": "accumulates in 20 bits, saturating at each product, adding blocks of 16 products",
+    "WRONG_ROWS": "right wherever m is a multiple of 4; only rows after the last whole group of 4 are wrong",
+}
+ZERO_BUGS = {
+    1: "ignores the zero point of a",
+    2: "adds the zero point of b instead of subtracting it",
+    3: "forgets the product of the zero points",
+    4: "wraps a less its zero point to 8 bits",
+}
+
+
+def operands(a="int8", b="int8", zero_points=False):
+    return Operands(get_format(a), get_format(b), zero_points)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Compile the kernel with options of the preprocessor."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("gemm")
+
+    def build(**definitions):
+        name = "_".join(f"{key}{value}" for key, value in definitions.items()).replace("=", "")
+        path = directory / f"{name}.so"
+        options = [f"-D{key}={value}" for key, value in definitions.items()]
+        subprocess.run([compiler, "-O2", "-w", "-shared", "-fPIC", *options, "-o", path, SOURCE], check=True)
+        return path
+
+    return build
+
+
+def check(path, symbol="gemm", kinds=None, accumulator="int32", **options):
+    operation = GemmOperation(kinds or operands(), get_accumulator(accumulator))
+    cases = operation.cases(options.pop("set_name", "directed"), 60, 1)
+    with shared_object_kernel(f"{path}:{symbol}", operation.prototype, needed_room(cases)) as kernel:
+        return check_kernel(kernel, operation, cases, **options)
+
+
+def test_right_kernel_passes(compiled):
+    result = check(compiled(BUG="RIGHT"))
+    assert (result.verdict, result.differences) == ("pass", 0)
+    assert result.vectors > 100_000
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c_types"),
+    [
+        ("uint8", "int8", ("uint8_t", "int8_t")),
+        ("int16", "int16", ("int16_t", "int16_t")),
+        ("int4", "int8", ("int8_t", "int8_t")),
+    ],
+)
+def test_right_kernel_of_other_formats_passes(compiled, a, b, c_types):
+    path = compiled(BUG="RIGHT", A=c_types[0], B=c_types[1])
+    assert check(path, kinds=operands(a, b)).verdict == "pass"
+    assert check(path, "gemm_zero", operands(a, b, zero_points=True)).verdict == "pass"
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_bug_is_named(compiled, bug):
+    result = check(compiled(BUG=bug), max_errors=1)
+    assert result.verdict == "MISMATCH"
+    assert BUGS[bug] in result.words
+    assert sum(group.differences for group in result.groups) == result.differences
+    assert result.command.startswith("lowbit gen gemm --a int8 --b int8 --accumulator int32 --case ")
+
+
+@pytest.mark.parametrize("bug", ZERO_BUGS)
+def test_bug_of_zero_points_is_named(compiled, bug):
+    result = check(compiled(BUG="RIGHT", ZERO_BUG=bug), "gemm_zero", operands(zero_points=True), max_errors=1)
+    assert ZERO_BUGS[bug] in result.words
+    assert "ZeroPoint" in {group.name for group in result.groups}
+
+
+def test_example_says_where_and_what(compiled):
+    result = check(compiled(BUG="K_TAIL"), max_errors=1)
+    tails = next(group for group in result.groups if group.name == "KTail")
+    text = tails.examples[0].text
+    assert text.startswith("case KTail.0 (m=3 n=17 k=1)")
+    assert "row 0, column 0" in text
+    assert "got - expected = " in text
+    walk = next(group for group in check(compiled(BUG="BITS_24"), max_errors=1).groups if group.name == "WidthLadder")
+    assert "overflows first at k = " in walk.examples[0].text
+
+
+def test_random_matrices_miss_the_pairs_that_saturate_a_wide_accumulator(compiled):
+    # Why directed sets are the default.
+    assert check(compiled(BUG="SATURATES"), set_name="random").verdict == "pass"
+    assert check(compiled(BUG="BITS_24"), set_name="random").verdict == "pass"
+    assert check(compiled(BUG="K_TAIL"), set_name="random").verdict == "MISMATCH"
+
+
+def operands_of(accumulator):
+    a, _, b = {"any": "int8_int8"}.get(accumulator.operands, accumulator.operands).partition("_")
+    return operands(a, b)
+
+
+class Imitation:
+    """A kernel that follows an accumulator."""
+
+    def __init__(self, accumulator, bits):
+        self.name, self.rule = "imitation", GemmRule(accumulator, bits)
+
+    def run(self, case):
+        return self.rule.run(case)
+
+
+WANTED = [name for name, item in ACCUMULATORS.items() if name != "int32"]
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_preset_is_identified_from_its_answers(name):
+    accumulator = ACCUMULATORS[name]
+    operation = GemmOperation(operands_of(accumulator), get_accumulator("int64"))
+    cases = operation.cases("directed", 0, 0)
+    got = [GemmRule(accumulator, 64).run(case) for case in cases]
+    found = operation.identify(cases, got)
+    survivors = [rule.accumulator for rule in found.survivors]
+    assert accumulator in survivors
+    for rule in found.survivors:
+        assert all(np.array_equal(rule.run(case), answer) for case, answer in zip(cases[:40], got[:40], strict=True))
+    # Presets that agree everywhere (or cannot be told apart by these operands) are one class; no other is left.
+    named = {item.name for item in survivors if item.name}
+    alike = {
+        item.name
+        for item in presets(operation.operands)
+        if all(np.array_equal(GemmRule(item, 64).run(case), answer) for case, answer in zip(cases, got, strict=True))
+    }
+    assert named == alike
+
+
+@pytest.mark.parametrize(
+    "accumulator",
+    [
+        Accumulator(width=17, overflow="saturate"),
+        Accumulator(width=23),
+        Accumulator(width=18, overflow="saturate", order="pairwise"),
+        Accumulator(width=16, overflow="saturate", order="blocked", block=64),
+        Accumulator(width=19, overflow="saturate", order="lanes", lanes=32, reduction="halves"),
+        Accumulator(width=20, overflow="saturate", order="lanes", lanes=16, reduction="adjacent"),
+        Accumulator(width=16, overflow="wrap", spill_every=32, spill_width=32),
+        Accumulator(width=21, overflow="saturate", combine=4),
+    ],
+    ids=lambda item: "-".join(str(value) for _, value, _ in item.describe()[:6]),
+)
+def test_other_accumulators_are_identified(accumulator):
+    operation = GemmOperation(operands(), get_accumulator("int32"))
+    cases = operation.cases("directed", 0, 0)
+    found = operation.identify(cases, [GemmRule(accumulator, 32).run(case) for case in cases])
+    survivors = {rule.accumulator for rule in found.survivors}
+    assert accumulator in survivors
+    assert {item.order for item in survivors} == {accumulator.order}
+    assert {item.lanes for item in survivors} == {accumulator.lanes}
+    assert {item.reduction for item in survivors} == {accumulator.reduction}
+    assert {item.overflow for item in survivors} == {accumulator.overflow}
+
+
+def test_rules_are_the_oracle():
+    # What the elimination takes for granted (no overflow, modular sums) against Python integers.
+    operation = GemmOperation(operands(zero_points=True), get_accumulator("int32"))
+    cases = [case for case in operation.cases("directed", 0, 0) if case.sizes["k"] <= 40][::23]
+    for item in (*ACCUMULATORS.values(), Accumulator(width=16, overflow="saturate", order="lanes", lanes=4)):
+        for case in cases:
+            got = GemmRule(item, 64).run(case)
+            zeros = {name: int(case.scalars[name]) for name in ("a_zero_point", "b_zero_point")}
+            row, column = case.arrays["a"][-1].tolist(), case.arrays["b"][:, 0].tolist()
+            assert got[-1, 0] == dot(row, column, item, **zeros).value
+
+
+def test_wrong_answers_of_no_rule_are_not_named():
+    operation = GemmOperation(operands(), get_accumulator("int32"))
+    cases = operation.cases("directed", 0, 0)
+    expected = [operation.expected(case) for case in cases]
+    got = [array ^ 1 for array in expected]
+    result = conclude_kernel("odd", operation, cases, expected, got)
+    assert "follows no rule that lowbit knows" in result.words
+    assert not result.complete
