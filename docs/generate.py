@@ -5,10 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
 from lowbit.cli import main
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.dyadic import format_exact
+from lowbit.ops.prove import largest_safe_k
 from lowbit.policy import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
 from lowbit.registry import families, formats, get_format
 from lowbit.spec import Scalar
@@ -22,6 +24,7 @@ def write_all(directory: Path) -> None:
     pages["formats/index.md"] = formats_index()
     pages["policies.md"] = policies_page()
     pages["statuses.md"] = statuses_page()
+    pages["accumulators.md"] = accumulators_page()
     for name, text in pages.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,30 @@ def policies_page() -> str:
         + "\n".join(axes)
         + "\n## Defects\n\n"
         + table(("defect", "what happens"), defects)
+    )
+
+
+def accumulators_page() -> str:
+    """Named accumulators with the largest safe K of their operands, and the axes with their choices."""
+    presets = []
+    for name, accumulator in ACCUMULATORS.items():
+        left, *others = ["int8"] if accumulator.operands == "any" else accumulator.operands.split("_")
+        right = others[0] if others else left
+        longest = largest_safe_k(accumulator, left, right).k
+        safe = f"{longest:,}" if longest is not None else "any"
+        presets.append((f"`{name}`", ACCUMULATOR_SUMMARIES[name], f"{left} x {right}", safe))
+    axes = []
+    for axis, summary in ACCUMULATOR_AXES.items():
+        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
+        choices = ACCUMULATOR_CHOICES.get(axis, {})
+        if choices:
+            axes.append(table(("choice", "what it means"), [(f"`{c}`", text) for c, text in choices.items()]))
+    return (
+        "# Accumulators\n\nNamed points of the space that [Accumulators](../explanation/accumulators.md) describes.\n\n"
+        "## Presets\n\n"
+        + table(("accumulator", "claim", "operands", "largest safe K"), presets)
+        + "\n## Axes\n\n"
+        + "\n".join(axes)
     )
 
 
