@@ -55,6 +55,7 @@ def run(arguments: Namespace) -> int:
         "optional packages": {name: _version(name) or "-" for name in PEERS},
         "tools": {name: shutil.which(name) or "-" for name in TOOLS},
         "processor": _processor(),
+        "kernels": {"gemm": _gemm()},
         "compile cache": _cache(),
     }
     if arguments.output == "json":
@@ -103,6 +104,19 @@ def _features() -> set[str]:
         return set()
     flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
     return set(flags.partition(":")[2].split())
+
+
+def _gemm() -> str:
+    """Which path integer GEMM takes on this processor, or was told to take."""
+    from lowbit.errors import InputError
+    from lowbit.ops._gemm_paths import VARIABLE, available, chosen
+
+    try:
+        path = chosen()
+    except InputError as error:
+        return f"{VARIABLE} is wrong: {error.message}"
+    told = f", as {VARIABLE} says" if os.environ.get(VARIABLE) else ""
+    return f"{path}{told} (of {', '.join(available())})"
 
 
 def _cache() -> dict[str, str]:
