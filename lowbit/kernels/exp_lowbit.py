@@ -14,7 +14,7 @@ FRACTION, EXP_BITS, POLYNOMIAL_BITS, LARGEST_EXPONENT = 16, 24, 30, 26
 
 @scalar
 def power_of_half(exponent, constants, place, limits, mode, trap, row, element):
-    """2^-z with 24 fraction bits, for z >= 0 with 16; ``place`` is that of the polynomial, the exponential's follows."""
+    """2^-z with 24 fraction bits, for z >= 0 with 16; ``place`` is the polynomial's, the exponential's is next."""
     whole = exponent >> FRACTION
     fraction = exponent & ((1 << FRACTION) - 1)
     value = constants[COEFFICIENT_3]

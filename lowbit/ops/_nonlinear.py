@@ -245,8 +245,8 @@ def run_plain(request: Request, widths: Widths, dtype: Any, kernel: Plain) -> Ar
         row, _, place, value = traps[start].tolist()
         if value == 0 and request.overflow != "trap":
             raise InputError(
-                f"row {start + row:,}: {widths.steps[place].name} wrapped to 0, and the scheme divides by it",
-                hint="overflow='trap' names the first overflow, overflow='saturate' avoids the wrap",
+                f"row {start + row:,}: {widths.steps[place].name} is 0 (or wrapped to 0), and the scheme divides by it",
+                hint="where it wrapped, overflow='trap' names the first overflow and 'saturate' avoids it",
             )
         raise_trap(widths, rows, start, traps[start].tolist())
     return out

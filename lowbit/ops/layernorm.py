@@ -12,6 +12,7 @@ LAYERNORM_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._layernorm_ivit",
         "ibert": "lowbit.ops._layernorm_ibert",
+        "fqvit": "lowbit.ops._layernorm_fqvit",
         "lowbit": "lowbit.ops._layernorm_lowbit",
         "tflite_int16": "lowbit.ops._layernorm_tflite",
     }

@@ -12,6 +12,7 @@ SOFTMAX_SCHEMES: Mapping[str, str] = MappingProxyType(
     {
         "ivit": "lowbit.ops._softmax_ivit",
         "ibert": "lowbit.ops._softmax_ibert",
+        "fqvit": "lowbit.ops._softmax_fqvit",
         "lowbit": "lowbit.ops._softmax_lowbit",
         "tflite_int8": "lowbit.ops._softmax_tflite",
         "tflite_int16": "lowbit.ops._softmax_int16",

@@ -1,4 +1,4 @@
-"""The oracle and the kernels of every integer-only scheme give the same integers, or the same refusal, on directed rows.
+"""The oracle and the kernels of every integer-only scheme give the same integers, or the same refusal.
 
 Rows of 8-bit codes go through tables and vector registers, wider codes through the plain kernels.
 """
@@ -18,9 +18,11 @@ from lowbit.oracle import (
     gelu_ibert,
     gelu_ivit,
     gelu_lowbit,
+    layernorm_fqvit,
     layernorm_ibert,
     layernorm_ivit,
     layernorm_lowbit,
+    softmax_fqvit,
     softmax_ibert,
     softmax_ivit,
     softmax_lowbit,
@@ -42,6 +44,7 @@ def norm(module):
 SCHEMES = {
     ("softmax", "ivit"): (oracle(softmax_ivit, "softmax"), ("torch", "paper", "tvm")),
     ("softmax", "ibert"): (oracle(softmax_ibert, "softmax"), ("code", "paper")),
+    ("softmax", "fqvit"): (oracle(softmax_fqvit, "softmax"), ("code", "paper")),
     ("softmax", "lowbit"): (unvaried(softmax_lowbit.softmax), ("",)),
     ("gelu", "ivit"): (oracle(gelu_ivit, "gelu"), ("torch", "paper", "tvm")),
     ("gelu", "ibert"): (oracle(gelu_ibert, "gelu"), ("code", "paper")),
@@ -91,7 +94,7 @@ def directed(dtype, length=40):
     return [row.astype(dtype) for row in rows]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case))
+@pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_directed_rows(case):
     rng = np.random.default_rng(0)
     rows = directed(np.int8) + [rng.integers(-128, 128, length).astype(np.int8) for length in (2, 63, 64, 65, 197)]
@@ -100,14 +103,14 @@ def test_directed_rows(case):
             require_equal(*case, rows, scale, overflow)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case))
+@pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_every_code_of_8_bits(case):
     codes = np.arange(-128, 128).astype(np.int8)
     rows = [codes, *(np.array([code, 0, code], np.int8) for code in codes[::5])]
     require_equal(*case, rows, SCALES[0], "wrap")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case))
+@pytest.mark.parametrize("case", CASES, ids="-".join)
 @pytest.mark.parametrize("dtype", ["uint8", "int16"])
 def test_other_dtypes(case, dtype):
     rng = np.random.default_rng(1)
@@ -128,7 +131,7 @@ def test_sums_next_to_powers_of_two(operation, scheme, variant):
             require_equal(operation, scheme, variant, [row, near], SCALES[0], "wrap")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case))
+@pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_many_rows_and_threads(case):
     operation, scheme, variant = case
     codes = np.random.default_rng(2).normal(0, 40, (300, 200)).clip(-128, 127).astype(np.int8)
@@ -180,3 +183,19 @@ def test_learned_shift_of_ibert():
     row = np.random.default_rng(5).integers(-30000, 30000, 197).astype(np.int16)
     expected = layernorm_ibert.layernorm(row.tolist(), shift=3)
     assert lowbit.layernorm(row, scheme="ibert", shift=3).tolist() == expected
+
+
+def test_power_of_two_factors_of_fqvit():
+    rng = np.random.default_rng(6)
+    for length in (2, 64, 197):
+        row = rng.integers(-128, 128, length).astype(np.int8)
+        row[:2] = -128, 127
+        gamma, beta = rng.normal(0, 1, length).astype(np.float32), rng.normal(0, 2, length).astype(np.float32)
+        factors = rng.integers(0, 4, length)
+        gamma[0] = 0
+        for unit in (0.05, 0.3, 1e-4, 50.0):
+            affine = list(zip(gamma.tolist(), beta.tolist(), strict=True))
+            unit32 = float(np.float32(unit))
+            expected = layernorm_fqvit.layernorm(row.tolist(), unit32, affine, factors.tolist())
+            options = {"gamma": gamma, "beta": beta, "factors": factors, "result_scale": unit}
+            assert lowbit.layernorm(row, scheme="fqvit", **options).tolist() == expected
