@@ -18,6 +18,8 @@ from lowbit.dyadic import format_exact
 from lowbit.errors import FormatError, LowbitError, UnknownFormatError
 from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
 from lowbit.registry import get_format
+from lowbit.requantization import REQUANTIZE_SCHEMES
+from lowbit.requantization_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
 
 WIDTH = 100
 """Prose is wrapped here."""
@@ -89,6 +91,8 @@ GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
     "axes": lambda: AXES,
     "accumulators": lambda: ACCUMULATOR_SUMMARIES,
     "accumulator-axes": lambda: ACCUMULATOR_AXES,
+    "schemes": lambda: {name: scheme.summary for name, scheme in REQUANTIZE_SCHEMES.items()},
+    "scheme-axes": lambda: REQUANTIZE_AXES,
     "flags": _flags,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
     "devices": lambda: DEVICE_TOPICS,
@@ -103,6 +107,8 @@ TITLES = {
     "axes": "policy axis",
     "accumulators": "accumulator preset",
     "accumulator-axes": "accumulator axis",
+    "schemes": "requantisation scheme",
+    "scheme-axes": "requantisation axis",
     "flags": "vector flag: the bug that its rows are made to catch",
     "defects": "defect of a product",
     "devices": "device of `lowbit check`",
@@ -151,6 +157,27 @@ def _write_accumulator_axis(page: Terminal, group: str, name: str) -> None:
         page.write("  " + line)
 
 
+def _write_scheme(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    scheme = REQUANTIZE_SCHEMES[name]
+    same = [other for other, known in REQUANTIZE_SCHEMES.items() if known == scheme and other != name]
+    rows = [*scheme.words().items(), ("derivation", DERIVATIONS[scheme.derivation])]
+    rows.append(("scale", SCALE_PRODUCTS[scheme.scale_product]))
+    if scheme.evidence:
+        origin = f", {scheme.source}" if scheme.source else ""
+        rows.append(("evidence", f"{scheme.evidence}{origin}"))
+    if same:
+        rows.append(("same arithmetic", ", ".join(same)))
+    for line in columns(rows):
+        page.write("  " + line)
+
+
+def _write_scheme_axis(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    for line in columns(list(REQUANTIZE_CHOICES.get(name, {}).items())):
+        page.write("  " + line)
+
+
 def _write_preset(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     policy = PRESETS[name]
@@ -186,5 +213,7 @@ DETAILS: dict[str, Callable[[Terminal, str, str], None]] = {
     "axes": _write_axis,
     "presets": _write_preset,
     "defects": _write_defect,
+    "schemes": _write_scheme,
+    "scheme-axes": _write_scheme_axis,
 }
 """Groups that say more than a line."""
