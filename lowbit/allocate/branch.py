@@ -62,7 +62,8 @@ def search(
         tree.grow(NODES_A_CALL)
     picks = tree.picks() if tree.improved else incumbent[1]
     loss = core.loss_of(picks) if picks is not None else np.inf
-    return Found(loss, picks, tree.bound(loss), tree.finished, tree.visited)
+    complete = tree.finished and tree.undecided >= loss - tolerance
+    return Found(loss, picks, tree.bound(loss), complete, tree.visited)
 
 
 class _Tree:
@@ -90,7 +91,7 @@ class _Tree:
         largest = np.abs(core.losses[alive]).max(initial=0) * core.nodes
         margin = 2.0**-52 * core.nodes * 2 * (largest / max(core.nodes, 1) + float(own.sum()))
         finite = loss if np.isfinite(loss) else 4 * largest + 1.0
-        self.values = np.array([finite, tolerance, margin])
+        self.values = np.array([finite, tolerance, margin, np.inf])
         self.first_loss = finite
         self.best = np.zeros(core.nodes, dtype=np.int64)
         self.counters = np.zeros(fast_branch.COUNTERS, dtype=np.int64)
@@ -104,6 +105,7 @@ class _Tree:
             np.ascontiguousarray(scaled),
             limits,
             core.safe_limits,
+            core.limits,
             self.starts,
             self.ends.copy(),
             self.ends,
@@ -138,13 +140,18 @@ class _Tree:
         """How many nodes were visited."""
         return int(self.counters[self.kernel.VISITED])
 
+    @property
+    def undecided(self) -> float:
+        """The least loss of a plan of which int64 does not tell whether it keeps the limits."""
+        return float(self.values[3])
+
     def picks(self) -> Integers:
         """The best plan."""
         return self.entry[self.best]
 
     def bound(self, loss: float) -> float:
         """No plan loses less: what was pruned is not better by the tolerance, and open nodes have their bounds."""
-        bound = loss - float(self.values[1])
+        bound = min(loss - float(self.values[1]), self.undecided)
         if self.finished:
             return bound
         depth = int(self.counters[self.kernel.DEPTH])

@@ -6,8 +6,8 @@ are added. A limit on switches becomes one more row, whose costs lie on the edge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ class Core:
     edges : tuple of Edge
     rows : tuple of str
         The budgets' names; the last may be ``SWITCHES``.
+    exact : mapping of int to (numpy.ndarray of Python integers, shape (n, m), limit)
+        Row -> what it was before it lost its last bits.
     """
 
     losses: Reals
@@ -69,6 +71,7 @@ class Core:
     safe_limits: Integers
     edges: tuple[Edge, ...]
     rows: tuple[str, ...]
+    exact: Mapping[int, tuple[NDArray[Any], int]] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -95,6 +98,17 @@ class Core:
     def keeps(self, totals: Integers) -> bool:
         """Whether these totals are within the limits for plans."""
         return bool((totals <= self.safe_limits).all())
+
+    def accepts(self, picks: Integers) -> bool:
+        """Whether a plan is within the limits, decided in Python integers where int64 cannot."""
+        totals = self.totals_of(picks)
+        if self.keeps(totals) or (totals > self.limits).any():
+            return self.keeps(totals)
+        over = np.flatnonzero(totals > self.safe_limits).tolist()
+        return all(
+            row in self.exact and sum(self.exact[row][0][np.arange(self.nodes), picks]) <= self.exact[row][1]
+            for row in over
+        )
 
     def without(self, dead: NDArray[np.bool_]) -> Core:
         """The same core with entries taken out."""
@@ -150,7 +164,9 @@ def reduce(problem: Problem) -> Reduction:
     losses = _gather(problem.losses, positions, node_of, len(classes))
     edges = _edges(problem, node_of, pick_of, losses)
     losses[missing] = np.inf
-    rows, costs, limits, safe = [], [], [], []
+    rows: list[str] = []
+    costs, limits, safe = [], [], []
+    exact: dict[int, tuple[NDArray[Any], int]] = {}
     for budget in problem.budgets:
         limit = budget.integer_limit
         row = _gather(_summable(budget.costs), positions, node_of, len(classes))
@@ -158,6 +174,8 @@ def reduce(problem: Problem) -> Reduction:
         if limit is None or sum(row.max(axis=1).tolist()) <= limit:
             continue
         shifted, relaxed, kept = _narrowed(row, limit)
+        if kept < relaxed:
+            exact[len(rows)] = row, limit
         rows.append(budget.name)
         costs.append(shifted)
         limits.append(relaxed)
@@ -168,7 +186,7 @@ def reduce(problem: Problem) -> Reduction:
         limits.append(problem.max_switches)
         safe.append(problem.max_switches)
     table = np.array(costs, dtype=np.int64).reshape(len(rows), len(classes), width)
-    core = Core(losses, table, np.array(limits, np.int64), np.array(safe, np.int64), edges, tuple(rows))
+    core = Core(losses, table, np.array(limits, np.int64), np.array(safe, np.int64), edges, tuple(rows), exact)
     return Reduction(problem, core, node_of, pick_of)
 
 

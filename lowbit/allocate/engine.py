@@ -67,7 +67,7 @@ class State:
 
     def offer(self, picks: Integers | None, method: str) -> bool:
         """Take a plan if it is better; whether it is."""
-        if picks is None or not self.core.keeps(self.core.totals_of(picks)):
+        if picks is None or not self.core.accepts(picks):
             return False
         loss = self.core.loss_of(picks)
         if not loss < self.loss:
@@ -212,6 +212,7 @@ def row_core(core: Core, row: int, kept: list[int]) -> Core:
         safe_limits=core.safe_limits[kept],
         edges=edges,
         rows=tuple(core.rows[index] for index in kept),
+        exact={place: core.exact[index] for place, index in enumerate(kept) if index in core.exact},
     )
 
 
@@ -229,17 +230,17 @@ def least_use(core: Core, row: int, kept: list[int], enough: Callable[[], bool],
 
 
 def feasible(state: State) -> bool:
-    """Find any plan within the limits, adding one row after the other; False if there is none."""
+    """Look for any plan within the limits, adding one row after the other; False if there surely is none."""
     core, enough = state.core, state.enough
     rows = list(range(len(core.rows)))
     order = [core.switch_row, *rows[:-1]] if core.switch_row >= 0 else rows
     kept: list[int] = []
     for row in order:
         found = least_use(core, row, sorted(kept), enough, int(core.safe_limits[row]))
-        if found.picks is None or found.loss > float(core.safe_limits[row]):
-            return False
+        if found.picks is None or found.loss > float(core.limits[row]):
+            return not found.complete and found.bound <= float(core.limits[row])
         kept.append(row)
         state.offer(found.picks, "least use of the budgets")
         if state.picks is not None:
             return True
-    return state.picks is not None
+    return True

@@ -28,6 +28,9 @@ from lowbit.allocate.elimination import Order, Step, elimination_order, tables_t
 WINDOW = 16
 """With several rows a label is compared with so many that lose less: cheap, and finds most that are dominated."""
 
+MOST_ASKED = 1000
+"""So many plans that int64 does not decide are added in Python integers."""
+
 MOST_TABLES = 1 << 62
 
 
@@ -60,6 +63,7 @@ def label_search(
     enough: Callable[[], bool],
     *,
     most: int,
+    accepts: Callable[[Integers], bool] | None = None,
 ) -> Found:
     """Search a core.
 
@@ -76,10 +80,13 @@ def label_search(
         Says when the time is up.
     most : int
         Labels kept at a time.
+    accepts : callable, optional
+        Whether a plan is within the limits, asked where int64 does not decide it (``core.accepts``).
     """
+    accepts = accepts or core.accepts
     if not core.edges:
         return _separable(core, prices, incumbent, tolerance, enough, most)
-    return _Search(core, prices, incumbent, tolerance, most).run(enough)
+    return _Search(core, prices, incumbent, tolerance, most, accepts).run(enough)
 
 
 def _separable(
@@ -107,11 +114,15 @@ def _separable(
         safe_limits=core.safe_limits - taken,
     )
     inner = (incumbent[0] - constant, None)
-    found = _Search(small, prices, inner, tolerance, most).run(enough)
-    picks = incumbent[1]
-    if found.picks is not None:
-        picks = only.copy()
-        picks[free] = found.picks
+
+    def whole(picks: Integers) -> Integers:
+        every: Integers = only.copy()
+        every[free] = picks
+        return every
+
+    accepts = lambda picks: core.accepts(whole(picks))  # noqa: E731
+    found = _Search(small, prices, inner, tolerance, most, accepts).run(enough)
+    picks = whole(found.picks) if found.picks is not None else incumbent[1]
     loss = core.loss_of(picks) if picks is not None else np.inf
     bound = found.bound + constant if not found.complete else loss - tolerance
     return Found(loss, picks, bound, found.complete, found.visited)
@@ -125,8 +136,10 @@ class _Search:
         incumbent: tuple[float, Integers | None],
         tolerance: float,
         most: int,
+        accepts: Callable[[Integers], bool],
     ) -> None:
         self.core = core
+        self.accepts = accepts
         self.incumbent = incumbent
         self.cutoff = incumbent[0] - tolerance
         self.tolerance = tolerance
@@ -162,21 +175,28 @@ class _Search:
         return self._finish(labels)
 
     def _finish(self, labels: _Labels) -> Found:
-        keep = (labels.used <= self.core.safe_limits).all(axis=1)
-        undecided = float(labels.losses[~keep].min(initial=np.inf))
-        losses = np.where(keep, labels.losses, np.inf)
+        decided = np.asarray((labels.used <= self.core.safe_limits).all(axis=1))
         loss, picks = self.incumbent
-        if len(losses) and float(losses.min()) < loss:
-            place = int(losses.argmin())
-            loss = float(losses[place])
-            picks = np.zeros(self.core.nodes, dtype=np.int64)
-            for node in reversed(range(self.core.nodes)):
-                parents, entries = self.history[node]
-                picks[node] = entries[place]
-                place = int(parents[place])
+        undecided = np.inf
+        order = np.argsort(labels.losses, kind="stable").tolist()
+        for asked, place in enumerate(order):
+            if float(labels.losses[place]) >= loss:
+                break
+            if not decided[place] and asked >= MOST_ASKED:
+                undecided = min(undecided, float(labels.losses[place]))
+            elif self.accepts(found := self._read_back(place)):
+                loss, picks = float(labels.losses[place]), found
         bound = min(loss - self.tolerance, self.dropped, undecided, max(self.cutoff, loss - self.tolerance))
         complete = self.dropped >= loss - self.tolerance and undecided >= loss - self.tolerance
         return Found(loss, picks, bound, complete, self.visited)
+
+    def _read_back(self, place: int) -> Integers:
+        picks = np.zeros(self.core.nodes, dtype=np.int64)
+        for node in reversed(range(self.core.nodes)):
+            parents, entries = self.history[node]
+            picks[node] = entries[place]
+            place = int(parents[place])
+        return picks
 
     def _extend(self, step: Step, labels: _Labels) -> _Labels:
         core = self.core

@@ -152,5 +152,6 @@ def fold(core: Core, picks: Integers, free: Integers) -> tuple[Core, float]:
         limits=core.limits - taken,
         safe_limits=core.safe_limits - taken,
         edges=tuple(edges),
+        exact={},
     )
     return inner, constant

@@ -107,13 +107,9 @@ def _check_arguments(method: str, gap: float, time_limit: float | None) -> None:
 
 def _run(state: State, method: str, clock: Clock) -> None:
     dual, best = engine.lagrangian(state)
-    if state.picks is None:
-        engine.feasible(state)
-        if state.picks is None:
-            if clock():
-                return
-            state.complete = True
-            return
+    if state.picks is None and not engine.feasible(state):
+        state.complete = not clock()
+        return
     if state.done or state.enough() or method == "lagrangian":
         return
     if method == "neighborhoods":

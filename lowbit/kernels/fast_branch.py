@@ -156,9 +156,28 @@ def go_back(frames, frame_bounds, frame_prices, prices_now, starts, ends, slots,
             return
 
 
+@routine
+def note_undecided(costs, losses, safe, loose, starts, slots, values):
+    """One entry a node is left: note its loss if int64 does not decide whether it keeps the limits."""
+    undecided = False
+    for row in range(len(safe)):
+        total = np.int64(0)
+        for node in range(len(starts)):
+            total += costs[row, slots[starts[node]]]
+        if total > loose[row]:
+            return
+        if total > safe[row]:
+            undecided = True
+    if undecided:
+        loss = 0.0
+        for node in range(len(starts)):
+            loss += losses[slots[starts[node]]]
+        values[3] = min(values[3], loss)
+
+
 @kernel
 def branch(
-    losses, costs, scaled, limits, safe, starts, whole_ends, ends, slots, ranks,
+    losses, costs, scaled, limits, safe, loose, starts, whole_ends, ends, slots, ranks,
     best_picks, values, frames, frame_bounds, frame_prices, prices_now, trail, counters, most,
 ):  # fmt: skip
     """Visit at most ``most`` nodes of the tree.
@@ -169,15 +188,16 @@ def branch(
         Of the entries; ``scaled`` is what bounds use: costs over the size of the limit.
     limits : float64 (K,)
         For bounds, scaled like the costs.
-    safe : int64 (K,)
-        For plans.
+    safe, loose : int64 (K,)
+        For plans: surely kept, and surely broken above. They differ where rows have lost their last bits.
     starts, whole_ends, ends : int64 (U,)
         Where a node's entries are in ``slots``: all of them, and those alive.
     slots, ranks : int64 (E,)
     best_picks : int64 (U,)
         The best plan's entries.
-    values : float64 (3,)
-        Best loss; by how much a plan must be better to be looked for; relative margin for rounding.
+    values : float64 (4,)
+        Best loss; by how much a plan must be better to be looked for; margin for rounding; least loss of a plan
+        between the safe and the loose limits.
     frames : int64 (D, 5)
         Node, split, side taken first, how many sides were taken, undo mark.
     frame_bounds, frame_prices : float64 (D,), (D, K)
@@ -221,4 +241,6 @@ def branch(
                 counters[DEPTH] = depth + 1
                 if restrict(node, split, upper_first == 1, starts, ends, slots, ranks, trail, counters):
                     continue
+            else:
+                note_undecided(costs, losses, safe, loose, starts, slots, values)
         go_back(frames, frame_bounds, frame_prices, prices_now, starts, ends, slots, ranks, trail, values, counters)
