@@ -65,6 +65,8 @@ def binary32(value: object, what: str = "scale") -> Fraction:
     InputError
         It is no number, or not a positive finite one in binary32.
     """
+    if value is None:
+        raise InputError(f"{what} is missing", hint=f"{what}=0.05, for example: the real value of one unit of a code")
     try:
         number = float(value)  # type: ignore[arg-type]  # whatever float() takes: NumPy scalars, Fractions, int
     except (TypeError, ValueError, OverflowError) as error:

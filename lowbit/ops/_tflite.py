@@ -57,8 +57,8 @@ def process_end(error: IntermediateOverflowError, request: Request) -> LowbitErr
 
 def require_result_bits(request: Request, bits: int) -> None:
     """The scheme's results have one width, which the caller may repeat."""
-    if request.bits is not None:
-        require_whole("bits", request.bits, bits, bits)
+    if request.bits is not None and request.bits != bits:
+        raise InputError(f"bits = {request.bits!r}: the scheme {request.scheme} has results of {bits} bits")
 
 
 def by_table(request: Request, table: Array) -> Array:
