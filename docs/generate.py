@@ -13,6 +13,8 @@ from lowbit.dyadic import format_exact
 from lowbit.ops.prove import largest_safe_k
 from lowbit.policy import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
 from lowbit.registry import families, formats, get_format
+from lowbit.requantization import REQUANTIZE_SCHEMES, arithmetic_name
+from lowbit.requantization_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
 from lowbit.spec import Scalar
 
 NOTICE = "<!-- Written by docs/generate.py from the data; edit that or the data. -->\n\n"
@@ -25,6 +27,7 @@ def write_all(directory: Path) -> None:
     pages["policies.md"] = policies_page()
     pages["statuses.md"] = statuses_page()
     pages["accumulators.md"] = accumulators_page()
+    pages["requantization.md"] = requantization_page()
     for name, text in pages.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +130,37 @@ def accumulators_page() -> str:
         + table(("accumulator", "claim", "operands", "largest safe K"), presets)
         + "\n## Axes\n\n"
         + "\n".join(axes)
+    )
+
+
+def requantization_page() -> str:
+    """Named requantisation schemes, and the axes with their choices."""
+    arithmetic, products = [], []
+    for name, scheme in REQUANTIZE_SCHEMES.items():
+        if scheme.product_name:
+            origin = f"{scheme.evidence}: {scheme.source}" if scheme.source else scheme.evidence
+            same = arithmetic_name(scheme)
+            products.append((f"`{name}`", scheme.product_name, f"`{same}`" if same != name else "", origin))
+        else:
+            arithmetic.append((f"`{name}`", scheme.summary, str(scheme.roundings)))
+    axes = []
+    for axis, summary in REQUANTIZE_AXES.items():
+        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
+        choices = REQUANTIZE_CHOICES.get(axis, {})
+        if choices:
+            axes.append(table(("choice", "what it means"), [(f"`{c}`", text) for c, text in choices.items()]))
+    return (
+        "# Requantisation schemes\n\n[Requantisation](../explanation/requantization.md) says what they are.\n\n"
+        "## By arithmetic\n\n"
+        + table(("scheme", "what it does", "roundings"), arithmetic)
+        + "\n## By product\n\n"
+        + table(("scheme", "product", "same as", "evidence"), products)
+        + "\n## Axes\n\n"
+        + "\n".join(axes)
+        + "\n## Derivations of the multiplier\n\n"
+        + table(("derivation", "rule"), [(f"`{name}`", rule) for name, rule in DERIVATIONS.items()])
+        + "\n## Products of scales\n\n"
+        + table(("scale_product", "rule"), [(f"`{name}`", rule) for name, rule in SCALE_PRODUCTS.items()])
     )
 
 
