@@ -42,7 +42,7 @@ def softmax(codes=ROW, **options):
         ),
         (
             lambda: softmax(ROW_16, scheme="tflite_int16", bits=8),
-            "bits = 8: the scheme tflite_int16 has results of 16 bits",
+            "bits = 8: the scheme tflite_int16 has results",
         ),
         (lambda: softmax(ROW_16, scheme="tflite_int16", scale=1e9), "needs a left shift of 43, beyond 30"),
         (lambda: softmax(ROW_16, scheme="cmsis_int16", shift=1), "a multiplier needs a shift, and no scale or beta"),
