@@ -1,0 +1,194 @@
+"""Multipliers from scales, exact dyadic numbers, and what the table of schemes claims."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lowbit
+from lowbit import Dyadic
+from lowbit.multipliers import derive_multiplier, round_to_binary32
+from lowbit.requantization import REQUANTIZE_SCHEMES, arithmetic_name, get_requantize_scheme
+from lowbit.requantization_axes import REQUANTIZE_AXES, REQUANTIZE_CHOICES
+
+NAMES = sorted(REQUANTIZE_SCHEMES)
+positive = st.floats(1e-7, 0.99)
+ALMOST_ONE = 1 - 2.0**-40
+ISSUE_NAMES = [
+    "single_up",
+    "single_away",
+    "single_even",
+    "double_up_away",
+    "double_up_up",
+    "float32_even",
+    "float32_floor_half",
+    "float64_away",
+    "multiplier16_away",
+    "rndnu16",
+    "tflite_double",
+    "tflite_single",
+    "tosa_single",
+    "tosa_double",
+    "xnnpack_fp32",
+    "xnnpack_rndnu",
+    "xnnpack_rndnu16",
+    "onnxruntime",
+    "tflm",
+    "cmsis_nn_single",
+    "cmsis_nn_double",
+    "gemmlowp",
+    "qnnpack_q31",
+    "fbgemm_fixed",
+    "fbgemm_float",
+    "tosa_single_48",
+    "tvm_upward",
+    "tvm_tonearest",
+    "tvm_x86_float32",
+    "hawq",
+    "ibert",
+    "ivit",
+    "nvdla",
+    "tflite_int64",
+]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "scale", "expected"),
+    [
+        # tensorflow/lite/kernels/internal/quantization_util_test.cc: the documented values of QuantizeMultiplier
+        ("tflite_double", 0.25, (1 << 30, -1)),
+        ("tflite_double", 0.50 - 5e-9, ((1 << 31) - 21, -1)),
+        ("tflite_double", 0.50 - 1e-10, (1 << 30, 0)),
+        ("tflite_double", 0.50, (1 << 30, 0)),
+        ("tflite_double", 1.25, (1342177280, 1)),
+        ("tflite_double", 2.0**-33, (0, 0)),
+        ("tflite_single", 2.0**31, ((1 << 31) - 1, 30)),
+        ("tosa_single", 0.5, (1 << 30, 31)),
+        ("tosa_single", 2.0**-35, (1 << 27, 62)),
+        ("tosa_single_48", 0.5, (1 << 14, 15)),
+        ("qnnpack_q31", 0.5, (1 << 30, 0)),
+        ("xnnpack_rndnu", 0.3, (10066330, 25)),
+        ("xnnpack_rndnu16", ALMOST_ONE, (1 << 14, 1)),
+        ("fbgemm_fixed", 1.0, (1 << 30, 30)),
+        ("hawq", 0.3, (1288490189, 32)),
+        ("nvdla", 0.0123, (25795, 21)),
+    ],
+)
+def test_known_multipliers(scheme, scale, expected):
+    assert lowbit.quantize_multiplier(scale, scheme=scheme) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(scale=positive)
+def test_every_derivation_is_the_nearest_pair(name, scale):
+    scheme = get_requantize_scheme(name)
+    multiplier, shift = derive_multiplier(scale, scheme)
+    right = shift if scheme.takes_scale else scheme.right_shift(shift)
+    real = Fraction(round_to_binary32(scale)) if scheme.derivation.startswith("binary32") else Fraction(scale)
+    error = abs(Fraction(multiplier) / Fraction(2) ** right - real)
+    assert error <= Fraction(1, 2) / Fraction(2) ** right
+    low, high = scheme.multiplier_range
+    assert low <= multiplier <= high
+    # 24 bits of a binary32 scale fill the upper bits of a wider multiplier
+    assert scheme.takes_scale or multiplier.bit_length() >= min(scheme.multiplier_bits, 31) or right == 62
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), "x", None])
+def test_bad_scales(scale):
+    for name in NAMES:
+        with pytest.raises(lowbit.InputError):
+            derive_multiplier(scale, name)
+
+
+def test_scales_beyond_a_scheme():
+    with pytest.raises(lowbit.InputError, match="needs a shift of"):
+        derive_multiplier(2.0**40, "tflm")
+    with pytest.raises(lowbit.InputError, match="needs a shift of"):
+        derive_multiplier(2.0**-60, "xnnpack_rndnu")
+    with pytest.raises(lowbit.InputError, match="subnormal in binary32"):
+        derive_multiplier(1e-40, "xnnpack_rndnu")
+    with pytest.raises(lowbit.InputError, match="scale is zero"):
+        derive_multiplier(1e-50, "onnxruntime")  # 0 in binary32
+
+
+def test_products_of_scales():
+    scales = (0.1, 0.2, 0.3)
+    a, b, c = (np.float32(scale) for scale in scales)
+    wanted = {
+        "float64": float(a) * float(b) / float(c),
+        "float32_product": float(a * b) / float(c),
+        "float32": float(a * b / c),
+    }
+    assert len(set(wanted.values())) == 3
+    for rule, value in wanted.items():
+        scheme = get_requantize_scheme("tflm").choose(scale_product=rule)
+        assert lowbit.effective_scale(*scales, scheme=scheme) == value
+    with pytest.raises(lowbit.InputError, match="scale is zero"):
+        lowbit.effective_scale(1e-30, 1e-30, 1.0, scheme="onnxruntime")
+
+
+@given(
+    left=st.integers(-(1 << 40), 1 << 40),
+    right=st.integers(-(1 << 40), 1 << 40),
+    shifts=st.tuples(*[st.integers(-9, 70)] * 2),
+)
+def test_dyadic_arithmetic_is_exact(left, right, shifts):
+    a, b = Dyadic(left, shifts[0]), Dyadic(right, shifts[1])
+    assert (a + b).fraction == a.fraction + b.fraction
+    assert (a - b).fraction == a.fraction - b.fraction
+    assert (a * b).fraction == a.fraction * b.fraction
+    assert (a < b, a <= b, a == b, a > b) == (
+        a.fraction < b.fraction,
+        a.fraction <= b.fraction,
+        a.fraction == b.fraction,
+        a.fraction > b.fraction,
+    )
+    assert a.reduced() == a
+    assert hash(a.reduced()) == hash(a)
+    assert a.exact.fraction() == a.fraction
+    assert 3 - a == Dyadic(3, 0) - a
+    assert 2 + a == a + 2
+    assert 2 * a == a + a
+
+
+def test_dyadic_of_scales_and_in_formats():
+    scale = Dyadic.from_float(0.3, scheme="hawq")
+    assert float(scale) == 1288490189 / 2**32
+    assert Dyadic.from_float(0.3, scheme="onnxruntime").fraction == Fraction(float(np.float32(0.3)))
+    assert lowbit.decode_exact(scale.multiplier, "dyadic32.32") == (0, *scale.exact.reduced()[1:3])
+    assert int(lowbit.encode(float(scale), "dyadic32.32")) == scale.multiplier
+    assert lowbit.get_format("dyadic8.10").max.fraction() == Fraction(127, 1024)
+    assert lowbit.get_format("udyadic15.62").fraction_bits == 62
+    with pytest.raises(lowbit.InputError, match="not an integer"):
+        Dyadic(0.5, 1)
+
+
+def test_the_table_of_schemes():
+    assert set(ISSUE_NAMES) <= set(NAMES)
+    for name, scheme in REQUANTIZE_SCHEMES.items():
+        assert scheme.name == name
+        assert scheme.summary
+        assert arithmetic_name(scheme)
+        assert (scheme.evidence in ("source", "fitted", "specification")) == bool(scheme.product_name)
+        assert bool(scheme.source) == (scheme.evidence in ("source", "specification"))
+        assert set(scheme.words()) == set(REQUANTIZE_AXES)
+    assert set(REQUANTIZE_CHOICES) < set(REQUANTIZE_AXES)
+    assert get_requantize_scheme("TFLM") is REQUANTIZE_SCHEMES["tflm"]
+
+
+def test_choosing_loses_the_claim():
+    scheme = get_requantize_scheme("tflm").choose(tie="even")
+    assert (scheme.name, scheme.product_name, scheme.evidence) == ("", "", "")
+    assert scheme.differences(get_requantize_scheme("tflm")) == {"tie": ("even", "away")}
+    assert get_requantize_scheme("tflm") == get_requantize_scheme("gemmlowp")  # the arithmetic alone
+    with pytest.raises(lowbit.PolicyError, match="axis of a requantisation scheme"):
+        scheme.choose(ties="even")
+
+
+def test_the_roundings_are_counted():
+    counts = {"single_up": 1, "double_up_away": 2, "float32_even": 3, "float32_floor_half": 4, "product53_even": 2}
+    assert {name: get_requantize_scheme(name).roundings for name in counts} == counts
+    assert math.isclose(float(Dyadic.from_float(0.1)), 0.1, rel_tol=2.0**-31)
