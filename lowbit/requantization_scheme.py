@@ -91,8 +91,8 @@ class RequantizeScheme:
             require_choice(axis, getattr(self, axis), values)
         require_choice("derivation", self.derivation, DERIVATIONS)
         require_choice("scale_product", self.scale_product, SCALE_PRODUCTS)
-        for name, values in (("multiplier_bits", range(1, 54)), ("point", range(64))):
-            self._require(getattr(self, name) in values, f"{name} = {getattr(self, name)!r} is outside {values}")
+        for name, allowed in (("multiplier_bits", range(1, 54)), ("point", range(64))):
+            self._require(getattr(self, name) in allowed, f"{name} = {getattr(self, name)!r} is outside {allowed}")
         self._require(self.accumulator_bits in (32, 48), f"accumulator_bits = {self.accumulator_bits!r}")
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
