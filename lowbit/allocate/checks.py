@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,9 +136,16 @@ def check_costs(rows: Rows, layers: Sequence[str], lists: Sequence[Sequence[str]
             what = f"{budget} of {choice!r} in layer {layer!r}"
             if isinstance(value, bool | np.bool_ | str) or not hasattr(value, "__float__"):
                 raise AllocationError(f"{what}: {value!r} is no number")
-            if not 0 <= value < float("inf"):
-                why = "is NaN" if value != value else "is negative" if value < 0 else "is infinite"  # noqa: PLR0124
+            if not 0 <= (number := _float(value)) < inf:
+                why = "is NaN" if isnan(number) else "is negative" if number < 0 else "is infinite"
                 raise AllocationError(f"{what}: {value} {why}", hint="costs are finite and at least 0")
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float(np.finfo(np.float64).max) * (1 if value > 0 else -1)
 
 
 def check_problem(problem: Problem) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.allocate.branch import Found, reduced, search
 from lowbit.allocate.core import Core, Edge, Integers, Reals
@@ -110,7 +111,11 @@ class Clock:
 
 def lagrangian(state: State) -> tuple[Lagrangian, Dual]:
     """Dominance, the best prices, and plans near them."""
-    state.core = state.core.without(dominated(state.core))
+    dead = dominated(state.core)
+    if state.picks is not None:
+        state.picks = _undominated(state.core, dead, state.picks)
+        state.loss = state.core.loss_of(state.picks)
+    state.core = state.core.without(dead)
     dual = Lagrangian(state.core)
     best = maximise(dual, start=state.prices, enough=state.enough)
     state.prices = best.prices
@@ -123,6 +128,16 @@ def lagrangian(state: State) -> tuple[Lagrangian, Dual]:
     if plan is not None:
         state.offer(plan[1], "Lagrangian multipliers and swaps")
     return dual, best
+
+
+def _undominated(core: Core, dead: NDArray[np.bool_], picks: Integers) -> Integers:
+    """The picks with dominated entries replaced by the ones that dominate them."""
+    picks = picks.copy()
+    for node in np.flatnonzero(dead[np.arange(core.nodes), picks]).tolist():
+        better = ~dead[node] & (core.losses[node] <= core.losses[node, picks[node]])
+        better &= (core.costs[:, node] <= core.costs[:, node, picks[node]][:, None]).all(axis=0)
+        picks[node] = int(np.flatnonzero(better)[0])
+    return picks
 
 
 def exact(state: State, dual: Lagrangian, best: Dual) -> None:

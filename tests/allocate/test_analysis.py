@@ -1,7 +1,7 @@
 """Fronts, what more room gives, and the picture."""
 
 from fractions import Fraction
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -64,13 +64,13 @@ def test_the_picture_is_well_formed():
     problem = small().with_limits({"bytes": 9})
     plan = solve(problem)
     front = pareto_front(problem, "bytes", 6)
-    root = ElementTree.fromstring(picture(plan, front, "bytes"))
+    root = ET.fromstring(picture(plan, front, "bytes"))
     name = "{http://www.w3.org/2000/svg}"
     titles = [title.text for title in root.iter(f"{name}title")]
     for layer, choice in zip(problem.layers, plan.choices, strict=True):
         assert f"{layer}: {choice}" in titles
     assert len(list(root.iter(f"{name}circle"))) >= len(front)
-    alone = ElementTree.fromstring(picture(plan))
+    alone = ET.fromstring(picture(plan))
     assert not list(alone.iter(f"{name}circle"))
 
 

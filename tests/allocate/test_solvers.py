@@ -174,6 +174,10 @@ def test_warm_start_and_prices():
     assert again.loss == plan.loss
     tighter = problem.with_limits({"bits": plan.uses[0].used * 9 / 10})
     assert solve(tighter, warm_start=plan).loss >= plan.loss  # a start that breaks the new limit is ignored
+    dominated = Problem.from_arrays(
+        [[1, 2], [5, 0]], ["x", "y"], costs={"bytes": [[1, 2], [1, 2]]}, limits={"bytes": 4}
+    )
+    assert solve(dominated, warm_start=["y", "x"]).choices == ("x", "y")
     with pytest.raises(AllocationError, match="3 choices for 60 layers"):
         solve(problem, warm_start=["int2"] * 3)
 
