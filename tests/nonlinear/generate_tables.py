@@ -36,7 +36,7 @@ def tanh(value):
 
 
 def sigmoid_table():
-    """TFLite's sigmoid_table_uint16: sigmoid(i/24) in 1/65536, less half of what a chord misses in its middle.
+    """TFLite's sigmoid_table_uint16: sigmoid(i/24) in 1/65536, raised by half of what a chord falls short in its middle.
 
     The source does not say how its table was made; this rule gives 255 of its entries, and the last one is 1.
     """
