@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._jit import kernel
+from lowbit.kernels._jit import kernel, scalar
 
 LOW_32, SIGN_32, WRAP_32 = (1 << 32) - 1, 1 << 31, 1 << 32
+
+
+@scalar
+def wrap_32(number):
+    """The low 32 bits as a signed number."""
+    low = number & LOW_32
+    return low - WRAP_32 if low >= SIGN_32 else low
 
 
 @kernel
@@ -17,8 +24,7 @@ def gemm_plain(a, b, c):
             total = np.int64(0)
             for x in range(a.shape[1]):
                 total += np.int64(a[i, x]) * np.int64(b[x, j])
-            low = total & LOW_32
-            c[i, j] = low - WRAP_32 if low >= SIGN_32 else low
+            c[i, j] = wrap_32(total)
 
 
 @kernel
@@ -26,7 +32,7 @@ def subtract_outer(c, rows, columns):
     """Subtract the product of a column and a row of int32 numbers, modulo 2**32."""
     for i in range(c.shape[0]):
         for j in range(c.shape[1]):
-            c[i, j] = np.int32(c[i, j] - np.int32(rows[i] * columns[j]))
+            c[i, j] = wrap_32(np.int64(c[i, j]) - np.int64(rows[i]) * np.int64(columns[j]))
 
 
 @kernel

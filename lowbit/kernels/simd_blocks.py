@@ -169,6 +169,51 @@ def block_of_k(most, k, element):
 
 
 @scalar
+def place_panels(kit, shape, b, offsets, depth, columns, flip, packed, target):
+    """Where the panels of a block are, and the distance from one to the next: packed before, or now."""
+    element, _, panel = shape
+    at, row, column, packed_bytes = b
+    inner, first = offsets
+    if packed:
+        return at + first // panel * packed_bytes + inner * element * panel, packed_bytes
+    panel_bytes = (depth * element + 3) // 4 * 4 * panel
+    right = (at + inner * row + first * column, row, column)
+    pack_panels(kit[4], kit[5], shape, right, depth, columns, flip, target, panel_bytes)
+    return target, panel_bytes
+
+
+@scalar
+def multiply_chunks(kit, shape, tile_rows, left, rows, depth, flip, right, out, factor, accumulate, base, scratch):
+    """All rows times the packed panels, chunk by chunk: copied if need be, their terms found, multiplied."""
+    tile, row_sum, left_sums, _, interleave, _, copy = kit
+    left_at, row, column = left
+    panels, panel_bytes, columns = right
+    out_at, out_row = out
+    groups = (depth * shape[0] + 3) // 4
+    in_place = reads_in_place(column, depth, flip, shape[0])
+    for i in range(0, rows, LEFT_ROWS):
+        height = min(LEFT_ROWS, rows - i)
+        at, distance, step = left_at + i * row, row, np.int64(4)
+        if not in_place:
+            target = base + 4 * LEFT
+            distance, step = copy_rows(interleave, copy, shape, (at, row, column), height, depth, flip, target)
+            at = target
+        if factor != 0:
+            sum_rows(row_sum, left_sums, shape, at, distance, step, height, groups, factor, base, scratch, i)
+        terms = (base + 4 * (ROW_TERMS + i), base + 4 * COLUMN_TERMS)
+        source, place = (at, distance, step), (out_at + i * out_row, out_row)
+        multiply_rows(
+            tile, shape, tile_rows, source, height, panels, panel_bytes, columns, groups, place, terms, accumulate
+        )
+
+
+@scalar
+def reads_in_place(column, depth, flip, element):
+    """Whether tiles can read the left operand where it is: k contiguous, in whole groups, nothing to flip."""
+    return column == element and flip == 0 and (depth * element) % 4 == 0
+
+
+@scalar
 def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     """The product of ``a`` (m, k) and ``b`` (k, n), or of ``a`` and panels of ``b`` packed before.
 
@@ -189,26 +234,15 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     numbers : tuple
         Zero points of a and b as the instruction reads them, bits to flip in a and in b, whether b is packed.
     """
-    tile, row_sum, left_sums, right_sums, interleave, transpose, copy = kit
     element, _, panel = shape
     a_zero, b_zero, a_flip, b_flip, packed = numbers
     m, k, n = a.shape[0], a.shape[1], c.shape[1]
-    a_at, b_at, c_at, base = address(a), address(b), address(c), address(scratch)
+    a_at, c_at, base = address(a), address(c), address(scratch)
     a_row, a_column = a.strides
-    b_row, b_column = b.strides
     c_row = c.strides[0]
-    in_place = a_column == element and a_flip == 0
-    block = block_of_k(MOST_K_BYTES, k, element)
-    if not in_place or (k * element) % 4 != 0:
-        in_place = False
-        block = block_of_k(MOST_K_BYTES_COPIED, k, element)
-    row_terms, column_terms, right_at, left_at = (
-        base + 4 * ROW_TERMS,
-        base + 4 * COLUMN_TERMS,
-        base + 4 * RIGHT,
-        base + 4 * LEFT,
-    )
-    packed_bytes = (k * element + 3) // 4 * 4 * panel
+    most = MOST_K_BYTES if reads_in_place(a_column, k, a_flip, element) else MOST_K_BYTES_COPIED
+    block = block_of_k(most, k, element)
+    whole = (address(b), b.strides[0], b.strides[1], (k * element + 3) // 4 * 4 * panel)
     for top in range(0, m, MOST_ROWS):
         rows = min(MOST_ROWS, m - top)
         for i in range(ROW_TERMS, ROW_TERMS + rows):
@@ -219,41 +253,15 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
             width = min(MOST_COLUMNS, RIGHT_BYTES // (groups * 4 * panel) * panel)
             for first in range(0, n, width):
                 columns = min(width, n - first)
-                if packed:
-                    panels = b_at + first // panel * packed_bytes + inner * element * panel
-                    panel_bytes = packed_bytes
-                else:
-                    panels, panel_bytes = right_at, groups * 4 * panel
-                    right = (b_at + inner * b_row + first * b_column, b_row, b_column)
-                    pack_panels(interleave, transpose, shape, right, depth, columns, b_flip, panels, panel_bytes)
+                panels, panel_bytes = place_panels(
+                    kit, shape, whole, (inner, first), depth, columns, b_flip, packed, base + 4 * RIGHT
+                )
                 terms = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
-                start_columns(right_sums, shape, panels, panel_bytes, columns, groups, terms, base, scratch)
-                chunk = rows if in_place else LEFT_ROWS
-                for i in range(0, rows, chunk):
-                    height = min(chunk, rows - i)
-                    at, distance, step = a_at + (top + i) * a_row + inner * a_column, a_row, np.int64(4)
-                    if not in_place:
-                        left = (at, a_row, a_column)
-                        distance, step = copy_rows(interleave, copy, shape, left, height, depth, a_flip, left_at)
-                        at = left_at
-                    if b_zero != 0 and first == 0:
-                        sum_rows(
-                            row_sum, left_sums, shape, at, distance, step, height, groups, -b_zero, base, scratch, i
-                        )
-                    out = (c_at + (top + i) * c_row + 4 * first, c_row)
-                    starts = (row_terms + 4 * i, column_terms)
-                    left = (at, distance, step)
-                    multiply_rows(
-                        tile,
-                        shape,
-                        tile_rows,
-                        left,
-                        height,
-                        panels,
-                        panel_bytes,
-                        columns,
-                        groups,
-                        out,
-                        starts,
-                        np.int64(inner > 0),
-                    )
+                start_columns(kit[3], shape, panels, panel_bytes, columns, groups, terms, base, scratch)
+                left = (a_at + top * a_row + inner * a_column, a_row, a_column)
+                right = (panels, panel_bytes, columns)
+                out = (c_at + top * c_row + 4 * first, c_row)
+                factor = -b_zero if first == 0 else 0
+                multiply_chunks(
+                    kit, shape, tile_rows, left, rows, depth, a_flip, right, out, factor, inner, base, scratch
+                )
