@@ -1,4 +1,4 @@
-"""Integer-only softmax, GELU and LayerNorm of int8 rows against PyTorch's binary32 kernels of the same shape, one thread."""
+"""Integer-only softmax, GELU and LayerNorm of int8 rows against PyTorch on binary32 rows of that shape, one thread."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ _HOMES = {
     "lowbit.ops.pack": ("pack", "unpack"),
     "lowbit.ops.packed_codes": ("PackedCodes",),
     "lowbit.ops.prepack": ("PackedMatrix", "prepack"),
+    "lowbit.ops.exponential": ("exp", "integer_sqrt"),
     "lowbit.ops.gelu": ("gelu",),
     "lowbit.ops.layernorm": ("layernorm",),
     "lowbit.ops.softmax": ("softmax",),

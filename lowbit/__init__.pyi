@@ -24,6 +24,8 @@ from lowbit.ops.cast import decode as decode
 from lowbit.ops.cast import encode as encode
 from lowbit.ops.exact import decode_exact as decode_exact
 from lowbit.ops.exact import encode_exact as encode_exact
+from lowbit.ops.exponential import exp as exp
+from lowbit.ops.exponential import integer_sqrt as integer_sqrt
 from lowbit.ops.gelu import gelu as gelu
 from lowbit.ops.gemm import gemm as gemm
 from lowbit.ops.gemmlowp import exp_on_negative_values as exp_on_negative_values

@@ -198,6 +198,14 @@ def require_code_range(rows: Array, bits: int = 32) -> None:
             raise InputError(f"the code {culprit:,} does not fit int{bits}")
 
 
+def require_not_positive(rows: Array) -> None:
+    """The exponentials are made for differences from a maximum."""
+    if rows.size and rows.max() > 0:
+        raise InputError(
+            f"the code {int(rows.max()):,} is positive", hint="subtract the maximum first, as softmax does"
+        )
+
+
 def code_bits(rows: Array) -> int:
     """Width of signed integers that hold every code of the dtype."""
     return int(rows.dtype.itemsize * 8 + (rows.dtype.kind == "u"))

@@ -5,6 +5,8 @@ Rows of 8-bit codes go through tables and vector registers, wider codes through 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,8 @@ from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear import own
 from lowbit.nonlinear.ivit import norm_bias
 from lowbit.oracle import (
+    exp_ibert,
+    exp_ivit,
     gelu_ibert,
     gelu_ivit,
     gelu_lowbit,
@@ -183,6 +187,33 @@ def test_learned_shift_of_ibert():
     row = np.random.default_rng(5).integers(-30000, 30000, 197).astype(np.int16)
     expected = layernorm_ibert.layernorm(row.tolist(), shift=3)
     assert lowbit.layernorm(row, scheme="ibert", shift=3).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "variant"),
+    [
+        *(("ivit", exp_ivit, name) for name in ("torch", "paper", "tvm")),
+        *(("ibert", exp_ibert, n) for n in ("code", "paper")),
+    ],
+)
+def test_exponentials(scheme, module, variant):
+    codes = np.arange(0, -1200, -1)
+    for scale in SCALES:
+        expected = module.exponential(codes.tolist(), scale, variant)
+        assert lowbit.exp(codes, scheme=scheme, variant=variant, scale=scale).tolist() == expected
+    with pytest.raises(InputError, match="positive"):
+        lowbit.exp([0, 1], scheme=scheme, scale=0.1)
+
+
+def test_integer_sqrt():
+    near = [n * n + d for n in (1, 2, 3, 181, 46340, 65535, 1 << 20, (1 << 31) - 1) for d in (-1, 0, 1, n)]
+    values = [*range(2000), *near, (1 << 62) - 1]
+    roots = lowbit.integer_sqrt(np.array(values)).tolist()
+    assert roots == [layernorm_ibert.integer_sqrt(value) for value in values] == [math.isqrt(value) for value in values]
+    with pytest.raises(InputError, match="negative"):
+        lowbit.integer_sqrt([-1])
+    with pytest.raises(InputError, match="does not fit"):
+        lowbit.integer_sqrt([1 << 62])
 
 
 def test_power_of_two_factors_of_fqvit():
