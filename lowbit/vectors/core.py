@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lowbit.accumulator import get_accumulator
 from lowbit.registry import get_format
+from lowbit.requantization import get_requantize_scheme
 from lowbit.vectors.generate import Recipe
 
 FLOATS_16 = ("float16", "bfloat16")
@@ -107,6 +108,29 @@ CONVERSIONS = (
     ("bfloat16", "float16"),
     ("float32", "tf32"),
 )
+REQUANTIZED = (
+    "tflite_double",
+    "tflite_single",
+    "tflite_neon",
+    "tflite_int64",
+    "tosa_single",
+    "tosa_double",
+    "tosa_single_48",
+    "xnnpack_fp32",
+    "xnnpack_rndnu",
+    "xnnpack_rndnu16",
+    "qnnpack_precise",
+    "onnxruntime",
+    "single_even",
+    "double_down_up",
+    "hawq",
+    "tvm_tonearest",
+    "tvm_x86_float32",
+    "float64_away",
+    "nvdla",
+)
+"""One of each arithmetic, under the name of a product where it has one."""
+REQUANTIZED_TO_UINT8 = ("tflite_double", "tflite_single", "xnnpack_fp32")
 P3109_BITS = range(3, 9)
 
 DOT_PRODUCTS = (
@@ -163,7 +187,7 @@ def named_formats() -> list[str]:
 
 def core_recipes() -> list[Recipe]:
     """The recipe of every set of ``golden/``, in the order of the manifest."""
-    recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products()]
+    recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products(), *_requantizations()]
     assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
     return recipes
 
@@ -205,6 +229,13 @@ def _dot_products() -> Iterator[Recipe]:
     for source, accumulator, length in DOT_PRODUCTS:
         target = "int32" if get_accumulator(accumulator).result_width <= 32 else "int64"
         yield Recipe("gemm", source, target, accumulator, "directed", arguments={"length": length})
+
+
+def _requantizations() -> Iterator[Recipe]:
+    for target, rows in (("int8", 600), ("uint8", 150)):
+        for name in REQUANTIZED if target == "int8" else REQUANTIZED_TO_UINT8:
+            source = f"int{get_requantize_scheme(name).accumulator_bits}"
+            yield Recipe("requantize", source, target, name, "directed", arguments={"rows": rows})
 
 
 def _p3109() -> Iterator[Recipe]:

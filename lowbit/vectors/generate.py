@@ -48,7 +48,7 @@ class Recipe:
     op : str
         ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
         conversions of codes. ``gemm``: dot products (``lowbit.vectors.dot_products``), whose source is
-        ``<a>_<b>`` and whose policy the name of an accumulator.
+        ``<a>_<b>`` and whose policy the name of an accumulator; ``requantize``: the policy is the name of a scheme.
     source, target : str
         Ids of the formats.
     policy : str
@@ -56,7 +56,7 @@ class Recipe:
     generator : str
         One of ``GENERATORS``.
     arguments : mapping
-        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``.
+        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``.
     folder : str
         Subfolder of the file, "" for none.
     """
@@ -224,6 +224,10 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
         from lowbit.vectors.dot_products import dot_set
 
         return dot_set(recipe.id, recipe.source, recipe.policy, recipe.arguments)
+    if recipe.op == "requantize":
+        from lowbit.vectors.requantize_sets import requantize_set
+
+        return requantize_set(recipe.id, recipe.target, recipe.policy, dict(recipe.arguments))
     source, target = scalar(recipe.source), scalar(recipe.target)
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:

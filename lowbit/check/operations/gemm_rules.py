@@ -93,16 +93,29 @@ class Magnitudes:
                 plain = replace(plain, zero_points="subtracted")
         if plain.combine_width and plain.combine * peak < 1 << (plain.combine_width - 1):
             plain = replace(plain, combine_width=0, combine_overflow="wrap")
-        if not plain.combine_width:
-            chunk = min(bound, plain.spill_every * peak) if plain.spill_every else bound
-            wider = plain.spill_width or WIDEST
-            wider_is_plain = plain.result_overflow == "wrap" or bound < 1 << (wider - 1)
-            if chunk < 1 << (plain.width - 1) and (not plain.spill_every or wider_is_plain):
-                plain = Accumulator(width=wider)  # every chunk is exact: nothing but the wider accumulator is left
+        if self._only_terms_overflow(plain, peak, bound, bits):
+            if not plain.combine_width:
+                plain = Accumulator(width=plain.spill_width or WIDEST)
+            elif plain.zero_points == "subtracted":
+                term = (plain.combine, plain.combine_width, plain.combine_overflow)
+                plain = Accumulator(width=WIDEST, combine=term[0], combine_width=term[1], combine_overflow=term[2])
         if plain.is_modular:
             width = plain.result_width
             return Accumulator(width=WIDEST if bound < 1 << (width - 1) or width >= bits else width)
         return plain
+
+    @staticmethod
+    def _only_terms_overflow(plain: Accumulator, peak: int, bound: int, bits: int) -> bool:
+        """Whether the sum of terms stays exact or keeps all bits asked for; cutting a term never enlarges it."""
+        chunk = min(bound, plain.spill_every * peak) if plain.spill_every else bound
+        fits = chunk < 1 << (plain.width - 1)
+        if not plain.spill_every:
+            return fits or (plain.overflow == "wrap" and plain.width >= bits)
+        return (
+            fits
+            and (plain.spill_overflow == "wrap" or bound < 1 << (plain.spill_width - 1))
+            and (not plain.combine_width or bound < 1 << (plain.spill_width - 1))
+        )
 
 
 EXACT = Accumulator(width=WIDEST)

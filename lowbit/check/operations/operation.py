@@ -19,6 +19,10 @@ class Rule(ABC):
     def run(self, case: Case) -> Array:
         """The results of a case, as int64."""
 
+    def agrees(self, case: Case, got: Array) -> bool:
+        """Whether the rule gives the answers to a case."""
+        return bool((self.run(case) == got).all())
+
 
 @dataclass(frozen=True)
 class Identification:
@@ -94,10 +98,5 @@ def eliminate(rules: Iterable[Rule], cases: Sequence[Case], got: Sequence[Array]
     for index in order:
         if not left:
             break
-        left = [rule for rule in left if agrees(rule, cases[index], got[index])]
+        left = [rule for rule in left if rule.agrees(cases[index], got[index])]
     return left
-
-
-def agrees(rule: Rule, case: Case, got: Array) -> bool:
-    """Whether a rule gives the answers to a case."""
-    return bool((rule.run(case) == got).all())
