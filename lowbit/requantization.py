@@ -23,6 +23,8 @@ Scheme = RequantizeScheme
 
 _SINGLE = Scheme(tie="up")
 _DOUBLE = Scheme(high_half="up", tie="away", left_shift="wrap32", narrowing="wrap32")
+_UP = _DOUBLE.choose(tie="up")
+_LIMITED = _SINGLE.choose(narrowing="wrap32", derivation="quantize_multiplier_limited")
 _RIGHT: dict[str, Any] = {"shift": "right", "point": 0, "shift_range": (1, 62)}
 _FLOAT = Scheme(
     product="binary32",
@@ -100,51 +102,11 @@ def _by_arithmetic() -> dict[str, _Row]:
 
 
 def _tflite() -> dict[str, _Row]:
-    single = _SINGLE.choose(narrowing="wrap32", derivation="quantize_multiplier_limited")
-    up = _DOUBLE.choose(tie="up")
     rows: dict[str, tuple[Scheme, str, str, str]] = {
         "tflite_double": (_DOUBLE, "TFLite reference kernels, default build", "source", _TFLITE_SOURCE),
-        "tflite_single": (single, "TFLite built with TFLITE_SINGLE_ROUNDING=1", "source", _TFLITE_SOURCE),
+        "tflite_single": (_LIMITED, "TFLite built with TFLITE_SINGLE_ROUNDING=1", "source", _TFLITE_SOURCE),
         "tflite_int64": (_INT64, "TFLite 16x8 kernels (64-bit accumulators)", "source", _TFLITE_SOURCE),
-        "tflite_neon": (up, "TFLite NEON kernels of four rows, default build", "source", _TFLITE_SOURCE),
-        "litert_reference_fully_connected": (
-            _DOUBLE_FLOAT,
-            f"{_LITERT}, BUILTIN_REF, FULLY_CONNECTED int8",
-            "fitted",
-            "",
-        ),
-        "litert_fully_connected_int16": (
-            _DOUBLE_FLOAT,
-            f"{_LITERT}, all three resolvers, FULLY_CONNECTED int16 x int8 (accumulators of at most 32 bits tested)",
-            "fitted",
-            "",
-        ),
-        "litert_reference_conv": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, CONV_2D int8", "fitted", ""),
-        "litert_reference_mul": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, MUL int8", "fitted", ""),
-        "litert_optimized_fully_connected": (
-            up.choose(scale_product="float32_product"),
-            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES (ruy), FULLY_CONNECTED int8",
-            "fitted",
-            "",
-        ),
-        "litert_optimized_conv": (
-            up,
-            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES (ruy), CONV_2D int8",
-            "fitted",
-            "",
-        ),
-        "litert_optimized_mul": (
-            _DOUBLE,
-            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES, MUL int8",
-            "fitted",
-            "",
-        ),
-        "litert_xnnpack": (
-            _FLOAT,
-            f"{_LITERT}, default resolver (XNNPACK), FULLY_CONNECTED, CONV_2D and MUL int8",
-            "fitted",
-            "",
-        ),
+        "tflite_neon": (_UP, "TFLite NEON kernels of four rows, default build", "source", _TFLITE_SOURCE),
         "tflm": (
             _DOUBLE,
             "TensorFlow Lite Micro, tflite-micro wheel of 2026, reference kernels, int8",
@@ -164,7 +126,7 @@ def _tflite() -> dict[str, _Row]:
             "ARM-software/CMSIS-NN 99f736a, Include/arm_nnsupportfunctions.h, arm_nn_requantize",
         ),
         "cmsis_nn_single": (
-            single,
+            _LIMITED,
             "CMSIS-NN built with CMSIS_NN_USE_SINGLE_ROUNDING, int8",
             "source",
             "ARM-software/CMSIS-NN 99f736a, Include/arm_nnsupportfunctions.h, arm_nn_requantize",
@@ -180,6 +142,50 @@ def _tflite() -> dict[str, _Row]:
             "gemmlowp OutputStageScaleInt32ByFixedPointAndExponent",
             "source",
             "google/gemmlowp 16e8662, internal/output.h",
+        ),
+    }
+    return {name: (row[0], row[1], *row[1:]) for name, row in rows.items()}
+
+
+def _litert() -> dict[str, _Row]:
+    rows: dict[str, tuple[Scheme, str, str, str]] = {
+        "litert_reference_fully_connected": (
+            _DOUBLE_FLOAT,
+            f"{_LITERT}, BUILTIN_REF, FULLY_CONNECTED int8",
+            "fitted",
+            "",
+        ),
+        "litert_fully_connected_int16": (
+            _DOUBLE_FLOAT,
+            f"{_LITERT}, all three resolvers, FULLY_CONNECTED int16 x int8 (accumulators of at most 32 bits tested)",
+            "fitted",
+            "",
+        ),
+        "litert_reference_conv": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, CONV_2D int8", "fitted", ""),
+        "litert_reference_mul": (_DOUBLE, f"{_LITERT}, BUILTIN_REF, MUL int8", "fitted", ""),
+        "litert_optimized_fully_connected": (
+            _UP.choose(scale_product="float32_product"),
+            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES (ruy), FULLY_CONNECTED int8",
+            "fitted",
+            "",
+        ),
+        "litert_optimized_conv": (
+            _UP,
+            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES (ruy), CONV_2D int8",
+            "fitted",
+            "",
+        ),
+        "litert_optimized_mul": (
+            _DOUBLE,
+            f"{_LITERT}, BUILTIN_WITHOUT_DEFAULT_DELEGATES, MUL int8",
+            "fitted",
+            "",
+        ),
+        "litert_xnnpack": (
+            _FLOAT,
+            f"{_LITERT}, default resolver (XNNPACK), FULLY_CONNECTED, CONV_2D and MUL int8",
+            "fitted",
+            "",
         ),
     }
     return {name: (row[0], row[1], *row[1:]) for name, row in rows.items()}
@@ -239,13 +245,8 @@ def _mobile() -> dict[str, _Row]:
     return {name: (row[0], row[1], *row[1:]) for name, row in rows.items()}
 
 
-def _others() -> dict[str, _Row]:
-    hawq = "Zhen-Dong/HAWQ 1616df6, utils/quantization_utils/quant_utils.py, fixedpoint_fn"
-    ibert = "kssteven418/I-BERT 1b09c75, fairseq/quantization/utils/quant_utils.py, fixedpoint_mul"
-    ivit = "zkkli/I-ViT 380ba99, models/quantization_utils/quant_utils.py, fixedpoint_mul"
-    tvm = "apache/tvm v0.9.0, src/relay/qnn"
+def _graphs() -> dict[str, _Row]:
     sums = _DOUBLE_FLOAT.choose(tie="even", zero_point="before_rounding", scale_product="float32")
-    left = _SINGLE.choose(derivation="frexp_31", scale_product="float32_product")
     rows: dict[str, tuple[Scheme, str, str, str]] = {
         "onnxruntime": (
             _FLOAT,
@@ -283,6 +284,17 @@ def _others() -> dict[str, _Row]:
             "specification",
             _TOSA_SOURCE,
         ),
+    }
+    return {name: (row[0], row[1], *row[1:]) for name, row in rows.items()}
+
+
+def _others() -> dict[str, _Row]:
+    hawq = "Zhen-Dong/HAWQ 1616df6, utils/quantization_utils/quant_utils.py, fixedpoint_fn"
+    ibert = "kssteven418/I-BERT 1b09c75, fairseq/quantization/utils/quant_utils.py, fixedpoint_mul"
+    ivit = "zkkli/I-ViT 380ba99, models/quantization_utils/quant_utils.py, fixedpoint_mul"
+    tvm = "apache/tvm v0.9.0, src/relay/qnn"
+    left = _SINGLE.choose(derivation="frexp_31", scale_product="float32_product")
+    rows: dict[str, tuple[Scheme, str, str, str]] = {
         "tvm_upward": (left, "TVM 0.9 qnn.requantize, UPWARD, int64", "source", f"{tvm}/utils.cc"),
         "tvm_tonearest": (
             left.choose(tie="away", derivation="frexp_31"),
@@ -317,11 +329,14 @@ def _named(name: str, row: _Row) -> Scheme:
 REQUANTIZE_SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
         name: _named(name, row)
-        for rows in (_by_arithmetic(), _tflite(), _mobile(), _others())
+        for rows in (_by_arithmetic(), _tflite(), _litert(), _mobile(), _graphs(), _others())
         for name, row in rows.items()
     }
 )
 """The named schemes: those without a ``product_name`` are named by their arithmetic."""
+
+
+_ELSEWHERE = {"bitsandbytes": "LLM.int8() ends in binary16: lowbit.llm_int8_matmul computes that"}
 
 
 def get_requantize_scheme(scheme: Scheme | str) -> Scheme:
@@ -342,6 +357,8 @@ def get_requantize_scheme(scheme: Scheme | str) -> Scheme:
     if not isinstance(scheme, str):
         raise PolicyError(f"a scheme is a RequantizeScheme or the name of one, not {type(scheme).__name__}")
     name = scheme.lower()
+    if name in _ELSEWHERE:
+        raise PolicyError(f"scheme = {scheme!r} makes no integers", hint=_ELSEWHERE[name])
     require_choice("scheme", name, REQUANTIZE_SCHEMES)
     return REQUANTIZE_SCHEMES[name]
 

@@ -240,7 +240,7 @@ def test_unknown_filters_are_refused():
 
 def test_families_describe_themselves():
     found = {family.id: family for family in families()}
-    assert set(found) == {"integer", "fixed", "p3109"}
+    assert set(found) == {"integer", "fixed", "dyadic", "p3109"}
     assert found["p3109"].version == "4.0"
     assert found["p3109"].names == tuple(f"binary{{K}}p{{P}}{suffix}" for suffix in ("se", "sf", "ue", "uf"))
     assert [parameter.name for parameter in found["fixed"].parameters] == ["I", "F"]

@@ -103,6 +103,8 @@ def test_tosa_bounds_accumulators_by_the_shift():
 def test_unknown_schemes():
     with pytest.raises(lowbit.PolicyError, match="did you mean 'tflite_double'"):
         lowbit.requantize(1, scheme="tflite_duble", **GOOD)
+    with pytest.raises(lowbit.PolicyError, match="llm_int8_matmul"):
+        lowbit.requantize(1, scheme="bitsandbytes", **GOOD)
     with pytest.raises(lowbit.PolicyError, match="not int"):
         lowbit.requantize(1, scheme=3, **GOOD)
     with pytest.raises(lowbit.PolicyError, match="tie = 'sideways' is unknown"):
