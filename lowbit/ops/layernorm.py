@@ -61,7 +61,8 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
         How many threads share the rows; the bits are the same for any number.
     **options
         ``gamma`` and ``beta``, array_like of float of the length of the axis (1 and 0 if not given), and further
-        arguments of the scheme.
+        arguments of the scheme. TFLite's takes ``weights`` (int16), ``biases`` (int32), ``multiplier``, ``shift`` and
+        ``variance_limit`` instead.
 
     Returns
     -------

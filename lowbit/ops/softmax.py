@@ -44,8 +44,8 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     codes : array_like of int
         Quantised inputs of any shape and any integer dtype; int8 takes the fast path.
     scheme : str
-        "ivit" (Shiftmax), "ibert" (i-softmax), "fqvit" (log-int-softmax), "lowbit" (this library's own), and those of
-        the TFLite family; ``lowbit.ops.softmax.SOFTMAX_SCHEMES`` lists them.
+        "ivit" (Shiftmax), "ibert" (i-softmax), "fqvit" (log-int-softmax), "lowbit" (this library's own), "tflite_int8"
+        (to 8 or 16 ``bits``), "tflite_int16" (TFLite Micro), "litert_int16" or "cmsis_int16".
     variant : str, optional
         Where a paper and its codes differ: see the scheme. The default is the code's arithmetic in exact integers.
     scale : float
@@ -63,7 +63,8 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     threads : int
         How many threads share the rows; the bits are the same for any number.
     **options
-        Further arguments of the scheme.
+        Further arguments of the scheme. TFLite's take ``beta``; its int16 ones also ``multiplier`` and ``shift`` (left)
+        in place of ``scale``.
 
     Returns
     -------
@@ -81,7 +82,8 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     Notes
     -----
     Source: I-ViT, arXiv 2207.01405, section 3; I-BERT, arXiv 2101.01321, section 3; FQ-ViT, arXiv 2111.13824, and
-    their public code. docs/explanation/nonlinearities.md says where they differ.
+    their public code; tensorflow/tflite-micro, ``tensorflow/lite/kernels/internal/reference/softmax.h``.
+    docs/explanation/nonlinearities.md and tflite-nonlinearities.md say where they differ.
 
     Examples
     --------

@@ -87,3 +87,18 @@ def test_l2norm():
     codes = np.random.default_rng(0).integers(-128, 128, (2000, 64))
     exact = codes / np.sqrt((codes.astype(float) ** 2).sum(axis=1, keepdims=True))
     assert 0.49 < np.abs(lowbit.l2norm(codes) - exact * 128).max() <= 0.5001
+
+
+@pytest.mark.parametrize("length", [16, 64, 256])
+def test_layernorm_is_one(length):
+    # With weights in 1/1024 and a multiplier of 2^-10, the result is gamma * normalised + beta in 1/4096.
+    drawn = np.random.default_rng(length)
+    codes = drawn.normal(40, 3000, (200, length)).clip(-32768, 32767).astype(np.int16)
+    weights = drawn.integers(300, 1500, length)
+    biases = drawn.integers(-400_000, 400_000, length)
+    made = lowbit.layernorm(codes, scheme="tflite_int16", weights=weights, biases=biases, multiplier=1 << 30, shift=-9)
+    normalised = (codes - codes.mean(axis=1, keepdims=True)) / codes.std(axis=1, keepdims=True)
+    exact = (normalised * weights + biases / 1024) / 1024 * 4096
+    inside = np.abs(exact) < 32000
+    assert np.abs(made - exact)[inside].max() < 5
+    assert inside.mean() > 0.9
