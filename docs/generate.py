@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import nonlinear_errors  # beside this file
+
 from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
 from lowbit.cli import main
 from lowbit.cli.error_topics import ERROR_TOPICS
@@ -28,6 +30,7 @@ def write_all(directory: Path) -> None:
     pages["statuses.md"] = statuses_page()
     pages["accumulators.md"] = accumulators_page()
     pages["requantization.md"] = requantization_page()
+    pages["nonlinear-errors.md"] = nonlinear_errors.page()
     for name, text in pages.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
