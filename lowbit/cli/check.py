@@ -38,8 +38,8 @@ def add_parser(subparsers: Any) -> None:
         description=textwrap.fill(
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --kernel name. With a device: that one. `gemm` checks integer matrix products "
-            "with directed matrices, those of the libraries installed here where no device is given. Exit status 0: "
-            "equal, published differences included; 1: a mismatch.",
+            "with directed matrices, those of the libraries installed here where no device is given; `requantize` "
+            "checks the way from accumulators to codes. Exit status 0: equal, published differences included; 1: a mismatch.",
             HELP_WIDTH,
         ),
         epilog=textwrap.fill(f"{CONTAINERS} `lowbit explain so`, `python` and `results` say more.", HELP_WIDTH),
@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
         "op",
         nargs="?",
         choices=(*OPERATIONS, *KERNELS),
-        help="encode (from float32), decode (to it), convert; gemm",
+        help="encode (from float32), decode (to it), convert; gemm; requantize",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
@@ -58,9 +58,9 @@ def add_parser(subparsers: Any) -> None:
     device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
     parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
-    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm: directed)")
+    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm, requantize: directed)")
     parser.add_argument(
-        "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm: 200 products)"
+        "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm, requantize: 200 calls)"
     )
     parser.add_argument("--seed", type=integer, default=1, help="random: from which seed (default: 1)")
     add_kernel_options(parser)
@@ -112,9 +112,10 @@ def _refuse_device_options(arguments: Namespace) -> None:
 
 
 def _refuse_kernel_options(arguments: Namespace) -> None:
-    given = [name for name in ("a", "b", "accumulator", "zero_points") if getattr(arguments, name)]
+    given = [name for name in ("a", "b", "accumulator", "zero_points", "scheme", "result") if getattr(arguments, name)]
     if given:
-        raise InputError(f"--{given[0].replace('_', '-')} is for `check gemm`", code="LB100")
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for `check gemm` or `check requantize`", code="LB100")
 
 
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:
@@ -144,7 +145,9 @@ def _check_device(arguments: Namespace, max_errors: int) -> Report:
     if count < 1:
         raise InputError(f"--n {count}: at least one row is needed", code="LB100")
     if arguments.set == "directed":
-        raise InputError("--set directed is for gemm", hint="boundary, random or exhaustive", code="LB100")
+        raise InputError(
+            "--set directed is for gemm and requantize", hint="boundary, random or exhaustive", code="LB100"
+        )
     _refuse_kernel_options(arguments)
     job = Job(
         source=source,

@@ -1,4 +1,4 @@
-"""``lowbit check gemm|...``: kernels with several operands."""
+"""``lowbit check gemm|requantize``: kernels with several operands."""
 
 from __future__ import annotations
 
@@ -14,31 +14,63 @@ from lowbit.errors import InputError
 from lowbit.registry import get_format
 from lowbit.vectors.case import Case
 
-KERNELS = ("gemm",)
+KERNELS = ("gemm", "requantize")
 """The operations of this file, beside the conversions."""
 
 RANDOM_CASES = 200
+WIDEST_RESULT = 16
+OPTIONS = {"gemm": "--a, --b, --accumulator and --zero-points", "requantize": "--scheme and --result"}
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "values")
 
 
 def add_kernel_options(parser: Any) -> None:
-    """The options of a matrix product."""
+    """The options of matrix products and of requantisations."""
     group = parser.add_argument_group("gemm")
     group.add_argument("--a", metavar="FORMAT", help="format of the left matrix (default: int8)")
     group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
     group.add_argument("--accumulator", metavar="NAME", help="what to compare with (default: int32)")
     group.add_argument("--zero-points", action="store_true", help="the kernel takes a zero point for each matrix")
+    group = parser.add_argument_group("requantize")
+    group.add_argument("--scheme", metavar="NAME", help="what to compare with (default: tflite_double)")
+    group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
 
 
 def kernel_operation(arguments: Namespace) -> Operation:
     """The operation that the command line describes."""
+    return _requantization(arguments) if arguments.op == "requantize" else _product(arguments)
+
+
+def _product(arguments: Namespace) -> Operation:
     from lowbit.accumulator import get_accumulator
     from lowbit.check.operations.gemm import GemmOperation
     from lowbit.vectors.gemm_values import Operands
 
+    _refuse(arguments, ("scheme", "result"))
     a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
     operands = Operands(a, b, arguments.zero_points)  # type: ignore[arg-type]
     return GemmOperation(operands, get_accumulator(arguments.accumulator or "int32"))
+
+
+def _requantization(arguments: Namespace) -> Operation:
+    from lowbit.check.operations.requantize import RequantizeOperation
+    from lowbit.requantization import get_requantize_scheme
+    from lowbit.spec import FixedFormat
+
+    _refuse(arguments, ("a", "b", "accumulator", "zero_points"))
+    result = get_format(arguments.result or "int8")
+    if not isinstance(result, FixedFormat) or result.fraction_bits or result.bits > WIDEST_RESULT:
+        raise InputError(
+            f"--result {result.id} is no format of a requantisation",
+            hint=f"an integer of at most {WIDEST_RESULT} bits: int8, uint8, int16, int4, ...",
+            code="LB100",
+        )
+    return RequantizeOperation(get_requantize_scheme(arguments.scheme or "tflite_double"), result)
+
+
+def _refuse(arguments: Namespace, names: Sequence[str]) -> None:
+    for name in names:
+        if getattr(arguments, name):
+            raise InputError(f"--{name.replace('_', '-')} is not for `check {arguments.op}`", code="LB100")
 
 
 def check_kernels(arguments: Namespace, max_errors: int, given: dict[str, Any]) -> Report:
@@ -93,6 +125,12 @@ def _check_libraries(arguments: Namespace, max_errors: int, given: dict[str, Any
     from lowbit.check.installed import Skipped
     from lowbit.check.operations.installed_gemm import check_installed_gemm
 
+    if arguments.op == "requantize":
+        raise InputError(
+            "no device is given",
+            hint=f"--so ./requantize.so:f with {kernel_operation(arguments).prototype.c('f')}",
+            code="LB100",
+        )
     if arguments.inputs:
         raise InputError("--inputs is given, but no device", hint="--so, --python or --results", code="LB100")
     if arguments.accumulator:
@@ -114,7 +152,7 @@ def _refuse_cast_options(arguments: Namespace) -> None:
         if getattr(arguments, name, None):
             raise InputError(
                 f"--{names.get(name, name)} is for conversions",
-                hint=f"`check {arguments.op}` takes --a, --b, --accumulator and --zero-points",
+                hint=f"`check {arguments.op}` takes {OPTIONS[arguments.op]}",
                 code="LB100",
             )
     if arguments.nan != "exact":

@@ -17,13 +17,21 @@ GEMM_C = (
     "m by k, b is k by n, c is m by n; uint8_t or int16_t as --a and --b say, int64_t *c where --accumulator is wider "
     "than 32 bits, and with --zero-points `int32_t a_zero_point, int32_t b_zero_point` at the end."
 )
+REQUANTIZE_C = (
+    "requantize: `void f(const int32_t *accumulators, int8_t *out, size_t n, int32_t multiplier, int32_t shift, "
+    "int32_t zero_point)` with multiplier and shift in the convention of --scheme; schemes that multiply by the scale itself "
+    "have `float scale` (`double scale` if they work in binary64) in place of both, those with 48-bit accumulators "
+    "`const int64_t *accumulators`; out is of --result's type."
+)
 GEMM_PYTHON = (
     "gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` with --zero-points; "
-    "it returns integers of shape (m, n)."
+    "it returns integers of shape (m, n). requantize: `f(accumulators, multiplier, shift, zero_point)` or "
+    "`f(accumulators, scale, zero_point)`, which returns as many codes."
 )
 GEMM_RESULTS = (
     "gemm: the results of all cases in order, each row by row, in int32 (int64) containers; `lowbit gen gemm -o "
-    "cases.npz` writes the matrices of all cases, `lowbit gen gemm -o dots.vec` dot products for --inputs dots.vec."
+    "cases.npz` writes the matrices of all cases, `lowbit gen gemm -o dots.vec` dot products for --inputs dots.vec. "
+    "requantize likewise."
 )
 
 DEVICE_TOPICS: Mapping[str, str] = MappingProxyType(
@@ -33,7 +41,8 @@ DEVICE_TOPICS: Mapping[str, str] = MappingProxyType(
             "float32 to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. "
             f"{CONTAINERS} Compile it by `cc -O2 -shared -fPIC -o cast.so cast.c`. It runs in a process of its own, "
             "is called with 1, 3, 17 and many rows, and must write exactly n results. "
-            f"{GEMM_C} Each product is computed twice, with other bytes around the matrices and in c."
+            f"{GEMM_C} {REQUANTIZE_C} Both are called twice, with other bytes around the operands and in the "
+            "results."
         ),
         "python": (
             "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns "

@@ -1,4 +1,4 @@
-"""``lowbit gen encode|decode|convert|gemm``: make a vector set and write it as .vec, CSV, .npy or packed words."""
+"""``lowbit gen OPERATION``: make a vector set and write it as .vec, CSV, .npy or packed words."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ def add_parser(subparsers: Any) -> None:
         "gen",
         help="generate test vectors",
         description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
-        "dot products and whole matrices for `check gemm`. The same arguments give the same bytes for ever.",
+        "dot products, accumulators and whole cases for `check gemm` and `check requantize`. The same arguments give "
+        "the same bytes for ever.",
     )
     parser.add_argument(
-        "op", choices=(*OPERATIONS, *KERNELS), help="encode (from float32), decode (to float32), convert or gemm"
+        "op",
+        choices=(*OPERATIONS, *KERNELS),
+        help="encode (from float32), decode (to float32), convert, gemm or requantize",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")

@@ -1,4 +1,7 @@
-"""``lowbit gen gemm``: dot products as a vector file, or the matrices of ``lowbit check gemm`` as NumPy arrays."""
+"""``lowbit gen gemm|requantize``: a vector file of dot products or accumulators, or the whole cases of a check.
+
+Whole cases are NumPy arrays in one ``.npz``: ``KTail.16.a``, ``KTail.16.b``, ``KTail.16.expected``.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,23 @@ from lowbit.errors import InputError
 from lowbit.vectors.case import Case
 from lowbit.vectors.vec import render
 
-KERNELS = ("gemm",)
-LENGTH = 64
-LAYOUTS = ("vec", "npz")
+KERNELS = ("gemm", "requantize")
+LENGTH, ROWS = 64, 2000
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
 
 
 def add_kernel_options(parser: Any) -> None:
-    """The options of a matrix product."""
+    """The options of matrix products and of requantisations."""
     group = parser.add_argument_group("gemm")
-    group.add_argument("--a", metavar="FORMAT", default="int8", help="format of the left matrix (default: int8)")
-    group.add_argument("--b", metavar="FORMAT", default="int8", help="format of the right matrix (default: int8)")
-    group.add_argument("--accumulator", metavar="NAME", default="int32", help="what the sums follow (default: int32)")
+    group.add_argument("--a", metavar="FORMAT", help="format of the left matrix (default: int8)")
+    group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
+    group.add_argument("--accumulator", metavar="NAME", help="what the sums follow (default: int32)")
     group.add_argument("--zero-points", action="store_true", help="matrices with a zero point each (npz)")
     group.add_argument("--length", type=int, default=LENGTH, help=f"elements of a dot product (default: {LENGTH})")
     group.add_argument("--case", metavar="NAME", help="one case of `check gemm` alone, KTail.16 (npz)")
+    group = parser.add_argument_group("requantize")
+    group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double)")
+    group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
 
 
 def generate_kernel(arguments: Namespace) -> int:
@@ -43,7 +48,7 @@ def generate_kernel(arguments: Namespace) -> int:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with -o FILE.npz"
             raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
-        file = _dot_products(arguments)
+        file = _dot_products(arguments) if arguments.op == "gemm" else _requantizations(arguments)
         data = render(file)
         if arguments.output:
             write_file(arguments.output, data, f"{len(file.rows)} rows")
@@ -51,7 +56,7 @@ def generate_kernel(arguments: Namespace) -> int:
             sys.stdout.write(data.decode("ascii"))
         return 0
     if not arguments.output:
-        raise InputError("matrices are binary", hint="name a file with -o FILE.npz", code="LB100")
+        raise InputError("whole cases are binary", hint="name a file with -o FILE.npz", code="LB100")
     cases, data = _matrices(arguments)
     write_file(arguments.output, data, f"{len(cases)} cases")
     return 0
@@ -72,23 +77,29 @@ def _dot_products(arguments: Namespace) -> Any:
     from lowbit.accumulator import get_accumulator
     from lowbit.vectors.dot_products import dot_set
 
-    accumulator = get_accumulator(arguments.accumulator)
-    source = f"{arguments.a}_{arguments.b}"
+    accumulator = get_accumulator(arguments.accumulator or "int32")
+    source = f"{arguments.a or 'int8'}_{arguments.b or 'int8'}"
     target = "int32" if accumulator.result_width <= 32 else "int64"
     if arguments.zero_points:
         raise InputError("dot products have no zero points", hint="matrices do: -o FILE.npz", code="LB100")
     return dot_set(f"gemm.{source}.{target}.{accumulator.name}", source, accumulator.name, {"length": arguments.length})
 
 
-def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
-    """Arrays ``<case>.a``, ``<case>.b``, ``<case>.expected`` and, where there are any, ``<case>.a_zero_point``, ..."""
-    from lowbit.accumulator import get_accumulator
-    from lowbit.check.operations.gemm import GemmOperation
-    from lowbit.registry import get_format
-    from lowbit.vectors.gemm_values import Operands
+def _requantizations(arguments: Namespace) -> Any:
+    from lowbit.requantization import get_requantize_scheme
+    from lowbit.vectors.requantize_sets import requantize_set
 
-    operands = Operands(get_format(arguments.a), get_format(arguments.b), arguments.zero_points)  # type: ignore[arg-type]
-    operation = GemmOperation(operands, get_accumulator(arguments.accumulator))
+    scheme = get_requantize_scheme(arguments.scheme or "tflite_double")
+    result = arguments.result or "int8"
+    set_id = f"requantize.int{scheme.accumulator_bits}.{result}.{scheme.name}"
+    return requantize_set(set_id, result, scheme.name, {"rows": arguments.n or ROWS})
+
+
+def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
+    """Operands, scalars and expected results of the cases that ``lowbit check`` would run."""
+    from lowbit.cli.check_kernel import kernel_operation
+
+    operation = kernel_operation(arguments)
     set_name = "random" if arguments.set == "random" else "directed"
     cases = operation.cases(set_name, arguments.n or 200, 1 if arguments.seed is None else arguments.seed)
     if arguments.case:
@@ -99,7 +110,7 @@ def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
     for case in cases:
         arrays |= {f"{case.name}.{name}": array for name, array in case.arrays.items()}
         arrays |= {f"{case.name}.{name}": np.array(value) for name, value in case.scalars.items()}
-        arrays[f"{case.name}.expected"] = operation.expected(case).astype(operation.target)
+        arrays[f"{case.name}.expected"] = operation.expected(case).astype(operation.prototype.output.dtype)
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return cases, stream.getvalue()

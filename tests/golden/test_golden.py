@@ -29,7 +29,7 @@ from lowbit.vectors.manifest import golden_directory, read_manifest, read_set, r
 
 GOLDEN = golden_directory()
 RECIPES = core_recipes()
-FILE_LIMIT, TOTAL_LIMIT = 200_000, 10_000_000
+FILE_LIMIT, TOTAL_LIMIT = 200_000, 12_000_000
 
 
 def by_folder():

@@ -148,7 +148,7 @@ def _zero_point_subtracted(case: Case, rule: RequantizeRule) -> Array:
 def _clamped_first(case: Case, rule: RequantizeRule) -> Array:
     values = rule.codes(case, 0) + int(case.scalars["zero_point"])
     half = 1 << (rule.result.bits - 1) if rule.result.signed else 0
-    return ((values + half) & ((1 << rule.result.bits) - 1)) - half
+    return np.asarray(((values + half) & ((1 << rule.result.bits) - 1)) - half)
 
 
 def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
