@@ -101,7 +101,7 @@ def _separable(
     alive = np.isfinite(core.losses)
     only = core.losses.argmin(axis=1)
     free = np.flatnonzero(alive.sum(axis=1) > 1)
-    given = np.setdiff1d(np.arange(core.nodes), free)
+    given = np.flatnonzero(alive.sum(axis=1) <= 1)
     priced = np.sort(Lagrangian(core).priced(prices[0])[free], axis=1)
     free = free[np.argsort(priced[:, 1] - priced[:, 0], kind="stable")] if len(free) else free
     taken = core.costs[:, given, only[given]].sum(axis=1)
