@@ -303,7 +303,7 @@ def _others() -> dict[str, _Row]:
             f"{tvm}/utils.cc",
         ),
         "tvm_x86_float32": (
-            _FLOAT.choose(tie="up_binary32", scale_product="float32_product"),
+            _FLOAT.choose(tie="up_binary32", zero_point="before_rounding", scale_product="float32_product"),
             "TVM 0.9 qnn.requantize on x86 with SSE4.1, its default compute_dtype float32, UPWARD",
             "source",
             f"{tvm}/op/requantize.cc",

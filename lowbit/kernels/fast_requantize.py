@@ -144,6 +144,14 @@ def product53_even(accumulator, multiplier, unit, low, high):
 
 
 @scalar
+def binary32_sum(accumulator, scale, zero, low, high):
+    """floor(fl32(fl32(fl32(fl32(accumulator) * scale) + zero) + 0.5)), clamped."""
+    value = np.floor((np.float32(accumulator) * scale + zero) + np.float32(0.5))
+    value = pick(value > low, value, low)
+    return pick(value < high, value, high)
+
+
+@scalar
 def binary64_sum(accumulator, scale, zero, v):
     """The nearest integer of fl64(fl64(accumulator * scale) + zero), clamped or modulo 2**bits."""
     value = np.rint(np.float64(accumulator) * scale + zero)
@@ -235,6 +243,12 @@ def _binary64_away(accumulators, scales, limits, zero_point, out):
         out[i] = np.int32(np.int32(binary64_away(accumulators[i], scale, low, high)) + zero)
 
 
+def _binary32_sum(accumulators, scales, limits, zero_point, out):
+    scale, low, high, zero = scales[0], limits[0], limits[1], np.float32(zero_point[0])
+    for i in range(accumulators.size):
+        out[i] = np.int32(binary32_sum(accumulators[i], scale, zero, low, high))
+
+
 def _binary64_sum(accumulators, scales, vector, zero_point, out):
     v = constants(vector, SIZE)
     scale, zero = scales[0], np.float64(zero_point[0])
@@ -255,5 +269,6 @@ binary32_even_8, binary32_even_32 = kernel(_binary32_even), kernel(_binary32_eve
 binary32_floor_half_8, binary32_floor_half_32 = kernel(_binary32_floor_half), kernel(_binary32_floor_half)
 binary64_even_8, binary64_even_32 = kernel(_binary64_even), kernel(_binary64_even)
 binary64_away_8, binary64_away_32 = kernel(_binary64_away), kernel(_binary64_away)
+binary32_sum_8, binary32_sum_32 = kernel(_binary32_sum), kernel(_binary32_sum)
 binary64_sum_8, binary64_sum_32 = kernel(_binary64_sum), kernel(_binary64_sum)
 single_wide_32 = kernel(_single)  # accumulators of 48 bits, as int64

@@ -104,6 +104,13 @@ def _binary64_away(accumulators, scales, limits, zero_point, out):
             out[i, j] = np.int32(np.int32(fast.binary64_away(accumulators[i, j], scales[j], low, high)) + zero)
 
 
+def _binary32_sum(accumulators, scales, limits, zero_point, out):
+    low, high, zero = limits[0], limits[1], np.float32(zero_point[0])
+    for i in range(accumulators.shape[0]):
+        for j in range(accumulators.shape[1]):
+            out[i, j] = np.int32(fast.binary32_sum(accumulators[i, j], scales[j], zero, low, high))
+
+
 def _binary64_sum(accumulators, scales, vector, zero_point, out):
     v = constants(vector, SIZE)
     zero = np.float64(zero_point[0])
@@ -125,5 +132,6 @@ binary32_even_8, binary32_even_32 = kernel(_binary32_even), kernel(_binary32_eve
 binary32_floor_half_8, binary32_floor_half_32 = kernel(_binary32_floor_half), kernel(_binary32_floor_half)
 binary64_even_8, binary64_even_32 = kernel(_binary64_even), kernel(_binary64_even)
 binary64_away_8, binary64_away_32 = kernel(_binary64_away), kernel(_binary64_away)
+binary32_sum_8, binary32_sum_32 = kernel(_binary32_sum), kernel(_binary32_sum)
 binary64_sum_8, binary64_sum_32 = kernel(_binary64_sum), kernel(_binary64_sum)
 single_wide_32 = kernel(_single)  # accumulators of 48 bits, as int64

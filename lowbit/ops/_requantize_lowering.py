@@ -115,7 +115,10 @@ def _binary_family(scheme: RequantizeScheme, target: FixedFormat) -> str:
     if scheme.narrowing != "exact" or (target.bits == 32 and not target.signed):
         return ""
     if scheme.zero_point == "before_rounding":
-        return "binary64_sum" if (scheme.product, scheme.tie) == ("binary64", "even") else ""
+        if (scheme.product, scheme.tie) == ("binary64", "even"):
+            return "binary64_sum"
+        upward = (scheme.product, scheme.tie, scheme.overflow) == ("binary32", "up_binary32", "saturate")
+        return "binary32_sum" if upward and target.bits <= 16 else ""
     if scheme.overflow == "wrap" or scheme.zero_point == "before_product":
         return ""
     if scheme.product == "binary32" and target.bits > 16:  # the limits would not be exact in binary32

@@ -72,7 +72,8 @@ def lower(task: Task) -> Lowered:
     scales = np.zeros(multiplier.size) if multipliers.scale is None else multipliers.scale
     if family == "product53_even":
         scales = np.ldexp(1.0, -parameters[at.RIGHT])
-    limits = np.array([within.low - within.zero_point, within.high - within.zero_point], dtype=real)
+    shift = 0 if scheme.zero_point == "before_rounding" else within.zero_point
+    limits = np.array([within.low - shift, within.high - shift], dtype=real)
     zero = np.array([within.zero_point], dtype=np.int64 if family == "product53_even" else np.int32)
     return Lowered(family, parameters, scales.astype(real), vector, limits, zero)
 
@@ -191,9 +192,11 @@ def _by_sums(lowered: Lowered, scheme: RequantizeScheme, rows: Array) -> tuple[A
     """Codes and flags where the zero point joins the product before it is rounded: NumPy's arithmetic is IEEE's."""
     real = lowered.scales.dtype.type
     sums = rows.astype(real) * lowered.scales + real(lowered.zero_point[0])
+    if scheme.tie == "up_binary32":
+        sums = np.floor(sums + real(0.5))
     whole = np.floor(sums)
     rest = sums - whole
-    tie = {"up": True, "away": sums > 0, "even": whole % 2 == 1}[scheme.tie]
+    tie = {"up": True, "up_binary32": True, "away": sums > 0, "even": whole % 2 == 1}[scheme.tie]
     total = np.clip(whole + ((rest > 0.5) | ((rest == 0.5) & tie)), -LARGEST_SUM, LARGEST_SUM).astype(np.int64)
     low, high, mask = (int(lowered.vector[place]) for place in (at.LOW, at.HIGH, at.WRAP_MASK))
     codes = ((total - low) & mask) + low if mask else np.clip(total, low, high)
