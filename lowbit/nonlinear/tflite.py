@@ -11,11 +11,11 @@ PreprocessSoftmaxScaling, CalculateInputRadius, CheckedLog2), ``tensorflow/lite/
 from __future__ import annotations
 
 import math
-import struct
 from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
+from lowbit.nonlinear import binary
 
 SOFTMAX_INTEGER_BITS = 5
 SIGMOID_INTEGER_BITS = 4
@@ -71,10 +71,7 @@ def binary32(value: object, what: str = "scale") -> Fraction:
         number = float(value)  # type: ignore[arg-type]  # whatever float() takes: NumPy scalars, Fractions, int
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{what} = {value!r} is no number", hint=f"{what}=0.05, for example") from error
-    try:
-        rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    except OverflowError as error:
-        raise InputError(f"{what} = {value!r} is beyond binary32") from error
+    rounded = binary.binary32(number)
     if not (math.isfinite(rounded) and rounded > 0):
         raise InputError(
             f"{what} = {value!r} is not a positive finite binary32 number",

@@ -29,11 +29,16 @@ def test_exp(bits, integer_bits):
     assert got.tolist() == [oracle.exp_on_negative_values(a, integer_bits, bits) for a in values.tolist()]
 
 
-@pytest.mark.parametrize("operation", ["logistic", "tanh"])
-@pytest.mark.parametrize(("bits", "integer_bits"), FORMATS)
+@pytest.mark.parametrize(
+    ("operation", "bits", "integer_bits"),
+    [
+        (operation, bits, places)
+        for operation in ("logistic", "tanh")
+        for bits, places in FORMATS
+        if operation == "logistic" or places < bits - 3  # tanh needs one more bit after the point
+    ],
+)
 def test_logistic_and_tanh(operation, bits, integer_bits):
-    if operation == "tanh" and integer_bits == bits - 3:
-        pytest.skip("tanh needs one more bit after the point")
     below = negatives(bits, 150, integer_bits)
     values = np.unique(np.concatenate([below, -below]).clip(None, (1 << (bits - 1)) - 1))
     got = getattr(lowbit, operation)(values, scheme="gemmlowp", integer_bits=integer_bits, bits=bits)

@@ -23,7 +23,7 @@ def softmax(codes=ROW, **options):
         (lambda: softmax(scale=-0.05), "scale = -0.05 is not a positive"),
         (lambda: softmax(scale=float("nan")), "scale = nan is not a positive"),
         (lambda: softmax(scale=float("inf")), "scale = inf is not a positive"),
-        (lambda: softmax(scale=1e300), r"scale = 1e\+300 is beyond binary32"),
+        (lambda: softmax(scale=1e300), r"scale = 1e\+300 is not a positive finite"),
         (lambda: softmax(scale=1e-300), "scale = 1e-300 is not a positive"),
         (lambda: softmax(scale=None), "scale is missing"),
         (lambda: softmax(scale="small"), "scale = 'small' is no number"),
