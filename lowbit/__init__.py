@@ -52,11 +52,14 @@ _HOMES = {
     "lowbit.spec": ("FixedFormat", "FloatFormat", "Format"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_PACKAGES = ("allocate",)
 
-__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - strings, though the linter cannot see it
+__all__ = ["__version__", *sorted((*_HOME_OF, *_PACKAGES))]  # noqa: PLE0604 - strings, though the linter cannot see it
 
 
 def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return importlib.import_module(f"lowbit.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'lowbit' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -1,3 +1,4 @@
+from lowbit import allocate as allocate
 from lowbit._version import __version__ as __version__
 from lowbit.accumulator import ACCUMULATORS as ACCUMULATORS
 from lowbit.accumulator import Accumulator as Accumulator

@@ -68,6 +68,14 @@ def test_import_lowbit_is_light(modules_after):
     assert not loaded & {"numba", "scipy", "rich", "numpy", "ml_dtypes", "pulp"}
 
 
+def test_the_allocator_needs_no_numba_for_small_problems(modules_after):
+    loaded = modules_after(
+        "import lowbit; p = lowbit.allocate.example('hawq_v3_resnet18').with_limits({'bytes': '50%'}); "
+        "assert lowbit.allocate.solve(p).status == 'optimal'"
+    )
+    assert not loaded & {"numba", "scipy", "pulp", "rich"}
+
+
 def test_formats_and_policies_need_no_numba(modules_after):
     loaded = modules_after(
         "import lowbit; lowbit.get_format('int4'); lowbit.formats(); lowbit.PRESETS; lowbit.pack([1, 2], 4)"
