@@ -39,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --kernel name. With a device: that one. `gemm` checks integer matrix products "
             "with directed matrices, those of the libraries installed here where no device is given; `requantize` "
-            "checks the way from accumulators to codes. Exit status 0: equal, published differences included; 1: a mismatch.",
+            "checks the way from accumulators to codes. Exit status 0: equal, published differences included; 1: a "
+            "mismatch.",
             HELP_WIDTH,
         ),
         epilog=textwrap.fill(f"{CONTAINERS} `lowbit explain so`, `python` and `results` say more.", HELP_WIDTH),

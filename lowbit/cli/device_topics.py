@@ -19,8 +19,8 @@ GEMM_C = (
 )
 REQUANTIZE_C = (
     "requantize: `void f(const int32_t *accumulators, int8_t *out, size_t n, int32_t multiplier, int32_t shift, "
-    "int32_t zero_point)` with multiplier and shift in the convention of --scheme; schemes that multiply by the scale itself "
-    "have `float scale` (`double scale` if they work in binary64) in place of both, those with 48-bit accumulators "
+    "int32_t zero_point)` with multiplier and shift in the convention of --scheme; schemes that multiply by the scale "
+    "itself have `float scale` (`double scale` if they work in binary64) in place of both, those with 48-bit accumulators "
     "`const int64_t *accumulators`; out is of --result's type."
 )
 GEMM_PYTHON = (

@@ -118,8 +118,13 @@ def _related(asked: RequantizeScheme) -> Iterator[RequantizeScheme]:
 
 @lru_cache(maxsize=4)
 def _exact(case: Case, asked: RequantizeScheme) -> tuple[list[Fraction], int]:
+    """The products before they are rounded to integers, and the zero point."""
+    accumulators = case.arrays["accumulators"]
+    if asked.product == "binary32":
+        products = accumulators.astype(np.float32) * np.float32(case.scalars["scale"])
+        return [Fraction(float(value)) for value in products], int(case.scalars["zero_point"])
     scale = real_scale(asked, {name: value for name, value in case.scalars.items() if name != "zero_point"})
-    return [scale * int(value) for value in case.arrays["accumulators"].tolist()], int(case.scalars["zero_point"])
+    return [scale * int(value) for value in accumulators.tolist()], int(case.scalars["zero_point"])
 
 
 def _rounded(case: Case, rule: RequantizeRule, rounding: Callable[[Fraction], int]) -> NDArray[np.int64]:

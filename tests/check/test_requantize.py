@@ -1,0 +1,153 @@
+"""Requantisations: planted bugs are named, and every scheme is identified from its answers."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowbit.check.operations.requantize import RequantizeOperation
+from lowbit.check.operations.requantize_rules import UNDEFINED, RequantizeRule, converted
+from lowbit.check.operations.run import check_kernel
+from lowbit.dut.kernel import needed_room, shared_object_kernel
+from lowbit.registry import get_format
+from lowbit.requantization import REQUANTIZE_SCHEMES
+from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.requantize_cases import NEAR_TIES_OF_53_BITS, real_scale
+
+SOURCE = Path(__file__).parents[1] / "dut" / "requantize_kernel.c"
+INT8 = get_format("int8")
+NAMED = {
+    "RIGHT_SINGLE": ["follows single_up", "one rounding, half up"],
+    "AWAY": ["follows single_away", "half away from zero"],
+    "EVEN": ["follows single_even", "half to even"],
+    "UP_UP": ["follows double_up_up", "then half up"],
+    "FLOORS": ["shifts without rounding (toward -infinity), and is otherwise exact"],
+    "TRUNCATES": ["truncates (toward zero), and is otherwise exact"],
+    "NO_ZERO_POINT": ["ignores the zero point, and is otherwise exact"],
+    "WRAPS": ["follows tflite_double but for overflow wrap, and is otherwise exact"],
+    "CLAMPS_TWICE": ["clamps before the zero point is added, and again after it, and is otherwise exact"],
+}
+
+
+def operation(name, result=INT8):
+    return RequantizeOperation(REQUANTIZE_SCHEMES[name], result)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("requantize")
+
+    def build(bug):
+        path = directory / f"{bug}.so"
+        command = [compiler, "-O2", "-w", "-shared", "-fPIC", "-fwrapv", f"-DBUG={bug}", "-o", path, SOURCE, "-lm"]
+        subprocess.run(command, check=True)
+        return path
+
+    return build
+
+
+def check(path, symbol, checked):
+    cases = checked.cases("directed", 0, 0)
+    with shared_object_kernel(f"{path}:{symbol}", checked.prototype, needed_room(cases)) as kernel:
+        return check_kernel(kernel, checked, cases, max_errors=1)
+
+
+def test_right_kernels_pass(compiled):
+    assert check(compiled("RIGHT_DOUBLE"), "requantize", operation("tflite_double")).verdict == "pass"
+    assert check(compiled("RIGHT_SINGLE"), "requantize", operation("single_up")).verdict == "pass"
+    assert check(compiled("RIGHT_DOUBLE"), "by_float", operation("xnnpack_fp32")).verdict == "pass"
+
+
+@pytest.mark.parametrize("bug", NAMED)
+def test_bug_is_named(compiled, bug):
+    result = check(compiled(bug), "requantize", operation("tflite_double"))
+    assert result.verdict == "MISMATCH"
+    for words in NAMED[bug]:
+        assert words in result.words
+    assert result.command.startswith("lowbit gen requantize --scheme tflite_double --result int8 --case ")
+
+
+def test_bug_of_a_scaled_kernel_is_named(compiled):
+    result = check(compiled("FLOORS"), "by_float", operation("onnxruntime"))
+    assert "shifts without rounding" in result.words
+
+
+def test_tie_is_explained(compiled):
+    result = check(compiled("EVEN"), "requantize", operation("tflite_single"))
+    group = next(group for group in result.groups if group.name == "TieOfPower")
+    assert "(a tie)" in group.examples[0].text
+    assert "accumulator" in group.examples[0].text
+    assert "ties up, away or to even" in group.catches
+
+
+@pytest.mark.parametrize("asked", ["tflite_double", "xnnpack_fp32", "tosa_single"])
+def test_every_scheme_is_identified_from_its_answers(asked):
+    checked = operation(asked)
+    cases = checked.cases("directed", 0, 0)
+    for name, scheme in REQUANTIZE_SCHEMES.items():
+        rule = RequantizeRule(scheme, checked.scheme, INT8)
+        answers = [rule.run(case) for case in cases]
+        # A kernel of a scheme that is not defined everywhere answers something: what the asked scheme gives.
+        defined = [bool((answer != UNDEFINED).all()) for answer in answers]
+        kept = [index for index, good in enumerate(defined) if good]
+        some, got = [cases[index] for index in kept], [answers[index] for index in kept]
+        found = checked.identify(some, got)
+        names = {survivor.scheme.name for survivor in found.survivors}
+        assert name in names, name
+        for survivor in found.survivors:
+            assert all(survivor.agrees(case, answer) for case, answer in zip(some, got, strict=True))
+    assert len(cases) > 40
+
+
+def test_schemes_of_one_scale_are_told_apart():
+    # The roundings that the field confuses: each pair differs on some directed input.
+    checked = operation("tflite_double")
+    cases = checked.cases("directed", 0, 0)
+    answers = {}
+    for name in ("single_up", "single_away", "single_even", "double_up_away", "double_up_up", "double_down_up",
+                 "float32_even", "float32_floor_half", "float64_away", "product53_even", "multiplier24_up",
+                 "multiplier16_away", "rndnu16", "int64_upper15_up"):  # fmt: skip
+        rule = RequantizeRule(REQUANTIZE_SCHEMES[name], checked.scheme, INT8)
+        answers[name] = np.concatenate([rule.run(case) for case in cases])
+    for name, own in answers.items():
+        alike = [other for other, theirs in answers.items() if other != name and np.array_equal(own, theirs)]
+        assert alike == [], name
+
+
+def test_near_ties_of_53_bits():
+    for accumulator, multiplier in NEAR_TIES_OF_53_BITS:
+        product = accumulator * multiplier
+        odd, distance = divmod(product + 64, 1 << 53)
+        assert odd % 2 == 1
+        assert 0 < abs(distance - 64) <= 6
+        assert int(float(product)) == odd << 53
+
+
+def test_parameters_are_converted_between_conventions():
+    tflite, tosa, floating = (REQUANTIZE_SCHEMES[name] for name in ("tflite_double", "tosa_double", "xnnpack_fp32"))
+    given = {"multiplier": 1583594044, "shift": -9, "zero_point": 3}
+    assert converted(tosa, tflite, given) == {"multiplier": 1583594044, "shift": 40}
+    assert converted(floating, tflite, given) == {"scale": 1583594044 / 2**40}
+    assert real_scale(tosa, converted(tosa, tflite, given)) == real_scale(tflite, given)
+
+
+@pytest.mark.parametrize("name", ["tflite_double", "xnnpack_fp32", "nvdla"])
+def test_cases_have_every_flag_and_stay_in_the_domain(name):
+    checked = operation(name)
+    cases = checked.cases("directed", 0, 0)
+    assert {"TieOfPower", "NearTieOfScale", "LargeAccumulator"} <= {FLAGS[case.flag].name for case in cases}
+    assert len({case.name for case in cases}) == len(cases)
+    for case in cases:
+        assert (checked.expected(case) != UNDEFINED).all()
+
+
+def test_random_cases_are_the_same_for_a_seed():
+    checked = operation("tflite_double")
+    first, second, other = (checked.cases("random", 5, seed) for seed in (1, 1, 2))
+    for left, right, third in zip(first, second, other, strict=True):
+        assert np.array_equal(left.arrays["accumulators"], right.arrays["accumulators"])
+        assert not np.array_equal(left.arrays["accumulators"], third.arrays["accumulators"])

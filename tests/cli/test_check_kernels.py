@@ -1,0 +1,153 @@
+"""``lowbit check gemm|requantize`` and ``lowbit gen`` of the same, end to end."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import lowbit.check
+
+DEVICES = Path(__file__).parents[1] / "dut"
+PYTHON = """
+import numpy as np
+def gemm(a, b):
+    return a.astype(np.int32) @ b.astype(np.int32)
+def swapped(a, b):
+    return (b.T.astype(np.int32) @ a.T.astype(np.int32)).T + (a.shape[1] % 16 == 3)
+def with_zero_points(a, b, a_zero_point, b_zero_point):
+    return (a.astype(np.int32) - a_zero_point) @ (b.astype(np.int32) - b_zero_point)
+def away(x, scale, zero_point):
+    y = x.astype(np.float64) * scale
+    return np.clip(np.copysign(np.floor(np.abs(y) + 0.5), y) + zero_point, -128, 127).astype(np.int8)
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("kernels")
+    for bug in ("RIGHT", "BITS_16_SATURATING", "CRASHES"):
+        command = [compiler, "-O2", "-w", "-shared", "-fPIC", f"-DBUG={bug}", "-o", directory / f"{bug}.so"]
+        subprocess.run([*command, DEVICES / "gemm_kernel.c"], check=True)
+    (directory / "device.py").write_text(PYTHON)
+    return directory
+
+
+def test_status_of_right_wrong_and_crashing_kernels(lowbit, kernel):
+    assert lowbit("check", "gemm", "--so", f"{kernel}/RIGHT.so:gemm", "--set", "random").status == 0
+    wrong = lowbit("check", "gemm", "--so", f"{kernel}/BITS_16_SATURATING.so:gemm", "--max-errors", "1")
+    assert wrong.status == 1
+    assert "your kernel accumulates in 16 bits, saturating at each product, and is otherwise exact" in wrong.out
+    assert "asked for: 32" in wrong.out
+    crash = lowbit("check", "gemm", "--so", f"{kernel}/CRASHES.so:gemm")
+    assert crash.status == 4
+    assert "SIGABRT" in crash.err
+    assert "k=17" in crash.err
+    assert lowbit("check", "gemm", "--so", f"{kernel}/RIGHT.so:none").status == 2
+
+
+def test_other_accumulator_is_asked_for(lowbit, kernel):
+    result = lowbit("check", "gemm", "--so", f"{kernel}/BITS_16_SATURATING.so:gemm", "--accumulator", "int16_saturate")
+    assert result.status == 0
+    assert "under accumulator int16_saturate" in result.out
+
+
+def test_python_functions(lowbit, kernel):
+    options = ("--set", "random", "--n", "20")
+    assert lowbit("check", "gemm", "--python", f"{kernel}/device.py:gemm", *options).status == 0
+    zero = lowbit("check", "gemm", "--zero-points", "--python", f"{kernel}/device.py:with_zero_points", *options)
+    assert zero.status == 0
+    assert lowbit("check", "gemm", "--python", f"{kernel}/device.py:swapped", "--set", "random").status == 1
+
+
+@pytest.mark.parametrize("form", ["json", "junit", "github", "html"])
+def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
+    dots = tmp_path / "dots.vec"
+    assert lowbit("gen", "gemm", "--length", "24", "-o", dots).status == 0
+    device = f"{kernel}/BITS_16_SATURATING.so:gemm"
+    result = lowbit("check", "gemm", "--so", device, "--inputs", dots, "--format", form)
+    assert result.status == 1
+    assert "accumulates in 16 bits" in result.out
+    if form == "json":
+        schema = Path(lowbit_check_directory(), "report.schema.json").read_text()
+        jsonschema.validate(result.json, json.loads(schema))
+        assert result.json["results"][0]["choices"]["width"] == "16"
+        assert result.json["results"][0]["asked"]["width"] == "32"
+
+
+def lowbit_check_directory():
+    return Path(lowbit.check.__file__).parent
+
+
+def test_results_of_a_device_elsewhere(lowbit, tmp_path):
+    cases = tmp_path / "cases.npz"
+    assert lowbit("gen", "gemm", "--set", "random", "--n", "7", "--seed", "3", "-o", cases).status == 0
+    with np.load(cases) as arrays:
+        names = [name.removesuffix(".a") for name in arrays.files if name.endswith(".a")]
+        products = [arrays[f"{name}.a"].astype(int) @ arrays[f"{name}.b"].astype(int) for name in names]
+        assert all(np.array_equal(arrays[f"{name}.expected"], c) for name, c in zip(names, products, strict=True))
+    results = tmp_path / "c.npy"
+    np.save(results, np.concatenate([product.reshape(-1) for product in products]).astype(np.int32))
+    given = ("--set", "random", "--n", "7", "--seed", "3", "--results", results)
+    assert lowbit("check", "gemm", *given).status == 0
+    assert lowbit("check", "gemm", "--set", "random", "--n", "6", "--seed", "3", "--results", results).status == 4
+
+
+def test_one_case_alone(lowbit, tmp_path):
+    path = tmp_path / "case.npz"
+    assert lowbit("gen", "gemm", "--case", "KTail.16", "-o", path).status == 0
+    with np.load(path) as arrays:
+        assert sorted(arrays.files) == ["KTail.16.a", "KTail.16.b", "KTail.16.expected"]
+        assert arrays["KTail.16.a"].shape == (3, 17)
+    assert lowbit("gen", "gemm", "--case", "KTail.1600", "-o", path).status == 2
+
+
+def test_requantize(lowbit, kernel, tmp_path):
+    device = f"{kernel}/device.py:away"
+    right = lowbit("check", "requantize", "--scheme", "float64_away", "--python", device)
+    assert right.status == 0
+    wrong = lowbit("check", "requantize", "--scheme", "float64_even", "--python", device, "--max-errors", "1")
+    assert wrong.status == 1
+    assert "your kernel follows float64_away" in wrong.out
+    file = tmp_path / "rows.vec"
+    assert lowbit("gen", "requantize", "--scheme", "float64_even", "--n", "200", "-o", file).status == 0
+    given = ("--scheme", "float64_even", "--python", device, "--inputs", file)
+    assert "float64_away" in lowbit("check", "requantize", *given).out
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("gemm", "--from", "int8"), "--from is for conversions"),
+        (("gemm", "--set", "boundary", "--python", "m:f"), "--set boundary is for conversions"),
+        (("gemm", "--a", "float32", "--python", "m:f"), "float32"),
+        (("gemm", "--a", "uint16", "--python", "m:f"), "no operand"),
+        (("gemm", "--accumulator", "int99", "--python", "m:f"), "int99"),
+        (("gemm", "--scheme", "tflm", "--python", "m:f"), "--scheme is not for"),
+        (("gemm", "--inputs", "x.vec"), "no device"),
+        (("gemm", "--n", "0", "--set", "random", "--python", "m:f"), "--n 0"),
+        (("requantize",), "no device is given"),
+        (("requantize", "--scheme", "tflite", "--python", "m:f"), "tflite"),
+        (("requantize", "--result", "float8_e4m3fn", "--python", "m:f"), "no format of a requantisation"),
+        (("requantize", "--a", "int8", "--python", "m:f"), "--a is not for"),
+        (("encode", "--to", "int8", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for"),
+        (("encode", "--to", "int8", "--set", "directed", "--python", "m:f"), "--set directed is for gemm"),
+    ],
+)
+def test_usage_errors(lowbit, words, what):
+    result = lowbit("check", *words)
+    assert result.status == 2
+    assert what in result.err
+
+
+def test_explain_tells_the_prototypes(lowbit):
+    text = " ".join(lowbit("explain", "so").out.split())
+    assert "void f(const int8_t *a, const int8_t *b, int32_t *c, size_t m, size_t n, size_t k)" in text
+    assert "int32_t multiplier, int32_t shift, int32_t zero_point" in text
+    assert "f(a, b, a_zero_point, b_zero_point)" in " ".join(lowbit("explain", "python").out.split())
+    assert "saturation that stays" in " ".join(lowbit("explain", "Swamping").out.split())
