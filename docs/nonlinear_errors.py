@@ -221,7 +221,7 @@ def page() -> str:
     ]
     drawn = "\n\n".join(f"```{{raw}} html\n{plot(title, curves())}\n```" for title, curves in plots)
     return (
-        "# Errors of the integer-only nonlinearities\n\nLargest absolute errors; what the authors claim is in the second "
+        "# Errors of the integer-only nonlinearities\n\nLargest absolute errors; the authors' claims are in the second "
         f"column.\n\n## Real-valued approximations\n\n{table(real_valued())}\n## In integers\n\n{table(integers())}\n"
         f"## Over the input range\n\n{drawn}\n"
     )
