@@ -294,7 +294,7 @@ def _arm_presets() -> _Presets:
         ),
         "arm_smlal": (
             Accumulator(combine=2, combine_width=16, operands="int8_int8", **_RAW),
-            "Arm SMULL, SMLAL, SADALP: two s8 x s8 products in 16 bits, wrapping, then added to 32 bits (DDI 0487)",
+            "Arm SMULL, SMLAL, SADALP: two s8 x s8 products wrap in 16 bits (the packing says which two), then 32 bits",
         ),
     }
 

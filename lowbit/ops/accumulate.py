@@ -185,13 +185,14 @@ def _tally(counts: dict[str, Any], answer: _Answer, index: tuple[int, ...]) -> N
 
 def _product(matrices: _Matrices, accumulator: Accumulator, threads: int, counted: bool) -> _Answer:
     """One matrix product, by the shortest way that gives its bits."""
-    compensated = accumulator.zero_points == "compensated"
+    compensated, width = accumulator.zero_points == "compensated", accumulator.result_width
+    whole = width <= 32 and not accumulator.dropped_bits
+    if whole and accumulator.is_modular and not counted:
+        return _Answer(_wrapped(_exact(matrices, threads), width), None, None)
     prepared = matrices if compensated else _subtracted(matrices, accumulator.dropped_bits)
     magnitudes = _magnitudes(prepared, compensated)
-    fits = cannot_overflow(accumulator, magnitudes)
-    exact_in_32 = accumulator.result_width <= 32 and (fits or accumulator.is_modular)
-    if exact_in_32 and (fits or not counted) and not accumulator.dropped_bits:
-        return _Answer(_wrapped(_exact(matrices, threads), accumulator.result_width), None, None)
+    if whole and cannot_overflow(accumulator, magnitudes):
+        return _Answer(_exact(matrices, threads).astype(np.int64), None, None)
     narrow = not counted and fits_narrow_lanes(accumulator, magnitudes) and _is_16_bit(prepared)
     return _stepwise(prepared, accumulator, narrow, threads, counted)
 
