@@ -18,7 +18,16 @@ from numba.extending import intrinsic
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.simd_blocks import LEFT, ROW_TERMS, address
 from lowbit.kernels.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
-from lowbit.kernels.simd_pack import COLUMNS, copy_bytes, flipped, interleaved_bytes, low_bits, outlined
+from lowbit.kernels.simd_pack import (
+    COLUMNS,
+    PREFETCH_ROWS,
+    copy_bytes,
+    flipped,
+    interleaved_bytes,
+    low_bits,
+    outlined,
+    partial_rows,
+)
 from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED
 from lowbit.kernels.simd_tile import (
     broadcast,
@@ -53,7 +62,10 @@ def _emit_rows(dot: Dot) -> Any:
         sums = [masked_load(builder, places[v], dot.vector, masks[v]) for v in range(dot.vectors)]
         for top in range(0, ROWS, 4):
             at = builder.add(source, builder.mul(row, int64(top)))
-            words = interleaved_bytes(builder, at, row, builder.sub(rows, int64(top)), columns, flip)
+            loaded = partial_rows(builder, at, row, builder.sub(rows, int64(top)), columns, flip)
+            for i in range(4):
+                prefetch(builder, builder.add(at, builder.mul(row, int64(PREFETCH_ROWS + i))))
+            words = interleaved_bytes(builder, loaded)
             spread = broadcast(builder, load(builder, builder.add(left, int64(top)), INT32), dot.vector)
             for v, word in enumerate(words):
                 sums[v] = dot.multiply(builder, sums[v], spread, builder.bitcast(word, dot.vector))

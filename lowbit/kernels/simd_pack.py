@@ -26,7 +26,7 @@ from lowbit.kernels.simd_dot import (
     Dot,
     function,
 )
-from lowbit.kernels.simd_tile import int64, lane_mask, masked_load, pointer, prefetch
+from lowbit.kernels.simd_tile import int64, lane_mask, load, masked_load, pointer, prefetch
 
 PREFETCH_ROWS = 16
 """How many rows ahead are asked for: each is a page of its own in a wide matrix, which no processor guesses."""
@@ -64,13 +64,17 @@ def shuffled(builder: Any, first: Any, second: Any, lanes: list[int]) -> Any:
     return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))
 
 
+def spread_byte(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector of the lowest byte of a number."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    byte = builder.insert_element(undefined, builder.trunc(number, INT8), ir.Constant(INT32, 0))
+    return shuffled(builder, byte, undefined, [0] * vector.count)
+
+
 def flipped(builder: Any, value: Any, flip: Any, mask: Any) -> Any:
     """The bytes with some bits flipped, under the mask; zeros elsewhere."""
-    undefined = ir.Constant(value.type, ir.Undefined)
-    byte = builder.insert_element(undefined, builder.trunc(flip, INT8), ir.Constant(INT32, 0))
-    spread = shuffled(builder, byte, undefined, [0] * value.type.count)
     zeros = ir.Constant(value.type, [0] * value.type.count)
-    return builder.select(mask, builder.xor(value, spread), zeros)
+    return builder.select(mask, builder.xor(value, spread_byte(builder, flip, value.type)), zeros)
 
 
 def _interleave_lanes(builder: Any, first: Any, second: Any, width: int, high: bool) -> Any:
@@ -87,19 +91,34 @@ def _interleave_lanes(builder: Any, first: Any, second: Any, width: int, high: b
     return shuffled(builder, builder.bitcast(first, vector), builder.bitcast(second, vector), lanes)
 
 
-def interleaved_bytes(builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any) -> list[Any]:
-    """Four registers of words, of up to 4 rows of up to 64 bytes; the rows to come are asked for."""
-    octets, words = ir.VectorType(INT8, COLUMNS), ir.VectorType(INT32, COLUMNS // 4)
+def whole_rows(builder: Any, source: Any, row: Any, flip: Any) -> list[Any]:
+    """4 rows of 64 bytes, flipped; the rows to come are asked for."""
+    octets, loaded = ir.VectorType(INT8, COLUMNS), []
+    for i in range(4):
+        value = load(builder, builder.add(source, builder.mul(row, int64(i))), octets)
+        prefetch(builder, builder.add(source, builder.mul(row, int64(PREFETCH_ROWS + i))))
+        loaded.append(builder.xor(value, spread_byte(builder, flip, octets)))
+    return loaded
+
+
+def partial_rows(builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any) -> list[Any]:
+    """Up to 4 rows of up to 64 bytes, flipped, with zeros for what is missing."""
+    octets, loaded = ir.VectorType(INT8, COLUMNS), []
     valid = low_bits(builder, columns, COLUMNS)
-    loaded = []
     for i in range(4):
         present = builder.icmp_signed("<", int64(i), rows)
         mask = lane_mask(builder, builder.select(present, valid, int64(0)), COLUMNS)
         value = masked_load(builder, builder.add(source, builder.mul(row, int64(i))), octets, mask)
-        prefetch(builder, builder.add(source, builder.mul(row, int64(PREFETCH_ROWS + i))))
-        value = builder.bitcast(flipped(builder, value, flip, mask), words)
-        # The unpacking below works within 128-bit lanes; word 4j + l goes to lane l, so that it leaves them in order.
-        loaded.append(shuffled(builder, value, value, [4 * j + lane for lane in range(4) for j in range(4)]))
+        loaded.append(flipped(builder, value, flip, mask))
+    return loaded
+
+
+def interleaved_bytes(builder: Any, rows: list[Any]) -> list[Any]:
+    """Four registers of words, of 4 rows of 64 bytes."""
+    # The unpacking below works within 128-bit lanes; word 4j + l goes to lane l, so that it leaves them in order.
+    order = [4 * j + lane for lane in range(4) for j in range(4)]
+    words = [builder.bitcast(value, ir.VectorType(INT32, COLUMNS // 4)) for value in rows]
+    loaded = [shuffled(builder, value, value, order) for value in words]
     pairs = [[_interleave_lanes(builder, loaded[i], loaded[i + 1], 1, high) for high in (False, True)] for i in (0, 2)]
     return [_interleave_lanes(builder, pairs[0][v // 2], pairs[1][v // 2], 2, bool(v % 2)) for v in range(4)]
 
@@ -107,8 +126,16 @@ def interleaved_bytes(builder: Any, source: Any, row: Any, rows: Any, columns: A
 def _emit_interleave_bytes(
     builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any
 ) -> None:
-    for v, group in enumerate(interleaved_bytes(builder, source, row, rows, columns, flip)):
-        builder.store(group, pointer(builder, builder.add(target, int64(64 * v)), group.type), align=1)
+    enough = builder.icmp_signed(">=", rows, int64(4))
+    with builder.if_else(builder.and_(enough, builder.icmp_signed(">=", columns, int64(COLUMNS)))) as (whole, partial):
+        for block in (whole, partial):
+            with block:
+                if block is whole:
+                    loaded = whole_rows(builder, source, row, flip)
+                else:
+                    loaded = partial_rows(builder, source, row, rows, columns, flip)
+                for v, group in enumerate(interleaved_bytes(builder, loaded)):
+                    builder.store(group, pointer(builder, builder.add(target, int64(64 * v)), group.type), align=1)
 
 
 @intrinsic
