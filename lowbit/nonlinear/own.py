@@ -133,7 +133,7 @@ def layernorm_widths() -> Widths:
     """Of LayerNorm: nothing can overflow for rows of up to 2^16 codes of 16 bits, but for a large beta / gamma."""
     steps = (
         *signed(32, "sum"),
-        *unsigned(46, "sum_of_squares"),
+        *unsigned(47, "sum_of_squares", note="2^16 squares of -2^15 are 2^46"),
         *unsigned(62, "variance", note="length * sum_of_squares - sum^2"),
         *unsigned(31, "deviation", note="the exact root of the variance shifted to 61 or 62 bits"),
         *unsigned(30, "factor", note="2^59 / deviation"),

@@ -1,7 +1,7 @@
 """Against PyTorch: the published formulas as the public codes write them, on rounded codes.
 
-The codes compute x / S in binary32 and never round it back, so their "integers" are not: here they are integers, and all
-else is the formulas. In binary64 the arithmetic is exact, so every result must agree; in binary32, as published,
+The codes compute x / S in binary32 and never round it back, so their "integers" are not: here they are integers, and
+all else is the formulas. In binary64 the arithmetic is exact, so every result must agree; in binary32, as published,
 products beyond 2^24 are rounded. Constants are derived by PyTorch itself in binary32.
 """
 
@@ -74,7 +74,7 @@ def test_ivit_layernorm_in_exact_arithmetic():
 
 
 def test_ivit_as_published_in_binary32_but_for_the_rounding():
-    # One round() after x / S, the rest in binary32: sums and products lose bits beyond 2^24, results differ by few units.
+    # One round() after x / S, the rest in binary32: sums and products lose bits beyond 2^24, results differ by 1.
     codes = rows(count=200)
     for scale in SCALES[::5]:
         x = torch.round(torch.from_numpy(codes * np.float32(scale)) / one(scale))

@@ -62,6 +62,14 @@ def test_rows_longer_than_the_scheme_allows():
         lowbit.layernorm(np.zeros((1, (1 << 16) + 1), np.int8), scheme="lowbit")
 
 
+def test_the_longest_rows_of_lowbits_layernorm():
+    codes = np.full((1, 1 << 16), -(1 << 15), np.int16)
+    assert not lowbit.layernorm(codes, scheme="lowbit", overflow="trap").any()
+    codes[0, ::2] = (1 << 15) - 1
+    got = lowbit.layernorm(codes.astype(np.int32), scheme="lowbit", overflow="trap")
+    assert np.array_equal(got, np.where(codes > 0, 1 << 20, -(1 << 20)))
+
+
 def test_trap_names_the_first_overflow_and_its_operands():
     # int32 of the paper: 4096 exponentials of 20 * 2^15 pass 2^31 at the 3277th.
     codes = np.zeros((2, 4096), np.int8)
