@@ -20,8 +20,8 @@ GEMM_C = (
 REQUANTIZE_C = (
     "requantize: `void f(const int32_t *accumulators, int8_t *out, size_t n, int32_t multiplier, int32_t shift, "
     "int32_t zero_point)` with multiplier and shift in the convention of --scheme; schemes that multiply by the scale "
-    "itself have `float scale` (`double scale` if they work in binary64) in place of both, those with 48-bit accumulators "
-    "`const int64_t *accumulators`; out is of --result's type."
+    "itself have `float scale` (`double scale` if they work in binary64) in place of both, those with 48-bit "
+    "accumulators `const int64_t *accumulators`; out is of --result's type."
 )
 GEMM_PYTHON = (
     "gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` with --zero-points; "

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lowbit.check.operations.run import check_kernel, conclude_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
 from lowbit.oracle.gemm import dot
 from lowbit.registry import get_format
+from lowbit.vectors.flags import FLAGS
 from lowbit.vectors.gemm_values import Operands
 
 SOURCE = Path(__file__).parents[1] / "dut" / "gemm_kernel.c"
@@ -141,14 +143,23 @@ class Imitation:
         return self.rule.run(case)
 
 
+@lru_cache(maxsize=4)
+def telling_cases(a, b):
+    """The directed cases that tell accumulators apart."""
+    idle = {"Shape", "OneHot", "Product", "AllZero", "KTail"}
+    operation = GemmOperation(operands(a, b), get_accumulator("int64"))
+    return [case for case in operation.cases("directed", 0, 0) if FLAGS[case.flag].name not in idle]
+
+
 WANTED = [name for name, item in ACCUMULATORS.items() if name != "int32"]
 
 
 @pytest.mark.parametrize("name", WANTED)
 def test_every_preset_is_identified_from_its_answers(name):
     accumulator = ACCUMULATORS[name]
-    operation = GemmOperation(operands_of(accumulator), get_accumulator("int64"))
-    cases = operation.cases("directed", 0, 0)
+    kinds = operands_of(accumulator)
+    operation = GemmOperation(kinds, get_accumulator("int64"))
+    cases = telling_cases(kinds.a.id, kinds.b.id)
     got = [GemmRule(accumulator, 64).run(case) for case in cases]
     found = operation.identify(cases, got)
     survivors = [rule.accumulator for rule in found.survivors]
@@ -181,7 +192,7 @@ def test_every_preset_is_identified_from_its_answers(name):
 )
 def test_other_accumulators_are_identified(accumulator):
     operation = GemmOperation(operands(), get_accumulator("int32"))
-    cases = operation.cases("directed", 0, 0)
+    cases = telling_cases("int8", "int8")
     found = operation.identify(cases, [GemmRule(accumulator, 32).run(case) for case in cases])
     survivors = {rule.accumulator for rule in found.survivors}
     assert accumulator in survivors

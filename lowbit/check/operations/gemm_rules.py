@@ -62,17 +62,21 @@ class Magnitudes:
     bound: int
     raw_peak: int
     raw_bound: int
+    largest_a: int
+    largest_b: int
+    length: int
 
     @classmethod
     def of(cls, problem: Problem) -> Magnitudes:
         """Those of one problem."""
         a, b = np.abs(problem.a - problem.a_zero), np.abs(problem.b - problem.b_zero)
-        peak, bound = _largest(a) * _largest(b), _largest(a @ b)
+        sizes = _largest(a), _largest(b), problem.length
+        peak, bound = sizes[0] * sizes[1], _largest(_product(a, b))
         if not (problem.a_zero or problem.b_zero):
-            return cls(peak, bound, peak, bound)
+            return cls(peak, bound, peak, bound, *sizes)
         raw_a, raw_b = np.abs(problem.a), np.abs(problem.b)
-        raw_peak, raw_bound = _largest(raw_a) * _largest(raw_b), _largest(raw_a @ raw_b)
-        return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound))
+        raw_peak, raw_bound = _largest(raw_a) * _largest(raw_b), _largest(_product(raw_a, raw_b))
+        return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound), *sizes)
 
     def joined(self, other: Magnitudes) -> Magnitudes:
         """The larger of both."""
@@ -84,10 +88,12 @@ class Magnitudes:
         Where no step can overflow it is the widest one.
         """
         plain = _nameless(accumulator)
-        if plain.dropped_bits:
-            return plain
+        dropped = plain.dropped_bits
         peak, bound = self.peak, self.bound
-        if plain.zero_points == "compensated":
+        if dropped:
+            peak = ((self.largest_a >> dropped) + 1) * ((self.largest_b >> dropped) + 1)
+            bound = min(bound, self.length * peak)
+        if plain.zero_points == "compensated" and not dropped:
             peak, bound = self.raw_peak, self.raw_bound
             if (peak, bound) == (self.peak, self.bound):
                 plain = replace(plain, zero_points="subtracted")
@@ -95,13 +101,14 @@ class Magnitudes:
             plain = replace(plain, combine_width=0, combine_overflow="wrap")
         if self._only_terms_overflow(plain, peak, bound, bits):
             if not plain.combine_width:
-                plain = Accumulator(width=plain.spill_width or WIDEST)
-            elif plain.zero_points == "subtracted":
+                plain = Accumulator(width=plain.spill_width or WIDEST, dropped_bits=dropped)
+            elif plain.zero_points == "subtracted" and not dropped:
                 term = (plain.combine, plain.combine_width, plain.combine_overflow)
                 plain = Accumulator(width=WIDEST, combine=term[0], combine_width=term[1], combine_overflow=term[2])
         if plain.is_modular:
             width = plain.result_width
-            return Accumulator(width=WIDEST if bound < 1 << (width - 1) or width >= bits else width)
+            exact = bound < 1 << (width - 1) or width >= bits
+            return Accumulator(width=WIDEST if exact else width, dropped_bits=dropped)
         return plain
 
     @staticmethod
@@ -127,7 +134,7 @@ class Solved:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.magnitudes = Magnitudes.of(problem)
-        self.exact = problem.exact()
+        self.exact = _product(problem.a - problem.a_zero, problem.b - problem.b_zero)
         # Nothing to add; or int16 that a bug takes for unsigned, which is looked at without overflow.
         self._beyond = not problem.length or max(_largest(problem.a), _largest(problem.b)) >= 1 << 15
         self._known: dict[Accumulator, Matrix] = {}
@@ -155,6 +162,11 @@ class Solved:
 def _nameless(accumulator: Accumulator) -> Accumulator:
     """An accumulator that takes any operands: those of a check have no bias, and fit."""
     return replace(accumulator, name="", operands="any", bias="added")
+
+
+def _product(a: Matrix, b: Matrix) -> Matrix:
+    """The exact product, by way of binary64, which holds every sum of so many products of 17 bits."""
+    return np.asarray((a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64))
 
 
 def _largest(values: Matrix) -> int:
