@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import floor, isqrt
+from math import isqrt
 
 from lowbit.audit.recorder import Recorder
-from lowbit.audit.request import chosen_variant, code_span, positive_scale, refuse_options
+from lowbit.audit.request import chosen_variant, code_span, negative_codes, positive_scale, refuse_options
+from lowbit.audit.rows import elementwise, farthest_from_mean, largest_product, most_squares, partial_sums, total_of
 from lowbit.audit.span import Span, span_of
 from lowbit.audit.subject import Request, Spans, Subject
 from lowbit.nonlinear.ivit import (
@@ -15,6 +16,7 @@ from lowbit.nonlinear.ivit import (
     NUMERATOR,
     SOFTMAX_BITS,
     VARIANTS,
+    exp_widths,
     gelu_widths,
     layernorm_widths,
     softmax_exp,
@@ -24,6 +26,7 @@ from lowbit.oracle.exp_ivit import shift_exp
 from lowbit.oracle.gelu_ivit import gelu as gelu_oracle
 from lowbit.oracle.layernorm_ivit import layernorm as layernorm_oracle
 from lowbit.oracle.softmax_ivit import softmax as softmax_oracle
+from lowbit.oracle.steps import Steps
 
 _BY_CODE = ("difference", "scaled", "quotient", "remainder", "exponential")
 MOST_PAIRS = 1 << 18
@@ -44,16 +47,13 @@ def softmax(request: Request) -> Subject:
     numerator = NUMERATOR[variant]
 
     def spans(length: int) -> Spans:
-        top, least, most = exponentials[-1], min(exponentials), max(exponentials)
-        total = Span(top + (length - 1) * least, top + (length - 1) * most)
+        top = exponentials[-1]
+        total = total_of(exponentials, top, length)
         clamped = Span(min(total.low, LARGEST), min(total.high, LARGEST)) if variant == "torch" else total
         factor = Span(numerator // clamped.high, numerator // clamped.low)
-        # e * (N / sum) with e in the sum: the smallest sum that holds both e and the maximum's exponential
-        products = [
-            value * (numerator // min(value + (top if value != top else 0) + max(0, length - 2) * least, clamped.high))
-            for value in set(exponentials)
-        ]
-        product = Span(least * factor.low, max(products))
+        least = min(exponentials)
+        largest = largest_product(exponentials, top, length, numerator, clamped.high if variant == "torch" else None)
+        product = Span(least * factor.low, largest)
         return {
             **by_code,
             "sum": Span(least, total.high),
@@ -72,6 +72,19 @@ def softmax(request: Request) -> Subject:
         {"scale": scale, "bits": bits},
         _unused(variant),
     )
+
+
+def exp(request: Request) -> Subject:
+    """ShiftExp: every code is run; codes are not positive."""
+    refuse_options(request)
+    variant = chosen_variant(request, VARIANTS)
+    scale = positive_scale(request)
+    constants = softmax_exp(scale, variant)
+
+    def run(row: list[int], steps: Steps) -> list[int]:
+        return [shift_exp(code, constants, steps) for code in row]
+
+    return elementwise(exp_widths(variant), negative_codes(request), run, {"scale": scale})
 
 
 def gelu(request: Request) -> Subject:
@@ -109,20 +122,16 @@ def layernorm(request: Request) -> Subject:
     widths = layernorm_widths(variant)
 
     def spans(length: int) -> Spans:
-        width = inputs.high - inputs.low
         # How far the integer mean may be from the exact one: half a unit rounded, less than one truncated.
         rounding = Fraction(length - 1, length) if variant == "tvm" else Fraction(1, 2)
-        far = min(width, floor(Fraction((length - 1) * width, length) + rounding))
-        # Sum of (x - mean)^2 is largest with half of the codes at either end (Popoviciu), plus length * rounding^2.
-        half = length // 2
-        squares = floor(Fraction(width**2 * half * (length - half), length) + length * rounding**2)
+        far, squares = farthest_from_mean(inputs, length, rounding), most_squares(inputs, length, rounding)
         root = isqrt(squares)
         first = (1 << (squares.bit_length() // 2)) if variant == "paper" else NORM_FIRST
         deviation = Span(1, max((first + squares // first) // 2, first // 2, 2 * root + 2, 1))
         # |y| <= isqrt(v) and the iteration never falls below isqrt(v), so |y| * (N / deviation) <= N.
         product = Span(-LARGEST, LARGEST)
         return {
-            "sum": Span(min(inputs.low, length * inputs.low), max(inputs.high, length * inputs.high)),
+            "sum": partial_sums(inputs, length),
             "centred": Span(-far, far),
             "square": Span(0, far**2),
             "sum_of_squares": Span(0, squares),

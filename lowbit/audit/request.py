@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lowbit.audit.span import Span, of_bits
 from lowbit.audit.subject import Request
 from lowbit.errors import InputError
@@ -62,3 +64,19 @@ def refuse_options(request: Request, *known: str) -> None:
         if name not in known:
             listed = f"it takes {', '.join(known)}" if known else "it takes none"
             raise InputError(f"{request.operation} under {request.scheme} has no option {name!r}", hint=listed)
+
+
+def negative_codes(request: Request) -> Span:
+    """Codes of an exponential, which must not be positive: those given, or from -255, int8's widest difference."""
+    inputs = request.inputs or Span(-255, 0)
+    if inputs.high > 0:
+        raise InputError(f"inputs from {inputs}: {request.operation} takes codes that are not positive")
+    return code_span(replace(request, inputs=inputs), 8)
+
+
+def whole_option(request: Request, name: str, low: int, high: int, default: int) -> int:
+    """An integer option within limits."""
+    value = request.options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"{name} = {value!r} is not a whole number from {low} to {high}")
+    return value

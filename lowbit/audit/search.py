@@ -38,6 +38,9 @@ def _rails(inputs: Span, length: int) -> Iterator[list[int]]:
     yield [high, low] * half + [high] * (length % 2)
     yield [high] + [middle] * (length - 1)
     yield [low + index * (high - low) // (length - 1) for index in range(length)]
+    for single in {1 << max(0, high.bit_length() - 1), 1, -1}:  # a power of two divides the numerators of reciprocals
+        if low <= single <= high:
+            yield [single] + [middle] * (length - 1)
     for near in (1, 2, 3):
         yield [high] + [max(low, high - near)] * (length - 1)
 

@@ -49,7 +49,18 @@ class Subject:
 
 AUDITS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
+        ("exp", "ivit"): "lowbit.audit.ivit:exp",
+        ("exp", "ibert"): "lowbit.audit.ibert:exp",
         ("softmax", "ivit"): "lowbit.audit.ivit:softmax",
+        ("softmax", "ibert"): "lowbit.audit.ibert:softmax",
+        ("gelu", "ibert"): "lowbit.audit.ibert:gelu",
+        ("layernorm", "ibert"): "lowbit.audit.ibert:layernorm",
+        ("softmax", "fqvit"): "lowbit.audit.fqvit:softmax",
+        ("softmax", "lowbit"): "lowbit.audit.own:softmax",
+        ("gelu", "lowbit"): "lowbit.audit.own:gelu",
+        ("layernorm", "lowbit"): "lowbit.audit.own:layernorm",
+        ("softmax", "litert_int16"): "lowbit.audit.tflite:softmax_int16",
+        ("l2norm", "tflite_int8"): "lowbit.audit.tflite:l2norm",
         ("gelu", "ivit"): "lowbit.audit.ivit:gelu",
         ("layernorm", "ivit"): "lowbit.audit.ivit:layernorm",
         ("softmax", "tflite_int8"): "lowbit.audit.tflite:softmax_int8",

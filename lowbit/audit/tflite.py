@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from lowbit.audit.recorder import Recorder
 from lowbit.audit.request import chosen_variant, code_span, refuse_options
+from lowbit.audit.rows import elementwise
 from lowbit.audit.span import Span, of_bits, span_of
 from lowbit.audit.subject import Request, Spans, Subject
 from lowbit.errors import InputError
@@ -22,21 +21,20 @@ from lowbit.nonlinear.tflite import (
 )
 from lowbit.nonlinear.tflite_widths import (
     VARIANTS,
+    l2norm_widths,
     sigmoid_int8_widths,
     sigmoid_int16_widths,
     softmax_int8_widths,
     softmax_int16_widths,
 )
-from lowbit.nonlinear.widths import Widths
 from lowbit.oracle.gemmlowp import rounding_divide
 from lowbit.oracle.steps import Steps
+from lowbit.oracle.tflite_norm import OUTPUT_SHIFT, l2norm_int8
 from lowbit.oracle.tflite_sigmoid import logistic_int16, tanh_int16
 from lowbit.oracle.tflite_sigmoid import sigmoid_int8 as sigmoid_int8_oracle
 from lowbit.oracle.tflite_softmax import SUM_INTEGER_BITS, softmax_int16_cmsis
 from lowbit.oracle.tflite_softmax import softmax_int8 as softmax_int8_oracle
 from lowbit.oracle.tflite_softmax import softmax_int16 as softmax_int16_oracle
-
-Run = Callable[[list[int], Steps], list[int]]
 
 _SATURATING = of_bits(32)
 """gemmlowp's functions saturate to 32 bits by construction."""
@@ -90,7 +88,7 @@ def softmax_int16(request: Request) -> Subject:
     refuse_options(request, "beta")
     variant, inputs = chosen_variant(request, VARIANTS), code_span(request, 16, fixed=True)
     scale, beta = binary32(request.scale), binary32(request.options.get("beta", 1), "beta")
-    parameters = softmax_int16_multiplier(scale, beta)
+    parameters = softmax_int16_multiplier(scale, beta, request.scheme)
     widths = softmax_int16_widths(variant, request.scheme)
     oracle = softmax_int16_cmsis if request.scheme == "cmsis_int16" else softmax_int16_oracle
     recorder = Recorder(widths)
@@ -157,7 +155,7 @@ def sigmoid_int8(request: Request) -> Subject:
     def run(row: list[int], steps: Steps) -> list[int]:
         return [sigmoid_int8_oracle(code, request.operation, zero_point, parameters, variant, steps) for code in row]
 
-    return _elementwise(widths, inputs, run, {"scale": float(scale), "zero_point": zero_point})
+    return elementwise(widths, inputs, run, {"scale": float(scale), "zero_point": zero_point})
 
 
 def sigmoid_int16(request: Request) -> Subject:
@@ -172,13 +170,32 @@ def sigmoid_int16(request: Request) -> Subject:
     def run(row: list[int], steps: Steps) -> list[int]:
         return [one(code, parameters, steps) for code in row]
 
-    return _elementwise(sigmoid_int16_widths(request.operation), inputs, run, {"scale": float(scale)})
+    return elementwise(sigmoid_int16_widths(request.operation), inputs, run, {"scale": float(scale)})
 
 
-def _elementwise(widths: Widths, inputs: Span, run: Run, parameters: dict[str, Any]) -> Subject:
-    """An operation whose codes do not meet: the ranges are those of all codes."""
-    recorder = Recorder(widths)
-    run(list(range(inputs.low, inputs.high + 1)), recorder)
-    known = {name: span_of(values) for name, values in recorder.values.items()}
-    never = frozenset(step.name for step in widths.steps) - set(known)
-    return Subject(widths, inputs, run, lambda _: known, {}, parameters, never)
+def l2norm(request: Request) -> Subject:
+    """L2 normalisation: the sum of squares over the row; a code is at most the root of that sum."""
+    refuse_options(request, "zero_point")
+    variant, inputs = chosen_variant(request, VARIANTS), code_span(request, 8, fixed=True)
+    zero_point = int(request.options.get("zero_point", 0))
+    values = Span(inputs.low - zero_point, inputs.high - zero_point)
+    largest = max(abs(value) for value in values)
+
+    def spans(length: int) -> Spans:
+        # The shift is 7 for a sum of 1, and falls as the sum grows; a single rounding multiplies first.
+        shifted = largest << OUTPUT_SHIFT if variant == "double_rounding" else largest << 31
+        return {
+            "input": values,
+            "square": Span(0, largest**2),
+            "sum": Span(0, length * largest**2),
+            "inverse root": _SATURATING,
+            "shifted input": Span(-shifted, shifted),
+            # |x| / sqrt(sum) is at most 1, in 1/128, and the inverse root is good to 1.3e-6.
+            "scaled input": Span(-129, 129),
+            "result": of_bits(8),
+        }
+
+    def run(row: list[int], steps: Steps) -> list[int]:
+        return l2norm_int8(row, zero_point, variant, steps)
+
+    return Subject(l2norm_widths(variant), inputs, run, spans, {}, {"zero_point": zero_point})

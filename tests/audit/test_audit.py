@@ -20,6 +20,21 @@ CASES = [
     ("softmax", "ivit", "torch", 0.05),
     ("softmax", "ivit", "paper", 0.013),
     ("softmax", "ivit", "tvm", 0.25),
+    ("exp", "ivit", "torch", 0.05),
+    ("exp", "ibert", "paper", 0.05),
+    ("softmax", "ibert", "code", 0.05),
+    ("softmax", "ibert", "paper", 0.05),
+    ("gelu", "ibert", "code", 0.05),
+    ("gelu", "ibert", "paper", 0.001),
+    ("layernorm", "ibert", "code", None),
+    ("layernorm", "ibert", "paper", None),
+    ("softmax", "fqvit", "code", 0.05),
+    ("softmax", "fqvit", "paper", 0.05),
+    ("softmax", "lowbit", "", 0.05),
+    ("gelu", "lowbit", "", 0.05),
+    ("layernorm", "lowbit", "", None),
+    ("softmax", "litert_int16", "double_rounding", INT16_SCALE),
+    ("l2norm", "tflite_int8", "single_rounding", None),
     ("gelu", "ivit", "torch", 0.05),
     ("gelu", "ivit", "paper", 0.02),
     ("gelu", "ivit", "tvm", 0.1),
@@ -73,12 +88,12 @@ def test_no_row_leaves_the_bounds(operation, scheme, variant, scale):
 
 @pytest.mark.parametrize(("operation", "scheme", "variant", "scale"), CASES)
 def test_a_witness_traps_and_a_proof_does_not(operation, scheme, variant, scale):
-    length = 1 if operation in ("logistic", "tanh") else 600
+    length = 1 if operation in ("logistic", "tanh", "exp") else 600
     report = audit(operation, scheme=scheme, variant=variant, scale=scale, length=length)
     public = getattr(lowbit, operation)
     options = {"scheme": scheme, "overflow": "trap"} | ({"variant": variant} if variant else {})
     options |= {} if scale is None else {"scale": scale}
-    dtype = np.int16 if report.inputs.high > 127 else np.int8
+    dtype = np.int8 if report.inputs.low >= -128 and report.inputs.high < 128 else np.int16
     first = report.first_overflow
     if first is not None:
         with pytest.raises(IntermediateOverflowError) as caught:
@@ -119,6 +134,20 @@ def test_tvms_gelu_overflows_for_negative_rows():
     assert report.first_overflow.step.name == "exponential_of_maximum"
     assert report.first_overflow.value >= 1 << 31
     assert longest_row("gelu", scheme="ivit", variant="tvm", scale=0.05) is None
+
+
+def test_iberts_layernorm_needs_33_bits():
+    """2^31 / deviation times a code that is the whole deviation is 2^31 again, which int32 does not hold."""
+    report = audit("layernorm", scheme="ibert", variant="paper", length=300)
+    by_name = {finding.step.name: finding for finding in report.findings}
+    assert by_name["factor"].value == by_name["product"].value == 1 << 31
+    assert sorted(set(by_name["product"].witness)) == [0, 64]
+
+
+def test_the_papers_isoftmax_needs_a_bit_more_for_one_hot_rows():
+    report = audit("softmax", scheme="ibert", variant="paper", scale=0.05, length=197)
+    assert report.first_overflow.step.name == "result"
+    assert report.first_overflow.value == 256
 
 
 def test_int16_inputs_overflow_tvms_layernorm_sum():
