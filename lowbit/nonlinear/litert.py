@@ -1,10 +1,11 @@
-"""LiteRT's logistic and tanh of int8 codes: tables of 256 entries that it builds in binary32, built here exactly.
+"""LiteRT's tables of 256 entries for operators of int8 codes, which it builds in binary32, built here exactly.
 
 Every binary32 operation is an exact fraction rounded to nearest even, and exp and tanh are correctly rounded decimals
 of 40 digits: no host's libm takes part. LiteRT calls the host's, whose last bit reaches an entry only at a tie.
 
-Source: google-ai-edge/LiteRT, ``tflite/kernels/activations.cc`` and LUTPopulateInt8 in
-``tflite/kernels/internal/common.h``.
+Source: google-ai-edge/LiteRT, ``tflite/kernels/activations.cc``, LUTPopulateInt8 in
+``tflite/kernels/internal/common.h``, PopulateSoftmaxLookupTable in
+``tflite/kernels/internal/optimized/optimized_ops.h``.
 """
 
 from __future__ import annotations
@@ -76,3 +77,10 @@ def sigmoid_table(operation: str, scale: Fraction, zero_point: int) -> list[int]
         rounded = math.floor(abs(answer) + Fraction(1, 2))  # C's round: ties away from zero
         entries.append(max(-128, min(127, (rounded if answer >= 0 else -rounded) + result_zero_point)))
     return entries
+
+
+def softmax_table(scale: Fraction, beta: Fraction) -> list[Fraction]:
+    """Exp of the differences 0, -1, ..., -255 in binary32, as LiteRT's optimised softmax of 8-bit codes has them."""
+    product = round_binary32(scale * beta)
+    exponents = (round_binary32(product * distance) for distance in range(256))
+    return [round_binary32(_exp(-value)) if value < BEYOND_EXP else Fraction(0) for value in exponents]

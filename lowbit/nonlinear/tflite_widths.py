@@ -33,6 +33,11 @@ def softmax_int8_widths(variant: str, bits: int) -> Widths:
     return Widths("softmax", "tflite_int8", variant, steps)
 
 
+def softmax_litert_widths(bits: int) -> Widths:
+    """Of LiteRT's optimised softmax of int8 codes: all but the result is binary32."""
+    return Widths("softmax", "litert_int8", "", (Intermediate("result", bits, note="clamped"),))
+
+
 def softmax_int16_widths(variant: str, scheme: str = "tflite_int16") -> Widths:
     """Of the softmax of int16 codes under TFLite, or under CMSIS-NN's narrower arithmetic."""
     narrow = scheme == "cmsis_int16"

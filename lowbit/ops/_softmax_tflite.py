@@ -20,15 +20,13 @@ from lowbit.ops._nonlinear import (
     require_rows,
     run_fast,
     run_plain,
-    unknown,
 )
 from lowbit.ops._tables import byte_planes
-from lowbit.ops._tflite import LONGEST_ROW, WHY_LONGEST, process_end, require_codes
+from lowbit.ops._tflite import LONGEST_ROW, WHY_LONGEST, process_end, require_codes, require_softmax_bits
 
 __all__ = ["OPTIONS", "VARIANTS", "run"]
 
 OPTIONS = frozenset({"beta"})
-RESULT_BITS = (8, 16)
 SUM_SHIFT = 12
 
 
@@ -41,9 +39,7 @@ class Tables(NamedTuple):
 
 def run(request: Request) -> Answer:
     """Softmax along the rows; the result's zero point is its lowest code."""
-    bits = 8 if request.bits is None else request.bits
-    if bits not in RESULT_BITS:
-        raise unknown("bits of tflite_int8's softmax", bits, RESULT_BITS)
+    bits = require_softmax_bits(request)
     require_rows(request.rows, LONGEST_ROW, WHY_LONGEST)
     require_codes(request.rows, 8, "tflite_int8")
     scale, beta = binary32(request.scale), binary32(request.options.get("beta", 1), "beta")

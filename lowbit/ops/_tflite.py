@@ -7,7 +7,7 @@ import numpy as np
 from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
 from lowbit.nonlinear.tflite import QuantizedMultiplier
 from lowbit.ops._engine import in_chunks
-from lowbit.ops._nonlinear import Array, Request, require_whole
+from lowbit.ops._nonlinear import Array, Request, require_whole, unknown
 from lowbit.ops._runners import FAST_CHUNK
 from lowbit.ops.codes import check_range
 
@@ -53,6 +53,14 @@ def process_end(error: IntermediateOverflowError, request: Request) -> LowbitErr
         f"row {error.row:,}: {reason}",
         hint="the row has too many codes near its maximum; overflow='saturate' computes on, 'trap' names the overflow",
     )
+
+
+def require_softmax_bits(request: Request) -> int:
+    """8 or 16 bits for the result of int8 codes; 8 if the caller does not say."""
+    bits = 8 if request.bits is None else request.bits
+    if bits not in (8, 16):
+        raise unknown(f"bits of {request.scheme}'s softmax", bits, (8, 16))
+    return bits
 
 
 def require_result_bits(request: Request, bits: int) -> None:

@@ -16,6 +16,7 @@ SOFTMAX_SCHEMES: Mapping[str, str] = MappingProxyType(
         "lowbit": "lowbit.ops._softmax_lowbit",
         "tflite_int8": "lowbit.ops._softmax_tflite",
         "tflite_int16": "lowbit.ops._softmax_int16",
+        "litert_int8": "lowbit.ops._softmax_litert",
         "litert_int16": "lowbit.ops._softmax_int16",
         "cmsis_int16": "lowbit.ops._softmax_int16",
     }
@@ -45,7 +46,7 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
         Quantised inputs of any shape and any integer dtype; int8 takes the fast path.
     scheme : str
         "ivit" (Shiftmax), "ibert" (i-softmax), "fqvit" (log-int-softmax), "lowbit" (this library's own), "tflite_int8"
-        (to 8 or 16 ``bits``), "tflite_int16" (TFLite Micro), "litert_int16" or "cmsis_int16".
+        and "litert_int8" (to 8 or 16 ``bits``), "tflite_int16", "litert_int16" or "cmsis_int16".
     variant : str, optional
         Where a paper and its codes differ: see the scheme. The default is the code's arithmetic in exact integers.
     scale : float

@@ -5,7 +5,7 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError, IntermediateOverflowError
-from lowbit.nonlinear import tflite
+from lowbit.nonlinear import litert, tflite
 from lowbit.nonlinear.tflite_widths import (
     VARIANTS,
     l2norm_widths,
@@ -14,8 +14,9 @@ from lowbit.nonlinear.tflite_widths import (
     sigmoid_int16_widths,
     softmax_int8_widths,
     softmax_int16_widths,
+    softmax_litert_widths,
 )
-from lowbit.oracle import table, tflite_norm, tflite_sigmoid, tflite_softmax
+from lowbit.oracle import litert_softmax, table, tflite_norm, tflite_sigmoid, tflite_softmax
 from lowbit.oracle.steps import Steps
 
 ONE = tflite.binary32(1)
@@ -104,6 +105,18 @@ def test_softmax_int16(scheme, variant, overflow):
             expected = by_oracle(INT16_TWINS[scheme], codes, parameters, variant, steps)
             options = {"scale": scale, "variant": variant, "overflow": overflow}
             assert answers(lowbit.softmax, codes, scheme=scheme, **options) == expected
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_litert_s_optimised_softmax(bits):
+    steps = Steps(softmax_litert_widths(bits), "trap")
+    for length in (1, 3, 70):
+        codes = rows(8, length, 8)
+        for scale, beta in ((1e-6, 1.0), (0.05, 1.0), (0.5, 0.3), (1e4, 1.0)):
+            entries = litert.softmax_table(tflite.binary32(scale), tflite.binary32(beta))
+            expected = by_oracle(litert_softmax.softmax_int8, codes, entries, bits, steps)
+            made = lowbit.softmax(codes, scheme="litert_int8", scale=scale, beta=beta, bits=bits)
+            assert made.tolist() == expected
 
 
 def test_softmax_int16_of_too_many_equal_maxima():
