@@ -51,21 +51,27 @@ def test_softmax_int8(table: Table, length: int) -> None:
     assert row.met
 
 
-SOFTMAXES = [("tflite_int8", "int8", "int8"), ("tflite_int8", "int8", "int16"), ("litert_int16", "int16", "int16")]
+SOFTMAXES = [
+    ("tflite_int8", "int8", "int16", "reference"),
+    ("litert_int8", "int8", "int8", "optimized"),
+    ("litert_int8", "int8", "int16", "optimized"),
+    ("litert_int16", "int16", "int16", "reference"),
+    ("litert_int16", "int16", "int16", "optimized"),
+]
 
 
-@pytest.mark.parametrize("resolver", ["reference", "optimized"])
-@pytest.mark.parametrize(("scheme", "source", "result"), SOFTMAXES)
+@pytest.mark.parametrize(("scheme", "source", "result", "resolver"), SOFTMAXES)
 def test_softmax_reported(table: Table, scheme: str, source: str, result: str, resolver: str) -> None:
     codes = rows(1024, source)
     scale = SCALE if source == "int8" else SCALE / 256
     invoke, expected = peer(softmax_model(codes.shape, source, scale, result), codes, resolver)
-    options = {"scheme": scheme, "scale": scale} | ({"bits": int(result[3:])} if source == "int8" else {})
-    if resolver == "reference" or source == "int16":
-        assert np.array_equal(lowbit.softmax(codes, **options), expected)
-    peer_name = REFERENCE if resolver == "reference" else OPTIMISED
-    ours = lambda: lowbit.softmax(codes, **options)  # noqa: E731
-    table.compare(f"softmax {source} -> {result}, rows of 1024", ours, peer_name, invoke, REPORTED, codes.size)
+
+    def ours() -> np.ndarray:
+        return lowbit.softmax(codes, scheme=scheme, scale=scale, bits=int(result[3:]))
+
+    assert np.array_equal(ours(), expected)
+    name = REFERENCE if resolver == "reference" else OPTIMISED
+    table.compare(f"softmax {source} -> {result}, rows of 1024", ours, name, invoke, REPORTED, codes.size)
 
 
 @pytest.mark.parametrize("operation", ["logistic", "tanh"])
