@@ -145,6 +145,23 @@ def test_bounds_are_tight(activations, count, seed, order):
             assert (max(found) == 0) == enough
 
 
+@pytest.mark.parametrize("lanes", range(1, 9))
+@pytest.mark.parametrize("order", ["sequential", "pairwise", "blocked", "adjacent", "halves", "in turn"])
+@pytest.mark.parametrize("spill", [{}, {"spill_every": 24, "spill_width": 32}])
+def test_nothing_is_left_out(order, lanes, spill):
+    """Where no product is negative, the accumulator's highest value is the sum of a whole chunk, in any order."""
+    axes = {"order": order}
+    if order == "blocked":
+        axes["block"] = lanes
+    elif order in {"adjacent", "halves", "in turn"}:
+        reduction = order.replace("in turn", "sequential")
+        axes = {"order": "lanes", "lanes": lanes, "reduction": reduction}
+    weights = np.arange(1, 24 + 1, dtype=np.int8).reshape(-1, 1)
+    proof = prove_weights(weights, Accumulator(width=20, **axes, **spill), activations=(0, 10))
+    assert proof.bounds["accumulator"][1].tolist() == [10 * 24 * 25 // 2]
+    assert proof.bounds["result"][1].tolist() == [10 * 24 * 25 // 2]
+
+
 def test_the_worst_prefix_counts():
     """Without zero among the activations the sum falls back: the worst prefix is not the whole."""
     weights = np.array([[1], [1], [-1], [-1]], dtype=np.int8)
