@@ -24,7 +24,7 @@ row, where the labels that dominance leaves are few."""
 STARTS = 8
 """How many of the dual's points are repaired and improved."""
 
-LABEL_LIMITS = (2_000, 20_000, 200_000)
+LABEL_LIMITS = (2_000, 20_000, 100_000)
 """Labels kept at a time, one attempt after the other; the last needs some hundred megabytes."""
 
 PRICE_FACTORS = (1.0, 0.8, 1.25, 0.4, 2.5)

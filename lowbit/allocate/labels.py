@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.allocate.branch import Found
 from lowbit.allocate.core import Core, Integers, Reals
@@ -150,7 +151,7 @@ class _Search:
         least = np.where(np.isfinite(core.losses), core.costs, np.iinfo(np.int64).max).min(axis=2)
         later = np.cumsum(least[:, ::-1], axis=1)[:, ::-1] if core.nodes else least
         self.least_later = np.concatenate([later, np.zeros((len(core.rows), 1), dtype=np.int64)], axis=1)
-        self.history: list[tuple[Integers, Integers]] = []
+        self.history: list[tuple[NDArray[np.int32], NDArray[np.int16]]] = []
         self.dropped = np.inf
         self.visited = 0
 
@@ -222,7 +223,8 @@ class _Search:
             order = np.argpartition(found.bounds[keep], self.most)
             self.dropped = min(self.dropped, float(found.bounds[keep][order[self.most :]].min()))
             keep = np.sort(keep[order[: self.most]])
-        self.history.append((parents[keep], entries[places[keep]]))
+        # Narrow types: this is kept for every node.
+        self.history.append((parents[keep].astype(np.int32), entries[places[keep]].astype(np.int16)))
         return _Labels(found.losses[keep], found.used[keep], found.frontier[keep], found.bounds[keep])
 
     def _bounds(self, step: Step, labels: _Labels, losses: Reals, used: Integers, entries: Integers) -> Reals:

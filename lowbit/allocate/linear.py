@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.core import Core, Integers, Reals, reduce
+from lowbit.allocate.core import Core, Edge, Integers, Reals, reduce
 from lowbit.allocate.problem import Problem
 
 OBJECTIVE_BITS = 20
@@ -103,19 +103,7 @@ def linear_model(core: Core) -> LinearModel:
         rows.add(f"one_{node}", own, [1] * len(own), 1, 1)
     switched: list[tuple[int, int]] = []
     for edge in core.edges:
-        first, second = of_node[edge.first], of_node[edge.second]
-        pairs = {}
-        for one, other in product(first, second):
-            pairs[one, other] = len(names)
-            names.append(f"y_{edge.first}_{edge.second}_{columns[one][1]}_{columns[other][1]}")
-            losses.append(float(edge.losses[columns[one][1], columns[other][1]]))
-            switched.append((pairs[one, other], int(edge.switches[columns[one][1], columns[other][1]])))
-        for one in first:
-            own = [pairs[one, other] for other in second]
-            rows.add(f"from_{names[one]}_{edge.second}", [*own, one], [1] * len(own) + [-1], 0, 0)
-        for other in second:
-            own = [pairs[one, other] for one in first]
-            rows.add(f"to_{names[other]}_{edge.first}", [*own, other], [1] * len(own) + [-1], 0, 0)
+        switched += _add_edge(edge, (of_node[edge.first], of_node[edge.second]), columns, rows, names, losses)
     for number, row in enumerate(core.rows):
         costs = [(place[column], int(core.costs[(number, *column)])) for column in columns]
         if number == core.switch_row:
@@ -134,6 +122,32 @@ def linear_model(core: Core) -> LinearModel:
         np.array(rows.columns, np.int64), np.array(rows.values, np.float64), np.array([e[0] for e in rows.ends]),
         np.array([e[1] for e in rows.ends]), columns,
     )  # fmt: skip
+
+
+def _add_edge(
+    edge: Edge,
+    ends: tuple[list[int], list[int]],
+    columns: tuple[tuple[int, int], ...],
+    rows: _Rows,
+    names: list[str],
+    losses: list[float],
+) -> list[tuple[int, int]]:
+    """Variables and rows of an edge; its variables with the switches that they make."""
+    first, second = ends
+    pairs, switched = {}, []
+    for one, other in product(first, second):
+        entries = columns[one][1], columns[other][1]
+        pairs[one, other] = len(names)
+        names.append(f"y_{edge.first}_{edge.second}_{entries[0]}_{entries[1]}")
+        losses.append(float(edge.losses[entries]))
+        switched.append((pairs[one, other], int(edge.switches[entries])))
+    for one in first:
+        own = [pairs[one, other] for other in second]
+        rows.add(f"from_{names[one]}_{edge.second}", [*own, one], [1] * len(own) + [-1], 0, 0)
+    for other in second:
+        own = [pairs[one, other] for one in first]
+        rows.add(f"to_{names[other]}_{edge.first}", [*own, other], [1] * len(own) + [-1], 0, 0)
+    return switched
 
 
 def write_mps(problem: Problem, path: str | Path) -> None:
