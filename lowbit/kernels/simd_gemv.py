@@ -27,6 +27,7 @@ from lowbit.kernels.simd_pack import (
     low_bits,
     outlined,
     partial_rows,
+    spread_byte,
 )
 from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED
 from lowbit.kernels.simd_tile import (
@@ -40,18 +41,21 @@ from lowbit.kernels.simd_tile import (
     prefetch,
 )
 
-ROWS = 16
-"""Rows of the matrix that meet the sums of 64 columns while these are in registers."""
+ROWS = 4
+"""Rows of the matrix that meet the sums of 64 columns while these are in registers; more are more streams of memory."""
 
-SIDE_BY_SIDE = 4
-"""Columns with k contiguous that are read at a time."""
+SUMS = 4
+"""Registers of sums of a column with k contiguous."""
+
+PREFETCH_BYTES = 1024
+"""How far ahead such a column is asked for."""
 
 BLOCK_COLUMNS = 4096
 """Columns whose sums stay in the first-level cache."""
 
 
 def _emit_rows(dot: Dot) -> Any:
-    """Up to 16 rows of up to 64 columns."""
+    """Up to 4 rows of up to 64 columns."""
 
     def emit(builder: Any, left: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, out: Any) -> None:
         masks = [
@@ -75,70 +79,72 @@ def _emit_rows(dot: Dot) -> Any:
     return emit
 
 
-def _emit_columns(dot: Dot) -> Any:
-    """Up to 4 columns with k contiguous, all of k; ``left`` is padded with zeros to whole registers."""
+def _emit_column(dot: Dot) -> Any:
+    """A column with k contiguous, all of k; ``left`` is padded with zeros to whole registers.
 
-    def emit(builder: Any, left: Any, source: Any, column: Any, columns: Any, k: Any, flip: Any, out: Any) -> None:
+    Columns are read one after the other, as one stream where they are contiguous; several sums hide the latency.
+    """
+
+    def emit(builder: Any, left: Any, source: Any, k: Any, flip: Any, out: Any) -> None:
         octets, zeros = ir.VectorType(INT8, COLUMNS), ir.Constant(dot.vector, [0] * dot.lanes)
-        sums = [cgutils.alloca_once_value(builder, zeros) for _ in range(SIDE_BY_SIDE)]
-        # A column that is not there is the last one again; its sum is not stored.
-        last = builder.sub(columns, int64(1))
-        starts = []
-        for j in range(SIDE_BY_SIDE):
-            there = builder.icmp_signed("<", int64(j), columns)
-            starts.append(builder.add(source, builder.mul(column, builder.select(there, int64(j), last))))
+        sums = [cgutils.alloca_once_value(builder, zeros) for _ in range(SUMS)]
+        flips = spread_byte(builder, flip, octets)
 
-        def step(at: Any, mask: Any) -> None:
-            value = load(builder, builder.add(left, at), dot.vector)
-            for j in range(SIDE_BY_SIDE):
-                place = builder.add(starts[j], at)
-                bytes_of_b = flipped(builder, masked_load(builder, place, octets, mask), flip, mask)
-                prefetch(builder, builder.add(place, int64(8 * COLUMNS)))
-                word = builder.bitcast(bytes_of_b, dot.vector)
-                builder.store(dot.multiply(builder, builder.load(sums[j]), value, word), sums[j])
+        def step(at: Any, value: Any, total: Any) -> None:
+            word, factor = builder.bitcast(value, dot.vector), load(builder, builder.add(left, at), dot.vector)
+            builder.store(dot.multiply(builder, builder.load(total), factor, word), total)
 
-        whole = builder.sdiv(k, int64(COLUMNS))
+        together = SUMS * COLUMNS
+        whole = builder.sdiv(k, int64(together))
         with cgutils.for_range(builder, whole) as loop:
-            step(builder.mul(loop.index, int64(COLUMNS)), lane_mask(builder, int64(-1), COLUMNS))
-        done = builder.mul(whole, int64(COLUMNS))
-        rest = builder.sub(k, done)
-        with builder.if_then(builder.icmp_signed(">", rest, int64(0))):
-            step(done, lane_mask(builder, low_bits(builder, rest, COLUMNS), COLUMNS))
+            for index, total in enumerate(sums):
+                at = builder.add(builder.mul(loop.index, int64(together)), int64(index * COLUMNS))
+                place = builder.add(source, at)
+                prefetch(builder, builder.add(place, int64(PREFETCH_BYTES)))
+                step(at, builder.xor(load(builder, place, octets), flips), total)
+        done = builder.mul(whole, int64(together))
+        for index, total in enumerate(sums):
+            at = builder.add(done, int64(index * COLUMNS))
+            mask = lane_mask(builder, low_bits(builder, builder.sub(k, at), COLUMNS), COLUMNS)
+            with builder.if_then(builder.icmp_signed("<", at, k)):
+                step(
+                    at, flipped(builder, masked_load(builder, builder.add(source, at), octets, mask), flip, mask), total
+                )
         reduce = function(builder.module, f"llvm.vector.reduce.add.v{dot.lanes}i32", INT32, dot.vector)
-        for j in range(SIDE_BY_SIDE):
-            with builder.if_then(builder.icmp_signed("<", int64(j), columns)):
-                place = pointer(builder, builder.add(out, int64(4 * j)), INT32)
-                total = builder.call(reduce, [builder.load(sums[j])])
-                builder.store(builder.add(builder.load(place, align=1), total), place, align=1)
+        total = builder.load(sums[0])
+        for place in sums[1:]:
+            total = builder.add(total, builder.load(place))
+        place = pointer(builder, out, INT32)
+        builder.store(builder.add(builder.load(place, align=1), builder.call(reduce, [total])), place, align=1)
 
     return emit
 
 
 def _rows(dot: Dot) -> Any:
     def rows_times(typing_context, left, source, row, rows, columns, flip, out):
-        """Add the products of up to 16 rows to up to 64 sums."""
+        """Add the products of up to 4 rows to up to 64 sums."""
         return outlined(f"gemv_rows_{dot.name}", 7, _emit_rows(dot))
 
     return intrinsic(rows_times)
 
 
-def _columns(dot: Dot) -> Any:
-    def columns_times(typing_context, left, source, column, columns, k, flip, out):
-        """Add the products of up to 4 columns to their sums."""
-        return outlined(f"gemv_columns_{dot.name}", 7, _emit_columns(dot))
+def _column(dot: Dot) -> Any:
+    def column_times(typing_context, left, source, k, flip, out):
+        """Add the products of a column to its sum."""
+        return outlined(f"gemv_column_{dot.name}", 5, _emit_column(dot))
 
-    return intrinsic(columns_times)
+    return intrinsic(column_times)
 
 
-rows_right_unsigned, columns_right_unsigned = _rows(BYTES_RIGHT_UNSIGNED), _columns(BYTES_RIGHT_UNSIGNED)
-rows_left_unsigned, columns_left_unsigned = _rows(BYTES_LEFT_UNSIGNED), _columns(BYTES_LEFT_UNSIGNED)
+rows_right_unsigned, column_right_unsigned = _rows(BYTES_RIGHT_UNSIGNED), _column(BYTES_RIGHT_UNSIGNED)
+rows_left_unsigned, column_left_unsigned = _rows(BYTES_LEFT_UNSIGNED), _column(BYTES_LEFT_UNSIGNED)
 row_sum_right_unsigned, row_sum_left_unsigned = SUMS_RIGHT_UNSIGNED[0], SUMS_LEFT_UNSIGNED[0]
 
 
 @scalar
 def multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip):
     """``a`` (1, k) with k contiguous times ``b`` (k, n); zero points only of b, as the instruction reads it."""
-    rows_times, columns_times, row_sum = kit
+    rows_times, column_times, row_sum = kit
     k, n = b.shape
     row, column = b.strides
     base = address(scratch)
@@ -152,8 +158,8 @@ def multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip):
         for j in range(n):
             c[0, j] = np.int32(c[0, j] + bias[j])
     if column != 1:
-        for j in range(0, n, SIDE_BY_SIDE):
-            columns_times(left, b_at + j * column, column, min(SIDE_BY_SIDE, n - j), k, b_flip, c_at + 4 * j)
+        for j in range(n):
+            column_times(left, b_at + j * column, k, b_flip, c_at + 4 * j)
         return
     for first in range(0, n, BLOCK_COLUMNS):
         stop = min(first + BLOCK_COLUMNS, n)
@@ -165,12 +171,12 @@ def multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip):
 @kernel
 def gemv_right_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
     """A signed row times unsigned bytes, as they are after flipping."""
-    kit = (rows_right_unsigned, columns_right_unsigned, row_sum_right_unsigned)
+    kit = (rows_right_unsigned, column_right_unsigned, row_sum_right_unsigned)
     multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip)
 
 
 @kernel
 def gemv_left_unsigned(a, b, c, bias, scratch, b_zero, b_flip):
     """An unsigned row times signed bytes, as they are after flipping."""
-    kit = (rows_left_unsigned, columns_left_unsigned, row_sum_left_unsigned)
+    kit = (rows_left_unsigned, column_left_unsigned, row_sum_left_unsigned)
     multiply_row(kit, a, b, c, bias, scratch, b_zero, b_flip)
