@@ -95,3 +95,23 @@ def test_the_program_of_the_golden_page_reads_its_file(repository, tmp_path):
     subprocess.run([COMPILER, str(tmp_path / "reader.c"), "-o", str(binary)], check=True, timeout=60)
     ended = subprocess.run([str(binary)], cwd=repository, capture_output=True, text=True, check=False, timeout=60)
     assert ended.stdout == f"{int((file.column('expected') != 0).sum())} wrong\n"
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_the_page_on_matrix_products_is_told_what_its_kernels_do(tmp_path, monkeypatch, capfd):
+    page = DOCS / "how-to" / "check-a-gemm.md"
+    monkeypatch.chdir(tmp_path)
+    sources = [block for block in blocks(page, "c") if "#include" in block]
+    for name_of_file, source in zip(("gemm.c", "rescale.c"), sources, strict=True):
+        Path(name_of_file).write_text(source)
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    outputs = []
+    for command in (line[2:] for line in lines if line.startswith("$ ")):
+        if command.startswith("cc "):
+            subprocess.run(shlex.split(command), check=True, timeout=60)
+        else:
+            main(shlex.split(command)[1:])
+            outputs.append(capfd.readouterr().out)
+    printed = "".join(outputs).splitlines()
+    assert len(outputs) == 3
+    assert [line for line in lines if line not in ("", "...") and line[:2] != "$ " and line not in printed] == []

@@ -113,7 +113,8 @@ class GemmOperation(Operation):
         accumulators = [rule.accumulator for rule in same_bug]
         best = closest(accumulators, self.accumulator)
         ordered = sorted(same_bug, key=lambda rule: rule.accumulator != best)
-        choices = survivor_choices(accumulators)
+        spelled_alike = self._alike(accumulators, best, {"width", "overflow"})
+        choices = survivor_choices(spelled_alike, self.accumulator)
         asked = {axis: ranges([getattr(self.accumulator, axis)]) for axis in choices}
         if bug is not None:
             others = {rule.bug.name: rule.bug.words for rule in survivors if rule.bug not in (None, bug)}
@@ -121,9 +122,13 @@ class GemmOperation(Operation):
             return Identification(tuple(ordered), {}, {}, f"{words}, and is otherwise exact")
         return Identification(tuple(ordered), choices, asked, self._words(best, accumulators))
 
+    def _alike(self, accumulators: list[Accumulator], best: Accumulator, free: set[str]) -> list[Accumulator]:
+        """The survivors that are spelled like the best one but for some axes, and those that cannot matter here."""
+        idle = {"operands", "bias"} if self.operands.zero_points else {"operands", "bias", "zero_points"}
+        return [item for item in accumulators if not item.differences(best).keys() - free - idle]
+
     def _words(self, best: Accumulator, accumulators: list[Accumulator]) -> str:
-        alike = [item for item in accumulators if not item.differences(best).keys() - {"width", "name"}]
-        widths = ranges([item.width for item in alike])
+        widths = ranges([item.width for item in self._alike(accumulators, best, {"width"})])
         words = accumulator_words(
             best, widths.replace("|", " or ").replace("..", " to "), everything=self.operands.zero_points
         )

@@ -60,14 +60,17 @@ def closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator
     return min(survivors, key=rank)
 
 
-def survivor_choices(survivors: Sequence[Accumulator]) -> dict[str, str]:
+def survivor_choices(survivors: Sequence[Accumulator], asked: Accumulator) -> dict[str, str]:
     """Axis -> the values that survive, for the axes that say something about any survivor."""
     live = {axis for item in survivors for axis in item.live_axes()} - {"operands", "bias", "zero_points"}
-    return {axis: ranges([getattr(item, axis) for item in survivors]) for axis in ACCUMULATOR_AXES if axis in live}
+    values = {axis: [getattr(item, axis) for item in survivors] for axis in ACCUMULATOR_AXES if axis in live}
+    return {axis: ranges(found, getattr(asked, axis)) for axis, found in values.items()}
 
 
-def ranges(values: Sequence[Any]) -> str:
-    """``16|24..32|saturate``: the different values, runs of integers drawn together."""
+def ranges(values: Sequence[Any], first: Any = None) -> str:
+    """``16|24..32|saturate``: the different values, ``first`` apart, runs of integers drawn together."""
+    if first in values and set(values) != {first}:
+        return f"{first}|{ranges([value for value in values if value != first])}"
     distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     runs: list[list[Any]] = []
     for value in distinct:
