@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from lowbit._version import __version__
+from lowbit.nonlinear.stored_tables import stored_tables
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,12 @@ def wheel(repository, tmp_path_factory):
 
 def test_name_and_version(wheel):
     assert wheel.name == f"lowbit-{__version__}-py3-none-any.whl"
+
+
+def test_holds_the_stored_tables(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in stored_tables():
+        assert f"lowbit/nonlinear/tables/{name}.txt" in names
 
 
 def test_holds_package_formats_and_golden(wheel, repository):
