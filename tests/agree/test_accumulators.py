@@ -162,6 +162,44 @@ def test_shortcut_where_nothing_overflows():
     assert counts == {"overflows": 0, "results": 0, "first": None}
 
 
+LIMITS = {
+    "accumulator": Accumulator(width=8),
+    "a saturating one": Accumulator(width=8, overflow="saturate", order="pairwise"),
+    "term": Accumulator(width=16, combine=4, combine_width=8),
+    "chunk": Accumulator(width=8, spill_every=4, spill_width=20, overflow="saturate"),
+    "spilled": Accumulator(width=8, spill_every=1, spill_width=8, spill_overflow="saturate"),
+    "compensated": Accumulator(width=8, zero_points="compensated", overflow="saturate"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_shortcut_ends_at_the_limit(name):
+    """Sums of 127 and 128 on either side of what eight bits hold: nothing is called exact that is not."""
+    accumulator = LIMITS[name]
+    overflows = []
+    for total in range(120, 135):
+        parts = np.array([[32], [32], [32], [total - 96]], dtype=np.int8)
+        for sign in (1, -1):
+            require_agreement(np.full((1, 4), sign, np.int8), parts, accumulator)
+            values, counts = accumulate(np.full((1, 4), sign, np.int8), parts, accumulator, return_counts=True)
+            overflows.append((sign * total, counts["overflows"] > 0))
+            assert (values.item() == sign * total) == (counts["overflows"] == 0)
+    assert [total for total, found in overflows if found] == [
+        total for total, _ in overflows if not -128 <= total <= 127
+    ]
+
+
+@pytest.mark.parametrize("place", ["bias", "correction"])
+def test_shortcut_minds_what_comes_last(place):
+    for last in range(20, 35):
+        accumulator = Accumulator(width=8, overflow="saturate", zero_points="compensated")
+        a, b = np.full((1, 4), 25, np.int8), np.ones((4, 1), np.int8)
+        if place == "bias":
+            require_agreement(a, b, accumulator, bias=last)
+        else:
+            require_agreement(a, b, accumulator, a_zero=-last // 4)
+
+
 def test_the_first_overflow_is_the_first_in_c_order():
     a = np.array([[[1, 1, 1]], [[100, 100, 100]]], dtype=np.int8)
     b = np.array([[1, 100], [1, 100], [1, 100]], dtype=np.int8)
