@@ -18,7 +18,7 @@ from lowbit.allocate import Plan, Problem, example, pareto_front, solve
 from lowbit.allocate.core import reduce
 from lowbit.allocate.primal import Walker
 from lowbit.errors import AllocationError
-from tests.allocate.instances import coupled, large
+from tests.allocate.generators import coupled, large
 
 SEEDS = (0, 1, 2)
 ROUNDS = 3
@@ -44,7 +44,7 @@ print(json.dumps(times))
 
 LARGEST = """
 import json, resource, time
-from tests.allocate.instances import large
+from tests.allocate.generators import large
 from lowbit.allocate import solve
 problem = large(10_000, 16, 0, budgets=1)
 start = time.perf_counter()

@@ -8,7 +8,8 @@ import pytest
 from lowbit.allocate import Problem, example, pareto_front, picture, smallest_limit, solve, with_more
 from lowbit.allocate.heights import bits_of
 from lowbit.errors import AllocationError
-from tests.allocate.instances import brute_force, large
+from tests.allocate.generators import large
+from tests.allocate.instances import brute_force
 
 
 def small():

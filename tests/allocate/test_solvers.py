@@ -11,7 +11,7 @@ from lowbit.allocate.core import Core, reduce
 from lowbit.allocate.dual import Lagrangian, maximise
 from lowbit.allocate.linear import linear_model
 from lowbit.errors import AllocationError, InfeasibleError
-from tests.allocate.instances import coupled, large
+from tests.allocate.generators import coupled, large
 
 GAP = 1e-7
 PROBLEMS = {
