@@ -38,7 +38,8 @@ def tanh(value):
 def sigmoid_table():
     """TFLite's sigmoid_table_uint16: sigmoid(i/24) in 1/65536, raised by half of what a chord falls short.
 
-    A chord goes from one entry to the next and falls short in its middle. The source does not say how its table was made; this rule gives 255 of its entries, and the last one is 1.
+    A chord goes from one entry to the next and falls short in its middle. The source does not say how its table was
+    made; this rule gives 255 of its entries, and the last one is 1.
     """
     points = [65536 * sigmoid(Fraction(i, 48)) for i in range(513)]
     chords = [(points[i] + points[i + 2]) / 2 - points[i + 1] for i in range(0, 510, 2)]
