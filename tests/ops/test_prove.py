@@ -172,6 +172,18 @@ def test_the_worst_prefix_counts():
     assert prove_weights(weights[[0, 2, 1, 3]], "int8", activations=(60, 70)).safe[0]
 
 
+def test_a_bias_does_not_undo_an_overflow_before_it():
+    """7 * 20 leaves eight bits when the zero point is corrected, whatever the bias of -50 makes of it afterwards."""
+    accumulator = Accumulator(width=8, zero_points="compensated")
+    answer = largest_safe_k(accumulator, 10, 1, a_zero_point=-10, bias=-50)
+    assert (answer.k, answer.register, answer.value) == (6, "result", 140)
+    assert run(accumulator, 10, 1, 7, (-10, 0), -50).overflows == 1
+    weights = np.ones((7, 1), np.int8)
+    proof = prove_weights(weights, accumulator, activations=10, activation_zero_point=-10, bias=-50)
+    assert not proof.safe[0]
+    assert prove_weights(weights[1:], accumulator, activations=10, activation_zero_point=-10, bias=-50).safe[0]
+
+
 def test_no_limit():
     assert largest_safe_k("int8", "int8", (0, 0)).k is None
     assert largest_safe_k("int8", 5, 5, a_zero_point=5).witness is None
