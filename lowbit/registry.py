@@ -34,8 +34,8 @@ _NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "o
 
 _builtin = Catalogue()
 _loaded = Catalogue()
-_found: dict[str, Scalar] = {}
-"""Built-in formats found so far, by lower-case name, so that a repeated look-up costs one dictionary access."""
+_found: dict[object, Scalar] = {}
+"""Built-in formats found so far, by name or dtype as asked for, so that asking again costs one dictionary access."""
 _lock = RLock()
 
 
@@ -81,16 +81,19 @@ def get_format(name: object) -> Scalar:
     """
     if isinstance(name, Scalar):
         return name
+    try:
+        return _found[name]
+    except (KeyError, TypeError):  # not asked for before; no dictionary key, which _find refuses
+        return _find(name)
+
+
+def _find(name: object) -> Scalar:
     text = name if isinstance(name, str) else _dtype_name(name)
     key = _normalised(text)
-    return _found.get(key) or _find(key, text)
-
-
-def _find(key: str, text: str) -> Scalar:
     with _lock:
         found = _find_builtin(key)
         if found is not None:
-            _found[key] = found
+            _found[name] = found
             return found
         for catalogue in _user_catalogues():
             found = catalogue.find(key)

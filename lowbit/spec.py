@@ -219,6 +219,9 @@ class FloatFormat(Format):
         assert self.nan is not None
         return max(quiet, self.nan)
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # at every call a dictionary is asked for what belongs to a format
+
     @property
     def kind(self) -> str:
         return "float"
@@ -351,6 +354,9 @@ class FixedFormat(Format):
             f"fraction_bits = {self.fraction_bits} is outside -{MAX_FRACTION_BITS}..{MAX_FRACTION_BITS}",
         )
         self._require(not self.narrow or (self.signed and self.bits >= 2), "narrow range needs a sign and 2 bits")
+
+    def __hash__(self) -> int:
+        return hash(self.id)  # at every call a dictionary is asked for what belongs to a format
 
     @property
     def kind(self) -> str:

@@ -16,17 +16,22 @@ LINE_BYTES = 64
 _READ, _KEEP, _DATA = 0, 3, 1  # the operands of llvm.prefetch (LLVM Language Reference): read, all levels, data cache
 
 
+def ask_for(builder: Any, address: Any) -> None:
+    """Ask for the cache line of an address; a hint that never fails, beyond the end of an array neither."""
+    address = builder.bitcast(address, ir.IntType(8).as_pointer())
+    number = ir.IntType(32)
+    signature = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+    hint = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    builder.call(hint, [address, number(_READ), number(_KEEP), number(_DATA)])
+
+
 @intrinsic
 def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of ``array[index]``; a hint that never fails, beyond the end of the array neither."""
+    """Ask for the cache line of ``array[index]``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        signature_of_hint = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
-        hint = cgutils.get_or_insert_function(builder.module, signature_of_hint, "llvm.prefetch.p0")
-        builder.call(hint, [address, number(_READ), number(_KEEP), number(_DATA)])
+        ask_for(builder, builder.gep(view.data, [arguments[1]]))
         return context.get_dummy_value()
 
     return types.none(array, index), generate

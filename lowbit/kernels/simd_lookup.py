@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from lowbit.kernels._cpu import features
 from lowbit.kernels.simd_vectors import (
     BYTE,
     BYTES,
@@ -39,14 +39,10 @@ QUADS = ir.VectorType(QUAD, 8)
 
 def is_available() -> bool:
     """Whether this processor has the instructions."""
-    try:
-        features = llvm.get_host_cpu_features()
-    except RuntimeError:
-        return False
-    return all(features.get(name, False) for name in ("avx512f", "avx512bw", "avx512vbmi"))
+    return features() >= {"avx512f", "avx512bw", "avx512vbmi"}
 
 
-def _look_up(builder: Any, registers: list[Any], index: Any) -> Any:
+def look_up(builder: Any, registers: list[Any], index: Any) -> Any:
     """One plane's bytes at 64 indices of 8 bits."""
     kind = ir.FunctionType(BYTES, [BYTES, BYTES, BYTES])
     permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.qi.512")
@@ -56,7 +52,7 @@ def _look_up(builder: Any, registers: list[Any], index: Any) -> Any:
     return builder.select(upper, high, low)
 
 
-def _planes(builder: Any, data: Any, count: int) -> list[list[Any]]:
+def plane_registers(builder: Any, data: Any, count: int) -> list[list[Any]]:
     """The registers of so many planes of 256 bytes."""
     return [[load(builder, data, QUAD(256 * plane + LANES * part)) for part in range(4)] for plane in range(count)]
 
@@ -95,7 +91,7 @@ def distance_sum(typing_context: Any, codes: Any, maximum: Any, planes: Any) -> 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
-        tables = _planes(builder, data_of(context, builder, planes, arguments[2]), 4)
+        tables = plane_registers(builder, data_of(context, builder, planes, arguments[2]), 4)
         top = broadcast(builder, builder.trunc(arguments[1], BYTE))
         sums = [cgutils.alloca_once_value(builder, ir.Constant(QUADS, None)) for _ in tables]
         kind = ir.FunctionType(QUADS, [BYTES, BYTES])
@@ -104,7 +100,7 @@ def distance_sum(typing_context: Any, codes: Any, maximum: Any, planes: Any) -> 
         def body(offset: Any, mask: Any) -> None:
             index = builder.sub(top, load(builder, data, offset, mask))
             for table, partial in zip(tables, sums, strict=True):
-                found = _look_up(builder, table, index)
+                found = look_up(builder, table, index)
                 if mask is not None:
                     found = builder.select(mask, found, ir.Constant(BYTES, None))
                 eighths = builder.call(add_bytes, [found, ir.Constant(BYTES, None)])
@@ -135,13 +131,13 @@ def _apply(count: int, summary: str) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
-            tables = _planes(builder, data_of(context, builder, planes, arguments[2]), count)
+            tables = plane_registers(builder, data_of(context, builder, planes, arguments[2]), count)
             target = data_of(context, builder, out, arguments[3])
             top = broadcast(builder, builder.trunc(arguments[1], BYTE))
 
             def body(offset: Any, mask: Any) -> None:
                 index = builder.sub(top, load(builder, data, offset, mask))
-                found = [_look_up(builder, table, index) for table in tables]
+                found = [look_up(builder, table, index) for table in tables]
                 value = found[0] if count == 1 else _join(builder, found[0], found[1], WORDS)
                 if count == 4:
                     value = _join(builder, value, _join(builder, found[2], found[3], WORDS), DOUBLES)
@@ -169,12 +165,12 @@ def multiply_by_entry(typing_context: Any, codes: Any, table: Any, out: Any) -> 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
-        registers = _planes(builder, data_of(context, builder, table, arguments[1]), 1)[0]
+        registers = plane_registers(builder, data_of(context, builder, table, arguments[1]), 1)[0]
         target = data_of(context, builder, out, arguments[2])
 
         def body(offset: Any, mask: Any) -> None:
             code = load(builder, data, offset, mask)
-            entry = _look_up(builder, registers, code)
+            entry = look_up(builder, registers, code)
             product = builder.mul(builder.sext(code, WORDS), builder.zext(entry, WORDS))
             store(builder, builder.sext(product, DOUBLES), target, offset, mask)
 

@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from lowbit.dyadic import Exact
 from lowbit.errors import PolicyError
-from lowbit.ops._runners import FAST_CHUNK, Cast, runner
-from lowbit.policy import DEFECTS, Policy
+from lowbit.ops._look_up import TABLE_BITS, Table
+from lowbit.ops._runners import FAST_CHUNK, Cast, Runner, runner
+from lowbit.policy import DEFECTS, Policy, get_policy
 from lowbit.registry import get_format
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
-TABLE_BITS = 16
+BEYOND_CACHES = 1 << 25
+"""Bytes of results: from here on, writing past the caches took a fifth less time, below it up to twice as much."""
 INTERMEDIATE = Policy(nan_code="payload")
 _REFUSING = ("overflow", "infinity", "nan", "negative", "zero", "underflow")
 
@@ -40,29 +42,71 @@ def refuses(policy: Policy) -> bool:
     return any(getattr(policy, axis) == "error" for axis in _REFUSING)
 
 
+class Step:
+    """One projection, without intermediate formats and defects; what it takes is made once."""
+
+    def __init__(self, cast: Cast) -> None:
+        self.cast = cast
+        source, _, policy = cast
+        narrow = source.bits <= TABLE_BITS and not policy.stochastic
+        self._most_without_table = 1 << max(source.bits - 2, 4) if narrow else None
+        self._runners: dict[bool, Runner] = {}
+        self._tables: dict[bool, Tables] = {}
+
+    def run(self, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None) -> Codes:
+        """Codes, and flags if they are asked for, of flat codes; the codes into ``out``, flat, if it is given."""
+        if self._most_without_table is not None and codes.size > self._most_without_table:
+            if flags not in self._tables:
+                self._tables[flags] = conversion_tables(*self.cast, flags)
+            tables = self._tables[flags]
+            raised = None if tables.flags is None else look_up(tables.flags, codes, threads)
+            return Codes(look_up(tables.codes, codes, threads, out), raised)
+        if flags not in self._runners:
+            self._runners[flags] = runner(self.cast, flags)
+        result = np.empty(codes.size, dtype=self.cast.target.code_dtype) if out is None else out
+        raised = np.empty(codes.size, dtype=np.uint8) if flags else None
+        _run(self._runners[flags], codes, random, Codes(result, raised), threads)
+        return Codes(result, raised)
+
+
+class Conversion(NamedTuple):
+    """A cast under a full policy and its steps: into intermediate formats, then into the target."""
+
+    cast: Cast
+    steps: tuple[Step, ...]
+    code_dtype: np.dtype[Any]
+    refuses: bool
+
+
+@lru_cache(maxsize=128)
+def conversion(source: Scalar, target: Scalar, policy: Policy | str | None) -> Conversion:
+    """How codes of one format become codes of another; the default policy is the target's."""
+    chosen = get_policy(target.default_policy if policy is None else policy, target)
+    steps, first, remaining = [], source, chosen
+    for via in _intermediates(source, target, chosen):
+        if via.id == first.id:
+            continue
+        steps.append(Step(Cast(first, via, replace(INTERMEDIATE, flush_inputs=remaining.flush_inputs))))
+        first, remaining = via, remaining.choose(flush_inputs="never")
+    steps.append(Step(Cast(first, target, replace(remaining, via="", defects=(), name=""))))
+    return Conversion(Cast(source, target, chosen), tuple(steps), np.dtype(target.code_dtype), refuses(chosen))
+
+
 def cast_codes(
-    cast: Cast, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None
+    way: Conversion, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None
 ) -> Codes:
     """Convert flat codes under a full policy, into the flat array ``out`` if there is one.
 
     ``random`` is a flat array for the stochastic modes.
     """
-    source, target, policy = cast
-    raised = np.zeros(codes.size, dtype=np.uint8) if flags else None
-    for via in _intermediates(source, target, policy):
-        if via.id == source.id:
-            continue
-        step = replace(INTERMEDIATE, flush_inputs=policy.flush_inputs)
-        codes, step_flags = _project(Cast(source, via, step), codes, None, flags, threads)
-        source, policy = via, policy.choose(flush_inputs="never")
-        if raised is not None and step_flags is not None:
-            raised |= step_flags
-    plain = replace(policy, via="", defects=(), name="")
-    result, last_flags = _project(Cast(source, target, plain), codes, random, flags, threads, out)
-    result = _with_defects(result, codes, source, target, policy)
-    if raised is not None and last_flags is not None:
-        raised |= last_flags
-    return Codes(result, raised)
+    *before, last = way.steps
+    raised = None
+    for step in before:
+        codes, step_flags = step.run(codes, None, flags, threads)
+        raised = step_flags if raised is None or step_flags is None else raised | step_flags
+    result, last_flags = last.run(codes, random, flags, threads, out)
+    _with_defects(result, codes, last.cast.source, way.cast.target, way.cast.policy)
+    return Codes(result, last_flags if raised is None or last_flags is None else raised | last_flags)
 
 
 def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[FloatFormat]:
@@ -76,7 +120,7 @@ def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[Float
     return [fmt for fmt in formats if isinstance(fmt, FloatFormat)]
 
 
-def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, policy: Policy) -> Array:
+def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, policy: Policy) -> None:
     """Overwrite the results of inputs that a known bug sends elsewhere; the first that matches wins."""
     for name in reversed(policy.defects):
         defect = DEFECTS[name]
@@ -90,7 +134,6 @@ def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, p
         inside = (magnitudes >= lowest) & (magnitudes < highest)
         inside &= ~negative | target.signed | (policy.negative == "absolute")
         result[inside] = (defect.code + negative[inside] * target.sign_bit).astype(result.dtype)
-    return result
 
 
 def _magnitudes(codes: Array, source: Scalar) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -126,22 +169,12 @@ def _magnitude_value(source: Scalar, code: int) -> Exact:
     return source.magnitude(code) if isinstance(source, FloatFormat) else Exact(0, code, -source.fraction_bits)
 
 
-def _project(
-    cast: Cast, codes: Array, random: Array | None, flags: bool, threads: int, out: Array | None = None
-) -> Codes:
-    """One step: no intermediate format, no defects."""
-    source, target, policy = cast
-    if source.bits <= TABLE_BITS and not policy.stochastic and codes.size > 1 << max(source.bits - 2, 4):
-        return _by_table(cast, codes, flags, threads, out)
-    result = np.empty(codes.size, dtype=target.code_dtype) if out is None else out
-    raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    _run(cast, codes, random, Codes(result, raised), threads)
-    return Codes(result, raised)
-
-
-def _run(cast: Cast, codes: Array, random: Array | None, results: Codes, threads: int) -> None:
+def _run(ways: Runner, codes: Array, random: Array | None, results: Codes, threads: int) -> None:
     """Cast all codes, chunk by chunk, into the arrays of ``results``."""
-    run, chunk = runner(cast, results.flags is not None)
+    run, chunk = ways
+    if codes.size <= chunk:
+        run(codes, random, *results)
+        return
 
     def step(start: int, stop: int) -> None:
         part = slice(start, stop)
@@ -152,38 +185,32 @@ def _run(cast: Cast, codes: Array, random: Array | None, results: Codes, threads
     in_chunks(step, codes.size, threads, chunk)
 
 
-def _by_table(cast: Cast, codes: Array, flags: bool, threads: int, out: Array | None) -> Codes:
-    table, flag_table = conversion_table(*cast, flags)
-    raised = look_up(codes, cast.source, flag_table, threads) if flag_table is not None else None
-    return Codes(look_up(codes, cast.source, table, threads, out), raised)
+class Tables(NamedTuple):
+    """The results of every code of a source and, where they were asked for, the flags."""
 
-
-def look_up(codes: Array, source: Scalar, table: Array, threads: int, out: Array | None = None) -> Array:
-    """The table's entry for each code; ``out`` has the table's item size."""
-    from lowbit.kernels.gather import gather
-
-    patterns = codes.view(f"u{codes.dtype.itemsize}")
-    patterns = patterns.astype(np.uint8 if source.bits <= 8 else np.uint16, copy=False)
-    if isinstance(source, FixedFormat) and source.signed and source.bits % 8:
-        patterns = patterns & patterns.dtype.type((1 << source.bits) - 1)
-    result = np.empty(codes.size, dtype=table.dtype) if out is None else out
-    bits = f"u{table.dtype.itemsize}"
-    entries, answers = table.view(bits), result.view(bits)  # one signature for an item size
-    in_chunks(lambda i, j: gather(patterns[i:j], entries, answers[i:j]), codes.size, threads, FAST_CHUNK)
-    return result
+    codes: Table
+    flags: Table | None
 
 
 @lru_cache(maxsize=128)
-def conversion_table(source: Scalar, target: Scalar, policy: Policy, flags: bool) -> Codes:
-    """Results for every code of a source of at most 16 bits, indexed by its bits."""
+def conversion_tables(source: Scalar, target: Scalar, policy: Policy, flags: bool) -> Tables:
+    """Tables of one step from a source of at most 16 bits."""
     codes = all_codes(source)
     out = np.empty(codes.size, dtype=target.code_dtype)
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    _run(Cast(source, target, policy), codes, None, Codes(out, raised), 1)
-    for array in (out, raised):
-        if array is not None:
-            array.setflags(write=False)
-    return Codes(out, raised)
+    _run(runner(Cast(source, target, policy), flags), codes, None, Codes(out, raised), 1)
+    return Tables(Table(source, out), None if raised is None else Table(source, raised))
+
+
+def look_up(table: Table, codes: Array, threads: int, out: Array | None = None) -> Array:
+    """The table's answer for each of the flat codes, into ``out`` (of the answers' item size) if it is given."""
+    result = np.empty(codes.size, dtype=table.entries.dtype) if out is None else out
+    stream = out is not None and result.nbytes >= BEYOND_CACHES  # pages that are fresh are in the caches anyway
+    if threads == 1:
+        table.run(codes, result, stream)
+    else:
+        in_chunks(lambda i, j: table.run(codes[i:j], result[i:j], stream), codes.size, threads, FAST_CHUNK)
+    return result
 
 
 def all_codes(fmt: Scalar) -> Array:

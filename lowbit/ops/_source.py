@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.ops.codes import check_range, code_range, scalar_format
-from lowbit.spec import FixedFormat, Format, Scalar
+from lowbit.ops.codes import check_range, code_range, code_space, scalar_format
+from lowbit.spec import Format, Scalar
 
 Array = npt.NDArray[Any]
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -23,6 +24,10 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
     InputError
         The dtype holds no numbers that can be converted exactly (object, complex, longdouble, strings).
     """
+    if type(values) is np.ndarray:
+        plain = _plain(values.dtype)
+        if plain is not None:
+            return values.view(plain[1]), plain[0]
     array = as_array(values, "values")
     if array.dtype == object:
         raise InputError(
@@ -44,6 +49,15 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
     if fmt.kind == "float" and fmt.bits < fmt.container_bits:
         check_range(codes, *code_range(fmt), fmt.id)  # ml_dtypes keeps a small float in a byte
     return codes.astype(fmt.code_dtype, copy=False), fmt
+
+
+@lru_cache(maxsize=64)
+def _plain(dtype: np.dtype[Any]) -> tuple[Scalar, np.dtype[Any]] | None:
+    """Format and code dtype of NumPy's own floats and integers in native byte order, of which every element counts."""
+    if dtype.isbuiltin != 1 or dtype.kind not in "fiu" or dtype.itemsize > 8:
+        return None
+    fmt = scalar_format(dtype)
+    return fmt, np.dtype(fmt.code_dtype)
 
 
 def as_array(values: Any, role: str) -> Array:
@@ -94,6 +108,9 @@ def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
     InputError
         The array is not of integers, or an element is not a code of the format.
     """
+    space = code_space(fmt)
+    if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
+        return codes
     array = as_array(codes, role)
     if array.dtype.kind not in "iu":
         if array.size == 0 and array.dtype == np.float64:
@@ -104,9 +121,9 @@ def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
                 hint="encode(values, fmt) makes codes of values",
             )
         array = view_codes(array, fmt)
-    if array.dtype != np.dtype(fmt.code_dtype) or fmt.bits < fmt.container_bits or _narrow(fmt):
-        check_range(array, *code_range(fmt), fmt.id)
-    return array.astype(fmt.code_dtype, copy=False)
+    if array.dtype != space.dtype or not space.whole:
+        check_range(array, space.low, space.high, fmt.id)
+    return array.astype(space.dtype, copy=False)
 
 
 def _same_format(dtype: Any, fmt: Scalar) -> bool:
@@ -114,7 +131,3 @@ def _same_format(dtype: Any, fmt: Scalar) -> bool:
         return scalar_format(dtype).id == fmt.id
     except UnknownFormatError:
         return False
-
-
-def _narrow(fmt: Scalar) -> bool:
-    return isinstance(fmt, FixedFormat) and fmt.narrow

@@ -6,22 +6,20 @@ scalars in, scalars out.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InexactError, InputError
-from lowbit.ops._engine import TABLE_BITS, cast_codes, conversion_table, in_chunks, look_up, refuses
-from lowbit.ops._fast import fast_decoder, is_binary32
+from lowbit.errors import InputError
+from lowbit.ops._decoding import decoding
+from lowbit.ops._engine import cast_codes, conversion
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
-from lowbit.ops._runners import FAST_CHUNK, Cast
 from lowbit.ops._source import checked_codes, values_to_codes
 from lowbit.ops.codes import scalar_format
-from lowbit.policy import PRESETS, Policy, get_policy
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.policy import Policy, get_policy
+from lowbit.spec import Scalar
 
 Array = npt.NDArray[Any]
 
@@ -136,43 +134,55 @@ class _Wanted(NamedTuple):
     threads: int
 
 
-def _convert(
-    codes: Array, source: Scalar, fmt: Any, policy: Policy | str | None, random_bits: Any, wanted: _Wanted
-) -> Any:
+def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: Any, wanted: _Wanted) -> Any:
     target = scalar_format(fmt)
-    chosen = get_policy(target.default_policy if policy is None else policy, target)
-    flat = np.ascontiguousarray(codes).reshape(-1)
-    random = checked_random(random_bits, chosen, codes.shape)
-    _check_out(wanted.out, codes.shape, np.dtype(target.code_dtype))
+    if policy is not None and not isinstance(policy, (str, Policy)):
+        get_policy(policy)  # which says what a policy may be
+    way = conversion(source, target, policy)
+    flat = _flattened(codes)
+    random = checked_random(random_bits, way.cast.policy, codes.shape)
+    _check_out(wanted.out, codes.shape, way.code_dtype)
     _check_threads(wanted.threads)
-    needs_flags = wanted.flags or wanted.counts or refuses(chosen)
-    out = None if refuses(chosen) else _direct(wanted.out, flat)
-    cast = Cast(source, target, chosen)
-    result, flags = cast_codes(cast, flat, random, needs_flags, wanted.threads, out)
-    if flags is not None and refuses(chosen):
-        refuse(flat, flags, codes.shape, source, target, chosen)
+    needs_flags = wanted.flags or wanted.counts or way.refuses
+    direct = None if way.refuses else _direct(wanted.out, flat)
+    result, flags = cast_codes(way, flat, random, needs_flags, wanted.threads, direct)
     extras: list[Any] = []
-    if wanted.counts and flags is not None:
-        extras.append(count(flat, result, flags, source, target))  # before the input may be overwritten
-    if wanted.flags and flags is not None:
-        extras.append(flags.reshape(codes.shape)[()])
-    made = result.reshape(codes.shape)[()]
-    if wanted.out is not None:
-        if out is None:
-            wanted.out[...] = made
-        made = wanted.out
+    if flags is not None:
+        if way.refuses:
+            refuse(flat, flags, codes.shape, *way.cast)
+        if wanted.counts:
+            extras.append(count(flat, result, flags, source, target))  # before the input may be overwritten
+        if wanted.flags:
+            extras.append(_shaped(flags, codes.shape))
+    made = wanted.out
+    if made is None:
+        made = _shaped(result, codes.shape)
+    elif direct is None:
+        made[...] = result.reshape(codes.shape)
     return (made, *extras) if extras else made
 
 
-def _direct(out: Array | None, *inputs: Array) -> Array | None:
+def _flattened(array: Array) -> Array:
+    """The elements one after the other in memory; a copy only where they are not."""
+    if array.ndim == 1 and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.require(array, requirements=("C", "A")).reshape(-1)
+
+
+def _shaped(flat: Array, shape: tuple[int, ...]) -> Any:
+    """The elements in a shape; one element without axes as a scalar."""
+    return flat if flat.shape == shape else flat.reshape(shape)[()]
+
+
+def _direct(out: Array | None, source: Array) -> Array | None:
     """The caller's array, flat, where results can go straight into it.
 
-    Not where it is not contiguous or shares memory with an input. A policy that may refuse a value gets no such
+    Not where it is not contiguous or shares memory with the source. A policy that may refuse a value gets no such
     array either: the error would leave it half-written.
     """
-    if out is None or not out.flags.c_contiguous or any(np.may_share_memory(out, array) for array in inputs):
+    if out is None or not out.flags.carray or np.may_share_memory(out, source):
         return None
-    return out.reshape(-1)
+    return out if out.ndim == 1 else out.reshape(-1)
 
 
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -186,7 +196,7 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 def _check_threads(threads: Any) -> None:
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool) or threads < 1:
         raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
@@ -224,59 +234,24 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     """
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
-    try:
-        requested = np.dtype(dtype)
-    except TypeError as error:
-        raise InputError(f"dtype {dtype!r} is unknown to NumPy", hint="dtype=numpy.float32, for example") from error
-    wanted = requested.newbyteorder("=")
-    target = scalar_format(wanted)
-    if not isinstance(target, FloatFormat):
-        raise InputError(f"dtype {wanted} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
+    requested = _dtype(dtype)
+    wanted, run = decoding(source, requested)
     _check_out(out, array.shape, requested)
     _check_threads(threads)
-    _require_exact(source, target)
-    flat = np.ascontiguousarray(array).reshape(-1)
-    direct = _direct(out, flat) if requested == wanted else None
+    flat = _flattened(array)
+    direct = _direct(out, flat) if requested is wanted or requested == wanted else None
     values = np.empty(flat.size, dtype=wanted) if direct is None else direct
-    _decode_into(values, flat, source, target, threads)
+    run(flat, values, threads)
     if out is None:
-        return values.reshape(array.shape).astype(requested, copy=False)[()]
+        return _shaped(values, array.shape).astype(requested, copy=False)
     if direct is None:
         out[...] = values.reshape(array.shape)
     return out
 
 
-def _decode_into(values: Array, codes: Array, source: Scalar, target: FloatFormat, threads: int) -> None:
-    """Decode flat codes into a flat array of the target's values."""
-    fast = fast_decoder(source) if is_binary32(target) and codes.dtype == np.uint8 else None
-    if fast is not None:
-        in_chunks(lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK)
-    elif source.bits <= TABLE_BITS and codes.size > 1 << max(source.bits - 2, 4):
-        table = conversion_table(source, target, PRESETS["ieee"], False).codes
-        look_up(codes, source, table, threads, values)
-    else:
-        bits = values.view(np.dtype(target.code_dtype))
-        cast_codes(Cast(source, target, PRESETS["ieee"]), codes, None, False, threads, bits)
-
-
-@lru_cache(maxsize=1024)
-def _require_exact(source: Scalar, target: FloatFormat) -> None:
-    """Whether the target holds every value of the source, infinities and NaN included."""
-    largest = max(source.max.reduced(), source.min.reduced(), key=lambda value: abs(value.fraction()))
-    precise = _precision(source) <= target.precision
-    wide = abs(largest.fraction()) <= target.max.fraction()
-    smallest = source.smallest.reduced()
-    fine = smallest.exponent >= target.smallest_exponent
-    special = isinstance(source, FixedFormat) or (
-        (source.infinity is None or target.infinity is not None) and (not source.has_nan or target.has_nan)
-    )
-    if precise and wide and fine and special:
-        return
-    raise InexactError(
-        f"{target.id} cannot hold every value of {source.id}",
-        hint="decode with dtype=numpy.float64, or decode_exact(codes, fmt) for integers that hold everything",
-    )
-
-
-def _precision(fmt: Scalar) -> int:
-    return fmt.precision if isinstance(fmt, FloatFormat) else fmt.bits - int(fmt.signed)
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise InputError(f"dtype {dtype!r} is unknown to NumPy", hint="dtype=numpy.float32, for example") from error
+    return found

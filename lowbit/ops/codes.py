@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -66,14 +67,30 @@ def code_range(fmt: Format) -> tuple[int, int]:
     return 0, (1 << fmt.bits) - 1
 
 
+class CodeSpace(NamedTuple):
+    """Which codes a format has, and the dtype that they come in."""
+
+    dtype: np.dtype[Any]
+    low: int
+    high: int
+    whole: bool
+    """Whether every value of the dtype is a code."""
+
+
+@lru_cache(maxsize=256)
+def code_space(fmt: Format) -> CodeSpace:
+    """What codes of a format may be; asked for at every call, hence kept."""
+    dtype, (low, high) = np.dtype(fmt.code_dtype), code_range(fmt)
+    limits = np.iinfo(dtype)
+    return CodeSpace(dtype, low, high, (low, high) == (limits.min, limits.max))
+
+
 def check_range(array: Array, low: int, high: int, what: str) -> None:
     """Raise an InputError that names the first element outside ``low..high``."""
     if array.size == 0:
         return
     limits = np.iinfo(array.dtype)
-    if limits.min >= low and limits.max <= high:
-        return
-    if int(array.min()) >= low and int(array.max()) <= high:
+    if (limits.min >= low or int(array.min()) >= low) and (limits.max <= high or int(array.max()) <= high):
         return
     outside = np.zeros(array.shape, dtype=bool)
     if limits.min < low:

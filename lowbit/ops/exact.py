@@ -10,10 +10,10 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.kernels import layout as at
 from lowbit.lowering import lower
-from lowbit.ops._engine import cast_codes, refuses
+from lowbit.ops._engine import cast_codes, conversion, refuses
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import refuse
-from lowbit.ops._runners import Cast, project_unpacked, unpack
+from lowbit.ops._runners import project_unpacked, unpack
 from lowbit.ops._source import as_array, checked_codes
 from lowbit.ops.codes import scalar_format
 from lowbit.policy import PRESETS, Policy, get_policy
@@ -135,8 +135,8 @@ def _encode_triples(
     codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, vector)
     if policy.via:
         after = policy.choose(via="", defects=())
-        cast = Cast(first, target, after)
-        codes, flags_after = cast_codes(cast, codes.astype(first.code_dtype), random, refuses(policy), 1)
+        way = conversion(first, target, after)
+        codes, flags_after = cast_codes(way, codes.astype(first.code_dtype), random, refuses(policy), 1)
         flags = np.zeros(codes.size) if flags_after is None else flags_after
     if refuses(policy):
         refuse(values, flags.astype(np.uint8), kinds.shape, source, target, policy)

@@ -1,0 +1,83 @@
+"""How codes of a format become values of a dtype: decided once a pair of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InexactError, InputError
+from lowbit.ops._engine import cast_codes, conversion, conversion_tables, in_chunks, look_up
+from lowbit.ops._fast import fast_decoder, is_binary32
+from lowbit.ops._look_up import registers_available
+from lowbit.ops._runners import FAST_CHUNK
+from lowbit.ops.codes import scalar_format
+from lowbit.policy import PRESETS
+from lowbit.spec import FixedFormat, FloatFormat, Scalar
+
+Array = npt.NDArray[Any]
+
+
+class Decoding(NamedTuple):
+    """``run(codes, values, threads)`` decodes flat codes into a flat array of ``dtype``, in native byte order."""
+
+    dtype: np.dtype[Any]
+    run: Callable[[Array, Array, int], object]
+
+
+@lru_cache(maxsize=256)
+def decoding(source: Scalar, requested: np.dtype[Any]) -> Decoding:
+    """How codes of a format become values of a dtype, of either byte order.
+
+    Raises
+    ------
+    InputError
+        The dtype is no float.
+    InexactError
+        The dtype cannot hold every value of the format.
+    """
+    dtype = requested.newbyteorder("=")
+    target = scalar_format(dtype)
+    if not isinstance(target, FloatFormat):
+        raise InputError(f"dtype {dtype} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
+    _require_exact(source, target)
+    return Decoding(dtype, _decoder(source, target))
+
+
+def _decoder(source: Scalar, target: FloatFormat) -> Callable[[Array, Array, int], object]:
+    fast = fast_decoder(source) if is_binary32(target) and not registers_available() else None
+    if fast is not None:
+        return lambda codes, values, threads: in_chunks(
+            lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK
+        )
+    if source.bits <= 8:
+        table = conversion_tables(source, target, PRESETS["ieee"], False).codes
+        return lambda codes, values, threads: look_up(table, codes, threads, values)
+    way = conversion(source, target, PRESETS["ieee"])
+    bits = np.dtype(target.code_dtype)
+    return lambda codes, values, threads: cast_codes(way, codes, None, False, threads, values.view(bits))
+
+
+def _require_exact(source: Scalar, target: FloatFormat) -> None:
+    """Whether the target holds every value of the source, infinities and NaN included."""
+    largest = max(source.max.reduced(), source.min.reduced(), key=lambda value: abs(value.fraction()))
+    precise = _precision(source) <= target.precision
+    wide = abs(largest.fraction()) <= target.max.fraction()
+    smallest = source.smallest.reduced()
+    fine = smallest.exponent >= target.smallest_exponent
+    special = isinstance(source, FixedFormat) or (
+        (source.infinity is None or target.infinity is not None) and (not source.has_nan or target.has_nan)
+    )
+    if precise and wide and fine and special:
+        return
+    raise InexactError(
+        f"{target.id} cannot hold every value of {source.id}",
+        hint="decode with dtype=numpy.float64, or decode_exact(codes, fmt) for integers that hold everything",
+    )
+
+
+def _precision(fmt: Scalar) -> int:
+    return fmt.precision if isinstance(fmt, FloatFormat) else fmt.bits - int(fmt.signed)

@@ -1,0 +1,75 @@
+"""Codes of narrow sources through a table of all answers, by the quickest way that the processor has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.spec import Scalar
+
+Array = npt.NDArray[Any]
+TABLE_BITS = 16
+
+Run = Callable[[Array, Array, bool], None]
+
+
+class Table:
+    """An answer for every code of a source of at most 16 bits.
+
+    ``entries`` are indexed by the bits of the array element that holds a code: those beyond the format's width repeat
+    the sign, or are no code.
+    """
+
+    def __init__(self, source: Scalar, answers: Array) -> None:
+        self.entries = answers[np.arange(1 << source.container_bits) & ((1 << source.bits) - 1)]
+        self.entries.setflags(write=False)
+        self.run = _in_registers(self.entries) or _gathered(self.entries)
+        """``run(codes, out, stream)``: the answer for each of the flat codes; ``stream`` writes past the caches."""
+
+
+def registers_available() -> bool:
+    """Whether this processor looks bytes up in vector registers."""
+    from lowbit.kernels.simd_lookup import is_available
+
+    return is_available()
+
+
+def _in_registers(entries: Array) -> Run | None:
+    """Look-up in vector registers, where the processor can and two bytes an entry say all."""
+    width = entries.dtype.itemsize
+    if entries.size != 256 or width > 4 or not registers_available():
+        return None
+    from numba import types
+
+    from lowbit.kernels import simd_decode
+    from lowbit.kernels._jit import entry
+
+    planes = entries.astype(f"<u{width}").view(np.uint8).reshape(256, width).T
+    if width == 4:
+        if planes[:2].any():
+            return None
+        planes = planes[2:]
+    kernels = {1: simd_decode.decode_bytes, 2: simd_decode.decode_words, 4: simd_decode.decode_upper_halves}
+    matrix = types.Array(types.uint8, 2, "C")
+    decode = entry(kernels[width], _vector(1), matrix, types.boolean, _vector(width))
+    lowered = np.ascontiguousarray(planes)
+    return lambda codes, out, stream: decode(codes, lowered, stream, out)
+
+
+def _gathered(entries: Array) -> Run:
+    from lowbit.kernels._jit import entry
+    from lowbit.kernels.gather import gather
+
+    index = 1 if entries.size == 256 else 2
+    look_up = entry(gather, _vector(index), _vector(entries.dtype.itemsize), _vector(entries.dtype.itemsize))
+    return lambda codes, out, _stream: look_up(codes, entries, out)
+
+
+def _vector(width: int) -> Any:
+    """Numba's type of contiguous unsigned items of so many bytes."""
+    from numba import types
+
+    return types.Array(getattr(types, f"uint{8 * width}"), 1, "C")
