@@ -140,7 +140,7 @@ def _undominated(core: Core, dead: NDArray[np.bool_], picks: Integers) -> Intege
     return picks
 
 
-def exact(state: State, dual: Lagrangian, best: Dual) -> None:
+def exact(state: State, dual: Lagrangian, best: Dual, *, improve: bool = True) -> None:
     """Search to the end: labels where nodes are coupled or few, the tree where they meet in budgets only."""
     core = state.core
     if state.picks is not None:
@@ -148,7 +148,7 @@ def exact(state: State, dual: Lagrangian, best: Dual) -> None:
         core = core.without(reduced(dual, best.prices, best.bound - margin, state.loss - state.tolerance))
     prices = nearby_prices(best.prices)
     if core.edges:
-        _coupled(state, core, prices)
+        _coupled(state, core, prices, improve=improve)
         return
     undecided = int((np.isfinite(core.losses).sum(axis=1) > 1).sum())
     if undecided <= FEW_NODES or len(core.rows) == 1:
@@ -178,12 +178,14 @@ def _proof(what: str, found: Found) -> str:
     return f"{what}, complete" if found.complete else f"{what}, stopped early"
 
 
-def _coupled(state: State, core: Core, prices: list[Reals]) -> None:
+def _coupled(state: State, core: Core, prices: list[Reals], *, improve: bool) -> None:
     for most in LABEL_LIMITS:
         found = label_search(core, prices, state.incumbent(), state.tolerance, state.enough, most=most)
         state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
         if state.done or state.enough():
             return
+        if not improve:
+            continue
         last = most == LABEL_LIMITS[-1]
         if last and getattr(state.enough, "seconds", None) is None:
             return

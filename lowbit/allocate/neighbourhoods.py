@@ -101,7 +101,7 @@ class NeighbourhoodSearch:
 
     def _look(self, free: Integers) -> float:
         """Solve the free nodes with the others as they are; the gain."""
-        inner, fixed = fold(self.core, self.picks, free)
+        inner = fold(self.core, self.picks, free)
         before = inner.loss_of(self.picks[free])
         least = 1e-13 * abs(self.loss)
         found = label_search(
@@ -109,22 +109,20 @@ class NeighbourhoodSearch:
         )  # fmt: skip
         if found.picks is None or found.loss >= before - least:
             return 0.0
-        del fixed
         self.picks[free] = found.picks
         loss = self.core.loss_of(self.picks)
         gain, self.loss = self.loss - loss, loss
         return gain
 
 
-def fold(core: Core, picks: Integers, free: Integers) -> tuple[Core, float]:
-    """The core of the free nodes, the others fixed to their picks; and what the fixed ones lose among themselves."""
+def fold(core: Core, picks: Integers, free: Integers) -> Core:
+    """The core of the free nodes, the others fixed to their picks; what those lose among themselves is left out."""
     place = np.full(core.nodes, -1, dtype=np.int64)
     place[free] = np.arange(len(free))
     losses = core.losses[free].copy()
     costs = core.costs[:, free].copy()
     fixed = np.flatnonzero(place < 0)
     taken = core.costs[:, fixed, picks[fixed]].sum(axis=1)
-    constant = float(core.losses[fixed, picks[fixed]].sum())
     edges = []
     for edge in core.edges:
         one, other = place[edge.first], place[edge.second]
@@ -136,8 +134,6 @@ def fold(core: Core, picks: Integers, free: Integers) -> tuple[Core, float]:
             losses[one] += edge.losses[:, column]
         elif other >= 0:
             losses[other] += edge.losses[row]
-        else:
-            constant += float(edge.losses[row, column])
         if core.switch_row >= 0:
             if one >= 0:
                 costs[-1, one] += edge.switches[:, column]
@@ -145,7 +141,7 @@ def fold(core: Core, picks: Integers, free: Integers) -> tuple[Core, float]:
                 costs[-1, other] += edge.switches[row]
             else:
                 taken[-1] += edge.switches[row, column]
-    inner = replace(
+    return replace(
         core,
         losses=losses,
         costs=costs,
@@ -154,4 +150,3 @@ def fold(core: Core, picks: Integers, free: Integers) -> tuple[Core, float]:
         edges=tuple(edges),
         exact={},
     )
-    return inner, constant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ METHODS = MappingProxyType(
     {
         "auto": "multipliers and swaps, then the exact search; neighbourhoods in between for coupled layers",
         "lagrangian": "multipliers and swaps only: fast, with a bound",
-        "exact": "as auto, without neighbourhoods' rounds after the time is short",
+        "exact": "multipliers and swaps, then the exact search alone",
         "neighborhoods": "multipliers and swaps, then large-neighbourhood search until the time limit",
         "milp": "scipy.optimize.milp (HiGHS)",
         "highs": "PuLP with HiGHS",
@@ -31,6 +31,9 @@ METHODS = MappingProxyType(
     }
 )
 """Method -> what it does."""
+
+DIAGNOSIS_SECONDS = 30.0
+"""How long the smallest feasible budgets are looked for."""
 
 ANYTIME_SECONDS = 10.0
 """How long ``neighborhoods`` looks when no time limit is given."""
@@ -79,7 +82,7 @@ def solve(
     limit = ANYTIME_SECONDS if method == "neighborhoods" and time_limit is None else time_limit
     clock = Clock(limit)
     reduction = reduce(problem)
-    _check_rows(reduction, clock)
+    _check_rows(reduction)
     state = State(reduction.core, max(gap, 1e-12), clock, seed)
     if warm_start is not None:
         state.offer(_warm(reduction, warm_start), "the given plan")
@@ -115,7 +118,7 @@ def _run(state: State, method: str, clock: Clock) -> None:
     if method == "neighborhoods":
         engine.anytime(state, dual, best)
     else:
-        engine.exact(state, dual, best)
+        engine.exact(state, dual, best, improve=method == "auto")
 
 
 def _warm(reduction: Reduction, given: Plan | Sequence[str]) -> Integers | None:
@@ -178,10 +181,10 @@ def _least_totals(core: Core) -> Integers:
     return least
 
 
-def _check_rows(reduction: Reduction, clock: Clock) -> None:
+def _check_rows(reduction: Reduction) -> None:
     """A row that cannot be kept even alone is infeasible without a search."""
     if (_least_totals(reduction.core) > reduction.core.limits).any():
-        raise infeasible(reduction, clock)
+        raise infeasible(reduction)
 
 
 def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:
@@ -191,21 +194,25 @@ def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:
             hint="a longer time limit, or looser budgets",
             code="LB702",
         )
-    raise infeasible(reduction, clock)
+    raise infeasible(reduction)
 
 
-def infeasible(reduction: Reduction, clock: Callable[[], bool]) -> InfeasibleError:
-    """The error for a problem without a plan: with the least limit of each row while the other limits stay."""
+def infeasible(reduction: Reduction) -> InfeasibleError:
+    """The error for a problem without a plan: with the least limit of each row while the other limits stay.
+
+    A least limit that is not proven within ``DIAGNOSIS_SECONDS`` is left out.
+    """
     problem, core = reduction.problem, reduction.core
     smallest: dict[str, Fraction] = {}
     alone: dict[str, Fraction] = {}
     rows = list(range(len(core.rows)))
+    clock = Clock(DIAGNOSIS_SECONDS)
     for row in rows:
         others = [other for other in rows if other != row]
         none: list[int] = []
         for given, into in ((others, smallest), (none, alone)):
             state = engine.least_use(core, row, given, clock)
-            if state.picks is not None:
+            if state.picks is not None and state.done:
                 into[core.rows[row]] = _used(reduction, row, state.picks)
     found = smallest or alone
     lines = [_shortfall(problem, name, least) for name, least in found.items() if _over(problem, name, least)]

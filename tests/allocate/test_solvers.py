@@ -218,3 +218,16 @@ def test_core_is_what_it_says():
     picks = np.array([0, 1, 1, 2, 0])
     assert core.loss_of(picks) == pytest.approx(problem.loss_of(picks.tolist()))
     assert core.totals_of(picks)[-1] == problem.switches_of(picks.tolist()) == 3
+
+
+def test_a_short_time_limit_does_not_blur_the_smallest_budget():
+    problem = large(40, 4, 2)
+    least = sum(int(row.min()) for row in problem.budget("bits").costs.reshape(40, 4))
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem.with_limits({"bits": least - 1, "latency": None}), time_limit=1e-6)
+    assert caught.value.smallest == {"bits": least}
+    free = problem.with_limits({"latency": None})
+    with pytest.raises(AllocationError, match="no plan was found in") as caught:
+        solve(coupled(60, 4, 1, max_switches=1).with_limits({"bits": "3%", "latency": "4%"}), time_limit=1e-6)
+    assert caught.value.code == "LB702"
+    assert solve(free, time_limit=1e-6).bound <= solve(free).loss
