@@ -67,8 +67,21 @@ def run(request: Request) -> Answer:
     require_code_range(request.rows)
     bits = SOFTMAX_BITS[request.variant] if request.bits is None else require_whole("bits", request.bits, 2, 31)
     made = shiftmax(scale, request.variant, bits, request.overflow)
-    fast = is_byte_sized(request.rows) and request.overflow != "trap" and bits <= 16 and fits_planes(made.table)
+    fast = is_byte_sized(request.rows) and bits <= 16 and fits_planes(made.table)
+    if request.overflow == "trap":
+        fast = fast and _cannot_overflow(request, made)
     return Answer((_fast if fast else _plain)(request, made), 2.0 ** (1 - bits))
+
+
+def _cannot_overflow(request: Request, made: Shiftmax) -> bool:
+    """Whether no intermediate of 8-bit rows can leave its width.
+
+    The exponentials are at most -unit * 2^N. While their sum fits, exponential * factor is at most the numerator; the
+    paper's 2^31 is reached by the row of one code.
+    """
+    unit, shift = made.constants[:2].tolist()
+    length = request.rows.shape[1]
+    return (-unit << shift) * length <= LARGEST and (request.variant != "paper" or length > 1)
 
 
 def _plain(request: Request, made: Shiftmax) -> Any:

@@ -170,6 +170,15 @@ def test_result_widths_of_shiftmax(variant, bits):
     assert lowbit.softmax(row, scale=SCALES[0], variant=variant, bits=bits).tolist() == expected
 
 
+@pytest.mark.parametrize("variant", ["code", "paper"])
+@pytest.mark.parametrize("bits", [2, 4, 7, 8])
+def test_result_widths_of_log_int_softmax(variant, bits):
+    for dtype, scale in ((np.int8, 0.3), (np.int16, 0.02)):
+        row = np.random.default_rng(3).integers(-128, 128, 197).astype(dtype) * (1 if dtype == np.int8 else 20)
+        expected = softmax_fqvit.softmax(row.tolist(), float(np.float32(scale)), variant, bits)
+        assert lowbit.softmax(row, scheme="fqvit", scale=scale, variant=variant, bits=bits).tolist() == expected
+
+
 def test_gamma_and_beta():
     rng = np.random.default_rng(4)
     row = rng.integers(-128, 128, 197).astype(np.int8)
