@@ -151,6 +151,7 @@ DOT_PRODUCTS = (
     ("uint8_uint8", "arm_udot", 64),
     ("uint8_int8", "arm_usdot", 64),
     ("int8_int8", "arm_smlal", 64),
+    ("uint8_int8", "fbgemm_acc16", 512),
     ("int16_int16", "dfp16_16bit", 64),
     ("int16_int16", "dfp16_15bit", 64),
     ("int16_int16", "dfp16_14bit", 128),

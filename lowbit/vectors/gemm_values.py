@@ -101,4 +101,4 @@ def with_sum(target: int, operands: Operands) -> list[tuple[int, int]]:
     sign = -1 if target < 0 else 1
     count, rest = divmod(abs(target), carrier.max_code * other.max_code)
     most, ones = divmod(rest, other.max_code)
-    return [(sign * carrier.max_code, other.max_code)] * count + [(sign * most, other.max_code), (sign * ones, 1)]
+    return [(sign * carrier.max_code, other.max_code)] * count + [(sign * most, other.max_code), (sign, ones)]

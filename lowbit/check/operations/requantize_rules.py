@@ -158,7 +158,7 @@ def _clamped_first(case: Case, rule: RequantizeRule) -> Array:
 
 def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
     values = rule.codes(case, 0) + int(case.scalars["zero_point"])
-    return np.clip(values, rule.result.min_code, rule.result.max_code)
+    return np.asarray(np.clip(values, rule.result.min_code, rule.result.max_code))
 
 
 BUGS: dict[str, tuple[str, Callable[[Case, RequantizeRule], Array]]] = {
