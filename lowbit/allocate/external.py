@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lowbit.allocate.core import Reals, Reduction
+from lowbit.allocate.dual import Lagrangian, maximise
 from lowbit.allocate.engine import State
 from lowbit.allocate.linear import LinearModel, linear_model
 from lowbit.errors import AllocationError
@@ -55,6 +56,11 @@ def solve_externally(reduction: Reduction, state: State, method: str) -> None:
         over = np.maximum(state.core.totals_of(picks) - state.core.safe_limits, 0)
         tolerated = np.maximum(state.core.limits.astype(np.float64) * FEASIBILITY, 0).astype(np.int64)
         core = replace(core, limits=np.where(over > 0, core.limits - np.maximum(over, tolerated), core.limits))
+    # Solvers give no prices of the budgets, and CBC no bound when it is stopped: the Lagrangian dual has both.
+    dual = Lagrangian(state.core)
+    best = maximise(dual)
+    state.prices = best.prices
+    state.raise_bound(best.bound - dual.margin(best.prices), "Lagrangian bound")
     state.bound = min(state.bound, state.loss)
 
 

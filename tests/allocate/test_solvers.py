@@ -55,6 +55,7 @@ def test_an_outside_solver_agrees(solved, method):
     assert problem.violations(other.picks) == []
     assert other.loss == pytest.approx(plan.loss, rel=3 * GAP)
     assert other.bound <= plan.loss + GAP * abs(plan.loss)
+    assert other.prices == pytest.approx(plan.prices, rel=1e-3, abs=1e-12)
 
 
 @pytest.mark.parametrize("method", OUTSIDE)
