@@ -65,6 +65,7 @@ class Magnitudes:
     largest_a: int
     largest_b: int
     length: int
+    zero_points: bool
 
     @classmethod
     def of(cls, problem: Problem) -> Magnitudes:
@@ -73,10 +74,10 @@ class Magnitudes:
         sizes = _largest(a), _largest(b), problem.length
         peak, bound = sizes[0] * sizes[1], _largest(_product(a, b))
         if not (problem.a_zero or problem.b_zero):
-            return cls(peak, bound, peak, bound, *sizes)
+            return cls(peak, bound, peak, bound, *sizes, zero_points=False)
         raw_a, raw_b = np.abs(problem.a), np.abs(problem.b)
         raw_peak, raw_bound = _largest(raw_a) * _largest(raw_b), _largest(_product(raw_a, raw_b))
-        return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound), *sizes)
+        return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound), *sizes, zero_points=True)
 
     def joined(self, other: Magnitudes) -> Magnitudes:
         """The larger of both."""
@@ -95,7 +96,7 @@ class Magnitudes:
             bound = min(bound, self.length * peak)
         if plain.zero_points == "compensated" and not dropped:
             peak, bound = self.raw_peak, self.raw_bound
-            if (peak, bound) == (self.peak, self.bound):
+            if not self.zero_points:
                 plain = replace(plain, zero_points="subtracted")
         if plain.combine_width and plain.combine * peak < 1 << (plain.combine_width - 1):
             plain = replace(plain, combine_width=0, combine_overflow="wrap")
