@@ -67,7 +67,8 @@ def run(request: Request) -> Answer:
     require_code_range(request.rows)
     bits = SOFTMAX_BITS[request.variant] if request.bits is None else require_whole("bits", request.bits, 2, 31)
     made = shiftmax(scale, request.variant, bits, request.overflow)
-    fast = is_byte_sized(request.rows) and bits <= 16 and fits_planes(made.table)
+    falling = bool(made.table[0] == made.table.max())  # not where exponentials have wrapped
+    fast = is_byte_sized(request.rows) and bits <= 16 and fits_planes(made.table) and falling
     if request.overflow == "trap":
         fast = fast and _cannot_overflow(request, made)
     return Answer((_fast if fast else _plain)(request, made), 2.0 ** (1 - bits))
@@ -102,11 +103,12 @@ def _fast(request: Request, made: Shiftmax) -> Any:
     wide = made.widths["result"].bits > 8
     loop, container = (shiftmax_words, np.int16) if wide else (shiftmax_bytes, np.uint8)
     planes, mode = byte_planes(made.table), MODES[request.overflow]
+    narrow = made.table.astype(np.int32)  # read for products below 2^31 only: then the entries fit, too
     zero_sums: list[int] = []
 
     def kernel(rows: Any, out: Any) -> None:
         status = np.full(4, -1, dtype=np.int64)
-        loop(rows, made.table, planes, made.constants, made.limits, mode, out.view(container), status)
+        loop(rows, made.table, narrow, planes, made.constants, made.limits, mode, out.view(container), status)
         if status[0] >= 0:
             zero_sums.append(int(status[0]))
 

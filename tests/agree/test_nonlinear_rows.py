@@ -179,6 +179,16 @@ def test_result_widths_of_log_int_softmax(variant, bits):
         assert lowbit.softmax(row, scheme="fqvit", scale=scale, variant=variant, bits=bits).tolist() == expected
 
 
+@pytest.mark.parametrize("variant", ["torch", "paper", "tvm"])
+def test_exponentials_that_wrap(variant):
+    # Unit codes around 2^15, 2^16 and 2^17: the exponential of 0 leaves 32 bits, that of -255 perhaps not.
+    rows = [np.array([127, -128, 0, 60], np.int8), np.full(9, 5, np.int8), np.arange(-128, 128).astype(np.int8)]
+    for unit in (32_700, 32_800, 65_500, 65_600, 65_700, 131_100):
+        for overflow in OVERFLOWS:
+            require_equal("softmax", "ivit", variant, rows, float(np.float32(1 / unit)), overflow)
+            require_equal("gelu", "ivit", variant, rows, float(np.float32(1 / unit)), overflow)
+
+
 def test_gamma_and_beta():
     rng = np.random.default_rng(4)
     row = rng.integers(-128, 128, 197).astype(np.int8)
