@@ -24,6 +24,9 @@ row, where the labels that dominance leaves are few."""
 STARTS = 8
 """How many of the dual's points are repaired and improved."""
 
+NEARBY = 12
+"""How many points at prices near the best ones are repaired and improved too, where there are several rows."""
+
 LABEL_LIMITS = (2_000, 20_000, 100_000)
 """Labels kept at a time, one attempt after the other; the last needs some hundred megabytes."""
 
@@ -127,6 +130,11 @@ def lagrangian(state: State) -> tuple[Lagrangian, Dual]:
     plan = best_plan(state.core, best.prices, starts, lambda: state.done or enough(), tries=STARTS)
     if plan is not None:
         state.offer(plan[1], "Lagrangian multipliers and swaps")
+    if not state.core.edges and len(state.core.rows) > 1 and not state.done:
+        more = (dual(prices).picks for prices in nearby_prices(best.prices)[1:])
+        plan = best_plan(state.core, best.prices, more, lambda: state.done or enough(), tries=NEARBY)
+        if plan is not None:
+            state.offer(plan[1], "Lagrangian multipliers and swaps")
     return dual, best
 
 
