@@ -93,8 +93,8 @@ def _find(name: object) -> Scalar:
     with _lock:
         found = _find_builtin(key)
         if found is not None:
-            _found[name] = found
-            return found
+            _found[name] = _found.setdefault(found.id, found)  # one object a format: comparing it costs nothing
+            return _found[name]
         for catalogue in _user_catalogues():
             found = catalogue.find(key)
             if found is not None:

@@ -3,7 +3,7 @@
 A normal code needs only its fields moved and its exponent rebiased; a subnormal one is its mantissa, an integer,
 times a power of two, which binary32 holds exactly. Code 0 has a value of its own: zero, or the lowest power of two
 of float8_e8m0fnu, which binary32 has as a subnormal number. No operand is a binary32 subnormal: those cost hundreds
-of cycles on some processors. A table of 256 entries would do as well but for one load an element.
+of cycles on some processors. Processors that look bytes up in vector registers take ``simd_decode.py`` instead.
 """
 
 from __future__ import annotations

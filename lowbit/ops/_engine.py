@@ -47,7 +47,8 @@ class Step:
 
     def __init__(self, cast: Cast) -> None:
         self.cast = cast
-        source, _, policy = cast
+        source, target, policy = cast
+        self._code_dtype = np.dtype(target.code_dtype)
         narrow = source.bits <= TABLE_BITS and not policy.stochastic
         self._most_without_table = 1 << max(source.bits - 2, 4) if narrow else None
         self._runners: dict[bool, Runner] = {}
@@ -63,10 +64,14 @@ class Step:
             return Codes(look_up(tables.codes, codes, threads, out), raised)
         if flags not in self._runners:
             self._runners[flags] = runner(self.cast, flags)
-        result = np.empty(codes.size, dtype=self.cast.target.code_dtype) if out is None else out
-        raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-        _run(self._runners[flags], codes, random, Codes(result, raised), threads)
-        return Codes(result, raised)
+        result = np.empty(codes.size, dtype=self._code_dtype) if out is None else out
+        results = Codes(result, np.empty(codes.size, dtype=np.uint8) if flags else None)
+        ways = self._runners[flags]
+        if codes.size <= ways.chunk:
+            ways.run(codes, random, *results)
+        else:
+            _run_in_chunks(ways, codes, random, results, threads)
+        return results
 
 
 class Conversion(NamedTuple):
@@ -99,14 +104,16 @@ def cast_codes(
 
     ``random`` is a flat array for the stochastic modes.
     """
-    *before, last = way.steps
     raised = None
-    for step in before:
+    for step in way.steps[:-1]:
         codes, step_flags = step.run(codes, None, flags, threads)
         raised = step_flags if raised is None or step_flags is None else raised | step_flags
-    result, last_flags = last.run(codes, random, flags, threads, out)
-    _with_defects(result, codes, last.cast.source, way.cast.target, way.cast.policy)
-    return Codes(result, last_flags if raised is None or last_flags is None else raised | last_flags)
+    last = way.steps[-1]
+    results = last.run(codes, random, flags, threads, out)
+    _with_defects(results.codes, codes, last.cast.source, way.cast.target, way.cast.policy)
+    if raised is None or results.flags is None:
+        return results
+    return Codes(results.codes, raised | results.flags)
 
 
 def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[FloatFormat]:
@@ -169,12 +176,9 @@ def _magnitude_value(source: Scalar, code: int) -> Exact:
     return source.magnitude(code) if isinstance(source, FloatFormat) else Exact(0, code, -source.fraction_bits)
 
 
-def _run(ways: Runner, codes: Array, random: Array | None, results: Codes, threads: int) -> None:
+def _run_in_chunks(ways: Runner, codes: Array, random: Array | None, results: Codes, threads: int) -> None:
     """Cast all codes, chunk by chunk, into the arrays of ``results``."""
     run, chunk = ways
-    if codes.size <= chunk:
-        run(codes, random, *results)
-        return
 
     def step(start: int, stop: int) -> None:
         part = slice(start, stop)
@@ -198,7 +202,7 @@ def conversion_tables(source: Scalar, target: Scalar, policy: Policy, flags: boo
     codes = all_codes(source)
     out = np.empty(codes.size, dtype=target.code_dtype)
     raised = np.empty(codes.size, dtype=np.uint8) if flags else None
-    _run(runner(Cast(source, target, policy), flags), codes, None, Codes(out, raised), 1)
+    _run_in_chunks(runner(Cast(source, target, policy), flags), codes, None, Codes(out, raised), 1)
     return Tables(Table(source, out), None if raised is None else Table(source, raised))
 
 

@@ -88,8 +88,7 @@ def _with_subnormals(target: FloatFormat, vector: Vector, min_normal_exponent: i
     parameters[fast.FIRST_ANCHOR] = _power_of_two(min_normal_exponent + shift)
     parameters[fast.BEYOND] = _power_of_two(top_exponent + 2)
     lowered = _frozen(parameters)
-    kernel = _kernel(target, vector)
-    return lambda bits, out: kernel(bits.view(np.int32), lowered, out)
+    return _compiled(_kernel(target, vector), lowered)
 
 
 def _kernel(target: FloatFormat, vector: Vector) -> Any:
@@ -133,8 +132,17 @@ def _powers_of_two(target: FloatFormat, vector: Vector) -> Runner:
     beyond = target.max_code + 1
     unsigned = bool(vector[at.SOURCE_DROP_SIGN]) and vector[at.ZERO_INPUT] == 0
     nan_beyond = vector[at.OVERFLOW] == vector[at.NAN] == beyond
-    kernel = fast.encode_exponent if unsigned and nan_beyond else fast.encode_exponent_any_sign
-    return lambda bits, out: kernel(bits.view(np.int32), lowered, out)
+    return _compiled(fast.encode_exponent if unsigned and nan_beyond else fast.encode_exponent_any_sign, lowered)
+
+
+def _compiled(kernel: Any, lowered: npt.NDArray[np.int32]) -> Runner:
+    from numba import types
+
+    from lowbit.kernels._jit import entry
+
+    words, codes = types.Array(types.int32, 1, "C"), types.Array(types.uint8, 1, "C")
+    encode = entry(kernel, words, words, codes)
+    return lambda bits, out: encode(bits, lowered, out)
 
 
 def _common(vector: Vector, target: FloatFormat, shift: int) -> list[int]:
@@ -192,6 +200,5 @@ def fast_decoder(source: Scalar) -> Runner | None:
     parameters[fast.SIGN_SHIFT] = source.bits - 1
     parameters[fast.SIGN_MASK] = -1 if source.signed else 0
     parameters[fast.ZERO_NAN] = source.sign_bit if source.nan_at_negative_zero else 0
-    lowered = _frozen(parameters)
-    unit = np.float32(2.0**lowest)
+    lowered, unit = _frozen(parameters), np.float32(2.0**lowest)
     return lambda codes, out: fast.decode(codes, unit, lowered, out)

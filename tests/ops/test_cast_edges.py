@@ -60,6 +60,26 @@ def test_any_layout(view: Callable[[Any], Any]) -> None:
     assert np.array_equal(values, before)
 
 
+def test_values_that_are_not_aligned_or_not_writeable() -> None:
+    raw = np.zeros(4 * 100 + 1, np.uint8)
+    values = raw[1:].view(np.float32)
+    values[:] = np.linspace(-20, 20, 100)
+    expected = lowbit.encode(values.copy(), "float8_e4m3fn")
+    assert not values.flags.aligned
+    assert np.array_equal(lowbit.encode(values, "float8_e4m3fn"), expected)
+    frozen = values.copy()
+    frozen.setflags(write=False)
+    assert np.array_equal(lowbit.encode(frozen, "float8_e4m3fn"), expected)
+    expected.setflags(write=False)
+    assert np.array_equal(lowbit.decode(expected, "float8_e4m3fn"), lowbit.decode(expected.copy(), "float8_e4m3fn"))
+
+
+def test_a_policy_of_no_kind() -> None:
+    for policy in (3, ["ieee"]):
+        with pytest.raises(PolicyError, match="a policy is a Policy or the name of a preset"):
+            lowbit.encode(1.0, "float8_e4m3fn", policy=policy)  # type: ignore[arg-type]
+
+
 def test_scalars_in_scalars_out() -> None:
     code = lowbit.encode(464.0, "float8_e4m3fn")
     assert isinstance(code, np.uint8)
