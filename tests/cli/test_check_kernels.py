@@ -128,6 +128,7 @@ def test_requantize(lowbit, kernel, tmp_path):
         (("gemm", "--a", "float32", "--python", "m:f"), "float32"),
         (("gemm", "--a", "uint16", "--python", "m:f"), "no operand"),
         (("gemm", "--accumulator", "int99", "--python", "m:f"), "int99"),
+        (("gemm", "--accumulator", "x86_vpmaddubsw", "--python", "m:f"), "takes uint8 x int8, not int8 x int8"),
         (("gemm", "--scheme", "tflm", "--python", "m:f"), "--scheme is not for"),
         (("gemm", "--inputs", "x.vec"), "no device"),
         (("gemm", "--n", "0", "--set", "random", "--python", "m:f"), "--n 0"),

@@ -10,7 +10,7 @@ import numpy as np
 from lowbit.accumulator import Accumulator
 from lowbit.check.operations.gemm_bugs import gemm_bugs
 from lowbit.check.operations.gemm_explain import explain_result, pattern_words
-from lowbit.check.operations.gemm_rules import GemmRule, Magnitudes, candidates, presets, problem_of
+from lowbit.check.operations.gemm_rules import GemmRule, Magnitudes, candidates, presets, problem_of, takes
 from lowbit.check.operations.gemm_words import accumulator_words, closest, ranges, survivor_choices
 from lowbit.check.operations.operation import Identification, Operation, Rule, eliminate
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
@@ -49,6 +49,12 @@ class GemmOperation(Operation):
     name = "gemm"
 
     def __init__(self, operands: Operands, accumulator: Accumulator) -> None:
+        if not takes(accumulator, operands.a, operands.b):
+            kinds = accumulator.operands.replace("_", " x ")
+            raise InputError(
+                f"accumulator {accumulator.name} takes {kinds}, not {operands.words}",
+                hint="--a and --b name the formats; --accumulator int32 takes any",
+            )
         self.operands, self.accumulator = operands, accumulator
         self.result_bits = 32 if accumulator.result_width <= 32 else 64
         self.prototype = gemm_prototype(operands, self.result_bits)
