@@ -1,4 +1,4 @@
-"""The plain kernels of the nonlinearities, run on Python integers that refuse to leave 64 bits, give the compiled results.
+"""The plain kernels of the nonlinearities, on Python integers that refuse to leave 64 bits, give the compiled results.
 
 So no result rests on a wrap-around of int64 or on how Numba types an expression.
 """
@@ -86,7 +86,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "scheme", "variants"), CASES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("operation", "scheme", "variants"), CASES, ids=str)
 def test_python_integers(operation, scheme, variants, functions, checked, monkeypatch):
     plain = functions[f"{operation}_{scheme}"]
     compiled = getattr(importlib.import_module(f"{PREFIX}.{operation}_{scheme}"), HOMES[f"{operation}_{scheme}"])
