@@ -14,7 +14,7 @@ from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.splitmix import random_patterns
 
 Codes = NDArray[Any]
-WIDEST_SIGNED, WIDEST_UNSIGNED = 16, 8
+NARROWEST, WIDEST_SIGNED, WIDEST_UNSIGNED = 2, 16, 8
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Operands:
     Attributes
     ----------
     a, b : FixedFormat
-        Integers of at most 16 bits, 8 if unsigned.
+        Integers of 2 to 16 bits, at most 8 if unsigned.
     zero_points : bool
         Whether the kernel takes a zero point for each of them.
     """
@@ -38,10 +38,10 @@ class Operands:
             if not isinstance(fmt, FixedFormat):
                 raise InputError(f"{name} = {fmt.id} is no integer format", hint="int8, uint8, int4, int16, ...")
             widest = WIDEST_SIGNED if fmt.signed else WIDEST_UNSIGNED
-            if fmt.bits > widest or fmt.fraction_bits:
+            if not NARROWEST <= fmt.bits <= widest or fmt.fraction_bits:
                 raise InputError(
                     f"{name} = {fmt.id} is no operand of an integer product",
-                    hint="signed integers of at most 16 bits or unsigned ones of at most 8: int8, uint8, int4, int16",
+                    hint="signed integers of 2 to 16 bits or unsigned ones of 2 to 8: int8, uint8, int4, int16",
                 )
 
     @property

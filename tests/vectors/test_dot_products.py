@@ -61,7 +61,9 @@ def test_file_of_wide_columns_comes_back(tmp_path):
         read_dot_products(str(tmp_path / "dots.vec"), operands())
 
 
-@pytest.mark.parametrize(("a", "b"), [("int8", "int8"), ("uint8", "int8"), ("int4", "uint4"), ("int16", "int16")])
+@pytest.mark.parametrize(
+    ("a", "b"), [("int8", "int8"), ("uint8", "int8"), ("int4", "uint4"), ("int16", "int16"), ("uint2", "int2")]
+)
 def test_directed_cases_are_the_same_for_ever_and_fit_their_formats(a, b):
     kinds = operands(a, b, zero_points=True)
     cases, again = directed_cases(kinds), directed_cases(kinds)
@@ -110,7 +112,7 @@ def test_random_cases_of_a_seed():
     assert all(np.array_equal(x.arrays["a"], y.arrays["a"]) for x, y in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("name", ["float8_e4m3fn", "uint16", "int32", "q4.4"])
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "uint16", "int32", "q4.4", "int1", "uint1"])
 def test_formats_that_are_no_operands(name):
     with pytest.raises(InputError, match="a ="):
         operands(name)

@@ -83,7 +83,7 @@ class Bug:
 
 
 TAILS = (2, 4, 8, 16, 32, 64, 128)
-FINAL_WIDTHS = (8, 16, 24, 32)
+FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
 
 
 def gemm_bugs(operands: Operands) -> Iterator[Bug]:
@@ -184,8 +184,7 @@ def _result_bugs() -> Iterator[Bug]:
             f"result_saturates_{width}",
             f"saturates the finished sum to {width} bits",
             _same,
-            lambda p, _, width=width: _saturated(p.exact(), width),  # type: ignore[misc]
-            any_accumulator=False,
+            lambda _, c, width=width: _saturated(c, width),  # type: ignore[misc]
         )
     yield Bug(
         "binary32_sum",
