@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InexactError, InputError
 from lowbit.ops._engine import cast_codes, conversion, conversion_tables, in_chunks, look_up
-from lowbit.ops._fast import fast_decoder, is_binary32
+from lowbit.ops._fast import Runner, fast_decoder, is_binary32
 from lowbit.ops._look_up import registers_available
 from lowbit.ops._runners import FAST_CHUNK
 from lowbit.ops.codes import scalar_format
@@ -19,13 +19,17 @@ from lowbit.policy import PRESETS
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
+Run = Callable[[Array, int, Array | None], Array]
 
 
 class Decoding(NamedTuple):
-    """``run(codes, values, threads)`` decodes flat codes into a flat array of ``dtype``, in native byte order."""
+    """``run(codes, threads, out)`` gives the values of flat codes in ``dtype``, of native byte order.
+
+    They go into the flat array ``out`` if there is one.
+    """
 
     dtype: np.dtype[Any]
-    run: Callable[[Array, Array, int], object]
+    run: Run
 
 
 @lru_cache(maxsize=256)
@@ -44,21 +48,29 @@ def decoding(source: Scalar, requested: np.dtype[Any]) -> Decoding:
     if not isinstance(target, FloatFormat):
         raise InputError(f"dtype {dtype} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
     _require_exact(source, target)
-    return Decoding(dtype, _decoder(source, target))
+    return Decoding(dtype, _decoder(source, target, dtype))
 
 
-def _decoder(source: Scalar, target: FloatFormat) -> Callable[[Array, Array, int], object]:
+def _decoder(source: Scalar, target: FloatFormat, dtype: np.dtype[Any]) -> Run:
     fast = fast_decoder(source) if is_binary32(target) and not registers_available() else None
     if fast is not None:
-        return lambda codes, values, threads: in_chunks(
-            lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK
-        )
+        return lambda codes, threads, out: _in_lanes(fast, codes, threads, out)
     if source.bits <= 8:
         table = conversion_tables(source, target, PRESETS["ieee"], False).codes
-        return lambda codes, values, threads: look_up(table, codes, threads, values)
+        return lambda codes, threads, out: look_up(table, codes, threads, out).view(dtype)
     way = conversion(source, target, PRESETS["ieee"])
-    bits = np.dtype(target.code_dtype)
-    return lambda codes, values, threads: cast_codes(way, codes, None, False, threads, values.view(bits))
+
+    def cast(codes: Array, threads: int, out: Array | None) -> Array:
+        bits = None if out is None else out.view(way.code_dtype)
+        return cast_codes(way, codes, None, False, threads, bits).codes.view(dtype)
+
+    return cast
+
+
+def _in_lanes(fast: Runner, codes: Array, threads: int, out: Array | None) -> Array:
+    values = np.empty(codes.size, dtype=np.float32) if out is None else out
+    in_chunks(lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK)
+    return values
 
 
 def _require_exact(source: Scalar, target: FloatFormat) -> None:

@@ -136,12 +136,10 @@ def _powers_of_two(target: FloatFormat, vector: Vector) -> Runner:
 
 
 def _compiled(kernel: Any, lowered: npt.NDArray[np.int32]) -> Runner:
-    from numba import types
-
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import array_type
 
-    words, codes = types.Array(types.int32, 1, "C"), types.Array(types.uint8, 1, "C")
-    encode = entry(kernel, words, words, codes)
+    encode = entry(kernel, array_type("int32"), array_type("int32"), array_type("uint8"))
     return lambda bits, out: encode(bits, lowered, out)
 
 

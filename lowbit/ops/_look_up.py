@@ -42,10 +42,9 @@ def _in_registers(entries: Array) -> Run | None:
     width = entries.dtype.itemsize
     if entries.size != 256 or width > 4 or not registers_available():
         return None
-    from numba import types
-
     from lowbit.kernels import simd_decode
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import BOOLEAN, array_type
 
     planes = entries.astype(f"<u{width}").view(np.uint8).reshape(256, width).T
     if width == 4:
@@ -53,23 +52,16 @@ def _in_registers(entries: Array) -> Run | None:
             return None
         planes = planes[2:]
     kernels = {1: simd_decode.decode_bytes, 2: simd_decode.decode_words, 4: simd_decode.decode_upper_halves}
-    matrix = types.Array(types.uint8, 2, "C")
-    decode = entry(kernels[width], _vector(1), matrix, types.boolean, _vector(width))
+    decode = entry(kernels[width], array_type("uint8"), array_type("uint8", 2), BOOLEAN, array_type(f"uint{8 * width}"))
     lowered = np.ascontiguousarray(planes)
     return lambda codes, out, stream: decode(codes, lowered, stream, out)
 
 
 def _gathered(entries: Array) -> Run:
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import array_type
     from lowbit.kernels.gather import gather
 
-    index = 1 if entries.size == 256 else 2
-    look_up = entry(gather, _vector(index), _vector(entries.dtype.itemsize), _vector(entries.dtype.itemsize))
+    index, answer = (array_type(f"uint{8 * width}") for width in (1 if entries.size == 256 else 2, entries.itemsize))
+    look_up = entry(gather, index, answer, answer)
     return lambda codes, out, _stream: look_up(codes, entries, out)
-
-
-def _vector(width: int) -> Any:
-    """Numba's type of contiguous unsigned items of so many bytes."""
-    from numba import types
-
-    return types.Array(getattr(types, f"uint{8 * width}"), 1, "C")

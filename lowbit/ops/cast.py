@@ -6,7 +6,7 @@ scalars in, scalars out.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ def encode(
     126
     """
     codes, source = values_to_codes(values)
-    return _convert(codes, source, fmt, policy, random_bits, _Wanted(out, return_counts, return_flags, threads))
+    return _convert(codes, source, fmt, policy, random_bits, (out, return_counts, return_flags, threads))
 
 
 def convert(  # noqa: PLR0913 (all but three are keyword-only options)
@@ -122,44 +122,38 @@ def convert(  # noqa: PLR0913 (all but three are keyword-only options)
     """
     found = scalar_format(source)
     array = checked_codes(codes, found)
-    return _convert(array, found, target, policy, random_bits, _Wanted(out, return_counts, return_flags, threads))
+    return _convert(array, found, target, policy, random_bits, (out, return_counts, return_flags, threads))
 
 
-class _Wanted(NamedTuple):
-    """What the caller wants back, and how."""
-
-    out: Array | None
-    counts: bool
-    flags: bool
-    threads: int
+_Wanted = tuple[Array | None, bool, bool, int]
+"""The arguments ``out``, ``return_counts``, ``return_flags`` and ``threads``."""
 
 
 def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: Any, wanted: _Wanted) -> Any:
+    out, return_counts, return_flags, threads = wanted
     target = scalar_format(fmt)
     if policy is not None and not isinstance(policy, (str, Policy)):
         get_policy(policy)  # which says what a policy may be
     way = conversion(source, target, policy)
     flat = _flattened(codes)
     random = checked_random(random_bits, way.cast.policy, codes.shape)
-    _check_out(wanted.out, codes.shape, way.code_dtype)
-    _check_threads(wanted.threads)
-    needs_flags = wanted.flags or wanted.counts or way.refuses
-    direct = None if way.refuses else _direct(wanted.out, flat)
-    result, flags = cast_codes(way, flat, random, needs_flags, wanted.threads, direct)
+    _check_out(out, codes.shape, way.code_dtype)
+    _check_threads(threads)
+    direct = None if way.refuses else _direct(out, flat)
+    result, flags = cast_codes(way, flat, random, return_flags or return_counts or way.refuses, threads, direct)
     extras: list[Any] = []
     if flags is not None:
         if way.refuses:
             refuse(flat, flags, codes.shape, *way.cast)
-        if wanted.counts:
+        if return_counts:
             extras.append(count(flat, result, flags, source, target))  # before the input may be overwritten
-        if wanted.flags:
+        if return_flags:
             extras.append(_shaped(flags, codes.shape))
-    made = wanted.out
-    if made is None:
-        made = _shaped(result, codes.shape)
+    if out is None:
+        out = _shaped(result, codes.shape)
     elif direct is None:
-        made[...] = result.reshape(codes.shape)
-    return (made, *extras) if extras else made
+        out[...] = result.reshape(codes.shape)
+    return (out, *extras) if extras else out
 
 
 def _flattened(array: Array) -> Array:
@@ -240,8 +234,7 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     _check_threads(threads)
     flat = _flattened(array)
     direct = _direct(out, flat) if requested is wanted or requested == wanted else None
-    values = np.empty(flat.size, dtype=wanted) if direct is None else direct
-    run(flat, values, threads)
+    values = run(flat, threads, direct)
     if out is None:
         return _shaped(values, array.shape).astype(requested, copy=False)
     if direct is None:
