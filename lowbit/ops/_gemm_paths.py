@@ -90,9 +90,8 @@ def layout(path: str, words: bool) -> Layout:
 @functools.cache
 def multiplier(path: str, kind: str) -> Callable[..., None]:
     """The compiled kernel for ``left_unsigned`` or ``right_unsigned`` bytes, or for ``words``."""
-    from numba import types
-
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import INT64, array_type
 
     kernel: Any
     if path == "vnni":
@@ -103,40 +102,35 @@ def multiplier(path: str, kind: str) -> Callable[..., None]:
         from lowbit.kernels.simd_gemm_avx2 import gemm_words_avx2 as kernel
     else:
         from lowbit.kernels.simd_gemm_portable import gemm_words_portable as kernel
-    element = types.int16 if kind == "words" else types.int8
-    matrix, vector = types.Array(element, 2, "A"), types.Array(types.int32, 1, "C")
-    result = types.Array(types.int32, 2, "A")
-    return entry(kernel, matrix, matrix, result, vector, vector, vector, *[types.int64] * 5)
+    matrix, vector = array_type("int16" if kind == "words" else "int8", 2, "A"), array_type("int32")
+    return entry(kernel, matrix, matrix, array_type("int32", 2, "A"), vector, vector, vector, *[INT64] * 5)
 
 
 @functools.cache
 def packer(path: str, words: bool) -> Callable[..., None]:
     """The compiled kernel that packs a right operand."""
-    from numba import types
-
     from lowbit.kernels import simd_gemm_pack
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import INT64, array_type
 
     if path == "vnni":
         kernel = simd_gemm_pack.pack_panels_words if words else simd_gemm_pack.pack_panels_bytes
     else:
         kernel = simd_gemm_pack.pack_panels_words_half
-    element = types.int16 if layout(path, words).element == 2 else types.int8
-    matrix = types.Array(element, 2, "A")
-    return entry(kernel, matrix, types.int64, matrix)
+    matrix = array_type("int16" if layout(path, words).element == 2 else "int8", 2, "A")
+    return entry(kernel, matrix, INT64, matrix)
 
 
 @functools.cache
 def row_multiplier(kind: str) -> Callable[..., None]:
     """The compiled kernel for one row of bytes."""
-    from numba import types
-
     from lowbit.kernels import simd_gemv
     from lowbit.kernels._jit import entry
+    from lowbit.kernels._types import INT64, array_type
 
-    matrix, vector = types.Array(types.int8, 2, "A"), types.Array(types.int32, 1, "C")
-    result = types.Array(types.int32, 2, "A")
-    return entry(getattr(simd_gemv, f"gemv_{kind}"), matrix, matrix, result, vector, vector, types.int64, types.int64)
+    matrix, vector = array_type("int8", 2, "A"), array_type("int32")
+    result = array_type("int32", 2, "A")
+    return entry(getattr(simd_gemv, f"gemv_{kind}"), matrix, matrix, result, vector, vector, INT64, INT64)
 
 
 def scratch() -> Integers:
@@ -282,7 +276,7 @@ def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Term
 
 @functools.cache
 def signed_bytes() -> Callable[[Array, Array, Integers], None]:
-    """The product of int8 matrices, C or Fortran contiguous, by the default path: small ones have no time to look it up."""
+    """The product of int8 matrices, C or Fortran contiguous, by the default path, looked up once."""
     path = chosen()
     none = Terms(0, 0, NOTHING)
 
