@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -10,6 +10,7 @@ from lowbit.audit.recorder import Recorder
 from lowbit.audit.span import Span
 from lowbit.audit.subject import Subject
 from lowbit.errors import LowbitError
+from lowbit.vectors.row_sums import row_of_sum
 
 RANDOM_ROWS = 32
 NEAR_A_POWER = 4
@@ -56,26 +57,9 @@ def _sums(subject: Subject, length: int) -> Iterator[list[int]]:
     most = parts[high] + (length - 1) * max(parts.values())
     for power in range(least.bit_length(), most.bit_length() + 1):
         for distance in range(-1, NEAR_A_POWER):
-            row = _row_of_sum((1 << power) - 1 - distance, parts, high, cheapest, length)
+            row = row_of_sum((1 << power) - 1 - distance, parts, high, cheapest, length)
             if row is not None:
                 yield row
-
-
-def _row_of_sum(target: int, parts: Mapping[int, int], high: int, cheapest: int, length: int) -> list[int] | None:
-    """A row of this sum with the largest code in it, found greedily; None if the greedy way misses it."""
-    floor = parts[cheapest]
-    missing = target - parts[high] - (length - 1) * floor
-    if missing < 0:
-        return None
-    row = [high]
-    for code in sorted(parts, key=lambda code: -parts[code]):
-        gain = parts[code] - floor
-        if gain <= 0:
-            break
-        count = min(missing // gain, length - len(row))
-        row += [code] * count
-        missing -= count * gain
-    return row + [cheapest] * (length - len(row)) if missing == 0 else None
 
 
 def _random(inputs: Span, length: int) -> Iterator[list[int]]:

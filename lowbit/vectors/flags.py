@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from lowbit.vectors.flag import Flag
 from lowbit.vectors.flags_gemm import GEMM_FLAGS
+from lowbit.vectors.flags_nonlinear import NONLINEAR_FLAGS
 from lowbit.vectors.flags_requantize import REQUANTIZE_FLAGS
 
 EXACT = 0
@@ -112,5 +113,7 @@ _TABLE = (
     Flag(SPREAD, "Spread", "codes from all over the source's range: a table or a widening path", "IBM FPgen model B1"),
 )
 
-FLAGS: Mapping[int, Flag] = MappingProxyType({flag.number: flag for flag in (*_TABLE, *GEMM_FLAGS, *REQUANTIZE_FLAGS)})
+FLAGS: Mapping[int, Flag] = MappingProxyType(
+    {flag.number: flag for flag in (*_TABLE, *GEMM_FLAGS, *REQUANTIZE_FLAGS, *NONLINEAR_FLAGS)}
+)
 """Every flag: number -> Flag."""
