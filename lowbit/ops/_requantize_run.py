@@ -72,8 +72,8 @@ def lower(task: Task) -> Lowered:
     scales = np.zeros(multiplier.size) if multipliers.scale is None else multipliers.scale
     if family == "product53_even":
         scales = np.ldexp(1.0, -parameters[at.RIGHT])
-    shift = 0 if scheme.zero_point == "before_rounding" else within.zero_point
-    limits = np.array([within.low - shift, within.high - shift], dtype=real)
+    added_later = 0 if scheme.zero_point == "before_rounding" else within.zero_point
+    limits = np.array([within.low - added_later, within.high - added_later], dtype=real)
     zero = np.array([within.zero_point], dtype=np.int64 if family == "product53_even" else np.int32)
     return Lowered(family, parameters, scales.astype(real), vector, limits, zero)
 
