@@ -1,0 +1,195 @@
+"""``lowbit check softmax|gelu|layernorm|logistic|tanh|exp|l2norm``: which integer-only scheme a kernel follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lowbit.check.operations.nonlinear_bugs import nonlinear_bugs
+from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates, relatives
+from lowbit.check.operations.nonlinear_words import explain_code, pattern_words
+from lowbit.check.operations.operation import Identification, Operation, eliminate
+from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
+from lowbit.errors import InputError
+from lowbit.spec import FixedFormat
+from lowbit.vectors import flags_nonlinear as f
+from lowbit.vectors.case import Array, Case
+from lowbit.vectors.nonlinear import PER_ELEMENT, Nonlinearity
+from lowbit.vectors.nonlinear_cases import directed_nonlinearities, make_case, numbered, pool, random_nonlinearities
+
+DEFINED_SHARE = 0.75
+NAMED_AT_MOST = 4
+"""So many survivors are told; the rest is counted."""
+MOST_TOLD_APART = 24
+"""Rows added because relatives differ there."""
+MOST_CODES_OF_BUGS = 4096
+"""Larger calls are not run by the oracle with a bug in it."""
+
+
+def nonlinear_prototype(made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> Prototype:
+    """``f(codes, out, rows, length)``, with weights and biases after the codes if there are some; or ``f(codes, out, n)``."""
+    operands = [Parameter(INPUT, "codes", np.dtype(source.code_dtype).name)]
+    if made.per_element:
+        operands += [Parameter(INPUT, name, dtype) for name, dtype in zip(PER_ELEMENT, ("int16", "int32"), strict=True)]
+    sizes = [Parameter(SIZE, name) for name in (("rows", "length") if made.by_row else ("n",))]
+    return Prototype((*operands, Parameter(OUTPUT, "out", np.dtype(target.code_dtype).name), *sizes))
+
+
+class NonlinearOperation(Operation):
+    """A nonlinearity of integer codes, compared under one scheme.
+
+    Parameters
+    ----------
+    made : Nonlinearity
+        What to compare with.
+    source, target : FixedFormat
+        Of the codes and of the results.
+    """
+
+    def __init__(self, made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> None:
+        self.made, self.formats = made, (source, target)
+        self.name = made.operation
+        self.source, self.target = source.id, target.id
+        at = f" at scale {made.scale:g}" if made.scale is not None else ""
+        self.rule_name = f"{made.label}{at}"
+        self.result_bits = target.container_bits
+        self.prototype = nonlinear_prototype(made, source, target)
+        self._file = ""
+        self._rule = NonlinearRule(made, target)
+
+    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Directed or random rows."""
+        source = self.formats[0]
+        if set_name == "random":
+            return self._defined(random_nonlinearities(self.made, source, count, seed))
+        if set_name != "directed":
+            raise InputError(f"{self.name} has no set {set_name!r}", hint="directed or random", code="LB100")
+        cases = self._defined(directed_nonlinearities(self.made, source))
+        return numbered([*cases, *self._telling_apart(cases)]) if self.made.by_row else cases
+
+    def read_cases(self, path: str) -> list[Case]:
+        """The rows of a file that ``lowbit gen`` wrote, one case each."""
+        from lowbit.vectors.nonlinear_sets import read_nonlinearities
+
+        self._file = path
+        return read_nonlinearities(path, self.made, self.formats[0])
+
+    def expected(self, case: Case) -> Array:
+        """What the scheme asked for gives."""
+        return self._rule.run(case)
+
+    def _defined(self, cases: Iterable[Case]) -> list[Case]:
+        """The cases without the rows that the scheme refuses; their numbers stay."""
+        kept = []
+        for case in cases:
+            good = self.expected(case) != UNDEFINED
+            if good.all():
+                kept.append(case)
+            elif good.ndim == 2 and good.any():
+                rows = case.arrays["codes"][good.all(axis=1)]
+                kept.append(replace(make_case(case.flag, rows, self.made), number=case.number))
+        return kept
+
+    def _telling_apart(self, cases: Sequence[Case]) -> list[Case]:
+        """Rows on which relatives of the scheme differ that agree on all the cases."""
+        found = relatives(self.made, candidates(self.made, *self.formats))
+        rules = [NonlinearRule(made, self.formats[1]) for made in found]
+        classes = _classes(rules, cases)
+        chosen: list[Case] = []
+        for case in self._defined(pool(self.made, self.formats[0])):
+            alike = [members for members in classes if len(members) > 1]
+            if not alike or len(chosen) >= MOST_TOLD_APART:
+                break
+            answers = {rule: rule.run(case) for members in alike for rule in members}
+            rows = {_first_difference(answers[members[0]], answers[rule]) for members in alike for rule in members[1:]}
+            for row in sorted(rows - {None}, key=lambda item: item or 0):
+                codes = case.arrays["codes"][row : (row or 0) + 1]
+                chosen.append(make_case(f.TELLS_APART, codes, self.made))
+                classes = [part for members in classes for part in _classes(members, chosen[-1:])]
+        return chosen[:MOST_TOLD_APART]
+
+    def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
+        """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the others."""
+        source, target = self.formats
+        right = [bool((self.expected(case) == answer).all()) for case, answer in zip(cases, got, strict=True)]
+        order = sorted(range(len(cases)), key=lambda index: (right[index], cases[index].outputs))
+        found = candidates(self.made, source, target)
+        rules = [NonlinearRule(made, target) for made in found]
+        left = self._surviving(rules, cases, got, order)
+        if left:
+            return self._identified(left, cases)
+        small = [index for index in order if cases[index].outputs <= MOST_CODES_OF_BUGS]
+        for made in dict.fromkeys(item for item in found if item.overflow == "wrap"):
+            bugs = [NonlinearRule(made, target, bug) for bug in nonlinear_bugs(made, source)]
+            left = self._surviving(bugs, cases, got, small)
+            if left:
+                return self._of_bugs(left)
+        return Identification((), {}, {}, pattern_words([*map(self.expected, cases)], cases, got))
+
+    def _surviving(
+        self, rules: Sequence[NonlinearRule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]
+    ) -> list[NonlinearRule]:
+        left = [rule for rule in eliminate(rules, cases, got, order) if isinstance(rule, NonlinearRule)]
+        # A scheme that is defined for few of the rows is no explanation of the others.
+        looked = [cases[index] for index in order]
+        return [rule for rule in left if sum(map(rule.is_defined, looked)) >= DEFINED_SHARE * len(looked)]
+
+    def _of_bugs(self, left: Sequence[NonlinearRule]) -> Identification:
+        words = list(dict.fromkeys(rule.bug.words for rule in left if rule.bug))
+        told = " or ".join(words[:NAMED_AT_MOST])
+        of = "" if left[0].made == self.made else f"follows {left[0].made.label}, but "
+        return Identification(tuple(left), {}, {}, f"{of}{told}, and is otherwise exact")
+
+    def _identified(self, left: list[NonlinearRule], cases: Sequence[Case]) -> Identification:
+        # Wrapping and saturating intermediates are one where nothing overflows: only what differs is told.
+        names = list(dict.fromkeys(rule.made.label for rule in left if rule.made.overflow == "wrap"))
+        names = names or list(dict.fromkeys(rule.made.label for rule in left))
+        more = len(names) - NAMED_AT_MOST
+        rest = f" and {more} more" if more > 0 else ""
+        also = f" (the same on these inputs: {'; '.join(names[1:NAMED_AT_MOST])}{rest})" if len(names) > 1 else ""
+        axes = ("scheme", "variant", "bits", "overflow")
+        choices = {axis: "|".join(dict.fromkeys(str(getattr(rule.made, axis)) for rule in left)) for axis in axes}
+        told = [axis for axis in axes if choices[axis] != str(getattr(self.made, axis)) and choices[axis] != ""]
+        del cases
+        return Identification(
+            tuple(left),
+            {axis: choices[axis] for axis in told},
+            {axis: str(getattr(self.made, axis)) for axis in told},
+            f"follows {names[0]}{also}",
+        )
+
+    def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
+        """One wrong result: its code, its row, and the intermediates that lead to it."""
+        del found
+        return explain_code(self.made, case, index, expected, got)
+
+    def command(self, case: Case) -> str:
+        """Writes the codes of a case and the expected results; or shows the row of a file."""
+        if self._file:
+            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
+        made = self.made
+        words = [f"lowbit gen {made.operation} --scheme {made.scheme}"]
+        words += [f"--variant {made.variant}"] if made.variant else []
+        words += [f"--scale {made.scale:g}"] if made.scale is not None else []
+        words += [f"--option {name}={value}" for name, value in made.options]
+        return " ".join([*words, f"--from {self.source} --to {self.target} --case {case.name} -o case.npz"])
+
+
+def _classes(rules: Sequence[NonlinearRule], cases: Sequence[Case]) -> list[list[NonlinearRule]]:
+    """The rules, those that agree on all cases together."""
+    classes = [list(rules)]
+    for case in cases:
+        parted: dict[tuple[int, bytes], list[NonlinearRule]] = {}
+        for number, members in enumerate(classes):
+            for rule in members:
+                answer = rule.run(case).tobytes() if len(members) > 1 else b""
+                parted.setdefault((number, answer), []).append(rule)
+        classes = list(parted.values())
+    return classes
+
+
+def _first_difference(left: Array, right: Array) -> int | None:
+    rows = np.flatnonzero((left != right).any(axis=1))
+    return int(rows[0]) if rows.size else None

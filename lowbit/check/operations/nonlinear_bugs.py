@@ -1,0 +1,347 @@
+"""Bugs of nonlinearities: other rows, other results, or one intermediate of the oracle computed in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lowbit.nonlinear.widths import Intermediate
+from lowbit.oracle.steps import Steps
+from lowbit.spec import FixedFormat
+from lowbit.vectors.case import Array, Case
+from lowbit.vectors.nonlinear import Nonlinearity
+from lowbit.vectors.nonlinear_twin import Twin, twin
+
+
+class Mutant(Steps):
+    """Steps of the oracle with some of them changed.
+
+    Attributes
+    ----------
+    codes : list of int
+        The row.
+    everything : list of int
+        All codes of the call.
+    last : dict
+        Name -> the value that the intermediate had last.
+    """
+
+    def __init__(self, oracle: Twin, changes: Mapping[str, Change], codes: list[int], everything: list[int]) -> None:
+        super().__init__(oracle.widths, "wrap")
+        self.changes, self.codes, self.everything = changes, codes, everything
+        self.last: dict[str, int] = {}
+
+    def __call__(self, name: str, value: int) -> int:
+        """The intermediate, changed if the bug is there, within its width."""
+        change = self.changes.get(name)
+        result = super().__call__(name, value if change is None else change(value, self))
+        self.last[name] = result
+        return result
+
+
+Change = Callable[[int, Mutant], int]
+Compute = Callable[[Nonlinearity, FixedFormat, Case], Array]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug.
+
+    Attributes
+    ----------
+    name : str
+    words : str
+        What the kernel does, to follow "your kernel".
+    run : callable
+        (nonlinearity, result format, case) -> the results.
+    """
+
+    name: str
+    words: str
+    run: Compute
+
+
+def mutant(name: str, words: str, changes: Mapping[str, Change]) -> Bug:
+    """A bug in intermediates, run by the oracle."""
+
+    def run(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
+        del target
+        oracle, codes = twin(made), case.arrays["codes"]
+        rows = codes.reshape(-1, codes.shape[-1]).tolist()
+        operands = {key: array.tolist() for key, array in case.arrays.items() if key != "codes"}
+        everything = codes.reshape(-1).tolist()
+        results = [oracle.run(row, operands, Mutant(oracle, changes, row, everything)) for row in rows]
+        return np.array(results, np.int64).reshape(case.shape)
+
+    return Bug(name, words, run)
+
+
+def _kernel(made: Nonlinearity, codes: Array, case: Case) -> Array:
+    return made.run(codes, case.arrays).astype(np.int64)
+
+
+TAILS = (4, 8, 16, 32, 64)
+NARROW = (8, 16, 24, 32)
+NUMERATORS = tuple((1 << power) - less for power in (15, 16, 24, 30, 31, 32) for less in (0, 1))
+POWERS = range(1, 9)
+
+
+def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
+    """Every bug that the nonlinearity can have, the likeliest first."""
+    names = [step.name for step in twin(made).widths.steps]
+    if made.by_row:
+        yield from _layout_bugs()
+        yield from _maximum_bugs(names)
+        yield from _tail_bugs(names)
+    yield from _rounding_bugs(made)
+    yield from _reciprocal_bugs(names)
+    yield from _width_bugs(made)
+    yield from _scale_bugs(made)
+    yield from _result_bugs(source)
+
+
+def _layout_bugs() -> Iterator[Bug]:
+    def read(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+        codes = case.arrays["codes"]
+        return _kernel(made, np.ascontiguousarray(codes.reshape(codes.shape[::-1]).T), case)
+
+    def written(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+        return np.ascontiguousarray(_kernel(made, case.arrays["codes"], case).T).reshape(case.shape)
+
+    def columns(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+        return _kernel(made, np.ascontiguousarray(case.arrays["codes"].T), case).T
+
+    def whole(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+        return _kernel(made, case.arrays["codes"].reshape(1, -1), case).reshape(case.shape)
+
+    yield Bug("columns", "runs along the columns instead of the rows", columns)
+    yield Bug("whole", "takes all rows for one", whole)
+    yield Bug("read_transposed", "takes the codes for transposed: length rows of codes", read)
+    yield Bug("written_transposed", "writes the results transposed", written)
+
+
+def _maximum_bugs(names: list[str]) -> Iterator[Bug]:
+    """The maximum that is subtracted; ``distance`` has the other sign."""
+    kinds: tuple[tuple[str, str, Callable[[Mutant], int]], ...] = (
+        ("no_maximum", "does not subtract the row's maximum", lambda _: 0),
+        ("zero_maximum", "starts the maximum at 0 instead of the lowest code", lambda m: max(0, *m.codes)),
+        ("first_maximum", "subtracts the first code instead of the maximum", lambda m: m.codes[0]),
+        ("call_maximum", "subtracts the maximum of the whole call instead of the row's", lambda m: max(m.everything)),
+        ("late_maximum", "leaves the first code out of the maximum", lambda m: max(m.codes[1:] or m.codes)),
+        ("early_maximum", "leaves the last code out of the maximum", lambda m: max(m.codes[:-1] or m.codes)),
+        (
+            "magnitude_maximum",
+            "subtracts the largest magnitude instead of the maximum",
+            lambda m: max(abs(code) for code in m.codes),
+        ),
+    )
+    for name, words, maximum in kinds:
+        if "difference" in names:
+            yield mutant(name, words, {"difference": lambda _, m, top=maximum: m.codes[m.element] - top(m)})  # type: ignore[misc]
+        if "distance" in names:
+            yield mutant(name, words, {"distance": lambda _, m, top=maximum: top(m) - m.codes[m.element]})  # type: ignore[misc]
+
+
+def _tail_bugs(names: list[str]) -> Iterator[Bug]:
+    sums = [name for name in ("sum", "sum_of_squares") if name in names]
+
+    def kept(first: int, stop: Callable[[int], int], name: str) -> Change:
+        def change(value: int, m: Mutant) -> int:
+            inside = first <= m.element < stop(len(m.codes))
+            before = m.last.get(name, 0) if m.element > 0 else 0
+            return value if inside else before
+
+        return change
+
+    def bug(name: str, words: str, first: int, stop: Callable[[int], int]) -> Bug:
+        return mutant(name, words, {key: kept(first, stop, key) for key in sums})
+
+    if sums:
+        for step in TAILS:
+            words = f"drops the tail of a row: only whole groups of {step} codes are added up"
+            yield bug(f"tail_{step}", words, 0, lambda length, step=step: length - length % step)  # type: ignore[misc]
+        yield bug("last", "leaves the last code of a row out of the sum", 0, lambda length: length - 1)
+        yield bug("first", "leaves the first code of a row out of the sum", 1, lambda length: length)
+    for step in TAILS:
+
+        def padded(made: Nonlinearity, _: FixedFormat, case: Case, step: int = step) -> Array:
+            codes = case.arrays["codes"]
+            length = codes.shape[1]
+            wide = np.pad(codes, ((0, 0), (0, -length % step)))
+            return _kernel(made, wide, case)[:, :length]
+
+        def unfinished(made: Nonlinearity, _: FixedFormat, case: Case, step: int = step) -> Array:
+            results = _kernel(made, case.arrays["codes"], case)
+            results[:, case.shape[1] - case.shape[1] % step :] = 0
+            return results
+
+        yield Bug(f"padded_{step}", f"counts zeros that fill rows up to groups of {step} codes", padded)
+        yield Bug(f"unfinished_{step}", f"writes zeros beyond the last whole group of {step} codes", unfinished)
+
+
+@dataclass(frozen=True)
+class LastShift:
+    """The shift that makes a result: which intermediate is shifted into which, by how much, and what is added."""
+
+    before: str
+    after: str
+    shift: Callable[[Mutant], int]
+    offset: int = 0
+    limits: tuple[int, int] | None = None
+
+
+def last_shift(made: Nonlinearity) -> LastShift | None:
+    """The last rounding of a scheme, where it is a shift."""
+    widths = twin(made).widths
+    bits = widths.steps[-1].bits
+    scheme = made.scheme
+    if made.operation == "softmax":
+        if scheme in ("ivit", "ibert") and made.variant != ("paper" if scheme == "ibert" else ""):
+            width = bits if made.bits is None else made.bits
+            return LastShift("product", "result", lambda _: 32 - width)
+        if scheme == "tflite_int8":
+            low = -(1 << (bits - 1))
+            return LastShift("probability", "result", lambda m: m.last["exponent"], low, (low, -low - 1))
+        if scheme.endswith("int16"):
+            return LastShift("product", "result", lambda m: m.last["sum"].bit_length() - 1, 0, (0, 32767))
+        if scheme == "lowbit":
+            top = (1 << (bits - 1)) - 1
+            return LastShift(
+                "product", "result", lambda m: 61 + m.last["sum"].bit_length() - 31 - (bits - 1), 0, (0, top)
+            )
+    if (made.operation, scheme) == ("gelu", "ivit"):
+        return LastShift("product", "sigmoid", lambda _: 24)
+    if made.operation == "layernorm" and scheme in ("ivit", "ibert"):
+        return LastShift("product", "result", lambda _: 1)
+    if scheme == "tflite_int8" and made.operation in ("logistic", "tanh"):
+        shift, offset = (23, -128) if made.operation == "logistic" else (24, 0)
+        return LastShift("function", "result", lambda _: shift, offset, (-128, 127))
+    return None
+
+
+ROUNDINGS: Mapping[str, tuple[str, Callable[[int, int], int]]] = {
+    "floor": ("down (a plain shift)", lambda value, shift: value >> shift),
+    "half_up": ("half up", lambda value, shift: (value + (1 << shift >> 1)) >> shift),
+    "away": (
+        "half away from zero",
+        lambda value, shift: (1 if value >= 0 else -1) * ((abs(value) + (1 << shift >> 1)) >> shift),
+    ),
+    "toward_zero": ("toward zero", lambda value, shift: (1 if value >= 0 else -1) * (abs(value) >> shift)),
+    "even": ("half to even", lambda value, shift: _half_even(value, shift)),
+    "up": ("up", lambda value, shift: -(-value >> shift)),
+}
+
+
+def _half_even(value: int, shift: int) -> int:
+    down, rest = value >> shift, value & ((1 << shift) - 1)
+    return down + (2 * rest > 1 << shift or (2 * rest == 1 << shift and down % 2 == 1))
+
+
+def _rounding_bugs(made: Nonlinearity) -> Iterator[Bug]:
+    found = last_shift(made)
+    if found is None:
+        return
+
+    def change(rounding: Callable[[int, int], int], wrap: bool) -> Change:
+        def rounded(value: int, m: Mutant) -> int:
+            before = m.last.pop(found.before, None)
+            if before is None:  # a code so far below the maximum that nothing is shifted
+                return value
+            new = rounding(before, max(0, found.shift(m))) + found.offset
+            if found.limits is None or wrap:
+                return new
+            return min(max(new, found.limits[0]), found.limits[1])
+
+        return rounded
+
+    for name, (words, rounding) in ROUNDINGS.items():
+        yield mutant(name, f"rounds {found.after} {words}", {found.after: change(rounding, wrap=False)})
+    if found.limits is not None:
+        for name, (words, rounding) in ROUNDINGS.items():
+            text = f"wraps {found.after} instead of saturating it, and rounds it {words}"
+            yield mutant(f"{name}_wrapped", text, {found.after: change(rounding, wrap=True)})
+
+
+def _reciprocal_bugs(names: list[str]) -> Iterator[Bug]:
+    """``factor`` is a numerator over the sum, or over the deviation."""
+    divisor = next((name for name in ("clamped_sum", "normalized", "deviation", "sum") if name in names), "")
+    if "factor" not in names or not divisor:
+        return
+    for numerator in NUMERATORS:
+        power = (numerator + 1).bit_length() - 1
+        spelled = f"2^{power}" if numerator == 1 << power else f"2^{power} - 1"
+        yield mutant(
+            f"numerator_{numerator}",
+            f"divides {spelled} by the {divisor.replace('_', ' ')}",
+            {"factor": lambda _, m, numerator=numerator: numerator // m.last[divisor]},  # type: ignore[misc]
+        )
+
+
+def _width_bugs(made: Nonlinearity) -> Iterator[Bug]:
+    for step in twin(made).widths.steps[:-1]:
+        for bits in NARROW:
+            for signed in (True, False):
+                if bits > step.bits or (bits == step.bits and signed == step.signed):
+                    continue
+                narrow = Intermediate(step.name, bits, signed)
+                kind = "signed" if signed else "unsigned"
+                what = f"the {step.name.replace('_', ' ')} in {bits} bits ({kind})"
+                yield mutant(
+                    f"{step.name}_{kind}_{bits}_wraps",
+                    f"keeps {what}, where it wraps",
+                    {step.name: lambda value, _, narrow=narrow: narrow.wrapped(value)},  # type: ignore[misc]
+                )
+                yield mutant(
+                    f"{step.name}_{kind}_{bits}_saturates",
+                    f"keeps {what}, where it saturates",
+                    {step.name: lambda value, _, narrow=narrow: min(max(value, narrow.low), narrow.high)},  # type: ignore[misc]
+                )
+
+
+def _scale_bugs(made: Nonlinearity) -> Iterator[Bug]:
+    if made.scale is not None:
+        for factor in (2.0, 0.5, 4.0, 0.25):
+            scaled = replace(made, scale=made.scale * factor)
+            yield Bug(
+                f"scale_{factor:g}",
+                f"takes {made.scale * factor:g} for the scale",
+                lambda _, __, case, scaled=scaled: _kernel(scaled, case.arrays["codes"], case),  # type: ignore[misc]
+            )
+    for name, _ in made.options:
+        fewer = replace(made, options=tuple(item for item in made.options if item[0] != name))
+        yield Bug(
+            f"no_{name}",
+            f"ignores {name.replace('_', ' ')}",
+            lambda _, __, case, fewer=fewer: _kernel(fewer, case.arrays["codes"], case),  # type: ignore[misc]
+        )
+
+
+def _result_bugs(source: FixedFormat) -> Iterator[Bug]:
+    def of(finish: Callable[[Array], Array]) -> Compute:
+        def run(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
+            results = finish(_kernel(made, case.arrays["codes"], case))
+            half = 1 << (target.bits - 1) if target.signed else 0
+            return results if target.bits > 32 else ((results + half) & ((1 << target.bits) - 1)) - half
+
+        return run
+
+    def other_sign(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+        codes = case.arrays["codes"].astype(np.int64)
+        span = 1 << source.bits
+        return _kernel(made, np.where(codes < 0, codes + span, np.where(codes >= span // 2, codes - span, codes)), case)
+
+    taken = "unsigned" if source.signed else "signed"
+    yield Bug("signedness", f"takes the codes for {taken}", other_sign)
+    yield Bug("negated", "negates the results", of(lambda results: -results))
+    for power in POWERS:
+        yield Bug(f"times_{power}", f"gives results {1 << power} times as large", of(lambda r, p=power: r << p))  # type: ignore[misc]
+        yield Bug(f"over_{power}", f"gives results shifted right by {power}", of(lambda r, p=power: r >> p))  # type: ignore[misc]
+        yield Bug(
+            f"rounded_over_{power}",
+            f"gives results divided by {1 << power}, rounded half up",
+            of(lambda r, p=power: (r + (1 << (p - 1))) >> p),  # type: ignore[misc]
+        )
+    for offset in (1, -1, 128, -128, 1 << 15, -(1 << 15)):
+        yield Bug(f"offset_{offset}", f"adds {offset} to the results", of(lambda r, o=offset: r + o))  # type: ignore[misc]
