@@ -103,17 +103,17 @@ def _upper_halves(builder: Any, codes: Any, planes: list[list[Any]]) -> Any:
     return _joined(builder, [part for pair in words for part in pair])
 
 
-def _stream(builder: Any, size: Any, target: Any, width: int, body: Callable[..., None]) -> None:
-    """``body(offset, mask, past_caches)``: up to the start of a line, whole lines past the caches, the rest."""
+def _by_lines(builder: Any, size: Any, target: Any, width: int, body: Callable[..., None]) -> None:
+    """``body(offset, mask)`` up to the start of a line of the target, whole lines, and the rest."""
     address = builder.ptrtoint(target, QUAD)
     ahead = builder.lshr(builder.and_(builder.neg(address), QUAD(LINE_BYTES - 1)), QUAD(width.bit_length() - 1))
+    ahead = builder.select(builder.icmp_unsigned("<", ahead, size), ahead, size)
     bits = builder.sub(builder.shl(QUAD(1), ahead), QUAD(1))
-    body(QUAD(0), builder.bitcast(bits, MASK), False)
-    each_block(
-        builder,
-        builder.sub(size, ahead),
-        lambda offset, mask: body(builder.add(offset, ahead), mask, mask is None),
-    )
+    body(QUAD(0), builder.bitcast(bits, MASK))
+    each_block(builder, builder.sub(size, ahead), lambda offset, mask: body(builder.add(offset, ahead), mask))
+
+
+def _fence(builder: Any) -> None:
     fence = ir.FunctionType(ir.VoidType(), [])
     builder.call(cgutils.get_or_insert_function(builder.module, fence, "llvm.x86.sse.sfence"), [])
 
@@ -136,19 +136,23 @@ def _decoder(entries: Callable[..., Any], planes_used: int, width: int, summary:
             tables = plane_registers(builder, data_of(context, builder, planes, arguments[1]), planes_used)
             target = data_of(context, builder, out, arguments[3])
 
-            def body(offset: Any, mask: Any, past_caches: bool = False) -> None:
-                value = entries(builder, load(builder, data, offset, mask), tables)
-                if past_caches:
-                    ask_for(builder, builder.gep(data, [builder.add(offset, QUAD(AHEAD))]))
-                    _store_past_caches(builder, value, target, offset)
-                else:
-                    store(builder, value, target, offset, mask)
+            def ordinary(offset: Any, mask: Any) -> None:
+                store(builder, entries(builder, load(builder, data, offset, mask), tables), target, offset, mask)
 
-            with builder.if_else(arguments[2]) as (past_caches, ordinary):
-                with past_caches:
-                    _stream(builder, size, target, width, body)
-                with ordinary:
-                    each_block(builder, size, body)
+            def past_caches(offset: Any, mask: Any) -> None:
+                if mask is not None:
+                    ordinary(offset, mask)
+                    return
+                ask_for(builder, builder.gep(data, [builder.add(offset, QUAD(AHEAD))]))
+                value = entries(builder, load(builder, data, offset), tables)
+                _store_past_caches(builder, value, target, offset)
+
+            with builder.if_else(arguments[2]) as (streamed, stored):
+                with streamed:
+                    _by_lines(builder, size, target, width, past_caches)
+                    _fence(builder)
+                with stored:
+                    _by_lines(builder, size, target, width, ordinary)
             return context.get_dummy_value()
 
         return types.none(codes, planes, stream, out), generate
@@ -166,7 +170,7 @@ _write_upper_halves = _decoder(_upper_halves, 2, 4, "The 16-bit entry of each co
 def decode_bytes(codes, planes, stream, out):
     """uint8 codes to bytes; ``planes[p, i]`` is byte p of entry i.
 
-    ``stream`` writes past the caches; it needs at least 64 codes and ``out`` aligned to its items.
+    ``stream`` writes past the caches; it needs ``out`` aligned to its items.
     """
     _write_bytes(codes, planes, stream, out)
 
