@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from lowbit.axes import require_choice
 from lowbit.errors import InputError, PolicyError
-from lowbit.multipliers import derive_multiplier, positive_scale, round_to_binary32
+from lowbit.multipliers import binary32_scale, derive_multiplier, round_to_binary32
 from lowbit.requantization import RequantizeScheme, get_requantize_scheme
 
 SHARED_SHIFT = {"xnnpack_add": (20, "up", -10), "qnnpack_add": (21, "away", -14)}
 """Name -> bits below the larger multiplier's leading one, ties, exponent of the smallest ratio of scales."""
+
+WIDEST_SHARED = 8
+"""Bits of the operands that these two take (qs8, qu8)."""
 
 LARGEST_RATIO_EXPONENT = 8
 LEFT_SHIFTS = {8: 20, 16: 15}
@@ -82,15 +85,22 @@ def derive_addition(
     ``xnn_init_qs8_add_minmax_scalar_params``; QNNPACK src/qnnpack/requantization.h,
     ``qnnp_compute_add_quantization_params``; HAWQ utils/quantization_utils/quant_utils.py, ``fixedpoint_fn``, case 1.
     """
-    scales = [positive_scale(round_to_binary32(positive_scale(scale))) for scale in (a_scale, b_scale, result_scale)]
+    named = {"a_scale": a_scale, "b_scale": b_scale, "result_scale": result_scale}
+    scales = [binary32_scale(scale, name) for name, scale in named.items()]
     if isinstance(scheme, str) and scheme.lower() in SHARED_SHIFT:
+        if bits != WIDEST_SHARED:
+            raise InputError(
+                f"operands of {bits} bits: {scheme.lower()} takes {WIDEST_SHARED}, so that its sums fit 32 bits",
+                hint="scheme='tflm' or 'hawq'",
+            )
         return _shared(scheme.lower(), scales[0], scales[1], scales[2])
     if isinstance(scheme, str) and scheme.lower() == "litert_optimized_add":
         return _tflite(get_requantize_scheme("tflite_double"), get_requantize_scheme("double_down_up"), scales, bits)
     if isinstance(scheme, str) and scheme.lower().endswith("_add"):
         require_choice("scheme", scheme.lower(), dict.fromkeys((*SHARED_SHIFT, "litert_optimized_add")))
     found = get_requantize_scheme(scheme)
-    if found.product == "binary53":
+    plain = (found.narrowing, found.overflow, found.zero_point) == ("exact", "saturate", "after_rounding")
+    if found.product == "binary53" and plain:
         ratios = [scale / scales[2] for scale in scales[:2]]
         a, b = (derive_multiplier(ratio, found) for ratio in ratios)
         return Addition(found, found, 0, a, b, None, False)

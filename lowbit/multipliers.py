@@ -57,8 +57,6 @@ def derive_multiplier(scale: float, scheme: RequantizeScheme | str) -> tuple[int
     found = get_requantize_scheme(scheme)
     number = positive_scale(scale)
     multiplier, right = _RULES[found.derivation](number)
-    if multiplier == 0:
-        return 0, 0
     if found.takes_scale:
         return multiplier, right
     shift = found.point - right if found.shift == "left" else right - found.point
@@ -72,21 +70,23 @@ def derive_multiplier(scale: float, scheme: RequantizeScheme | str) -> tuple[int
     return multiplier, shift
 
 
-def positive_scale(scale: float) -> float:
-    """The scale as a binary64 number.
+def positive_scale(scale: object, name: str = "scale") -> float:
+    """The scale as a binary64 number; ``name`` is what messages call it.
 
     Raises
     ------
     InputError
         It is no number, or zero, negative, infinite or NaN.
     """
+    if isinstance(scale, str | bytes):
+        raise InputError(f"{name} = {scale!r} is not a number")
     try:
-        number = float(scale)
+        number = float(scale)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"scale = {scale!r} is not a number") from error
+        raise InputError(f"{name} = {scale!r} is not a number") from error
     if not 0 < number < math.inf:
         what = "zero" if number == 0 else "not a number" if math.isnan(number) else f"{number!r}"
-        raise InputError(f"scale is {what}", hint="a scale is a positive, finite number")
+        raise InputError(f"{name} is {what}", hint="a scale is a positive, finite number")
     return number
 
 
@@ -96,6 +96,24 @@ def round_to_binary32(value: float) -> float:
         return float(struct.unpack("<f", struct.pack("<f", value))[0])
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+def binary32_scale(scale: object, name: str = "scale") -> float:
+    """The scale as a binary32 number, positive and finite there too.
+
+    Raises
+    ------
+    InputError
+        As for :func:`positive_scale`, or it is zero or infinite in binary32.
+    """
+    number = positive_scale(scale, name)
+    rounded = round_to_binary32(number)
+    if not 0 < rounded < math.inf:
+        raise InputError(
+            f"{name} is {'zero' if rounded == 0 else 'infinite'} in binary32: {number!r}",
+            hint="binary32 scales are 1.4e-45 to 3.4e38",
+        )
+    return rounded
 
 
 def effective_scale(
@@ -126,7 +144,12 @@ def effective_scale(
     """
     rule = get_requantize_scheme(scheme).scale_product
     left, right, below = (
-        positive_scale(round_to_binary32(positive_scale(scale))) for scale in (input_scale, weight_scale, output_scale)
+        binary32_scale(scale, name)
+        for scale, name in (
+            (input_scale, "input_scale"),
+            (weight_scale, "weight_scale"),
+            (output_scale, "output_scale"),
+        )
     )
     product = left * right  # exact: 24 bits times 24 bits
     if rule == "float64":
@@ -153,12 +176,12 @@ def _significand(scale: float, bits: int) -> tuple[int, int]:
 
 def _quantize_multiplier(scale: float) -> tuple[int, int]:
     multiplier, shift = _significand(scale, 31)
-    return (0, 0) if shift < -31 else (multiplier, 31 - shift)
+    return (0, 31) if shift < -31 else (multiplier, 31 - shift)
 
 
 def _quantize_multiplier_limited(scale: float) -> tuple[int, int]:
     multiplier, right = _quantize_multiplier(scale)
-    return (multiplier, right) if multiplier == 0 or right >= 1 else ((1 << 31) - 1, 1)
+    return (multiplier, right) if right >= 1 else ((1 << 31) - 1, 1)
 
 
 def _nearest(bits: int) -> Callable[[float], tuple[int, int]]:
@@ -184,7 +207,7 @@ def _binary32(bits: int) -> Callable[[float], tuple[int, int]]:
     """The 24 significant bits of the binary32 scale, as a multiplier of ``bits`` bits."""
 
     def rule(scale: float) -> tuple[int, int]:
-        number = positive_scale(round_to_binary32(scale))
+        number = binary32_scale(scale)
         if number < math.ldexp(1.0, SMALLEST_BINARY32_EXPONENT):
             raise InputError(f"scale = {scale!r} is subnormal in binary32, and the multiplier comes from its bits")
         multiplier, shift = _significand(number, BINARY32_PRECISION)
@@ -198,7 +221,7 @@ def _binary32(bits: int) -> Callable[[float], tuple[int, int]]:
 
 def _itself(precision: int) -> Callable[[float], tuple[int, int]]:
     def rule(scale: float) -> tuple[int, int]:
-        number = positive_scale(round_to_binary32(scale) if precision == BINARY32_PRECISION else scale)
+        number = binary32_scale(scale) if precision == BINARY32_PRECISION else scale
         fraction, exponent = math.frexp(number)
         return int(math.ldexp(fraction, precision)), precision - exponent
 

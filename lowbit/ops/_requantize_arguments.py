@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.multipliers import derive_multiplier, positive_scale, round_to_binary32
+from lowbit.multipliers import binary32_scale, derive_multiplier, positive_scale
 from lowbit.ops._requantize_lowering import Range
 from lowbit.ops._requantize_run import LARGEST_SUM, Multipliers
 from lowbit.ops._source import as_array
@@ -46,13 +46,21 @@ def checked_multipliers(scheme: RequantizeScheme, multiplier: Any, shift: Any, s
 def _from_scales(scheme: RequantizeScheme, scales: Array) -> Multipliers:
     if scales.dtype.kind not in "fiu":
         raise InputError(f"scale has dtype {scales.dtype}, not a floating-point one")
-    pairs = [derive_multiplier(scale, scheme) for scale in scales.tolist()]
+    pairs = derived_pairs(scheme, scales)
     columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     if not scheme.takes_scale:
         return Multipliers(columns[0].copy(), columns[1].copy(), None)
     narrow = scheme.product == "binary32"
-    used = [positive_scale(round_to_binary32(scale) if narrow else scale) for scale in scales.tolist()]
+    used = [binary32_scale(scale) if narrow else scale for scale in scales.tolist()]
     return Multipliers(columns[0].copy(), columns[1].copy(), np.array(used, dtype=np.float64))
+
+
+def derived_pairs(scheme: RequantizeScheme | str, scales: Array) -> list[tuple[int, int]]:
+    """Multiplier and shift of each of the scales, in C order."""
+    for index, scale in np.ndenumerate(scales):
+        place = index[0] if len(index) == 1 else index
+        positive_scale(scale, f"scale at index {place}" if scales.size > 1 else "scale")
+    return [derive_multiplier(scale, scheme) for scale in scales.reshape(-1).tolist()]
 
 
 def _channels(array: Array, what: str) -> Array:

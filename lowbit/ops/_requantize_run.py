@@ -85,6 +85,8 @@ def requantize_array(
 
     Flags, where they are wanted, are one uint8 an accumulator; the plain kernels make them.
     """
+    if accumulators.size == 0:
+        return
     lowered = lower(task)
     channels = task.multipliers.multiplier.size
     arrays = [accumulators, out] if flags is None else [accumulators, out, flags]
@@ -188,16 +190,23 @@ def _by_integers(lowered: Lowered, scheme: RequantizeScheme, rows: Array) -> tup
     return codes, flags
 
 
+def nearest_integers(numbers: Array, tie: str) -> npt.NDArray[np.int64]:
+    """Floating-point numbers within ``LARGEST_SUM``, rounded as a scheme's ``tie`` says: every step is exact."""
+    whole = np.floor(numbers)
+    rest = numbers - whole
+    upward = {"up": True, "up_binary32": True, "away": numbers > 0, "even": whole % 2 == 1}[tie]
+    return np.asarray(whole + ((rest > 0.5) | ((rest == 0.5) & upward)), dtype=np.int64)
+
+
 def _by_sums(lowered: Lowered, scheme: RequantizeScheme, rows: Array) -> tuple[Array, Array]:
     """Codes and flags where the zero point joins the product before it is rounded: NumPy's arithmetic is IEEE's."""
     real = lowered.scales.dtype.type
-    sums = rows.astype(real) * lowered.scales + real(lowered.zero_point[0])
+    with np.errstate(over="ignore"):  # an infinite sum is far beyond every range
+        sums = rows.astype(real) * lowered.scales + real(lowered.zero_point[0])
+    sums = np.clip(sums, -LARGEST_SUM, LARGEST_SUM)
     if scheme.tie == "up_binary32":
         sums = np.floor(sums + real(0.5))
-    whole = np.floor(sums)
-    rest = sums - whole
-    tie = {"up": True, "up_binary32": True, "away": sums > 0, "even": whole % 2 == 1}[scheme.tie]
-    total = np.clip(whole + ((rest > 0.5) | ((rest == 0.5) & tie)), -LARGEST_SUM, LARGEST_SUM).astype(np.int64)
+    total = nearest_integers(sums, scheme.tie)
     low, high, mask = (int(lowered.vector[place]) for place in (at.LOW, at.HIGH, at.WRAP_MASK))
     codes = ((total - low) & mask) + low if mask else np.clip(total, low, high)
     return codes, np.where(codes != total, at.FLAG_SATURATED, 0)

@@ -42,8 +42,10 @@ def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Ar
     Raises
     ------
     InputError
-        The lists are ragged.
+        The lists are ragged, or the array is a masked one.
     """
+    if isinstance(numbers, np.ma.MaskedArray):
+        raise InputError(f"{what} are a masked array, and integers have no mask", hint="pass values.filled(0), say")
     if isinstance(numbers, np.ndarray):
         return numbers
     try:

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.addition import Addition, derive_addition
-from lowbit.errors import InputError
-from lowbit.multipliers import effective_scale
-from lowbit.ops._requantize_arguments import checked_result
+from lowbit.errors import InputError, UnknownFormatError
+from lowbit.multipliers import binary32_scale, effective_scale
+from lowbit.ops._requantize_arguments import checked_range, checked_result
+from lowbit.ops._requantize_lowering import Range
+from lowbit.ops._requantize_run import nearest_integers
 from lowbit.ops._source import view_codes
 from lowbit.ops.codes import integer_array, scalar_format
-from lowbit.ops.requantize import checked_out, requantize
+from lowbit.ops.requantize import checked_out, checked_threads, requantize
 from lowbit.requantization import RequantizeScheme, get_requantize_scheme
-from lowbit.spec import FixedFormat
+from lowbit.spec import FixedFormat, Scalar
 
 Array = npt.NDArray[Any]
 WIDEST_OPERAND = 16
@@ -92,11 +94,12 @@ def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
             f"zero points {a_zero_point} and {b_zero_point}: TFLite's 16-bit tensors have none, and operands shifted "
             f"left by {addition.left_shift} would leave 32 bits",
         )
-    total = _sum(left, right, addition, threads)
     if addition.result is None:
-        return _clamped(total, target, zero_point, minimum, maximum, out)
+        checked_threads(threads)
+        within = checked_range(addition.scheme, target, zero_point, minimum, maximum)
+        return _clamped(_exact_sum(left, right, addition), within, target, out)
     return requantize(
-        total,
+        _sum(left, right, addition, threads),
         scheme=addition.scheme,
         multiplier=addition.result[0],
         shift=addition.result[1],
@@ -156,6 +159,8 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     127
     """
     found = get_requantize_scheme(scheme)
+    for name, number in (("a_scale", a_scale), ("b_scale", b_scale), ("result_scale", result_scale)):
+        binary32_scale(number, name)
     (left, right), formats = _operands(a, b)
     target = formats[0] if result is None else checked_result(result)
     left = left.astype(np.int64) - _zero(a_zero_point, "a_zero_point", formats[0])
@@ -178,7 +183,7 @@ def _operands(a: Any, b: Any) -> tuple[tuple[Array, Array], tuple[FixedFormat, F
     arrays, formats = [], []
     for values, name in ((a, "a"), (b, "b")):
         array = np.asarray(values) if isinstance(values, np.generic) else integer_array(values, name, "int8")
-        fmt = scalar_format(array.dtype)
+        fmt = _format(array.dtype)
         if not isinstance(fmt, FixedFormat) or fmt.bits > WIDEST_OPERAND:
             raise InputError(
                 f"{name} has dtype {array.dtype}, not one of integers of at most {WIDEST_OPERAND} bits",
@@ -191,6 +196,13 @@ def _operands(a: Any, b: Any) -> tuple[tuple[Array, Array], tuple[FixedFormat, F
     except ValueError as error:
         raise InputError(f"a of shape {arrays[0].shape} and b of shape {arrays[1].shape} do not broadcast") from error
     return (left, right), (formats[0], formats[1])
+
+
+def _format(dtype: np.dtype[Any]) -> Scalar | None:
+    try:
+        return scalar_format(dtype)
+    except UnknownFormatError:
+        return None
 
 
 def _zero(value: Any, name: str, fmt: FixedFormat) -> int:
@@ -218,11 +230,17 @@ def _sum(left: Array, right: Array, addition: Addition, threads: int) -> Array:
     return np.asarray(parts[0] + parts[1], dtype=np.int32)
 
 
-def _clamped(
-    total: Array, target: FixedFormat, zero_point: int, minimum: int | None, maximum: int | None, out: Array | None
-) -> Any:
-    low, high = (target.min_code if minimum is None else minimum), (target.max_code if maximum is None else maximum)
-    codes = np.clip(total.astype(np.int64) + zero_point, low, high).astype(target.code_dtype)
+def _exact_sum(left: Array, right: Array, addition: Addition) -> npt.NDArray[np.int64]:
+    """Both operands rescaled straight to the result, without a clamp: 17 bits times 31 are exact in binary64."""
+    parts = [
+        nearest_integers(np.ldexp(operand.astype(np.float64) * multiplier, -shift), addition.operands.tie)
+        for operand, (multiplier, shift) in ((left, addition.a), (right, addition.b))
+    ]
+    return np.asarray(parts[0] + parts[1], dtype=np.int64)
+
+
+def _clamped(total: npt.NDArray[np.int64], within: Range, target: FixedFormat, out: Array | None) -> Any:
+    codes = np.clip(total + within.zero_point, within.low, within.high).astype(target.code_dtype)
     if out is None:
         return codes[()]
     checked_out(out, codes.shape, codes.dtype)

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.kernels import requantize_layout as at
-from lowbit.multipliers import derive_multiplier
 from lowbit.ops._requantize_arguments import (
     checked_accumulators,
     checked_multipliers,
     checked_range,
     checked_result,
+    derived_pairs,
     within_domain,
 )
 from lowbit.ops._requantize_run import Task, requantize_array
@@ -150,7 +150,7 @@ def quantize_multiplier(scale: Any, *, scheme: RequantizeScheme | str) -> tuple[
     scales = as_array(scale, "scale")
     if scales.dtype.kind not in "fiu":
         raise InputError(f"scale has dtype {scales.dtype}, not a floating-point one")
-    pairs = [derive_multiplier(number, scheme) for number in scales.reshape(-1).tolist()]
+    pairs = derived_pairs(scheme, scales)
     if scales.ndim == 0:
         return pairs[0]
     columns = np.array(pairs, dtype=np.int64).reshape(-1, 2)

@@ -7,6 +7,8 @@ from lowbit.oracle.requantize import requantize, wrap
 from lowbit.requantization import RequantizeScheme
 
 INT32 = {"low": -(1 << 31), "high": (1 << 31) - 1}
+UNCLAMPED = {"low": -(1 << 62), "high": (1 << 62) - 1}
+"""Where operands are rescaled straight to the result, only their sum is clamped."""
 
 
 def add(
@@ -17,14 +19,16 @@ def add(
     if addition.shared:
         total = left * addition.a[0] + right * addition.b[0]
     else:
+        limits = UNCLAMPED if addition.result is None else INT32
         total = (
-            requantize(left, addition.operands, *addition.a, **INT32).code
-            + requantize(right, addition.operands, *addition.b, **INT32).code
+            requantize(left, addition.operands, *addition.a, **limits).code
+            + requantize(right, addition.operands, *addition.b, **limits).code
         )
     if addition.result is None:
         return min(max(total + zero_point, low), high)
-    limits = {"zero_point": zero_point, "low": low, "high": high}
-    return requantize(wrap(total, 32), addition.scheme, *addition.result, **limits).code
+    return requantize(
+        wrap(total, 32), addition.scheme, *addition.result, zero_point=zero_point, low=low, high=high
+    ).code
 
 
 def multiply(  # noqa: PLR0913 (two operands, two zero points, a result)

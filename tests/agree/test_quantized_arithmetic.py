@@ -87,3 +87,57 @@ def test_bad_operands():
         lowbit.quantized_add(np.zeros(2, np.int8), np.zeros(2, np.int8), scheme="xnpack_add", **scales)
     with pytest.raises(lowbit.InputError, match="outside 2\\^-10"):
         lowbit.quantized_add(np.int8(1), np.int8(1), scheme="xnnpack_add", **{**scales, "b_scale": 1e-5})
+
+
+@pytest.mark.parametrize("name", ["xnnpack_add", "qnnpack_add"])
+def test_shared_shifts_take_8_bits(name):
+    """16-bit operands times multipliers of 21 bits leave the 32 bits of the sum."""
+    codes = np.array([32767, -32768], np.int16)
+    with pytest.raises(lowbit.InputError, match="operands of 16 bits"):
+        lowbit.quantized_add(codes, codes, scheme=name, a_scale=1.0, b_scale=1.0, result_scale=2.0)
+
+
+@pytest.mark.parametrize("tie", ["even", "away", "up"])
+def test_dyadic_operands_are_not_clamped(tie):
+    """Each operand of these leaves 32 bits; the sum alone is clamped."""
+    scheme = lowbit.get_requantize_scheme("hawq").choose(tie=tie)
+    a = np.array([32767, -32768, 32767, 3, -3, 5], np.int16)
+    b = np.array([32767, -32768, -32768, 0, 0, 0], np.int16)
+    for scales in ((1e5, 1e5, 1.0), (1.0, 3.0, 1e-5), (0.5, 0.25, 1.0)):
+        named = dict(zip(("a_scale", "b_scale", "result_scale"), scales, strict=True))
+        got = lowbit.quantized_add(a, b, scheme=scheme, **named, zero_point=7)
+        addition = derive_addition(scheme, *scales, 16)
+        zeros = {"a_zero_point": 0, "b_zero_point": 0, "zero_point": 7}
+        limits = {"low": -(1 << 15), "high": (1 << 15) - 1}
+        wanted = [add(x, y, addition, **zeros, **limits) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+        assert got.tolist() == wanted
+        exact = (a * scales[0] + b * scales[1]) / scales[2] + 7
+        assert np.abs(got - np.clip(exact, -32768, 32767)).max() <= 1.01
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"zero_point": 1000}, "zero_point = 1000 is outside -128 to 127"),
+        ({"zero_point": 1.5}, "zero_point = 1.5 is not one integer"),
+        ({"minimum": -1000}, "minimum = -1000 is outside"),
+        ({"minimum": 5, "maximum": -5}, "minimum = 5 is above maximum = -5"),
+        ({"threads": 0}, "threads = 0"),
+        ({"a_scale": "0.5"}, "a_scale = '0.5' is not a number"),
+        ({"b_scale": 0}, "b_scale is zero"),
+    ],
+)
+@pytest.mark.parametrize("name", ["hawq", "tflm", "xnnpack_add"])
+def test_options_are_checked_by_every_scheme(name, option, words):
+    scales = {"a_scale": 0.5, "b_scale": 0.25, "result_scale": 1.0}
+    for call in (lowbit.quantized_add, lowbit.quantized_multiply)[: 1 if name == "xnnpack_add" else 2]:
+        with pytest.raises(lowbit.InputError, match=words):
+            call(np.int8(1), np.int8(2), scheme=name, **{**scales, **option})
+
+
+def test_operands_that_are_no_codes():
+    scales = {"a_scale": 0.5, "b_scale": 0.25, "result_scale": 1.0}
+    with pytest.raises(lowbit.InputError, match="dtype bool"):
+        lowbit.quantized_add(np.array([True]), np.int8(1), scheme="tflm", **scales)
+    with pytest.raises(lowbit.InputError, match="masked array"):
+        lowbit.quantized_add(np.ma.array([1], mask=[True], dtype=np.int8), np.int8(1), scheme="tflm", **scales)

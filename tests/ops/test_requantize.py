@@ -15,7 +15,7 @@ GOOD = {"multiplier": 1 << 30, "shift": -1}
         (-0.5, "scale is -0.5"),
         (float("nan"), "not a number"),
         (float("inf"), "scale is inf"),
-        ([0.5, 0.0], "scale is zero"),
+        ([0.5, 0.0], "scale at index 1 is zero"),
         ([], "scale is empty"),
         ([[0.5]], "2 dimensions"),
         ("half", "dtype"),
@@ -173,3 +173,37 @@ TELLING = [
 @pytest.mark.parametrize(("accumulator", "scale", "codes"), TELLING)
 def test_examples_that_tell_schemes_apart(accumulator, scale, codes):
     assert {name: int(lowbit.requantize(accumulator, scheme=name, scale=scale)) for name in codes} == codes
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_channels_of_empty_arrays(axis):
+    array = np.zeros((2, 0, 3), np.int32) if axis != 1 else np.zeros((2, 4, 0), np.int32)
+    channels = array.shape[axis]
+    assert lowbit.requantize(array, scheme="tflm", scale=[0.1] * channels, axis=axis).shape == array.shape
+
+
+@pytest.mark.parametrize(("name", "scale"), [("onnx_reference", 1e300), ("tvm_x86_float32", 3e38)])
+@pytest.mark.filterwarnings("error")
+def test_infinite_sums_are_clamped_in_silence(name, scale):
+    codes = lowbit.requantize([-(1 << 31), -1, 0, 1, (1 << 31) - 1], scheme=name, scale=scale, zero_point=5)
+    assert codes.tolist() == [-128, -128, 5, 127, 127]
+
+
+@pytest.mark.parametrize("name", ["tosa_single", "tosa_double", "tosa_single_48"])
+def test_scales_below_every_multiplier(name):
+    """computeMultiplierAndShift of MLIR's Tosa/Utils/QuantUtils.cpp leaves multiplier 0 and shift 62, a valid pair."""
+    assert lowbit.quantize_multiplier(1e-30, scheme=name) == (0, 62)
+    assert lowbit.Dyadic.from_float(1e-30, scheme=name) == 0
+    codes = [-(1 << 31), 0, (1 << 31) - 1]
+    by_scale = lowbit.requantize(codes, scheme=name, scale=1e-30, zero_point=3)
+    by_pair = lowbit.requantize(codes, scheme=name, multiplier=0, shift=62, zero_point=3)
+    assert by_scale.tolist() == by_pair.tolist() == [3, 3, 3]
+
+
+def test_which_scale_is_wrong():
+    with pytest.raises(lowbit.InputError, match="scale at index 1 is not a number"):
+        lowbit.requantize([1, 2, 3], scheme="tflm", scale=[0.1, np.nan, 0.3])
+    with pytest.raises(lowbit.InputError, match=r"scale is infinite in binary32: 1e\+300"):
+        lowbit.requantize([1, 2, 3], scheme="xnnpack_fp32", scale=1e300)
+    with pytest.raises(lowbit.InputError, match="accumulators are a masked array"):
+        lowbit.requantize(np.ma.array([1, 2], mask=[True, False]), scheme="tflm", scale=0.1)
