@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.nonlinear_options import parse_options
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.errors import InputError
@@ -54,7 +55,7 @@ def run(arguments: Namespace) -> int:
         "inputs": _inputs(arguments.inputs) if arguments.inputs else None,
         "scale": arguments.scale,
         "bits": arguments.bits,
-        **_options(arguments.option),
+        **parse_options(arguments.option),
     }
     longest = longest_row(arguments.operation, **given)
     length = arguments.length if arguments.length is not None else (longest or 1)
@@ -77,19 +78,6 @@ def _inputs(text: str) -> tuple[int, int]:
     if not isinstance(fmt, FixedFormat):
         raise InputError(f"--inputs {text}: integer codes are needed", hint="int8, uint8, int16 or -100:100")
     return fmt.min_code, fmt.max_code
-
-
-def _options(given: list[str]) -> dict[str, float]:
-    options = {}
-    for item in given:
-        name, equals, value = item.partition("=")
-        try:
-            options[name] = float(value) if "." in value or "e" in value.lower() else int(value)
-        except ValueError as error:
-            raise InputError(f"--option {item!r} is not NAME=NUMBER", code="LB100") from error
-        if not equals:
-            raise InputError(f"--option {item!r} is not NAME=NUMBER", code="LB100")
-    return options
 
 
 def _write(report: AuditReport, longest: int | None, page: Terminal) -> None:

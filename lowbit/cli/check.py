@@ -14,6 +14,7 @@ from lowbit.cli.check_kernel import KERNELS, add_kernel_options, check_kernels
 from lowbit.cli.device_topics import CONTAINERS
 from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.nonlinear_options import OWN_OPTIONS
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import terminal
@@ -27,6 +28,7 @@ OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": (
 SETS = ("boundary", "random", "exhaustive", "directed")
 RANDOM_ROWS = 1_000_000
 HELP_WIDTH = 100
+KERNEL_OPTIONS = ("a", "b", "accumulator", "zero_points", "scheme", "result", *OWN_OPTIONS)
 PRODUCTS = ("numpy", "ml_dtypes", "onnxruntime", "torch")
 
 
@@ -39,7 +41,8 @@ def add_parser(subparsers: Any) -> None:
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --kernel name. With a device: that one. `gemm` checks integer matrix products "
             "with directed matrices, those of the libraries installed here where no device is given; `requantize` "
-            "checks the way from accumulators to codes. Exit status 0: equal, published differences included; 1: a "
+            "checks the way from accumulators to codes; `softmax`, `gelu`, `layernorm`, `logistic`, `tanh`, `exp` and "
+            "`l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences included; 1: a "
             "mismatch.",
             HELP_WIDTH,
         ),
@@ -49,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         "op",
         nargs="?",
         choices=(*OPERATIONS, *KERNELS),
-        help="encode (from float32), decode (to it), convert; gemm; requantize",
+        help="encode (from float32), decode (to it), convert; gemm; requantize; softmax, gelu, layernorm, ...",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
@@ -59,9 +62,9 @@ def add_parser(subparsers: Any) -> None:
     device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
     parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
-    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm, requantize: directed)")
+    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm and the like: directed)")
     parser.add_argument(
-        "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm, requantize: 200 calls)"
+        "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm and the like: 200 calls)"
     )
     parser.add_argument("--seed", type=integer, default=1, help="random: from which seed (default: 1)")
     add_kernel_options(parser)
@@ -113,10 +116,10 @@ def _refuse_device_options(arguments: Namespace) -> None:
 
 
 def _refuse_kernel_options(arguments: Namespace) -> None:
-    given = [name for name in ("a", "b", "accumulator", "zero_points", "scheme", "result") if getattr(arguments, name)]
+    given = [name for name in KERNEL_OPTIONS if getattr(arguments, name)]
     if given:
         option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for `check gemm` or `check requantize`", code="LB100")
+        raise InputError(f"--{option} is for `check gemm`, `check requantize` or `check softmax`", code="LB100")
 
 
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:

@@ -1,4 +1,4 @@
-"""``lowbit check gemm|requantize``: kernels with several operands."""
+"""``lowbit check gemm|requantize|softmax|...``: kernels that are called with whole cases."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Any
 
 from lowbit.check.operations.operation import SETS, Operation
 from lowbit.check.report import Report
+from lowbit.cli.nonlinear_options import NONLINEARITIES, OWN_OPTIONS, add_nonlinear_options, chosen_nonlinearity
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError
 from lowbit.registry import get_format
 from lowbit.vectors.case import Case
 
-KERNELS = ("gemm", "requantize")
+KERNELS = ("gemm", "requantize", *NONLINEARITIES)
 """The operations of this file, beside the conversions."""
 
 RANDOM_CASES = 200
 WIDEST_RESULT = 16
-OPTIONS = {"gemm": "--a, --b, --accumulator and --zero-points", "requantize": "--scheme and --result"}
+OPTIONS = {
+    "gemm": "--a, --b, --accumulator and --zero-points",
+    "requantize": "--scheme and --result",
+    **dict.fromkeys(NONLINEARITIES, "--scheme, --variant, --scale, --option, --from and --to"),
+}
+TYPES = ("source", "target")
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "values")
 
 
 def add_kernel_options(parser: Any) -> None:
-    """The options of matrix products and of requantisations."""
+    """The options of matrix products, requantisations and nonlinearities."""
     group = parser.add_argument_group("gemm")
     group.add_argument("--a", metavar="FORMAT", help="format of the left matrix (default: int8)")
     group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
@@ -33,11 +39,22 @@ def add_kernel_options(parser: Any) -> None:
     group = parser.add_argument_group("requantize")
     group.add_argument("--scheme", metavar="NAME", help="what to compare with (default: tflite_double)")
     group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
+    add_nonlinear_options(parser)
 
 
 def kernel_operation(arguments: Namespace) -> Operation:
     """The operation that the command line describes."""
+    if arguments.op in NONLINEARITIES:
+        return _nonlinearity(arguments)
+    _refuse(arguments, OWN_OPTIONS)
     return _requantization(arguments) if arguments.op == "requantize" else _product(arguments)
+
+
+def _nonlinearity(arguments: Namespace) -> Operation:
+    from lowbit.check.operations.nonlinear import NonlinearOperation
+
+    _refuse(arguments, ("a", "b", "accumulator", "zero_points", "result"))
+    return NonlinearOperation(*chosen_nonlinearity(arguments))
 
 
 def _product(arguments: Namespace) -> Operation:
@@ -125,10 +142,10 @@ def _check_libraries(arguments: Namespace, max_errors: int, given: dict[str, Any
     from lowbit.check.installed import Skipped
     from lowbit.check.operations.installed_gemm import check_installed_gemm
 
-    if arguments.op == "requantize":
+    if arguments.op != "gemm":
         raise InputError(
             "no device is given",
-            hint=f"--so ./requantize.so:f with {kernel_operation(arguments).prototype.c('f')}",
+            hint=f"--so ./{arguments.op}.so:f with {kernel_operation(arguments).prototype.c('f')}",
             code="LB100",
         )
     if arguments.inputs:
@@ -149,7 +166,7 @@ def _check_libraries(arguments: Namespace, max_errors: int, given: dict[str, Any
 def _refuse_cast_options(arguments: Namespace) -> None:
     names = {"source": "from", "target": "to"}
     for name in CAST_OPTIONS:
-        if getattr(arguments, name, None):
+        if getattr(arguments, name, None) and not (name in TYPES and arguments.op in NONLINEARITIES):
             raise InputError(
                 f"--{names.get(name, name)} is for conversions",
                 hint=f"`check {arguments.op}` takes {OPTIONS[arguments.op]}",

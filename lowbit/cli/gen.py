@@ -25,13 +25,13 @@ def add_parser(subparsers: Any) -> None:
         "gen",
         help="generate test vectors",
         description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
-        "dot products, accumulators and whole cases for `check gemm` and `check requantize`. The same arguments give "
+        "dot products, accumulators, rows of codes and whole cases for `check gemm` and its like. The same arguments give "
         "the same bytes for ever.",
     )
     parser.add_argument(
         "op",
         choices=(*OPERATIONS, *KERNELS),
-        help="encode (from float32), decode (to float32), convert, gemm or requantize",
+        help="encode (from float32), decode (to float32), convert, gemm, requantize, softmax, ...",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")

@@ -1,4 +1,4 @@
-"""``lowbit gen gemm|requantize``: a vector file of dot products or accumulators, or the whole cases of a check.
+"""``lowbit gen gemm|requantize|softmax|...``: a vector file of single rows, or the whole cases of a check.
 
 Whole cases are NumPy arrays in one ``.npz``: ``KTail.16.a``, ``KTail.16.b``, ``KTail.16.expected``.
 """
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from lowbit.cli.nonlinear_options import NONLINEARITIES, add_nonlinear_options, chosen_nonlinearity
 from lowbit.errors import InputError
 from lowbit.vectors.case import Case
 from lowbit.vectors.vec import render
 
-KERNELS = ("gemm", "requantize")
+KERNELS = ("gemm", "requantize", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
+ROWS_OF_CODES = 120
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
 
 
@@ -29,26 +31,31 @@ def add_kernel_options(parser: Any) -> None:
     group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
     group.add_argument("--accumulator", metavar="NAME", help="what the sums follow (default: int32)")
     group.add_argument("--zero-points", action="store_true", help="matrices with a zero point each (npz)")
-    group.add_argument("--length", type=int, default=LENGTH, help=f"elements of a dot product (default: {LENGTH})")
-    group.add_argument("--case", metavar="NAME", help="one case of `check gemm` alone, KTail.16 (npz)")
+    group.add_argument(
+        "--length", type=int, default=LENGTH, help=f"elements of a dot product or a row (default: {LENGTH})"
+    )
+    group.add_argument("--case", metavar="NAME", help="one case of a check alone, KTail.16 (npz)")
     group = parser.add_argument_group("requantize")
     group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double)")
     group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
+    add_nonlinear_options(parser)
 
 
 def generate_kernel(arguments: Namespace) -> int:
     """Write dot products (vec) or whole matrices (npz)."""
+    types = ("source", "target") if arguments.op in NONLINEARITIES else ()
     for name in CAST_OPTIONS:
-        if getattr(arguments, name):
+        if getattr(arguments, name) and name not in types:
             raise InputError(
-                f"--{name} is for conversions", hint="`gen gemm` takes --a, --b, --accumulator", code="LB100"
+                f"--{name} is for conversions", hint=f"`lowbit gen {arguments.op}` does not take it", code="LB100"
             )
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with -o FILE.npz"
             raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
-        file = _dot_products(arguments) if arguments.op == "gemm" else _requantizations(arguments)
+        makers = {"gemm": _dot_products, "requantize": _requantizations}
+        file = makers.get(arguments.op, _rows_of_codes)(arguments)
         data = render(file)
         if arguments.output:
             write_file(arguments.output, data, f"{len(file.rows)} rows")
@@ -93,6 +100,19 @@ def _requantizations(arguments: Namespace) -> Any:
     result = arguments.result or "int8"
     set_id = f"requantize.int{scheme.accumulator_bits}.{result}.{scheme.name}"
     return requantize_set(set_id, result, scheme.name, {"rows": arguments.n or ROWS})
+
+
+def _rows_of_codes(arguments: Namespace) -> Any:
+    from lowbit.vectors.nonlinear_sets import nonlinear_set
+
+    made, source, target = chosen_nonlinearity(arguments)
+    policy = f"{made.scheme}+variant={made.variant}" if made.variant else made.scheme
+    given = {"length": arguments.length, "rows": arguments.n or ROWS_OF_CODES, **dict(made.options)}
+    if made.scale is not None:
+        given["scale"] = made.scale
+    slug = policy.replace("+variant=", "-variant-")
+    set_id = f"{made.operation}.{source.id}.{target.id}.{slug}"
+    return nonlinear_set(set_id, made.operation, source.id, target.id, policy, given)
 
 
 def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from lowbit.accumulator import get_accumulator
 from lowbit.registry import get_format
 from lowbit.requantization import get_requantize_scheme
+from lowbit.vectors.core_nonlinear import nonlinear_recipes
 from lowbit.vectors.generate import Recipe
 
 FLOATS_16 = ("float16", "bfloat16")
@@ -189,6 +190,7 @@ def named_formats() -> list[str]:
 def core_recipes() -> list[Recipe]:
     """The recipe of every set of ``golden/``, in the order of the manifest."""
     recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products(), *_requantizations()]
+    recipes += nonlinear_recipes()
     assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
     return recipes
 

@@ -49,6 +49,7 @@ class Recipe:
         ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
         conversions of codes. ``gemm``: dot products (``lowbit.vectors.dot_products``), whose source is
         ``<a>_<b>`` and whose policy the name of an accumulator; ``requantize``: the policy is the name of a scheme.
+        ``softmax``, ``gelu``, ...: the policy is the name of a scheme, and ``+variant=`` where it has some.
     source, target : str
         Ids of the formats.
     policy : str
@@ -56,7 +57,8 @@ class Recipe:
     generator : str
         One of ``GENERATORS``.
     arguments : mapping
-        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``.
+        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``;
+        ``scale`` and what else a nonlinearity has.
     folder : str
         Subfolder of the file, "" for none.
     """
@@ -228,6 +230,10 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
         from lowbit.vectors.requantize_sets import requantize_set
 
         return requantize_set(recipe.id, recipe.target, recipe.policy, dict(recipe.arguments))
+    if recipe.op not in OPERATIONS:
+        from lowbit.vectors.nonlinear_sets import nonlinear_set
+
+        return nonlinear_set(recipe.id, recipe.op, recipe.source, recipe.target, recipe.policy, recipe.arguments)
     source, target = scalar(recipe.source), scalar(recipe.target)
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:

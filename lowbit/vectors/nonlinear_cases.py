@@ -1,4 +1,4 @@
-"""The calls that ``lowbit check`` makes of a nonlinearity: directed and random rows, those of one length in one call."""
+"""The calls that ``lowbit check`` makes of a nonlinearity: directed and random rows, one length a call."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ MOST_CODES_OF_BUGS = 4096
 
 
 def nonlinear_prototype(made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> Prototype:
-    """``f(codes, out, rows, length)``, with weights and biases after the codes if there are some; or ``f(codes, out, n)``."""
+    """``f(codes, out, rows, length)``, with weights and biases after the codes if it has them; or ``f(codes, out, n)``."""
     operands = [Parameter(INPUT, "codes", np.dtype(source.code_dtype).name)]
     if made.per_element:
         operands += [Parameter(INPUT, name, dtype) for name, dtype in zip(PER_ELEMENT, ("int16", "int32"), strict=True)]
@@ -132,9 +132,10 @@ class NonlinearOperation(Operation):
         self, rules: Sequence[NonlinearRule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]
     ) -> list[NonlinearRule]:
         left = [rule for rule in eliminate(rules, cases, got, order) if isinstance(rule, NonlinearRule)]
-        # A scheme that is defined for few of the rows is no explanation of the others.
+        # A scheme that is defined for few of the codes is no explanation of the others.
         looked = [cases[index] for index in order]
-        return [rule for rule in left if sum(map(rule.is_defined, looked)) >= DEFINED_SHARE * len(looked)]
+        total = sum(case.outputs for case in looked)
+        return [rule for rule in left if sum(map(rule.defined, looked)) >= DEFINED_SHARE * total]
 
     def _of_bugs(self, left: Sequence[NonlinearRule]) -> Identification:
         words = list(dict.fromkeys(rule.bug.words for rule in left if rule.bug))

@@ -33,6 +33,11 @@ class Mutant(Steps):
         self.changes, self.codes, self.everything = changes, codes, everything
         self.last: dict[str, int] = {}
 
+    @property
+    def code(self) -> int:
+        """The code of the element."""
+        return self.codes[self.element]
+
     def __call__(self, name: str, value: int) -> int:
         """The intermediate, changed if the bug is there, within its width."""
         change = self.changes.get(name)
@@ -86,6 +91,8 @@ TAILS = (4, 8, 16, 32, 64)
 NARROW = (8, 16, 24, 32)
 NUMERATORS = tuple((1 << power) - less for power in (15, 16, 24, 30, 31, 32) for less in (0, 1))
 POWERS = range(1, 9)
+DIVISORS = ("clamped_sum", "normalized", "deviation", "sum")
+"""What the numerator of a reciprocal is divided by: the first of these that the scheme has."""
 
 
 def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
@@ -95,6 +102,8 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
         yield from _layout_bugs()
         yield from _maximum_bugs(names)
         yield from _tail_bugs(names)
+    if made.operation == "layernorm":
+        yield from _mean_bugs(made, names)
     yield from _rounding_bugs(made)
     yield from _reciprocal_bugs(names)
     yield from _width_bugs(made)
@@ -139,9 +148,9 @@ def _maximum_bugs(names: list[str]) -> Iterator[Bug]:
     )
     for name, words, maximum in kinds:
         if "difference" in names:
-            yield mutant(name, words, {"difference": lambda _, m, top=maximum: m.codes[m.element] - top(m)})  # type: ignore[misc]
+            yield mutant(name, words, {"difference": lambda _, m, top=maximum: m.code - top(m)})  # type: ignore[misc]
         if "distance" in names:
-            yield mutant(name, words, {"distance": lambda _, m, top=maximum: top(m) - m.codes[m.element]})  # type: ignore[misc]
+            yield mutant(name, words, {"distance": lambda _, m, top=maximum: top(m) - m.code})  # type: ignore[misc]
 
 
 def _tail_bugs(names: list[str]) -> Iterator[Bug]:
@@ -155,15 +164,18 @@ def _tail_bugs(names: list[str]) -> Iterator[Bug]:
 
         return change
 
-    def bug(name: str, words: str, first: int, stop: Callable[[int], int]) -> Bug:
-        return mutant(name, words, {key: kept(first, stop, key) for key in sums})
+    def bugs(name: str, words: str, first: int, stop: Callable[[int], int]) -> Iterator[Bug]:
+        yield mutant(name, words, {key: kept(first, stop, key) for key in sums})
+        for key in sums if len(sums) > 1 else ():
+            what = f"{words} to the {key.replace('_', ' ')}"
+            yield mutant(f"{name}_{key}", what, {key: kept(first, stop, key)})
 
     if sums:
         for step in TAILS:
-            words = f"drops the tail of a row: only whole groups of {step} codes are added up"
-            yield bug(f"tail_{step}", words, 0, lambda length, step=step: length - length % step)  # type: ignore[misc]
-        yield bug("last", "leaves the last code of a row out of the sum", 0, lambda length: length - 1)
-        yield bug("first", "leaves the first code of a row out of the sum", 1, lambda length: length)
+            words = f"drops the tail of a row: only whole groups of {step} codes are added"
+            yield from bugs(f"tail_{step}", words, 0, lambda length, step=step: length - length % step)  # type: ignore[misc]
+        yield from bugs("last", "drops the last code of a row: it is not added", 0, lambda length: length - 1)
+        yield from bugs("first", "drops the first code of a row: it is not added", 1, lambda length: length)
     for step in TAILS:
 
         def padded(made: Nonlinearity, _: FixedFormat, case: Case, step: int = step) -> Array:
@@ -179,6 +191,23 @@ def _tail_bugs(names: list[str]) -> Iterator[Bug]:
 
         yield Bug(f"padded_{step}", f"counts zeros that fill rows up to groups of {step} codes", padded)
         yield Bug(f"unfinished_{step}", f"writes zeros beyond the last whole group of {step} codes", unfinished)
+
+
+def _mean_bugs(made: Nonlinearity, names: list[str]) -> Iterator[Bug]:
+    """``centred`` is a code less the mean; this library's own scheme has n times that, and rounds no mean."""
+    if "centred" not in names or made.scheme not in ("ivit", "ibert", "lowbit"):
+        return
+    if made.scheme == "lowbit":
+        yield mutant("no_mean", "does not subtract the mean", {"centred": lambda _, m: m.code * len(m.codes)})
+        return
+    means: tuple[tuple[str, str, Callable[[int, int], int]], ...] = (
+        ("no_mean", "does not subtract the mean", lambda _, __: 0),
+        ("mean_down", "rounds the mean down", lambda total, length: total // length),
+        ("mean_half_up", "rounds the mean half up", lambda total, length: (2 * total + length) // (2 * length)),
+        ("mean_to_zero", "rounds the mean toward zero", lambda total, n: abs(total) // n * (1 if total > 0 else -1)),
+    )
+    for name, words, mean in means:
+        yield mutant(name, words, {"centred": lambda _, m, mean=mean: m.code - mean(m.last["sum"], len(m.codes))})  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -205,7 +234,8 @@ def last_shift(made: Nonlinearity) -> LastShift | None:
             low = -(1 << (bits - 1))
             return LastShift("probability", "result", lambda m: m.last["exponent"], low, (low, -low - 1))
         if scheme.endswith("int16"):
-            return LastShift("product", "result", lambda m: m.last["sum"].bit_length() - 1, 0, (0, 32767))
+            limits = None if scheme == "cmsis_int16" else (0, 32767)
+            return LastShift("product", "result", lambda m: m.last["sum"].bit_length() - 1, 0, limits)
         if scheme == "lowbit":
             top = (1 << (bits - 1)) - 1
             return LastShift(
@@ -221,6 +251,11 @@ def last_shift(made: Nonlinearity) -> LastShift | None:
     return None
 
 
+def _half_even(value: int, shift: int) -> int:
+    down, rest = value >> shift, value & ((1 << shift) - 1)
+    return down + (2 * rest > 1 << shift or (2 * rest == 1 << shift and down % 2 == 1))
+
+
 ROUNDINGS: Mapping[str, tuple[str, Callable[[int, int], int]]] = {
     "floor": ("down (a plain shift)", lambda value, shift: value >> shift),
     "half_up": ("half up", lambda value, shift: (value + (1 << shift >> 1)) >> shift),
@@ -229,14 +264,9 @@ ROUNDINGS: Mapping[str, tuple[str, Callable[[int, int], int]]] = {
         lambda value, shift: (1 if value >= 0 else -1) * ((abs(value) + (1 << shift >> 1)) >> shift),
     ),
     "toward_zero": ("toward zero", lambda value, shift: (1 if value >= 0 else -1) * (abs(value) >> shift)),
-    "even": ("half to even", lambda value, shift: _half_even(value, shift)),
+    "even": ("half to even", _half_even),
     "up": ("up", lambda value, shift: -(-value >> shift)),
 }
-
-
-def _half_even(value: int, shift: int) -> int:
-    down, rest = value >> shift, value & ((1 << shift) - 1)
-    return down + (2 * rest > 1 << shift or (2 * rest == 1 << shift and down % 2 == 1))
 
 
 def _rounding_bugs(made: Nonlinearity) -> Iterator[Bug]:
@@ -266,17 +296,17 @@ def _rounding_bugs(made: Nonlinearity) -> Iterator[Bug]:
 
 def _reciprocal_bugs(names: list[str]) -> Iterator[Bug]:
     """``factor`` is a numerator over the sum, or over the deviation."""
-    divisor = next((name for name in ("clamped_sum", "normalized", "deviation", "sum") if name in names), "")
-    if "factor" not in names or not divisor:
+    if "factor" not in names:
         return
+
+    def factor(numerator: int) -> Change:
+        return lambda _, m: numerator // next(m.last[name] for name in DIVISORS if name in m.last)
+
+    what = "deviation" if "deviation" in names else "sum"
     for numerator in NUMERATORS:
         power = (numerator + 1).bit_length() - 1
         spelled = f"2^{power}" if numerator == 1 << power else f"2^{power} - 1"
-        yield mutant(
-            f"numerator_{numerator}",
-            f"divides {spelled} by the {divisor.replace('_', ' ')}",
-            {"factor": lambda _, m, numerator=numerator: numerator // m.last[divisor]},  # type: ignore[misc]
-        )
+        yield mutant(f"numerator_{numerator}", f"divides {spelled} by the {what}", {"factor": factor(numerator)})
 
 
 def _width_bugs(made: Nonlinearity) -> Iterator[Bug]:

@@ -49,9 +49,9 @@ class NonlinearRule(Rule):
         results = self.run(case)
         return bool(((results == got) | (results == UNDEFINED)).all())
 
-    def is_defined(self, case: Case) -> bool:
-        """Whether there is a result for every row."""
-        return bool((self.run(case) != UNDEFINED).all())
+    def defined(self, case: Case) -> int:
+        """How many results the rule has for a case."""
+        return int(np.count_nonzero(self.run(case) != UNDEFINED))
 
 
 def _by_kernels(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
