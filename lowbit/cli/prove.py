@@ -43,6 +43,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     page = terminal(arguments)
+    if arguments.k is not None and arguments.k < 0:
+        raise LowbitError(f"--k {arguments.k} is negative", hint="--k 1024, say", code="LB100")
     if arguments.weights is not None:
         return _run_weights(arguments, page)
     chosen = [get_accumulator(arguments.accumulator)] if arguments.accumulator else list(ACCUMULATORS.values())
@@ -157,10 +159,17 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
     import numpy as np
 
     accumulator = get_accumulator(arguments.accumulator or "int32")
+    for option, given in (("--k", arguments.k), ("--b", arguments.b)):
+        if given is not None:
+            raise LowbitError(
+                f"{option} means nothing where --weights is given", hint=f"without {option}", code="LB100"
+            )
     try:
         weights = np.load(arguments.weights, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{arguments.weights}: no .npy array: {error}", hint="numpy.save(path, weights)") from error
+    if not isinstance(weights, np.ndarray):
+        raise InputError(f"{arguments.weights}: an archive of arrays, not one", hint="numpy.save(path, weights)")
     bias = parse_range(arguments.bias, "--bias")
     if not isinstance(bias, tuple) or bias[0] != bias[1]:
         raise LowbitError("--bias is one number where --weights is given", hint="--bias 0", code="LB100")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lowbit.accumulator import Accumulator
 from lowbit.errors import InputError, LowbitError
 from lowbit.ops.codes import scalar_format
@@ -28,12 +30,12 @@ def code_range(values: Any, role: str) -> Range:
     Raises
     ------
     InputError
-        It is none of these, or the pair is in the wrong order or wider than 16 bits.
+        It is none of these, or the pair is in the wrong order.
     """
-    if isinstance(values, int) and not isinstance(values, bool):
-        return Range(values, values)
-    if isinstance(values, tuple | list) and len(values) == 2 and all(type(end) is int for end in values):
-        low, high = values
+    if is_whole(values):
+        return Range(int(values), int(values))
+    if isinstance(values, tuple | list) and len(values) == 2 and all(is_whole(end) for end in values):
+        low, high = (int(end) for end in values)
         if low > high:
             raise InputError(f"{role} = {values!r}: the first number is the lowest code", hint=f"({high}, {low})")
         return Range(low, high)
@@ -46,6 +48,24 @@ def code_range(values: Any, role: str) -> Range:
     if not isinstance(fmt, FixedFormat) or fmt.fraction_bits:
         raise InputError(f"{role} = {fmt.id} is no integer format", hint="'int8', or (-127, 127)")
     return Range(fmt.min_code, fmt.max_code)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is one integer, of Python's or NumPy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def whole_zero_point(value: Any, role: str) -> int:
+    """A zero point as a Python integer, whose differences never wrap.
+
+    Raises
+    ------
+    InputError
+        It is not one integer.
+    """
+    if not is_whole(value):
+        raise InputError(f"{role} = {value!r} is not one integer", hint=f"{role}=0, say")
+    return int(value)
 
 
 class Corner(NamedTuple):

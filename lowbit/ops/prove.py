@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from lowbit.accumulator import Accumulator, get_accumulator
 from lowbit.errors import InputError
-from lowbit.ops._prove_range import Corner, Range, code_range, corners, limits, multiplied
+from lowbit.ops._prove_range import Corner, Range, code_range, corners, limits, multiplied, whole_zero_point
 
 UNLIMITED = 1 << 80
 """Products that no machine performs: an accumulator that takes so many takes any number."""
@@ -105,7 +105,7 @@ def largest_safe_k(
     Raises
     ------
     InputError
-        A range is none, or a bias alone does not fit.
+        A range is none, a zero point no integer, or a bias alone does not fit.
     PolicyError
         The accumulator is unknown.
 
@@ -131,7 +131,7 @@ def largest_safe_k(
     fits = limits(chosen.result_width)
     if start.low < fits.low or start.high > fits.high:
         raise InputError(f"bias = {bias!r} does not fit the {chosen.result_width} bits of the result")
-    zeros = a_zero_point, b_zero_point
+    zeros = whole_zero_point(a_zero_point, "a_zero_point"), whole_zero_point(b_zero_point, "b_zero_point")
 
     def failure(products: int) -> tuple[_Sum, tuple[int, Corner, int]] | None:
         for register in _registers(chosen, products, ranges, zeros, start):

@@ -12,10 +12,12 @@ import numpy.typing as npt
 from lowbit.accumulator import Accumulator, get_accumulator
 from lowbit.errors import InputError
 from lowbit.ops._integer_operands import integer_operand
-from lowbit.ops._prove_range import Range, code_range, limits, multiplied
+from lowbit.ops._prove_range import Range, code_range, limits, multiplied, whole_zero_point
 from lowbit.ops.accumulate import checked_bias
 
 Array = npt.NDArray[Any]
+_WIDEST = limits(64)
+_LARGEST_WEIGHT = 1 << 15
 REGISTERS = ("term", "accumulator", "result")
 
 
@@ -100,7 +102,7 @@ def prove_weights(
     Raises
     ------
     InputError
-        The weights are no matrix of integers, or the range is none.
+        The weights are no matrix of integers, the range is none, or a zero point no integer.
     PolicyError
         The accumulator is unknown.
 
@@ -123,11 +125,17 @@ def prove_weights(
     if codes.ndim != 2:
         raise InputError(f"weights have shape {codes.shape}: one matrix (k, n) is bounded at a time")
     span = code_range(activations, "activations")
-    numbers = _numbers(codes, span)
-    start = checked_bias(bias, codes.shape[1]).astype(numbers.dtype)
-    zeros = multiplied(chosen, activation_zero_point, weight_zero_point)
-    raw, worst = _products(numbers, span, *zeros, chosen.dropped_bits)
-    whole, corrected = _products(numbers, span, activation_zero_point, weight_zero_point, chosen.dropped_bits)
+    if span.low < _WIDEST.low or span.high > _WIDEST.high:
+        raise InputError(f"activations = {activations!r} are beyond 64 bits", hint="'uint8', or (-127, 127)")
+    zeros = (
+        whole_zero_point(activation_zero_point, "activation_zero_point"),
+        whole_zero_point(weight_zero_point, "weight_zero_point"),
+    )
+    start = checked_bias(bias, codes.shape[1])
+    numbers = _numbers(codes, span, zeros, start)
+    start = start.astype(numbers.dtype)
+    raw, worst = _products(numbers, span, *multiplied(chosen, *zeros), chosen.dropped_bits)
+    whole, corrected = _products(numbers, span, *zeros, chosen.dropped_bits)
     extremes = _Extremes(codes.shape[1])
     offset = _Interval(start, start)
     _accumulate(raw, chosen, offset, extremes)
@@ -139,10 +147,12 @@ def prove_weights(
     return _answer(chosen, extremes, worst, corrected)
 
 
-def _numbers(codes: Array, span: Range) -> Array:
+def _numbers(codes: Array, span: Range, zeros: tuple[int, int], bias: Array) -> Array:
     """The weights in a dtype whose sums are exact: int64, or Python integers where even that could overflow."""
-    largest = max(abs(span.low), abs(span.high), 1) << 17
-    return codes.astype(np.int64 if largest * (codes.shape[0] + 1) < 1 << 45 else object)
+    activation = max(abs(end) for end in span) + abs(zeros[0])
+    total = activation * (_LARGEST_WEIGHT + abs(zeros[1])) * codes.shape[0]
+    total += max((abs(number) for number in bias.tolist()), default=0)
+    return codes.astype(np.int64 if max(total, activation) < 1 << 62 and abs(zeros[1]) < 1 << 62 else object)
 
 
 def _products(codes: Array, span: Range, a_zero: int, b_zero: int, dropped: int) -> tuple[_Interval, _Interval]:

@@ -60,11 +60,35 @@ def test_weights(capsys, tmp_path):
         (["int32", "-a", "5:2"], "lowest code"),
         (["int32", "--weights", "missing.npy"], "missing.npy"),
         (["int8", "--bias", "1000"], "does not fit"),
+        (["int32", "-k", "-5"], "--k -5 is negative"),
+        (["int32", "--weights", "missing.npy", "-k", "5"], "--k means nothing where --weights"),
+        (["int32", "--weights", "missing.npy", "-b", "int4"], "--b means nothing where --weights"),
     ],
 )
 def test_bad_usage(capsys, words, text):
     assert main(["prove", *words]) == ExitCode.USAGE
     assert text in capsys.readouterr().err
+
+
+def test_files_that_hold_no_matrix(capsys, tmp_path):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    np.savez(tmp_path / "many.npz", a=np.ones((2, 2), np.int8))
+    for name, words in (("empty.npy", "no .npy array"), ("cut.npy", "no .npy array"), ("many.npz", "an archive")):
+        assert main(["prove", "int32", "--weights", str(tmp_path / name)]) == ExitCode.USAGE, name
+        assert words in capsys.readouterr().err
+
+
+def test_numbers_beyond_64_bits(capsys, tmp_path):
+    path = tmp_path / "weights.npy"
+    np.save(path, np.array([[127, 3], [127, -5]], np.int8))
+    words = ["prove", "int64", "--weights", str(path)]
+    assert main(words) == ExitCode.EQUAL
+    assert main([*words, "--bias", str((1 << 63) - 1)]) == ExitCode.MISMATCH
+    assert main([*words, "--a-zero-point", "9" * 20]) == ExitCode.MISMATCH
+    capsys.readouterr()
+    assert main([*words, f"-a=-{'9' * 20}:5"]) == ExitCode.USAGE
+    assert "beyond 64 bits" in capsys.readouterr().err
 
 
 def test_explain(capsys):

@@ -202,3 +202,40 @@ def test_bad_input():
         largest_safe_k("vpdpbusds")
     with pytest.raises(InputError, match="one matrix"):
         prove_weights(np.zeros((2, 3, 4), np.int8), get_accumulator("int32"))
+
+
+def test_bounds_beyond_64_bits():
+    """Sums near the ends of int64, where NumPy's integers would wrap and call everything safe."""
+    weights = np.array([[127, 3], [127, -5], [127, 7]], np.int8)
+    high, low = (1 << 63) - 1, -(1 << 63)
+    proof = prove_weights(weights, "int64", bias=high)
+    assert proof.safe.tolist() == [False, False]
+    assert proof.bounds["result"][1].tolist() == [high + 3 * 127 * 127, high + (3 + 7) * 127 + 5 * 128]
+    assert prove_weights(weights, "int64", bias=low).safe.tolist() == [False, False]
+    far = 1 << 60
+    proof = prove_weights(weights, "int64", activation_zero_point=far)
+    assert proof.bounds["accumulator"][0].tolist()[0] == 3 * 127 * (-128 - far)
+    assert proof.safe.tolist()[0] is False
+    with pytest.raises(InputError, match="beyond 64 bits"):
+        prove_weights(weights, "int64", activations=(-(1 << 70), 1 << 70))
+
+
+def test_numpy_integers_do_not_wrap():
+    """-128 - int8(100) is -228, and not 28."""
+    assert largest_safe_k("int32", a_zero_point=np.int8(100)) == largest_safe_k("int32", a_zero_point=100)
+    pair = (np.int8(-128), np.int8(127))
+    assert largest_safe_k("int32", pair, np.int8(-128)) == largest_safe_k("int32", (-128, 127), -128)
+    weights = np.array([[127, -128]], np.int8)
+    by_numpy = prove_weights(weights, activation_zero_point=np.int8(100), weight_zero_point=np.int8(100))
+    by_python = prove_weights(weights, activation_zero_point=100, weight_zero_point=100)
+    for name, (low, high) in by_python.bounds.items():
+        assert by_numpy.bounds[name][0].tolist() == low.tolist()
+        assert by_numpy.bounds[name][1].tolist() == high.tolist()
+
+
+@pytest.mark.parametrize("zero", [1.5, "1", None, [1, 2], True])
+def test_zero_points_are_integers(zero):
+    with pytest.raises(InputError, match=r"a_zero_point = .* is not one integer"):
+        largest_safe_k("int32", a_zero_point=zero)
+    with pytest.raises(InputError, match=r"weight_zero_point = .* is not one integer"):
+        prove_weights(np.ones((2, 2), np.int8), weight_zero_point=zero)
