@@ -84,9 +84,10 @@ def exp_constants(scale: float, variant: str) -> ExpConstants:
         unit = -math.floor(Fraction(LN_2[variant]) / exact)
         quotient = Fraction(str(c)) / (Fraction(str(a)) * exact**2)
         made = ExpConstants(unit, math.floor(Fraction(str(b)) / exact), math.floor(quotient), 0)
-    if made.unit >= 0 or not -LARGEST_CONSTANT < made.c < LARGEST_CONSTANT:
+    least = 1 if variant == "code" else 1 - LARGEST_CONSTANT  # the code divides by c * 2^30
+    if made.unit >= 0 or not least <= made.c < LARGEST_CONSTANT:
         raise InputError(
-            f"scale = {scale!r} gives i-exp the constants {tuple(made)}: ln 2 must be a unit, c below 2^31",
+            f"scale = {scale!r} gives i-exp the constants {tuple(made)}: ln 2 must be a unit, c from 1 and below 2^31",
             hint="i-exp works for scales from about 4e-5 to 0.69",
         )
     return made

@@ -97,7 +97,7 @@ def dispatch(  # noqa: PLR0913 (the public functions' keyword arguments)
     chosen = runner.VARIANTS[0] if variant is None else variant
     if chosen not in runner.VARIANTS:
         raise unknown(f"variant of {operation} scheme {scheme!r}", chosen, runner.VARIANTS)
-    if overflow not in OVERFLOWS:
+    if not isinstance(overflow, str) or overflow not in OVERFLOWS:
         raise unknown("overflow", overflow, OVERFLOWS)
     for name in options:
         if name not in runner.OPTIONS:

@@ -60,7 +60,7 @@ def require_softmax_bits(request: Request) -> int:
     bits = 8 if request.bits is None else request.bits
     if bits not in (8, 16):
         raise unknown(f"bits of {request.scheme}'s softmax", bits, (8, 16))
-    return bits
+    return require_whole("bits", bits, 8, 16)
 
 
 def require_result_bits(request: Request, bits: int) -> None:

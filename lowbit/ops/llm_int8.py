@@ -207,6 +207,7 @@ def _bias(bias: Any, columns: int) -> Halves:
     if bias is None:
         return np.zeros(columns, dtype=np.float16)
     array = as_array(bias, "bias")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype != np.float16 or array.shape != (columns,):
         raise InputError(f"bias is {array.dtype} of shape {array.shape}: binary16 of shape ({columns},) is needed")
     return array

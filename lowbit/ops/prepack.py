@@ -90,7 +90,10 @@ def prepack(b: Any, *, a_dtype: Any = "int8", path: str | None = None) -> Packed
     operand = integer_operand(b.unpack() if isinstance(b, PackedCodes) else b, "b")
     if operand.codes.ndim != 2:
         raise InputError(f"b has shape {operand.codes.shape}: a matrix to pack has two axes")
-    left = np.dtype(a_dtype)
+    try:
+        left = np.dtype(a_dtype)
+    except TypeError as error:
+        raise InputError(f"a_dtype = {a_dtype!r} is no dtype", hint="int8, uint8 or int16") from error
     if left not in (np.int8, np.uint8, np.int16):
         raise InputError(f"a_dtype = {left}: left operands are int8, uint8 or int16")
     name = chosen(path)

@@ -196,3 +196,10 @@ def test_bad_input():
 def test_empty():
     assert llm_int8_quantize(np.zeros((0, 4), np.float16)).codes.shape == (0, 4)
     assert llm_int8_matmul(np.zeros((2, 0), np.float16), np.zeros((3, 0), np.float16)).tolist() == [[0, 0, 0]] * 2
+
+
+def test_bias_in_either_byte_order():
+    rows = np.array([[1.0, -0.5], [2.0, 0.25]], np.float16)
+    bias = np.array([1.0, 3.0], np.float16)
+    swapped = llm_int8_matmul(rows, rows, bias=bias.astype(bias.dtype.newbyteorder()))
+    assert swapped.tolist() == llm_int8_matmul(rows, rows, bias=bias).tolist()

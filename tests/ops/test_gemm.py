@@ -338,6 +338,8 @@ def test_errors_of_prepacked_operands():
         lowbit.prepack(np.zeros((2, 3, 4), np.int8))
     with pytest.raises(InputError, match="a_dtype = float32"):
         lowbit.prepack(b, a_dtype=np.float32)
+    with pytest.raises(InputError, match="a_dtype = 'byte4' is no dtype"):
+        lowbit.prepack(b, a_dtype="byte4")
     if packed.path == "vnni":
         with pytest.raises(InputError, match="a_dtype='int16'"):
             lowbit.gemm(a.astype(np.int16), packed)

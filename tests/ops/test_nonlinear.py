@@ -197,3 +197,24 @@ def test_intermediate_limits():
     assert (step.low, step.high, step.wrapped(128), step.wrapped(-129), step.wrapped(300)) == (-128, 127, -128, 127, 44)
     plain = Intermediate("x", 8, signed=False)
     assert (plain.low, plain.high, plain.wrapped(256), plain.wrapped(-1)) == (0, 255, 0, 255)
+
+
+@pytest.mark.parametrize("scale", [2.0, 10.0, 1e30])
+@pytest.mark.parametrize(("name", "scheme"), [("softmax", "ibert"), ("softmax", "fqvit"), ("exp", "ibert")])
+def test_scales_for_which_i_exp_is_zero(name, scheme, scale):
+    """c = floor(c/a / scale^2) is 0 from 1.67 on, and the code divides by the largest exponential, c * 2^30."""
+    with pytest.raises(InputError, match="c from 1"):
+        getattr(lowbit, name)(np.array([[-3, 0]], np.int8), scheme=scheme, scale=scale)
+
+
+@pytest.mark.parametrize("overflow", [["wrap"], None, 0, "clamp"])
+def test_unknown_overflow(overflow):
+    with pytest.raises(InputError, match="unknown overflow"):
+        lowbit.softmax(np.zeros((1, 2), np.int8), scale=0.1, overflow=overflow)
+
+
+@pytest.mark.parametrize("bits", [8.0, "8", True, 9])
+def test_bits_of_tflite_s_softmax(bits):
+    for scheme in ("tflite_int8", "litert_int8"):
+        with pytest.raises(InputError, match="bits"):
+            lowbit.softmax(np.zeros((1, 2), np.int8), scheme=scheme, scale=0.1, bits=bits)
