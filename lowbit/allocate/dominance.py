@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,12 +22,14 @@ def dominated(core: Core) -> NDArray[np.bool_]:
         coupled[[edge.first, edge.second]] = True
     for start in range(0, core.nodes, CHUNK):
         part = slice(start, start + CHUNK)
-        dead[part] = _dominated(core.losses[part], core.costs[:, part])
+        # A row that lost its last bits is compared as it was: entries that differ in those bits only are not equal.
+        rows = [core.exact[row][0] if row in core.exact else core.costs[row] for row in range(len(core.rows))]
+        dead[part] = _dominated(core.losses[part], [row[part] for row in rows])
     dead[coupled] = False
     return dead
 
 
-def _dominated(losses: NDArray[np.float64], costs: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _dominated(losses: NDArray[np.float64], costs: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     width = losses.shape[1]
     dead = np.zeros(losses.shape, dtype=bool)
     for other in range(width):
@@ -32,8 +37,8 @@ def _dominated(losses: NDArray[np.float64], costs: NDArray[np.int64]) -> NDArray
         no_worse = column <= losses
         better = column < losses
         for row in costs:
-            no_worse &= row[:, other : other + 1] <= row
-            better |= row[:, other : other + 1] < row
+            no_worse &= (row[:, other : other + 1] <= row).astype(bool)
+            better |= (row[:, other : other + 1] < row).astype(bool)
         earlier = np.arange(width) > other
         beaten = no_worse & (better | earlier) & np.isfinite(column)
         beaten[:, other] = False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lowbit.allocate.branch import Found, reduced, search
 from lowbit.allocate.core import Core, Edge, Integers, Reals
 from lowbit.allocate.dominance import dominated
-from lowbit.allocate.dual import Dual, Lagrangian, maximise
+from lowbit.allocate.dual import ROUNDING, Dual, Lagrangian, maximise
 from lowbit.allocate.labels import label_search
 from lowbit.allocate.neighbourhoods import NeighbourhoodSearch
 from lowbit.allocate.primal import best_plan
@@ -36,6 +36,10 @@ PRICE_FACTORS = (1.0, 0.8, 1.25, 0.4, 2.5)
 PRICE_STEPS = (0.9, 1.1, 0.97, 1.03)
 """With several rows it bounds at the best prices, and with one price at a time multiplied by these."""
 
+LESS_THAN_ONE = 0.75
+EXACT_SUM = 2**53
+"""Sums of whole numbers below this are exact in binary64."""
+
 UNTIL_TIME = 2**62
 ROUNDS = 60
 """Neighbourhoods looked at between two attempts of the exact search."""
@@ -56,10 +60,14 @@ class State:
     complete: bool = False
     method: str = ""
     proof: str = ""
+    whole: bool = False
+    """Losses are whole numbers below 2^53: a better plan is better by at least 1."""
 
     @property
     def tolerance(self) -> float:
         """By how much (absolute) a plan must be better to be worth looking for; a hair below the relative gap."""
+        if self.whole:
+            return LESS_THAN_ONE
         if self.picks is None or self.loss * self.bound <= 0:
             return 0.0
         return 0.99 * self.gap * min(abs(self.loss), abs(self.bound))
@@ -143,7 +151,9 @@ def _undominated(core: Core, dead: NDArray[np.bool_], picks: Integers) -> Intege
     picks = picks.copy()
     for node in np.flatnonzero(dead[np.arange(core.nodes), picks]).tolist():
         better = ~dead[node] & (core.losses[node] <= core.losses[node, picks[node]])
-        better &= (core.costs[:, node] <= core.costs[:, node, picks[node]][:, None]).all(axis=0)
+        for row in range(len(core.rows)):
+            costs = core.exact[row][0][node] if row in core.exact else core.costs[row, node]
+            better &= (costs <= costs[picks[node]]).astype(bool)
         picks[node] = int(np.flatnonzero(better)[0])
     return picks
 
@@ -242,8 +252,11 @@ def row_core(core: Core, row: int, kept: list[int]) -> Core:
 
 
 def least_use(core: Core, row: int, kept: list[int], enough: Callable[[], bool], target: int | None = None) -> State:
-    """The plan that uses least of a row within the limits of others; ``target``: stop at that use."""
-    state = State(row_core(core, row, kept), 1e-12, enough)
+    """The plan that uses least of a row within the limits of others; ``target``: stop at that use.
+
+    The least is exact where the row's sums are in binary64, else to 1e-12.
+    """
+    state = State(row_core(core, row, kept), 1e-12, enough, whole=sums_exactly(core, row))
     if target is not None:
         state.enough = lambda: enough() or state.loss <= target
     dual, best = lagrangian(state)
@@ -254,6 +267,11 @@ def least_use(core: Core, row: int, kept: list[int], enough: Callable[[], bool],
     return state
 
 
+def sums_exactly(core: Core, row: int) -> bool:
+    """Whether sums of a row are exact in binary64."""
+    return row not in core.exact and sum(core.costs[row].max(axis=1).tolist()) < EXACT_SUM
+
+
 def feasible(state: State) -> bool:
     """Look for any plan within the limits, adding one row after the other; False if there surely is none."""
     core, enough = state.core, state.enough
@@ -262,8 +280,11 @@ def feasible(state: State) -> bool:
     kept: list[int] = []
     for row in order:
         found = least_use(core, row, sorted(kept), enough, int(core.safe_limits[row]))
-        if found.picks is None or found.loss > float(core.limits[row]):
-            return not found.complete and found.bound <= float(core.limits[row])
+        if found.picks is None and found.complete:
+            return False
+        if found.picks is None or int(core.totals_of(found.picks)[row]) > int(core.limits[row]):
+            settled = found.done if found.whole else found.bound > float(core.limits[row]) * (1 + ROUNDING)
+            return not settled
         kept.append(row)
         state.offer(found.picks, "least use of the budgets")
         if state.picks is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lowbit.allocate.core import Reals, Reduction
 from lowbit.allocate.dual import Lagrangian, maximise
-from lowbit.allocate.engine import State
+from lowbit.allocate.engine import State, exact, feasible, lagrangian
 from lowbit.allocate.linear import LinearModel, linear_model
 from lowbit.errors import AllocationError
 
@@ -24,6 +24,10 @@ ATTEMPTS = 5
 
 FEASIBILITY = 1e-9
 """A limit is lowered by at least this part of it: solvers take 1e-6 of a row of at most 2^31 for kept."""
+
+
+MARGIN = 2e-6
+"""Solvers stop at absolute gaps of 1e-6 and take reduced costs of 1e-7 for 0: bounds are lowered by so much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,23 +49,32 @@ def solve_externally(reduction: Reduction, state: State, method: str) -> None:
         answer = call(model, state)
         if attempt == 0:
             state.raise_bound(answer.bound, f"bound of {what}")
-        if answer.infeasible:
-            state.complete = attempt == 0
-            return
-        if answer.values is None:
-            return
+        if answer.infeasible or answer.values is None:
+            break
         picks = model.picks(answer.values, core.nodes)
         if state.offer(picks, what) or state.core.keeps(state.core.totals_of(picks)):
             break
         over = np.maximum(state.core.totals_of(picks) - state.core.safe_limits, 0)
         tolerated = np.maximum(state.core.limits.astype(np.float64) * FEASIBILITY, 0).astype(np.int64)
         core = replace(core, limits=np.where(over > 0, core.limits - np.maximum(over, tolerated), core.limits))
+    if state.picks is None and not state.enough():
+        _look_ourselves(state)
+        return
     # Solvers give no prices of the budgets, and CBC no bound when it is stopped: the Lagrangian dual has both.
     dual = Lagrangian(state.core)
     best = maximise(dual)
     state.prices = best.prices
     state.raise_bound(best.bound - dual.margin(best.prices), "Lagrangian bound")
     state.bound = min(state.bound, state.loss)
+
+
+def _look_ourselves(state: State) -> None:
+    """Where a solver has no plan, our own search decides: solvers call impossible what fits by less than 1e-6."""
+    dual, best = lagrangian(state)
+    if state.picks is None and not feasible(state):
+        state.complete = not state.enough()
+    elif not state.done and not state.enough():
+        exact(state, dual, best)
 
 
 def _remaining(state: State) -> float | None:
@@ -87,7 +100,7 @@ def _scipy(model: LinearModel, state: State) -> Answer:
         options=options,
     )
     bound = result.get("mip_dual_bound")
-    least = -np.inf if bound is None or not np.isfinite(bound) else float(bound) / model.scale
+    least = -np.inf if bound is None or not np.isfinite(bound) else (float(bound) - MARGIN) / model.scale
     return Answer(None if result.x is None else result.x, least, result.status == 2)
 
 
@@ -151,7 +164,7 @@ def _run_pulp(pulp: Any, solver: Any, model: LinearModel, state: State) -> Answe
         bound = float(best)
     else:
         bound = objective - 0.99 * state.gap * abs(objective) if final else -np.inf
-    return Answer(answer, bound / model.scale)
+    return Answer(answer, (bound - MARGIN) / model.scale)
 
 
 def pulp_problem(pulp: Any, model: LinearModel) -> tuple[Any, list[Any]]:

@@ -151,6 +151,7 @@ class _Search:
         least = np.where(np.isfinite(core.losses), core.costs, np.iinfo(np.int64).max).min(axis=2)
         later = np.cumsum(least[:, ::-1], axis=1)[:, ::-1] if core.nodes else least
         self.least_later = np.concatenate([later, np.zeros((len(core.rows), 1), dtype=np.int64)], axis=1)
+        self.inexact = [row in core.exact for row in range(len(core.rows))]
         self.history: list[tuple[NDArray[np.int32], NDArray[np.int16]]] = []
         self.dropped = np.inf
         self.visited = 0
@@ -218,7 +219,7 @@ class _Search:
             chosen = entries[places] if node == step.node else labels.frontier[parents, step.before.index(node)]
             frontier[:, column] = chosen
         found = _Labels(losses[parents, places], used[parents, places], frontier, bounds[parents, places])
-        keep = self._undominated(found)
+        keep = self._undominated(found, step.node + 1)
         if len(keep) > self.most:
             order = np.argpartition(found.bounds[keep], self.most)
             self.dropped = min(self.dropped, float(found.bounds[keep][order[self.most :]].min()))
@@ -241,16 +242,22 @@ class _Search:
             best = np.maximum(best, losses + paid + rest + (guide.cut[step.node] - guide.margin))
         return best
 
-    def _undominated(self, labels: _Labels) -> Integers:
-        """Which labels stay: none with the same frontier loses no more and uses no more."""
+    def _undominated(self, labels: _Labels, nodes: int) -> Integers:
+        """Which labels stay: none with the same frontier loses no more and uses no more.
+
+        Each node may hide up to 1 of a row that lost its last bits: there a label must use less by the number of nodes.
+        """
         count = len(labels.losses)
         groups = np.zeros(count, dtype=np.int64)
         width = self.core.losses.shape[1]
         for column in labels.frontier.T:
             groups = groups * width + column
         rows = labels.used.shape[1]
+        hidden = np.array([nodes * self.inexact[row] for row in range(rows)], dtype=np.int64)
         if rows > 1:
-            return _undominated_nearby(labels, groups)
+            return _undominated_nearby(labels, groups, hidden)
+        if hidden.any():
+            return _undominated_by(labels, groups, int(hidden[0]))
         cost = labels.used[:, 0] if rows else np.zeros(count, dtype=np.int64)
         order = np.lexsort((labels.losses, cost, groups))
         sorted_groups = groups[order]
@@ -263,11 +270,26 @@ class _Search:
         return np.sort(order[keys == running])
 
 
-def _undominated_nearby(labels: _Labels, groups: Integers) -> Integers:
+def _undominated_by(labels: _Labels, groups: Integers, hidden: int) -> Integers:
+    """With one row: no label with the same frontier loses no more and uses less by at least ``hidden``."""
+    count = len(labels.losses)
+    ranks = np.empty(count, dtype=np.int64)
+    ranks[np.argsort(labels.losses, kind="stable")] = np.arange(count)
+    used = labels.used[:, 0]
+    asks = np.repeat([0, 1], count)  # every label stands once for itself, and once asks for those that use so much less
+    order = np.lexsort((asks, np.concatenate([used, used - hidden]), np.tile(groups, 2)))
+    group = np.cumsum(np.concatenate(([0], np.diff(np.tile(groups, 2)[order]) != 0))) if count else asks
+    keys = np.where(asks == 0, np.tile(ranks, 2), count)[order] - group * (count + 1)
+    least = np.empty(2 * count, dtype=np.int64)
+    least[order] = np.minimum.accumulate(keys) + group * (count + 1) if count else keys
+    return np.flatnonzero(least[count:] >= ranks)
+
+
+def _undominated_nearby(labels: _Labels, groups: Integers, hidden: Integers) -> Integers:
     order = np.lexsort((labels.losses, groups))
     used, group = labels.used[order], groups[order]
     stays = np.ones(len(order), dtype=bool)
     for back in range(1, min(WINDOW, len(order) - 1) + 1):
-        worse = (used[back:] >= used[:-back]).all(axis=1) & (group[back:] == group[:-back])
+        worse = (used[back:] >= used[:-back] + hidden).all(axis=1) & (group[back:] == group[:-back])
         stays[back:] &= ~worse
     return np.sort(order[stays])

@@ -26,6 +26,9 @@ OBJECTIVE_BITS = 20
 LARGEST_BITS = 31
 """Rows with larger integers are divided by a power of two: HiGHS takes coefficients beyond 1e15 for errors."""
 
+EXACT_BITS = 53
+"""Integers of more bits are not exact in binary64."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
@@ -110,8 +113,12 @@ def linear_model(core: Core) -> LinearModel:
             costs += switched
         used = [(column, cost) for column, cost in costs if cost]
         shift = max(0, max((cost for _, cost in used), default=0).bit_length() - LARGEST_BITS)
-        values = [ldexp(cost, -shift) for _, cost in used]
-        limit = ldexp(int(core.limits[number]), -shift)
+        if max((cost for _, cost in used), default=0).bit_length() <= EXACT_BITS:
+            values = [ldexp(cost, -shift) for _, cost in used]
+            limit = ldexp(int(core.limits[number]), -shift)
+        else:  # rounded down, so that no plan within the limit is lost
+            values = [float(cost >> shift) for _, cost in used]
+            limit = float(int(core.limits[number]) >> shift)
         rows.add(f"budget_{row}", [column for column, _ in used], values, -np.inf, limit)
     largest = sum(abs(loss) for loss in losses)
     scale = 2.0 ** (OBJECTIVE_BITS - frexp(largest)[1]) if largest else 1.0

@@ -191,7 +191,7 @@ def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:
     if not state.complete:
         raise AllocationError(
             f"no plan was found in {clock.elapsed:.3g} seconds, and none was proven impossible",
-            hint="a longer time limit, or looser budgets",
+            hint="a longer time limit, method `auto`, or looser budgets",
             code="LB702",
         )
     raise infeasible(reduction)
@@ -211,9 +211,13 @@ def infeasible(reduction: Reduction) -> InfeasibleError:
         others = [other for other in rows if other != row]
         none: list[int] = []
         for given, into in ((others, smallest), (none, alone)):
-            state = engine.least_use(core, row, given, clock)
-            if state.picks is not None and state.done:
-                into[core.rows[row]] = _used(reduction, row, state.picks)
+            if row == core.switch_row or given:
+                state = engine.least_use(core, row, given, clock)
+                picks = state.picks if state.done and state.whole else None
+            else:
+                picks = _cheapest(core, row)
+            if picks is not None:
+                into[core.rows[row]] = _used(reduction, row, picks)
     found = smallest or alone
     lines = [_shortfall(problem, name, least) for name, least in found.items() if _over(problem, name, least)]
     kept = "while the other limits stay" if len(rows) > 1 and smallest else ""
@@ -221,6 +225,13 @@ def infeasible(reduction: Reduction) -> InfeasibleError:
     return InfeasibleError(
         f"no plan keeps the limits: {words}", smallest=found, hint="raise a limit, or give the layers smaller choices"
     )
+
+
+def _cheapest(core: Core, row: int) -> Integers:
+    """The entries that cost least of a row, whatever they lose."""
+    costs = core.exact[row][0] if row in core.exact else core.costs[row].astype(object)
+    picks: Integers = np.where(np.isfinite(core.losses), costs, costs.max() + 1).astype(object).argmin(axis=1)
+    return picks
 
 
 def _used(reduction: Reduction, row: int, picks: Integers) -> Fraction:
