@@ -26,8 +26,8 @@ def costs_text(problem: Problem) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """Text, and lists of text, as TOML and JSON both have them."""
-    return json.dumps(value)
+    """Text, and lists of text, as TOML and JSON both have them; TOML knows no pairs of surrogates, and no bare DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _exact(value: Fraction) -> str:

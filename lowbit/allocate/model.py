@@ -9,6 +9,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.allocate.amounts import Amount
@@ -172,7 +173,13 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     plan : Plan
     output : path
         A safetensors file; layers of the plan as float32, everything else as it was. Written whole or not at all.
+
+    Raises
+    ------
+    InputError
+        ``output`` is the model itself, whose weights would be lost, or cannot be written.
     """
+    refuse_same_file(path, output)
     file = read_header(path)
     chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
     settings = measured.settings
@@ -180,11 +187,24 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
 
     def tensors() -> Iterator[NDArray[Any]]:
         for name in file.entries:
-            tensor = file.tensor(name)
             if name in chosen:
                 scheme = GroupScheme(get_format(chosen[name]), settings.group, settings.scale_format)
-                yield quantize_groups(tensor, scheme).values().astype("<f4")
+                yield _binary32(quantize_groups(file.tensor(name), scheme).values(), name)
             else:
-                yield tensor
+                yield file.raw(name)
 
-    write_tensors(output, entries, tensors())
+    write_tensors(output, entries, tensors(), file.metadata)
+
+
+def _binary32(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        narrow = values.astype("<f4")
+    if not np.isfinite(narrow).all():
+        raise InputError(f"tensor {name!r}: {float(np.abs(values).max()):.6g} is beyond float32, which is written")
+    return narrow
+
+
+def refuse_same_file(model: str | Path, output: str | Path) -> None:
+    """The model is not to be overwritten: its weights would be lost."""
+    if Path(output).exists() and Path(model).exists() and Path(output).samefile(model):
+        raise InputError(f"{output} is the model itself, whose weights would be lost", hint="name another file")

@@ -131,7 +131,15 @@ def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
         )
     if arguments.apply and not arguments.model:
         raise InputError("--apply is for --model", code="LB100")
+    if arguments.picture and Path(arguments.picture).suffix.lower() != ".svg":
+        raise InputError(
+            f"--picture {arguments.picture}: the name does not end in .svg, which is written", code="LB100"
+        )
     if arguments.model:
+        if arguments.apply:
+            from lowbit.allocate.model import refuse_same_file
+
+            refuse_same_file(arguments.model, arguments.apply)
         measured = measure(arguments.model, arguments)
         return measured, model_problem(arguments.model, measured, arguments, {})
     return None, example(arguments.example) if arguments.example else read_costs(arguments.costs)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 
-from lowbit.allocate import example, parse_costs, read_costs, solve, write_costs
+from lowbit.allocate import Problem, example, parse_costs, read_costs, solve, write_costs
 from lowbit.allocate.costs_text import costs_text
 from lowbit.errors import AllocationError
 from tests.allocate.instances import problems
@@ -166,3 +166,11 @@ def test_no_file(tmp_path):
 def test_no_layers():
     with pytest.raises(AllocationError, match=r"there is no \[\[layers\]\]"):
         parse_costs('choices = ["a"]')
+
+
+def test_any_text_is_a_name(tmp_path):
+    names = ["\U0001f600 \N{SNOWMAN}", 'quoted "\\" \x7f\x1b\n']
+    problem = Problem.from_arrays([[1, 2]] * 2, [[names[0], "b"]] * 2, layers=names[:2], name=names[1])
+    write_costs(problem, tmp_path / "costs.toml")
+    read = read_costs(tmp_path / "costs.toml")
+    assert (read.layers, read.choices, read.name) == (problem.layers, problem.choices, problem.name)

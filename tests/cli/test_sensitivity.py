@@ -110,3 +110,17 @@ def test_allocate_takes_one_source(model, tmp_path, capsys):
 def test_an_impossible_average_exits_6(model, capsys):
     assert main(["allocate", "--model", str(model), "--formats", "int4,int8", "--budget", "avg_bits=3"]) == 6
     assert "4.5" in capsys.readouterr().err
+
+
+def test_a_model_is_not_applied_onto_itself(model, capsys):
+    before = model.read_bytes()
+    assert main(["allocate", "--model", str(model), "--budget", "avg_bits=4", "--apply", str(model)]) == 2
+    assert "is the model itself" in capsys.readouterr().err
+    assert model.read_bytes() == before
+
+
+def test_a_picture_is_svg(model, tmp_path, capsys):
+    picture = tmp_path / "plan.png"
+    assert main(["allocate", "--model", str(model), "--budget", "avg_bits=4", "--picture", str(picture)]) == 2
+    assert ".svg" in capsys.readouterr().err
+    assert not picture.exists()

@@ -109,7 +109,7 @@ def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
 def spread(scales: NDArray[Any], columns: int, group: int) -> NDArray[np.float64]:
     """One scale a weight."""
     wide = scales.astype(np.float64)
-    return wide if not group else np.repeat(wide, group, axis=1)[:, :columns]
+    return wide if not group else np.repeat(wide, min(group, columns), axis=1)[:, :columns]
 
 
 def quantize_groups(weights: NDArray[Any], scheme: GroupScheme) -> GroupQuantized:
@@ -150,7 +150,7 @@ def row_chunks(rows: int, columns: int) -> Iterator[slice]:
 
 def _scales(matrix: NDArray[np.float64], scheme: GroupScheme) -> NDArray[Any]:
     columns = matrix.shape[1]
-    starts = np.arange(0, columns, scheme.group) if scheme.group else np.array([0])
+    starts = np.arange(0, columns, scheme.group) if 0 < scheme.group < columns else np.array([0])
     peaks = np.maximum.reduceat(np.abs(matrix), starts, axis=1) if columns else np.zeros((len(matrix), 1))
     if not np.isfinite(peaks).all():
         row, group = (int(index) for index in np.argwhere(~np.isfinite(peaks))[0])
@@ -161,7 +161,7 @@ def _scales(matrix: NDArray[np.float64], scheme: GroupScheme) -> NDArray[Any]:
     if not np.isfinite(scales.astype(np.float64)).all():
         raise InputError(
             f"a scale of {peaks.max() / scheme.largest:.4g} is beyond {scheme.scale_format}",
-            hint="scale_format='float32'",
+            hint="float32 scales reach 3.4e38" if scheme.scale_format == "float16" else "scale the weights down",
         )
     scales = np.maximum(scales, np.nextafter(target.type(0), target.type(1)))
     scales[peaks == 0] = 1

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
@@ -34,34 +35,64 @@ class Journal:
             length = int.from_bytes(source.read(8), "little")
             digest = hashlib.sha256(source.read(length)).hexdigest()
         kept = {name: value for name, value in asdict(settings).items() if name not in ("include", "exclude")}
-        status = file.path.stat()
-        model = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "header_sha256": digest}
-        self._header = json.loads(json.dumps({"schema": SCHEMA, "model": model, "settings": kept}))
+        model = {**_state_of(file.path), "header_sha256": digest}
+        inputs = _state_of(Path(settings.inputs)) if settings.inputs else None
+        header = {"schema": SCHEMA, "model": model, "settings": kept, "inputs": inputs}
+        self._header = json.loads(json.dumps(header))
 
     def read(self) -> Iterator[tuple[str, LayerErrors]]:
         """The layers that are there; starts the journal where there is none."""
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        try:
+            lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be read: {error.strerror}", hint="name another journal") from error
         whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
         try:
             documents = [json.loads(line) for line in whole]
             header = documents[0] if documents else self._header
-        except ValueError as error:
+            if header == self._header:
+                yield from [_layer(document) for document in documents[1:]]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{self._path} is no journal of a measurement", hint="remove it to start again") from error
         if header != self._header:
             raise InputError(
-                f"{self._path} belongs to another model or to other settings",
+                f"{self._path} belongs to another model, to other inputs or to other settings",
                 hint="remove it to start again, or write to another file",
             )
         if len(whole) != len(lines) or not documents:
-            temporary = self._path.with_name(self._path.name + ".new")
-            temporary.write_bytes(b"".join(whole) if documents else json.dumps(self._header).encode() + b"\n")
+            self._write(b"".join(whole) if documents else json.dumps(self._header).encode() + b"\n")
+
+    def _write(self, content: bytes) -> None:
+        if self._path.is_dir():
+            raise InputError(f"{self._path} cannot be written: it is a directory", hint="name a file", code="LB101")
+        temporary = self._path.with_name(self._path.name + ".new")
+        try:
+            temporary.write_bytes(content)
             temporary.replace(self._path)
-        for document in documents[1:]:
-            errors = tuple(Errors(**entry) for entry in document["errors"])
-            yield document["name"], LayerErrors(document["name"], tuple(document["shape"]), errors)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
 
     def append(self, layer: LayerErrors) -> None:
         """Note a finished layer."""
         line = {"name": layer.name, "shape": layer.shape, "errors": [asdict(errors) for errors in layer.errors]}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+
+def _state_of(path: Path) -> dict[str, int]:
+    """What changes when a file is written again."""
+    status = path.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _layer(document: dict[str, Any]) -> tuple[str, LayerErrors]:
+    errors = tuple(Errors(**entry) for entry in document["errors"])
+    return document["name"], LayerErrors(document["name"], tuple(document["shape"]), errors)
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    hint = "name another file; its directory must exist"
+    return InputError(f"{path} cannot be written: {error.strerror}", hint=hint, code="LB101")

@@ -8,8 +8,8 @@ not used here: its NumPy front end reads no 8-bit floats, and a header is all th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from lowbit.errors import InputError
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
 """The format's own limit on the header, in bytes."""
+_MOST_AXES = 64
+"""NumPy's limit."""
 
 DTYPES: dict[str, Any] = {
     "F64": np.float64,
@@ -76,10 +78,20 @@ class TensorFile:
     path : Path
     entries : dict of str to Entry
         In the order of the file's data.
+    metadata : dict of str to str
+        Text about the model: which framework wrote it, for example.
     """
 
     path: Path
     entries: dict[str, Entry]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of one tensor, whatever its dtype, as a read-only view of the file."""
+        entry = self.entries[name]
+        if entry.stop == entry.start:
+            return np.empty(0, dtype=np.uint8)
+        return np.memmap(self.path, np.uint8, "r", offset=entry.start, shape=(entry.stop - entry.start,))
 
     def tensor(self, name: str) -> NDArray[Any]:
         """One tensor as a read-only view of the file.
@@ -124,14 +136,40 @@ def read_header(path: str | Path) -> TensorFile:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
-        document = json.loads(header)
-    except ValueError as error:
+        document = json.loads(header.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: the header is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: the header is not a JSON object")
+    metadata = document.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InputError(f"{path}: the header's __metadata__ is not a table of text")
     data = _LENGTH_BYTES + length
-    entries = [_entry(path, name, value, data, total) for name, value in document.items() if name != "__metadata__"]
-    return TensorFile(path, {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.start)})
+    entries = [_entry(path, name, value, data, total) for name, value in document.items()]
+    entries.sort(key=lambda entry: (entry.start, entry.stop))
+    _check_places(path, entries, data, total)
+    return TensorFile(path, {entry.name: entry for entry in entries}, metadata)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose names are all different."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"{twice!r} is there twice")
+    return dict(pairs)
+
+
+def _check_places(path: Path, entries: list[Entry], data: int, total: int) -> None:
+    """The format wants every byte of the data in one tensor: no overlaps, no holes."""
+    end = data
+    for entry in entries:
+        if entry.start != end:
+            what = "overlaps the one before" if entry.start < end else "leaves a hole after the one before"
+            raise InputError(f"{path}: tensor {entry.name!r} at byte {entry.start:,} {what}, which ends at {end:,}")
+        end = entry.stop
+    if end != total:
+        raise InputError(f"{path}: the tensors end at byte {end:,} of {total:,}; the rest belongs to none")
 
 
 def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
@@ -142,6 +180,12 @@ def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
     if not isinstance(dtype, str) or any(type(n) is not int or n < 0 for n in (*shape, start, stop)):
         raise InputError(f"{path}: the header's entry of {name!r} is {value!r}: counts of bytes and lengths are needed")
     entry = Entry(name, dtype, shape, data + start, data + stop)
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InputError(f"{path}: the name {name!r} of a tensor is no text: it has half a surrogate pair")
+    if len(shape) > _MOST_AXES:
+        raise InputError(f"{path}: tensor {name!r} has {len(shape)} axes; {_MOST_AXES} are the most that can be read")
+    if stop < start:
+        raise InputError(f"{path}: tensor {name!r} ends at {stop:,}, before it starts at {start:,}")
     if data + stop > total:
         raise InputError(f"{path} is truncated: tensor {name!r} ends at byte {data + stop:,} of {total:,}")
     if dtype in DTYPES and entry.size * np.dtype(DTYPES[dtype]).itemsize != stop - start:
@@ -151,7 +195,12 @@ def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
     return entry
 
 
-def write_tensors(path: str | Path, entries: Iterable[Entry], tensors: Iterable[NDArray[Any]]) -> None:
+def write_tensors(
+    path: str | Path,
+    entries: Iterable[Entry],
+    tensors: Iterable[NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write a safetensors file, one tensor at a time: whole, or not at all.
 
     Parameters
@@ -160,7 +209,9 @@ def write_tensors(path: str | Path, entries: Iterable[Entry], tensors: Iterable[
     entries : iterable of Entry
         Name, dtype and shape of each; where they stood in another file does not matter.
     tensors : iterable of numpy.ndarray
-        Their data, in the same order.
+        Their data, in the same order: of that dtype and shape, or the bytes as they are.
+    metadata : mapping of str to str, optional
+        Text for the header.
 
     Raises
     ------
@@ -168,24 +219,32 @@ def write_tensors(path: str | Path, entries: Iterable[Entry], tensors: Iterable[
         The file cannot be written, or a tensor is not of the announced dtype and shape.
     """
     path, entries = Path(path), list(entries)
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for entry in entries:
-        stop = offset + entry.size * np.dtype(DTYPES[entry.dtype]).itemsize
+        stop = offset + _bytes_of(entry)
         header[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [offset, stop]}
         offset = stop
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _LENGTH_BYTES)  # data starts at a multiple of eight bytes, as the format asks
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a directory", hint="name a file", code="LB101")
     temporary = path.with_name(path.name + ".partial")
     try:
         with temporary.open("wb") as file:
             file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
             for entry, tensor in zip(entries, tensors, strict=True):
-                if tensor.shape != entry.shape or tensor.dtype != np.dtype(DTYPES[entry.dtype]):
+                raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
+                if not raw and (tensor.shape != entry.shape or tensor.dtype != DTYPES.get(entry.dtype, object)):
                     raise InputError(f"tensor {entry.name!r} is {tensor.dtype} {tensor.shape}, not as announced")
                 file.write(np.ascontiguousarray(tensor).tobytes())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+        hint = "name another file; its directory must exist"
+        raise InputError(f"{path} cannot be written: {error.strerror or error}", hint=hint, code="LB101") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _bytes_of(entry: Entry) -> int:
+    return entry.size * np.dtype(DTYPES[entry.dtype]).itemsize if entry.dtype in DTYPES else entry.stop - entry.start
