@@ -109,7 +109,7 @@ def test_bug_is_named(compiled, bug):
         ("layernorm", "ROUNDS_DOWN", "rounds the mean down"),
         ("layernorm", "DROPPED_TAIL", "only whole groups of 8 codes"),
         ("gelu", "TWICE", "gives results 2 times as large"),
-        ("gelu", "ROUNDS_DOWN", "follows no scheme that lowbit knows"),
+        ("gelu", "ROUNDS_DOWN", "rounds erf toward zero"),
     ],
 )
 def test_bug_of_another_operation(compiled, symbol, bug, words):

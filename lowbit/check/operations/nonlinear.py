@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lowbit.check.operations.nonlinear_bugs import nonlinear_bugs
-from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates, relatives
+from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
 from lowbit.check.operations.nonlinear_words import explain_code, pattern_words
 from lowbit.check.operations.operation import Identification, Operation, eliminate
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
@@ -19,8 +19,9 @@ from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear import PER_ELEMENT, Nonlinearity
 from lowbit.vectors.nonlinear_cases import directed_nonlinearities, make_case, numbered, pool, random_nonlinearities
 
-DEFINED_SHARE = 0.75
-NAMED_AT_MOST = 4
+DEFINED_SHARE, DEFINED_SHARE_OF_BUGS = 0.75, 0.5
+"""A rule that has no result for more of the codes explains nothing; a sum that wraps to 0 has none."""
+NAMED_AT_MOST, BUGS_AT_MOST = 4, 3
 """So many survivors are told; the rest is counted."""
 MOST_TOLD_APART = 24
 """Rows added because relatives differ there."""
@@ -29,7 +30,7 @@ MOST_CODES_OF_BUGS = 4096
 
 
 def nonlinear_prototype(made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> Prototype:
-    """``f(codes, out, rows, length)``, with weights and biases after the codes if it has them; or ``f(codes, out, n)``."""
+    """``f(codes, out, rows, length)``, where there are some with weights and biases; or ``f(codes, out, n)``."""
     operands = [Parameter(INPUT, "codes", np.dtype(source.code_dtype).name)]
     if made.per_element:
         operands += [Parameter(INPUT, name, dtype) for name, dtype in zip(PER_ELEMENT, ("int16", "int32"), strict=True)]
@@ -119,7 +120,7 @@ class NonlinearOperation(Operation):
         rules = [NonlinearRule(made, target) for made in found]
         left = self._surviving(rules, cases, got, order)
         if left:
-            return self._identified(left, cases)
+            return self._identified(left)
         small = [index for index in order if cases[index].outputs <= MOST_CODES_OF_BUGS]
         for made in dict.fromkeys(item for item in found if item.overflow == "wrap"):
             bugs = [NonlinearRule(made, target, bug) for bug in nonlinear_bugs(made, source)]
@@ -132,18 +133,20 @@ class NonlinearOperation(Operation):
         self, rules: Sequence[NonlinearRule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]
     ) -> list[NonlinearRule]:
         left = [rule for rule in eliminate(rules, cases, got, order) if isinstance(rule, NonlinearRule)]
-        # A scheme that is defined for few of the codes is no explanation of the others.
+        share = DEFINED_SHARE_OF_BUGS if left and left[0].bug else DEFINED_SHARE
         looked = [cases[index] for index in order]
         total = sum(case.outputs for case in looked)
-        return [rule for rule in left if sum(map(rule.defined, looked)) >= DEFINED_SHARE * total]
+        return [rule for rule in left if sum(map(rule.defined, looked)) >= share * total]
 
     def _of_bugs(self, left: Sequence[NonlinearRule]) -> Identification:
         words = list(dict.fromkeys(rule.bug.words for rule in left if rule.bug))
-        told = " or ".join(words[:NAMED_AT_MOST])
+        told = " or ".join(words[:BUGS_AT_MOST])
+        if len(words) > BUGS_AT_MOST:
+            told += f" (or one of {len(words) - BUGS_AT_MOST} more that cannot be told apart from it)"
         of = "" if left[0].made == self.made else f"follows {left[0].made.label}, but "
         return Identification(tuple(left), {}, {}, f"{of}{told}, and is otherwise exact")
 
-    def _identified(self, left: list[NonlinearRule], cases: Sequence[Case]) -> Identification:
+    def _identified(self, left: list[NonlinearRule]) -> Identification:
         # Wrapping and saturating intermediates are one where nothing overflows: only what differs is told.
         names = list(dict.fromkeys(rule.made.label for rule in left if rule.made.overflow == "wrap"))
         names = names or list(dict.fromkeys(rule.made.label for rule in left))
@@ -151,13 +154,13 @@ class NonlinearOperation(Operation):
         rest = f" and {more} more" if more > 0 else ""
         also = f" (the same on these inputs: {'; '.join(names[1:NAMED_AT_MOST])}{rest})" if len(names) > 1 else ""
         axes = ("scheme", "variant", "bits", "overflow")
-        choices = {axis: "|".join(dict.fromkeys(str(getattr(rule.made, axis)) for rule in left)) for axis in axes}
-        told = [axis for axis in axes if choices[axis] != str(getattr(self.made, axis)) and choices[axis] != ""]
-        del cases
+        choices = {axis: list(dict.fromkeys(_choice(rule.made, axis) for rule in left)) for axis in axes}
+        asked = {axis: _choice(self.made, axis) for axis in axes}
+        told = [axis for axis in axes if asked[axis] not in choices[axis]]
         return Identification(
             tuple(left),
-            {axis: choices[axis] for axis in told},
-            {axis: str(getattr(self.made, axis)) for axis in told},
+            {axis: "|".join(choices[axis]) for axis in told},
+            {axis: asked[axis] for axis in told},
             f"follows {names[0]}{also}",
         )
 
@@ -176,6 +179,11 @@ class NonlinearOperation(Operation):
         words += [f"--scale {made.scale:g}"] if made.scale is not None else []
         words += [f"--option {name}={value}" for name, value in made.options]
         return " ".join([*words, f"--from {self.source} --to {self.target} --case {case.name} -o case.npz"])
+
+
+def _choice(made: Nonlinearity, axis: str) -> str:
+    value = own_bits(made) if axis == "bits" else getattr(made, axis)
+    return str(value) if value not in (None, "") else "none"
 
 
 def _classes(rules: Sequence[NonlinearRule], cases: Sequence[Case]) -> list[list[NonlinearRule]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lowbit.nonlinear.binary import binary32
+from lowbit.nonlinear.ibert import gelu_constants
 from lowbit.nonlinear.widths import Intermediate
 from lowbit.oracle.steps import Steps
 from lowbit.spec import FixedFormat
@@ -219,6 +221,8 @@ class LastShift:
     shift: Callable[[Mutant], int]
     offset: int = 0
     limits: tuple[int, int] | None = None
+    signed_by_code: bool = False
+    """Whether what is shifted first gets the sign of the code."""
 
 
 def last_shift(made: Nonlinearity) -> LastShift | None:
@@ -243,11 +247,14 @@ def last_shift(made: Nonlinearity) -> LastShift | None:
             )
     if (made.operation, scheme) == ("gelu", "ivit"):
         return LastShift("product", "sigmoid", lambda _: 24)
+    if (made.operation, scheme) == ("gelu", "ibert"):
+        shift = gelu_constants(binary32(float(made.scale or 0)), made.variant).shift
+        return LastShift("polynomial", "erf", lambda _: shift, signed_by_code=True)
     if made.operation == "layernorm" and scheme in ("ivit", "ibert"):
         return LastShift("product", "result", lambda _: 1)
     if scheme == "tflite_int8" and made.operation in ("logistic", "tanh"):
-        shift, offset = (23, -128) if made.operation == "logistic" else (24, 0)
-        return LastShift("function", "result", lambda _: shift, offset, (-128, 127))
+        places, offset = (23, -128) if made.operation == "logistic" else (24, 0)
+        return LastShift("function", "result", lambda _: places, offset, (-128, 127))
     return None
 
 
@@ -279,6 +286,8 @@ def _rounding_bugs(made: Nonlinearity) -> Iterator[Bug]:
             before = m.last.pop(found.before, None)
             if before is None:  # a code so far below the maximum that nothing is shifted
                 return value
+            if found.signed_by_code:
+                before *= (m.code > 0) - (m.code < 0)
             new = rounding(before, max(0, found.shift(m))) + found.offset
             if found.limits is None or wrap:
                 return new

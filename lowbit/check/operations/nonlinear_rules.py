@@ -122,13 +122,14 @@ def _widths_of(listed: list[Nonlinearity], source: FixedFormat, target: FixedFor
                 dtype = some.result_dtype(source)
             except (LowbitError, TypeError):
                 continue
-            own = _own_bits(some)
+            own = own_bits(some)
             if np.can_cast(dtype, target.code_dtype, "safe") and own not in seen:
                 seen.add(own)
                 yield some
 
 
-def _own_bits(made: Nonlinearity) -> int | None:
+def own_bits(made: Nonlinearity) -> int | None:
+    """The width of the results that the scheme declares."""
     from lowbit.vectors.nonlinear_twin import twin
 
     try:
