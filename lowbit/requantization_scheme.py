@@ -15,6 +15,9 @@ from lowbit.axes import require_choice
 from lowbit.errors import PolicyError
 from lowbit.requantization_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
 
+UPPER_BITS = 15
+"""What the choice "upper_15" leaves of a multiplier."""
+
 LONGEST_SHIFT = 62
 """A longer shift to the right has no place in a 64-bit product."""
 
@@ -97,10 +100,30 @@ class RequantizeScheme:
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
         self._require(scaled or self.tie != "up_binary32", "tie 'up_binary32' needs the binary32 product")
+        if not scaled:
+            self._check_product()
         if self.high_half != "none":
             self._require(self.product == "exact", f"a high half of the product {self.product!r}")
         if self.zero_point == "before_rounding":
             self._require(scaled, "a zero point before the rounding needs a binary product")
+
+    def _check_product(self) -> None:
+        """Products and shifts have to fit the 64 bits that they are computed in."""
+        span: Any = self.shift_range
+        whole = isinstance(span, tuple) and len(span) == 2 and all(type(end) is int for end in span)
+        self._require(whole and span[0] <= span[1], f"shift_range = {span!r} is not (lowest, highest)")
+        right = [self.right_shift(end) for end in span]
+        self._require(
+            min(right) >= 0 and max(right) <= LONGEST_SHIFT,
+            f"shift_range = {span} makes whole shifts to the right of {min(right)} to {max(right)}, "
+            f"outside 0 to {LONGEST_SHIFT}",
+        )
+        used = UPPER_BITS if self.multiplier_use == "upper_15" else self.multiplier_bits
+        self._require(
+            self.accumulator_bits - 1 + used <= LONGEST_SHIFT,
+            f"multiplier_bits = {self.multiplier_bits}: products with accumulators of {self.accumulator_bits} bits "
+            f"need more than 64 bits",
+        )
 
     def _require(self, condition: bool, what: str) -> None:
         if not condition:

@@ -188,6 +188,23 @@ def test_choosing_loses_the_claim():
         scheme.choose(ties="even")
 
 
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({"shift_range": (-31, 62)}, "whole shifts to the right of -31 to 62"),
+        ({"shift_range": (-100, 30)}, "outside 0 to 62"),
+        ({"shift_range": (5, 1)}, "is not"),
+        ({"shift_range": 5}, "is not"),
+        ({"multiplier_bits": 53}, "more than 64 bits"),
+        ({"accumulator_bits": 48}, "more than 64 bits"),
+    ],
+)
+def test_schemes_that_leave_64_bits(axes, words):
+    """The kernels hold products in 64 bits and shift by less than 63: beyond, results would be wrong in silence."""
+    with pytest.raises(lowbit.PolicyError, match=words):
+        get_requantize_scheme("tflm").choose(**axes)
+
+
 def test_the_roundings_are_counted():
     counts = {"single_up": 1, "double_up_away": 2, "float32_even": 3, "float32_floor_half": 4, "product53_even": 2}
     assert {name: get_requantize_scheme(name).roundings for name in counts} == counts

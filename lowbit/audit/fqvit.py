@@ -11,6 +11,7 @@ from lowbit.audit.span import Span, span_of
 from lowbit.audit.subject import Request, Spans, Subject
 from lowbit.errors import LowbitError
 from lowbit.nonlinear.fqvit import SOFTMAX_BITS, VARIANTS, softmax_widths
+from lowbit.nonlinear.ibert import exp_constants
 from lowbit.oracle.softmax_fqvit import softmax as softmax_oracle
 from lowbit.oracle.steps import Steps
 
@@ -20,6 +21,7 @@ def softmax(request: Request) -> Subject:
     refuse_options(request)
     variant, inputs, scale = chosen_variant(request, VARIANTS), code_span(request, 8), positive_scale(request)
     bits = SOFTMAX_BITS if request.bits is None else request.bits
+    exp_constants(scale, "code")  # refuses scales for which there is no i-exp
     widths = softmax_widths(variant, bits)
     recorder = Recorder(widths)
     codes = range(inputs.low, inputs.high + 1)

@@ -27,7 +27,7 @@ def checked_format(integer_bits: Any, bits: Any, doubled: int = 0) -> int:
     InputError
         ``bits`` is not 32 or 16, or ``integer_bits`` leaves too few bits after the point.
     """
-    if bits not in WIDTHS:
+    if not isinstance(bits, int | np.integer) or bits not in WIDTHS:
         raise unknown("bits", bits, WIDTHS)
     return require_whole("integer_bits", integer_bits, 0, bits - 3 - doubled)
 

@@ -50,7 +50,7 @@ def arithmetic_right_shift(values: Any, shift: Any, *, round_half_up: bool = Fal
 
     array = _signed(values, "values")
     bits = array.dtype.itemsize * 8
-    left, right = np.broadcast_arrays(array, integer_codes(shift))
+    left, right = _broadcast(array, integer_codes(shift))
     outside = (right < 0) | (right >= bits)
     if outside.any():
         raise InputError(f"shift = {int(right[outside][0])} is not from 0 to {bits - 1}, as int{bits} needs")
@@ -88,7 +88,7 @@ def multiply_shifted(a: Any, b: Any, *, shift: int = 0) -> Any:
     from lowbit.kernels.tosa import multiply_each
 
     count = require_whole("shift", shift, 0, LONGEST_SHIFT)
-    left, right = np.broadcast_arrays(_int32(a, "a"), _int32(b, "b"))
+    left, right = _broadcast(_int32(a, "a"), _int32(b, "b"))
     made = _run(left, right, lambda x, y, out: multiply_each(x, y, count, out), np.dtype(np.int64))
     outside = np.asarray((made < INT32.min) | (made > INT32.max))
     if outside.any():
@@ -129,7 +129,7 @@ def integer_divide(a: Any, b: Any) -> Any:
     """
     from lowbit.kernels.tosa import integer_divide_each
 
-    left, right = np.broadcast_arrays(_int32(a, "a"), _int32(b, "b"))
+    left, right = _broadcast(_int32(a, "a"), _int32(b, "b"))
     if (right == 0).any():
         raise InputError("a divisor is 0, and TOSA leaves the quotient undefined")
     if ((left == INT32.min) & (right == -1)).any():
@@ -167,6 +167,14 @@ def pooling_divisor(count: int) -> tuple[int, int]:
     number = require_whole("count", count, 1, LONGEST_POOL)
     bits = (number - 1).bit_length()
     return (((1 << 30) + 1) << bits) // number, 30 + bits
+
+
+def _broadcast(left: Array, right: Array) -> tuple[Array, Array]:
+    try:
+        first, second = np.broadcast_arrays(left, right)
+    except ValueError as error:
+        raise InputError(f"operands of shapes {left.shape} and {right.shape} do not broadcast") from error
+    return first, second
 
 
 def _signed(values: Any, what: str) -> Array:

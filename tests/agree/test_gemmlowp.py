@@ -125,6 +125,8 @@ def test_inverse_square_root_error():
         ),
         (lambda: lowbit.exp_on_negative_values([-40000], integer_bits=3, bits=16), "not -40,000 at index 0"),
         (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=8), "unknown bits: 8"),
+        (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=16.0), "unknown bits: 16.0"),
+        (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=[32]), "unknown bits"),
         (lambda: lowbit.exp_on_negative_values([0.5], integer_bits=3), "are no integers"),
         (lambda: lowbit.one_over_one_plus_x([-1]), "from 0 to 2,147,483,647, not -1"),
         (lambda: lowbit.reciprocal([0], integer_bits=12), "from 1 to 2,147,483,647, not 0"),

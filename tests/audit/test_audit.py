@@ -192,3 +192,10 @@ def test_reports_in_words_and_as_json():
 def test_requests_that_make_no_sense(operation, options, message):
     with pytest.raises(InputError, match=message):
         audit(operation, **{"length": 8, **options})
+
+
+@pytest.mark.parametrize("scale", [2.0**-15, 1e-6, 10.0])
+@pytest.mark.parametrize("scheme", ["ibert", "fqvit"])
+def test_scales_without_an_i_exp(scheme, scale):
+    with pytest.raises(InputError, match="gives i-exp the constants"):
+        audit("softmax", scheme=scheme, length=16, scale=scale)
