@@ -93,6 +93,8 @@ def _refuse(arguments: Namespace, names: Sequence[str]) -> None:
 def check_kernels(arguments: Namespace, max_errors: int, given: dict[str, Any]) -> Report:
     """Check the device that is given, or without one the libraries installed here."""
     _refuse_cast_options(arguments)
+    if arguments.op not in NONLINEARITIES:
+        _refuse(arguments, OWN_OPTIONS)
     if not (arguments.so or arguments.python or arguments.results):
         return _check_libraries(arguments, max_errors, given)
     from lowbit.check.operations.run import check_kernel

@@ -10,7 +10,7 @@ import numpy as np
 from lowbit.check.operations.nonlinear_bugs import nonlinear_bugs
 from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
 from lowbit.check.operations.nonlinear_words import explain_code, pattern_words
-from lowbit.check.operations.operation import Identification, Operation, eliminate
+from lowbit.check.operations.operation import Identification, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
 from lowbit.errors import InputError
 from lowbit.spec import FixedFormat
@@ -132,11 +132,19 @@ class NonlinearOperation(Operation):
     def _surviving(
         self, rules: Sequence[NonlinearRule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]
     ) -> list[NonlinearRule]:
-        left = [rule for rule in eliminate(rules, cases, got, order) if isinstance(rule, NonlinearRule)]
-        share = DEFINED_SHARE_OF_BUGS if left and left[0].bug else DEFINED_SHARE
-        looked = [cases[index] for index in order]
-        total = sum(case.outputs for case in looked)
-        return [rule for rule in left if sum(map(rule.defined, looked)) >= share * total]
+        """The rules that give every answer that they have one for, and have one for most."""
+        left = [(rule, 0) for rule in rules]
+        for index in order:
+            still = []
+            for rule, defined in left:
+                results = rule.run(cases[index])
+                known = results != UNDEFINED
+                if (results == got[index])[known].all():
+                    still.append((rule, defined + int(np.count_nonzero(known))))
+            left = still
+        total = sum(cases[index].outputs for index in order)
+        share = DEFINED_SHARE_OF_BUGS if left and left[0][0].bug else DEFINED_SHARE
+        return [rule for rule, defined in left if defined >= share * total]
 
     def _of_bugs(self, left: Sequence[NonlinearRule]) -> Identification:
         words = list(dict.fromkeys(rule.bug.words for rule in left if rule.bug))

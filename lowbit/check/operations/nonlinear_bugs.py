@@ -249,7 +249,7 @@ def last_shift(made: Nonlinearity) -> LastShift | None:
         return LastShift("product", "sigmoid", lambda _: 24)
     if (made.operation, scheme) == ("gelu", "ibert"):
         shift = gelu_constants(binary32(float(made.scale or 0)), made.variant).shift
-        return LastShift("polynomial", "erf", lambda _: shift, signed_by_code=True)
+        return LastShift("polynomial", "erf", lambda _: shift, signed_by_code=True) if shift else None
     if made.operation == "layernorm" and scheme in ("ivit", "ibert"):
         return LastShift("product", "result", lambda _: 1)
     if scheme == "tflite_int8" and made.operation in ("logistic", "tanh"):

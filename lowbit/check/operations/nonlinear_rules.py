@@ -49,10 +49,6 @@ class NonlinearRule(Rule):
         results = self.run(case)
         return bool(((results == got) | (results == UNDEFINED)).all())
 
-    def defined(self, case: Case) -> int:
-        """How many results the rule has for a case."""
-        return int(np.count_nonzero(self.run(case) != UNDEFINED))
-
 
 def _by_kernels(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
     del target
