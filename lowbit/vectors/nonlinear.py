@@ -180,6 +180,8 @@ def chosen(
         raise InputError(f"{operation} under {scheme} depends on the scale of the codes", hint=hint, code="LB100")
     made = Nonlinearity(operation, scheme, variant or known_variants[0], scale, None, tuple((options or {}).items()))
     codes = integer_format(source or own_source(scheme))
+    if scheme == "gemmlowp":
+        target = target or codes.id  # a function of 32 bits takes narrower codes, but nobody means that
     for bits in dict.fromkeys((None, *((integer_format(target).bits,) if target else (8, 16)))):
         some = Nonlinearity(made.operation, made.scheme, made.variant, made.scale, bits, made.options)
         dtype = _dtype_or_none(some, codes)
