@@ -73,7 +73,9 @@ def fast_runner(source: Scalar, target: Scalar, policy: Policy) -> Runner | None
     top = floor_log2(target.max)
     lowest = target.smallest_exponent + target.mantissa_bits
     tied_up = not target.mantissa_bits and not vector[at.ROUND_ODD]
-    if lowest < _SMALLEST_NORMAL_EXPONENT or top > _HIGHEST_EXPONENT or tied_up:
+    # the kernel that keeps payloads gives -0 its own code
+    lost_payload = bool(vector[at.PAYLOAD_MASK]) and (not target.signed or vector[at.ZERO + 1] != target.sign_bit)
+    if lowest < _SMALLEST_NORMAL_EXPONENT or top > _HIGHEST_EXPONENT or tied_up or lost_payload:
         return None
     return _with_subnormals(target, vector, lowest, top)
 

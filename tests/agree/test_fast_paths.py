@@ -19,6 +19,7 @@ POLICIES = [
     Policy(rounding="toward_zero", negative="absolute", negative_zero="positive"),
     Policy(rounding="to_odd", flush_results="after_rounding", flush_inputs="always"),
     Policy(rounding="nearest_away", nan_code="payload", tie_without_mantissa="up"),
+    Policy(nan_code="payload", negative_zero="positive"),
     Policy(rounding="toward_positive", flush_results="before_rounding", zero="nan", underflow="nan"),
 ]
 

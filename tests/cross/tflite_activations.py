@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tests.cross.tflite_models import Tensor, model, run_litert, run_tflm
 
@@ -46,6 +47,8 @@ def l2norm_model(shape, zero_point):
 
 def ends_process(product, length, result):
     """Whether a product ends its process on a row of equal int8 codes."""
+    wheel = "tflite_micro" if product == "tflite_micro" else "ai_edge_litert"
+    pytest.importorskip(wheel, reason=f"{wheel.replace('_', '-')} is not installed")
     program = (
         "import numpy\n"
         "from tests.cross.tflite_activations import PRODUCTS, softmax_model\n"
