@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
+from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS, get_accumulator
 from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.words import policy_rows
 from lowbit.dyadic import format_exact
-from lowbit.errors import FormatError, LowbitError, UnknownFormatError
+from lowbit.errors import FormatError, LowbitError, PolicyError, UnknownFormatError
 from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
 from lowbit.registry import get_format
 from lowbit.requantization import REQUANTIZE_SCHEMES
@@ -47,6 +47,8 @@ def run(arguments: Namespace) -> int:
         _write_group(page, wanted)
         return 0
     found = [(group, name) for group, topics in GROUPS.items() for name in topics() if name.lower() == wanted]
+    if not found and _write_plain_accumulator(page, wanted):
+        return 0
     if not found:
         _fail(arguments.topic)
     for index, (group, name) in enumerate(found):
@@ -149,6 +151,20 @@ def _write_accumulator(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     for line in columns(ACCUMULATORS[name].describe()):
         page.write("  " + line)
+
+
+def _write_plain_accumulator(page: Terminal, name: str) -> bool:
+    """A register such as ``int20``, which has a name but is no preset."""
+    try:
+        accumulator = get_accumulator(name)
+    except PolicyError:
+        return False
+    page.write(f"{page.paint(name, 'bold')}  {page.paint('accumulator', 'dim')}")
+    for line in columns(accumulator.describe()):
+        page.write("  " + line)
+    if _is_format(name):
+        page.write(f"also a format: `lowbit show {name}` describes it")
+    return True
 
 
 def _write_accumulator_axis(page: Terminal, group: str, name: str) -> None:

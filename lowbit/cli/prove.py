@@ -25,11 +25,23 @@ def add_parser(subparsers: Any) -> None:
         "prove",
         help="the largest K that an accumulator takes without any chance of an overflow",
         description="Prove that an accumulator cannot overflow: the largest K for given operand ranges, with operands "
-        "that overflow at K + 1; or the bounds of each column of a weight matrix. Without an accumulator: all presets. "
+        "that overflow at K + 1; or the bounds of each column of a weight matrix. Without an accumulator: all presets; "
+        "int32 for --weights. "
         "Exit status 1: a K or a matrix was given, and it can overflow.",
     )
-    parser.add_argument("accumulator", metavar="ACCUMULATOR", nargs="?", help="int32, x86_vpmaddubsw, fpga_20, ...")
-    parser.add_argument("-a", "--a", metavar="RANGE", help="codes of a (activations): int8, uint8, or LOW:HIGH")
+    parser.add_argument(
+        "accumulator",
+        metavar="ACCUMULATOR",
+        nargs="?",
+        help="a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate likewise",
+    )
+    parser.add_argument(
+        "-a",
+        "--a",
+        metavar="RANGE",
+        help="codes of a (activations): int8, uint8, or LOW:HIGH, -a=-5:5 where LOW is negative (default: what the "
+        "accumulator takes, int8 if anything)",
+    )
     parser.add_argument("-b", "--b", metavar="RANGE", help="codes of b (weights), likewise")
     parser.add_argument("--a-zero-point", type=integer, default=0, metavar="N", help="zero point of a (default: 0)")
     parser.add_argument("--b-zero-point", type=integer, default=0, metavar="N", help="zero point of b (default: 0)")
@@ -173,10 +185,11 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
     bias = parse_range(arguments.bias, "--bias")
     if not isinstance(bias, tuple) or bias[0] != bias[1]:
         raise LowbitError("--bias is one number where --weights is given", hint="--bias 0", code="LB100")
+    activations = _operands(arguments, accumulator)[0]
     proof = prove_weights(
         weights,
         accumulator,
-        activations=_operands(arguments, accumulator)[0],
+        activations=activations,
         activation_zero_point=arguments.a_zero_point,
         weight_zero_point=arguments.b_zero_point,
         bias=bias[0],
@@ -184,7 +197,7 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
     if arguments.output == "json":
         print(json.dumps(_weights_record(accumulator, proof)))
     else:
-        _write_weights(page, accumulator, proof)
+        _write_weights(page, accumulator, activations, proof)
     return ExitCode.EQUAL if bool(proof.safe.all()) else ExitCode.MISMATCH
 
 
@@ -202,15 +215,16 @@ def _weights_record(accumulator: Accumulator, proof: WeightBounds) -> dict[str, 
     }
 
 
-def _write_weights(page: Terminal, accumulator: Accumulator, proof: WeightBounds) -> None:
+def _write_weights(page: Terminal, accumulator: Accumulator, activations: Any, proof: WeightBounds) -> None:
     unsafe = [column for column, safe in enumerate(proof.safe.tolist()) if not safe]
     count = proof.safe.size
-    page.write(f"{_name(accumulator)}: {count - len(unsafe):,} of {count:,} columns cannot overflow")
+    safe = f"{count - len(unsafe):,} of {count:,} columns cannot overflow"
+    page.write(f"{_name(accumulator)}: {safe} for activations of {_words(activations)}")
     for name, (low, high) in proof.bounds.items():
         if count:
             page.write(f"{name}: {low.min():,} to {high.max():,}, {proof.widths[name].max()} bits")
     for column in unsafe[:LISTED_COLUMNS]:
         spans = ", ".join(f"{name} {low[column]:,} to {high[column]:,}" for name, (low, high) in proof.bounds.items())
-        page.write(f"  column {column}: {spans}")
+        page.write(f"  column {column} can: {spans}")
     if len(unsafe) > LISTED_COLUMNS:
         page.write(f"  and {len(unsafe) - LISTED_COLUMNS:,} more; --format json lists them")

@@ -44,8 +44,8 @@ def test_weights(capsys, tmp_path):
     words = ["prove", "int16", "-a", "uint8", "--weights", str(path)]
     assert main(words) == ExitCode.MISMATCH
     text = capsys.readouterr().out
-    assert "1 of 2 columns cannot overflow" in text
-    assert "column 0: accumulator 0 to 97,155" in text
+    assert "1 of 2 columns cannot overflow for activations of uint8" in text
+    assert "column 0 can: accumulator 0 to 97,155" in text
     assert main([*words, "--format", "json"]) == ExitCode.MISMATCH
     assert json.loads(capsys.readouterr().out)["safe"] == [False, True]
     assert main(["prove", "int32", "--weights", str(path)]) == ExitCode.EQUAL
