@@ -35,6 +35,9 @@ PREFIXES = {
 _AMOUNT = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?(?:/[0-9]+)?)\s*(Ki|Mi|Gi|Ti|[kKMGT]?)([A-Za-z]*)", re.ASCII)
 _BYTES = {"B": "bytes", "byte": "bytes", "bytes": "bytes"}
 
+MOST_EXPONENT = 1000
+"""Amounts are exact fractions: the billion digits of 1e999999999 would take hours."""
+
 MAX_DECIMALS = 15
 """Decimal places tried on whole arrays: an integer below 2^53 over 10^15 still has an exact numerator and divisor."""
 
@@ -65,6 +68,8 @@ def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
     if isinstance(value, Rational):
         return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, Decimal) and value.is_finite():
+        if value and abs(value.adjusted()) > MOST_EXPONENT:
+            raise AllocationError(f"{where}: {value} is out of range", hint=f"powers of ten up to {MOST_EXPONENT}")
         return Fraction(value)
     if isinstance(value, float | np.floating) and isfinite(value):
         return Fraction(repr(float(value)))
@@ -81,10 +86,11 @@ def _from_text(text: str, where: str, unit: str) -> Fraction:
         raise AllocationError(f"{where}: {text!r} is in {found!r}, the budget in {unit or 'no unit'!r}", hint=hint)
     number, _, divisor = digits.partition("/")
     try:
-        value = Fraction(number) / int(divisor or 1)
-    except (ValueError, ZeroDivisionError) as error:
+        decimal = Decimal(number)
+        value = Fraction(1, int(divisor or 1))
+    except (ValueError, ArithmeticError) as error:
         raise AllocationError(f"{where}: {text!r} is no amount", hint=hint) from error
-    return value * PREFIXES[prefix]
+    return amount(decimal, where=where) * value * PREFIXES[prefix]
 
 
 def integer_row(values: Any, *, where: str) -> tuple[NDArray[Any], int]:

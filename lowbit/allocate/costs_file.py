@@ -53,11 +53,12 @@ def parse_costs(text: str) -> Problem:
     """The problem that the text of a file describes; decimals are exact."""
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise AllocationError(f"no valid TOML: {error}") from error
     if "formulation" in data:
         return _formulation(data)
     _known(data, TOP, "top level")
+    _check_types(data)
     layers = _tables(data, "layers")
     budgets = data.get("budgets", {})
     if not isinstance(budgets, dict) or not all(isinstance(options, dict) for options in budgets.values()):
@@ -65,7 +66,8 @@ def parse_costs(text: str) -> Problem:
     for name, options in budgets.items():
         _known(options, BUDGET, f"budget {name!r}")
     for number, layer in enumerate(layers):
-        _known(layer, (*LAYER, *budgets), f"layer {layer.get('name', number)!r}")
+        what = f"layer {layer.get('name', number)!r}"
+        _known(layer, (*LAYER, *budgets), what, "; a row of costs needs its budget: [budgets.NAME]")
     names = [_text(layer.get("name", f"layer{number}"), "name of a layer") for number, layer in enumerate(layers)]
     choices = [_choices(layer.get("choices", data.get("choices")), name) for layer, name in zip(layers, names)]  # noqa: B905
     costs, divisors = _costs(layers, names, choices, budgets)
@@ -88,8 +90,22 @@ def parse_costs(text: str) -> Problem:
     )
 
 
-def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-    checks.check_known(table, dict.fromkeys(known), f"{what}: field")
+def _check_types(data: Mapping[str, Any]) -> None:
+    ties, fixed, switches = data.get("ties", []), data.get("fixed", {}), data.get("max_switches", 0)
+    if not isinstance(ties, list) or not all(isinstance(group, list) for group in ties):
+        raise AllocationError(f"ties: {ties!r} is no list of lists of layers", hint='ties = [["query", "key"]]')
+    if not all(isinstance(name, str) for group in ties for name in group):
+        raise AllocationError(f"ties: {ties!r} names a layer by something else than text")
+    if not isinstance(fixed, dict) or not all(isinstance(choice, str) for choice in fixed.values()):
+        raise AllocationError(f"fixed: {fixed!r} is no table of layer = choice", hint='[fixed], then head = "int8"')
+    if type(switches) is not int:
+        raise AllocationError(f"max_switches: {switches!r} is no whole number")
+    if not isinstance(data.get("name", ""), str):
+        raise AllocationError(f"name: {data['name']!r} is no text")
+
+
+def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str, more: str = "") -> None:
+    checks.check_known(table, dict.fromkeys(known), f"{what}: field", more)
 
 
 def _tables(data: Mapping[str, Any], key: str, *, needed: bool = True) -> list[dict[str, Any]]:
@@ -134,7 +150,7 @@ def _two(pair: Mapping[str, Any]) -> tuple[str, str]:
     ends = pair.get("layers")
     if not isinstance(ends, list) or len(ends) != 2:
         raise AllocationError(f"a pair names {ends!r} instead of two layers")
-    return ends[0], ends[1]
+    return _text(ends[0], "layer of a pair"), _text(ends[1], "layer of a pair")
 
 
 def _costs(
@@ -183,14 +199,18 @@ def _formulation(data: dict[str, Any]) -> Problem:
     arguments = {key: value for key, value in data.items() if key not in ("formulation", "published")}
     for key in ("errors", "latencies", "losses"):
         if key in arguments:
+            if not isinstance(arguments[key], dict) or not arguments[key]:
+                raise AllocationError(f"formulation {which}: {key} is no table of bits = [numbers]")
             arguments[key] = {_bits(bits): row for bits, row in arguments[key].items()}
     if which == "calibtip":
         arguments["losses"] = {bits: _floats(row) for bits, row in arguments.get("losses", {}).items()}
         arguments["base_loss"] = _floats(arguments.get("base_loss", 0.0))
     try:
         return getattr(presets, which)(**arguments)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise AllocationError(f"formulation {which}: {error}") from error
+    except LowbitError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise AllocationError(f"formulation {which}: {error}", hint="one number a layer in every row") from error
 
 
 def _bits(text: str) -> int:

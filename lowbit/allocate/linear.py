@@ -27,7 +27,7 @@ LARGEST_BITS = 31
 """Rows with larger integers are divided by a power of two: HiGHS takes coefficients beyond 1e15 for errors."""
 
 COUPLED_BITS = 20
-"""The same beside continuous variables: with coefficients of 31 bits HiGHS 1.12 and 1.15 call plans optimal that are not."""
+"""The same beside continuous variables: with 31 bits HiGHS 1.12 and 1.15 call plans optimal that are not."""
 
 EXACT_BITS = 53
 """Integers of more bits are not exact in binary64."""
@@ -115,8 +115,9 @@ def linear_model(core: Core) -> LinearModel:
         if number == core.switch_row:
             costs += switched
         used = [(column, cost) for column, cost in costs if cost]
-        shift = max(0, max((cost for _, cost in used), default=0).bit_length() - (COUPLED_BITS if core.edges else LARGEST_BITS))
-        if max((cost for _, cost in used), default=0).bit_length() <= EXACT_BITS:
+        bits = max((cost for _, cost in used), default=0).bit_length()
+        shift = max(0, bits - (COUPLED_BITS if core.edges else LARGEST_BITS))
+        if bits <= EXACT_BITS:
             values = [ldexp(cost, -shift) for _, cost in used]
             limit = ldexp(int(core.limits[number]), -shift)
         else:  # rounded down, so that no plan within the limit is lost

@@ -209,7 +209,7 @@ def _warm_start(path: str | None) -> Sequence[str] | None:
         return [str(layer["choice"]) for layer in document["layers"]]
     except OSError as error:
         raise AllocationError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AllocationError(f"{path}: no plan: {error}", hint="-o writes one") from error
 
 

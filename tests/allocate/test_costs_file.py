@@ -1,9 +1,12 @@
 """Files of costs: reading, writing, and what is refused."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 
 from lowbit.allocate import Problem, example, parse_costs, read_costs, solve, write_costs
+from lowbit.allocate.amounts import amount
 from lowbit.allocate.costs_text import costs_text
 from lowbit.errors import AllocationError
 from tests.allocate.instances import problems
@@ -174,3 +177,34 @@ def test_any_text_is_a_name(tmp_path):
     write_costs(problem, tmp_path / "costs.toml")
     read = read_costs(tmp_path / "costs.toml")
     assert (read.layers, read.choices, read.name) == (problem.layers, problem.choices, problem.name)
+
+
+@pytest.mark.parametrize("value", ["1e999999999", "1e-999999999", Decimal("1e999999999"), Decimal("1e-999999999")])
+def test_exponents_without_end_are_refused_at_once(value):
+    with pytest.raises(AllocationError, match="out of range"):
+        amount(value, where="limit")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ties = 5",
+        "ties = [[0, 1]]",
+        "fixed = 5",
+        "max_switches = '1'",
+        "max_switches = true",
+        "name = 5",
+        "a = " + "[" * 10**5,
+    ],
+)
+def test_fields_of_another_type_are_refused(line):
+    with pytest.raises(AllocationError):
+        parse_costs(f"{line}\nchoices = ['int4']\nlayers = [{{name = 'a', loss = [1]}}]")
+
+
+@pytest.mark.parametrize(
+    "rest", ["errors = 5", "errors = {}", "errors = {4 = ['x']}", "errors = {4 = [1]}\nmacs = ['x']"]
+)
+def test_formulations_with_other_things_than_numbers_are_refused(rest):
+    with pytest.raises(AllocationError):
+        parse_costs(f"formulation = 'hawq_v3'\nlayers = ['a']\ntraces = [1]\nparameters = [1]\n{rest}")
