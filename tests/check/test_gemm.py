@@ -151,7 +151,16 @@ def telling_cases(a, b):
     return [case for case in operation.cases("directed", 0, 0) if FLAGS[case.flag].name not in idle]
 
 
-WANTED = [name for name, item in ACCUMULATORS.items() if name != "int32"]
+QUICK = {"int64", "int32_saturate", "x86_vpmaddubsw", "x86_vpdpbusds", "fpga_20", "fpga_24_saturate", "dfp16_15bit"}
+WANTED = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive)
+    for name in ACCUMULATORS
+    if name != "int32"
+]
+
+
+def test_the_quick_presets_exist():
+    assert set(ACCUMULATORS) >= QUICK
 
 
 @pytest.mark.parametrize("name", WANTED)
