@@ -98,16 +98,19 @@ def test_the_program_of_the_golden_page_reads_its_file(repository, tmp_path):
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-def test_the_page_on_matrix_products_is_told_what_its_kernels_do(tmp_path, monkeypatch, capfd):
-    page = DOCS / "how-to" / "check-a-gemm.md"
+@pytest.mark.parametrize(
+    ("name", "files"), [("check-a-gemm.md", ("gemm.c", "rescale.c")), ("check-a-softmax.md", ("shiftmax.c",))]
+)
+def test_the_pages_on_kernels_are_told_what_they_do(name, files, tmp_path, monkeypatch, capfd):
+    page = DOCS / "how-to" / name
     monkeypatch.chdir(tmp_path)
     sources = [block for block in blocks(page, "c") if "#include" in block]
-    for name_of_file, source in zip(("gemm.c", "rescale.c"), sources, strict=True):
+    for name_of_file, source in zip(files, sources, strict=True):
         Path(name_of_file).write_text(source)
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
     outputs = []
     for command in (line[2:] for line in lines if line.startswith("$ ")):
-        if command.startswith("cc "):
+        if command.startswith(("cc ", "sed ")):
             subprocess.run(shlex.split(command), check=True, timeout=60)
         else:
             main(shlex.split(command)[1:])

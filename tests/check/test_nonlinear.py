@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lowbit.check.operations.nonlinear import NonlinearOperation
-from lowbit.check.operations.nonlinear_bugs import last_shift, nonlinear_bugs
+from lowbit.check.operations.nonlinear_bugs import nonlinear_bugs
 from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates
+from lowbit.check.operations.nonlinear_shifts import last_shift
 from lowbit.check.operations.run import check_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
 from lowbit.errors import DeviceError, InputError

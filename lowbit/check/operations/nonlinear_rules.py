@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lowbit.check.operations.nonlinear_bugs import Bug
+from lowbit.check.operations.nonlinear_mutant import Bug
 from lowbit.check.operations.operation import Rule
 from lowbit.errors import InputError, LowbitError
 from lowbit.spec import FixedFormat

@@ -11,6 +11,7 @@ from lowbit.check.operations.requantize_rules import BUGS, RequantizeRule, schem
 from lowbit.dut.kernel import place
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
 from lowbit.errors import InputError
+from lowbit.requantization import REQUANTIZE_SCHEMES
 from lowbit.requantization_axes import REQUANTIZE_AXES
 from lowbit.requantization_scheme import RequantizeScheme
 from lowbit.spec import FixedFormat
@@ -18,6 +19,8 @@ from lowbit.vectors.case import Array, Case
 from lowbit.vectors.requantize_cases import directed_requantizations, random_requantizations, real_scale
 
 DEFINED_SHARE = 0.75
+CLOSER = 10
+"""A scheme is called the closest where so many times fewer results differ from it than from the one asked for."""
 NAMED_AT_MOST = 4
 """So many names of one arithmetic are told; the rest is counted."""
 
@@ -125,7 +128,22 @@ class RequantizeOperation(Operation):
             distance = np.abs(self.expected(case) - answer)
             wrong += int(np.count_nonzero(distance))
             steps = max(steps, int(distance.max()))
-        return f"follows no scheme that lowbit knows: {wrong:,} results differ, by {steps} at most"
+        words = f"follows no scheme that lowbit knows: {wrong:,} results differ, by {steps} at most"
+        nearest, count, first = self._nearest(cases, got)
+        if count * CLOSER <= wrong:
+            words += f"; closest is {nearest}, from which {count:,} differ, the first for accumulator {first}"
+        return words
+
+    def _nearest(self, cases: Sequence[Case], got: Sequence[Array]) -> tuple[str, int, int]:
+        """The named scheme with the fewest differences, how many, and the first accumulator that shows one."""
+        found = []
+        for scheme in REQUANTIZE_SCHEMES.values():
+            rule = RequantizeRule(scheme, self.scheme, self.result)
+            wrong = [rule.run(case) != answer for case, answer in zip(cases, got, strict=True)]
+            shown = [case.arrays["accumulators"][bad] for case, bad in zip(cases, wrong, strict=True)]
+            first = np.concatenate(shown)[:1].tolist()
+            found.append((scheme.name, sum(map(len, shown)), *(first or [0])))
+        return min(found, key=lambda item: item[1])
 
     def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
         """One wrong result: the exact product, the codes beside it, and what was asked for."""
