@@ -25,13 +25,13 @@ def known_names(names: Iterable[object]) -> str:
     return f"there is {', '.join(listed[:12])}{', ...' if len(listed) > 12 else ''}" if listed else "there is none"
 
 
-def check_known(given: Iterable[object], known: Mapping[str, object], what: str) -> None:
-    """Every given name must be a known one."""
+def check_known(given: Iterable[object], known: Mapping[str, object], what: str, more: str = "") -> None:
+    """Every given name must be a known one; ``more`` says how a name becomes one."""
     for name in given:
         if name not in known:
             close = get_close_matches(str(name), list(known), n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise AllocationError(f"{what}: {name!r} is unknown", hint=hint + known_names(known))
+            raise AllocationError(f"{what}: {name!r} is unknown", hint=hint + known_names(known) + more)
 
 
 class Places:

@@ -206,7 +206,8 @@ class Problem:
         A limit is a number or text as in ``from_arrays``, None for no limit, or a share such as ``"50%"`` of the way
         from the cheapest choices of all layers to the dearest.
         """
-        checks.check_known(limits, {budget.name: budget for budget in self.budgets}, "limits")
+        known = {budget.name: budget for budget in self.budgets}
+        checks.check_known(limits, known, "limits", "; a file of costs declares a budget as [budgets.NAME]")
         budgets = tuple(
             dataclass_replace(budget, limit=self._limit(budget, limits[budget.name]))
             if budget.name in limits

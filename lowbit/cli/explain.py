@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS, get_accumulator
+from lowbit.accumulator import (
+    ACCUMULATOR_AXES,
+    ACCUMULATOR_CHOICES,
+    ACCUMULATOR_SUMMARIES,
+    ACCUMULATORS,
+    get_accumulator,
+)
 from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode

@@ -54,7 +54,8 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     bits : int, optional
         Width of the result, where the scheme leaves a choice.
     return_scale : bool
-        Also return the real value of one unit of the result: gamma is in it, so it is an array along the axis.
+        Also return the real value of one unit of the result: gamma is in it, so it is an array along the axis. None
+        under "tflite_int16", whose multiplier and shift have the scales in them.
     out : ndarray, optional
         Where the result goes: of its dtype and shape.
     threads : int
@@ -68,7 +69,7 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     -------
     codes : ndarray
         Of the shape of ``codes``; int32 as a rule, for a requantisation that follows.
-    scale : ndarray of float32, if ``return_scale``
+    scale : ndarray of float32 or None, if ``return_scale``
 
     Raises
     ------

@@ -158,6 +158,14 @@ def llm_int8_matmul(
     or back from their codes (``largest * code * 7.874015718698502e-3`` in binary32, then binary16); the whole sum is
     exact and rounded once to binary16. Libraries accumulate it in binary32 in an order of their own, and may differ in
     the last place there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> activations = np.array([[1.0, -0.5, 20.0]], np.float16)
+    >>> weights = np.array([[0.5, 1.0, 0.25], [-1.0, 0.75, 0.5]], np.float16)
+    >>> [llm_int8_matmul(activations, weights, threshold=limit).tolist() for limit in (6.0, 0.0)]
+    [[[5.0390625, 8.703125]], [[5.04296875, 8.78125]]]
     """
     require_choice("variant", variant, VARIANTS)
     left, limit = _matrix(activations, "activations"), _threshold(threshold)

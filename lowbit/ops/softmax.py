@@ -58,7 +58,8 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     bits : int, optional
         Width of the result, where the scheme leaves a choice.
     return_scale : bool
-        Also return the real value of one unit of the result.
+        Also return the real value of one unit of the result; see ``codes`` for its zero point. None
+        under "fqvit", where code k stands for 2**-k.
     out : ndarray, optional
         Where the result goes: of its dtype and shape.
     threads : int
@@ -70,8 +71,9 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     Returns
     -------
     codes : ndarray
-        Of the shape of ``codes``; the smallest dtype that holds the declared result width.
-    scale : float, if ``return_scale``
+        Of the shape of ``codes``; the smallest dtype that holds the declared result width. The zero point is 0, but
+        the lowest code under "tflite_int8" and "litert_int8", which return 1/256 from -128 or 1/65536 from -32768.
+    scale : float or None, if ``return_scale``
 
     Raises
     ------
