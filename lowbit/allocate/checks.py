@@ -122,7 +122,7 @@ def matrix(table: Any, what: str) -> NDArray[np.float64]:
     """A table of pair losses."""
     try:
         array = np.array(table, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AllocationError(f"{what}: not a table of numbers") from error
     return array
 
@@ -158,7 +158,10 @@ def check_problem(problem: Problem) -> None:
             raise AllocationError(f"layer {layer!r} lists a choice twice: {', '.join(names)}")
     _check_numbers(problem)
     _check_pairs(problem)
+    _check_magnitude(problem)
     _check_groups(problem)
+    if problem.max_switches is not None and type(problem.max_switches) is not int:
+        raise AllocationError(f"max_switches: {problem.max_switches!r} is no whole number")
     if problem.max_switches is not None and problem.max_switches < 0:
         raise AllocationError(f"max_switches: {problem.max_switches} is negative", hint="0 means one choice for all")
 
@@ -183,8 +186,27 @@ def _check_numbers(problem: Problem) -> None:
             raise AllocationError(f"costs of {budget.name}: {budget.costs.shape} instead of ({entries},)")
         if budget.costs.dtype not in (np.dtype(np.int64), np.dtype(object)):
             raise AllocationError(f"costs of {budget.name}: {budget.costs.dtype} instead of int64", hint="integer_row")
+        if max(budget.denominator, int(max(budget.costs, default=0)) * entries) > LARGEST_COSTS:
+            raise AllocationError(
+                f"costs of {budget.name} need integers beyond 10^300 over one denominator", hint="round the costs"
+            )
         if entries and min(budget.costs) < 0:
             raise AllocationError(f"costs of {budget.name}: {min(budget.costs)} is negative")
+
+
+LARGEST_COSTS = 10**300
+"""Bounds are in binary64, and so are prices per unit."""
+
+LARGEST_LOSSES = 1e290
+"""Prices, bounds and sums of larger losses could overflow binary64."""
+
+
+def _check_magnitude(problem: Problem) -> None:
+    largest = max(float(np.abs(table).max()) for table in (problem.losses, *(pair.losses for pair in problem.pairs)))
+    if largest * (len(problem.layers) + len(problem.pairs)) > LARGEST_LOSSES:
+        raise AllocationError(
+            f"losses up to {largest:.6g} are too large to be added", hint="divide all losses by the same number"
+        )
 
 
 def _check_pairs(problem: Problem) -> None:

@@ -163,3 +163,23 @@ def test_arrays_are_frozen():
 )
 def test_amounts_for_people(value, text):
     assert format_amount(Fraction(value)) == text
+
+
+def test_losses_whose_sums_overflow_are_refused():
+    for losses, pairs in (([[1e308, 0]] * 2, []), ([[1, 0]] * 2, [(0, 1, [[1e308, 0], [0, -1e308]])])):
+        with pytest.raises(AllocationError, match="too large"):
+            Problem.from_arrays(losses, ["a", "b"], pairs=pairs)
+    with pytest.raises(AllocationError, match="not a table"):
+        Problem.from_arrays([[1, 0]] * 2, ["a", "b"], pairs=[(0, 1, [[10**400, 0], [0, 1]])])
+
+
+@pytest.mark.parametrize("switches", [True, 1.5, "1"])
+def test_switches_are_a_whole_number(switches):
+    with pytest.raises(AllocationError, match="no whole number"):
+        Problem.from_arrays([[1, 0]] * 2, ["a", "b"], max_switches=switches)
+
+
+@pytest.mark.parametrize("row", [[10**400, 1], [Fraction(1, 10**400), 1]])
+def test_costs_beyond_binary64_are_refused(row):
+    with pytest.raises(AllocationError, match="round the costs"):
+        Problem.from_arrays([[1, 0]] * 2, ["a", "b"], costs={"k": [row, [1, 2]]})
