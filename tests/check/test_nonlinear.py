@@ -118,6 +118,13 @@ def test_bug_of_another_operation(compiled, symbol, bug, words):
     assert words in check(compiled(bug), symbol, operation(symbol, scheme)).words
 
 
+def test_a_constant_is_told():
+    checked = shiftmax()
+    cases = checked.cases("directed", 0, 0)
+    found = checked.identify(cases, [np.zeros(case.shape, np.int64) for case in cases])
+    assert found.words == "gives 0 whatever the codes are"
+
+
 def test_crash_is_told(compiled):
     with pytest.raises(DeviceError, match="length=17"):
         check(compiled("CRASHES"), "shiftmax", shiftmax())

@@ -121,6 +121,9 @@ class NonlinearOperation(Operation):
         left = self._surviving(rules, cases, got, order)
         if left:
             return self._identified(left)
+        constant = {int(value) for answer in got for value in (answer.min(), answer.max())}
+        if len(constant) == 1:
+            return Identification((), {}, {}, f"gives {constant.pop()} whatever the codes are")
         small = [index for index in order if cases[index].outputs <= MOST_CODES_OF_BUGS]
         for made in dict.fromkeys(item for item in found if item.overflow == "wrap"):
             bugs = [NonlinearRule(made, target, bug) for bug in nonlinear_bugs(made, source)]
