@@ -41,15 +41,21 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--n", type=integer, metavar="ROWS", help="random: how many (default: 1000)")
     parser.add_argument("--seed", type=integer, metavar="SEED", help="random: from which seed (default: 0)")
     parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
-    parser.add_argument("--expected", action="store_true", help="add the codes that the policy asks for")
+    parser.add_argument("--expected", action="store_true", help="conversions: add the codes that the policy asks for")
     add_kernel_options(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write (default: standard output); FILE.npz, "
+        "for gemm, requantize and nonlinearities: the whole cases of `check` as NumPy arrays",
+    )
     parser.add_argument(
         "--layout",
         choices=LAYOUTS,
         default="vec",
-        help="form of the file (default: vec); npy: a vector of input codes, "
-        "with --expected a structured array; hex: one packed word a row",
+        help="form of the file (default: vec); for conversions also npy: a vector of input codes, "
+        "with --expected a structured array; hex: one packed word a row; csv",
     )
 
 
