@@ -18,6 +18,18 @@ from lowbit.requantization_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_
 UPPER_BITS = 15
 """What the choice "upper_15" leaves of a multiplier."""
 
+UPPER_DROPPED = 16
+"""How many bits of the shift to the right that choice takes."""
+
+HIGH_SHIFT = 31
+"""Where the high half of a product begins."""
+
+INT16_BITS = 16
+"""What a shift of the accumulator before the product saturates to."""
+
+LARGEST_ZERO_POINT = (1 << 31) - 1
+"""A zero point that is taken off the accumulators has 32 bits, and makes them larger by so much at most."""
+
 LONGEST_SHIFT = 62
 """A longer shift to the right has no place in a 64-bit product."""
 
@@ -100,29 +112,80 @@ class RequantizeScheme:
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
         self._require(scaled or self.tie != "up_binary32", "tie 'up_binary32' needs the binary32 product")
-        if not scaled:
-            self._check_product()
-        if self.high_half != "none":
-            self._require(self.product == "exact", f"a high half of the product {self.product!r}")
-        if self.zero_point == "before_rounding":
-            self._require(scaled, "a zero point before the rounding needs a binary product")
+        self._require(scaled or self.zero_point != "before_rounding", "a zero point before the rounding of integers")
+        if scaled:
+            self._check_scaled()
+        else:
+            self._check_combination()
+            self._check_widths(self._right_shifts())
 
-    def _check_product(self) -> None:
-        """Products and shifts have to fit the 64 bits that they are computed in."""
+    def _check_scaled(self) -> None:
+        """A binary product has no steps of integers before it."""
+        plain = (self.pre_shift, self.high_half, self.multiplier_use) == ("none", "none", "whole")
+        self._require(
+            plain and self.zero_point != "before_product" and not self.bounded,
+            f"the product {self.product!r} takes the whole scale and accumulator, with no step of integers before it",
+        )
+        self._require(self.accumulator_bits == 32, f"accumulators of {self.accumulator_bits} bits in {self.product}")
+
+    def _check_combination(self) -> None:
+        """Steps before the rounding that exclude each other."""
+        exact = self.product == "exact" and self.multiplier_use == "whole"
+        if self.high_half != "none":
+            self._require(exact, f"a high half of the product {self.product!r} of {self.multiplier_use!r}")
+        if self.pre_shift != "none":
+            alone = (self.high_half, self.left_shift, self.tie, self.point) == ("none", "exact", "up", 15)
+            self._require(
+                exact and alone,
+                f"pre_shift {self.pre_shift!r} goes with the exact product of a whole multiplier, point 15, tie 'up' "
+                "and no other step before the rounding",
+            )
+
+    def _right_shifts(self) -> tuple[int, int]:
+        """The shortest and the longest whole shift to the right, which have a place in 64 bits."""
         span: Any = self.shift_range
         whole = isinstance(span, tuple) and len(span) == 2 and all(type(end) is int for end in span)
         self._require(whole and span[0] <= span[1], f"shift_range = {span!r} is not (lowest, highest)")
-        right = [self.right_shift(end) for end in span]
+        shortest, longest = sorted(self.right_shift(end) for end in span)
+        least = UPPER_DROPPED if self.multiplier_use == "upper_15" else int(self.bounded)
         self._require(
-            min(right) >= 0 and max(right) <= LONGEST_SHIFT,
-            f"shift_range = {span} makes whole shifts to the right of {min(right)} to {max(right)}, "
-            f"outside 0 to {LONGEST_SHIFT}",
+            shortest >= least and longest <= LONGEST_SHIFT,
+            f"shift_range = {span} makes whole shifts to the right of {shortest} to {longest}, "
+            f"outside {least} to {LONGEST_SHIFT}",
         )
-        used = UPPER_BITS if self.multiplier_use == "upper_15" else self.multiplier_bits
+        return shortest, longest
+
+    def _check_widths(self, right: tuple[int, int]) -> None:
+        """Accumulators less zero points, shifted to the left, and their products have to fit 64 bits with a bit spare.
+
+        The spare bit is for what rounding adds.
+        """
+        accumulator = 1 << (self.accumulator_bits - 1)
+        if self.zero_point == "before_product":
+            accumulator += LARGEST_ZERO_POINT
+        left = 0
+        if self.pre_shift != "none":
+            left = max(self.point - right[0], 0)
+        elif self.high_half != "none":
+            left = max(HIGH_SHIFT - right[0], 0)
+            if self.bounded and self.zero_point != "before_product":
+                left = 0  # a shift that is short leaves small accumulators only: 2^30 at most, shifted
+        wraps = self.high_half != "none" and self.left_shift == "wrap32"
+        shifted = accumulator << left
         self._require(
-            self.accumulator_bits - 1 + used <= LONGEST_SHIFT,
-            f"multiplier_bits = {self.multiplier_bits}: products with accumulators of {self.accumulator_bits} bits "
-            f"need more than 64 bits",
+            shifted < 1 << (LONGEST_SHIFT + 1),
+            f"shift_range = {self.shift_range}: accumulators of {self.accumulator_bits} bits shifted left by {left} "
+            "need more than 64 bits",
+        )
+        factor = 1 << (INT16_BITS - 1) if self.pre_shift != "none" else min(shifted, 1 << 31) if wraps else shifted
+        used = UPPER_BITS if self.multiplier_use == "upper_15" else self.multiplier_bits
+        largest = (1 << used) - (not self.signed_multiplier)
+        less = " less a zero point of 32 bits" if self.zero_point == "before_product" else ""
+        moved = f", shifted left by {left}," if left else ""
+        self._require(
+            factor * largest < 1 << LONGEST_SHIFT,
+            f"multiplier_bits = {self.multiplier_bits}: products with accumulators of {self.accumulator_bits} bits"
+            f"{less}{moved} need more than 64 bits",
         )
 
     def _require(self, condition: bool, what: str) -> None:

@@ -59,7 +59,7 @@ def lower_constants(scheme: RequantizeScheme, within: Range, target: FixedFormat
     if scheme.zero_point in place:
         v[place[scheme.zero_point]] = within.zero_point
     v[at.PRE_SHIFT] = scheme.pre_shift != "none"
-    v[at.WRAP_LEFT] = scheme.left_shift == "wrap32"
+    v[at.WRAP_LEFT] = scheme.left_shift == "wrap32" and scheme.high_half != "none"  # else nothing is shifted left
     v[at.HIGH_HALF] = scheme.high_half != "none"
     v[at.HIGH_NUDGE] = HIGH_HALF if scheme.high_half == "up" else 0
     v[at.PRECISION] = BINARY_PRECISION[scheme.product]

@@ -162,20 +162,63 @@ def any_scheme():
             "left_shift": st.sampled_from(["exact", "wrap32"]),
         }
     )
-    return integer.map(lambda axes: lowbit.RequantizeScheme(**axes, shift_range=(-31, 10)))
+    return integer.map(in_64_bits)
+
+
+def in_64_bits(axes):
+    """The widest multiplier and the longest shift to the left that such a scheme can have."""
+    bits = 30 if axes["zero_point"] == "before_product" else 31
+    left = 0 if axes["high_half"] != "none" and axes["left_shift"] == "exact" else 10
+    return lowbit.RequantizeScheme(**axes, multiplier_bits=bits, shift_range=(-31, left))
 
 
 @given(
     scheme=any_scheme(),
-    multiplier=st.integers(0, (1 << 31) - 1),
-    shift=st.integers(-31, 0),
+    share=st.floats(0, 1),
+    shift=st.integers(-31, 10),
     accumulators=st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=10),
-    zero_point=st.integers(-8, 7),
+    zero_point=st.one_of(st.integers(-8, 7), st.sampled_from([-(1 << 31), (1 << 31) - 1])),
     result=st.sampled_from(["int8", "int4", "int16"]),
 )
-def test_any_combination_of_axes(scheme, multiplier, shift, accumulators, zero_point, result):
+def test_any_combination_of_axes(scheme, share, shift, accumulators, zero_point, result):
     array = np.array(accumulators)
+    shift, multiplier = min(shift, scheme.shift_range[1]), int(share * scheme.multiplier_range[1])
+    if scheme.zero_point != "before_product":
+        zero_point %= 8
     wanted = [answer.code for answer in expected(array, scheme, multiplier, shift, zero_point, result)]
     options = {"multiplier": multiplier, "shift": shift, "zero_point": zero_point, "result": result}
     assert lowbit.requantize(array, scheme=scheme, **options).tolist() == wanted
     assert lowbit.requantize(array, scheme=scheme, return_counts=True, **options)[0].tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"zero_point": "before_product", "multiplier_bits": 30},
+        {"zero_point": "before_product", "multiplier_bits": 30, "left_shift": "wrap32", "tie": "away"},
+        {"zero_point": "before_product", "multiplier_bits": 29, "signed_multiplier": True, "high_half": "up"},
+        {"zero_point": "before_product", "product": "binary53", "multiplier_bits": 30, "tie": "even"},
+        {"zero_point": "before_product", "accumulator_bits": 48, "multiplier_bits": 14},
+        {"zero_point": "before_product", "high_half": "up", "left_shift": "wrap32", "shift_range": (-31, 30)},
+        {"signed_multiplier": True, "multiplier_bits": 30, "high_half": "down"},
+        {"high_half": "up", "multiplier_bits": 21, "shift_range": (-31, 10)},
+        {"multiplier_use": "upper_15", "accumulator_bits": 48, "shift_range": (-31, 15)},
+        {"pre_shift": "up_saturate16", "multiplier_bits": 31, "point": 15, "shift_range": (-31, 15)},
+    ],
+)
+def test_the_widest_of_schemes_without_a_product(axes):
+    """Where the sixty-fourth bit is near: the ends of accumulators, multipliers, shifts and zero points."""
+    axes = {"shift_range": (-31, 0)} | axes
+    scheme = lowbit.RequantizeScheme(**axes)
+    low, high = scheme.accumulator_range()
+    array = np.array([low, low + 1, -1, 0, 1, high - 1, high], dtype=np.int64)
+    zeros = (-(1 << 31), (1 << 31) - 1) if scheme.zero_point == "before_product" else (-128, 127)
+    for multiplier in scheme.multiplier_range:
+        for shift in (*scheme.shift_range, -20):
+            for zero_point in zeros:
+                answers = expected(array, scheme, multiplier, shift, zero_point, "int8")
+                options = {"multiplier": multiplier, "shift": shift, "zero_point": zero_point, "scheme": scheme}
+                assert lowbit.requantize(array, **options).tolist() == [answer.code for answer in answers]
+                codes, counts = lowbit.requantize(array, return_counts=True, **options)
+                assert codes.tolist() == [answer.code for answer in answers]
+                assert counts["wrapped"] == sum(answer.wrapped for answer in answers)

@@ -113,6 +113,43 @@ def test_unknown_schemes():
         lowbit.RequantizeScheme(product="binary32")
 
 
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        # an accumulator less a zero point has 33 bits, and 64 with a multiplier of 31: a wrong sign
+        ({"zero_point": "before_product"}, "multiplier_bits = 31: products with accumulators of 32 bits less a zero"),
+        ({"signed_multiplier": True}, "need more than 64 bits"),
+        ({"high_half": "up"}, r"accumulators of 32 bits, shifted left by 30, need more than 64 bits"),
+        ({"accumulator_bits": 48}, "accumulators of 48 bits need more"),
+        (
+            {"high_half": "up", "left_shift": "wrap32", "accumulator_bits": 48},
+            r"shift_range = \(-31, 30\).*shifted left by 30",
+        ),
+        ({"multiplier_use": "upper_15", "high_half": "up"}, "a high half of the product 'exact' of 'upper_15'"),
+        ({"multiplier_use": "upper_15", "shift_range": (-31, 20)}, "shifts to the right of 11 to 62, outside 16 to 62"),
+        ({"pre_shift": "up_saturate16"}, "point 15"),
+        ({"pre_shift": "up_saturate16", "point": 15, "shift_range": (-8, 8), "tie": "away"}, "tie 'up'"),
+        ({"bounded": True, "shift_range": (-31, 31)}, "outside 1 to 62"),
+        ({"product": "binary32", "shift": "none", "zero_point": "before_product"}, "no step of integers before"),
+        ({"product": "binary64", "shift": "none", "accumulator_bits": 48}, "48 bits in binary64"),
+    ],
+)
+def test_combinations_that_have_no_place_in_64_bits(axes, words):
+    with pytest.raises(lowbit.PolicyError, match=words):
+        lowbit.RequantizeScheme(**axes)
+
+
+def test_nvdla_keeps_its_zero_point_before_the_product():
+    scheme = lowbit.get_requantize_scheme("nvdla")
+    assert scheme.choose(tie="even").zero_point == "before_product"
+    ends = [-(1 << 31), (1 << 31) - 1]
+    options = {"multiplier": -32768, "shift": 62, "result": "int16"}
+    # (2^31 - 1 + 2^31) * -2^15 * 2^-62 = -2^-15
+    assert lowbit.requantize(ends, scheme="nvdla", zero_point=ends[0], **options).tolist() == [0, 0]
+    options["shift"] = 34  # less than -2^13 by 2^-19
+    assert lowbit.requantize(ends, scheme="nvdla", zero_point=ends[0], **options).tolist() == [0, -8192]
+
+
 def test_scalars_shapes_and_empty_arrays():
     code = lowbit.requantize(7984, scheme="TFLite_Double", multiplier=1583594044, shift=-9)
     assert isinstance(code, np.int8)
