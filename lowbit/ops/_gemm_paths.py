@@ -57,6 +57,8 @@ def chosen(path: str | None = None) -> str:
         There is no such path, or this processor cannot take it.
     """
     name = default() if path is None else path
+    if not isinstance(name, str):
+        raise InputError(f"path = {name!r} is no name", hint=f"one of {', '.join(available())}")
     if name not in available():
         from lowbit.kernels._cpu import REQUIRED
 

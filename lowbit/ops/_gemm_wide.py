@@ -25,7 +25,8 @@ def multiply_wide(c: Array, a: Array, right: Right, sums: Array | None, call: An
     """One product into int64 numbers; ``call`` has zero points, bias, path and threads."""
     if right.packed:
         raise InputError(
-            "a prepacked b cannot be taken in the pieces that int64 needs", hint="pass b itself, or accumulator='int32'"
+            "a prepacked b is for int32, and cannot be taken in the pieces that int64 needs",
+            hint="pass b itself, or accumulator='int32'",
         )
     from lowbit.kernels.gemm import add_wide
 

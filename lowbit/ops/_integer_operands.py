@@ -72,8 +72,9 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
         if not isinstance(fmt, FixedFormat):
             raise InputError(f"{role} has dtype {array.dtype}: zero points are integers")
         array = view_codes(array, fmt)
-    if array.size not in {1, size} or (array.ndim and array.size != max(array.shape, default=1)):
-        raise InputError(f"{role} has shape {array.shape}: one number, or one for each of {size} {axis}")
+    if array.ndim > 1 or array.size not in {1, size}:
+        hint = f"{role}.reshape(-1)" if array.size == size else ""
+        raise InputError(f"{role} has shape {array.shape}: one number, or one for each of {size} {axis}", hint=hint)
     low, high = (
         (-(1 << operand.bits - 1), (1 << operand.bits - 1) - 1) if operand.signed else (0, (1 << operand.bits) - 1)
     )
@@ -83,6 +84,26 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
             f"{role} = {culprit} is not a code of the operand: {operand.bits}-bit codes are {low} to {high}"
         )
     return np.broadcast_to(array.reshape(-1).astype(np.int64), (size,)).copy()
+
+
+def checked_bias(values: Any, columns: int, width: int = 64) -> npt.NDArray[np.int64]:
+    """One bias for each column, from that many, a single one or none.
+
+    Raises
+    ------
+    InputError
+        They are no integers of ``width`` bits, or not as many.
+    """
+    array = as_array(0 if values is None else values, "bias")
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(f"bias has dtype {array.dtype}: it is added to integers")
+    if array.ndim > 1 or array.size not in {1, columns}:
+        raise InputError(f"bias has shape {array.shape}: one number, or one for each of {columns} columns")
+    limit = 1 << (width - 1)
+    for value in (int(array.min()), int(array.max())) if array.size else ():
+        if not -limit <= value < limit:
+            raise InputError(f"bias = {value} does not fit int{width}", hint="accumulator='int64'" * (width < 64))
+    return np.broadcast_to(array.reshape(-1).astype(np.int64), (columns,)).copy()
 
 
 def check_inner(a: Array, b: Array) -> None:

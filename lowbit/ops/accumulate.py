@@ -12,8 +12,7 @@ from lowbit.accumulator import Accumulator, get_accumulator
 from lowbit.errors import InputError
 from lowbit.ops._accumulator_plan import Magnitudes, cannot_overflow, fits_narrow_lanes, parameters
 from lowbit.ops._engine import in_chunks
-from lowbit.ops._integer_operands import Operand, check_inner, integer_operand, zero_points
-from lowbit.ops._source import as_array
+from lowbit.ops._integer_operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
@@ -70,7 +69,7 @@ def accumulate(
     b_zero_point : int or array_like, shape (n,)
         The same for the columns of ``b``.
     bias : int or array_like, shape (n,), optional
-        Added to each column, when the accumulator says.
+        Added to each column, when the accumulator says: int32 numbers, or int64 for results wider than 32 bits.
     threads : int
         How many threads share the work; the bits are the same for any number.
     return_counts : bool
@@ -115,7 +114,7 @@ def accumulate(
         right.codes,
         zero_points(a_zero_point, "a_zero_point", left, rows, "rows of a"),
         zero_points(b_zero_point, "b_zero_point", right, columns, "columns of b"),
-        checked_bias(bias, columns),
+        checked_bias(bias, columns, 32 if chosen.result_width <= 32 else 64),
     )
     return _run(matrices, chosen, threads, return_counts)
 
@@ -135,25 +134,7 @@ def _check_operands(accumulator: Accumulator, a: Operand, b: Operand) -> None:
 
 def _check_threads(threads: object) -> None:
     if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive integer")
-
-
-def checked_bias(bias: Any, columns: int) -> Numbers:
-    """One bias for each column, from that many, a single one or none.
-
-    Raises
-    ------
-    InputError
-        They are no integers of 64 bits, or not as many.
-    """
-    array = as_array(0 if bias is None else bias, "bias")
-    if array.dtype.kind not in "iu" and array.size:
-        raise InputError(f"bias has dtype {array.dtype}: it is added to integers")
-    if array.dtype == np.uint64 and array.size and int(array.max()) >= 1 << 63:
-        raise InputError(f"bias = {int(array.max())} does not fit 64 bits signed")
-    if array.ndim > 1 or array.size not in {1, columns}:
-        raise InputError(f"bias has shape {array.shape}: one number, or one for each of {columns} columns")
-    return np.broadcast_to(array.reshape(-1).astype(np.int64), (columns,)).copy()
+        raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
 def _run(matrices: _Matrices, accumulator: Accumulator, threads: int, counted: bool) -> Any:

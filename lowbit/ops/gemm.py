@@ -10,8 +10,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run_threads, signed_bytes
 from lowbit.ops._gemm_wide import multiply_wide
-from lowbit.ops._integer_operands import Operand, check_inner, integer_operand, zero_points
-from lowbit.ops._source import as_array
+from lowbit.ops._integer_operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.packed_codes import PackedCodes
 from lowbit.ops.prepack import PackedMatrix
 
@@ -44,13 +43,14 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
     a : array_like, shape (..., m, k), or PackedCodes
         int8, uint8, int16, or ml_dtypes' int4, uint4, int2, uint2. Any strides and alignment, read-only too.
     b : array_like, shape (..., k, n), PackedMatrix or PackedCodes
-        Likewise; leading axes broadcast. :func:`prepack` makes a PackedMatrix of it for many products.
+        Likewise; leading axes broadcast. :func:`prepack` makes a PackedMatrix of it for many products, for the
+        accumulator int32 without counts.
     a_zero_point : int or array_like, shape (m,)
         One for all rows of ``a`` or one for each, codes of its dtype.
     b_zero_point : int or array_like, shape (n,)
         The same for the columns of ``b``.
     bias : int or array_like, shape (n,), optional
-        Added to each column.
+        Added to each column: int32 numbers, or int64 for accumulators wider than 32 bits.
     accumulator : str or Accumulator
         ``int32``, exact modulo 2**32; ``int64``, exact; or any other :class:`lowbit.Accumulator`.
     threads : int
@@ -96,7 +96,7 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
         and a.shape[1] == b.shape[0]
         and a.size
         and b.size
-        and type(a_zero_point) is int is type(b_zero_point)
+        and type(a_zero_point) is type(b_zero_point) is type(threads) is int
         and a_zero_point == b_zero_point == 0
         and bias is out is None
         and accumulator == "int32"
@@ -133,6 +133,9 @@ class _Zeros(NamedTuple):
 def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     a = a.unpack() if isinstance(a, PackedCodes) else a
     b = b.unpack() if isinstance(b, PackedCodes) else b
+    if isinstance(a, PackedMatrix):
+        raise InputError("a is a PackedMatrix, and only b may be prepacked", hint="pass the array that it was made of")
+    path = b.path if isinstance(b, PackedMatrix) else chosen(request.path)
     width = 0 if request.return_counts else _plain_width(accumulator)
     if width == 0:
         return _accumulated(a, b, accumulator, request)
@@ -153,9 +156,7 @@ def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     bias = _bias(request.bias, n, width)
     out = _checked_out(request.out, shape, dtype)
     result = out if out is not None and _usable(out, left.codes, right.codes) else np.empty(shape, dtype)
-    packed = b if isinstance(b, PackedMatrix) else None
-    path = packed.path if packed else chosen(request.path)
-    call = _Call(left, right, packed, zeros, bias, path, threads)
+    call = _Call(left, right, b if isinstance(b, PackedMatrix) else None, zeros, bias, path, threads)
     _fill(result, call)
     if out is not None and result is not out:
         out[...] = result
@@ -178,13 +179,19 @@ def _plain_width(accumulator: Any) -> int:
     return next((width for width in (32, 64) if found == get_accumulator(f"int{width}")), 0)
 
 
+def _name(accumulator: Any) -> str:
+    return accumulator if isinstance(accumulator, str) else getattr(accumulator, "name", "") or "given"
+
+
 def _accumulated(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     """The product in an accumulator that steps."""
     from lowbit.ops.accumulate import accumulate
 
     if isinstance(b, PackedMatrix):
+        what = "return_counts" if request.return_counts else f"the accumulator {_name(accumulator)}"
         raise InputError(
-            "a prepacked b has the order of k that int32 and int64 need", hint="pass b itself with other accumulators"
+            f"a prepacked b has the order of k that int32 without counts needs, not the one for {what}",
+            hint="pass b itself, as it was before prepack",
         )
     answer = accumulate(
         a,
@@ -235,16 +242,7 @@ def _bias(values: Any, columns: int, width: int) -> Array:
     """The bias of each column, in the dtype of the result; nothing if there is none."""
     if values is None:
         return NOTHING
-    array = as_array(values, "bias")
-    if array.dtype.kind not in "iu" and array.size:
-        raise InputError(f"bias has dtype {array.dtype}: it is added to integers")
-    if array.ndim > 1 or array.size not in {1, columns}:
-        raise InputError(f"bias has shape {array.shape}: one number, or one for each of {columns} columns")
-    limits = np.iinfo(f"int{width}")
-    for value in (array.min(), array.max()) if array.size else ():
-        if not limits.min <= int(value) <= limits.max:
-            raise InputError(f"bias = {int(value)} does not fit int{width}", hint="accumulator='int64'" * (width < 64))
-    return np.broadcast_to(array.reshape(-1), (columns,)).astype(limits.dtype)
+    return checked_bias(values, columns, width).astype(f"int{width}")
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from lowbit.accumulator import Accumulator, get_accumulator
 from lowbit.errors import InputError
-from lowbit.ops._integer_operands import integer_operand
+from lowbit.ops._integer_operands import checked_bias, integer_operand
 from lowbit.ops._prove_range import Range, code_range, limits, multiplied, whole_zero_point
-from lowbit.ops.accumulate import checked_bias
 
 Array = npt.NDArray[Any]
 _WIDEST = limits(64)

@@ -325,9 +325,64 @@ def test_errors_say_what_is_wrong(arguments, options, words):
         lowbit.gemm(*arguments, **options)
 
 
+@pytest.mark.parametrize("threads", [1.0, True, 0, -1, "1", None, np.float64(1), [1]])
+@pytest.mark.parametrize("accumulator", ["int32", "int64", "x86_vpdpbusds"])
+def test_threads_are_whole_numbers_on_every_way(threads, accumulator):
+    a, b = np.ones((2, 3), np.uint8 if accumulator.startswith("x86") else np.int8), np.ones((3, 2), np.int8)
+    with pytest.raises(InputError, match="is not a positive whole number"):
+        lowbit.gemm(a, b, accumulator=accumulator, threads=threads)
+    assert (lowbit.gemm(a, b, accumulator=accumulator, threads=np.int64(1)) == 3).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulator": "int64"}, {"accumulator": "int20"}, {"return_counts": True}])
+def test_a_path_is_looked_at_on_every_way(options):
+    a, b = np.ones((2, 3), np.int8), np.ones((3, 2), np.int8)
+    for path, words in (("nope", "path 'nope' is unknown"), (5, "path = 5 is no name"), (["vnni"], "is no name")):
+        with pytest.raises(InputError, match=words):
+            lowbit.gemm(a, b, path=path, **options)
+    lowbit.gemm(a, b, path="plain", **options)
+
+
+@pytest.mark.parametrize("accumulator", ["int32", "int20", "saturating", "counted"])
+def test_a_bias_that_does_not_fit_is_refused_by_every_narrow_accumulator(accumulator):
+    a, b = np.ones((2, 3), np.int8), np.ones((3, 2), np.int8)
+    options = {"accumulator": accumulator}
+    if accumulator == "saturating":
+        options = {"accumulator": lowbit.Accumulator(overflow="saturate")}
+    elif accumulator == "counted":
+        options = {"return_counts": True}
+    for bias in (2**31, [0, -(2**31) - 1]):
+        with pytest.raises(InputError, match=r"bias = -?214748364\d does not fit int32"):
+            lowbit.gemm(a, b, bias=bias, **options)
+    lowbit.gemm(a, b, bias=[2**31 - 1, -(2**31)], **options)
+    wide = lowbit.gemm(a, b, bias=2**31, accumulator=lowbit.Accumulator(width=40))
+    assert (wide == 2**31 + 3).all()
+
+
+@pytest.mark.parametrize("accumulator", ["int32", "int64", "int20"])
+def test_zero_points_have_one_axis(accumulator):
+    a, b = np.ones((2, 3), np.int8), np.ones((3, 2), np.int8)
+    for role in ("a_zero_point", "b_zero_point"):
+        for shape in ((1, 2), (2, 1), (1, 1)):
+            with pytest.raises(InputError, match=role + r" has shape \(\d, \d\): one number, or one for each of 2"):
+                lowbit.gemm(a, b, accumulator=accumulator, **{role: np.ones(shape, np.int8)})
+        for shape in ((), (1,), (2,)):
+            assert not lowbit.gemm(a, b, accumulator=accumulator, **{role: np.ones(shape, np.int8)}).any()
+
+
 def test_errors_of_prepacked_operands():
     a, b = np.zeros((2, 4), np.int8), np.ones((4, 3), np.int8)
     packed = lowbit.prepack(b)
+    with pytest.raises(InputError, match="a is a PackedMatrix, and only b may be prepacked"):
+        lowbit.gemm(lowbit.prepack(b), b)
+    with pytest.raises(InputError, match="not the one for return_counts") as caught:
+        lowbit.gemm(a, packed, return_counts=True)
+    assert "pass b itself" in str(caught.value)
+    with pytest.raises(InputError, match="not the one for the accumulator int20"):
+        lowbit.gemm(a, packed, accumulator="int20")
+    if packed.path != "plain":
+        with pytest.raises(InputError, match="a prepacked b is for int32"):
+            lowbit.gemm(a, packed, accumulator="int64")
     with pytest.raises(InputError, match="a has shape"):
         lowbit.gemm(np.zeros((2, 5), np.int8), packed)
     with pytest.raises(InputError, match="packed for path"):
