@@ -78,7 +78,7 @@ def test_zero_points_and_bias(name):
     a_zero, b_zero = random.integers(0, 256, 3), random.integers(-128, 128, 18)
     bias = random.integers(-(1 << 31), 1 << 31, 18)
     for zeros in ((0, 0), (128, 0), (a_zero, b_zero)):
-        for offset in (0, bias, (1 << 31) - 1, -(1 << 31), 1 << 40):
+        for offset in (0, bias, (1 << 31) - 1, -(1 << 31)):
             require_agreement(a, b, get_accumulator(name), *zeros, offset)
 
 
