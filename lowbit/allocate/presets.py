@@ -13,6 +13,7 @@ import numpy as np
 
 from lowbit.allocate import checks
 from lowbit.allocate.amounts import Amount, amount
+from lowbit.allocate.arguments import finite_number, listed, row, table, whole_number
 from lowbit.allocate.problem import Problem
 from lowbit.errors import AllocationError
 
@@ -26,6 +27,12 @@ FULL_BITS = 32
 """CalibTIP: the compression is a share of the size in binary32."""
 
 BITS_PER_BYTE = 8
+
+MOST_BITS = 64
+"""No published run has a layer at more than 32 bits."""
+
+MOST_POWER = 4
+"""CalibTIP: 1 counts bits, 2 bit operations; sizes of 64 bits to the fourth still stand for something."""
 
 
 def hawq_v3(  # noqa: PLR0913 (the facts of the formulation)
@@ -65,25 +72,38 @@ def hawq_v3(  # noqa: PLR0913 (the facts of the formulation)
     Source: Z. Yao et al., "HAWQ-V3: dyadic neural network quantization", ICML 2021, section 3.4;
     https://github.com/Zhen-Dong/HAWQ, ILP.ipynb.
     """
-    widths = sorted(errors)
-    trace = np.array([float(value) for value in traces])
-    columns = {"losses": [trace * np.array([float(error) for error in errors[bits]]) for bits in widths]}
+    names = listed(layers, "layers", '["conv1", "conv2"]')
+    widths = _widths(errors, "errors")
+    trace = np.array([finite_number(value, "traces") for value in row(traces, "traces", len(names))])
+    losses = [
+        [
+            finite_number(error, f"errors at {bits} bits")
+            for error in row(errors[bits], f"errors at {bits} bits", len(names))
+        ]
+        for bits in widths
+    ]
     costs: dict[str, list[list[Any]]] = {
-        "bytes": [[Fraction(int(count) * bits, BITS_PER_BYTE) for bits in widths] for count in parameters]
+        "bytes": [
+            [Fraction(count * bits, BITS_PER_BYTE) for bits in widths]
+            for count in _counts(parameters, "parameters", len(names))
+        ]
     }
     if macs is not None:
-        costs["bops"] = [[int(count) * bits**2 for bits in widths] for count in macs]
+        costs["bops"] = [[count * bits**2 for bits in widths] for count in _counts(macs, "macs", len(names))]
     if latencies is not None:
-        if sorted(latencies) != widths:
+        if _widths(latencies, "latencies") != widths:
             raise AllocationError(f"latencies are for {sorted(latencies)} bits, errors for {widths}")
-        exact = {bits: [amount(value, where="latency") for value in latencies[bits]] for bits in widths}
-        costs["latency"] = [list(row) for row in zip(*(exact[bits] for bits in widths), strict=True)]
+        rows = [row(latencies[bits], f"latencies at {bits} bits", len(names)) for bits in widths]
+        exact = [[amount(value, where="latency") for value in values] for values in rows]
+        costs["latency"] = [list(column) for column in zip(*exact, strict=True)]
+    with np.errstate(over="ignore"):  # what overflows is refused as a loss that is not finite
+        products = np.array(losses) * trace
     return Problem.from_arrays(
-        np.stack(columns["losses"], axis=1),
+        products.T,
         [f"int{bits}" for bits in widths],
         costs=costs,
         limits=limits,
-        layers=layers,
+        layers=names,
         ties=ties,
         name=name,
     )
@@ -120,24 +140,44 @@ def calibtip(
     Source: I. Hubara et al., "Accurate post training quantization with small calibration sets", ICML 2021, section 4;
     https://github.com/papers-submission/CalibTIP, mpip_compression_pytorch_multi.py.
     """
-    if base_bits in losses:
+    names = listed(layers, "layers", '["conv1", "conv2"]')
+    base_bits = whole_number(base_bits, "base_bits", least=1, most=MOST_BITS)
+    power = whole_number(power, "power", least=1, most=MOST_POWER)
+    base_loss = finite_number(base_loss, "base_loss")
+    widths = [*_widths(losses, "losses"), base_bits]
+    if base_bits in widths[:-1]:
         raise AllocationError(f"losses at {base_bits} bits are given, which is the base", hint="leave them out")
-    widths = [*sorted(losses), base_bits]
+    measured = [row(losses[bits], f"losses at {bits} bits", len(names)) for bits in widths[:-1]]
     rows = [
-        [max(float(losses[bits][layer]) - base_loss, LEAST_DEGRADATION) for bits in widths[:-1]] + [0.0]
-        for layer in range(len(layers))
+        [_degradation(values[layer], base_loss, bits) for values, bits in zip(measured, widths, strict=False)] + [0.0]
+        for layer in range(len(names))
     ]
-    costs = [[int(count) * bits**power for bits in widths] for count in parameters]
+    counts = _counts(parameters, "parameters", len(names))
+    costs = [[count * bits**power for bits in widths] for count in counts]
     share = amount(compression, where="compression") * FULL_BITS / base_bits
-    whole = sum(int(count) for count in parameters) * base_bits**power
+    whole = sum(counts) * base_bits**power
     return Problem.from_arrays(
         rows,
         [f"int{bits}" for bits in widths],
         costs={"bits": costs},
         limits={"bits": share * whole},
-        layers=layers,
+        layers=names,
         name=name,
     )
+
+
+def _widths(given: Mapping[int, Any], what: str) -> list[int]:
+    """The bits for which there are numbers, in order."""
+    given = table(given, what, "{4: [0.5, 0.25], 8: [0.1, 0.2]}")
+    return sorted(whole_number(bits, f"bits of {what}", least=1, most=MOST_BITS) for bits in given)
+
+
+def _counts(values: Any, what: str, layers: int) -> list[int]:
+    return [whole_number(value, what, least=0) for value in row(values, what, layers)]
+
+
+def _degradation(loss: Any, base_loss: float, bits: int) -> float:
+    return max(finite_number(loss, f"losses at {bits} bits") - base_loss, LEAST_DEGRADATION)
 
 
 def example_data(name: str) -> dict[str, Any]:
