@@ -7,8 +7,8 @@ from lowbit.kernels._steps import note, step
 from lowbit.kernels.exp_ivit import CLAMP, RESULT_SHIFT, reciprocal, shift_exp
 
 # Places of the intermediates, in the order of nonlinear/ivit.py; each exponential has four.
-SCALED_INPUT, DIFFERENCE, EXPONENTIAL, OF_MAXIMUM, SUM, CLAMPED, FACTOR, PRODUCT, SIGMOID, RESULT = (
-    *(0, 1, 2, 6),
+SCALED_INPUT, OF_MAXIMUM, DIFFERENCE, EXPONENTIAL, SUM, CLAMPED, FACTOR, PRODUCT, SIGMOID, RESULT = (
+    *(0, 1, 5, 6),
     *range(10, 16),
 )
 PAPER = 7

@@ -126,9 +126,9 @@ def gelu_widths(variant: str) -> Widths:
     width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
     steps = (
         *signed(width, "scaled_input", note="1.6875 x in the paper, x in the codes"),
+        *_exp_steps(width, note, "_of_maximum"),
         *signed(width, "difference", note=note),
         *_exp_steps(width, note),
-        *_exp_steps(width, note, "_of_maximum"),
         *signed(width, "sum", note=note),
         *signed(32, "clamped_sum", note="clamped to 2^31 - 1 by the algorithm"),
         *signed(32, "factor", note="(2^31 - 1) / sum; 2^31 / sum in the paper"),

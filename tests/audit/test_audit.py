@@ -38,6 +38,8 @@ CASES = [
     ("gelu", "ivit", "torch", 0.05),
     ("gelu", "ivit", "paper", 0.02),
     ("gelu", "ivit", "tvm", 0.1),
+    ("gelu", "ivit", "paper", 0.001),
+    ("gelu", "ivit", "tvm", 0.002),
     ("layernorm", "ivit", "torch", None),
     ("layernorm", "ivit", "paper", None),
     ("layernorm", "ivit", "tvm", None),
@@ -98,7 +100,7 @@ def test_a_witness_traps_and_a_proof_does_not(operation, scheme, variant, scale)
     if first is not None:
         with pytest.raises(IntermediateOverflowError) as caught:
             public(np.array([first.witness], dtype), **options)
-        assert caught.value.name in {finding.step.name for finding in report.findings if finding.verdict == "refuted"}
+        assert caught.value.name == first.step.name
         assert not first.step.holds(first.value)
     if report.verdict == "proved":
         generator = np.random.default_rng(3)
