@@ -60,3 +60,14 @@ threads = [threading.Thread(target=look, args=(name,)) for name in names]
 print(sorted(found) == sorted([8, 4, 8, 32, 16, 8] * 4), len(lowbit.families()))
 """
     assert run(code).strip() == "True 4"
+
+
+@pytest.mark.parametrize("module", ["lowbit", "lowbit.cli"])
+def test_the_package_runs_as_the_command_does(module):
+    command = [sys.executable, "-m", module]
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert version.stdout.strip() == f"lowbit {lowbit.__version__}"
+    wrong = subprocess.run([*command, "shwo"], capture_output=True, text=True, timeout=60, check=False)
+    assert wrong.returncode == 2
+    assert "Usage: python -m" not in wrong.stderr
+    assert "show" in wrong.stderr

@@ -133,7 +133,8 @@ def test_random_accumulators(accumulator, kind, types, shape, seed):
     a_zero = draw(random, left, m, "any") * (seed & 1)
     b_zero = draw(random, right, n, "any") * (seed >> 1 & 1)
     top = 1 << accumulator.result_width - 1
-    bias = random.integers(-min(2 * top, 1 << 62), min(2 * top, 1 << 62), n) * (seed >> 2 & 1)
+    limit = min(2 * top, 1 << (31 if accumulator.result_width <= 32 else 62))
+    bias = random.integers(-limit, limit, n) * (seed >> 2 & 1)
     require_agreement(a, b, accumulator, a_zero, b_zero, bias)
 
 
