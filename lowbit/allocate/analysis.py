@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from lowbit.allocate.amounts import amount
+from lowbit.allocate.arguments import check_kind, whole_number
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
 from lowbit.allocate.solver import DEFAULT_GAP, solve
@@ -28,6 +30,10 @@ class More:
 
 def with_more(plan: Plan, *, factor: Fraction = FIVE_PERCENT, time_limit: float | None = None) -> list[More]:
     """The plans with each limited budget in turn larger by the factor."""
+    check_kind(plan, Plan, "plan", "solve(problem) makes one")
+    factor = amount(factor, where="factor")
+    if factor <= 0:
+        raise AllocationError(f"factor: {factor} is not positive", hint="1.05 for 5 % more")
     found = []
     for use in plan.uses:
         if use.limit is None:
@@ -73,8 +79,9 @@ def pareto_front(
     list of Plan
         In order of the budget, each with less loss than the one before.
     """
-    if points < 2:
-        raise AllocationError(f"a front of {points} points", hint="at least 2")
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
+    points = whole_number(points, "points of a front", least=2)
+    budget = problem.budget(budget).name
     free = solve(problem.with_limits({budget: None}), gap=gap, time_limit=time_limit)
     largest = _used(free, budget)
     smallest = smallest_limit(problem, budget)
@@ -94,6 +101,8 @@ def pareto_front(
 
 def smallest_limit(problem: Problem, budget: str) -> Fraction:
     """The least limit of a budget that some plan keeps while the other limits stay."""
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
+    budget = problem.budget(budget).name
     try:
         plan = solve(problem.with_limits({budget: 0}), method="lagrangian")
     except InfeasibleError as error:

@@ -16,9 +16,10 @@ def whole_number(value: Any, what: str, *, least: int | None = None, most: int |
     """An integer (Python's or NumPy's, no bool) between two ends."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         raise AllocationError(f"{what}: {value!r} is no whole number", hint=_range(least, most))
-    if (least is not None and value < least) or (most is not None and value > most):
-        raise AllocationError(f"{what}: {value} is out of range", hint=_range(least, most))
-    return int(value)
+    number = int(value)
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise AllocationError(f"{what}: {number} is out of range", hint=_range(least, most))
+    return number
 
 
 def _range(least: int | None, most: int | None) -> str:
@@ -31,19 +32,14 @@ def real_number(value: Any, what: str) -> float:
     """A number that binary64 has, be it NaN or infinite; neither a bool, nor text, nor a complex number."""
     imaginary = isinstance(value, Complex) and not isinstance(value, Real)
     if imaginary or isinstance(value, bool | np.bool_ | str | bytes):
-        raise AllocationError(f"{what}: {value!r} is no number", hint=_convert(value))
+        hint = "take its real part or its magnitude" if imaginary else "convert it: float(value)"
+        raise AllocationError(f"{what}: {value!r} is no number", hint=hint)
     try:
         return float(value)
     except OverflowError:
         raise AllocationError(f"{what}: a number beyond binary64", hint="divide all by the same number") from None
     except (TypeError, ValueError, ArithmeticError):
         raise AllocationError(f"{what}: {value!r} is no number", hint="write a number, such as 0.25") from None
-
-
-def _convert(value: object) -> str:
-    if isinstance(value, Complex):
-        return "take its real part, or its magnitude" if not isinstance(value, bool | np.bool_) else "write 0 or 1"
-    return "convert it: float(value)"
 
 
 def finite_number(value: Any, what: str) -> float:
@@ -87,3 +83,9 @@ def row(values: Any, what: str, count: int) -> list[Any]:
     if len(members) != count:
         raise AllocationError(f"{what}: {len(members)} numbers for {count} layers", hint="one number a layer")
     return members
+
+
+def check_kind(value: object, kind: type, what: str, hint: str) -> None:
+    """An object must be of a class."""
+    if not isinstance(value, kind):
+        raise AllocationError(f"{what}: {type(value).__name__} instead of {kind.__name__}", hint=hint)

@@ -6,17 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from math import inf, isnan
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.allocate.arguments import listed, named, real_number, table
 from lowbit.errors import AllocationError
 
 if TYPE_CHECKING:
     from lowbit.allocate.problem import Problem
 
 Rows = list[Any]
+
+PAIR_MEMBERS = 3
+"""Two layers and a table."""
 
 
 def known_names(names: Iterable[object]) -> str:
@@ -35,19 +40,47 @@ def check_known(given: Iterable[object], known: Mapping[str, object], what: str,
 
 
 class Places:
-    """Layer names and numbers to numbers."""
+    """Layers, by name or number, to numbers."""
 
     def __init__(self, index: Mapping[str, int]) -> None:
         self.index = index
 
-    def __call__(self, layer: int | str) -> int:
+    def __call__(self, layer: object) -> int:
         """The number of a layer."""
         if isinstance(layer, str):
             check_known([layer], self.index, "layer")
             return self.index[layer]
-        if not 0 <= layer < len(self.index):
-            raise AllocationError(f"layer {layer} is not one of the {len(self.index)} layers")
-        return int(layer)
+        if isinstance(layer, bool | np.bool_) or not isinstance(layer, Integral):
+            hint = "a layer is given by its name, or by its number from 0 on"
+            raise AllocationError(f"layer {layer!r} is neither a name nor a number of a layer", hint=hint)
+        place = int(layer)
+        if not 0 <= place < len(self.index):
+            raise AllocationError(f"layer {place} is not one of the {len(self.index)} layers")
+        return place
+
+    def group(self, layers: Any) -> tuple[int, ...]:
+        """The numbers of the layers of a tie."""
+        return tuple(self(layer) for layer in listed(layers, "ties: a group", '["query", "key"]'))
+
+    def pair(self, pair: Any) -> tuple[int, int, NDArray[np.float64]]:
+        """The numbers of the two layers of a pair, and its table."""
+        members = listed(pair, "pairs: a pair", '("query", "key", [[0, 0.5], [0.5, 0]])')
+        if len(members) != PAIR_MEMBERS:
+            hint = "(first layer, second layer, table of losses)"
+            raise AllocationError(f"pairs: a pair has {len(members)} members instead of {PAIR_MEMBERS}", hint=hint)
+        first, second, losses = members
+        return self(first), self(second), matrix(losses, f"pair {first}, {second}")
+
+    def fixed(self, fixed: Any) -> dict[int, Any]:
+        """Number of a layer -> its choice; no layer twice, be it once by name and once by number."""
+        found: dict[int, Any] = {}
+        for layer, choice in table(fixed, "fixed", '{"conv1": "int8"}').items():
+            place = self(layer)
+            if place in found:
+                hint = "name it once"
+                raise AllocationError(f"fixed: layer {layer!r} is given twice: {found[place]!r}, {choice!r}", hint=hint)
+            found[place] = named(choice, f"fixed: the choice of layer {layer!r}")
+        return found
 
 
 def rows_of(values: Any, what: str) -> Rows:
@@ -57,7 +90,7 @@ def rows_of(values: Any, what: str) -> Rows:
             raise AllocationError(f"{what}: shape {values.shape} instead of (layers, choices)")
         return list(values)
     try:
-        rows = [row if isinstance(row, np.ndarray) else list(row) for row in values]
+        rows = [row if isinstance(row, np.ndarray) and row.ndim == 1 else list(row) for row in values]
     except TypeError as error:
         raise AllocationError(f"{what}: not a row of numbers a layer") from error
     return rows
@@ -69,6 +102,8 @@ def check_names(names: Sequence[str], count: int) -> None:
         raise AllocationError("there is no layer", hint="give losses for at least one")
     if len(names) != count:
         raise AllocationError(f"{len(names)} names for {count} layers")
+    for name in names:
+        named(name, "name of a layer")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise AllocationError(f"two layers are called {twice!r}")
@@ -78,12 +113,20 @@ def choice_lists(choices: Sequence[Any], count: int, layers: Sequence[str]) -> t
     """One tuple of names a layer."""
     if isinstance(choices, str):
         raise AllocationError(f"choices: {choices!r} is one name instead of a list")
+    choices = listed(choices, "choices", '["int4", "int8"]')
     if all(isinstance(choice, str) for choice in choices) and len(choices):
         return (tuple(choices),) * count
     if len(choices) != count:
         what = "an empty list of choices" if not len(choices) else f"{len(choices)} lists of choices"
         raise AllocationError(f"{what} for {count} layers ({layers[0]}, ...)")
-    return tuple(tuple(names) for names in choices)
+    lists = [
+        listed(own, f"choices of layer {layer!r}", "['int4', 'int8']")
+        for own, layer in zip(choices, layers, strict=True)
+    ]
+    return tuple(
+        tuple(named(name, f"choice of layer {layer!r}") for name in own)
+        for own, layer in zip(lists, layers, strict=True)
+    )
 
 
 def check_lengths(rows: Rows, lists: Sequence[Sequence[str]], layers: Sequence[str], what: str) -> None:
@@ -106,25 +149,44 @@ def flat(rows: Rows) -> Any:
 
 def flat_losses(rows: Rows, layers: Sequence[str], lists: Sequence[Sequence[str]]) -> NDArray[np.float64]:
     """All losses in one row of binary64."""
-    try:
-        return np.ascontiguousarray(flat(rows), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        for row, layer, names in zip(rows, layers, lists, strict=True):
-            for value, choice in zip(row, names, strict=True):
-                try:
-                    float(value)
-                except (TypeError, ValueError, OverflowError):
-                    raise AllocationError(f"loss of {choice!r} in layer {layer!r}: {value!r} is no number") from None
-        raise
+    return np.concatenate(
+        [
+            _reals(row, [f"loss of {name!r} in layer {layer!r}" for name in names] if _strange(row) else ())
+            for row, layer, names in zip(rows, layers, lists, strict=True)
+        ]
+    )
 
 
-def matrix(table: Any, what: str) -> NDArray[np.float64]:
+_PLAIN = frozenset({float, int})
+"""Types of numbers that need no closer look."""
+
+
+def _strange(row: Any) -> bool:
+    """Whether a row needs a closer look: it holds more than integers and floating-point numbers."""
+    return row.dtype.kind not in "iuf" if isinstance(row, np.ndarray) else not _PLAIN.issuperset(map(type, row))
+
+
+def _reals(row: Any, what: Sequence[str]) -> NDArray[np.float64]:
+    """A row in binary64; what is no real number is refused, ``what`` saying what each is."""
+    if not what:
+        try:
+            return np.array(row, dtype=np.float64)
+        except OverflowError:
+            raise AllocationError(
+                "losses: an integer is beyond binary64", hint="divide all by the same number"
+            ) from None
+    if isinstance(row, np.ndarray) and row.dtype.kind in "bcSU":
+        row = row.tolist()  # Python's own values, which messages show as they are
+    return np.array([real_number(value, words) for value, words in zip(row, what, strict=True)], dtype=np.float64)
+
+
+def matrix(losses: Any, what: str) -> NDArray[np.float64]:
     """A table of pair losses."""
-    try:
-        array = np.array(table, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise AllocationError(f"{what}: not a table of numbers") from error
-    return array
+    words = f"{what}: not a table of numbers"
+    rows = [_reals(row, [words] * len(row)) for row in rows_of(losses, words)]
+    if len({len(row) for row in rows}) > 1:
+        raise AllocationError(words, hint="rows of the same length")
+    return np.array(rows, dtype=np.float64)
 
 
 def check_costs(rows: Rows, layers: Sequence[str], lists: Sequence[Sequence[str]], budget: str) -> None:
@@ -168,6 +230,11 @@ def check_problem(problem: Problem) -> None:
 
 def _check_numbers(problem: Problem) -> None:
     entries = int(problem.offsets[-1])
+    for what, array in (("losses", problem.losses), *((f"costs of {b.name}", b.costs) for b in problem.budgets)):
+        if not isinstance(array, np.ndarray):
+            raise AllocationError(f"{what}: {type(array).__name__} instead of an array", hint="Problem.from_arrays")
+    if problem.losses.dtype != np.float64:
+        raise AllocationError(f"losses: {problem.losses.dtype} instead of float64", hint="Problem.from_arrays")
     if problem.losses.shape != (entries,):
         raise AllocationError(f"losses: {problem.losses.shape} instead of ({entries},)")
     if not np.isfinite(problem.losses).all():

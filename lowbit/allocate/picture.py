@@ -29,6 +29,7 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
     """
     panels = [_bars(plan)]
     if len(front) > 1:
+        budget = plan.problem.budget(budget).name
         panels.append(_front(plan, front, budget))
     height = HEIGHT * len(panels)
     lines = [

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lowbit.allocate import checks
 from lowbit.allocate.amounts import Amount, amount, integer_row
+from lowbit.allocate.arguments import listed, named, table
 from lowbit.errors import AllocationError
 
 
@@ -121,7 +122,7 @@ class Problem:
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fixed", MappingProxyType(dict(self.fixed)))
+        object.__setattr__(self, "fixed", MappingProxyType(dict(table(self.fixed, "fixed", '{0: "int8"}'))))
         checks.check_problem(self)
         self.losses.setflags(write=False)
         for budget in self.budgets:
@@ -175,27 +176,29 @@ class Problem:
             Shapes differ, or a value is NaN, negative or missing; the message says where.
         """
         rows = checks.rows_of(losses, "losses")
-        names = tuple(layers) if layers is not None else tuple(f"layer{index}" for index in range(len(rows)))
+        names = tuple(f"layer{index}" for index in range(len(rows)))
+        if layers is not None:
+            names = tuple(listed(layers, "layers", '["query", "key"]'))
         checks.check_names(names, len(rows))
         lists = checks.choice_lists(choices, len(rows), names)
         checks.check_lengths(rows, lists, names, "losses")
-        index = {layer: position for position, layer in enumerate(names)}
-        limits, units, divisors, costs = limits or {}, units or {}, divisors or {}, costs or {}
+        costs, limits = table(costs, "costs", '{"bytes": ...}'), table(limits, "limits", '{"bytes": "3MB"}')
+        units, divisors = table(units, "units", '{"latency": "ms"}'), table(divisors, "divisors", '{"avg_bits": 4096}')
         for option, given in (("limits", limits), ("units", units), ("divisors", divisors)):
             checks.check_known(given, costs, option)
         budgets = [
             _budget(budget, checks.rows_of(given, budget), lists, names, (limits, units, divisors))
             for budget, given in costs.items()
         ]
-        place = checks.Places(index)
+        place = checks.Places({layer: position for position, layer in enumerate(names)})
         return cls(
             names,
             lists,
             checks.flat_losses(rows, names, lists),
             tuple(budgets),
-            tuple(Pair(place(a), place(b), checks.matrix(table, f"pair {a}, {b}")) for a, b, table in pairs),
-            tuple(tuple(place(layer) for layer in group) for group in ties),
-            {place(layer): choice for layer, choice in (fixed or {}).items()},
+            tuple(Pair(*place.pair(pair)) for pair in listed(pairs, "pairs", '[("query", "key", ...)]')),
+            tuple(place.group(group) for group in listed(ties, "ties", '[("query", "key")]')),
+            place.fixed(fixed),
             max_switches,
             name,
         )
@@ -206,6 +209,7 @@ class Problem:
         A limit is a number or text as in ``from_arrays``, None for no limit, or a share such as ``"50%"`` of the way
         from the cheapest choices of all layers to the dearest.
         """
+        limits = table(limits, "limits", '{"bytes": "3MB"}')
         known = {budget.name: budget for budget in self.budgets}
         checks.check_known(limits, known, "limits", "; a file of costs declares a budget as [budgets.NAME]")
         budgets = tuple(
@@ -287,7 +291,7 @@ def _budget(
     checks.check_lengths(rows, lists, layers, f"costs of {name}")
     checks.check_costs(rows, layers, lists, name)
     costs, denominator = integer_row(checks.flat(rows), where=f"costs of {name}")
-    unit = units.get(name, "bytes" if name == "bytes" else "")
+    unit = named(units.get(name, "bytes" if name == "bytes" else ""), f"unit of {name}")
     divisor = amount(divisors.get(name, 1), where=f"divisor of {name}")
     if divisor <= 0:
         raise AllocationError(f"divisor of {name}: {divisors[name]} is not positive")

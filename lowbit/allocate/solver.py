@@ -10,6 +10,8 @@ import numpy as np
 
 from lowbit.allocate import engine
 from lowbit.allocate.amounts import format_amount
+from lowbit.allocate.arguments import check_kind, finite_number, listed, named, real_number, table, whole_number
+from lowbit.allocate.checks import check_known
 from lowbit.allocate.core import SWITCHES, Core, Integers, Reduction, reduce
 from lowbit.allocate.engine import Clock, State
 from lowbit.allocate.plan import Plan
@@ -78,7 +80,9 @@ def solve(
     AllocationError
         An argument is wrong, or the time limit was too short to find any plan.
     """
-    _check_arguments(method, gap, time_limit)
+    _check_arguments(problem, method, gap, time_limit)
+    seed = whole_number(seed, "seed", least=0)
+    prices = _known_prices(problem, prices)
     limit = ANYTIME_SECONDS if method == "neighborhoods" and time_limit is None else time_limit
     clock = Clock(limit)
     reduction = reduce(problem)
@@ -99,13 +103,21 @@ def solve(
     return _plan(reduction, state, gap, clock)
 
 
-def _check_arguments(method: str, gap: float, time_limit: float | None) -> None:
-    if method not in METHODS:
+def _check_arguments(problem: Problem, method: str, gap: float, time_limit: float | None) -> None:
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
+    if method not in tuple(METHODS):
         raise AllocationError(f"method {method!r} is unknown", hint=f"one of {', '.join(METHODS)}")
-    if not 0 <= gap < float("inf"):
+    if not 0 <= real_number(gap, "gap") < float("inf"):
         raise AllocationError(f"gap: {gap} is no relative gap", hint="a number at least 0, such as 1e-6")
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not real_number(time_limit, "time_limit") > 0:
         raise AllocationError(f"time_limit: {time_limit} is no time", hint="seconds, above 0")
+
+
+def _known_prices(problem: Problem, prices: Mapping[str, float] | None) -> dict[str, float]:
+    """Prices by budget; those of switches too, which a plan of a problem that limits them has."""
+    given = table(prices, "prices", '{"bytes": 0.001}')
+    check_known(given, dict.fromkeys([*(budget.name for budget in problem.budgets), SWITCHES]), "prices")
+    return {name: finite_number(price, f"price of {name}") for name, price in given.items()}
 
 
 def _run(state: State, method: str, clock: Clock) -> None:
@@ -122,10 +134,14 @@ def _run(state: State, method: str, clock: Clock) -> None:
 
 
 def _warm(reduction: Reduction, given: Plan | Sequence[str]) -> Integers | None:
-    names = given.choices if isinstance(given, Plan) else tuple(given)
+    names = given.choices if isinstance(given, Plan) else tuple(listed(given, "warm_start", '["int4", "int8"]'))
     problem = reduction.problem
     if len(names) != len(problem.layers):
-        raise AllocationError(f"warm_start: {len(names)} choices for {len(problem.layers)} layers")
+        raise AllocationError(
+            f"warm_start: {len(names)} choices for {len(problem.layers)} layers", hint="one choice a layer"
+        )
+    for layer, name in zip(problem.layers, names, strict=True):
+        named(name, f"warm_start: the choice of layer {layer!r}")
     if any(name not in own for name, own in zip(names, problem.choices, strict=True)):
         return None
     return reduction.to_nodes([own.index(name) for name, own in zip(names, problem.choices, strict=True)])

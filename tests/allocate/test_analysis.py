@@ -40,7 +40,7 @@ def test_a_front_of_resnet50():
 
 
 def test_a_front_needs_two_points():
-    with pytest.raises(AllocationError, match="a front of 1 points"):
+    with pytest.raises(AllocationError, match="points of a front: 1 is out of range"):
         pareto_front(small(), "bytes", 1)
 
 
