@@ -21,7 +21,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
 from lowbit.ops._engine import in_chunks
-from lowbit.ops._source import as_array
+from lowbit.ops._source import as_array, check_out
 
 Array = npt.NDArray[Any]
 MODES = {"wrap": 0, "saturate": 1, "trap": 2}
@@ -154,11 +154,7 @@ def _along_last(array: Array, axis: Any) -> Array:
 def _into(out: Any, result: Array) -> Any:
     if out is None:
         return result[()]
-    if not isinstance(out, np.ndarray) or out.dtype != result.dtype or out.shape != result.shape:
-        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InputError(f"out must be a {result.dtype} array of shape {result.shape}, not {found}")
-    if not out.flags.writeable:
-        raise InputError("out is read-only")
+    check_out(out, result.shape, result.dtype)
     out[...] = result
     return out
 

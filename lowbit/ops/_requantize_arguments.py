@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, LowbitError
 from lowbit.multipliers import binary32_scale, derive_multiplier, positive_scale
 from lowbit.ops._requantize_lowering import Range
 from lowbit.ops._requantize_run import LARGEST_SUM, Multipliers
-from lowbit.ops._source import as_array
+from lowbit.ops._source import as_array, view_codes
 from lowbit.ops.codes import integer_array, scalar_format
 from lowbit.requantization import RequantizeScheme
 from lowbit.requantization_scheme import LONGEST_SHIFT
@@ -123,12 +123,23 @@ def checked_result(result: Any) -> FixedFormat:
 def checked_accumulators(accumulators: Any, what: str = "accumulators") -> Array:
     """Integers as a C-contiguous int32 array, or int64 where they need it."""
     array = integer_array(accumulators, what, "int32")
+    if array.dtype.kind == "V":
+        array = _small_integers(array)
     if array.dtype.kind not in "iu":
         raise InputError(f"{what} have dtype {array.dtype}, not an integer one", hint="lowbit.gemm gives int32")
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and array.size and int(array.max()) >= 1 << 63:
         raise InputError(f"{what} reach {int(array.max())}, beyond 64 bits")
     narrow = array.dtype.itemsize < 4 or array.dtype == np.int32
     return np.ascontiguousarray(array, dtype=np.int32 if narrow else np.int64)
+
+
+def _small_integers(array: Array) -> Array:
+    """The numbers of an array of ml_dtypes' integers; any other array as it is."""
+    try:
+        fmt = scalar_format(array.dtype)
+    except LowbitError:
+        return array
+    return view_codes(array, fmt) if isinstance(fmt, FixedFormat) and not fmt.fraction_bits else array
 
 
 def within_domain(array: Array, scheme: RequantizeScheme, multipliers: Multipliers, within: Range, axis: int) -> Array:

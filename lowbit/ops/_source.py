@@ -76,6 +76,18 @@ def as_array(values: Any, role: str) -> Array:
         raise InputError(f"{role} make no array: {error}") from error
 
 
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise an InputError unless ``out`` is None or an array that results of this shape and dtype can be written to."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        article = "an" if dtype.name.startswith("int") else "a"
+        raise InputError(f"out must be {article} {dtype} array of shape {shape}, not {found}")
+    if not out.flags.writeable:
+        raise InputError("out is read-only")
+
+
 def _first_culprit(array: Array) -> str:
     for index, item in np.ndenumerate(array):
         if not isinstance(item, int | float) or isinstance(item, int):

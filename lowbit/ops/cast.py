@@ -16,7 +16,7 @@ from lowbit.ops._decoding import decoding
 from lowbit.ops._engine import cast_codes, conversion
 from lowbit.ops._random import checked_random
 from lowbit.ops._report import count, refuse
-from lowbit.ops._source import checked_codes, values_to_codes
+from lowbit.ops._source import check_out, checked_codes, values_to_codes
 from lowbit.ops.codes import scalar_format
 from lowbit.policy import Policy, get_policy
 from lowbit.spec import Scalar
@@ -137,7 +137,7 @@ def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: A
     way = conversion(source, target, policy)
     flat = _flattened(codes)
     random = checked_random(random_bits, way.cast.policy, codes.shape)
-    _check_out(out, codes.shape, way.code_dtype)
+    check_out(out, codes.shape, way.code_dtype)
     _check_threads(threads)
     direct = None if way.refuses else _direct(out, flat)
     result, flags = cast_codes(way, flat, random, return_flags or return_counts or way.refuses, threads, direct)
@@ -177,16 +177,6 @@ def _direct(out: Array | None, source: Array) -> Array | None:
     if out is None or not out.flags.carray or np.may_share_memory(out, source):
         return None
     return out if out.ndim == 1 else out.reshape(-1)
-
-
-def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
-        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InputError(f"out must be a {dtype} array of shape {shape}, not {found}")
-    if not out.flags.writeable:
-        raise InputError("out is read-only")
 
 
 def _check_threads(threads: Any) -> None:
@@ -230,7 +220,7 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     array = checked_codes(codes, source)
     requested = _dtype(dtype)
     wanted, run = decoding(source, requested)
-    _check_out(out, array.shape, requested)
+    check_out(out, array.shape, requested)
     _check_threads(threads)
     flat = _flattened(array)
     direct = _direct(out, flat) if requested is wanted or requested == wanted else None

@@ -11,6 +11,7 @@ from lowbit.errors import InputError
 from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run_threads, signed_bytes
 from lowbit.ops._gemm_wide import multiply_wide
 from lowbit.ops._integer_operands import Operand, check_inner, checked_bias, integer_operand, zero_points
+from lowbit.ops._source import check_out
 from lowbit.ops.packed_codes import PackedCodes
 from lowbit.ops.prepack import PackedMatrix
 
@@ -154,7 +155,8 @@ def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     shape = (*stack, m, n)
     dtype = _INT32 if width == 32 else _INT64
     bias = _bias(request.bias, n, width)
-    out = _checked_out(request.out, shape, dtype)
+    out = request.out
+    check_out(out, shape, dtype)
     result = out if out is not None and _usable(out, left.codes, right.codes) else np.empty(shape, dtype)
     call = _Call(left, right, b if isinstance(b, PackedMatrix) else None, zeros, bias, path, threads)
     _fill(result, call)
@@ -204,7 +206,8 @@ def _accumulated(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
         return_counts=request.return_counts,
     )
     values = answer[0] if request.return_counts else answer
-    out = _checked_out(request.out, values.shape, values.dtype)
+    out = request.out
+    check_out(out, values.shape, values.dtype)
     if out is None:
         return answer
     out[...] = values
@@ -243,17 +246,6 @@ def _bias(values: Any, columns: int, width: int) -> Array:
     if values is None:
         return NOTHING
     return checked_bias(values, columns, width).astype(f"int{width}")
-
-
-def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
-    if out is None:
-        return None
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
-        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InputError(f"out must be a {dtype} array of shape {shape}, not {found}")
-    if not out.flags.writeable:
-        raise InputError("out is read-only")
-    return out
 
 
 def _usable(out: Array, *inputs: Array) -> bool:

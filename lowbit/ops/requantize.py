@@ -18,7 +18,7 @@ from lowbit.ops._requantize_arguments import (
     within_domain,
 )
 from lowbit.ops._requantize_run import Task, requantize_array
-from lowbit.ops._source import as_array
+from lowbit.ops._source import as_array, check_out
 from lowbit.requantization import RequantizeScheme, get_requantize_scheme
 
 Array = npt.NDArray[Any]
@@ -175,11 +175,7 @@ def checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs:
     """A C-contiguous array for results: the caller's, or a new one where his does not suit or shares memory."""
     if out is None:
         return np.empty(shape, dtype=dtype)
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
-        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise InputError(f"out must be a {dtype} array of shape {shape}, not {found}")
-    if not out.flags.writeable:
-        raise InputError("out is read-only")
+    check_out(out, shape, dtype)
     suits = out.flags.c_contiguous and not any(np.may_share_memory(out, array) for array in inputs)
     return out if suits else np.empty(shape, dtype=dtype)
 

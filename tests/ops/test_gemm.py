@@ -316,7 +316,7 @@ def test_other_accumulators_are_reached():
         ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"bias": 2**31}, "bias = 2147483648 does not fit"),
         ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"threads": 0}, "threads = 0"),
         ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"path": "amx"}, "path 'amx' is unknown"),
-        ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"out": np.zeros((2, 2))}, "out must be a int32"),
+        ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"out": np.zeros((2, 2))}, "out must be an int32"),
         ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"out": np.zeros((2, 3), np.int32)}, "out must be"),
     ],
 )  # fmt: skip

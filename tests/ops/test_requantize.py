@@ -1,5 +1,6 @@
 """What requantize says to bad input, and what it promises of shapes, dtypes and memory."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -68,7 +69,7 @@ def test_nvdla_takes_negative_multipliers():
         ({"minimum": 5, "maximum": 4}, "minimum = 5 is above maximum = 4"),
         ({"minimum": -300}, "minimum = -300 is outside"),
         ({"threads": 0}, "threads = 0"),
-        ({"out": np.zeros(3, np.int16)}, "out must be a int8 array"),
+        ({"out": np.zeros(3, np.int16)}, "out must be an int8 array"),
         ({"multiplier": [1, 2], "axis": 3}, "no axis"),
         ({"multiplier": [1, 2]}, "2 scales for 3 channels"),
     ],
@@ -163,6 +164,16 @@ def test_scalars_shapes_and_empty_arrays():
 def test_accumulators_of_any_integer_dtype(dtype):
     values = np.array([0, 3, 100], dtype=dtype)
     assert lowbit.requantize(values, scheme="tflm", scale=0.5).tolist() == [0, 2, 50]
+
+
+@pytest.mark.parametrize("dtype", ["int4", "uint4", "int2", "uint2"])
+def test_accumulators_of_small_integers(dtype):
+    values = np.array([0, 1, -1 if dtype.startswith("i") else 3], dtype=getattr(ml_dtypes, dtype))
+    wanted = lowbit.requantize(values.astype(np.int32), scheme="tflm", scale=4.0)
+    assert lowbit.requantize(values, scheme="tflm", scale=4.0).tolist() == wanted.tolist()
+    assert lowbit.requantize(values[:, None][::-1], scheme="tflm", scale=4.0).ravel().tolist() == wanted[::-1].tolist()
+    with pytest.raises(lowbit.InputError, match="dtype float8_e4m3fn, not an integer one"):
+        lowbit.requantize(values.astype(ml_dtypes.float8_e4m3fn), scheme="tflm", scale=4.0)
 
 
 def test_out_and_views():

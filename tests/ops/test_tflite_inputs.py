@@ -73,6 +73,7 @@ def softmax(codes=ROW, **options):
             "entries 0 and 1 of the table are 65,535",
         ),
         (lambda: lowbit.table_lookup([0], [0] * 513, scheme="onnx"), "unknown scheme of table_lookup: 'onnx'"),
+        (lambda: lowbit.table_lookup([0], [0] * 513, scheme=["tosa"]), r"unknown scheme of table_lookup: \['tosa'\]"),
     ],
 )
 def test_bad_input(call, message):
