@@ -8,16 +8,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Budget, Problem
-from lowbit.errors import AllocationError
 
 
 def write_costs(problem: Problem, path: str | Path) -> None:
-    """Write a problem as a TOML file for ``lowbit allocate``."""
-    try:
-        Path(path).write_text(costs_text(problem), encoding="utf-8")
-    except OSError as error:
-        raise AllocationError(f"{path}: cannot be written: {error.strerror}", code="LB101") from error
+    """Write a problem as a TOML file for ``lowbit allocate``, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written; code LB101.
+    """
+    write_text(path, costs_text(problem))
 
 
 def costs_text(problem: Problem) -> str:

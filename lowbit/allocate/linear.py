@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.allocate.core import Core, Edge, Integers, Reals, reduce
+from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Problem
 
 OBJECTIVE_BITS = 20
@@ -162,13 +163,25 @@ def _add_edge(
 
 
 def write_mps(problem: Problem, path: str | Path) -> None:
-    """Write the integer linear program as a free MPS file; its objective is the loss, unscaled."""
-    Path(path).write_text("\n".join(_mps_lines(problem)) + "\n")
+    """Write the integer linear program as a free MPS file; its objective is the loss, unscaled.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written; code LB101.
+    """
+    write_text(path, "\n".join(_mps_lines(problem)) + "\n")
 
 
 def write_lp(problem: Problem, path: str | Path) -> None:
-    """Write the integer linear program in CPLEX LP format; its objective is the loss, unscaled."""
-    Path(path).write_text("\n".join(_lp_lines(problem)) + "\n")
+    """Write the integer linear program in CPLEX LP format; its objective is the loss, unscaled.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written; code LB101.
+    """
+    write_text(path, "\n".join(_lp_lines(problem)) + "\n")
 
 
 def _key(problem: Problem, mark: str) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape as escape_markup
 
 from lowbit.allocate.amounts import format_amount
 from lowbit.allocate.heights import bits_of
 from lowbit.allocate.plan import Plan
+from lowbit.printable import printable
 
 WIDTH = 960
 HEIGHT = 300
@@ -44,6 +45,12 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
             "</g>",
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def escape(words: str) -> str:
+    """Text for SVG: controls and the two noncharacters that no XML may hold are spelled out."""
+    shown = printable(words, line=True).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
+    return escape_markup(shown)
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start") -> str:

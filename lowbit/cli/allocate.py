@@ -66,6 +66,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.allocate import pareto_front, picture, solve, with_more
+    from lowbit.allocate.files import write_text
 
     measured, problem = _problem(arguments)
     problem = _constrained(problem, arguments)
@@ -95,9 +96,9 @@ def run(arguments: Namespace) -> int:
     from lowbit.cli import allocate_report
 
     if arguments.plan:
-        _write(arguments.plan, plan.to_json())
+        write_text(arguments.plan, plan.to_json())
     if arguments.picture:
-        _write(arguments.picture, picture(plan, front, along))
+        write_text(arguments.picture, picture(plan, front, along))
     rows = _apply(measured, plan, arguments) if measured else []
     if arguments.output == "json":
         print(json.dumps(allocate_report.document(plan, more, front, along, rows), indent=2))
@@ -157,22 +158,29 @@ def _apply(measured: Measured, plan: Plan, arguments: Namespace) -> list[Compari
 def _constrained(problem: Problem, arguments: Namespace) -> Problem:
     from lowbit.allocate.checks import Places
 
-    limits = dict(_assignment(word, "--budget", "bytes=3.2MB") for word in arguments.budget)
+    limits = _assignments(arguments.budget, "--budget", "bytes=3.2MB")
     problem = problem.with_limits(limits, max_switches=arguments.switches)
     place = Places({layer: index for index, layer in enumerate(problem.layers)})
     fixed = dict(problem.fixed)
-    fixed.update(
-        (place(layer), choice) for layer, choice in (_assignment(w, "--fix", "conv1=int8") for w in arguments.fix)
-    )
+    given = _assignments(arguments.fix, "--fix", "conv1=int8")
+    fixed.update((place(layer), choice) for layer, choice in given.items())
     ties = [tuple(place(layer.strip()) for layer in group.split(",")) for group in arguments.same]
     return replace(problem, fixed=fixed, ties=(*problem.ties, *ties))
 
 
-def _assignment(word: str, option: str, example: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not name or not value:
-        raise InputError(f"{option} {word}: no NAME=VALUE", hint=f"such as {option} {example}", code="LB100")
-    return name, value
+def _assignments(words: Sequence[str], option: str, example: str) -> dict[str, str]:
+    """NAME=VALUE, each name once."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name or not value:
+            raise InputError(f"{option} {word}: no NAME=VALUE", hint=f"such as {option} {example}", code="LB100")
+        if name in found:
+            raise InputError(
+                f"{option} {word}: {name!r} is given twice, before as {found[name]!r}", hint="once only", code="LB100"
+            )
+        found[name] = value
+    return found
 
 
 def _along(problem: Problem, arguments: Namespace) -> str:
@@ -195,10 +203,7 @@ def _export(problem: Problem, path: Path) -> None:
 
     if path.suffix not in EXPORTS:
         raise InputError(f"--export {path}: the name ends in none of {', '.join(EXPORTS)}", code="LB100")
-    try:
-        (write_mps if path.suffix == ".mps" else write_lp)(problem, path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    (write_mps if path.suffix == ".mps" else write_lp)(problem, path)
 
 
 def _warm_start(path: str | None) -> Sequence[str] | None:
@@ -211,15 +216,3 @@ def _warm_start(path: str | None) -> Sequence[str] | None:
         raise AllocationError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AllocationError(f"{path}: no plan: {error}", hint="-o writes one") from error
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: str | Path, error: OSError) -> InputError:
-    hint = "name another file; its directory must exist"
-    return InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101")

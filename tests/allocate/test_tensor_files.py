@@ -80,7 +80,7 @@ def test_the_model_is_not_overwritten(model, tmp_path):
     with pytest.raises(InputError, match="directory"):
         write_applied(model, measured, solve(problem_of(measured)), tmp_path)
     assert model.read_bytes() == before
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.new"))
 
 
 def test_values_beyond_binary32_are_not_written_as_infinity(tmp_path):

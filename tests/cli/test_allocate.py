@@ -113,6 +113,12 @@ def test_help_lists_what_there_is(lowbit):
         (["allocate", "x.toml", "--example", "hawq_v3_resnet18"], "LB100", "takes one file of costs"),
         (["allocate", "x.toml"], "LB700", "x.toml: cannot be read"),
         ([*EXAMPLE, "--budget", "bytes"], "LB100", "--budget bytes: no NAME=VALUE"),
+        (
+            [*EXAMPLE, "--budget", "bytes=6MB", "--budget", "bytes=9MB"],
+            "LB100",
+            "'bytes' is given twice, before as '6MB'",
+        ),
+        ([*EXAMPLE, "--fix", "a=int4", "--fix", "a=int8"], "LB100", "--fix a=int8: 'a' is given twice"),
         ([*EXAMPLE, "--budget", "byts=3MB"], "LB700", "did you mean 'bytes'"),
         ([*EXAMPLE, "--budget", "bytes=much"], "LB700", "'much' is no amount"),
         ([*EXAMPLE, "--fix", "stage9=int4"], "LB700", "'stage9' is unknown"),
@@ -123,6 +129,7 @@ def test_help_lists_what_there_is(lowbit):
         ([*EXAMPLE, "--switches", "-1"], "LB700", "-1 is negative"),
         ([*EXAMPLE, "--export", "program.txt"], "LB100", "ends in none of"),
         ([*EXAMPLE, "-o", "no/such/folder/plan.json"], "LB101", "cannot be written"),
+        ([*EXAMPLE, "--export", "no/such/folder/program.lp"], "LB101", "cannot be written"),
         ([*EXAMPLE, "--warm-start", "nothing.json"], "LB700", "cannot be read"),
     ],
 )

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lowbit.allocate.files import whole_file
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.allocate.sensitivity.tensors import TensorFile
@@ -60,17 +61,8 @@ class Journal:
                 hint="remove it to start again, or write to another file",
             )
         if len(whole) != len(lines) or not documents:
-            self._write(b"".join(whole) if documents else json.dumps(self._header).encode() + b"\n")
-
-    def _write(self, content: bytes) -> None:
-        if self._path.is_dir():
-            raise InputError(f"{self._path} cannot be written: it is a directory", hint="name a file", code="LB101")
-        temporary = self._path.with_name(self._path.name + ".new")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(self._path)
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
+            with whole_file(self._path) as file:
+                file.write(b"".join(whole) if documents else json.dumps(self._header).encode() + b"\n")
 
     def append(self, layer: LayerErrors) -> None:
         """Note a finished layer."""
@@ -79,7 +71,8 @@ class Journal:
             with self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise _cannot_write(self._path, error) from error
+            hint = "name another file; its directory must exist"
+            raise InputError(f"{self._path} cannot be written: {error.strerror}", hint=hint, code="LB101") from error
 
 
 def _state_of(path: Path) -> dict[str, int]:
@@ -91,8 +84,3 @@ def _state_of(path: Path) -> dict[str, int]:
 def _layer(document: dict[str, Any]) -> tuple[str, LayerErrors]:
     errors = tuple(Errors(**entry) for entry in document["errors"])
     return document["name"], LayerErrors(document["name"], tuple(document["shape"]), errors)
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    hint = "name another file; its directory must exist"
-    return InputError(f"{path} cannot be written: {error.strerror}", hint=hint, code="LB101")

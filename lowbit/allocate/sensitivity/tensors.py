@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.allocate.files import whole_file
 from lowbit.errors import InputError
 
 _LENGTH_BYTES = 8
@@ -218,7 +219,7 @@ def write_tensors(
     InputError
         The file cannot be written, or a tensor is not of the announced dtype and shape.
     """
-    path, entries = Path(path), list(entries)
+    entries = list(entries)
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for entry in entries:
@@ -227,23 +228,13 @@ def write_tensors(
         offset = stop
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _LENGTH_BYTES)  # data starts at a multiple of eight bytes, as the format asks
-    if path.is_dir():
-        raise InputError(f"{path} cannot be written: it is a directory", hint="name a file", code="LB101")
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
-            for entry, tensor in zip(entries, tensors, strict=True):
-                raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
-                if not raw and (tensor.shape != entry.shape or tensor.dtype != DTYPES.get(entry.dtype, object)):
-                    raise InputError(f"tensor {entry.name!r} is {tensor.dtype} {tensor.shape}, not as announced")
-                file.write(np.ascontiguousarray(tensor).tobytes())
-        temporary.replace(path)
-    except OSError as error:
-        hint = "name another file; its directory must exist"
-        raise InputError(f"{path} cannot be written: {error.strerror or error}", hint=hint, code="LB101") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+        for entry, tensor in zip(entries, tensors, strict=True):
+            raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
+            if not raw and (tensor.shape != entry.shape or tensor.dtype != DTYPES.get(entry.dtype, object)):
+                raise InputError(f"tensor {entry.name!r} is {tensor.dtype} {tensor.shape}, not as announced")
+            file.write(np.ascontiguousarray(tensor).tobytes())
 
 
 def _bytes_of(entry: Entry) -> int:
