@@ -6,13 +6,15 @@ products compute with ``frexp`` is computed here in integers, so it is exact whe
 
 from __future__ import annotations
 
+import contextlib
 import math
+import operator
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lowbit.dyadic import Exact, finite
+from lowbit.dyadic import Exact, finite, floor_log2
 from lowbit.errors import InputError
 from lowbit.requantization import RequantizeScheme, get_requantize_scheme
 from lowbit.requantization_scheme import LONGEST_SHIFT
@@ -20,6 +22,8 @@ from lowbit.requantization_scheme import LONGEST_SHIFT
 BINARY64_PRECISION = 53
 BINARY32_PRECISION = 24
 SMALLEST_BINARY32_EXPONENT = -126  # of a normal number
+SMALLEST_BINARY64_EXPONENT = -1074  # of a subnormal number
+LARGEST_BINARY64_EXPONENT = 1023
 
 
 def derive_multiplier(scale: float, scheme: RequantizeScheme | str) -> tuple[int, int]:
@@ -249,11 +253,17 @@ _RULES: dict[str, Callable[[float], tuple[int, int]]] = {
 class Dyadic:
     """The exact number ``multiplier * 2**-shift``, the scale of integer-only inference (HAWQ-V3, section 3.2).
 
-    Sums, differences and products of dyadic numbers and integers are exact; comparisons compare the numbers.
+    Sums, differences and products of dyadic numbers and integers are exact; comparisons compare the numbers. Integers
+    are Python's or NumPy's. ``float`` rounds to nearest, ties to even.
 
     Attributes
     ----------
     multiplier, shift : int
+
+    Raises
+    ------
+    InputError
+        A part or an operand is no integer, or ``float`` is asked of a number beyond binary64.
 
     Examples
     --------
@@ -269,8 +279,10 @@ class Dyadic:
     def __post_init__(self) -> None:
         for name in ("multiplier", "shift"):
             value: object = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
+            whole = _whole(value)
+            if whole is None:
                 raise InputError(f"{name} = {value!r} is not an integer")
+            object.__setattr__(self, name, whole)
 
     @classmethod
     def from_float(cls, scale: float, *, scheme: RequantizeScheme | str = "tosa_single") -> Dyadic:
@@ -312,6 +324,12 @@ class Dyadic:
         total = (self.multiplier << (shift - self.shift)) + (other.multiplier << (shift - other.shift))
         return Dyadic(total, shift)
 
+    def __bool__(self) -> bool:
+        return self.multiplier != 0
+
+    def __abs__(self) -> Dyadic:
+        return Dyadic(abs(self.multiplier), self.shift)
+
     def __neg__(self) -> Dyadic:
         return Dyadic(-self.multiplier, self.shift)
 
@@ -325,7 +343,10 @@ class Dyadic:
     __radd__ = __add__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dyadic | int) and self.fraction == _dyadic(other).fraction
+        whole = _whole(other)
+        if whole is not None:
+            return self.fraction == whole
+        return self.fraction == other.fraction if isinstance(other, Dyadic) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.fraction)
@@ -336,9 +357,36 @@ class Dyadic:
     def __le__(self, other: Dyadic | int) -> bool:
         return self.fraction <= _dyadic(other).fraction
 
+    def __gt__(self, other: Dyadic | int) -> bool:
+        return self.fraction > _dyadic(other).fraction
+
+    def __ge__(self, other: Dyadic | int) -> bool:
+        return self.fraction >= _dyadic(other).fraction
+
     def __float__(self) -> float:
-        return float(self.fraction)
+        leading = floor_log2(self.exact) if self.multiplier else 0
+        if leading < SMALLEST_BINARY64_EXPONENT - 1:
+            return -0.0 if self.multiplier < 0 else 0.0
+        if leading <= LARGEST_BINARY64_EXPONENT:
+            with contextlib.suppress(OverflowError):  # of a number that rounds to 2^1024
+                return float(self.fraction)
+        raise InputError(f"a number of about 2^{leading} is beyond binary64", hint="its attribute fraction is exact")
+
+
+def _whole(value: object) -> int | None:
+    """A Python or NumPy integer as an int; None for anything else, truth values included."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _dyadic(value: Dyadic | int) -> Dyadic:
-    return value if isinstance(value, Dyadic) else Dyadic(value, 0)
+    if isinstance(value, Dyadic):
+        return value
+    whole = _whole(value)
+    if whole is None:
+        raise InputError(f"{value!r} is neither a Dyadic nor an integer", hint="Dyadic(multiplier, shift), say")
+    return Dyadic(whole, 0)

@@ -1,6 +1,7 @@
 """Multipliers from scales, exact dyadic numbers, and what the table of schemes claims."""
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -209,3 +210,61 @@ def test_the_roundings_are_counted():
     counts = {"single_up": 1, "double_up_away": 2, "float32_even": 3, "float32_floor_half": 4, "product53_even": 2}
     assert {name: get_requantize_scheme(name).roundings for name in counts} == counts
     assert math.isclose(float(Dyadic.from_float(0.1)), 0.1, rel_tol=2.0**-31)
+
+
+@given(
+    left=st.integers(-40, 40),
+    shift=st.integers(-4, 6),
+    right=st.integers(-40, 40),
+    kind=st.sampled_from(["int", "numpy"]),
+)
+def test_dyadics_compare_with_integers_of_python_and_numpy(left, shift, right, kind):
+    other = right if kind == "int" else np.int64(right)
+    number = Dyadic(left, shift)
+    exact = Fraction(left) / Fraction(2) ** shift
+    pairs = {"__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=", "__eq__": "==", "__ne__": "!="}
+    for name, sign in pairs.items():
+        wanted = getattr(exact, name)(right)
+        assert getattr(number, name)(other) is wanted, sign
+        assert getattr(number, name)(Dyadic(right, 0)) is wanted, sign
+    assert [other < number, other <= number, other == number] == [right < exact, right <= exact, right == exact]
+    for found in (number + other, other + number):
+        assert found.fraction == exact + right
+    assert [(number - other).fraction, (other - number).fraction] == [exact - right, right - exact]
+    assert [(number * other).fraction, (other * number).fraction] == [exact * right] * 2
+    assert abs(number).fraction == abs(exact)
+    assert bool(number) is (left != 0)
+
+
+def test_parts_of_dyadics_are_integers_of_python_or_numpy():
+    number = Dyadic(np.int32(3), np.uint8(2))
+    assert (type(number.multiplier), type(number.shift)) == (int, int)
+    assert repr(number) == "Dyadic(multiplier=3, shift=2)"
+    assert (Dyadic(np.int8(127), 0) * np.int8(127)).multiplier == 127**2  # nothing wraps
+    assert Dyadic(4, 1) == 2
+    assert hash(Dyadic(4, 1)) == hash(2)
+    assert Dyadic(4, 1) != "2"
+    assert Dyadic(1, 0) != True  # noqa: E712 (a truth value is no number here)
+    assert not Dyadic(0, 2)
+    for wrong in (0.5, True, "3", None, np.bool_(True), np.float32(1)):
+        with pytest.raises(lowbit.InputError, match=r"multiplier = .* is not an integer"):
+            Dyadic(wrong, 0)
+        with pytest.raises(lowbit.InputError, match="is neither a Dyadic nor an integer"):
+            Dyadic(1, 0) * wrong
+        with pytest.raises(lowbit.InputError, match="is neither a Dyadic nor an integer"):
+            _ = Dyadic(1, 0) >= wrong
+
+
+def test_dyadics_beyond_binary64():
+    for number in (Dyadic(1, -5000), Dyadic(-1, -(10**12)), Dyadic((1 << 54) - 1, -970), Dyadic(-(10**400), 0)):
+        with pytest.raises(lowbit.InputError, match="is beyond binary64"):
+            float(number)
+    assert float(Dyadic((1 << 53) - 1, -971)) == sys.float_info.max
+    tiny = [Dyadic(sign, shift) for sign in (1, -1) for shift in (1074, 1075, 10**12)]
+    assert [float(number).hex() for number in tiny] == [
+        *("0x0.0000000000001p-1022", "0x0.0p+0", "0x0.0p+0"),
+        *("-0x0.0000000000001p-1022", "-0x0.0p+0", "-0x0.0p+0"),
+    ]
+    assert float(Dyadic(3, 1076)) == 5e-324
+    assert float(Dyadic(-(10**400), 10**5)) == 0.0
+    assert float(Dyadic(0, -5000)) == 0.0
