@@ -148,6 +148,8 @@ def compare(measured: Measured, plan: Plan) -> list[Comparison]:
 
 def _compare(measured: Measured, problem: Problem, what: str, picks: tuple[int, ...]) -> Comparison:
     errors = [layer.errors[pick] for layer, pick in zip(measured.layers, picks, strict=True)]
+    unit = max((error.exponent for error in errors if error.power), default=0)
+    errors = [error.in_units_of(unit) for error in errors]  # sums of one unit, for the shares below
     power = fsum(error.power for error in errors)
     known = [error for error in errors if error.output is not None]
     outputs = fsum(error.output or 0.0 for error in known)

@@ -24,7 +24,14 @@ TENSORS = {
     "conv.weight": GENERATOR.normal(size=(4, 3, 2, 2)).astype(np.float32),
     "steps": np.array(7, np.int64),
 }
-KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "float8_e4m3fn": "F8_E4M3"}
+KINDS = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "float8_e4m3fn": "F8_E4M3",
+}
 
 
 def write(path, tensors=TENSORS):
@@ -181,6 +188,18 @@ def test_the_problem_counts_scales_and_ties_layers(model):
             problem_of(measured, **options)
     with pytest.raises(AllocationError, match="ties no layers"):
         tied_layers(["a", "b"], "x")
+
+
+def test_a_model_of_weights_whose_squares_underflow(tmp_path):
+    tensors = {"a": np.full((2, 8), 1e-300), "b": np.full((2, 8), 3e-200), "zero": np.zeros((2, 8))}
+    journal, settings = tmp_path / "journal", Settings(("int4", "int8"), group=4)
+    path = write(tmp_path / "tiny.safetensors", tensors)
+    measured = measure_model(path, settings, journal=journal)
+    assert measure_model(path, settings, journal=journal) == measured
+    problem = problem_of(measured)
+    assert problem.losses.tolist() == [1, 1, 1, 1, 0, 0]
+    rows = compare(measured, Plan(problem, (0, 0, 0), 0.0, 1e-9, "by hand", "none", {}))
+    assert [row.weight_error for row in rows] == [1, 1, 1]
 
 
 def test_a_plan_applied_is_what_was_measured(model, tmp_path):

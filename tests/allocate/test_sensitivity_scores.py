@@ -106,6 +106,20 @@ def test_measuring_in_pieces_equals_the_whole(monkeypatch):
     assert errors.bits == 40 * (24 * 3 + 6 * 16)
 
 
+@pytest.mark.parametrize("exponent", [-380, -600, -1000, -1040])
+def test_weights_whose_squares_underflow_are_measured_all_the_same(exponent):
+    weights = np.ldexp(np.random.default_rng(5).integers(1, 100, size=(4, 8)).astype(np.float64), exponent)
+    moment = second_moment(np.random.default_rng(6).normal(size=(9, 8)))
+    for name in ("int2", "int8"):
+        errors = measure(weights, scheme(name), moment)  # below the smallest scale: every weight becomes 0
+        assert errors.loss("relative_error") == 1
+        assert errors.loss("output_error") == 1
+        assert errors.loss("squared_error") == np.sum(weights**2) == errors.in_units_of(0).squared
+    assert relative_squared_error(weights, weights / 2) == 0.25
+    assert relative_output_error(weights, weights / 2, moment) == pytest.approx(0.25, rel=1e-12)
+    assert relative_squared_error(weights, weights) == 0
+
+
 def test_output_error_of_white_inputs_is_the_weight_error():
     generator = np.random.default_rng(6)
     weights = generator.normal(size=(5, 8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum
+from math import frexp, fsum, ldexp
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ SCORES = {
 }
 """What a layer's loss may be."""
 
+SMALL_PEAK = 2.0**-400
+"""Weights that are all smaller are multiplied by a power of two before they are squared: squares could underflow."""
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -38,6 +41,8 @@ class Errors:
         The same of the layer's output, where its inputs are known.
     bits : int
         Of codes and scales together.
+    exponent : int
+        The four sums are in units of ``2**exponent``; 0 but for a layer whose weights are all below 2^-400.
     """
 
     squared: float
@@ -45,17 +50,28 @@ class Errors:
     output: float | None
     output_power: float | None
     bits: int
+    exponent: int = 0
+
+    def in_units_of(self, exponent: int) -> Errors:
+        """The same with its sums in units of ``2**exponent``; they may underflow to 0."""
+        if exponent == self.exponent:
+            return self
+        sums = [
+            None if value is None else ldexp(value, self.exponent - exponent)
+            for value in (self.squared, self.power, self.output, self.output_power)
+        ]
+        return Errors(sums[0] or 0.0, sums[1] or 0.0, sums[2], sums[3], self.bits, exponent)
 
     def loss(self, score: str, trace: float | None = None) -> float:
         """The loss by one of ``SCORES``."""
         if score == "squared_error":
-            return self.squared
+            return self.in_units_of(0).squared
         if score == "relative_error":
             return self.squared / self.power if self.power else 0.0
         if score == "hessian":
             if trace is None:
                 raise InputError("the score `hessian` needs the layer's Hessian trace")
-            return trace * self.squared
+            return trace * self.in_units_of(0).squared
         if score == "output_error":
             if self.output is None or self.output_power is None:
                 raise InputError("the score `output_error` needs the layer's inputs")
@@ -84,10 +100,13 @@ def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float
             f"weights of shape {weights.shape} have {columns} inputs, the second moment is of {moment.shape}"
         )
     matrix = weights.reshape(rows, columns)
+    exponent = _exponent(matrix)
     sums: dict[str, list[float]] = {"squared": [], "power": [], "output": [], "output_power": []}
     for part in row_chunks(rows, columns):
         wide = matrix[part].astype(np.float64)
         difference = wide - quantize_groups(matrix[part], scheme).values()
+        if exponent:  # exact, both being far below 1
+            wide, difference = np.ldexp(wide, -exponent), np.ldexp(difference, -exponent)
         sums["squared"].append(float(np.sum(difference**2)))
         sums["power"].append(float(np.sum(wide**2)))
         if moment is not None:
@@ -100,4 +119,13 @@ def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float
         fsum(sums["output"]) if known else None,
         fsum(sums["output_power"]) if known else None,
         scheme.bits_of(weights.shape),
+        2 * exponent,
     )
+
+
+def _exponent(matrix: NDArray[Any]) -> int:
+    """The exponent of the largest magnitude where squares could underflow, which only binary64 allows; else 0."""
+    if not matrix.size or matrix.dtype.itemsize < np.dtype(np.float64).itemsize:
+        return 0
+    peak = max(float(matrix.max()), -float(matrix.min()))
+    return frexp(peak)[1] if 0 < peak < SMALL_PEAK else 0

@@ -5,11 +5,13 @@ Every function takes the weights and what they became. Sums are over all weights
 
 from __future__ import annotations
 
+from math import frexp
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lowbit.allocate.sensitivity.measure import SMALL_PEAK
 from lowbit.errors import InputError
 
 SMALLEST_LOSS_CHANGE = 1e-6
@@ -25,6 +27,15 @@ def _pair(weights: ArrayLike, quantized: ArrayLike) -> tuple[Float64, Float64]:
     return one, other
 
 
+def _normalized(weights: Float64, quantized: Float64) -> tuple[Float64, Float64]:
+    """Both over one power of two, so that squares of tiny weights do not underflow; others stay as they are."""
+    peak = float(np.abs(weights).max(initial=0.0))
+    if not 0 < peak < SMALL_PEAK:
+        return weights, quantized
+    exponent = frexp(peak)[1]
+    return np.ldexp(weights, -exponent), np.ldexp(quantized, -exponent)
+
+
 def squared_error(weights: ArrayLike, quantized: ArrayLike) -> float:
     """Sum of the squared changes, ``‖W - Q(W)‖²``."""
     one, other = _pair(weights, quantized)
@@ -34,9 +45,9 @@ def squared_error(weights: ArrayLike, quantized: ArrayLike) -> float:
 
 def relative_squared_error(weights: ArrayLike, quantized: ArrayLike) -> float:
     """``‖W - Q(W)‖² / ‖W‖²``, the inverse of the signal-to-quantisation-noise ratio; 0 for weights that are all 0."""
-    one, _ = _pair(weights, quantized)
+    one, other = _normalized(*_pair(weights, quantized))
     power = float(one.ravel() @ one.ravel())
-    return squared_error(weights, quantized) / power if power else 0.0
+    return squared_error(one, other) / power if power else 0.0
 
 
 def signal_to_quantization_noise(weights: ArrayLike, quantized: ArrayLike) -> float:
@@ -81,9 +92,9 @@ def output_error(weights: ArrayLike, quantized: ArrayLike, second_moment: ArrayL
 
 def relative_output_error(weights: ArrayLike, quantized: ArrayLike, second_moment: ArrayLike) -> float:
     """:func:`output_error` over the squared norm of the output itself."""
-    one, _ = _pair(weights, quantized)
+    one, other = _normalized(*_pair(weights, quantized))
     power = float(np.einsum("oi,oi->", one @ _moment(second_moment, one.shape), one))
-    error = output_error(weights, quantized, second_moment)
+    error = output_error(one, other, second_moment)
     if not power:
         return 0.0 if not error else float("inf")
     return error / power
