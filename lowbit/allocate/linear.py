@@ -8,6 +8,7 @@ solver's tolerance, and the answer can then be some hundred bytes over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -124,7 +125,7 @@ def linear_model(core: Core) -> LinearModel:
         else:  # rounded down, so that no plan within the limit is lost
             values = [float(cost >> shift) for _, cost in used]
             limit = float(int(core.limits[number]) >> shift)
-        rows.add(f"budget_{row}", [column for column, _ in used], values, -np.inf, limit)
+        rows.add(_row_name(number, row), [column for column, _ in used], values, -np.inf, limit)
     largest = sum(abs(loss) for loss in losses)
     scale = 2.0 ** (OBJECTIVE_BITS - frexp(largest)[1]) if largest else 1.0
     integral = np.zeros(len(names), dtype=bool)
@@ -134,6 +135,14 @@ def linear_model(core: Core) -> LinearModel:
         np.array(rows.columns, np.int64), np.array(rows.values, np.float64), np.array([e[0] for e in rows.ends]),
         np.array([e[1] for e in rows.ends]), columns,
     )  # fmt: skip
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]{1,200}")
+"""What both file formats take for the name of a row."""
+
+
+def _row_name(number: int, budget: str) -> str:
+    return f"budget_{budget}" if _PLAIN_NAME.fullmatch(budget) else f"row_{number}"
 
 
 def _add_edge(
@@ -187,6 +196,8 @@ def write_lp(problem: Problem, path: str | Path) -> None:
 def _key(problem: Problem, mark: str) -> Iterator[str]:
     reduction = reduce(problem)
     yield f"{mark} lowbit allocate: x_NODE_ENTRY is 1 if the node takes the entry"
+    for number, budget in enumerate(reduction.core.rows):
+        yield f"{mark} {_row_name(number, budget)}: budget {ascii(budget)[1:-1]}"
     for layer, name in enumerate(problem.layers):
         pairs = enumerate(reduction.pick_of[layer].tolist())
         listed = ", ".join(f"{entry} {problem.choices[layer][pick]}" for entry, pick in pairs if pick >= 0)

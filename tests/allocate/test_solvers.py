@@ -109,6 +109,35 @@ def test_files_for_other_solvers(solved, write, tmp_path):
     assert highs.getInfo().objective_function_value == pytest.approx(plan.loss, rel=3 * GAP)
 
 
+@pytest.mark.parametrize("write", [write_mps, write_lp])
+def test_files_with_names_of_budgets_that_the_format_has_not(write, tmp_path):
+    highspy = pytest.importorskip("highspy")
+    limits = {"my bytes \n\u00e9": 3, "- x": 3, "k": 3, "n" * 300: 3}
+    problem = Problem.from_arrays(
+        [[1, 0], [2, 0]], ["a", "b"], costs=dict.fromkeys(limits, [[1, 2]] * 2), limits=limits
+    )
+    path = tmp_path / f"model.{write.__name__[-3:].strip('_')}"
+    write(problem, path)
+    assert "row_0: budget my bytes \\n\\xe9" in path.read_text("ascii")
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    assert highs.readModel(str(path)) == highspy.HighsStatus.kOk
+    assert highs.getNumRow() == 2 + len(limits)
+    highs.run()
+    assert highs.getInfo().objective_function_value == pytest.approx(1)
+
+
+@pytest.mark.parametrize("write", [write_mps, write_lp])
+def test_integers_of_more_than_53_bits_are_exported_rounded_down(write, tmp_path):
+    costs = [[1, 2**60 + 2**29 - 1]] * 2
+    problem = Problem.from_arrays([[1, 0]] * 2, ["a", "b"], costs={"k": costs}, limits={"k": 2**61 + 2**29 - 1})
+    path = tmp_path / "model"
+    write(problem, path)
+    rounded = [line.split() for line in path.read_text().splitlines() if str(2**30) in line or str(2**31) in line]
+    assert sum(str(2**30) in words for words in rounded) == 2
+    assert sum(str(2**31) in words for words in rounded) == 1
+
+
 def test_the_linear_model_keeps_integers():
     model = linear_model(reduce(large(10, 3, 5)).core)
     assert (model.coefficients == np.rint(model.coefficients)).all()
