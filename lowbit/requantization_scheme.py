@@ -111,7 +111,9 @@ class RequantizeScheme:
         self._require(self.accumulator_bits in (32, 48), f"accumulator_bits = {self.accumulator_bits!r}")
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
-        self._require(scaled or self.tie != "up_binary32", "tie 'up_binary32' needs the binary32 product")
+        self._require(
+            self.product == "binary32" or self.tie != "up_binary32", "tie 'up_binary32' needs the binary32 product"
+        )
         self._require(scaled or self.zero_point != "before_rounding", "a zero point before the rounding of integers")
         if scaled:
             self._check_scaled()
@@ -127,6 +129,16 @@ class RequantizeScheme:
             f"the product {self.product!r} takes the whole scale and accumulator, with no step of integers before it",
         )
         self._require(self.accumulator_bits == 32, f"accumulators of {self.accumulator_bits} bits in {self.product}")
+        if self.zero_point == "before_rounding":
+            known = (self.product, self.tie) == ("binary64", "even") or (self.product, self.tie, self.overflow) == (
+                *("binary32", "up_binary32"),
+                "saturate",
+            )
+            self._require(
+                known and self.narrowing == "exact",
+                "a zero point before the rounding goes with the binary64 product and tie 'even', or with binary32, "
+                "tie 'up_binary32' and overflow 'saturate', and no narrowing",
+            )
 
     def _check_combination(self) -> None:
         """Steps before the rounding that exclude each other."""

@@ -133,6 +133,8 @@ def test_unknown_schemes():
         ({"bounded": True, "shift_range": (-31, 31)}, "outside 1 to 62"),
         ({"product": "binary32", "shift": "none", "zero_point": "before_product"}, "no step of integers before"),
         ({"product": "binary64", "shift": "none", "accumulator_bits": 48}, "48 bits in binary64"),
+        ({"product": "binary64", "shift": "none", "tie": "up_binary32"}, "needs the binary32 product"),
+        ({"product": "binary32", "shift": "none", "zero_point": "before_rounding", "tie": "even"}, "goes with"),
     ],
 )
 def test_combinations_that_have_no_place_in_64_bits(axes, words):
