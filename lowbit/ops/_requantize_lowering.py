@@ -121,6 +121,8 @@ def _binary_family(scheme: RequantizeScheme, target: FixedFormat) -> str:
         return "binary32_sum" if upward and target.bits <= 16 else ""
     if scheme.overflow == "wrap" or scheme.zero_point == "before_product":
         return ""
+    if target.bits > 31:  # the loops clamp to about 2^31 first, and a zero point leads back from beyond that
+        return ""
     if scheme.product == "binary32" and target.bits > 16:  # the limits would not be exact in binary32
         return ""
     name = f"{scheme.product}_{'floor_half' if scheme.tie == 'up_binary32' else scheme.tie}"

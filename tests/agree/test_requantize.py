@@ -222,3 +222,14 @@ def test_the_widest_of_schemes_without_a_product(axes):
                 codes, counts = lowbit.requantize(array, return_counts=True, **options)
                 assert codes.tolist() == [answer.code for answer in answers]
                 assert counts["wrapped"] == sum(answer.wrapped for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["float64_even", "float32_even", "xnnpack_fp32", "onnx_reference"])
+@pytest.mark.parametrize("zero_point", [-(1 << 31), (1 << 31) - 1, 0])
+@pytest.mark.parametrize("scale", [1.43, 0.3, 5.0])
+def test_zero_points_of_32_bits_lead_back_from_beyond_the_range(name, zero_point, scale):
+    scheme, given, multiplier, shift = setting(name, scale)
+    array = np.array([-(1 << 31), (1 << 31) - 1, 7, 12345679, -(1 << 30)])
+    wanted = [answer.code for answer in expected(array, scheme, multiplier, shift, zero_point, "int32")]
+    got = lowbit.requantize(array, scheme=scheme, zero_point=zero_point, result="int32", **given)
+    assert got.tolist() == wanted
