@@ -32,8 +32,18 @@ from lowbit.kernels.simd_dot import (
     function,
 )
 
+PREFETCH_BYTES = 128
+"""How far ahead wide tiles fetch the rows of the left operand into the first-level cache."""
+
+PREFETCH_ROWS = 8
+"""How many rows take turns in that, one in each group of k: a power of two that no tile exceeds, and at most the 16
+groups that share a cache line."""
+
 PREFETCH_GROUPS = 6
-"""How far ahead the packed operand is fetched from the second-level cache, in groups of k."""
+"""How far ahead narrow tiles fetch the packed operand instead, in groups of k."""
+
+WIDE_LANES = 16
+"""From how many lanes of a register on a tile is wide: its loop is long enough to hide the address of a row."""
 
 
 def int64(number: int) -> Any:
@@ -78,11 +88,11 @@ def masked_store(builder: Any, value: Any, address: Any, mask: Any) -> None:
     builder.call(callee, [value, pointer(builder, address, vector), ir.Constant(INT32, 1), mask])
 
 
-def prefetch(builder: Any, address: Any) -> None:
-    """Ask for a cache line, to be read, in all levels; no address can fault."""
+def prefetch(builder: Any, address: Any, *, write: bool = False) -> None:
+    """Ask for a cache line, to be read or to be written, in all levels; no address can fault."""
     callee = function(builder.module, "llvm.prefetch.p0", ir.VoidType(), INT8.as_pointer(), INT32, INT32, INT32)
-    read, everywhere, data = (ir.Constant(INT32, number) for number in (0, 3, 1))
-    builder.call(callee, [pointer(builder, address, INT8), read, everywhere, data])
+    purpose, everywhere, data = (ir.Constant(INT32, number) for number in (int(write), 3, 1))
+    builder.call(callee, [pointer(builder, address, INT8), purpose, everywhere, data])
 
 
 def lane_mask(builder: Any, bits: Any, lanes: int) -> Any:
@@ -113,6 +123,9 @@ class _Tile:
             [cgutils.alloca_once(builder, self.dot.vector) for _ in range(self.vectors)] for _ in range(self.rows)
         ]
         self._start(row_terms, column_terms, accumulate)
+        if self.dot.lanes >= WIDE_LANES:
+            for place in (place for places in self.places for place in places):
+                prefetch(builder, place, write=True)
         self._multiply(left, row, step, right, groups)
         for i in range(self.rows):
             for v in range(self.vectors):
@@ -149,12 +162,11 @@ class _Tile:
     def _multiply(self, left: Any, row: Any, step: Any, right: Any, groups: Any) -> None:
         builder, dot = self.builder, self.dot
         left_at, right_at = cgutils.alloca_once_value(builder, left), cgutils.alloca_once_value(builder, right)
-        with cgutils.for_range(builder, groups):
+        with cgutils.for_range(builder, groups) as loop:
             left_now, right_now = builder.load(left_at), builder.load(right_at)
             panel = [load(builder, builder.add(right_now, int64(dot.vector_bytes * v)), dot.vector)
                      for v in range(self.vectors)]  # fmt: skip
-            for line in range(0, dot.panel_step, 64):
-                prefetch(builder, builder.add(right_now, int64(PREFETCH_GROUPS * dot.panel_step + line)))
+            self._prefetch_operand(loop.index, left_now, row, right_now)
             for i in range(self.rows):
                 word = load(builder, builder.add(left_now, builder.mul(row, int64(i))), INT32)
                 spread = broadcast(builder, word, dot.vector)
@@ -163,6 +175,16 @@ class _Tile:
                     builder.store(total, self.sums[i][v])
             builder.store(builder.add(left_now, step), left_at)
             builder.store(builder.add(right_now, int64(dot.panel_step)), right_at)
+
+    def _prefetch_operand(self, group: Any, left: Any, row: Any, right: Any) -> None:
+        """The panels pass through the first-level cache and drive the rows of the left operand out."""
+        builder, step = self.builder, self.dot.panel_step
+        if self.dot.lanes >= WIDE_LANES:
+            turn = builder.mul(builder.and_(group, int64(PREFETCH_ROWS - 1)), row)
+            prefetch(builder, builder.add(builder.add(left, turn), int64(PREFETCH_BYTES)))
+            return
+        for line in range(0, step, 64):
+            prefetch(builder, builder.add(right, int64(PREFETCH_GROUPS * step + line)))
 
 
 def _tile(dot: Dot) -> Any:
