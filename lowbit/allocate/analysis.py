@@ -16,6 +16,9 @@ from lowbit.errors import AllocationError, InfeasibleError
 
 FIVE_PERCENT = Fraction(105, 100)
 
+MOST_POINTS = 100_000
+"""Every point of a front is a problem solved."""
+
 
 @dataclass(frozen=True, eq=False)
 class More:
@@ -80,7 +83,7 @@ def pareto_front(
         In order of the budget, each with less loss than the one before.
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
-    points = whole_number(points, "points of a front", least=2)
+    points = whole_number(points, "points of a front", least=2, most=MOST_POINTS)
     budget = problem.budget(budget).name
     free = solve(problem.with_limits({budget: None}), gap=gap, time_limit=time_limit)
     largest = _used(free, budget)

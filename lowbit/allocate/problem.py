@@ -184,6 +184,8 @@ class Problem:
         checks.check_lengths(rows, lists, names, "losses")
         costs, limits = table(costs, "costs", '{"bytes": ...}'), table(limits, "limits", '{"bytes": "3MB"}')
         units, divisors = table(units, "units", '{"latency": "ms"}'), table(divisors, "divisors", '{"avg_bits": 4096}')
+        for budget in costs:
+            named(budget, "name of a budget")
         for option, given in (("limits", limits), ("units", units), ("divisors", divisors)):
             checks.check_known(given, costs, option)
         budgets = [
@@ -241,6 +243,7 @@ class Problem:
 
     def budget(self, name: str) -> Budget:
         """The budget of this name."""
+        named(name, "name of a budget")
         for budget in self.budgets:
             if budget.name == name:
                 return budget

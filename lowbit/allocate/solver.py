@@ -103,9 +103,9 @@ def solve(
     return _plan(reduction, state, gap, clock)
 
 
-def _check_arguments(problem: Problem, method: str, gap: float, time_limit: float | None) -> None:
+def _check_arguments(problem: Problem, method: object, gap: float, time_limit: float | None) -> None:
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
-    if method not in tuple(METHODS):
+    if not isinstance(method, str) or method not in METHODS:
         raise AllocationError(f"method {method!r} is unknown", hint=f"one of {', '.join(METHODS)}")
     if not 0 <= real_number(gap, "gap") < float("inf"):
         raise AllocationError(f"gap: {gap} is no relative gap", hint="a number at least 0, such as 1e-6")

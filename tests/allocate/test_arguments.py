@@ -74,6 +74,9 @@ def test_solve_takes_what_is_right():
         (lambda: pareto_front(PROBLEM, "k", 2.5), "points of a front: 2.5 is no whole number"),
         (lambda: pareto_front(PROBLEM, "k", 1), "points of a front: 1 is out of range"),
         (lambda: pareto_front(PROBLEM, "k", "3"), "points of a front: '3' is no whole number"),
+        (lambda: pareto_front(PROBLEM, "k", 10**400), "is out of range"),
+        (lambda: PROBLEM.budget(np.array(["k", "k"])), "is no text"),
+        (lambda: solve(PROBLEM, method=np.array(["auto", "auto"])), "is unknown"),
         (lambda: pareto_front(PROBLEM, "kk", 3), "there is no budget 'kk'"),
         (lambda: pareto_front(None, "k", 3), "problem: NoneType instead of Problem"),
         (lambda: smallest_limit(PROBLEM, "kk"), "there is no budget 'kk'"),
@@ -96,6 +99,7 @@ def test_functions_refuse(call, part):
     [
         ({"limits": [3]}, "limits: [3] is no mapping"),
         ({"costs": [[1, 2], [1, 2]]}, "costs: [[1, 2], [1, 2]] is no mapping"),
+        ({"costs": {5: [[1, 2]] * 2}, "limits": {}}, "name of a budget: 5 is no text"),
         ({"units": "ms"}, "units: 'ms' is no mapping"),
         ({"units": {"k": 5}}, "unit of k: 5 is no text"),
         ({"divisors": 5}, "divisors: 5 is no mapping"),
