@@ -11,6 +11,7 @@ from typing import Any
 
 from lowbit.allocate import checks, presets
 from lowbit.allocate.amounts import amount
+from lowbit.allocate.arguments import named
 from lowbit.allocate.problem import Problem
 from lowbit.errors import AllocationError, LowbitError
 
@@ -51,6 +52,7 @@ def read_costs(path: str | Path) -> Problem:
 
 def parse_costs(text: str) -> Problem:
     """The problem that the text of a file describes; decimals are exact."""
+    named(text, "costs")
     try:
         data = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from lowbit.allocate.arguments import check_kind
 from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Budget, Problem
 
@@ -20,6 +21,7 @@ def write_costs(problem: Problem, path: str | Path) -> None:
     InputError
         The file cannot be written; code LB101.
     """
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     write_text(path, costs_text(problem))
 
 

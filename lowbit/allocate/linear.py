@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.allocate.arguments import check_kind
 from lowbit.allocate.core import Core, Edge, Integers, Reals, reduce
 from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Problem
@@ -179,6 +180,7 @@ def write_mps(problem: Problem, path: str | Path) -> None:
     InputError
         The file cannot be written; code LB101.
     """
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     write_text(path, "\n".join(_mps_lines(problem)) + "\n")
 
 
@@ -190,6 +192,7 @@ def write_lp(problem: Problem, path: str | Path) -> None:
     InputError
         The file cannot be written; code LB101.
     """
+    check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     write_text(path, "\n".join(_lp_lines(problem)) + "\n")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 
 from lowbit.allocate.amounts import format_amount
+from lowbit.allocate.arguments import check_kind, listed
 from lowbit.allocate.heights import bits_of
 from lowbit.allocate.plan import Plan
 from lowbit.printable import printable
@@ -28,6 +29,10 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
     budget : str
         Which budget the front goes along.
     """
+    check_kind(plan, Plan, "plan", "solve(problem) makes one")
+    front = listed(front, "front", 'pareto_front(problem, "bytes", 10)')
+    for point in front:
+        check_kind(point, Plan, "front", "pareto_front makes plans")
     panels = [_bars(plan)]
     if len(front) > 1:
         budget = plan.problem.budget(budget).name

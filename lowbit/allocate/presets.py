@@ -13,7 +13,7 @@ import numpy as np
 
 from lowbit.allocate import checks
 from lowbit.allocate.amounts import Amount, amount
-from lowbit.allocate.arguments import finite_number, listed, row, table, whole_number
+from lowbit.allocate.arguments import finite_number, listed, named, row, table, whole_number
 from lowbit.allocate.problem import Problem
 from lowbit.errors import AllocationError
 
@@ -169,6 +169,8 @@ def calibtip(
 def _widths(given: Mapping[int, Any], what: str) -> list[int]:
     """The bits for which there are numbers, in order."""
     given = table(given, what, "{4: [0.5, 0.25], 8: [0.1, 0.2]}")
+    if not given:
+        raise AllocationError(f"{what}: there are none", hint=f"{what}={{4: [...], 8: [...]}}, one number a layer")
     return sorted(whole_number(bits, f"bits of {what}", least=1, most=MOST_BITS) for bits in given)
 
 
@@ -182,7 +184,7 @@ def _degradation(loss: Any, base_loss: float, bits: int) -> float:
 
 def example_data(name: str) -> dict[str, Any]:
     """The file of an example, its decimals exact."""
-    checks.check_known([name], dict.fromkeys(EXAMPLES), "example")
+    checks.check_known([named(name, "example")], dict.fromkeys(EXAMPLES), "example")
     text = files("lowbit.allocate").joinpath(f"data/{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text, parse_float=Decimal)
 

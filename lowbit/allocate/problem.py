@@ -202,7 +202,7 @@ class Problem:
             tuple(place.group(group) for group in listed(ties, "ties", '[("query", "key")]')),
             place.fixed(fixed),
             max_switches,
-            name,
+            named(name, "name"),
         )
 
     def with_limits(self, limits: Mapping[str, Amount | None], *, max_switches: int | None = None) -> Problem:

@@ -7,7 +7,20 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.allocate import Problem, pareto_front, picture, smallest_limit, solve, with_more
+from lowbit.allocate import (
+    Problem,
+    example,
+    hawq_v3,
+    pareto_front,
+    parse_costs,
+    picture,
+    smallest_limit,
+    solve,
+    with_more,
+    write_costs,
+    write_lp,
+    write_mps,
+)
 from lowbit.errors import AllocationError
 
 TWO = ["int4", "int8"]
@@ -83,6 +96,15 @@ def test_solve_takes_what_is_right():
         (lambda: with_more(PROBLEM), "plan: Problem instead of Plan"),
         (lambda: with_more(solve(PROBLEM), factor="x"), "factor: 'x' is no amount"),
         (lambda: with_more(solve(PROBLEM), factor=-1), "factor: -1 is not positive"),
+        (lambda: make(name=5), "name: 5 is no text"),
+        (lambda: picture(PROBLEM), "plan: Problem instead of Plan"),
+        (lambda: picture(solve(PROBLEM), 5), "front: 5 is no list"),
+        (lambda: write_mps(5, "none"), "problem: int instead of Problem"),
+        (lambda: write_lp(5, "none"), "problem: int instead of Problem"),
+        (lambda: write_costs(5, "none"), "problem: int instead of Problem"),
+        (lambda: parse_costs(5), "costs: 5 is no text"),
+        (lambda: example([5]), "example: [5] is no text"),
+        (lambda: hawq_v3(["a"], [1], {}, [1]), "errors: there are none"),
         (lambda: PROBLEM.with_limits([3]), "limits: [3] is no mapping"),
         (lambda: picture(solve(PROBLEM), [solve(PROBLEM)] * 2, "kk"), "there is no budget 'kk'"),
         (lambda: Problem(("a",), (("x",),), [1.0]), "losses: list instead of an array"),
