@@ -136,7 +136,7 @@ def test_decode_in_cache(table: Table, name: str) -> None:
         repeated(lambda: lowbit.decode(codes, name, out=decoded), times),
         "ml_dtypes copyto",
         repeated(lambda: np.copyto(theirs, typed, casting="unsafe"), times),
-        0.0 if name == "float8_e8m0fnu" else 10.0,  # its figure is that of 2^24 values, not met: the peer's loop is a shift
+        0.0 if name == "float8_e8m0fnu" else 10.0,  # a mere shift for the peer: reported
         times * size,
     )
     assert row.met
