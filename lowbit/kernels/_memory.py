@@ -1,4 +1,4 @@
-"""Asking for memory before it is needed, for loops that read faster than the processor fetches by itself."""
+"""Where memory begins, and asking for it before it is needed, for loops faster than the processor fetches by itself."""
 
 # ruff: noqa: ARG001  (the signatures are those that numba calls)
 
@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from lowbit.kernels._jit import kernel
 
 LINE_BYTES = 64
 """A cache line, on x86-64 and on most AArch64 processors."""
@@ -35,3 +38,9 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(array, index), generate
+
+
+@kernel
+def address_of(memory):
+    """Where an array of bytes begins."""
+    return np.int64(memory.ctypes.data)

@@ -1,12 +1,15 @@
 """The loops around the tile of integer GEMM: which blocks are packed, where they stay, and what is added to them.
 
-Blocks of k outside, so that sums of rows serve a block at a time; then blocks of columns of the right operand, packed
-to stay in the second-level cache; then rows, of which a tile's worth stays in the first-level cache while it meets all
-packed panels (Goto and van de Geijn, ACM TOMS 34.3, 2008). The left operand is read where it lies if k is contiguous
-in it, and copied into scratch memory otherwise.
+Blocks of k outside, so that sums of rows serve a block at a time; then blocks of columns of the right operand and
+groups of rows of the left one, which stay in the second-level cache together; then panels, each of which stays in the
+first-level cache, if it fits, while all rows of the group meet it (after Goto and van de Geijn, ACM TOMS 34.3, 2008).
+
+Packing hides behind multiplying. A tile leaves most of the processor idle, so between two tiles of a panel a share of
+the next panel is packed, and the row's sums are found just before its first tile. The left operand is read where it
+lies if k is contiguous in it, and copied into scratch memory otherwise.
 
 With operands a' and b' as the instruction reads them and p, q their zero points, each block of k contributes
-sum a' b' - q sum a' - p sum b' + k p q: a term of the row and a term of the column, which the tile starts from.
+sum a' b' - q sum a' - p sum b' + k p q: a term of the row and a term of the column, which the tile adds.
 All of it is modulo 2**32. Addresses and distances are in bytes.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowbit.kernels._jit import scalar
+from lowbit.kernels.simd_tile import PACK_AFTER, UNROLLED
 
 MOST_ROWS = 4096
 """Rows between two passes over the right operand; their terms are kept."""
@@ -30,6 +34,9 @@ MOST_K_BYTES = 2048
 MOST_K_BYTES_COPIED = 1024
 """The same where the left operand is copied, for the copy shares the second-level cache."""
 
+LEFT_BYTES = 3 << 17
+"""Left operand that stays in the second-level cache, beside the packed right one, while panels change."""
+
 LEFT_ROWS = 192
 """Rows of the left operand that are copied at a time: a multiple of panels and of tiles."""
 
@@ -40,7 +47,8 @@ LEFT_SPACING = 64
 # Scratch memory, in 32-bit words.
 ROW_TERMS = 0
 COLUMN_TERMS = ROW_TERMS + MOST_ROWS + LEFT_ROWS
-RIGHT = COLUMN_TERMS + MOST_COLUMNS + 64
+FLIPS = COLUMN_TERMS + MOST_COLUMNS + 64
+RIGHT = FLIPS + 16
 LEFT = RIGHT + RIGHT_BYTES // 4
 SCRATCH_WORDS = LEFT + LEFT_ROWS * (MOST_K_BYTES_COPIED + 2 * LEFT_SPACING) // 4
 
@@ -52,112 +60,191 @@ def address(array):
 
 
 @scalar
-def pack_panels(interleave, transpose, shape, right, k, columns, flip, panels, panel_bytes):
-    """Pack columns of the right operand, all of k; rows are read from left to right, as memory likes it."""
+def units_of_panel(shape, column, groups):
+    """Into how many units the packing of a panel divides: groups of k, or squares of words if k is contiguous."""
+    element, lanes, panel = shape
+    return groups if column == element else panel // lanes * ((groups + lanes - 1) // lanes)
+
+
+@scalar
+def pack_units(interleave, transpose, shape, right, k, columns, flip, panel_at, begin, end):
+    """Pack some of the units of a panel, of which ``columns`` and those behind them are left."""
     element, lanes, panel = shape
     address, row, column = right
     per_group = 4 // element
-    groups = (k * element + 3) // 4
     if column == element:
-        for g in range(groups):
+        for g in range(begin, end):
             top = g * per_group
-            for j in range(0, columns, panel):
-                source, target = address + top * row + j * element, panels + j // panel * panel_bytes + g * panel * 4
-                interleave(source, row, k - top, columns - j, flip, target)
+            interleave(address + top * row, row, k - top, columns, flip, panel_at + g * panel * 4)
         return
-    for j in range(0, columns, lanes):
-        target = panels + j // panel * panel_bytes + j % panel * 4
-        for g in range(0, groups, lanes):
-            source = address + j * column + 4 * g
-            transpose(source, column, columns - j, k * element - 4 * g, flip, target + g * panel * 4)
+    squares = ((k * element + 3) // 4 + lanes - 1) // lanes
+    for unit in range(begin, end):
+        j, g = unit // squares * lanes, unit % squares * lanes
+        source, target = address + j * column + 4 * g, panel_at + (g * panel + j) * 4
+        transpose(source, column, columns - j, k * element - 4 * g, flip, target)
 
 
 @scalar
 def copy_rows(interleave, copy, shape, left, rows, k, flip, target):
-    """Copy rows of the left operand so that tiles can read it; the new distances of rows and of groups."""
+    """Copy rows of the left operand for tiles to read: where they are then, the distances of rows and of groups."""
     element, _, panel = shape
     address, row, column = left
     if column == element:
         distance = (k * element + 63) // 64 * 64 + LEFT_SPACING
         for i in range(rows):
             copy(address + i * row, k * element, flip, target + i * distance)
-        return distance, 4
+        return target, distance, np.int64(4)
     per_group = 4 // element
     for g in range((k * element + 3) // 4):
         top = g * per_group
         for i in range(0, rows, panel):
             source = address + i * element + top * column
             interleave(source, column, k - top, rows - i, flip, target + (g * LEFT_ROWS + i) * 4)
-    return 4, 4 * LEFT_ROWS
+    return target, np.int64(4), np.int64(4 * LEFT_ROWS)
 
 
 @scalar
-def sum_rows(row_sum, left_sums, shape, at, distance, step, rows, groups, factor, base, scratch, first):
-    """The terms of rows from ``first`` on: a factor times their sums."""
-    target = base + 4 * (ROW_TERMS + first)
+def sum_rows(kit, left, rows, groups, factor, scratch, first):
+    """The terms of rows, the ``first`` of the block and on: a factor times their sums.
+
+    Rows that are not in one piece are summed by registers, with some of those behind them; their turn comes after.
+    """
+    _, row_sum, left_sums, _, _, _, _ = kit
+    at, distance, step = left
+    target = address(scratch) + 4 * (ROW_TERMS + first)
     if step == 4:
         for i in range(rows):
             row_sum(at + i * distance, groups, target + 4 * i)
     else:
-        for i in range(0, rows, shape[1]):
-            left_sums(at + i * distance, step, groups, target + 4 * i)
+        left_sums(at, step, groups, target)
     for i in range(ROW_TERMS + first, ROW_TERMS + first + rows):
         scratch[i] = np.int32(factor * scratch[i])
 
 
 @scalar
-def start_columns(right_sums, shape, panels, panel_bytes, columns, groups, terms, base, scratch):
-    """The terms of columns: a constant, the bias, and a factor times their sums, given or found from the panels."""
+def start_columns(right_sums, shape, panel_at, j, columns, groups, terms, scratch):
+    """The terms of a panel's columns, the j-th and on: a constant, the bias, and a factor times their sums.
+
+    The sums are given or found in the panel; before blocks of k other than the first, ``begin`` is negative.
+    """
     _, lanes, panel = shape
     constant, factor, bias, sums, begin = terms
-    for j in range(COLUMN_TERMS, COLUMN_TERMS + columns + panel):
-        scratch[j] = np.int32(0)
+    target = COLUMN_TERMS + j
+    for x in range(target, target + panel):
+        scratch[x] = np.int32(0)
     if factor != 0 and sums.size == 0:
-        for j in range(0, columns, lanes):
-            source = panels + j // panel * panel_bytes + j % panel * 4
-            right_sums(source, 4 * panel, groups, base + 4 * (COLUMN_TERMS + j))
-        for j in range(COLUMN_TERMS, COLUMN_TERMS + columns):
-            scratch[j] = np.int32(factor * scratch[j])
+        for x in range(0, panel, lanes):
+            right_sums(panel_at + 4 * x, 4 * panel, groups, address(scratch) + 4 * (target + x))
+        for x in range(target, target + panel):
+            scratch[x] = np.int32(factor * scratch[x])
     if begin < 0:
         return
-    if sums.size > 0:
-        for j in range(columns):
-            scratch[COLUMN_TERMS + j] = np.int32(factor * sums[begin + j])
-    for j in range(columns):
-        scratch[COLUMN_TERMS + j] = np.int32(scratch[COLUMN_TERMS + j] + constant)
-    if bias.size > 0:
-        for j in range(columns):
-            scratch[COLUMN_TERMS + j] = np.int32(scratch[COLUMN_TERMS + j] + bias[begin + j])
+    for x in range(min(panel, columns - j)):
+        term = scratch[target + x] + constant
+        if sums.size > 0:
+            term += factor * sums[begin + j + x]
+        if bias.size > 0:
+            term += bias[begin + j + x]
+        scratch[target + x] = np.int32(term)
 
 
 @scalar
-def multiply_rows(tile, shape, tile_rows, left, rows, panels, panel_bytes, columns, groups, out, terms, accumulate):
-    """Rows that are in place times packed panels."""
-    _, lanes, panel = shape
-    address, distance, step = left
-    out_at, out_row = out
-    row_terms, column_terms = terms
-    for i in range(0, rows, tile_rows):
-        height = min(tile_rows, rows - i)
-        for j in range(0, columns, panel):
-            width = min(panel, columns - j)
-            vectors = (width + lanes - 1) // lanes
-            mask = (1 << (width - lanes * (vectors - 1))) - 1
-            tile(
+def multiply_group(kit, shape, tile_rows, left, rows, right, depth, source, out, terms, scratch):
+    """A group of rows that are in place times panels, which the first group packs.
+
+    Parameters
+    ----------
+    kit, shape, tile_rows, scratch
+        As for :func:`multiply`.
+    left : tuple
+        Where the rows begin, the distances of rows and of groups of k.
+    rows : int
+    right : tuple
+        Where the panels begin, the distance from one to the next, how many columns they have.
+    depth : int
+        Elements of k in the block.
+    source : tuple
+        Where the right operand begins, its distances of rows and columns, bits to flip, whether to pack it.
+    out : tuple
+        Where the result begins, the distance of its rows, whether to add to what is there.
+    terms : tuple
+        Where the terms of the rows and of the columns are, or 0 if there are none; which row of the block is the first;
+        the factor of rows' sums, 0 if they are known or not needed; what ``start_columns`` makes the others of.
+    """
+    tiles, _, _, right_sums, interleave, transpose, _ = kit
+    element, lanes, panel = shape
+    left_at, distance, step = left
+    panels, panel_bytes, columns = right
+    source_at, source_row, source_column, flip, packs = source
+    out_at, out_row, accumulate = out
+    row_terms, column_terms, first, factor, of_columns = terms
+    groups = (depth * element + 3) // 4
+    units = units_of_panel(shape, source_column, groups) if packs else 0
+    whole = depth // 4 if packs and element == source_column == 1 and step == 4 else 0
+    share = min((whole * tile_rows + rows - 1) // rows, turns_to_pack(groups))
+    packed = 0
+    for j in range(0, columns, panel):
+        width = min(panel, columns - j)
+        vectors = (width + lanes - 1) // lanes
+        mask = (1 << (width - lanes * (vectors - 1))) - 1
+        at = panels + j // panel * panel_bytes
+        here = (source_at + j * source_column, source_row, source_column)
+        pack_units(interleave, transpose, shape, here, depth, width, flip, at, packed, units)
+        packed = 0
+        if column_terms and first == 0:
+            start_columns(right_sums, shape, at, j, columns, groups, of_columns, scratch)
+        ahead = source_at + (j + panel) * source_column
+        left_to_pack = whole if j + 2 * panel <= columns else 0
+        i = 0
+        while i < rows:
+            height, count = next_tiles(tile_rows, rows - i)
+            if factor != 0 and j == 0:
+                count = 1
+                sum_rows(kit, (left_at + i * distance, distance, step), height, groups, factor, scratch, first + i)
+            tiles(
                 height,
                 vectors,
-                address + i * distance,
+                count,
+                left_at + i * distance,
                 distance,
                 step,
-                panels + j // panel * panel_bytes,
+                at,
                 groups,
                 out_at + i * out_row + 4 * j,
                 out_row,
-                row_terms + 4 * i,
-                column_terms + 4 * j,
+                row_terms + 4 * i if row_terms else 0,
+                column_terms + 4 * j if column_terms else 0,
                 accumulate,
                 mask,
+                ahead + 4 * packed * source_row,
+                source_row,
+                address(scratch) + 4 * FLIPS,
+                at + panel_bytes + 4 * packed * panel,
+                left_to_pack - packed,
+                share,
             )
+            if height == tile_rows:
+                packed = min(packed + count * share, left_to_pack)
+            i += height * count
+
+
+@scalar
+def turns_to_pack(groups):
+    """In how many turns of its loop a tile may pack."""
+    turns = groups // UNROLLED
+    return turns - turns // PACK_AFTER
+
+
+@scalar
+def next_tiles(most, rows):
+    """The height of the next tiles and how many there are: the last two share what is left.
+
+    Small ones would keep the multiplier waiting.
+    """
+    if rows > most + most // 2:
+        rest = rows % most
+        return most, rows // most - (1 if 0 < rest <= most // 2 else 0)
+    return ((rows + 1) // 2 if rows > most else rows), 1
 
 
 @scalar
@@ -169,42 +256,10 @@ def block_of_k(most, k, element):
 
 
 @scalar
-def place_panels(kit, shape, b, offsets, depth, columns, flip, packed, target):
-    """Where the panels of a block are, and the distance from one to the next: packed before, or now."""
-    element, _, panel = shape
-    at, row, column, packed_bytes = b
-    inner, first = offsets
-    if packed:
-        return at + first // panel * packed_bytes + inner * element * panel, packed_bytes
-    panel_bytes = (depth * element + 3) // 4 * 4 * panel
-    right = (at + inner * row + first * column, row, column)
-    pack_panels(kit[4], kit[5], shape, right, depth, columns, flip, target, panel_bytes)
-    return target, panel_bytes
-
-
-@scalar
-def multiply_chunks(kit, shape, tile_rows, left, rows, depth, flip, right, out, factor, accumulate, base, scratch):
-    """All rows times the packed panels, chunk by chunk: copied if need be, their terms found, multiplied."""
-    tile, row_sum, left_sums, _, interleave, _, copy = kit
-    left_at, row, column = left
-    panels, panel_bytes, columns = right
-    out_at, out_row = out
-    groups = (depth * shape[0] + 3) // 4
-    in_place = reads_in_place(column, depth, flip, shape[0])
-    for i in range(0, rows, LEFT_ROWS):
-        height = min(LEFT_ROWS, rows - i)
-        at, distance, step = left_at + i * row, row, np.int64(4)
-        if not in_place:
-            target = base + 4 * LEFT
-            distance, step = copy_rows(interleave, copy, shape, (at, row, column), height, depth, flip, target)
-            at = target
-        if factor != 0:
-            sum_rows(row_sum, left_sums, shape, at, distance, step, height, groups, factor, base, scratch, i)
-        terms = (base + 4 * (ROW_TERMS + i), base + 4 * COLUMN_TERMS)
-        source, place = (at, distance, step), (out_at + i * out_row, out_row)
-        multiply_rows(
-            tile, shape, tile_rows, source, height, panels, panel_bytes, columns, groups, place, terms, accumulate
-        )
+def rows_of_group(most, rows, tile_rows):
+    """Rows in a group: as even as can be, in whole tiles, about ``most``."""
+    parts = (rows + most - 1) // most
+    return ((rows + parts - 1) // parts + tile_rows - 1) // tile_rows * tile_rows
 
 
 @scalar
@@ -220,7 +275,7 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     Parameters
     ----------
     kit : tuple
-        tile, row_sum, left_sums, right_sums, interleave, transpose, copy.
+        tiles, row_sum, left_sums, right_sums, interleave, transpose, copy.
     shape : tuple
         Bytes of an element, lanes of a register, columns of a panel.
     tile_rows : int
@@ -237,31 +292,40 @@ def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     element, _, panel = shape
     a_zero, b_zero, a_flip, b_flip, packed = numbers
     m, k, n = a.shape[0], a.shape[1], c.shape[1]
-    a_at, c_at, base = address(a), address(c), address(scratch)
+    a_at, b_at, c_at, base = address(a), address(b), address(c), address(scratch)
     a_row, a_column = a.strides
+    b_row, b_column = b.strides
     c_row = c.strides[0]
-    most = MOST_K_BYTES if reads_in_place(a_column, k, a_flip, element) else MOST_K_BYTES_COPIED
-    block = block_of_k(most, k, element)
-    whole = (address(b), b.strides[0], b.strides[1], (k * element + 3) // 4 * 4 * panel)
+    for i in range(FLIPS, FLIPS + 16):
+        scratch[i] = np.int32(b_flip * 0x01010101)
+    in_place = reads_in_place(a_column, k, a_flip, element)
+    block = block_of_k(MOST_K_BYTES if in_place else MOST_K_BYTES_COPIED, k, element)
     for top in range(0, m, MOST_ROWS):
         rows = min(MOST_ROWS, m - top)
-        for i in range(ROW_TERMS, ROW_TERMS + rows):
-            scratch[i] = np.int32(0)
         for inner in range(0, k, block):
             depth = min(block, k - inner)
-            groups = (depth * element + 3) // 4
-            width = min(MOST_COLUMNS, RIGHT_BYTES // (groups * 4 * panel) * panel)
+            group_bytes = (depth * element + 3) // 4 * 4
+            most_rows = max(LEFT_BYTES // group_bytes, LEFT_ROWS) if in_place else LEFT_ROWS
+            together = rows_of_group(most_rows, rows, tile_rows)
+            width = min(MOST_COLUMNS, RIGHT_BYTES // (group_bytes * panel) * panel)
             for first in range(0, n, width):
                 columns = min(width, n - first)
-                panels, panel_bytes = place_panels(
-                    kit, shape, whole, (inner, first), depth, columns, b_flip, packed, base + 4 * RIGHT
-                )
-                terms = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
-                start_columns(kit[3], shape, panels, panel_bytes, columns, groups, terms, base, scratch)
-                left = (a_at + top * a_row + inner * a_column, a_row, a_column)
-                right = (panels, panel_bytes, columns)
-                out = (c_at + top * c_row + 4 * first, c_row)
-                factor = -b_zero if first == 0 else 0
-                multiply_chunks(
-                    kit, shape, tile_rows, left, rows, depth, a_flip, right, out, factor, inner, base, scratch
-                )
+                if packed:
+                    right = (b_at + first // panel * b_row + inner * element * panel, b_row, columns)
+                else:
+                    right = (base + 4 * RIGHT, group_bytes * panel, columns)
+                of_columns = (k * a_zero * b_zero, -a_zero, bias, sums, first if inner == 0 else -1)
+                for i in range(0, rows, together):
+                    height = min(together, rows - i)
+                    left = (a_at + (top + i) * a_row + inner * a_column, a_row, a_column)
+                    if in_place:
+                        left = (left[0], a_row, np.int64(4))
+                    else:
+                        left = copy_rows(kit[4], kit[6], shape, left, height, depth, a_flip, base + 4 * LEFT)
+                    packs = not packed and i == 0
+                    source = (b_at + inner * b_row + first * b_column, b_row, b_column, b_flip, packs)
+                    out = (c_at + (top + i) * c_row + 4 * first, c_row, inner)
+                    row_terms = base + 4 * (ROW_TERMS + i) if b_zero != 0 else 0
+                    column_terms = base + 4 * COLUMN_TERMS if a_zero != 0 or bias.size > 0 else 0
+                    terms = (row_terms, column_terms, i, -b_zero if first == 0 else 0, of_columns)
+                    multiply_group(kit, shape, tile_rows, left, height, right, depth, source, out, terms, scratch)

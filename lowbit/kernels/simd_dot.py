@@ -49,6 +49,11 @@ class Dot:
     multiply: Callable[[Any, Any, Any, Any], Any]
 
     @property
+    def packs_bytes(self) -> bool:
+        """Whether the right operand is packed byte by byte."""
+        return self.ones == _BYTE_ONES
+
+    @property
     def vector(self) -> Any:
         """The LLVM type of a register."""
         return ir.VectorType(INT32, self.lanes)

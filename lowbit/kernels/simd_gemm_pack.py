@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.simd_blocks import address, pack_panels
+from lowbit.kernels.simd_blocks import address, pack_units, units_of_panel
 from lowbit.kernels.simd_pack import (
     interleave_bytes,
     interleave_words,
@@ -17,8 +17,13 @@ from lowbit.kernels.simd_pack import (
 @scalar
 def pack_all(interleave, transpose, shape, b, flip, panels):
     """Every panel of ``b`` (k, n) into a row of ``panels``."""
-    right = (address(b), b.strides[0], b.strides[1])
-    pack_panels(interleave, transpose, shape, right, b.shape[0], b.shape[1], flip, address(panels), panels.strides[0])
+    element, _, panel = shape
+    k, n = b.shape
+    row, column = b.strides
+    units = units_of_panel(shape, column, (k * element + 3) // 4)
+    for j in range(0, n, panel):
+        right, target = (address(b) + j * column, row, column), address(panels) + j // panel * panels.strides[0]
+        pack_units(interleave, transpose, shape, right, k, n - j, flip, target, 0, units)
 
 
 @kernel

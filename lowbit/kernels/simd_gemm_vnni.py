@@ -13,7 +13,7 @@ from lowbit.kernels.simd_pack import (
     transpose_words,
 )
 from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED, SUMS_WORDS
-from lowbit.kernels.simd_tile import tile_left_unsigned, tile_right_unsigned, tile_words
+from lowbit.kernels.simd_tile import tiles_left_unsigned, tiles_right_unsigned, tiles_words
 
 BYTES, WORDS = (1, 16, 64), (2, 16, 64)
 TILE_ROWS = 6
@@ -29,7 +29,7 @@ def gemm_right_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_
     """Signed bytes times unsigned ones, as they are after flipping."""
     numbers = (a_zero, b_zero, a_flip, b_flip, packed)
     of_k = (row_sum_right_unsigned, left_sums_right_unsigned, right_sums_right_unsigned)
-    kit = (tile_right_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
+    kit = (tiles_right_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
     multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)
 
 
@@ -38,7 +38,7 @@ def gemm_left_unsigned(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_f
     """Unsigned bytes times signed ones, as they are after flipping."""
     numbers = (a_zero, b_zero, a_flip, b_flip, packed)
     of_k = (row_sum_left_unsigned, left_sums_left_unsigned, right_sums_left_unsigned)
-    kit = (tile_left_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
+    kit = (tiles_left_unsigned, *of_k, interleave_bytes, transpose_bytes, copy_bytes)
     multiply(kit, BYTES, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)
 
 
@@ -47,5 +47,5 @@ def gemm_words(a, b, c, bias, sums, scratch, a_zero, b_zero, a_flip, b_flip, pac
     """16-bit words; the bits to flip are 0."""
     numbers = (a_zero, b_zero, a_flip, b_flip, packed)
     of_k = (row_sum_words, left_sums_words, right_sums_words)
-    kit = (tile_words, *of_k, interleave_words, transpose_words, copy_words)
+    kit = (tiles_words, *of_k, interleave_words, transpose_words, copy_words)
     multiply(kit, WORDS, TILE_ROWS, a, b, c, bias, sums, scratch, numbers)

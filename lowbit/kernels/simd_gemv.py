@@ -18,6 +18,16 @@ from numba.extending import intrinsic
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.simd_blocks import LEFT, ROW_TERMS, address
 from lowbit.kernels.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
+from lowbit.kernels.simd_emit import (
+    broadcast,
+    int64,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    pointer,
+    prefetch,
+)
 from lowbit.kernels.simd_pack import (
     COLUMNS,
     PREFETCH_ROWS,
@@ -30,16 +40,6 @@ from lowbit.kernels.simd_pack import (
     spread_byte,
 )
 from lowbit.kernels.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED
-from lowbit.kernels.simd_tile import (
-    broadcast,
-    int64,
-    lane_mask,
-    load,
-    masked_load,
-    masked_store,
-    pointer,
-    prefetch,
-)
 
 ROWS = 4
 """Rows of the matrix that meet the sums of 64 columns while these are in registers; more are more streams of memory."""

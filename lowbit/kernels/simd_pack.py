@@ -26,13 +26,15 @@ from lowbit.kernels.simd_dot import (
     Dot,
     function,
 )
-from lowbit.kernels.simd_tile import int64, lane_mask, load, masked_load, pointer, prefetch
+from lowbit.kernels.simd_emit import int64, lane_mask, load, masked_load, pointer, prefetch
 
 PREFETCH_ROWS = 16
 """How many rows ahead are asked for: each is a page of its own in a wide matrix, which no processor guesses."""
 
 COLUMNS = 64
 """Byte columns that are interleaved at a time, one register of each of four rows."""
+
+OCTETS = ir.VectorType(INT8, COLUMNS)
 
 
 def outlined(name: str, arity: int, emit: Any) -> Any:
@@ -91,24 +93,29 @@ def _interleave_lanes(builder: Any, first: Any, second: Any, width: int, high: b
     return shuffled(builder, builder.bitcast(first, vector), builder.bitcast(second, vector), lanes)
 
 
-def whole_rows(builder: Any, source: Any, row: Any, flip: Any) -> list[Any]:
-    """4 rows of 64 bytes, flipped; the rows to come are asked for."""
-    octets, loaded = ir.VectorType(INT8, COLUMNS), []
+def whole_rows(builder: Any, source: Any, row: Any, flips: Any) -> list[Any]:
+    """4 rows of 64 bytes, flipped; the rows to come are asked for.
+
+    Where rows do not begin with a cache line, it is the second of two that nobody has read: the columns before these
+    have brought the first.
+    """
+    loaded = []
     for i in range(4):
-        value = load(builder, builder.add(source, builder.mul(row, int64(i))), octets)
-        prefetch(builder, builder.add(source, builder.mul(row, int64(PREFETCH_ROWS + i))))
-        loaded.append(builder.xor(value, spread_byte(builder, flip, octets)))
+        value = load(builder, builder.add(source, builder.mul(row, int64(i))), OCTETS)
+        ahead = builder.mul(row, int64(PREFETCH_ROWS + i))
+        prefetch(builder, builder.add(builder.add(source, ahead), int64(COLUMNS - 1)))
+        loaded.append(builder.xor(value, flips))
     return loaded
 
 
 def partial_rows(builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any) -> list[Any]:
     """Up to 4 rows of up to 64 bytes, flipped, with zeros for what is missing."""
-    octets, loaded = ir.VectorType(INT8, COLUMNS), []
+    loaded = []
     valid = low_bits(builder, columns, COLUMNS)
     for i in range(4):
         present = builder.icmp_signed("<", int64(i), rows)
         mask = lane_mask(builder, builder.select(present, valid, int64(0)), COLUMNS)
-        value = masked_load(builder, builder.add(source, builder.mul(row, int64(i))), octets, mask)
+        value = masked_load(builder, builder.add(source, builder.mul(row, int64(i))), OCTETS, mask)
         loaded.append(flipped(builder, value, flip, mask))
     return loaded
 
@@ -123,19 +130,22 @@ def interleaved_bytes(builder: Any, rows: list[Any]) -> list[Any]:
     return [_interleave_lanes(builder, pairs[0][v // 2], pairs[1][v // 2], 2, bool(v % 2)) for v in range(4)]
 
 
+def store_words(builder: Any, rows: list[Any], target: Any) -> None:
+    """4 rows of 64 bytes as 64 words."""
+    for v, group in enumerate(interleaved_bytes(builder, rows)):
+        builder.store(group, pointer(builder, builder.add(target, int64(64 * v)), group.type), align=1)
+
+
 def _emit_interleave_bytes(
     builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any
 ) -> None:
     enough = builder.icmp_signed(">=", rows, int64(4))
-    with builder.if_else(builder.and_(enough, builder.icmp_signed(">=", columns, int64(COLUMNS)))) as (whole, partial):
-        for block in (whole, partial):
-            with block:
-                if block is whole:
-                    loaded = whole_rows(builder, source, row, flip)
-                else:
-                    loaded = partial_rows(builder, source, row, rows, columns, flip)
-                for v, group in enumerate(interleaved_bytes(builder, loaded)):
-                    builder.store(group, pointer(builder, builder.add(target, int64(64 * v)), group.type), align=1)
+    whole = builder.and_(enough, builder.icmp_signed(">=", columns, int64(COLUMNS)))
+    with builder.if_else(whole) as (all_there, some_missing):
+        with all_there:
+            store_words(builder, whole_rows(builder, source, row, spread_byte(builder, flip, OCTETS)), target)
+        with some_missing:
+            store_words(builder, partial_rows(builder, source, row, rows, columns, flip), target)
 
 
 @intrinsic

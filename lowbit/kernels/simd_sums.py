@@ -23,8 +23,8 @@ from lowbit.kernels.simd_dot import (
     Dot,
     function,
 )
+from lowbit.kernels.simd_emit import int64, lane_mask, load, masked_load, pointer
 from lowbit.kernels.simd_pack import low_bits, outlined
-from lowbit.kernels.simd_tile import int64, lane_mask, load, masked_load, pointer
 
 
 def _ones(dot: Dot) -> Any:
