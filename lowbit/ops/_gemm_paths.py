@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.ops._aligned import aligned_empty
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int32]
@@ -36,7 +37,6 @@ WORTH_THREADS = 1 << 22
 """Products below which starting a thread costs more than it saves."""
 
 _TILE_ROWS = 6
-_LINE_WORDS = 16
 _local = threading.local()
 
 
@@ -136,15 +136,13 @@ def row_multiplier(kind: str) -> Callable[..., None]:
 
 
 def scratch() -> Integers:
-    """Scratch memory of the thread, at the start of a cache line."""
+    """Scratch memory of the thread."""
     try:
         memory: Integers = _local.memory
     except AttributeError:
         from lowbit.kernels.simd_blocks import SCRATCH_WORDS
 
-        raw = np.zeros(SCRATCH_WORDS + _LINE_WORDS, dtype=np.int32)
-        start = -raw.ctypes.data % (4 * _LINE_WORDS) // 4
-        memory = _local.memory = raw[start : start + SCRATCH_WORDS]
+        memory = _local.memory = aligned_empty((SCRATCH_WORDS,), np.int32)
     return memory
 
 
@@ -274,25 +272,3 @@ def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Term
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(step, start, min(start + share, size)) for start in range(0, size, share)]:
             done.result()
-
-
-@functools.cache
-def signed_bytes() -> Callable[[Array, Array, Integers], None]:
-    """The product of int8 matrices, C or Fortran contiguous, by the default path, looked up once."""
-    path = chosen()
-    none = Terms(0, 0, NOTHING)
-
-    def any_path(a: Array, b: Array, c: Integers) -> None:
-        run(c, a, True, Right(b, True), none, path)
-
-    if path != "vnni":
-        return any_path
-    kernel = multiplier(path, "right_unsigned")
-
-    def vnni(a: Array, b: Array, c: Integers) -> None:
-        if len(a) == 1 or c.shape[1] == 1:
-            any_path(a, b, c)
-        else:
-            kernel(a, b, c, NOTHING, NOTHING, scratch(), 0, OFFSET, 0, SIGN_BIT, 0)
-
-    return vnni

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run_threads, signed_bytes
+from lowbit.ops._aligned import aligned_empty
+from lowbit.ops._gemm_paths import NOTHING, Right, Terms, chosen, run_threads
+from lowbit.ops._gemm_quick import quick_product
 from lowbit.ops._gemm_wide import multiply_wide
 from lowbit.ops._integer_operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops._source import check_out
@@ -17,7 +19,6 @@ from lowbit.ops.prepack import PackedMatrix
 
 Array = npt.NDArray[Any]
 
-_INT8 = np.dtype(np.int8)
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _USUAL = {
     np.dtype(kind): (bits, signed) for kind, bits, signed in (("i1", 8, True), ("u1", 8, False), ("i2", 16, True))
@@ -88,26 +89,18 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
     [[-8]]
     """
     if (
-        type(a) is np.ndarray
-        and type(b) is np.ndarray
-        and a.dtype is b.dtype is _INT8
-        and a.ndim == b.ndim == 2
-        and a.flags.forc
-        and b.flags.forc
-        and a.shape[1] == b.shape[0]
-        and a.size
-        and b.size
+        bias is None
+        and out is None
+        and path is None
         and type(a_zero_point) is type(b_zero_point) is type(threads) is int
         and a_zero_point == b_zero_point == 0
-        and bias is out is None
-        and accumulator == "int32"
         and threads == 1
-        and path is None
         and not return_counts
-    ):  # nothing to convert or to check: small products take a few microseconds
-        result: Array = np.empty((a.shape[0], b.shape[1]), _INT32)
-        signed_bytes()(a, b, result)
-        return result
+        and accumulator == "int32"
+    ):
+        result = quick_product(a, b)
+        if result is not None:
+            return result
     request = _Request(a_zero_point, b_zero_point, bias, threads, out, return_counts, path)
     return _gemm(a, b, accumulator, request)
 
@@ -157,7 +150,7 @@ def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     bias = _bias(request.bias, n, width)
     out = request.out
     check_out(out, shape, dtype)
-    result = out if out is not None and _usable(out, left.codes, right.codes) else np.empty(shape, dtype)
+    result = out if out is not None and _usable(out, left.codes, right.codes) else aligned_empty(shape, dtype)
     call = _Call(left, right, b if isinstance(b, PackedMatrix) else None, zeros, bias, path, threads)
     _fill(result, call)
     if out is not None and result is not out:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.ops._aligned import aligned_empty
 from lowbit.ops._gemm_paths import NOTHING, OFFSET, PLAIN, SIGN_BIT, Right, chosen, layout, packer
 from lowbit.ops._integer_operands import Operand, integer_operand
 from lowbit.ops.packed_codes import PackedCodes
@@ -117,7 +118,7 @@ def _packed(operand: Operand, sums: npt.NDArray[np.int64], path: str, words: boo
         codes = np.ascontiguousarray(codes)
     k, n = codes.shape
     depth = -(-k * element // 4) * 4 // element
-    panels = np.zeros((-(-n // panel), depth * panel), dtype=np.int16 if element == 2 else np.int8)
+    panels = aligned_empty((-(-n // panel), depth * panel), np.int16 if element == 2 else np.int8)
     flip = SIGN_BIT if element == 1 and operand.signed == left_signed else 0
     if panels.size:
         packer(path, words)(codes, flip, panels)

@@ -85,6 +85,59 @@ def test_every_tail(path):
                 assert np.array_equal(got, expected(a[:m, :k], b[:k, :n])), (m, k, n)
 
 
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "plain"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("k", [40, 131, 388])
+def test_every_number_of_rows(path, dtype, k):
+    # Rows divide into tiles in many ways, and tiles pack the next panel if it is whole and their loop is long enough.
+    rng = np.random.default_rng(17)
+    a, b = random_codes(rng, (40, k), dtype), random_codes(rng, (k, 260), np.int8)
+    options = {"a_zero_point": int(a[0, 0]), "b_zero_point": int(b[0, 0])}
+    plain, with_zeros = expected(a, b), expected(a, b, a[0, 0], b[0, 0])
+    for m in range(2, 41):
+        for n in (64, 127, 128, 200, 260):
+            assert np.array_equal(lowbit.gemm(a[:m], b[:, :n], path=path), plain[:m, :n]), (m, n)
+        assert np.array_equal(lowbit.gemm(a[:m], b, path=path, **options), with_zeros[:m]), m
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "plain"])
+@pytest.mark.parametrize("shape", [(13, 200, 200), (197, 384, 320), (40, 1030, 129)])
+def test_nothing_is_written_beside_the_result(path, shape):
+    m, k, n = shape
+    rng = np.random.default_rng(18)
+    a, b = random_codes(rng, (m, k), np.uint8), random_codes(rng, (k, n), np.int8)
+    memory = np.full((m + 8, n + 70), 123456789, np.int32)
+    out = memory[4:-4, 35:-35]
+    assert lowbit.gemm(a, b, path=path, out=out) is out
+    assert np.array_equal(out, expected(a, b))
+    out[...] = 123456789
+    assert (memory == 123456789).all()
+
+
+@pytest.mark.parametrize("a_dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("b_dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("shape", [(2, 1, 2), (33, 70, 65), (300, 130, 260)])
+def test_the_quick_way_gives_the_same(a_dtype, b_dtype, shape):
+    m, k, n = shape
+    rng = np.random.default_rng(19)
+    a, b = random_codes(rng, (m, k), a_dtype), random_codes(rng, (k, n), b_dtype)
+    wanted = expected(a, b)
+    assert np.array_equal(lowbit.gemm(a, b, out=np.empty((m, n), np.int32)), wanted)
+    for left in (a, np.asfortranarray(a)):
+        for right in (b, np.asfortranarray(b), lowbit.prepack(b, a_dtype=a_dtype), lowbit.prepack(b, a_dtype="int8")):
+            got = lowbit.gemm(left, right)
+            assert np.array_equal(got, wanted)
+            assert got.dtype == np.int32
+            assert got.flags.c_contiguous
+            assert got.flags.writeable
+
+
+def test_large_results_begin_with_a_cache_line():
+    a, b = np.zeros((256, 3), np.int8), np.zeros((3, 256), np.int8)
+    assert lowbit.gemm(a, b).ctypes.data % 64 == 0
+    assert lowbit.prepack(b).right.array.ctypes.data % 64 == 0
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -305,6 +358,9 @@ def test_other_accumulators_are_reached():
         ((np.zeros((2, 3), bool), np.zeros((3, 2), np.int8)), {}, "a has dtype bool"),
         ((np.zeros((2, 3), np.int8), np.zeros((2, 3), np.int8)), {}, "a has shape \\(2, 3\\) and b \\(2, 3\\)"),
         ((np.zeros(3, np.int8), np.zeros((3, 2), np.int8)), {}, "a has shape \\(3,\\)"),
+        ((np.zeros((), np.int8), np.zeros((3, 2), np.int8)), {}, "a has shape \\(\\)"),
+        ((np.zeros((2, 3), np.int8), np.zeros(3, np.int8)), {}, "b has shape \\(3,\\)"),
+        ((np.zeros((2, 3), np.int8), lowbit.prepack(np.zeros((2, 4), np.int8))), {}, "a has shape \\(2, 3\\) and b"),
         ((np.zeros((2, 2, 3), np.int8), np.zeros((3, 3, 2), np.int8)), {}, "do not broadcast"),
         ((np.zeros((2, 3), np.int8), np.zeros((3, 2), np.int8)), {"a_zero_point": 128}, "a_zero_point = 128"),
         ((np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.int8)), {"a_zero_point": -1}, "a_zero_point = -1"),

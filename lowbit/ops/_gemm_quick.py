@@ -1,0 +1,78 @@
+"""Products without options of operands that need no conversion: little but the kernel, as small ones take microseconds.
+
+What is not of this kind is left to ``gemm``, which converts, checks and explains.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.ops._aligned import aligned_empty
+from lowbit.ops._gemm_paths import NOTHING, OFFSET, SIGN_BIT, Right, chosen, multiplier, scratch
+from lowbit.ops.prepack import PackedMatrix
+
+Array = npt.NDArray[Any]
+
+_SIGNED = {"b": True, "B": False}
+"""Whether codes are signed, by the character of their dtype."""
+
+WORTH_ALIGNING = 1 << 16
+"""Elements of a result from which on its place in memory matters more than the time that it takes to choose."""
+
+
+class _Kernel(NamedTuple):
+    """A compiled kernel, and how the right operand reaches it."""
+
+    run: Callable[..., None]
+    sums: Array
+    offset: int
+    flip: int
+    packed: int
+
+
+def quick_product(a: Any, b: Any) -> Array | None:
+    """The product of two matrices of bytes, or None where there is something to convert, to check or to choose."""
+    if type(a) is not np.ndarray or a.ndim != 2 or not a.flags.forc or a.dtype.char not in _SIGNED:
+        return None
+    if type(b) is np.ndarray:
+        if b.ndim != 2 or not b.flags.forc or b.dtype.char not in _SIGNED or 1 in (len(a), b.shape[1]):
+            return None
+        kernel, right = _kernel(a.dtype.char, b.dtype.char), b
+    elif type(b) is PackedMatrix and b.path == "vnni":
+        kernel, right = _packed_kernel(a.dtype.char, b.right), b.right.array
+    else:
+        return None
+    (m, k), (depth, n) = a.shape, b.shape
+    if kernel is None or k != depth or not (m and k and n):
+        return None
+    result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), np.int32)
+    run, sums, offset, flip, packed = kernel
+    run(a, right, result, NOTHING, sums, scratch(), 0, offset, 0, flip, packed)
+    return result
+
+
+@functools.cache
+def _kernel(left: str, right: str) -> _Kernel | None:
+    """For operands of these dtypes by the default path, if that is one for bytes: b is flipped if both are alike."""
+    if chosen() != "vnni":
+        return None
+    if _SIGNED[left] != _SIGNED[right]:
+        return _Kernel(_of_left(left), NOTHING, 0, 0, 0)
+    return _Kernel(_of_left(left), NOTHING, OFFSET if _SIGNED[right] else -OFFSET, SIGN_BIT, 0)
+
+
+def _packed_kernel(left: str, right: Right) -> _Kernel | None:
+    """For panels of bytes that a left operand of this dtype can meet as it is."""
+    if not right.packed or right.array.itemsize != 1 or _SIGNED[left] == right.signed:
+        return None
+    return _Kernel(_of_left(left), right.sums, right.offset, 0, 1)
+
+
+@functools.cache
+def _of_left(dtype: str) -> Callable[..., None]:
+    return multiplier("vnni", "right_unsigned" if _SIGNED[dtype] else "left_unsigned")
