@@ -35,5 +35,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         medians = " ".join(f"{median:.2f}" for median in row.medians)
         verdict = "" if row.met else "  NOT MET"
         wanted = f"{row.wanted:g}x" if row.wanted else "-"
-        line = f"{row.what:<52} {row.peer:<26} {wanted:>7} {medians:<22} {row.nanoseconds:>8.2f}{verdict}"
+        line = f"{row.what:<52} {row.peer:<26} {wanted:>7} {medians:<22} {row.nanoseconds:>8.3g}{verdict}"
         terminalreporter.line(line)

@@ -84,16 +84,9 @@ def test_against_torch(table: Table, shape) -> None:
     assert row.met
 
 
-NEAR_THE_PEAK = pytest.mark.xfail(
-    strict=False,
-    reason="the peer has 76 to 91 % of the peak: the figure is 91 to 97 % of it (bench/README.md)",
-)
-"""Figures that are not met on the machine they were set for."""
-
-
 @pytest.mark.parametrize(
     ("shape", "wanted"),
-    [pytest.param(SHAPES[2], 1.0, id="2048"), pytest.param(SHAPES[3], 1.05, id="197", marks=NEAR_THE_PEAK)],
+    [pytest.param(SHAPES[2], 1.0, id="2048"), pytest.param(SHAPES[3], 1.05, id="197")],
 )
 def test_prepacked(table: Table, shape, wanted) -> None:
     a, b = operands(*shape)
@@ -105,9 +98,16 @@ def test_prepacked(table: Table, shape, wanted) -> None:
     assert row.met
 
 
+NEAR_THE_PEAK = pytest.mark.xfail(
+    strict=False,
+    reason="the peer has 0.76 to 0.84 of the peak, from process to process: the figure is up to 1.0 of it (README.md)",
+)
+"""Figures that are not met in every process on the machine they were set for."""
+
+
 @pytest.mark.parametrize(
     "shape",
-    [pytest.param(shape, id=label(*shape), marks=() if shape[0] == 2048 else NEAR_THE_PEAK) for shape in SHAPES],
+    [pytest.param(shape, id=label(*shape), marks=NEAR_THE_PEAK if shape[0] in (512, 1024) else ()) for shape in SHAPES],
 )
 def test_against_onnxruntime(table: Table, shape) -> None:
     a, b = operands(*shape)
@@ -142,21 +142,28 @@ def test_small(table: Table, shape, transposed) -> None:
 
 
 @pytest.mark.skipif(_gemm_paths.chosen() != "vnni", reason="the processor has no vpdpbusd")
-def test_share_of_the_peak(table: Table) -> None:
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: label(*shape))
+def test_share_of_the_peak(table: Table, shape) -> None:
     from bench import peak
 
-    a, b = operands(2048, 2048, 2048)
-    products = 2048**3
-    rounds = products // peak.PRODUCTS
-    row = table.compare(
-        "gemm s8 s8 2048 cubed",
-        lambda: lowbit.gemm(a, b),
-        "peak of vpdpbusd",
-        lambda: peak.run(rounds, 1),
-        0.8,
-        products,
-    )
-    assert row.met
+    a, b = operands(*shape)
+    unsigned = a.view(np.uint8)
+    packed, packed_for_unsigned = lowbit.prepack(b), lowbit.prepack(b, a_dtype="uint8")
+    calls = {
+        "gemm s8 s8": lambda: lowbit.gemm(a, b),
+        "gemm u8 s8": lambda: lowbit.gemm(unsigned, b),
+        "prepacked s8 s8": lambda: lowbit.gemm(a, packed),
+        "prepacked u8 s8": lambda: lowbit.gemm(unsigned, packed_for_unsigned),
+        "torch _int_mm": by_torch(a, b),
+        "ONNX Runtime": by_onnxruntime(unsigned, b, constant=False),
+        "ONNX Runtime, b constant": by_onnxruntime(unsigned, b, constant=True),
+    }
+    m, size = shape[0], int(np.prod(shape)) * REPEATS.get(shape[0], 1)
+    limit = repeated(lambda: peak.run(int(np.prod(shape)) // peak.PRODUCTS, 1), m)
+    for name, call in calls.items():
+        # The others are reported.
+        wanted = 0.8 if m == 2048 and name == "gemm s8 s8" else 0.0
+        assert table.compare(f"{name} {label(*shape)}", repeated(call, m), "peak of vpdpbusd", limit, wanted, size).met
 
 
 def test_portable_against_numpy(table: Table) -> None:
