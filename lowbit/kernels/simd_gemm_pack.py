@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.simd_blocks import address, pack_units, units_of_panel
+from lowbit.kernels.simd_operands import address, pack_units, units_of_panel
 from lowbit.kernels.simd_pack import (
     interleave_bytes,
     interleave_words,

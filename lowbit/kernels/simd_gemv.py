@@ -16,7 +16,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.simd_blocks import LEFT, ROW_TERMS, address
 from lowbit.kernels.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
 from lowbit.kernels.simd_emit import (
     broadcast,
@@ -28,6 +27,7 @@ from lowbit.kernels.simd_emit import (
     pointer,
     prefetch,
 )
+from lowbit.kernels.simd_operands import LEFT, ROW_TERMS, address
 from lowbit.kernels.simd_pack import (
     COLUMNS,
     PREFETCH_ROWS,

@@ -140,7 +140,7 @@ def scratch() -> Integers:
     try:
         memory: Integers = _local.memory
     except AttributeError:
-        from lowbit.kernels.simd_blocks import SCRATCH_WORDS
+        from lowbit.kernels.simd_operands import SCRATCH_WORDS
 
         memory = _local.memory = aligned_empty((SCRATCH_WORDS,), np.int32)
     return memory
