@@ -269,6 +269,8 @@ def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Term
         else:
             run(c[start:stop], a[start:stop], a_signed, right, terms, path)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(step, start, min(start + share, size)) for start in range(0, size, share)]:
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(step, start, min(start + share, size)) for start in range(share, size, share)]
+        step(0, min(share, size))
+        for done in others:
             done.result()

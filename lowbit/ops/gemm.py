@@ -68,7 +68,8 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
     Returns
     -------
     values : ndarray, shape (..., m, n)
-        int32 for accumulators of at most 32 bits, int64 beyond. With k = 0 it is the bias, or zeros.
+        int32 for accumulators of at most 32 bits, int64 beyond. With k = 0 it is the bias, or zeros. A large one is a
+        view of somewhat more memory, so that it begins with a cache line.
     counts : dict, if ``return_counts``
 
     Raises
