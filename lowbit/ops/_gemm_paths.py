@@ -142,7 +142,7 @@ def scratch() -> Integers:
     except AttributeError:
         from lowbit.kernels.simd_operands import SCRATCH_WORDS
 
-        memory = _local.memory = aligned_empty((SCRATCH_WORDS,), np.int32)
+        memory = _local.memory = aligned_empty((SCRATCH_WORDS,), np.dtype(np.int32))
     return memory
 
 

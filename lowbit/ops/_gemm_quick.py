@@ -18,6 +18,8 @@ from lowbit.ops.prepack import PackedMatrix
 
 Array = npt.NDArray[Any]
 
+_INT32 = np.dtype(np.int32)
+
 _SIGNED = {"b": True, "B": False}
 """Whether codes are signed, by the character of their dtype."""
 
@@ -50,7 +52,7 @@ def quick_product(a: Any, b: Any) -> Array | None:
     (m, k), (depth, n) = a.shape, b.shape
     if kernel is None or k != depth or not (m and k and n):
         return None
-    result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), np.int32)
+    result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), _INT32)
     run, sums, offset, flip, packed = kernel
     run(a, right, result, NOTHING, sums, scratch(), 0, offset, 0, flip, packed)
     return result

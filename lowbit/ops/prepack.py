@@ -118,7 +118,7 @@ def _packed(operand: Operand, sums: npt.NDArray[np.int64], path: str, words: boo
         codes = np.ascontiguousarray(codes)
     k, n = codes.shape
     depth = -(-k * element // 4) * 4 // element
-    panels = aligned_empty((-(-n // panel), depth * panel), np.int16 if element == 2 else np.int8)
+    panels = aligned_empty((-(-n // panel), depth * panel), np.dtype(np.int16 if element == 2 else np.int8))
     flip = SIGN_BIT if element == 1 and operand.signed == left_signed else 0
     if panels.size:
         packer(path, words)(codes, flip, panels)
