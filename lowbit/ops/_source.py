@@ -69,7 +69,7 @@ def as_array(values: Any, role: str) -> Array:
         NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
     """
     if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{role} are a masked array, and codes have no mask", hint="pass values.filled(0), say")
+        raise InputError(f"{role}: a masked array, but codes have no mask", hint="pass values.filled(0), say")
     try:
         return np.asarray(values)
     except ValueError as error:
