@@ -45,7 +45,7 @@ def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Ar
         The lists are ragged, or the array is a masked one.
     """
     if isinstance(numbers, np.ma.MaskedArray):
-        raise InputError(f"{what} are a masked array, and integers have no mask", hint="pass values.filled(0), say")
+        raise InputError(f"{what}: a masked array, but integers have no mask", hint="pass values.filled(0), say")
     if isinstance(numbers, np.ndarray):
         return numbers
     try:
