@@ -105,6 +105,10 @@ NEAR_THE_PEAK = pytest.mark.xfail(
 """Figures that are not met in every process on the machine they were set for."""
 
 
+@pytest.mark.skipif(
+    _gemm_paths.chosen() != "vnni",
+    reason="without vpdpbusd ONNX Runtime saturates pairs of products to 16 bits: other bits, and so no peer",
+)
 @pytest.mark.parametrize(
     "shape",
     [pytest.param(shape, id=label(*shape), marks=NEAR_THE_PEAK if shape[0] in (512, 1024) else ()) for shape in SHAPES],
