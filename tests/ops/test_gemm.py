@@ -295,6 +295,8 @@ def test_ml_dtypes(dtype):
     assert np.array_equal(lowbit.gemm(typed, b, a_zero_point=high), wanted)
     with pytest.raises(InputError, match=f"a_zero_point = {high + 1}"):
         lowbit.gemm(typed, b, a_zero_point=high + 1)
+    with pytest.raises(InputError, match="is not a code of the operand"):
+        lowbit.gemm(typed, b, a_zero_point=10**30)
 
 
 NIBBLES = [(fmt, layout) for fmt in ("int4", "uint4") for layout in ("low_nibble_first", "high_nibble_first")]
