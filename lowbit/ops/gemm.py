@@ -172,7 +172,7 @@ def _plain_width(accumulator: Any) -> int:
     from lowbit.accumulator import get_accumulator
 
     found = get_accumulator(accumulator)
-    return next((width for width in (32, 64) if found == get_accumulator(f"int{width}")), 0)
+    return next((width for width in (32, 64) if not found.differences(get_accumulator(f"int{width}"))), 0)
 
 
 def _name(accumulator: Any) -> str:

@@ -509,3 +509,13 @@ def test_any_call(data):
         accumulator=accumulator,
     )
     assert np.array_equal(got, expected(a, b, a_zero, b_zero, 0, np.dtype(accumulator)))
+
+
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_nameless_plain_accumulator_is_the_plain_product(width):
+    rng = np.random.default_rng(13)
+    a, b = random_codes(rng, (3, 8), np.int16), random_codes(rng, (8, 5), np.int16)
+    wanted = lowbit.gemm(a, b, accumulator=f"int{width}")
+    assert np.array_equal(lowbit.gemm(a, b, accumulator=lowbit.Accumulator(width=width)), wanted)
+    if width == 32:
+        assert np.array_equal(lowbit.gemm(a, lowbit.prepack(b), accumulator=lowbit.Accumulator()), wanted)
