@@ -64,8 +64,8 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
         They are no integers, are not as many, or lie outside the operand's codes.
     """
     array = as_array(values, role)
-    beyond_64_bits = array.dtype.kind == "O" and all(type(value) is int for value in array.reshape(-1))
-    if array.dtype.kind not in "iu" and not beyond_64_bits:
+    python_integers = array.dtype.kind == "O" and all(type(value) is int for value in array.reshape(-1))
+    if array.dtype.kind not in "iu" and not python_integers:
         try:
             fmt = scalar_format(array.dtype)
         except UnknownFormatError:

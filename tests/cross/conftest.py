@@ -8,6 +8,7 @@ fails too.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lowbit.check.known import explain_known
 from lowbit.check.known_entry import KnownDifference
 from lowbit.check.known_list import entries_for, known_differences
 from lowbit.dut.libraries import LibraryCast, library_casts, library_version
+from lowbit.dut.library_products import onnxruntime_products
 from lowbit.ops.cast import convert
 from lowbit.policy import Policy, get_policy
 from lowbit.registry import get_format
@@ -203,3 +205,16 @@ def run_library() -> Callable[[KnownDifference], set[int]]:
 @pytest.fixture(scope="session")
 def differences() -> dict[str, KnownDifference]:
     return {f"{row.product}-{row.id}": row for row in known_differences()}
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_saturates_pairs():
+    """Whether ONNX Runtime saturates pairs of uint8 times int8 to 16 bits, as on x86 without VNNI.
+
+    Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "When and why do I need to
+    try U8U8?".
+    """
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is the peer")
+    pair = SimpleNamespace(arrays={"a": np.full((1, 2), 255, np.uint8), "b": np.full((2, 1), 127, np.int8)}, scalars={})
+    products = {(item.a, item.b): item for item in onnxruntime_products() if not item.zero_points}
+    return products["uint8", "int8"].run(pair).item() == 2**15 - 1

@@ -40,7 +40,7 @@ def matmul_model(scales, zero_points, types):
 def operands(seed, scales, depth=64):
     """Matrices whose accumulators straddle the result's range.
 
-    Seven bits for ``b``: on x86 without VNNI, ONNX Runtime saturates pairs of products to 16 bits (``test_gemm.py``).
+    Seven bits for ``b``: on x86 without VNNI, ONNX Runtime saturates pairs of products to 16 bits (``conftest.py``).
     """
     rng = np.random.default_rng(seed)
     a = rng.integers(0, 256, (128, depth)).astype(np.uint8)
