@@ -128,7 +128,10 @@ def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, 
     vector[at.MAX_INDEX] = max(top_field - int(target.subnormals), 0)
     vector[at.MAX_CODE] = target.max_code
     flushes = policy.flush_results if target.zero else "never"
-    vector[at.FLUSH_CODE] = target.min_normal_code if flushes == "after_rounding" else 0 if target.zero else _NO_CODE
+    if flushes == "before_rounding" and target.min_normal_code > target.max_code:
+        flushes = "after_rounding"  # without a normal value all results that do not overflow are flushed, either way
+    flush_below = min(target.min_normal_code, target.max_code + 1)  # an overflow is not flushed
+    vector[at.FLUSH_CODE] = flush_below if flushes == "after_rounding" else 0 if target.zero else _NO_CODE
     min_normal_exponent = target.smallest_exponent + target.mantissa_bits
     vector[at.FLUSH_LEADING] = min_normal_exponent if flushes == "before_rounding" else 2 * _NEVER
     vector[at.MIN_NORMAL_CODE] = target.min_normal_code
@@ -149,6 +152,12 @@ def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, 
         vector[at.PAYLOAD_LEFT] = max(widening, 0)
         vector[at.PAYLOAD_RIGHT] = max(-widening, 0)
         vector[at.PAYLOAD_MASK] = (1 << target.mantissa_bits) - 1
+        assert target.infinity is not None
+        quieted = target.infinity | 1 << (
+            target.mantissa_bits - 1
+        )  # the payload joins these bits, not the canonical NaN
+        for place in (at.NAN, at.NAN + 1):
+            vector[place] = quieted | (vector[place] & target.sign_bit)
 
 
 def _pair(vector: list[int], place: int, flag_place: int | None, outcome: object) -> None:

@@ -63,7 +63,7 @@ class FloatOutcomes:
         return Outcome(code, flags | at.INVALID)
 
     def _largest(self, negative: int) -> Outcome:
-        return Outcome(self._signed(self.target.max_code, negative), 0)
+        return Outcome(self._signed(self.target.max_code, negative), at.SATURATED)
 
     def _infinite(self, negative: int) -> Outcome:
         """An infinity, or what stands in for one."""
@@ -166,10 +166,14 @@ class FixedOutcomes:
         """An infinite input."""
         if self.policy.infinity == "nan":
             return self.nan(negative)
-        return Outcome(self._end(negative), at.REFUSED if self.policy.infinity == "error" else at.INVALID)
+        return self._outside(negative, self.policy.infinity)
 
     def overflow(self, negative: int) -> Outcome:
-        """A value beyond the range, where it does not wrap."""
+        """A value beyond the range; where it wraps, the flags alone count."""
         if self.policy.overflow == "nan":
             return self.nan(negative)
-        return Outcome(self._end(negative), at.REFUSED if self.policy.overflow == "error" else at.INVALID)
+        return self._outside(negative, self.policy.overflow)
+
+    def _outside(self, negative: int, choice: str) -> Outcome:
+        flags = {"error": at.REFUSED, "wrap": at.INVALID}.get(choice, at.INVALID | at.SATURATED)
+        return Outcome(self._end(negative), flags)

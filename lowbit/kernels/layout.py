@@ -75,8 +75,10 @@ FLAG_NEGATIVE = 70
 
 SIZE = 71
 
-# --- flags of a result: RISC-V's order, and one bit that never leaves the library ------------------------------
+# --- flags of a result: RISC-V's order, and two bits that never leave the library ------------------------------
 INVALID, OVERFLOWED, UNDERFLOWED, INEXACT = 16, 4, 2, 1
+EXCEPTIONS = 31  # all of RISC-V's
+SATURATED = 64  # a value beyond the range, or an infinity, came out as the end of the range
 REFUSED = 128  # the policy says "error"
 
 # --- the state of an unpacked value ----------------------------------------------------------------------------

@@ -91,8 +91,9 @@ def binary_product(accumulator, significand, right, v):
 def nearest_integer(significand, exponent, negative, v):
     """``±significand * 2**exponent`` to nearest, a tie as the scheme says."""
     count = min(max(-exponent, 0), TINY)
-    whole = significand << min(max(exponent, 0), 62 - bit_length(significand))
-    whole = pick(exponent > 62 - bit_length(significand), BEYOND, whole)
+    room = 62 - bit_length(significand)
+    whole = significand << min(max(exponent, 0), room)
+    whole = pick((exponent > room) & (significand != 0), BEYOND, whole)
     signed = pick(negative, -whole, whole)
     return pick(-exponent > TINY, 0, to_nearest(signed, count, v))
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from lowbit.dyadic import Exact
 from lowbit.errors import PolicyError
+from lowbit.kernels import layout as at
 from lowbit.ops._look_up import TABLE_BITS, Table
 from lowbit.ops._runners import FAST_CHUNK, Cast, Runner, runner
 from lowbit.policy import DEFECTS, Policy, get_policy
@@ -107,10 +108,12 @@ def cast_codes(
     raised = None
     for step in way.steps[:-1]:
         codes, step_flags = step.run(codes, None, flags, threads)
-        raised = step_flags if raised is None or step_flags is None else raised | step_flags
+        if step_flags is not None:  # an intermediate format's end of the range is not the target's
+            exceptions = step_flags & np.uint8(at.EXCEPTIONS)
+            raised = exceptions if raised is None else raised | exceptions
     last = way.steps[-1]
     results = last.run(codes, random, flags, threads, out)
-    _with_defects(results.codes, codes, last.cast.source, way.cast.target, way.cast.policy)
+    _with_defects(results, codes, last.cast.source, way.cast.target, way.cast.policy)
     if raised is None or results.flags is None:
         return results
     return Codes(results.codes, raised | results.flags)
@@ -127,7 +130,7 @@ def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[Float
     return [fmt for fmt in formats if isinstance(fmt, FloatFormat)]
 
 
-def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, policy: Policy) -> None:
+def _with_defects(results: Codes, codes: Array, source: Scalar, target: Scalar, policy: Policy) -> None:
     """Overwrite the results of inputs that a known bug sends elsewhere; the first that matches wins."""
     for name in reversed(policy.defects):
         defect = DEFECTS[name]
@@ -140,7 +143,9 @@ def _with_defects(result: Array, codes: Array, source: Scalar, target: Scalar, p
         highest = _count_below(source, defect.below)
         inside = (magnitudes >= lowest) & (magnitudes < highest)
         inside &= ~negative | target.signed | (policy.negative == "absolute")
-        result[inside] = (defect.code + negative[inside] * target.sign_bit).astype(result.dtype)
+        results.codes[inside] = (defect.code + negative[inside] * target.sign_bit).astype(results.codes.dtype)
+        if results.flags is not None:
+            results.flags[inside] &= ~np.uint8(at.SATURATED)
 
 
 def _magnitudes(codes: Array, source: Scalar) -> tuple[Array, npt.NDArray[np.bool_]]:

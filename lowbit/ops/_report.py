@@ -10,15 +10,15 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.kernels import layout as at
 from lowbit.policy import Policy
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.spec import FloatFormat, Scalar
 
 Array = npt.NDArray[Any]
 
 
-def count(codes: Array, result: Array, flags: Array, source: Scalar, target: Scalar) -> dict[str, int]:
+def count(result: Array, flags: Array, target: Scalar) -> dict[str, int]:
     """How many results are saturated, NaN, infinite, inexact, overflowed, underflowed or invalid.
 
-    Saturated: a finite value beyond the range, or an infinity, that came out as the largest value of its side.
+    Saturated: a finite value beyond the range, or an infinity, that the policy gave the largest value of its side.
     """
     raised = {
         "inexact": at.INEXACT,
@@ -27,14 +27,8 @@ def count(codes: Array, result: Array, flags: Array, source: Scalar, target: Sca
         "invalid": at.INVALID,
     }
     counts = {name: int(np.count_nonzero(flags & flag)) for name, flag in raised.items()}
-    if isinstance(target, FixedFormat):
-        end = (result == target.max_code) | (result == target.min_code)
-        saturated = end & (flags & at.INVALID != 0) & ~_is_nan(codes, source)
-        return {"saturated": int(np.count_nonzero(saturated)), "nan": 0, "infinite": 0, **counts}
-    magnitude = result & ((1 << target.magnitude_bits) - 1)
-    beyond = (flags & at.OVERFLOWED != 0) | _is_infinite(codes, source)
     return {
-        "saturated": int(np.count_nonzero(beyond & (magnitude == target.max_code))),
+        "saturated": int(np.count_nonzero(flags & at.SATURATED)),
         "nan": int(np.count_nonzero(_is_nan(result, target))),
         "infinite": int(np.count_nonzero(_is_infinite(result, target))),
         **counts,

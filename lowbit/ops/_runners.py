@@ -148,7 +148,7 @@ def _widened(source: FloatFormat) -> Callable[[Array], Array]:
 
 def _exceeds_binary64(values: Array) -> bool:
     """Whether some integer may have more than 53 significant bits."""
-    if values.dtype.itemsize < 8:
+    if values.dtype.itemsize < 8 or not values.size:
         return False
     return max(int(values.max()), -int(values.min())).bit_length() > BINARY64_PRECISION
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.kernels import layout as at
 from lowbit.ops._decoding import decoding
 from lowbit.ops._engine import cast_codes, conversion
 from lowbit.ops._random import checked_random
@@ -146,9 +147,9 @@ def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: A
         if way.refuses:
             refuse(flat, flags, codes.shape, *way.cast)
         if return_counts:
-            extras.append(count(flat, result, flags, source, target))  # before the input may be overwritten
+            extras.append(count(result, flags, target))
         if return_flags:
-            extras.append(_shaped(flags, codes.shape))
+            extras.append(_shaped(flags & np.uint8(at.EXCEPTIONS), codes.shape))
     if out is None:
         out = _shaped(result, codes.shape)
     elif direct is None:

@@ -10,8 +10,8 @@ Decisions where the standards leave room:
 - Tininess is detected after rounding as IEEE 754-2019 7.5 defines it: the value rounded to the format's precision with
   an unbounded exponent lies below the smallest normal one. A value can round up to the smallest normal one and still
   raise underflow.
-- ``flush_results`` does not apply to a format without subnormals; where every value is subnormal (float4_e0m3), every
-  result is flushed.
+- ``flush_results`` does not apply to a format without subnormals, nor to a value that rounds beyond the largest one;
+  where every value is subnormal (float4_e0m3), every result that does not overflow is flushed.
 """
 
 from __future__ import annotations
@@ -67,9 +67,6 @@ def _finite(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Proj
     lower, top = lower_code(magnitude, fmt), fmt.max_code
     rest, gap = _interval(magnitude, lower, top, fmt)
     below, above = _neighbours(lower, top, bool(rest), negative, fmt)
-    if fmt.zero and policy.flush_results == "before_rounding" and lower < fmt.min_normal_code:
-        code = zero_code(negative, fmt, policy)
-        return Projection(code, UNDERFLOW | INEXACT, below, above, "below the smallest normal value, flushed to zero")
     rounded, rule, tiny = lower, "exact", lower < fmt.min_normal_code
     if rest:
         place = Gap(rest, gap, lower % 2 == 1, negative, fmt.mantissa_bits == 0)
@@ -77,8 +74,11 @@ def _finite(value: Exact, fmt: FloatFormat, policy: Policy, random: int) -> Proj
         rounded += int(up)
         tiny = _tiny(place, lower, rounded, fmt, policy)
     flags = (INEXACT if rest else 0) | (UNDERFLOW if rest and tiny else 0)
-    if fmt.zero and policy.flush_results == "after_rounding" and 0 < rounded < fmt.min_normal_code:
-        rounded, flags, rule = 0, UNDERFLOW | INEXACT, f"{rule}; subnormal, flushed to zero"
+    if fmt.zero and rounded <= top:
+        if policy.flush_results == "before_rounding" and lower < fmt.min_normal_code:
+            rounded, flags, rule = 0, UNDERFLOW | INEXACT, "below the smallest normal value, flushed to zero"
+        elif policy.flush_results == "after_rounding" and 0 < rounded < fmt.min_normal_code:
+            rounded, flags, rule = 0, UNDERFLOW | INEXACT, f"{rule}; subnormal, flushed to zero"
     if rounded == 0 and fmt.zero:
         return Projection(zero_code(negative, fmt, policy), flags, below, above, rule)
     if negative and not fmt.signed:

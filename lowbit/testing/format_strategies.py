@@ -25,7 +25,8 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
     max_bits : int
         The widest.
     families : bool
-        Whether members of P3109 and fixed-point formats come too, not only the named formats.
+        Whether members of P3109, fixed-point formats and float formats of no standard, with infinity and NaNs anywhere,
+        come too, not only the named formats.
     """
     named = [scalar(name) for name in registry.formats(kind=kind)]
     named = sorted(
@@ -33,7 +34,7 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
     )
     choices: list[SearchStrategy[Scalar]] = [st.sampled_from(named)] if named else []
     if families and kind in {None, "float"} and max_bits >= 3:
-        choices.append(_p3109(min(max_bits, 16)))
+        choices += [_p3109(min(max_bits, 16)), own_floats(min(max_bits, 16))]
     if families and kind in {None, "fixed"} and max_bits >= 2:
         choices.append(_fixed_point(min(max_bits, 32)))
     return st.one_of(choices)
@@ -45,6 +46,40 @@ def _p3109(draw: Any, max_bits: int) -> Scalar:
     signedness = draw(st.sampled_from("su"))
     precision = draw(st.integers(1, bits - 1 if signedness == "s" else bits))
     return scalar(f"binary{bits}p{precision}{signedness}{draw(st.sampled_from('fe'))}")
+
+
+@st.composite
+def own_floats(draw: Any, max_bits: int = 16) -> FloatFormat:
+    """Float formats of no standard: any fields and bias, infinity and NaNs anywhere, any of the NaNs canonical.
+
+    Half of those that can have IEEE 754's places for infinity and NaNs do, since only there payloads are kept.
+    """
+    signed = draw(st.booleans())
+    exponent_bits = draw(st.integers(0, min(7, max_bits - 2 - int(signed))))
+    mantissa_bits = draw(st.integers(max(2 - exponent_bits, 0), min(10, max_bits - int(signed) - exponent_bits)))
+    magnitudes = 1 << (exponent_bits + mantissa_bits)
+    fields = {"exponent_bits": exponent_bits, "mantissa_bits": mantissa_bits, "signed": signed}
+    half = 1 << max(exponent_bits - 1, 0)
+    bias = half - 1 + draw(st.integers(-4, 4))
+    specials: dict[str, Any] = {}
+    top = magnitudes - (1 << mantissa_bits)
+    if exponent_bits and mantissa_bits and draw(st.booleans()):
+        specials = {"infinity": top, "nan": top + 1}
+    elif draw(st.booleans()):
+        specials = {"nan": draw(st.integers(max(magnitudes - 40, 2), magnitudes - 1))}
+        if draw(st.booleans()):
+            specials["infinity"] = specials["nan"] - 1
+    elif signed and draw(st.booleans()):
+        specials = {"nan_at_negative_zero": True}
+    if "nan" in specials:
+        specials["canonical_nan"] = draw(st.integers(specials["nan"], magnitudes - 1))
+    if specials.get("infinity", 2) < 2:  # a zero and a value must be left
+        specials.pop("infinity")
+    name = "_".join(str(int(value)) for value in (*fields.values(), bias, *specials.values()))
+    kinds = "".join(key[0] for key in specials)
+    bits = int(signed) + exponent_bits + mantissa_bits
+    policy = "ieee" if "infinity" in specials else "ocp_sat"
+    return FloatFormat(id=f"own_{name}{kinds}", bits=bits, bias=bias, default_policy=policy, **fields, **specials)
 
 
 @st.composite

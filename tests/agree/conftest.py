@@ -16,11 +16,11 @@ from lowbit.registry import get_format
 
 
 def run_oracle(codes, source, target, policy, random=None):
-    """Codes, flags and a mask of the inputs that the policy refuses, one oracle call an element."""
+    """Codes, flags, and masks of the inputs that saturate and that the policy refuses, one oracle call an element."""
     source, target = get_format(source), get_format(target)
     out = np.zeros(len(codes), dtype=target.code_dtype)
     flags = np.zeros(len(codes), dtype=np.uint8)
-    refused = np.zeros(len(codes), dtype=bool)
+    saturated, refused = np.zeros(len(codes), dtype=bool), np.zeros(len(codes), dtype=bool)
     draws = [0] * len(codes) if random is None else np.asarray(random).tolist()
     for index, (code, draw) in enumerate(zip(np.asarray(codes).tolist(), draws, strict=True)):
         try:
@@ -28,8 +28,8 @@ def run_oracle(codes, source, target, policy, random=None):
         except InputError:
             refused[index] = True
             continue
-        out[index], flags[index] = result.code, result.flags
-    return out, flags, refused
+        out[index], flags[index], saturated[index] = result.code, result.flags, result.saturated
+    return out, flags, saturated, refused
 
 
 def describe(where, codes, source, target, policy, got, expected, random=None):
@@ -44,10 +44,10 @@ def describe(where, codes, source, target, policy, got, expected, random=None):
 
 
 def require_equal(codes, source, target, policy, random=None):
-    """The compiled cast and the oracle give the same codes, the same flags and the same refusals."""
+    """The compiled cast and the oracle give the same codes, flags and refusals, and as many saturated results."""
     from lowbit.ops.cast import convert
 
-    expected, expected_flags, refused = run_oracle(codes, source, target, policy, random)
+    expected, expected_flags, saturated, refused = run_oracle(codes, source, target, policy, random)
     options = {} if random is None else {"random_bits": np.asarray(random)[~refused]}
     if refused.any():
         every = {} if random is None else {"random_bits": random}
@@ -57,7 +57,9 @@ def require_equal(codes, source, target, policy, random=None):
     draws = None if random is None else np.asarray(random)[~refused]
     expected, expected_flags = expected[~refused], expected_flags[~refused]
     got = convert(kept, source, target, policy=policy, **options)
-    again, flags = convert(kept, source, target, policy=policy, return_flags=True, **options)
+    again, counts, flags = convert(
+        kept, source, target, policy=policy, return_counts=True, return_flags=True, **options
+    )
     for name, left, right in (
         ("codes", got, expected),
         ("codes beside flags", again, expected),
@@ -65,6 +67,8 @@ def require_equal(codes, source, target, policy, random=None):
     ):
         where = np.flatnonzero(left != right)
         assert where.size == 0, f"{name}: {describe(where, kept, source, target, policy, left, right, draws)}"
+    if not policy.defects:
+        assert counts["saturated"] == np.count_nonzero(saturated & ~refused), (source, target, policy)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +79,7 @@ def agree():
 
 @pytest.fixture(scope="session")
 def oracle_codes():
-    """``oracle_codes(codes, source, target, policy, random=None)`` gives codes, flags and refusals."""
+    """``oracle_codes(codes, source, target, policy, random=None)`` gives codes, flags, what saturated and refusals."""
     return run_oracle
 
 

@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowbit.axes import CHOICES
+from lowbit.ops.cast import encode
 from lowbit.policy import DEFECTS, PRESETS, Policy, get_policy
 from lowbit.registry import formats, get_format
+from lowbit.spec import FloatFormat
+from lowbit.testing.format_strategies import own_floats
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
@@ -77,6 +80,35 @@ def compare(agree, source, target, policy, seed, count):
 )
 def test_floats(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
+
+
+@settings(max_examples=600)
+@given(
+    policy=policies(wrap=False),
+    source=st.sampled_from(SOURCES) | own_floats(),
+    target=own_floats(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_formats_of_no_standard(agree, policy, source, target, seed):
+    compare(agree, source, target, policy, seed, 8)
+
+
+@pytest.mark.parametrize("canonical", [0x7C01, 0x7DFF, 0x7E01, 0x7FFF])
+@pytest.mark.parametrize("signed", [True, False])
+def test_payloads_do_not_join_the_canonical_nan(agree, canonical, signed):
+    """IEEE 754-2019 6.2.3: the payload goes beside the quiet bit, whichever NaN is the canonical one (CUDA: 0x7fff)."""
+    fields = {"exponent_bits": 5, "mantissa_bits": 10, "bias": 15, "infinity": 0x7C00, "nan": 0x7C01}
+    own = FloatFormat(
+        id=f"half_{canonical:x}_{signed}", bits=15 + signed, signed=signed, canonical_nan=canonical, **fields
+    )
+    words = np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0x7FE02000, 0x7FFFFFFF, 0x7F800000, 0x7F802000], np.uint32)
+    assert encode(words[:1].view(np.float32), own, policy="ieee").tolist() == [0x7E00]
+    for policy in (PRESETS["ieee"], Policy(nan_code="payload", nan_sign="positive"), Policy(), Policy(overflow="nan")):
+        agree(words, "float32", own, policy)
+        compare(agree, "float64", own, policy, 3, 8)
+        compare(agree, own, "float32", policy, 3, 8)
+        compare(agree, own, "bfloat16", policy, 3, 8)
+    agree(np.arange(1 << 15, dtype=np.uint16), own, "float16", PRESETS["ieee"])
 
 
 @settings(max_examples=700)

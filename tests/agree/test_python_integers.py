@@ -83,7 +83,7 @@ def run_compiled(codes, random, vector, floating):
 def matches_oracle(oracle_codes, codes, random, source, target, policy, plain):
     """Compare codes and flags, leaving out what the layer above the kernels adds: NV of a dropped sign."""
     array = np.array(codes, dtype=get_format(source).code_dtype)
-    expected, flags, refused = oracle_codes(array, source, target, policy, random)
+    expected, flags, saturated, refused = oracle_codes(array, source, target, policy, random)
     dropped = policy.negative == "absolute" and not get_format(target).signed
     ignored = at.INVALID if dropped else 0
     width = get_format(target).container_bits
@@ -93,7 +93,8 @@ def matches_oracle(oracle_codes, codes, random, source, target, policy, plain):
             assert plain[1][index] & at.REFUSED, where
             continue
         assert plain[0][index] % (1 << width) == int(expected[index]) % (1 << width), where
-        assert plain[1][index] | ignored == int(flags[index]) | ignored, where
+        assert plain[1][index] & at.EXCEPTIONS | ignored == int(flags[index]) | ignored, where
+        assert bool(plain[1][index] & at.SATURATED) == saturated[index], where
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -100,6 +100,32 @@ def test_small_ranges_exhaustively(name):
 
 @given(
     name=st.sampled_from(SCHEMES),
+    exponent=st.integers(-130, 127),
+    accumulators=st.lists(st.integers(-3, 3) | st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=9),
+    result=st.sampled_from(["int8", "uint8", "int16", "int32", "uint32"]),
+)
+def test_any_power_of_two(name, exponent, accumulators, result):
+    """Scales up to the largest binary32 number: zero stays zero, and counting changes no bit."""
+    found = setting(name, 2.0**exponent)
+    if found is None or (found[0].overflow == "wrap" and result.endswith("narrow")):
+        return
+    scheme, given, multiplier, shift = found
+    low, high = scheme.accumulator_range(shift)
+    array = np.clip(np.array([0, *accumulators, 0]), low, high)
+    options = {**given, "scheme": scheme, "result": result}
+    wanted = expected(array, scheme, multiplier, shift, 0, result)
+    codes = lowbit.requantize(array, **options)
+    counted, counts = lowbit.requantize(array, return_counts=True, **options)
+    assert codes.tolist() == counted.tolist() == [answer.code for answer in wanted]
+    assert counts["saturated"] == sum(answer.saturated for answer in wanted)
+    if low <= 0 <= high:
+        assert codes[0] == codes[-1] == 0
+    rows = lowbit.requantize(np.stack([array, array]), **options, axis=0) if scheme.takes_scale else codes[None]
+    assert (rows == codes).all()
+
+
+@given(
+    name=st.sampled_from(SCHEMES),
     scale=st.floats(1e-6, 0.99),
     accumulators=st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=20),
     zero_point=st.integers(-128, 127),

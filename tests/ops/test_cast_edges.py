@@ -31,6 +31,46 @@ def test_narrow_dtype_of_wide_codes() -> None:
     assert counts["inexact"] == 1
 
 
+@pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_empty_arrays_of_every_dtype(shape: tuple[int, ...], threads: int) -> None:
+    floats = [np.float16, np.float32, np.float64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float4_e2m1fn]
+    integers = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    for dtype in [*floats, *integers, ml_dtypes.int4]:
+        values = np.zeros(shape, dtype=dtype)
+        for target in (
+            "float64",
+            "bfloat16",
+            "float8_e4m3fn",
+            "float8_e8m0fnu",
+            "float4_e2m1fn",
+            "int8",
+            "uint64",
+            "q8.8",
+        ):
+            codes, counts, flags = lowbit.encode(values, target, return_counts=True, return_flags=True, threads=threads)
+            assert lowbit.encode(values, target, threads=threads).shape == codes.shape == flags.shape == shape
+            assert codes.dtype == lowbit.get_format(target).code_dtype
+            assert not any(counts.values())
+
+
+def test_what_wraps_or_becomes_a_nan_is_not_counted_as_saturated() -> None:
+    def counted(values: list[float], fmt: str, policy: Any) -> Any:
+        return lowbit.encode(np.float32(values), fmt, policy=policy, return_counts=True)
+
+    codes, counts = counted([256, 512, 511, -1], "uint8", "integer_wrap")
+    assert (codes.tolist(), counts["saturated"], counts["invalid"]) == ([0, 0, 255, 255], 0, 4)
+    assert counted([256, 512, -1, np.inf, 255], "uint8", "integer")[1]["saturated"] == 4
+    without_nan = lowbit.get_policy("ocp_nosat").choose(overflow="nan", nan="maximum")
+    codes, counts = counted([100, -100], "float4_e2m1fn", without_nan)
+    assert (codes.tolist(), counts["saturated"]) == ([7, 7], 0)
+    for policy in ("ml_dtypes", "onnxruntime", "onnx_1_22"):
+        assert counted([256, 512], "uint8", policy)[1]["saturated"] == 0
+    wide = lowbit.encode(np.array([2**64 - 1, 5], np.uint64), "int64", policy="integer_wrap", return_counts=True)
+    assert (wide[0].tolist(), wide[1]["saturated"], wide[1]["invalid"]) == ([-1, 5], 0, 1)
+    assert lowbit.encode(np.array([2**63], np.uint64), "int64", return_counts=True)[1]["saturated"] == 1
+
+
 @pytest.mark.parametrize("size", [3, 100_000])
 def test_stray_bits_of_a_small_ml_dtypes_float(size: int) -> None:
     stray = np.full(size, 0xF3, np.uint8).view(ml_dtypes.float4_e2m1fn)
