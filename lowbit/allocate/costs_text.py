@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.allocate.arguments import check_kind
-from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Budget, Problem
+from lowbit.files.whole import write_text
 
 
 def write_costs(problem: Problem, path: str | Path) -> None:

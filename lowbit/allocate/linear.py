@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from lowbit.allocate.arguments import check_kind
 from lowbit.allocate.core import Core, Edge, Integers, Reals, reduce
-from lowbit.allocate.files import write_text
 from lowbit.allocate.problem import Problem
+from lowbit.files.whole import write_text
 
 OBJECTIVE_BITS = 20
 """Losses are multiplied by a power of two, so that their sum is about 2^20: solvers stop at absolute gaps of 1e-6."""

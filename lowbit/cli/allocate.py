@@ -14,6 +14,7 @@ from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import terminal
 from lowbit.errors import AllocationError, InputError
+from lowbit.files.whole import write_text
 
 if TYPE_CHECKING:
     from lowbit.allocate import Plan, Problem
@@ -66,7 +67,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.allocate import pareto_front, picture, solve, with_more
-    from lowbit.allocate.files import write_text
 
     measured, problem = _problem(arguments)
     problem = _constrained(problem, arguments)

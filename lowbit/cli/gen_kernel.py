@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lowbit.cli.nonlinear_options import NONLINEARITIES, add_nonlinear_options, chosen_nonlinearity
 from lowbit.errors import InputError
+from lowbit.files.whole import write_bytes
 from lowbit.vectors.case import Case
 from lowbit.vectors.vec import render
 
@@ -71,13 +71,8 @@ def generate_kernel(arguments: Namespace) -> int:
 
 def write_file(name: str, data: bytes, what: str) -> None:
     """Write a file and say so."""
-    path = Path(name)
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        hint = "name another file with -o; its directory must exist"
-        raise InputError(f"{path}: cannot be written: {error.strerror}", hint=hint, code="LB101") from error
-    sys.stderr.write(f"{path}: {what}, {len(data)} bytes\n")
+    write_bytes(name, data)
+    sys.stderr.write(f"{name}: {what}, {len(data)} bytes\n")
 
 
 def _dot_products(arguments: Namespace) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lowbit.errors import InputError, VectorFileError
+from lowbit.files.whole import write_text
 from lowbit.spec import Scalar
 from lowbit.vectors.core import FLOATS_16, default_policy, named_formats, p3109_names
 from lowbit.vectors.generate import parse_policy, scalar
@@ -157,5 +158,5 @@ def regenerate_digests(directory: Path, *, overwrite: bool = False) -> list[Diff
     wide = set(p3109_names(WIDE_P3109))
     for name, chosen in ((DIGESTS, False), (DIGESTS_P3109, True)):
         text = render_digests(digest for digest in digests if (digest.target in wide) == chosen)
-        (directory / name).write_text(text, encoding="ascii")
+        write_text(directory / name, text)
     return found

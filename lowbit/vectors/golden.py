@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lowbit.errors import VectorFileError
+from lowbit.files.whole import write_bytes
 from lowbit.vectors.core import core_recipes
 from lowbit.vectors.generate import Recipe, generate
 from lowbit.vectors.manifest import (
@@ -82,8 +83,7 @@ def make(recipe: Recipe, version: str) -> tuple[Entry, bytes]:
 def _write_if_new(path: Path, data: bytes) -> None:
     if path.exists() and path.read_bytes() == data:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_bytes(path, data, parents=True)
 
 
 def verify(directory: Path | None = None, entries: Iterable[Entry] | None = None) -> list[Difference]:

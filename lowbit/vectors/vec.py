@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import VectorFileError
+from lowbit.files.whole import write_bytes
 from lowbit.vectors.flags import FLAGS
 from lowbit.vectors.points import Unsigned
 
@@ -132,10 +133,8 @@ def render(file: VectorFile) -> bytes:
 
 
 def write_vectors(path: str | Path, file: VectorFile) -> None:
-    """Write a file, folders included."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(render(file))
+    """Write a file, folders included: whole, or not at all."""
+    write_bytes(path, render(file), parents=True)
 
 
 def read_vectors(path: str | Path) -> VectorFile:

@@ -1,12 +1,10 @@
-"""Files are written whole or not at all, and what cannot be written is said in words."""
+"""What cannot be written is said in words, and a picture is XML whatever the names."""
 
-import os
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from lowbit.allocate import Problem, picture, solve, write_costs, write_lp, write_mps
-from lowbit.allocate.files import whole_file, write_text
 from lowbit.errors import InputError
 
 PROBLEM = Problem.from_arrays([[2, 1]] * 2, ["int4", "int8"], costs={"k": [[1, 2]] * 2}, limits={"k": 3})
@@ -21,32 +19,6 @@ def test_where_no_file_can_be(tmp_path, write):
             write(PROBLEM, path)
         assert caught.value.code == "LB101"
     assert list(tmp_path.iterdir()) == [there]
-
-
-def test_what_was_there_stays_when_writing_fails(tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text("before")
-    with pytest.raises(TypeError), whole_file(path) as file:
-        file.writelines([b"half", 5])
-    with pytest.raises(InputError, match="surrogate"):
-        write_text(path, "half \ud800")
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path):
-    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
-    target.write_text("before")
-    link.symlink_to(target)
-    write_text(link, "after")
-    assert link.is_symlink()
-    assert target.read_text() == "after"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_text(pipe, "through")
-    assert os.read(reader, 100) == b"through"
-    os.close(reader)
-    assert pipe.is_fifo()
 
 
 def test_names_with_controls_make_a_picture_that_is_xml():

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lowbit.allocate.files import whole_file
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.allocate.sensitivity.tensors import TensorFile
 from lowbit.errors import InputError
+from lowbit.files.whole import is_stream, whole_file
 
 SCHEMA = "lowbit/sensitivity/1"
 
@@ -44,16 +44,17 @@ class Journal:
     def read(self) -> Iterator[tuple[str, LayerErrors]]:
         """The layers that are there; starts the journal where there is none."""
         try:
-            lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+            there = self._path.exists() and not is_stream(self._path)
+            lines = self._path.read_bytes().splitlines(keepends=True) if there else []
         except OSError as error:
             raise InputError(f"{self._path} cannot be read: {error.strerror}", hint="name another journal") from error
         whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
         try:
             documents = [json.loads(line) for line in whole]
-            header = documents[0] if documents else self._header
+            header = documents[0] if lines else self._header  # the first line is written whole: half of it is another's
             if header == self._header:
                 yield from [_layer(document) for document in documents[1:]]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise InputError(f"{self._path} is no journal of a measurement", hint="remove it to start again") from error
         if header != self._header:
             raise InputError(

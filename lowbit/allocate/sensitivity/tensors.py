@@ -17,8 +17,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.files import whole_file
 from lowbit.errors import InputError
+from lowbit.files.whole import whole_file
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000

@@ -1,0 +1,1 @@
+"""Files as lowbit writes them: whole or not at all."""

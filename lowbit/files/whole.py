@@ -1,0 +1,124 @@
+"""Files written whole or not at all: beside their place first, then moved there. The only writer of files in lowbit."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from stat import S_IFREG, S_IMODE, S_ISDIR, S_ISREG
+from typing import BinaryIO
+
+from lowbit.errors import InputError
+
+STANDARD_OUTPUT = "/dev/stdout"
+LONGEST_STEM = 40
+"""Characters of a name that its temporary file keeps: file systems take 255 bytes, and a character has up to four."""
+
+_DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d{1,9})|std(in|out|err))|/proc/self/fd/(\d{1,9})")
+_STANDARD = {"in": 0, "out": 1, "err": 2}
+
+
+def descriptor_of(path: str | Path) -> int | None:
+    """The open file that a name such as ``/dev/stdout`` or ``/dev/fd/3`` stands for; None for any other name."""
+    match = _DESCRIPTOR.fullmatch(Path(path).as_posix())
+    if match is None:
+        return None
+    return _STANDARD[match[2]] if match[2] else int(match[1] or match[3])
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether writing goes straight to a path: to an open file, a device or a pipe, which nothing can replace."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # not there, or not a name at all
+        mode = S_IFREG
+    return descriptor_of(path) is not None or not (S_ISREG(mode) or S_ISDIR(mode))
+
+
+@contextmanager
+def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]:
+    """A file to write into; it takes its place once everything is written.
+
+    What was there stays if anything fails, and its permissions are kept. A symbolic link stays one; a device, a pipe or
+    standard output is written to as it is.
+
+    Parameters
+    ----------
+    path : path
+    parents : bool
+        Make the folders that are missing.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written; code LB101.
+    """
+    path = Path(path)
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _opened(path) as file:
+            yield file
+    except BrokenPipeError:
+        raise  # the reader has seen enough, which is no fault of the output
+    except OSError as error:
+        hint = "name a file" if isinstance(error, IsADirectoryError) else "name another file; its directory must exist"
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be written: {reason}", hint=hint, code="LB101") from error
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        name = b"\0"  # half a surrogate pair, which is no character of a name either
+    if b"\0" in name:
+        what = f"{str(path)!r}: cannot be written: no name has such a character"
+        raise InputError(what, hint="name another file", code="LB101")
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        print(end="", flush=True)  # what was printed before comes before
+        return os.fdopen(os.dup(descriptor), "wb")
+    return path.open("wb") if is_stream(path) else _beside(Path(os.path.realpath(path)))
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[BinaryIO]:
+    """A new file that replaces another; its name is its own, whoever else writes to the same place."""
+    temporary = place.with_name(f"{place.name[:LONGEST_STEM]}.{os.urandom(8).hex()}.new")
+    try:
+        if place.exists():
+            place.open("r+b").close()  # a file that may not be written may not be replaced either
+        with temporary.open("xb") as file:
+            if place.exists():
+                with suppress(OSError):  # not every file system has permissions
+                    temporary.chmod(S_IMODE(place.stat().st_mode))
+            yield file
+        temporary.replace(place)
+    finally:
+        with suppress(OSError):  # such as a path through what is not a directory
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes, *, parents: bool = False) -> None:
+    """Write bytes, whole or not at all; see `whole_file`."""
+    with whole_file(path, parents=parents) as file:
+        file.write(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text in UTF-8, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or the text has half a surrogate pair, which UTF-8 lacks; code LB101.
+    """
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        what = f"{path}: cannot be written: {text[error.start : error.end]!r} is half a surrogate pair"
+        raise InputError(what, hint="rename the layer, the choice or the budget that has it", code="LB101") from error
+    write_bytes(path, content)
