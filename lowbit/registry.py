@@ -18,7 +18,7 @@ from typing import Any
 
 from lowbit.dyadic import format_decimal, format_exact
 from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.format_files.catalogue import Catalogue
+from lowbit.format_files.catalogue import Catalogue, format_files
 from lowbit.format_files.document import KINDS, read_document, read_format, read_names
 from lowbit.format_files.family import Family
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
@@ -131,7 +131,7 @@ def _user_catalogues() -> Iterator[Catalogue]:
 @lru_cache(maxsize=1)
 def _environment_catalogue(value: str) -> Catalogue:
     catalogue = Catalogue()
-    for path in [Path(part).expanduser() for part in value.split(os.pathsep) if part]:
+    for path in _paths_of(value):
         if not path.exists():
             raise FormatError(
                 f"${ENVIRONMENT_VARIABLE} names {path}, which does not exist",
@@ -139,6 +139,15 @@ def _environment_catalogue(value: str) -> Catalogue:
             )
         catalogue.read_all([path], [_builtin_catalogue(), _loaded])
     return catalogue
+
+
+def _paths_of(value: str) -> list[Path]:
+    return [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+
+
+def environment_files() -> list[Path]:
+    """The format files that ``$LOWBIT_FORMATS`` names, those of its directories included."""
+    return format_files(_paths_of(os.environ.get(ENVIRONMENT_VARIABLE, "")))
 
 
 @cache

@@ -21,6 +21,7 @@ from lowbit.allocate.sensitivity.measure import SCORES
 from lowbit.allocate.sensitivity.settings import LayerErrors
 from lowbit.allocate.sensitivity.tensors import read_header, write_tensors
 from lowbit.errors import AllocationError, InputError
+from lowbit.files.distinct import refuse_overwriting
 from lowbit.registry import get_format
 
 MODEL_BUDGETS = ("avg_bits", "bytes")
@@ -181,7 +182,7 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     InputError
         ``output`` is the model itself, whose weights would be lost, or cannot be written.
     """
-    refuse_same_file(path, output)
+    refuse_overwriting([(str(output), output)], [("the model", path)])
     file = read_header(path)
     chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
     settings = measured.settings
@@ -204,9 +205,3 @@ def _binary32(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
     if not np.isfinite(narrow).all():
         raise InputError(f"tensor {name!r}: {float(np.abs(values).max()):.6g} is beyond float32, which is written")
     return narrow
-
-
-def refuse_same_file(model: str | Path, output: str | Path) -> None:
-    """The model is not to be overwritten: its weights would be lost."""
-    if Path(output).exists() and Path(model).exists() and Path(output).samefile(model):
-        raise InputError(f"{output} is the model itself, whose weights would be lost", hint="name another file")

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import refuse_lost_files
 from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError
 from lowbit.printable import printable
@@ -106,6 +107,7 @@ def _run(words: list[str]) -> int:
         parser.parse_args(words or ["--help"])
         return ExitCode.EQUAL
     arguments = parser.parse_args(words)
+    refuse_lost_files(arguments)
     return int(module.run(arguments))
 
 

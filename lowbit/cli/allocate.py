@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
@@ -33,8 +34,10 @@ def add_parser(subparsers: Any) -> None:
         description="Choose one of its choices for every layer, so that the loss is least within every budget, and say "
         "how good the plan is proven to be. Exit status 6: no plan keeps the budgets.",
     )
-    parser.add_argument("costs", nargs="?", metavar="COSTS.toml", help="layers, choices, losses and costs")
-    parser.add_argument("--model", metavar="MODEL.safetensors", help="measure a model's layers, instead of a file")
+    costs = "layers, choices, losses and costs"
+    input_file(parser, "costs", what="the file of costs", nargs="?", metavar="COSTS.toml", help=costs)
+    model = "measure a model's layers, instead of a file"
+    input_file(parser, "--model", what="the model", metavar="MODEL.safetensors", help=model)
     parser.add_argument("--example", choices=EXAMPLES, help="an instance that comes with lowbit, instead of a file")
     limits = parser.add_argument_group("what must hold")
     limits.add_argument(
@@ -52,16 +55,18 @@ def add_parser(subparsers: Any) -> None:
     search.add_argument("--gap", type=_gap, default=1e-9, metavar="G", help="relative gap that will do (default: 1e-9)")
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="then the best plan so far, with its gap")
     search.add_argument("--seed", type=integer, default=0, metavar="N", help="of --method neighborhoods")
-    search.add_argument("--warm-start", metavar="PLAN.json", help="begin with an earlier plan")
+    earlier = "begin with an earlier plan"
+    input_file(search, "--warm-start", what="the earlier plan", metavar="PLAN.json", help=earlier)
     output = parser.add_argument_group("output")
     output.add_argument("--pareto", type=integer, metavar="N", help="also the front of loss against a budget, N points")
     output.add_argument("--along", metavar="NAME", help="the budget of the front (default: the first with a limit)")
     output.add_argument("--no-more", action="store_true", help="leave out what 5 %% more of each budget would give")
     output.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
-    output.add_argument("-o", "--plan", metavar="FILE", help="write the plan as JSON")
-    output.add_argument("--picture", metavar="FILE.svg", help="draw the bits of the layers, and the front")
-    output.add_argument("--export", metavar="FILE.mps|FILE.lp", help="write the integer program, for other solvers")
-    output.add_argument("--apply", metavar="FILE", help="with --model: write the model with the plan's values")
+    output_file(output, "-o", "--plan", metavar="FILE", help="write the plan as JSON")
+    output_file(output, "--picture", metavar="FILE.svg", help="draw the bits of the layers, and the front")
+    program = "write the integer program, for other solvers"
+    output_file(output, "--export", metavar="FILE.mps|FILE.lp", help=program)
+    output_file(output, "--apply", metavar="FILE", help="with --model: write the model with the plan's values")
     add_model_options(parser)
 
 
@@ -137,10 +142,6 @@ def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
             f"--picture {arguments.picture}: the name does not end in .svg, which is written", code="LB100"
         )
     if arguments.model:
-        if arguments.apply:
-            from lowbit.allocate.model import refuse_same_file
-
-            refuse_same_file(arguments.model, arguments.apply)
         measured = measure(arguments.model, arguments)
         return measured, model_problem(arguments.model, measured, arguments, {})
     return None, example(arguments.example) if arguments.example else read_costs(arguments.costs)

@@ -14,6 +14,7 @@ from lowbit.cli.check_kernel import KERNELS, add_kernel_options, check_kernels
 from lowbit.cli.device_topics import CONTAINERS
 from lowbit.cli.encode import add_policy_options, chosen_policy
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import input_file, python_file, shared_object
 from lowbit.cli.nonlinear_options import OWN_OPTIONS
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
@@ -57,11 +58,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
     device = parser.add_argument_group("device").add_mutually_exclusive_group()
-    device.add_argument("--so", metavar="FILE:SYMBOL", help="a C function in a shared object (`lowbit explain so`)")
-    device.add_argument("--python", metavar="MODULE:FUNCTION", help="a function over NumPy arrays")
-    device.add_argument("--results", metavar="FILE", help="results computed elsewhere (.hex .npy .bin), in order")
+    _add_device_files(device)
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
-    parser.add_argument("--inputs", metavar="FILE", help="the inputs of the results (.vec .hex .npy .bin)")
+    inputs = "the inputs of the results (.vec .hex .npy .bin)"
+    input_file(parser, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
     parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm and the like: directed)")
     parser.add_argument(
         "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm and the like: 200 calls)"
@@ -80,6 +80,27 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--kernel", action="append", choices=PRODUCTS, help="without a device: only this product")
     parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
+
+
+def _add_device_files(device: Any) -> None:
+    input_file(
+        device,
+        "--so",
+        what="the device",
+        path_of=shared_object,
+        metavar="FILE:SYMBOL",
+        help="a C function in a shared object (`lowbit explain so`)",
+    )
+    input_file(
+        device,
+        "--python",
+        what="the device",
+        path_of=python_file,
+        metavar="MODULE:FUNCTION",
+        help="a function over NumPy arrays",
+    )
+    results = "results computed elsewhere (.hex .npy .bin), in order"
+    input_file(device, "--results", what="the file of results", metavar="FILE", help=results)
 
 
 def run(arguments: Namespace) -> int:

@@ -16,6 +16,11 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "The output could not be written: the disk is full, or the directory of the file that -o names does not "
             "exist or may not be written to. lowbit makes no directories for a file."
         ),
+        "LB102": (
+            "A file that would be written is also one that is read, or another one that is written, perhaps under "
+            "another name (a link, ./x for x): writing it would lose what is there. Nothing was read or written; name "
+            "another file. Devices, pipes and standard output may be named twice."
+        ),
         "LB200": (
             "A format specification contradicts itself or cannot be read: fields that overlap or leave a gap, "
             "special values that clash, stated facts that do not follow from the fields, or a file that is no "

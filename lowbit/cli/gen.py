@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.encode import add_policy_options
+from lowbit.cli.file_options import output_file
 from lowbit.cli.gen_kernel import KERNELS, add_kernel_options, generate_kernel, write_file
 from lowbit.cli.number_types import integer
 from lowbit.errors import InputError
@@ -43,7 +44,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
     parser.add_argument("--expected", action="store_true", help="conversions: add the codes that the policy asks for")
     add_kernel_options(parser)
-    parser.add_argument(
+    output_file(
+        parser,
         "-o",
         "--output",
         metavar="FILE",

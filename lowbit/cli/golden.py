@@ -10,8 +10,10 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import also_writes, output_file
 from lowbit.cli.terminal import columns, terminal
 from lowbit.errors import InputError
+from lowbit.files.distinct import Named
 from lowbit.vectors.manifest import Entry, golden_directory, read_manifest
 
 
@@ -21,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         help="list, verify and regenerate the committed vectors",
         description="The golden sets that lowbit carries: what there is, whether it is intact, and making it anew.",
     )
-    parser.add_argument("--directory", type=Path, metavar="DIR", help="another golden directory")
+    output_file(parser, "--directory", metavar="DIR", help="another golden directory")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
     listing = actions.add_parser("list", help="one line a set")
     _add_filters(listing)
@@ -34,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     regen.add_argument(
         "--overwrite", action="store_true", help="write sets whose rows changed, too: a changed bit is a major version"
     )
+    also_writes(regen, _written_files)
 
 
 def _add_filters(parser: Any) -> None:
@@ -43,8 +46,18 @@ def _add_filters(parser: Any) -> None:
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="only to this format")
 
 
+def _directory(arguments: Namespace) -> Path:
+    return Path(arguments.directory) if arguments.directory else golden_directory()
+
+
+def _written_files(arguments: Namespace) -> list[Named]:
+    from lowbit.vectors.golden import golden_files
+
+    return [(str(file), file) for file in golden_files(_directory(arguments))]
+
+
 def run(arguments: Namespace) -> int:
-    directory = arguments.directory or golden_directory()
+    directory = _directory(arguments)
     if arguments.action == "regen":
         return _regenerate(arguments, directory)
     entries = _chosen(arguments, directory)

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError
@@ -42,8 +43,10 @@ def add_model_options(parser: ArgumentParser) -> None:
         help="what a layer loses: relative_error (1 / SQNR, the default), squared_error, hessian (HAWQ: needs "
         "--traces), output_error (needs --inputs)",
     )
-    what.add_argument("--traces", metavar="FILE", help="TOML: layer = average Hessian trace")
-    what.add_argument("--inputs", metavar="FILE", help=".npz: inputs of layers (samples, inputs), or their X'X")
+    traces = "TOML: layer = average Hessian trace"
+    input_file(what, "--traces", what="the file of traces", metavar="FILE", help=traces)
+    inputs = ".npz: inputs of layers (samples, inputs), or their X'X"
+    input_file(what, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
     what.add_argument("--include", default="", metavar="REGEX", help="only tensors whose names match")
     what.add_argument(
         "--exclude",
@@ -54,7 +57,8 @@ def add_model_options(parser: ArgumentParser) -> None:
     work = parser.add_argument_group("how the work is done")
     work.add_argument("--jobs", type=integer, default=1, metavar="N", help="processes (default: 1)")
     work.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
-    work.add_argument("--journal", metavar="FILE", help="notes finished layers, so that the run can be resumed")
+    journal = "notes finished layers, so that the run can be resumed"
+    output_file(work, "--journal", metavar="FILE", help=journal)
 
 
 def measure(model: str, arguments: Namespace, journal: str | None = None) -> Measured:

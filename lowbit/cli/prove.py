@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 from lowbit._version import __version__
 from lowbit.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.errors import InputError, LowbitError
@@ -49,7 +49,8 @@ def add_parser(subparsers: Any) -> None:
         "--bias", metavar="RANGE", default="0", help="biases that may occur: N or LOW:HIGH (default: 0)"
     )
     parser.add_argument("-k", "--k", type=integer, metavar="K", help="ask about this K: exit status 0 safe, 1 not")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="a .npy matrix (k, n): bound each of its columns")
+    weights = "a .npy matrix (k, n): bound each of its columns"
+    input_file(parser, "--weights", what="the matrix", metavar="FILE", help=weights)
     parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit._version import __version__
+from lowbit.cli.file_options import also_writes, input_file, output_file
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.terminal import columns, terminal
+from lowbit.files.distinct import Named
+from lowbit.files.whole import is_stream
 from lowbit.printable import printable
 
 if TYPE_CHECKING:
@@ -25,21 +28,29 @@ def add_parser(subparsers: Any) -> None:
         "is a table, or with -o a file of costs that `lowbit allocate` reads. With -o a run that was stopped goes on "
         "where it was.",
     )
-    parser.add_argument("model", metavar="MODEL.safetensors", help="the model")
+    input_file(parser, "model", what="the model", metavar="MODEL.safetensors", help="the model")
     add_model_options(parser)
-    parser.add_argument("-o", "--output", dest="file", metavar="COSTS.toml", help="write the costs to a file")
+    output_file(parser, "-o", "--output", dest="file", metavar="COSTS.toml", help="write the costs to a file")
     parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    also_writes(parser, _own_journal)
+
+
+def _own_journal(arguments: Namespace) -> list[Named]:
+    """The journal beside the file of costs, which is removed once that is there; none where another is named."""
+    if not arguments.file or arguments.journal or is_stream(arguments.file):
+        return []
+    return [(f"the journal of {arguments.file}", f"{arguments.file}.partial")]
 
 
 def run(arguments: Namespace) -> int:
-    journal = f"{arguments.file}.partial" if arguments.file else None
+    journal = next((str(path) for _, path in _own_journal(arguments)), None)
     measured = measure(arguments.model, arguments, journal)
     problem = model_problem(arguments.model, measured, arguments, {})
     if arguments.file:
         from lowbit.allocate import write_costs
 
         write_costs(problem, arguments.file)
-        if journal and not arguments.journal:
+        if journal:
             Path(journal).unlink(missing_ok=True)
     if arguments.output == "json":
         print(json.dumps(_document(measured, problem), indent=2))

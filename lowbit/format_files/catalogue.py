@@ -12,6 +12,11 @@ from lowbit.format_files.family_file import read_family
 from lowbit.spec import Scalar
 
 
+def format_files(paths: Iterable[Path]) -> list[Path]:
+    """Files, and the ``*.toml`` files of directories in the order of their names."""
+    return [file for path in paths for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
+
+
 class Catalogue:
     """Formats by id and alias, names in use for several formats, and families.
 
@@ -49,11 +54,10 @@ class Catalogue:
         return fmt
 
     def read_all(self, paths: Iterable[Path], others: Iterable[Catalogue] = ()) -> None:
-        """Read files, and the ``*.toml`` files of directories, in the order of their names; none of them twice."""
-        for path in paths:
-            for file in sorted(path.glob("*.toml")) if path.is_dir() else [path]:
-                if file not in self._read:
-                    self.read(file, others)
+        """Read files and those of directories, as `format_files` lists them; none of them twice."""
+        for file in format_files(paths):
+            if file not in self._read:
+                self.read(file, others)
 
     def add(self, fmt: Scalar, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
         """Add a format; what the same origin gave before under that id is replaced.

@@ -9,6 +9,7 @@ from pathlib import Path
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
 from lowbit.vectors.core import core_recipes
+from lowbit.vectors.digest import DIGESTS, DIGESTS_P3109
 from lowbit.vectors.generate import Recipe, generate
 from lowbit.vectors.manifest import (
     MANIFEST,
@@ -72,6 +73,12 @@ def regenerate(
             entries.append(entry)
     _write_if_new(directory / MANIFEST, render_manifest(entries).encode())
     return differences
+
+
+def golden_files(directory: Path) -> list[Path]:
+    """Every file of a golden directory that lowbit writes."""
+    names = [MANIFEST, DIGESTS, DIGESTS_P3109, *(recipe.file for recipe in core_recipes())]
+    return [directory / name for name in names]
 
 
 def make(recipe: Recipe, version: str) -> tuple[Entry, bytes]:

@@ -21,6 +21,7 @@ from lowbit.allocate.sensitivity.scores import second_moment
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.allocate.sensitivity.tensors import Entry, read_header
 from lowbit.errors import InputError
+from lowbit.files.distinct import Named, refuse_overwriting
 
 Progress = Callable[[int, int, str], None]
 
@@ -99,6 +100,9 @@ def measure_model(
     InputError
         The file, a layer or the journal is unusable, or no tensor is chosen.
     """
+    if journal is not None:
+        inputs: list[Named] = [("the inputs", settings.inputs)] if settings.inputs else []
+        refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
     file = read_header(path)
     chosen = [entry for entry in file.entries.values() if settings.chosen(entry)]
     if not chosen:

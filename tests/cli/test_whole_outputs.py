@@ -1,0 +1,197 @@
+"""What each verb writes is written whole or not at all, and it touches no file but those that its options name."""
+
+import os
+import re
+import resource
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowbit.allocate.sensitivity.tensors import Entry, write_tensors
+from lowbit.cli import VERBS, _build_parser
+from lowbit.cli.file_options import FileName
+from lowbit.vectors import digest, golden
+from tests.cli.file_actions import file_actions
+
+BEFORE = b"# what must not be lost\n"
+MODEL = "--formats int4,int8 --group 16"
+ALLOCATE = f"allocate --model model {MODEL} --budget avg_bits=6 --no-more"
+EXAMPLE = "allocate --example hawq_v3_resnet18 --budget bytes=50% --no-more"
+ENCODE = "gen encode --from float16 --to float8_e4m3fn --expected"
+WRITES = [
+    (f"{ENCODE} -o", "set.vec"),
+    (f"{ENCODE} --layout npy -o", "set.npy"),
+    (f"{ENCODE} --layout hex -o", "set.hex"),
+    (f"{ENCODE} --layout csv -o", "set.csv"),
+    ("gen gemm --n 9 -o", "set.vec"),
+    ("gen requantize --set random --n 3 -o", "cases.npz"),
+    (f"sensitivity model {MODEL} --journal /dev/null -o", "costs.toml"),
+    (f"sensitivity model {MODEL} -o", "costs.toml"),
+    (f"sensitivity model {MODEL} --score hessian --traces traces --inputs inputs.npz --journal", "journal"),
+    (f"{ALLOCATE} --journal", "journal"),
+    (
+        f"allocate --model model {MODEL} --budget avg_bits=6 --no-more --traces traces --inputs inputs.npz --apply",
+        "applied.safetensors",
+    ),
+    ("allocate costs --budget avg_bits=6 --no-more --warm-start plan -o", "plan.json"),
+    (f"{EXAMPLE} --picture", "plan.svg"),
+    (f"{EXAMPLE} --export", "program.mps"),
+    (f"{EXAMPLE} --export", "program.lp"),
+]
+READS = ["prove --weights matrix.npy", "check gemm --n 1 --set random --inputs cases --results results.npy"]
+IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a model and what goes with it, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    arrays = {"one": np.ones((4, 32), np.float32), "other": np.arange(128, dtype=np.float32).reshape(4, 32)}
+    write_tensors("model", [Entry(name, "F32", array.shape, 0, 0) for name, array in arrays.items()], arrays.values())
+    np.savez("inputs.npz", one=np.eye(32))
+    Path("traces").write_text("one = 1\nother = 2\n")
+    np.save("matrix.npy", np.ones((2, 2), np.int8))
+    return tmp_path
+
+
+@contextmanager
+def full_disk():
+    """Files cannot grow beyond a byte, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def prepare(lowbit, words):
+    """What other verbs write for this one to read."""
+    if "costs" in words:
+        assert lowbit("sensitivity", "model", *MODEL.split(), "-o", "costs").status == 0
+        assert lowbit("allocate", "costs", "--budget", "avg_bits=6", "-o", "plan").status == 0
+
+
+@pytest.mark.parametrize(("words", "name"), WRITES)
+def test_a_full_disk_loses_nothing(lowbit, folder, words, name):
+    words = [*words.split(), name]
+    prepare(lowbit, words)
+    before = contents(folder)
+    assert lowbit(*words).status == 0  # kernels are compiled and kept
+    whole = contents(folder)
+    assert len(whole[name]) > 1
+    Path(name).unlink()
+    states = [before] if name == "journal" else [before, {**before, name: BEFORE}]  # a journal is continued
+    for state in states:
+        for file, content in state.items():
+            Path(file).write_bytes(content)
+        with full_disk():
+            result = lowbit(*words)
+        assert result.status == 2
+        assert "error[LB101]" in result.err
+        assert "File too large" in result.err
+        assert contents(folder) == state
+    Path(name).unlink(missing_ok=True)
+    assert lowbit(*words).status == 0
+    assert contents(folder).keys() == whole.keys()
+
+
+@pytest.fixture
+def small_golden(folder, monkeypatch):
+    """A golden folder of two sets and one digest."""
+    recipes = [recipe for recipe in golden.core_recipes() if recipe.op == "decode"][:2]
+    monkeypatch.setattr(golden, "core_recipes", lambda: recipes)
+    monkeypatch.setattr(digest, "core_conversions", lambda: [("float16", "float8_e4m3fn", "ocp_sat")])
+    return folder / "golden"
+
+
+def test_a_full_disk_loses_no_golden_file(lowbit, small_golden):
+    words = ["golden", "--directory", small_golden, "regen", "--overwrite"]
+    assert lowbit(*words).status == 0
+    whole = contents(small_golden)
+    assert len(whole) == 5
+    for path in [path for path in small_golden.rglob("*") if path.is_file()]:
+        changed = path.read_bytes() + (b"// " if path.suffix == ".vec" else b"") + BEFORE
+        path.write_bytes(changed)
+        before = contents(small_golden)
+        with full_disk():
+            result = lowbit(*words)
+        assert (result.status, contents(small_golden)) == (2, before)
+        assert "cannot be written: File too large" in result.err
+        assert lowbit(*words).status == 0
+    assert contents(small_golden) == whole
+
+
+def test_devices_may_be_named_twice(lowbit, folder):
+    before = contents(folder)
+    words = ["sensitivity", "model", *MODEL.split(), "-o", os.devnull, "--journal", os.devnull]
+    assert lowbit(*words).status == 0
+    assert lowbit("sensitivity", "model", *MODEL.split(), "-o", os.devnull).status == 0  # no journal beside a device
+    assert contents(folder) == before
+    assert not Path(f"{os.devnull}.partial").exists()
+
+
+_events = []
+
+
+def _note(event, arguments):
+    if _events and event in {"open", "os.rename", "os.remove"}:
+        _events.append((event, arguments))
+
+
+sys.addaudithook(_note)
+
+
+@contextmanager
+def touched(folder):
+    """The files of a folder that are opened, written or removed meanwhile."""
+    files = set()
+    _events[:] = ["on"]
+    try:
+        yield files
+    finally:
+        events = [item for item in _events if item != "on"]
+        _events.clear()
+    for event, arguments in events:
+        for name in arguments[:2] if event == "os.rename" else arguments[:1]:
+            path = Path(os.path.realpath(name)) if isinstance(name, (str, bytes, os.PathLike)) else folder
+            if folder in path.parents and not re.fullmatch(r".*\.[0-9a-f]{16}\.new", path.name):
+                files.add(path)
+
+
+def declared(words):
+    """What the dispatcher knows of the files of a command line, and the options that name them."""
+    arguments = _build_parser(words[0])[0].parse_args(words)
+    names = {dest: name for dest, name in vars(arguments).items() if isinstance(name, FileName)}
+    also = arguments.also_writes(arguments) if "also_writes" in arguments else []
+    paths = [*names.values(), *(path for _, path in also)]
+    return {Path(os.path.realpath(path)) for path in paths}, {(words[0], dest) for dest in names}
+
+
+def commands(lowbit):
+    assert lowbit("gen", "gemm", "--set", "random", "--n", 1, "-o", "cases.npz").status == 0
+    Path("cases.npz").rename("cases")
+    return [[*words.split(), name] for words, name in WRITES] + [words.split() for words in READS]
+
+
+def test_every_file_that_a_verb_touches_is_declared(lowbit, folder, small_golden):
+    np.save("results.npy", np.zeros(1, np.int32))
+    lines = [*commands(lowbit), ["golden", "--directory", str(small_golden), "regen"]]
+    used = set()
+    for words in lines:
+        prepare(lowbit, words)
+        files, options = declared(words)
+        used |= options
+        with touched(folder) as seen:
+            lowbit(*words)
+        assert seen, words
+        assert seen <= files, words
+    every = {(verb, action.dest) for verb in VERBS for action in file_actions(verb)}
+    assert every - IN_ANOTHER_PROCESS == used
