@@ -7,6 +7,15 @@ import unicodedata
 SPELLED_OUT = frozenset({"Cc", "Cs"})
 """Unicode's categories of controls, with which escape sequences begin, and of surrogates, which no stream takes."""
 
+LONGEST_EXCERPT = 60
+
+
+def excerpt(text: str) -> str:
+    """The text in quotes for a message; of a long one the beginning, and how long it is."""
+    if len(text) <= LONGEST_EXCERPT:
+        return repr(text)
+    return f"{text[:LONGEST_EXCERPT]!r}... ({len(text):,} characters)"
+
 
 def printable(text: str, *, line: bool = False) -> str:
     """The text with its control characters spelled out, but for line ends and tabs.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lowbit.printable import printable
+from lowbit.printable import LONGEST_EXCERPT, excerpt, printable
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_controls_are_spelled_out(text, shown):
 def test_line_ends_stay_in_texts_and_not_in_lines():
     assert printable("one\n\ttwo\r") == "one\n\ttwo\\r"
     assert printable("one\n\ttwo\r", line=True) == r"one\n\ttwo\r"
+
+
+def test_an_excerpt_is_quoted_and_short():
+    assert excerpt("3x\x1b") == r"'3x\x1b'"
+    assert excerpt("7" * LONGEST_EXCERPT) == repr("7" * LONGEST_EXCERPT)
+    assert excerpt("7" * 100_000) == f"{'7' * LONGEST_EXCERPT!r}... (100,000 characters)"

@@ -29,7 +29,9 @@ class Comparison:
         The rules that ``expected`` follows.
     codes, expected, got : arrays
         Source codes, target codes by the reference, and what the device gave: target codes, or what is none
-        (``lowbit.check.stray``).
+        (``lowbit.check.stray``); any code where it gave nothing.
+    unwritten : bool array
+        Which answers were not written.
     flags : uint8 array or None
         Why each row is there (``lowbit.vectors.flags``); None for random or exhaustive inputs.
     nan : str
@@ -44,6 +46,7 @@ class Comparison:
     codes: Codes
     expected: Codes
     got: Codes
+    unwritten: NDArray[np.bool_]
     flags: NDArray[np.uint8] | None
     nan: str
     rows: NDArray[np.intp]
@@ -68,9 +71,10 @@ def compare(
     flags: NDArray[np.uint8] | None = None,
     nan: str = "exact",
 ) -> Comparison:
-    """Compare the codes of a device with the expected ones."""
-    rows = np.flatnonzero(differing(expected, got, target, nan=nan))
-    return Comparison(source, target, policy, codes, expected, got, flags, nan, rows)
+    """Compare the codes of a device, a masked array where some were not written, with the expected ones."""
+    got, unwritten = np.ma.getdata(got), np.ma.getmaskarray(got)
+    rows = np.flatnonzero(differing(expected, got, target, nan=nan) | unwritten)
+    return Comparison(source, target, policy, codes, expected, got, unwritten, flags, nan, rows)
 
 
 def differing(expected: Codes, got: Codes, target: Scalar, *, nan: str = "exact") -> NDArray[np.bool_]:

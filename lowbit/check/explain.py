@@ -12,6 +12,9 @@ from lowbit.oracle.explain import explain as trace_of
 from lowbit.policy import Policy
 from lowbit.spec import FixedFormat, FloatFormat, Scalar
 
+NOT_WRITTEN = "not written"
+"""What reports give for a result that a device's file has no word for, or one with unknown bits."""
+
 MOST_STEPS = 1000
 """A distance of more codes than this says nothing to a reader."""
 
@@ -22,7 +25,8 @@ class Explanation:
 
     Attributes
     ----------
-    code, expected, got : int
+    code, expected : int
+    got : int or None
     trace : lowbit.oracle.explain.Explanation
         How the reference came to its answer.
     text : str
@@ -31,17 +35,17 @@ class Explanation:
 
     code: int
     expected: int
-    got: int
+    got: int | None
     trace: Trace
     text: str
 
 
-def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected: int, got: int) -> Explanation:
-    """Explain why an input must give the expected code under a policy."""
+def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected: int, got: int | None) -> Explanation:
+    """Explain why an input must give the expected code under a policy; ``got`` is None where nothing was written."""
     trace = trace_of(decode(code, source), target, policy, source=source)
     rows = [("input", describe_code(code, source))]
     rows.append(("expected", describe_code(expected, target)))
-    rows.append(("got", describe_code(got, target) + _distance(expected, got, target)))
+    rows.append(("got", NOT_WRITTEN if got is None else describe_code(got, target) + _distance(expected, got, target)))
     rows += [("through", f"{step.format}: {format_value(step.result)}") for step in trace.steps]
     if trace.lower != trace.upper:
         rows += _neighbours(trace, target)

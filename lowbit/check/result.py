@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.check.classify import group_differences
 from lowbit.check.compare import Comparison
-from lowbit.check.explain import explain, hexadecimal
+from lowbit.check.explain import NOT_WRITTEN, explain, hexadecimal
 from lowbit.check.identify import identify, looks_stochastic
 from lowbit.check.known import explain_known
 from lowbit.check.known_entry import KnownDifference
@@ -25,7 +25,7 @@ PASS, KNOWN, MISMATCH = "pass", "known", "MISMATCH"
 
 @dataclass(frozen=True)
 class Example:
-    """One row that differs: codes in hexadecimal, and the explanation."""
+    """One row that differs: codes in hexadecimal (or ``not written``), and the explanation."""
 
     input: str
     expected: str
@@ -134,11 +134,12 @@ def conclude(
 
 
 def _identified(comparison: Comparison) -> dict[str, Any]:
-    """The rule that the kernel follows, from the answers that are codes."""
+    """The rule that the kernel follows, from the answers that are there and are codes."""
     source, target = comparison.source, comparison.target
     stray = stray_rows(comparison.got, target)
-    codes = comparison.codes[~stray]
-    got = np.asarray(comparison.got[~stray], target.code_dtype)
+    good = ~(stray | comparison.unwritten)
+    codes = comparison.codes[good]
+    got = np.asarray(comparison.got[good], target.code_dtype)
     facts: dict[str, Any] = {"complete": False}
     words = ""
     if len(codes):
@@ -148,11 +149,19 @@ def _identified(comparison: Comparison) -> dict[str, Any]:
             words += "; every answer is a neighbour of its input, as stochastic rounding gives"
         choices = choices_words(found)
         asked = {axis: spell(getattr(comparison.policy, axis)) for axis in choices}
-        facts = {"complete": found.complete and not stray.any(), "choices": choices, "asked": asked}
-    if stray.any():
-        told = _stray_words(comparison, stray)
-        words = f"{words}; but {told}" if words else f"gives no codes: {told}"
+        facts = {"complete": found.complete and bool(good.all()), "choices": choices, "asked": asked}
+    told = [_stray_words(comparison, stray)] if stray.any() else []
+    if comparison.unwritten.any():
+        told.append(unwritten_words(int(np.count_nonzero(comparison.unwritten)), len(comparison)))
+    if told:
+        words = f"{words}; but {' and '.join(told)}" if words else f"gives no codes: {' and '.join(told)}"
     return {"words": words, **facts}
+
+
+def unwritten_words(count: int, total: int) -> str:
+    """How many results are missing."""
+    verb = "was" if count == 1 else "were"
+    return f"{count:,} of {total:,} results {verb} {NOT_WRITTEN} (no word at their address, or an x or z in it)"
 
 
 def _stray_words(comparison: Comparison, stray: NDArray[np.bool_]) -> str:
@@ -165,7 +174,7 @@ def _stray_words(comparison: Comparison, stray: NDArray[np.bool_]) -> str:
 
 
 def _hint(comparison: Comparison) -> str:
-    if comparison.differences * 2 <= len(comparison):
+    if (comparison.differences - int(np.count_nonzero(comparison.unwritten))) * 2 <= len(comparison):
         return ""
     device = prototype(comparison.source, comparison.target)
     return (
@@ -184,9 +193,13 @@ def _groups(comparison: Comparison, max_errors: int) -> list[GroupResult]:
 
 def _example(comparison: Comparison, row: int) -> Example:
     source, target = comparison.source, comparison.target
-    code, expected, got = (int(array[row]) for array in (comparison.codes, comparison.expected, comparison.got))
+    code, expected = int(comparison.codes[row]), int(comparison.expected[row])
+    got = None if comparison.unwritten[row] else int(comparison.got[row])
     text = explain(source, target, comparison.policy, code, expected, got).text
-    given = hexadecimal(got, target) if is_code(got, target) else stray_hexadecimal(got, target)
+    if got is None:
+        given = NOT_WRITTEN
+    else:
+        given = hexadecimal(got, target) if is_code(got, target) else stray_hexadecimal(got, target)
     return Example(hexadecimal(code, source), hexadecimal(expected, target), given, text)
 
 

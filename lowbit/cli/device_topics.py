@@ -51,8 +51,10 @@ DEVICE_TOPICS: Mapping[str, str] = MappingProxyType(
         ),
         "results": (
             "--results FILE: what a simulator or a device elsewhere answered, in the order of the inputs: .hex, .txt "
-            "and .mem (one hexadecimal code a line), .npy (a vector of integers), .bin (little-endian containers). "
-            "The inputs are those of --set, --n and --seed, or of --inputs FILE; `lowbit gen` writes them. "
+            "and .mem (hexadecimal codes as $writememh writes them, `@address` lines and comments included: row 0 is "
+            "at address 0, and a result that has no word, or one with x or z, is a difference), .npy (a vector of "
+            "integers), .bin (little-endian containers). The inputs are those of --set, --n and --seed, or of --inputs "
+            "FILE; `lowbit gen` writes them. "
             f"{CONTAINERS} {GEMM_RESULTS}"
         ),
     }

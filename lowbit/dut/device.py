@@ -22,5 +22,8 @@ class Device(Protocol):
     name: str
 
     def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The target codes for an array of source codes in the source format's ``code_dtype``, one each."""
+        """The target codes for an array of source codes in the source format's ``code_dtype``, one each.
+
+        A masked array where some answers were not written.
+        """
         ...

@@ -1,8 +1,8 @@
 """A device somewhere else: its inputs and its answers as files, one code a row.
 
-``.hex`` and ``.txt``: hexadecimal, one code a line, ``//`` and ``#`` comments (what ``$readmemh`` and ``$writememh``
-exchange). ``.npy``: a vector of integers. ``.bin``: the containers of the codes, little-endian. ``.vec``: the first
-column of a vector file (inputs only).
+``.hex``, ``.txt`` and ``.mem``: hexadecimal codes, row 0 at address 0 (``lowbit.dut.memory_file``). ``.npy``: a vector
+of integers. ``.bin``: the containers of the codes, little-endian. ``.vec``: the first column of a vector file (inputs
+only).
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.device import CANNOT_LOAD
+from lowbit.dut.memory_file import Memory, read_memory
 from lowbit.errors import DeviceError, InputError, VectorFileError
 from lowbit.spec import FixedFormat, Scalar
 
-PACKED_ROWS = "// input: ["
-"""In the header of ``lowbit gen --layout hex``, whose words hold the flag too."""
-
-MEND_PACKED_ROWS = "use .vec or .bin, or --layout vec"
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 
 
@@ -28,47 +25,100 @@ class FileDevice:
     """Answers that were computed elsewhere, in the order of the inputs."""
 
     def __init__(self, path: str, target: Scalar) -> None:
-        self.name = path
-        self._results = read_codes(path, target, stray=True)
+        self.name, self._target = path, target
 
     def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The answers, if there are as many as inputs."""
-        if len(codes) != len(self._results):
-            raise DeviceError(
-                f"{self.name} holds {len(self._results)} results for {len(codes)} inputs",
-                hint="give the inputs with --inputs FILE, or the same --set, --n and --seed as they were made with",
-                code="LB604",
-            )
-        return self._results
+        """The answers, if there are as many as inputs; a masked array where some were not written."""
+        hint = "give the inputs with --inputs FILE, or the same --set, --n and --seed as they were made with"
+        return read_results(self.name, self._target, len(codes), beside=f" for {len(codes)} inputs", hint=hint)
 
 
-def read_codes(path: str | Path, fmt: Scalar, *, stray: bool = False) -> NDArray[Any]:
+def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
     """Read a vector of codes of a format.
-
-    With ``stray``, what is no code of the format is let through, as results of a device that are to be compared.
 
     Raises
     ------
     InputError
-        The file cannot be read, is truncated, or holds what is no code of the format.
+        The file cannot be read, is truncated, lacks a row, or holds what is not a code of the format.
     """
     file = Path(path)
+    patterns = _read(file, fmt)
+    if isinstance(patterns, Memory):
+        patterns = _without_holes(patterns, file)
+    return _checked(patterns, fmt, file, stray=False)
+
+
+def read_results(path: str | Path, fmt: Scalar, count: int, *, beside: str, hint: str) -> NDArray[Any]:
+    """Read the results of a device: codes of a format, or what is to be compared although it is not a code.
+
+    Parameters
+    ----------
+    path : path-like
+    fmt : Scalar
+    count : int
+        How many there should be.
+    beside, hint : str
+        What an error says after the number of results in the file, and how to mend it.
+
+    Returns
+    -------
+    array
+        A masked array where some results were not written: their addresses were skipped, or have unknown digits.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or is truncated.
+    DeviceError
+        It holds another number of results.
+    """
+    file = Path(path)
+    patterns = _read(file, fmt)
+    if not isinstance(patterns, Memory):
+        if len(patterns) != count:
+            raise DeviceError(f"{path} holds {len(patterns)} results{beside}", hint=hint, code="LB604")
+        return _checked(patterns, fmt, file, stray=True)
+    if patterns.length > count or (patterns.length < count and not patterns.addressed):
+        last = patterns.length - 1
+        holds = f"results up to row {last} (@{last:x})" if patterns.addressed else f"{patterns.length} results"
+        raise DeviceError(f"{path} holds {holds}{beside}", hint=hint, code="LB604")
+    known = {address: word for address, word in patterns.words.items() if word is not None}
+    rows = np.fromiter(known, np.intp)
+    words, unwritten = np.zeros(count, np.uint64), np.ones(count, bool)
+    words[rows], unwritten[rows] = np.fromiter(known.values(), np.uint64), False
+    codes = _checked(words, fmt, file, stray=True)
+    return np.ma.masked_array(codes, unwritten) if unwritten.any() else codes
+
+
+def _read(file: Path, fmt: Scalar) -> NDArray[Any] | Memory:
     try:
         if file.suffix == ".vec":
-            patterns = _read_vec(file)
-        elif file.suffix == ".npy":
-            patterns = _read_npy(file)
-        elif file.suffix == ".bin":
-            patterns = _read_binary(file, fmt)
-        elif file.suffix in TEXT_SUFFIXES:
-            patterns = _read_text(file)
-        else:
-            raise InputError(
-                f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec"
-            )
+            return _read_vec(file)
+        if file.suffix == ".npy":
+            return _read_npy(file)
+        if file.suffix == ".bin":
+            return _read_binary(file, fmt)
+        if file.suffix in TEXT_SUFFIXES:
+            return read_memory(file)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}", code=CANNOT_LOAD) from error
-    return _checked(patterns, fmt, file, stray=stray)
+    raise InputError(f"{file}: the suffix {file.suffix!r} is not known", hint="one of .hex .txt .mem .npy .bin .vec")
+
+
+def _without_holes(memory: Memory, file: Path) -> NDArray[np.uint64]:
+    hole = memory.first_hole()
+    if hole is not None:
+        raise InputError(
+            f"{file}: the word at address {hole:#x} is missing; the last one is at {memory.length - 1:#x}",
+            hint="inputs need a word at every address from 0 on; @ says where the next word goes",
+        )
+    words = [memory.words[address] for address in range(memory.length)]
+    if None in words:
+        raise InputError(
+            f"{file}: the word at address {words.index(None):#x} is unresolved (x or z)",
+            hint="inputs are known in every bit; 0x stands before every word, or before none",
+        )
+    return np.array(words, dtype=np.uint64)
 
 
 def _read_vec(file: Path) -> NDArray[Any]:
@@ -79,8 +129,9 @@ def _read_vec(file: Path) -> NDArray[Any]:
 
 def _read_npy(file: Path) -> NDArray[Any]:
     try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with file.open("rb") as stream:
+            array = np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:  # a damaged header can ask for any size
         raise VectorFileError(f"{file}: is damaged or truncated: {error}") from error
     if array.dtype.names:
         raise InputError(
@@ -98,26 +149,6 @@ def _read_binary(file: Path, fmt: Scalar) -> NDArray[Any]:
     if len(data) % width:
         raise VectorFileError(f"{file}: {len(data)} bytes are no multiple of {width}: truncated, or of another format")
     return np.frombuffer(data, np.dtype(fmt.code_dtype).newbyteorder("<")).astype(fmt.code_dtype)
-
-
-def _read_text(file: Path) -> NDArray[Any]:
-    codes = []
-    for number, line in enumerate(file.read_text("ascii", errors="replace").splitlines(), 1):
-        if line.startswith(PACKED_ROWS):
-            raise InputError(f"{file}: holds packed rows of several columns, not codes", hint=MEND_PACKED_ROWS)
-        word = line.split("//")[0].split("#")[0].strip().removeprefix("0x").replace("_", "")
-        if not word or word.startswith("@"):
-            continue
-        try:
-            codes.append(int(word, 16))
-        except ValueError:
-            unresolved = set(word.lower()) & set("xz")
-            what = "is unresolved (x or z)" if unresolved else "is no hexadecimal code"
-            raise InputError(f"{file}:{number}: {word!r} {what}") from None
-    wide = [code for code in codes if code >> 64]
-    if wide:
-        raise InputError(f"{file}: {wide[0]:#x} has more than 64 bits")
-    return np.array(codes, dtype=np.uint64)
 
 
 def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path, *, stray: bool) -> NDArray[Any]:

@@ -6,6 +6,8 @@ import pytest
 from lowbit.check.classify import CLASS_NAMES, group_differences, input_kinds
 from lowbit.check.compare import compare, is_nan
 from lowbit.check.explain import explain_mismatch, split_fields
+from lowbit.check.reference import reference
+from lowbit.check.result import conclude
 from lowbit.oracle.decode import decode
 from lowbit.policy import get_policy
 from lowbit.registry import get_format
@@ -38,6 +40,24 @@ def test_rows_that_differ():
     assert comparison([0x38, 0xFF, 0x39, 0xFE]).rows.tolist() == [1, 2]
     assert comparison([0x38, 0xFF, 0x39, 0xFE], nan="any").rows.tolist() == [2]
     assert comparison([0x7F, 0x7F, 0x38, 0xFE], nan="any").rows.tolist() == [0]
+
+
+@pytest.mark.parametrize("nan", ["exact", "any"])
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float64", "int8"])
+def test_what_was_not_written_differs_whatever_stands_there(name, nan):
+    source, target = get_format("float16"), get_format(name)
+    codes = np.arange(4, dtype=np.uint16) << 14 | 0x3E00  # a NaN among them
+    policy = get_policy(target.default_policy, target)
+    expected = reference(codes, source, target, policy)
+    got = np.ma.masked_array(expected, [False, True, False, True])
+    found = compare(source, target, policy, codes, expected, got, nan=nan)
+    assert found.rows.tolist() == [1, 3]
+    assert found.unwritten.tolist() == [False, True, False, True]
+    result = conclude(found, "kernel")
+    assert result.verdict == "MISMATCH"
+    assert "2 of 4 results were not written" in result.words
+    assert not result.hint
+    assert {example.got for group in result.groups for example in group.examples} == {"not written"}
 
 
 def test_groups_without_flags_are_classes_of_inputs():

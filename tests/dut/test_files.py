@@ -40,11 +40,17 @@ def test_wrong_count_is_the_devices_fault(tmp_path):
     ("name", "content", "words"),
     [
         ("results.hex", b"38\n3x\n", "unresolved"),
-        ("results.hex", b"38\nhello\n", "no hexadecimal"),
+        ("results.hex", b"38\nhello\n", "not a hexadecimal code"),
         ("results.hex", b"138\n", "no code"),
         ("results.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "truncated"),
+        ("results.npy", b"", "truncated"),
+        ("results.npy", b"PK\x05\x06" + bytes(18), "damaged"),  # an .npz under another name
         ("results.bin", b"\x00\x01\x02", "truncated"),
         ("results.dat", b"", "suffix"),
+        ("results.hex", b"-1\n", "'-1' is not a hexadecimal code"),
+        ("results.hex", b"@2\n38\n", "the word at address 0x0 is missing; the last one is at 0x2"),
+        ("results.hex", b"38\n@ffffffffffff\n38\n", "the word at address 0x1 is missing; the last one is at 0xff"),
+        ("results.hex", b"38\n3f @0 38\n@2 xx\n", "the word at address 0x2 is unresolved"),
     ],
 )
 def test_damaged_files(tmp_path, name, content, words):
@@ -70,3 +76,46 @@ def test_results_that_are_no_codes_are_kept_to_be_compared(tmp_path, name, text,
     file = tmp_path / "results.hex"
     file.write_text(text)
     assert FileDevice(str(file), get_format(name)).run(np.zeros(len(results), np.uint32)).tolist() == results
+
+
+def test_addresses_are_honoured(tmp_path):
+    fmt = get_format("float8_e4m3fn")
+    file = tmp_path / "codes.mem"
+    file.write_text("@3 41 /* the last but one is written twice */ @1 40 3f @0 38 @2 3e\n")
+    assert read_codes(file, fmt).tolist() == [0x38, 0x40, 0x3E, 0x41]
+    assert FileDevice(str(file), fmt).run(np.zeros(4, np.uint32)).tolist() == [0x38, 0x40, 0x3E, 0x41]
+
+
+@pytest.mark.parametrize(
+    ("text", "results"),
+    [
+        ("@1 38\n", [None, 0x38, None, None]),
+        ("@0 38\n@3 40\n", [0x38, None, None, 0x40]),
+        ("38 xx 3x 40\n", [0x38, None, None, 0x40]),
+        ("38 39 3a 40 @2 zz\n", [0x38, 0x39, None, 0x40]),
+    ],
+)
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float64", "int8"])
+def test_results_that_were_not_written_are_masked(tmp_path, text, results, name):
+    file = tmp_path / "results.hex"
+    file.write_text(text)
+    assert FileDevice(str(file), get_format(name)).run(np.zeros(4, np.uint32)).tolist() == results
+
+
+@pytest.mark.parametrize(
+    "text", ["@4 38\n", "@ffffffffffff 38\n", "@ffffffffffffffff 38\n", "38 39 3a 3b 3c\n", "38\n"]
+)
+def test_results_beyond_the_inputs_are_the_devices_fault(tmp_path, text):
+    file = tmp_path / "results.hex"
+    file.write_text(text)
+    with pytest.raises(DeviceError, match=r"holds .*results.* for 4 inputs") as caught:
+        FileDevice(str(file), get_format("float8_e4m3fn")).run(np.zeros(4, np.uint32))
+    assert caught.value.code == "LB604"
+
+
+def test_a_header_that_asks_for_more_memory_than_there_is(tmp_path):
+    file = tmp_path / "results.npy"
+    np.save(file, np.zeros(4, np.uint8))
+    file.write_bytes(file.read_bytes().replace(b"(4,), }".ljust(18), b"(10000000000000,)}"))
+    with pytest.raises(LowbitError, match="damaged or truncated"):
+        read_codes(file, get_format("float8_e4m3fn"))
