@@ -121,16 +121,19 @@ def _gemm() -> str:
 
 def _cache() -> dict[str, str]:
     """Where compiled kernels are kept, and whether they can be: without a cache every process compiles anew."""
-    from lowbit.kernels import _jit
+    from lowbit.kernels import _cache
 
-    files = sorted(path for path in Path(_jit.__file__).parent.glob("*.py") if not path.name.startswith("_"))
-    directories = {path.stem: _jit.cache_directory(path) for path in files}
-    if not any(directories.values()):
-        return {"root": f"{_jit.cache_root()} cannot be written: every process compiles its kernels anew"}
-    entries = {"root": str(_jit.cache_root())}
+    files = sorted(path for path in Path(_cache.__file__).parent.glob("*.py") if not path.name.startswith("_"))
+    root, _ = _cache.cache_root()
+    places = {path.stem: _cache.cache_directory(path) for path in files}
+    directories = {name: directory for name, (directory, _) in places.items() if directory}
+    if not directories:
+        reason = next(reason for _, reason in places.values())
+        return {"root": f"none, every process compiles its kernels anew: {reason}"}
+    entries = {"root": str(root)}
     for name, directory in directories.items():
-        compiled = list(directory.rglob("*.nbc")) if directory else []
-        if directory and compiled:
+        compiled = list(directory.glob("*.nbc"))
+        if compiled:
             size = sum(file.stat().st_size for file in compiled)
             entries[name] = f"{directory.name}: {len(compiled)} compiled, {size / 1e6:.1f} MB"
     return entries

@@ -104,7 +104,7 @@ def model_problem(model: str, measured: Measured, arguments: Namespace, limits: 
 def read_traces(path: str) -> dict[str, float]:
     """Average Hessian traces by layer, from a TOML file of ``"layer" = number``."""
     try:
-        document = tomllib.loads(Path(path).read_text())
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -73,6 +73,55 @@ def test_nothing_is_left_to_do(path):
             assert "NotImplementedError" not in ast.unparse(node), f"{path.name}:{node.lineno}"
 
 
+def text_without_encoding(tree):
+    """The calls that read or write text in the encoding of the user's locale."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name))):
+            continue
+        name, receiver = getattr(node.func, "attr", ""), ast.unparse(getattr(node.func, "value", ast.Constant("")))
+        name = name or node.func.id
+        words = [ast.unparse(argument) for argument in node.args]
+        words += [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "mode"]
+        named = any(keyword.arg == "encoding" for keyword in node.keywords)
+        if name == "read_text":
+            named |= bool(node.args)
+        elif name == "write_text" and isinstance(node.func, ast.Attribute):
+            named |= len(node.args) > 1
+        elif name == "open":
+            # A device is opened without arguments, os.open takes a descriptor's flags.
+            named |= receiver in ("os", "device", "kernel") or any(
+                re.fullmatch("'[rwax+]*b[+]?'", word) for word in words
+            )
+        elif not any(keyword.arg in ("text", "universal_newlines") for keyword in node.keywords):
+            continue
+        if not named:
+            yield node
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_text_files_name_their_encoding(path):
+    # Otherwise it is the locale's: lowbit's own sources cannot be read under LC_ALL=C PYTHONUTF8=0.
+    found = [
+        f"{path.name}:{node.lineno}" for node in text_without_encoding(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found
+
+
+def test_the_rule_about_encodings_sees_what_it_forbids():
+    bad = [
+        "p.read_text()",
+        "p.open()",
+        "open(p)",
+        "p.open('a')",
+        "p.write_text(t)",
+        "run(c, text=True)",
+        "p.open(mode='w')",
+    ]
+    good = ["p.read_text('ascii')", "p.open('rb')", "open(p, 'wb')", "p.open('a', encoding='utf-8')", "os.open(p, 1)"]
+    for code in (*bad, *good):
+        assert bool(list(text_without_encoding(ast.parse(code)))) == (code in bad), code
+
+
 @pytest.mark.parametrize("name", formats())
 def test_every_format_has_source_and_facts(name):
     fmt = get_format(name)

@@ -1,6 +1,10 @@
 """``lowbit explain`` and ``lowbit doctor``."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -71,3 +75,18 @@ def test_doctor(lowbit, monkeypatch, tmp_path):
     text = lowbit("doctor").out
     for title in ("lowbit", "python", "packages", "optional packages", "tools", "processor", "compile cache"):
         assert f"{title}\n" in text
+
+
+@pytest.mark.slow
+def test_doctor_where_the_locale_is_ascii_and_the_cache_nowhere(tmp_path):
+    # PEP 538 and PEP 540 would make UTF-8 of the C locale.
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LOWBIT_CACHE_DIR": "relative"}
+    command = [sys.executable, "-m", "lowbit.cli", "doctor", "--format", "json"]
+    environment = {**os.environ, **ascii_only}
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["compile cache"] == {
+        "root": "none, every process compiles its kernels anew: LOWBIT_CACHE_DIR is 'relative'; compiled code is kept "
+        "under an absolute path only"
+    }
+    assert not list(tmp_path.iterdir())

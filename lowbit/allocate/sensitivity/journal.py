@@ -69,7 +69,7 @@ class Journal:
         """Note a finished layer."""
         line = {"name": layer.name, "shape": layer.shape, "errors": [asdict(errors) for errors in layer.errors]}
         try:
-            with self._path.open("a") as file:
+            with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             hint = "name another file; its directory must exist"
