@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from lowbit.kernels.simd_dot import BYTES_RIGHT_UNSIGNED
+from lowbit.kernels.gemm.simd_dot import BYTES_RIGHT_UNSIGNED
 
 ACCUMULATORS = 24
 """Enough independent ones to hide the latency of any processor that has the instruction."""

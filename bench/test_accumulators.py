@@ -14,8 +14,8 @@ import pytest
 
 import lowbit
 from bench.measure import PAIRS, Table
-from lowbit.accumulator import Accumulator, get_accumulator
-from lowbit.oracle.gemm import dot
+from lowbit.oracle.gemm.gemm import dot
+from lowbit.policy.accumulator import Accumulator, get_accumulator
 
 SIZE = 512
 SLOWEST = 1.0  # nanoseconds for a multiplication and its saturating addition

@@ -15,8 +15,8 @@ import pytest
 
 from bench.measure import Row, Table
 from lowbit.allocate import Plan, Problem, example, pareto_front, solve
-from lowbit.allocate.core import reduce
-from lowbit.allocate.primal import Walker
+from lowbit.allocate.search.core import reduce
+from lowbit.allocate.search.primal import Walker
 from lowbit.errors import AllocationError
 from tests.allocate.generators import coupled, large
 

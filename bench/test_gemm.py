@@ -13,7 +13,7 @@ import pytest
 
 import lowbit
 from bench.measure import Table
-from lowbit.ops import _gemm_paths
+from lowbit.ops.gemm import paths as _gemm_paths
 
 torch = pytest.importorskip("torch", reason="torch is the peer")
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is a peer")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import nonlinear_errors  # beside this file
 
-from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
 from lowbit.cli import main
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.dyadic import format_exact
-from lowbit.ops.prove import largest_safe_k
-from lowbit.policy import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
-from lowbit.registry import families, formats, get_format
-from lowbit.requantization import REQUANTIZE_SCHEMES, arithmetic_name
-from lowbit.requantization_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
-from lowbit.spec import Scalar
+from lowbit.exact import format_exact
+from lowbit.format.registry import families, formats, get_format
+from lowbit.format.scalar import Scalar
+from lowbit.policy.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
+from lowbit.policy.cast import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
+from lowbit.policy.requantize_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
+from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, arithmetic_name
+from lowbit.proof.accumulator import largest_safe_k
 
 NOTICE = "<!-- Written by docs/generate.py from the data; edit that or the data. -->\n\n"
 

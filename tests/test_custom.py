@@ -2,7 +2,7 @@ import pytest
 
 import lowbit
 from lowbit.errors import FormatError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 
 @pytest.mark.parametrize(

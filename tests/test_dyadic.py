@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowbit.dyadic import (
+from lowbit.exact import (
     INFINITY,
     MINUS_INFINITY,
     NAN,

@@ -9,12 +9,12 @@ import jsonschema
 import pytest
 
 from lowbit.errors import FormatError
-from lowbit.format_files.document import read_document, read_format
-from lowbit.format_files.facts import MEANINGS, derive, parse_fact
-from lowbit.format_files.formula import evaluate, evaluate_integer
-from lowbit.format_files.patterns import parse_pattern
-from lowbit.policy import PRESETS
-from lowbit.registry import data_directory, families, formats, get_format
+from lowbit.format.files.document import read_document, read_format
+from lowbit.format.files.facts import MEANINGS, derive, parse_fact
+from lowbit.format.files.formula import evaluate, evaluate_integer
+from lowbit.format.files.patterns import parse_pattern
+from lowbit.format.registry import data_directory, families, formats, get_format
+from lowbit.policy.cast import PRESETS
 
 DIRECTORY = data_directory("formats")
 FILES = sorted(DIRECTORY.glob("*.toml"))

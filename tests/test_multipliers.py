@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import lowbit
 from lowbit import Dyadic
-from lowbit.multipliers import derive_multiplier, round_to_binary32
-from lowbit.requantization import REQUANTIZE_SCHEMES, arithmetic_name, get_requantize_scheme
-from lowbit.requantization_axes import REQUANTIZE_AXES, REQUANTIZE_CHOICES
+from lowbit.policy.multiplier import derive_multiplier, round_to_binary32
+from lowbit.policy.requantize_axes import REQUANTIZE_AXES, REQUANTIZE_CHOICES
+from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, arithmetic_name, get_requantize_scheme
 
 NAMES = sorted(REQUANTIZE_SCHEMES)
 positive = st.floats(1e-7, 0.99)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import lowbit
-from lowbit.registry import data_directory
+from lowbit.format.registry import data_directory
 
 
 def run(code):

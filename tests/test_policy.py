@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowbit.errors import PolicyError
-from lowbit.policy import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
-from lowbit.registry import formats, get_format
+from lowbit.format.registry import formats, get_format
+from lowbit.policy.cast import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
 
 CLOSED_AXES = [axis for axis in AXES if axis not in ("via", "random_bits")]
 

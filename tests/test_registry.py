@@ -2,10 +2,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit import registry
 from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.registry import data_directory, families, formats, get_format
-from lowbit.spec import FixedFormat, FloatFormat
+from lowbit.format import registry
+from lowbit.format.registry import data_directory, families, formats, get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat
 
 ML_DTYPES = sorted(
     name

@@ -2,10 +2,10 @@ from fractions import Fraction
 
 import pytest
 
-from lowbit.dyadic import finite
 from lowbit.errors import FormatError
-from lowbit.registry import formats, get_format
-from lowbit.spec import FixedFormat, FloatFormat, Format
+from lowbit.exact import finite
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Format
 
 SMALL_FLOATS = [name for name in formats(kind="float") if get_format(name).bits <= 8]
 E4M3 = {"id": "test", "bits": 8, "exponent_bits": 4, "mantissa_bits": 3, "bias": 7}

@@ -5,11 +5,11 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from lowbit import registry
 from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.format_files.catalogue import Catalogue
-from lowbit.registry import data_directory, formats, get_format, load_format
-from lowbit.spec import FloatFormat
+from lowbit.format import registry
+from lowbit.format.files.catalogue import Catalogue
+from lowbit.format.registry import data_directory, formats, get_format, load_format
+from lowbit.format.scalar import FloatFormat
 
 OURS = """
 id = "float7_e3m3"

@@ -180,7 +180,7 @@ def _number(value: Any, budget: str) -> Any:
 
 def _derived(budget: str, choice: str, parameters: Any, layer: str) -> Fraction:
     """Bits or bytes of all parameters of a layer in a number format."""
-    from lowbit.registry import get_format
+    from lowbit.format.registry import get_format
 
     if not isinstance(parameters, int) or parameters < 0:
         raise AllocationError(f"layer {layer!r}: {parameters!r} is no number of parameters")

@@ -11,7 +11,7 @@ from lowbit.errors import LowbitError
 @cache
 def bits_of(choice: str) -> float | None:
     """The bits of a number format, or the first number in another name (``w4a8`` -> 4); None without one."""
-    from lowbit.registry import get_format
+    from lowbit.format.registry import get_format
 
     try:
         return float(getattr(get_format(choice), "bits"))  # noqa: B009 (block formats have none)

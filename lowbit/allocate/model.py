@@ -19,10 +19,10 @@ from lowbit.allocate.sensitivity.campaign import Measured
 from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.measure import SCORES
 from lowbit.allocate.sensitivity.settings import LayerErrors
-from lowbit.allocate.sensitivity.tensors import read_header, write_tensors
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.registry import get_format
+from lowbit.files.safetensors import read_header, write_tensors
+from lowbit.format.registry import get_format
 
 MODEL_BUDGETS = ("avg_bits", "bytes")
 """Budgets of a model: bits a weight, scales included, and bytes of all layers, each padded to whole bytes."""

@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from lowbit.allocate import engine
 from lowbit.allocate.amounts import format_amount
 from lowbit.allocate.arguments import check_kind, finite_number, listed, named, real_number, table, whole_number
 from lowbit.allocate.checks import check_known
-from lowbit.allocate.core import SWITCHES, Core, Integers, Reduction, reduce
-from lowbit.allocate.engine import Clock, State
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
+from lowbit.allocate.search import engine
+from lowbit.allocate.search.core import SWITCHES, Core, Integers, Reduction, reduce
+from lowbit.allocate.search.engine import Clock, State
 from lowbit.errors import AllocationError, InfeasibleError
 
 DEFAULT_GAP = 1e-9
@@ -93,7 +93,7 @@ def solve(
     if prices:
         state.prices = np.array([max(0.0, _row_price(problem, prices, row)) for row in state.core.rows])
     if method in ("milp", "highs", "cbc"):
-        from lowbit.allocate.external import solve_externally
+        from lowbit.allocate.search.external import solve_externally
 
         solve_externally(reduction, state, method)
     else:

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.classify import group_differences
-from lowbit.check.compare import Comparison
-from lowbit.check.explain import NOT_WRITTEN, explain, hexadecimal
-from lowbit.check.identify import identify, looks_stochastic
-from lowbit.check.known import explain_known
-from lowbit.check.known_entry import KnownDifference
-from lowbit.check.stray import is_code, stray_hexadecimal, stray_rows, without_stray_bits
-from lowbit.check.words import choices_words, describe, spell
+from lowbit.check.cast.classify import group_differences
+from lowbit.check.cast.compare import Comparison
+from lowbit.check.cast.explain import NOT_WRITTEN, explain, hexadecimal
+from lowbit.check.cast.identify import identify, looks_stochastic
+from lowbit.check.cast.known import explain_known
+from lowbit.check.cast.known_entry import KnownDifference
+from lowbit.check.cast.stray import is_code, stray_hexadecimal, stray_rows, without_stray_bits
+from lowbit.check.cast.words import choices_words, describe, spell
 from lowbit.dut.container import prototype
-from lowbit.policy import PRESETS, Policy, get_policy
-from lowbit.spec import Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.policy.cast import PRESETS, Policy, get_policy
 
 PASS, KNOWN, MISMATCH = "pass", "known", "MISMATCH"
 

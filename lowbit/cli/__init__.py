@@ -127,7 +127,7 @@ def _build_parser(verb: str) -> tuple[ArgumentParser, ModuleType | None]:
         if name != verb:
             subparsers.add_parser(name, help=summary)
             continue
-        module = import_module(f"lowbit.cli.{name}")
+        module = import_module(f"lowbit.cli.verbs.{name}")
         module.add_parser(subparsers)
         _add_common_options(subparsers.choices[name], color=SUPPRESS, debug=SUPPRESS)
     return parser, module

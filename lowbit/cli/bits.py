@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from lowbit.cli.terminal import FIELD_STYLES, Terminal
 from lowbit.errors import InputError
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
 
 CODE_FORMS = "write 0x3c, 0b00111100, 0.0111.100 or a decimal integer"
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from lowbit.check.operations.operation import SETS, Operation
-from lowbit.check.report import Report
+from lowbit.check.operation import SETS, Operation
+from lowbit.check.report.text import Report
 from lowbit.cli.nonlinear_options import NONLINEARITIES, OWN_OPTIONS, add_nonlinear_options, chosen_nonlinearity
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 from lowbit.vectors.case import Case
 
 KERNELS = ("gemm", "requantize", *NONLINEARITIES)
@@ -51,16 +51,16 @@ def kernel_operation(arguments: Namespace) -> Operation:
 
 
 def _nonlinearity(arguments: Namespace) -> Operation:
-    from lowbit.check.operations.nonlinear import NonlinearOperation
+    from lowbit.check.nonlinear.operation import NonlinearOperation
 
     _refuse(arguments, ("a", "b", "accumulator", "zero_points", "result"))
     return NonlinearOperation(*chosen_nonlinearity(arguments))
 
 
 def _product(arguments: Namespace) -> Operation:
-    from lowbit.accumulator import get_accumulator
-    from lowbit.check.operations.gemm import GemmOperation
-    from lowbit.vectors.gemm_values import Operands
+    from lowbit.check.gemm.operation import GemmOperation
+    from lowbit.policy.accumulator import get_accumulator
+    from lowbit.vectors.gemm.values import Operands
 
     _refuse(arguments, ("scheme", "result"))
     a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
@@ -69,9 +69,9 @@ def _product(arguments: Namespace) -> Operation:
 
 
 def _requantization(arguments: Namespace) -> Operation:
-    from lowbit.check.operations.requantize import RequantizeOperation
-    from lowbit.requantization import get_requantize_scheme
-    from lowbit.spec import FixedFormat
+    from lowbit.check.requantize.operation import RequantizeOperation
+    from lowbit.format.scalar import FixedFormat
+    from lowbit.policy.requantize_schemes import get_requantize_scheme
 
     _refuse(arguments, ("a", "b", "accumulator", "zero_points"))
     result = get_format(arguments.result or "int8")
@@ -97,7 +97,7 @@ def check_kernels(arguments: Namespace, max_errors: int, given: dict[str, Any]) 
         _refuse(arguments, OWN_OPTIONS)
     if not (arguments.so or arguments.python or arguments.results):
         return _check_libraries(arguments, max_errors, given)
-    from lowbit.check.operations.run import check_kernel
+    from lowbit.check.run import check_kernel
 
     operation = kernel_operation(arguments)
     cases = _cases(arguments, operation)
@@ -141,8 +141,8 @@ def _kernel(arguments: Namespace, operation: Operation, cases: Sequence[Case]) -
 
 
 def _check_libraries(arguments: Namespace, max_errors: int, given: dict[str, Any]) -> Report:
-    from lowbit.check.installed import Skipped
-    from lowbit.check.operations.installed_gemm import check_installed_gemm
+    from lowbit.check.cast.installed import Skipped
+    from lowbit.check.gemm.installed import check_installed_gemm
 
     if arguments.op != "gemm":
         raise InputError(

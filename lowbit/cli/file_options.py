@@ -104,6 +104,6 @@ def _file_names(arguments: Namespace) -> Iterator[FileName]:
 
 def _format_files() -> list[Named]:
     """The user's format files, which any verb may read."""
-    from lowbit.registry import environment_files
+    from lowbit.format.registry import environment_files
 
     return [(f"the format file {path}", path) for path in environment_files()]

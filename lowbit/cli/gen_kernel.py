@@ -76,8 +76,8 @@ def write_file(name: str, data: bytes, what: str) -> None:
 
 
 def _dot_products(arguments: Namespace) -> Any:
-    from lowbit.accumulator import get_accumulator
-    from lowbit.vectors.dot_products import dot_set
+    from lowbit.policy.accumulator import get_accumulator
+    from lowbit.vectors.gemm.sets import dot_set
 
     accumulator = get_accumulator(arguments.accumulator or "int32")
     source = f"{arguments.a or 'int8'}_{arguments.b or 'int8'}"
@@ -88,8 +88,8 @@ def _dot_products(arguments: Namespace) -> Any:
 
 
 def _requantizations(arguments: Namespace) -> Any:
-    from lowbit.requantization import get_requantize_scheme
-    from lowbit.vectors.requantize_sets import requantize_set
+    from lowbit.policy.requantize_schemes import get_requantize_scheme
+    from lowbit.vectors.requantize.sets import requantize_set
 
     scheme = get_requantize_scheme(arguments.scheme or "tflite_double")
     result = arguments.result or "int8"
@@ -98,7 +98,7 @@ def _requantizations(arguments: Namespace) -> Any:
 
 
 def _rows_of_codes(arguments: Namespace) -> Any:
-    from lowbit.vectors.nonlinear_sets import nonlinear_set
+    from lowbit.vectors.nonlinear.sets import nonlinear_set
 
     made, source, target = chosen_nonlinearity(arguments)
     policy = f"{made.scheme}+variant={made.variant}" if made.variant else made.scheme

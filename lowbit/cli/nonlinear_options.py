@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lowbit.errors import InputError
 
 if TYPE_CHECKING:
-    from lowbit.spec import FixedFormat
-    from lowbit.vectors.nonlinear import Nonlinearity
+    from lowbit.format.scalar import FixedFormat
+    from lowbit.vectors.nonlinear.rule import Nonlinearity
 
 NONLINEARITIES = ("softmax", "gelu", "layernorm", "logistic", "tanh", "exp", "l2norm")
 OWN_OPTIONS = ("variant", "scale", "option")
@@ -28,7 +28,7 @@ def add_nonlinear_options(parser: Any) -> None:
 
 def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
     """The nonlinearity that the command line describes, and the formats of its codes and results."""
-    from lowbit.vectors.nonlinear import chosen
+    from lowbit.vectors.nonlinear.rule import chosen
 
     return chosen(
         arguments.op,

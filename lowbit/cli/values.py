@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.cli.bits import hexadecimal, parse_code, scalar_format
-from lowbit.dyadic import FINITE, NAN, Exact, finite, format_hexfloat, parse_exact
 from lowbit.errors import InputError
-from lowbit.oracle.decode import decode
-from lowbit.oracle.project import project
-from lowbit.policy import Policy
-from lowbit.spec import Scalar
+from lowbit.exact import FINITE, NAN, Exact, finite, format_hexfloat, parse_exact
+from lowbit.format.scalar import Scalar
+from lowbit.oracle.cast.decode import decode
+from lowbit.oracle.cast.project import project
+from lowbit.policy.cast import Policy
 
 EXPONENT_LIMIT = 100_000
 """Larger exponents only cost time: no format reaches 2^±262,144."""

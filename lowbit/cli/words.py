@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lowbit.dyadic import Exact, format_decimal, format_exact, format_hexfloat
-from lowbit.policy import AXES, PRESETS, Policy
-from lowbit.spec import FixedFormat, Scalar
+from lowbit.exact import Exact, format_decimal, format_exact, format_hexfloat
+from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.policy.cast import AXES, PRESETS, Policy
 
 
 def number_json(value: Exact) -> dict[str, str]:
@@ -35,7 +35,7 @@ def formula(fmt: Scalar) -> list[str]:
 
 
 def policy_rows(policy: Policy, axes: list[str] | None = None) -> list[tuple[str, str, str]]:
-    """Each axis, its choice and what that means, in the order of ``lowbit.policy.AXES``."""
+    """Each axis, its choice and what that means, in the order of ``lowbit.policy.cast.AXES``."""
     rows = []
     for axis in axes or list(AXES):
         choice = getattr(policy, axis)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lowbit.dut.files import read_results
-from lowbit.spec import Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.vectors.case import Array, Case
 
 

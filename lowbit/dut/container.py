@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowbit.spec import FixedFormat, Scalar
+from lowbit.format.scalar import FixedFormat, Scalar
 
 
 def code_range(fmt: Scalar) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.memory_file import Memory, read_memory
 from lowbit.errors import DeviceError, InputError, VectorFileError
-from lowbit.spec import FixedFormat, Scalar
+from lowbit.format.scalar import FixedFormat, Scalar
 
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 

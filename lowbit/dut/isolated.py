@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.host import Worker, WorkerDied
 from lowbit.errors import DeviceError
-from lowbit.spec import Scalar
+from lowbit.format.scalar import Scalar
 
 CHUNK_ROWS = 1 << 20
 GUARD_BYTES = 4096

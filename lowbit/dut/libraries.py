@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lowbit.policy import Policy
+from lowbit.policy.cast import Policy
 
 LIBRARIES: Mapping[str, str] = {
     "numpy": "lowbit.dut.library_numpy",

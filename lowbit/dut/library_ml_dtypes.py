@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import Policy, get_policy
 
 FLOATS = (
     "bfloat16",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.policy import get_policy
+from lowbit.policy.cast import get_policy
 
 
 def version() -> str:

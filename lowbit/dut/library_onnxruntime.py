@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
 from lowbit.dut.onnx_model import ELEMENT_TYPES, cast_model
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import Policy, get_policy
 
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 SCALE = "float8_e8m0fnu"

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import Policy, get_policy
 
 OWN = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
 

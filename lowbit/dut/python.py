@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import IsolatedDevice
 from lowbit.errors import DeviceError, InputError, LowbitError
-from lowbit.spec import Format, Scalar
+from lowbit.format.scalar import Format, Scalar
 
 NATIVE_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
@@ -53,7 +53,7 @@ class PythonDevice(IsolatedDevice):
         native = NATIVE_FLOATS.get(self.source.id)
         if native is not None:
             return rows.view(native)
-        from lowbit.ops.cast import decode
+        from lowbit.ops.cast.cast import decode
 
         return np.ascontiguousarray(decode(rows, self.source, dtype=_value_dtype(self.source)))
 
@@ -101,7 +101,7 @@ class PythonDevice(IsolatedDevice):
         return result.astype(np.int64)
 
     def _from_values(self, result: NDArray[Any], what: str) -> NDArray[Any]:
-        from lowbit.ops.cast import decode, encode
+        from lowbit.ops.cast.cast import decode, encode
 
         codes = np.asarray(encode(result, self.target))
         back = decode(codes, self.target, dtype=np.float64)
@@ -117,7 +117,7 @@ class PythonDevice(IsolatedDevice):
 
     def _from_viewed(self, raw: bytes, name: str, itemsize: int, what: str) -> NDArray[Any]:
         """A dtype that NumPy shows bit for bit, of ml_dtypes most likely."""
-        from lowbit.registry import get_format
+        from lowbit.format.registry import get_format
 
         try:
             returned = get_format(name)

@@ -9,7 +9,7 @@ from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import IsolatedDevice
 from lowbit.dut.worker import CAST
 from lowbit.errors import InputError
-from lowbit.spec import Scalar
+from lowbit.format.scalar import Scalar
 
 
 def parse_shared_object(text: str) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from numba.core.serialize import dumps
 
 from lowbit.printable import excerpt
 
+_KERNELS = Path(__file__).resolve().parent
 _PACKAGE = "lowbit.kernels"
 _PRUNE_AFTER_SECONDS = 30 * 24 * 3600
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -49,25 +50,30 @@ def import_closure(file: Path) -> list[Path]:
     waiting = [file.resolve()]
     while waiting:
         path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for name in _kernel_imports(path):
-            callee = path.parent / f"{name}.py"
-            if callee.exists():
-                waiting.append(callee.resolve())
+        if path not in found:
+            found.add(path)
+            waiting += _kernel_imports(path)
     return sorted(found)
 
 
 @functools.cache
-def _kernel_imports(path: Path) -> set[str]:
-    names: set[str] = set()
+def _kernel_imports(path: Path) -> tuple[Path, ...]:
+    """The kernel files that a file imports: ``from a.b import c`` may name the file b.py or the file c.py in b."""
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
-            names.add((node.module or "").removeprefix(f"{_PACKAGE}.").split(".")[0])
-    return names
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    inside = (name.removeprefix(_PACKAGE).split(".")[1:] for name in modules if name.startswith(f"{_PACKAGE}."))
+    files = (_KERNELS.joinpath(*parts[:-1], f"{parts[-1]}.py") for parts in inside)
+    return tuple(file for file in files if file.is_file())
+
+
+def label(file: Path) -> str:
+    """A file's place among the kernels, ``cast.project``, as a name."""
+    place = file.relative_to(_KERNELS) if file.is_relative_to(_KERNELS) else Path(file.name)
+    return ".".join(place.with_suffix("").parts)
 
 
 @functools.cache
@@ -75,7 +81,7 @@ def stamp(file: Path) -> str:
     """Hash of the import closure's contents, of numba's version and of this file."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
     for path in [Path(__file__).resolve(), *import_closure(file)]:
-        digest.update(path.name.encode())
+        digest.update(label(path).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -164,7 +170,7 @@ def cache_directory(file: Path) -> tuple[Path | None, str]:
     if root is None:
         return None, reason
     try:
-        directory = root / f"{file.stem}-{stamp(file)}"
+        directory = root / f"{label(file)}-{stamp(file)}"
         directory.mkdir(mode=_OWN, exist_ok=True)
         _refuse_shared(directory, directory.lstat())
         os.utime(directory)

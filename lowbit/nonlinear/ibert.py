@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
-from lowbit.nonlinear.binary import binary32, divided_by_tensor32, floor_of
+from lowbit.nonlinear.binary32 import binary32, divided_by_tensor32, floor_of
 from lowbit.nonlinear.widths import UNLIMITED, Intermediate, Widths, signed, unsigned
 
 VARIANTS = ("code", "paper")

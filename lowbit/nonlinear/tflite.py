@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
-from lowbit.nonlinear import binary
+from lowbit.nonlinear import binary32 as binary
 
 SOFTMAX_INTEGER_BITS = 5
 SIGMOID_INTEGER_BITS = 4
@@ -84,7 +84,7 @@ def quantize_multiplier(factor: Fraction) -> QuantizedMultiplier:
     """QuantizeMultiplier: the factor as a 31-bit multiplier in [2**30, 2**31) and a shift, ties away from zero.
 
     Factors below 2**-32 become 0, as in the product. No upper limit: softmax uses a shift of 31, which requantisation
-    (``lowbit.multipliers``) refuses.
+    (``lowbit.policy.multiplier``) refuses.
     """
     if factor == 0:
         return QuantizedMultiplier(0, 0)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.explain import describe_code, explain_mismatch
-from lowbit.dyadic import NAN
+from lowbit.check.cast.explain import describe_code, explain_mismatch
 from lowbit.errors import InputError
-from lowbit.oracle.decode import decode
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.exact import NAN
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.oracle.cast.decode import decode
+from lowbit.policy.cast import Policy, get_policy
 
 SHOWN = 3
 """So many differences are explained; the rest is counted."""

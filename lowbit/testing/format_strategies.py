@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from lowbit import registry
-from lowbit.policy import Policy, get_policy, live_axes
-from lowbit.spec import FloatFormat, Scalar
+from lowbit.format import registry
+from lowbit.format.live_axes import live_axes
+from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.policy.cast import Policy, get_policy
 from lowbit.testing.places import scalar
 
 STOCHASTIC = ("stochastic_a", "stochastic_b", "stochastic_c")

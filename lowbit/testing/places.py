@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from lowbit.dyadic import FINITE, NAN, Exact, finite
 from lowbit.errors import InputError
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.exact import FINITE, NAN, Exact, finite
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
 
 
 def scalar(name: object) -> Scalar:

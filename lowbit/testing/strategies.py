@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from hypothesis.strategies import SearchStrategy
 
-from lowbit.dyadic import FINITE, Exact, finite
 from lowbit.errors import InputError
-from lowbit.oracle.decode import decode
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
+from lowbit.exact import FINITE, Exact, finite
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.oracle.cast.decode import decode
 from lowbit.testing.places import as_float, fits_float, midpoint, overflow_values, scalar
 from lowbit.testing.warm_up import warmed
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from lowbit.errors import InexactError
-from lowbit.ops.cast import convert, decode, encode
-from lowbit.policy import Policy
-from lowbit.spec import Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.cast.cast import convert, decode, encode
+from lowbit.policy.cast import Policy
 
 Drawn = TypeVar("Drawn")
 SOURCES = ("float16", "float32", "float64")

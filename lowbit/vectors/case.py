@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.flags.cast import FLAGS
 
 Array = NDArray[Any]
 Number = int | float
@@ -23,7 +23,7 @@ class Case:
     Attributes
     ----------
     flag : int
-        The number of the bug that the case is made to catch (``lowbit.vectors.flags``).
+        The number of the bug that the case is made to catch (``lowbit.vectors.flags.cast``).
     arrays : mapping of str to array
         Operands by name, in the order of the kernel's parameters.
     sizes : mapping of str to int

@@ -17,12 +17,12 @@ import numpy as np
 
 from lowbit.errors import InputError, VectorFileError
 from lowbit.files.whole import write_text
-from lowbit.spec import Scalar
-from lowbit.vectors.core import FLOATS_16, default_policy, named_formats, p3109_names
+from lowbit.format.scalar import Scalar
+from lowbit.vectors.cast.patterns import from_patterns, to_patterns
+from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.generate import parse_policy, scalar
 from lowbit.vectors.manifest import Difference
-from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.points import Unsigned
+from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
 
 BLOCKS = 16
 BLOCK_DIGITS = 4
@@ -71,7 +71,7 @@ def digest_outputs(codes: Unsigned, source: str, target: Scalar, policy: str) ->
 
 def compute_digest(source_name: str, target_name: str, policy_text: str) -> Digest:
     """The digest of a conversion from all codes of a source, with the fast path (proved equal to the oracle)."""
-    from lowbit.ops.cast import convert
+    from lowbit.ops.cast.cast import convert
 
     source, target = scalar(source_name), scalar(target_name)
     if source.bits > WIDEST_SOURCE:

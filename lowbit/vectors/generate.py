@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.axes import AXES, read_choice
-from lowbit.dyadic import NAN
 from lowbit.errors import FormatError, InputError, PolicyError
-from lowbit.oracle.cast import convert
-from lowbit.oracle.decode import decode
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat, FloatFormat, Scalar
-from lowbit.vectors import flags as f
-from lowbit.vectors.boundary import Flags, boundary
-from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.points import Unsigned
-from lowbit.vectors.representative import class_flags, representative_codes
+from lowbit.exact import NAN
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.oracle.cast.cast import convert
+from lowbit.oracle.cast.decode import decode
+from lowbit.policy.cast import Policy, get_policy
+from lowbit.policy.cast_axes import AXES, read_choice
+from lowbit.vectors.cast.boundary import Flags, boundary
+from lowbit.vectors.cast.patterns import from_patterns, to_patterns
+from lowbit.vectors.cast.points import Unsigned
+from lowbit.vectors.cast.representative import class_flags, representative_codes
+from lowbit.vectors.flags import cast as f
 from lowbit.vectors.splitmix import random_patterns
 from lowbit.vectors.vec import Column, VectorFile, digits_for
 
@@ -47,7 +47,7 @@ class Recipe:
     ----------
     op : str
         ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
-        conversions of codes. ``gemm``: dot products (``lowbit.vectors.dot_products``), whose source is
+        conversions of codes. ``gemm``: dot products (``lowbit.vectors.gemm.sets``), whose source is
         ``<a>_<b>`` and whose policy the name of an accumulator; ``requantize``: the policy is the name of a scheme.
         ``softmax``, ``gelu``, ...: the policy is the name of a scheme, and ``+variant=`` where it has some.
     source, target : str
@@ -202,7 +202,7 @@ def legal_inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsign
 
 def expected_by_kernels(patterns: Unsigned, source: Scalar, target: Scalar, policy: Policy) -> Unsigned:
     """``expected`` from the fast path, which tests/agree proves equal to the oracle."""
-    from lowbit.ops.cast import convert as convert_array
+    from lowbit.ops.cast.cast import convert as convert_array
 
     codes = from_patterns(patterns, source).astype(source.code_dtype)
     return to_patterns(np.asarray(convert_array(codes, source, target, policy=policy)), target)
@@ -223,15 +223,15 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
         The policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
     """
     if recipe.op == "gemm":
-        from lowbit.vectors.dot_products import dot_set
+        from lowbit.vectors.gemm.sets import dot_set
 
         return dot_set(recipe.id, recipe.source, recipe.policy, recipe.arguments)
     if recipe.op == "requantize":
-        from lowbit.vectors.requantize_sets import requantize_set
+        from lowbit.vectors.requantize.sets import requantize_set
 
         return requantize_set(recipe.id, recipe.target, recipe.policy, dict(recipe.arguments))
     if recipe.op not in OPERATIONS:
-        from lowbit.vectors.nonlinear_sets import nonlinear_set
+        from lowbit.vectors.nonlinear.sets import nonlinear_set
 
         return nonlinear_set(recipe.id, recipe.op, recipe.source, recipe.target, recipe.policy, recipe.arguments)
     source, target = scalar(recipe.source), scalar(recipe.target)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
-from lowbit.vectors.core import core_recipes
 from lowbit.vectors.digest import DIGESTS, DIGESTS_P3109
 from lowbit.vectors.generate import Recipe, generate
 from lowbit.vectors.manifest import (
@@ -21,6 +20,7 @@ from lowbit.vectors.manifest import (
     read_set,
     render_manifest,
 )
+from lowbit.vectors.recipes import core_recipes
 from lowbit.vectors.vec import render
 
 Progress = Callable[[str], None]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.registry import get_format
-from lowbit.vectors.flags import FLAGS
-from lowbit.vectors.patterns import from_patterns
+from lowbit.format.registry import get_format
+from lowbit.vectors.cast.patterns import from_patterns
+from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.vec import VectorFile, render
 
 LAYOUTS = ("vec", "csv", "npy", "hex")

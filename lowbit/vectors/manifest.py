@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import VectorFileError
-from lowbit.registry import data_directory
-from lowbit.vectors.flags import FLAGS
+from lowbit.format.registry import data_directory
+from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.generate import GENERATOR_VERSION, ORACLE, Recipe
 from lowbit.vectors.vec import VectorFile, read_vectors, render_body
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.spec import FloatFormat, Scalar
-from lowbit.vectors.points import Points, Signed, Unsigned, floor_codes
+from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.vectors.cast.points import Points, Signed, Unsigned, floor_codes
 
 DISTRIBUTIONS = ("bits", "normal")
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
-from lowbit.vectors.flags import FLAGS
-from lowbit.vectors.points import Unsigned
+from lowbit.vectors.cast.points import Unsigned
+from lowbit.vectors.flags.cast import FLAGS
 
 MAGIC = "// lowbit vectors, version 1"
 REQUIRED = ("set", "op", "columns", "rows", "sha256")

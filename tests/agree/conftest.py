@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
+from lowbit.format.registry import get_format
 from lowbit.oracle import convert as oracle_convert
 from lowbit.oracle import decode as oracle_decode
-from lowbit.registry import get_format
+from tests import uncompiled
 
 
 def run_oracle(codes, source, target, policy, random=None):
@@ -45,7 +42,7 @@ def describe(where, codes, source, target, policy, got, expected, random=None):
 
 def require_equal(codes, source, target, policy, random=None):
     """The compiled cast and the oracle give the same codes, flags and refusals, and as many saturated results."""
-    from lowbit.ops.cast import convert
+    from lowbit.ops.cast.cast import convert
 
     expected, expected_flags, saturated, refused = run_oracle(codes, source, target, policy, random)
     options = {} if random is None else {"random_bits": np.asarray(random)[~refused]}
@@ -123,27 +120,5 @@ def checked():
 
 @pytest.fixture(scope="session")
 def python_kernels():
-    """The kernels' modules, loaded afresh with decorators that do nothing: (project, cast)."""
-    plain = ModuleType("lowbit.kernels._jit")
-    plain.scalar = plain.kernel = lambda function: function
-    plain.constants = lambda vector, size: tuple(vector[:size])
-    package = importlib.import_module("lowbit.kernels")
-    names = [f"lowbit.kernels.{name}" for name in ("_jit", "layout", "_bits", "project", "cast")]
-    before = {name: sys.modules.get(name) for name in names}
-    attributes = {name: getattr(package, name) for name in ("_jit", "project", "cast") if hasattr(package, name)}
-    sys.modules["lowbit.kernels._jit"] = plain
-    for name in names[3:]:
-        sys.modules.pop(name, None)
-    try:
-        return importlib.import_module(names[3]), importlib.import_module(names[4])
-    finally:
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
-        for name in ("_jit", "project", "cast"):
-            if name in attributes:
-                setattr(package, name, attributes[name])
-            elif hasattr(package, name):
-                delattr(package, name)
+    """The kernels of casts, uncompiled: (project, cast)."""
+    return tuple(uncompiled.load("cast.project", "cast.cast"))

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowbit.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.errors import PolicyError
-from lowbit.ops import accumulate as accumulate_module
-from lowbit.ops.accumulate import accumulate
-from lowbit.oracle.gemm import exact_dot, gemm
+from lowbit.ops.gemm import accumulate as accumulate_module
+from lowbit.ops.gemm.accumulate import accumulate
+from lowbit.oracle.gemm.gemm import exact_dot, gemm
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 
 DTYPES = {"int8": np.int8, "uint8": np.uint8, "int16": np.int16}
 SHAPES = [(1, 1, 1), (2, 3, 5), (3, 16, 17), (1, 33, 2), (5, 7, 16), (2, 64, 3), (1, 0, 3), (0, 4, 2), (2, 5, 0)]

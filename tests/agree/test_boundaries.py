@@ -6,11 +6,11 @@ The places are built with fractions from the target's values, then brought into 
 import numpy as np
 import pytest
 
-from lowbit.dyadic import finite
+from lowbit.exact import finite
+from lowbit.format.registry import formats, get_format
 from lowbit.oracle import project
-from lowbit.policy import PRESETS, ROUNDINGS, Policy, get_policy
-from lowbit.registry import formats, get_format
-from lowbit.vectors.core import p3109_names
+from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy, get_policy
+from lowbit.vectors.recipes import p3109_names
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]

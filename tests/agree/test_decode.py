@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lowbit.dyadic import FINITE, NAN
+from lowbit.exact import FINITE, NAN
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode as oracle_decode
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
-from lowbit.vectors.core import p3109_names
+from lowbit.vectors.recipes import p3109_names
 
 NAMED = [name for name in formats() if get_format(name).bits <= 16]
 
@@ -19,7 +19,7 @@ def all_codes(fmt):
 
 
 def require_equal_triples(codes, name):
-    from lowbit.ops.exact import decode_exact
+    from lowbit.ops.cast.exact import decode_exact
 
     fmt = get_format(name)
     kind, significand, exponent = (array.tolist() for array in decode_exact(codes, fmt))
@@ -71,9 +71,9 @@ def test_wide_formats(name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_values(name, dtype):
     """``decode`` gives the bits that the oracle gives: signs of zeros and NaNs, and payloads, included."""
-    from lowbit.ops.cast import decode
+    from lowbit.ops.cast.cast import decode
     from lowbit.oracle import convert
-    from lowbit.policy import PRESETS
+    from lowbit.policy.cast import PRESETS
 
     fmt, target = get_format(name), get_format(dtype)
     codes = all_codes(fmt)

@@ -7,9 +7,9 @@ are compared with it on many more inputs.
 import numpy as np
 import pytest
 
-from lowbit.ops.cast import convert, encode
-from lowbit.policy import PRESETS, Policy, get_policy
-from lowbit.registry import formats, get_format
+from lowbit.format.registry import formats, get_format
+from lowbit.ops.cast.cast import convert, encode
+from lowbit.policy.cast import PRESETS, Policy, get_policy
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lowbit
-from lowbit.ops import _gemm_paths
-from lowbit.oracle.gemm import gemm as oracle_gemm
+from lowbit.ops.gemm import paths as _gemm_paths
+from lowbit.oracle.gemm.gemm import gemm as oracle_gemm
 
 PATHS = [path for path in _gemm_paths.available() if path != "plain"]
 DTYPES = ("int8", "uint8", "int16")

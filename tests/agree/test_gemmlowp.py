@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lowbit
-from lowbit.kernels import gemmlowp as kernels
-from lowbit.oracle import gemmlowp as oracle
+from lowbit.kernels.fixed_point import gemmlowp as kernels
+from lowbit.oracle.fixed_point import gemmlowp as oracle
 
 FORMATS = [(32, i) for i in (0, 1, 2, 3, 4, 5, 6, 12, 28, 29)] + [(16, i) for i in (0, 2, 3, 4, 6, 13)]
 

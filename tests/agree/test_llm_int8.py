@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowbit.dyadic import from_float
 from lowbit.errors import InputError, PolicyError
-from lowbit.ops._exact_rounding import add_products, divide_sum, fused_multiply_add
-from lowbit.ops.llm_int8 import VARIANTS, llm_int8_matmul, llm_int8_quantize
-from lowbit.oracle import llm_int8 as oracle
-from lowbit.oracle.project import project
-from lowbit.oracle.single_steps import multiply_add, round_to
-from lowbit.policy import Policy
-from lowbit.registry import get_format
+from lowbit.exact import from_float
+from lowbit.format.registry import get_format
+from lowbit.ops.arithmetic.exact_rounding import add_products, divide_sum, fused_multiply_add
+from lowbit.oracle.arithmetic.rounded import multiply_add, round_to
+from lowbit.oracle.cast.project import project
+from lowbit.oracle.quantizers import llm_int8 as oracle
+from lowbit.policy.cast import Policy
+from lowbit.quantizers.methods.llm_int8 import VARIANTS, llm_int8_matmul, llm_int8_quantize
 
 MODES = [(variant, threshold) for variant in VARIANTS for threshold in (0.0, 6.0, 6.001, 1e-3)]
 HALF_BITS = st.integers(0, (1 << 16) - 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowbit.kernels import fast_lookup, fast_norm, simd_lookup, simd_norm
 from lowbit.kernels._jit import kernel
+from lowbit.kernels.nonlinear import fast_lookup, fast_norm, simd_lookup, simd_norm
 
 LENGTHS = [1, 2, 63, 64, 65, 127, 128, 129, 197, 1024]
 AVX512 = pytest.mark.skipif(not simd_lookup.is_available(), reason="this processor has no AVX-512 VBMI")

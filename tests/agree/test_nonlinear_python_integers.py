@@ -6,15 +6,13 @@ So no result rests on a wrap-around of int64 or on how Numba types an expression
 from __future__ import annotations
 
 import importlib
-import sys
-from contextlib import contextmanager
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-import lowbit.kernels
-from lowbit.ops import _nonlinear
+import lowbit
+from lowbit.ops.nonlinear import dispatch
+from tests import uncompiled
 
 HOMES = {
     "softmax_ivit": "shiftmax",
@@ -28,39 +26,13 @@ HOMES = {
     "gelu_lowbit": "gelu",
     "layernorm_lowbit": "layernorm",
 }
-PREFIX = "lowbit.kernels"
-
-
-@contextmanager
-def undecorated():
-    """Kernels imported inside are plain Python functions."""
-    kept = {name: module for name, module in sys.modules.items() if name.startswith(f"{PREFIX}.")}
-    attributes = dict(vars(lowbit.kernels))
-    plain = ModuleType(f"{PREFIX}._jit")
-    plain.scalar = plain.kernel = lambda function: function
-    for name in kept:
-        if name not in (f"{PREFIX}._bits", f"{PREFIX}._lookup"):  # neither is decorated by what they import
-            del sys.modules[name]
-    sys.modules[f"{PREFIX}._jit"] = plain
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.startswith(f"{PREFIX}.")]:
-            del sys.modules[name]
-        sys.modules.update(kept)
-        vars(lowbit.kernels).clear()
-        vars(lowbit.kernels).update(attributes)
+PREFIX = "lowbit.kernels.nonlinear"
 
 
 @pytest.fixture(scope="module")
 def functions():
-    for name in HOMES:
-        importlib.import_module(f"{PREFIX}.{name}")
-    importlib.import_module(f"{PREFIX}._lookup")
-    with undecorated():
-        return {
-            name: getattr(importlib.import_module(f"{PREFIX}.{name}"), function) for name, function in HOMES.items()
-        }
+    modules = uncompiled.load(*(f"nonlinear.{name}" for name in HOMES))
+    return {name: getattr(module, HOMES[name]) for name, module in zip(HOMES, modules, strict=True)}
 
 
 def boxed(array, checked):
@@ -117,4 +89,4 @@ def test_python_integers(operation, scheme, variants, functions, checked, monkey
                 except lowbit.InputError as error:
                     assert "0" in str(error)  # noqa: PT017 - a sum that wrapped to 0, in both
     assert calls >= len(variants)
-    assert _nonlinear.MODES["wrap"] == 0
+    assert dispatch.MODES["wrap"] == 0

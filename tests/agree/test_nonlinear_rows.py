@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import lowbit
 from lowbit.errors import InputError, IntermediateOverflowError
-from lowbit.nonlinear import own
+from lowbit.nonlinear import lowbit_scheme as own
 from lowbit.nonlinear.ivit import norm_bias
-from lowbit.oracle import (
+from lowbit.oracle.nonlinear import (
     exp_ibert,
     exp_ivit,
     gelu_ibert,

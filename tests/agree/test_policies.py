@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowbit.axes import CHOICES
-from lowbit.ops.cast import encode
-from lowbit.policy import DEFECTS, PRESETS, Policy, get_policy
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
+from lowbit.ops.cast.cast import encode
+from lowbit.policy.cast import DEFECTS, PRESETS, Policy, get_policy
+from lowbit.policy.cast_axes import CHOICES
 from lowbit.testing.format_strategies import own_floats
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]

@@ -6,10 +6,10 @@ The same functions, compiled, must give the same codes and flags, and both must 
 import numpy as np
 import pytest
 
-from lowbit.kernels import layout as at
-from lowbit.lowering import lower
-from lowbit.policy import Policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.kernels.cast import layout as at
+from lowbit.ops.cast.lowering import lower
+from lowbit.policy.cast import Policy
 
 # Python warns of ~True from 3.12 on; under Numba it is a plain logical not.
 pytestmark = pytest.mark.filterwarnings("ignore:Bitwise inversion '~' on bool:DeprecationWarning")
@@ -70,7 +70,7 @@ def run_plain(cast, checked, codes, random, vector, floating):
 
 def run_compiled(codes, random, vector, floating):
     """The same loops, compiled."""
-    from lowbit.kernels import cast
+    from lowbit.kernels.cast import cast
 
     lanes = np.array([signed_64(code) for code in codes], dtype=np.int64)
     state, magnitude, exponent = (np.empty(lanes.size, dtype=np.int64) for _ in range(3))
@@ -118,7 +118,7 @@ def test_three_runs(python_kernels, checked, oracle_codes, source, target):
 @pytest.mark.parametrize("target", FLOATS)
 def test_the_fused_loop(python_kernels, checked, source, target):
     """``encode_float`` gives the codes of the full kernel, on Python integers and compiled."""
-    from lowbit.kernels import cast as compiled
+    from lowbit.kernels.cast import cast as compiled
 
     _, cast = python_kernels
     codes = some_codes(get_format(source), 4)

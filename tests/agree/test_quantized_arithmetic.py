@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import lowbit
-from lowbit.addition import derive_addition
-from lowbit.multipliers import derive_multiplier
-from lowbit.oracle.quantized_addition import add, multiply
+from lowbit.oracle.requantize.quantized import add, multiply
+from lowbit.policy.multiplier import derive_multiplier
+from lowbit.policy.quantized_add import derive_addition
 
 ADDITIONS = [
     "tflite_double",

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from lowbit.kernels import simd_decode
-from lowbit.kernels.simd_lookup import is_available
-from lowbit.ops import _decoding, _engine
-from lowbit.ops._fast import fast_decoder
-from lowbit.ops._look_up import _gathered, _in_registers
-from lowbit.ops.cast import convert, decode
-from lowbit.ops.codes import code_range
-from lowbit.policy import PRESETS
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
-from lowbit.vectors.core import p3109_names
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
+from lowbit.kernels.cast import simd_decode
+from lowbit.kernels.nonlinear.simd_lookup import is_available
+from lowbit.ops.arrays import code_range
+from lowbit.ops.cast import conversion as _engine
+from lowbit.ops.cast import decoding as _decoding
+from lowbit.ops.cast.binary32 import fast_decoder
+from lowbit.ops.cast.cast import convert, decode
+from lowbit.ops.cast.tables import _gathered, _in_registers
+from lowbit.policy.cast import PRESETS
+from lowbit.vectors.recipes import p3109_names
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="this processor has no AVX-512 VBMI")
 
@@ -126,7 +127,7 @@ def test_without_the_instructions(name, monkeypatch):
     codes = np.resize(_engine.all_codes(fmt), 1000)
     expected = decode(codes, fmt)
     monkeypatch.setattr(_decoding, "registers_available", lambda: False)
-    monkeypatch.setattr("lowbit.ops._look_up.registers_available", lambda: False)
+    monkeypatch.setattr("lowbit.ops.cast.tables.registers_available", lambda: False)
     _decoding.decoding.cache_clear()
     _engine.conversion_tables.cache_clear()
     try:

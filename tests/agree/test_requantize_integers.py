@@ -1,45 +1,24 @@
 """The plain requantisation kernels as Python: the same integers, and none that leaves 64 bits."""
 
-import importlib
 import itertools
-import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 import lowbit
-from lowbit.kernels import requantize_layout as at
-from lowbit.multipliers import derive_multiplier
-from lowbit.ops._requantize_lowering import Range, lower_constants, lower_parameters
-from lowbit.requantization import arithmetic_name
+from lowbit.kernels.requantize import layout as at
+from lowbit.ops.requantize.lowering import Range, lower_constants, lower_parameters
+from lowbit.policy.multiplier import derive_multiplier
+from lowbit.policy.requantize_schemes import arithmetic_name
+from tests import uncompiled
 
 SCHEMES = sorted({arithmetic_name(scheme) for scheme in lowbit.REQUANTIZE_SCHEMES.values()})
-NAMES = [f"lowbit.kernels.{name}" for name in ("_jit", "project", "requantize")]
 
 
 @pytest.fixture(scope="module")
 def plain():
     """The kernels' module with decorators that do nothing."""
-    package = importlib.import_module("lowbit.kernels")
-    stand_in = ModuleType("lowbit.kernels._jit")
-    stand_in.scalar = stand_in.kernel = lambda function: function
-    stand_in.constants = lambda vector, size: tuple(vector[:size])
-    before = {name: sys.modules.pop(name, None) for name in NAMES}
-    attributes = {name: vars(package).get(name) for name in ("_jit", "project", "requantize")}
-    sys.modules[NAMES[0]] = stand_in
-    try:
-        return importlib.import_module(NAMES[2])
-    finally:
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
-        for name, module in attributes.items():
-            if module is None:
-                vars(package).pop(name, None)
-            else:
-                setattr(package, name, module)
+    return uncompiled.load("requantize.requantize")[0]
 
 
 def values(scheme, shift):

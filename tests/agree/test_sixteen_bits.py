@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lowbit.policy import get_policy
-from lowbit.registry import formats, get_format
+from lowbit.format.registry import formats, get_format
+from lowbit.policy.cast import get_policy
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 INTEGERS = ["int1", "int2", "int4", "int8", "int16", "uint1", "uint4", "uint8", "int4_narrow", "int8_narrow"]

@@ -16,8 +16,9 @@ from lowbit.nonlinear.tflite_widths import (
     softmax_int16_widths,
     softmax_litert_widths,
 )
-from lowbit.oracle import litert_softmax, table, tflite_norm, tflite_sigmoid, tflite_softmax
-from lowbit.oracle.steps import Steps
+from lowbit.oracle.fixed_point import table
+from lowbit.oracle.nonlinear import litert_softmax, tflite_norm, tflite_sigmoid, tflite_softmax
+from lowbit.oracle.nonlinear.steps import Steps
 
 ONE = tflite.binary32(1)
 INT16_TWINS = {

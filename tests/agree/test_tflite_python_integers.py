@@ -7,18 +7,26 @@ import lowbit
 from lowbit.nonlinear import tflite
 from lowbit.nonlinear.stored_tables import stored_table
 from lowbit.nonlinear.tflite_widths import l2norm_widths, layernorm_widths, softmax_int8_widths, softmax_int16_widths
-from lowbit.oracle import gemmlowp as oracle
-from lowbit.oracle import tosa as tosa_oracle
-from tests.agree.plain_kernels import load_plain
+from lowbit.oracle.fixed_point import gemmlowp as oracle
+from lowbit.oracle.fixed_point import tosa as tosa_oracle
+from tests import uncompiled
 
 VARIANTS = ["double_rounding", "single_rounding"]
-NAMES = ["_steps", "gemmlowp", "table", "tflite_multiply", "tflite_softmax", "tflite_sigmoid", "tflite_norm", "tosa"]
+HOMES = {
+    "gemmlowp": "fixed_point",
+    "table": "fixed_point",
+    "tosa": "fixed_point",
+    "tflite_multiply": "nonlinear",
+    "tflite_softmax": "nonlinear",
+    "tflite_sigmoid": "nonlinear",
+    "tflite_norm": "nonlinear",
+}
 EDGES = [-(1 << 31), -(1 << 31) + 1, -(1 << 28) - 1, -12_345, -1, 0]
 
 
 @pytest.fixture(scope="module")
 def plain():
-    return dict(zip(NAMES, load_plain(*NAMES), strict=True))
+    return dict(zip(HOMES, uncompiled.load(*(f"{home}.{name}" for name, home in HOMES.items())), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError
-from lowbit.ops.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
-from lowbit.oracle import tosa
+from lowbit.ops.fixed_point.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
+from lowbit.oracle.fixed_point import tosa
 
 EDGES = [-(1 << 31), -(1 << 31) + 1, -(1 << 30), -7, -2, -1, 0, 1, 2, 5, 1 << 30, (1 << 31) - 1]
 

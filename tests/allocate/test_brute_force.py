@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lowbit.allocate import engine, solve
-from lowbit.allocate.branch import search
-from lowbit.allocate.core import reduce
-from lowbit.allocate.dominance import dominated
-from lowbit.allocate.dual import Lagrangian, maximise
-from lowbit.allocate.labels import label_search
+from lowbit.allocate import solve
+from lowbit.allocate.search import engine
+from lowbit.allocate.search.branch import search
+from lowbit.allocate.search.core import reduce
+from lowbit.allocate.search.dominance import dominated
+from lowbit.allocate.search.dual import Lagrangian, maximise
+from lowbit.allocate.search.labels import label_search
 from lowbit.errors import InfeasibleError
 from tests.allocate.instances import brute_force, problems
 

@@ -10,8 +10,8 @@ import pytest
 from lowbit.allocate.model import compare, problem_of, tied_layers, write_applied
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.sensitivity import Settings, campaign, measure_model, read_header
-from lowbit.allocate.sensitivity.tensors import Entry, write_tensors
 from lowbit.errors import AllocationError, InputError
+from lowbit.files.safetensors import Entry, write_tensors
 
 FORMATS = ("int2", "int4", "float4_e2m1fn", "int8")
 GENERATOR = np.random.default_rng(11)

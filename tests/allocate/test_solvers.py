@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lowbit.allocate import Problem, solve, write_lp, write_mps
-from lowbit.allocate.core import Core, reduce
-from lowbit.allocate.dual import Lagrangian, maximise
-from lowbit.allocate.linear import linear_model
+from lowbit.allocate.search.core import Core, reduce
+from lowbit.allocate.search.dual import Lagrangian, maximise
+from lowbit.allocate.search.linear import linear_model
 from lowbit.errors import AllocationError, InfeasibleError
 from tests.allocate.generators import coupled, large
 
@@ -72,7 +72,7 @@ def test_an_outside_solver_finds_nothing(method):
 
 
 def test_a_plan_over_the_limit_is_refused_and_the_limit_lowered(monkeypatch):
-    from lowbit.allocate import external
+    from lowbit.allocate.search import external
 
     problem = Problem.from_arrays(
         [[1, 0]] * 2, ["x", "y"], costs={"bytes": [[0, 853_000_001], [0, 10]]}, limits={"bytes": 853_000_010}
@@ -148,7 +148,7 @@ def test_neighborhoods_find_the_optimum_from_a_poor_start():
     problem = coupled(40, 4, 6, max_switches=12)
     best = solve(problem, gap=GAP)
     core = reduce(problem).core
-    from lowbit.allocate.neighbourhoods import NeighbourhoodSearch
+    from lowbit.allocate.search.neighbourhoods import NeighbourhoodSearch
 
     start = reduce(problem).to_nodes(_cheapest(problem))
     around = NeighbourhoodSearch(core, maximise(Lagrangian(core)).prices, start, seed=1)
@@ -166,7 +166,7 @@ def _cheapest(problem):
 def test_the_same_seed_gives_the_same_plan():
     problem = coupled(30, 4, 8)
     core = reduce(problem).core
-    from lowbit.allocate.neighbourhoods import NeighbourhoodSearch
+    from lowbit.allocate.search.neighbourhoods import NeighbourhoodSearch
 
     plans = []
     for _ in range(2):

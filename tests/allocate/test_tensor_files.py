@@ -10,7 +10,7 @@ from lowbit.allocate.model import problem_of, write_applied
 from lowbit.allocate.sensitivity import GroupScheme, Settings, measure_model, quantize_groups, read_header
 from lowbit.allocate.solver import solve
 from lowbit.errors import InputError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 ENTRY = {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import lowbit
-from lowbit.policy import PRESETS
-from lowbit.registry import data_directory, families, formats, get_format
+from lowbit.format.registry import data_directory, families, formats, get_format
+from lowbit.policy.cast import PRESETS
 
 PACKAGE = Path(lowbit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-KERNELS = [path for path in sorted((PACKAGE / "kernels").glob("*.py")) if not path.name.startswith(("fast_", "simd_"))]
+KERNELS = [path for path in sorted((PACKAGE / "kernels").rglob("*.py")) if not path.name.startswith(("fast_", "simd_"))]
 
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -47,7 +47,12 @@ def test_holds_package_formats_and_golden(wheel, repository):
         assert files
         for path in files:
             assert f"lowbit/_data/{path.relative_to(repository).as_posix()}" in names
-    beside_the_code = {"py.typed", "__init__.pyi", "check/report.schema.json", "check/published_differences.toml"}
+    beside_the_code = {
+        "py.typed",
+        "__init__.pyi",
+        "check/report/report.schema.json",
+        "check/cast/published_differences.toml",
+    }
     beside_the_code |= {f"allocate/{name}.schema.json" for name in ("plan", "report")}
     beside_the_code |= {f"allocate/data/hawq_v3_{name}.toml" for name in ("resnet18", "resnet50")}
     assert {f"lowbit/{name}" for name in beside_the_code} <= set(names)
@@ -72,7 +77,7 @@ def test_works_alone(wheel, tmp_path):
         "import lowbit, pathlib, sys; "
         "home = pathlib.Path(lowbit.__file__).parent; "
         "assert home == pathlib.Path(sys.argv[1]) / 'lowbit', home; "
-        "from lowbit.registry import data_directory; "
+        "from lowbit.format.registry import data_directory; "
         "assert data_directory('formats') == home / '_data' / 'formats'; "
         "assert data_directory('golden') == home / '_data' / 'golden'; "
         "assert lowbit.encode([1.0, 500.0], 'float8_e4m3fn').tolist() == [0x38, 0x7e]"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import lowbit
-from lowbit.audit import AUDITS, audit, longest_row
-from lowbit.audit.recorder import Recorder
-from lowbit.audit.result import row_in_words
-from lowbit.audit.search import directed_rows
-from lowbit.audit.span import Span
-from lowbit.audit.subject import Request, make_subject
 from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
+from lowbit.proof import AUDITS, audit, longest_row
+from lowbit.proof.nonlinear.recorder import Recorder
+from lowbit.proof.nonlinear.result import row_in_words
+from lowbit.proof.nonlinear.search import directed_rows
+from lowbit.proof.nonlinear.span import Span
+from lowbit.proof.nonlinear.subject import Request, make_subject
 
 INT16_SCALE = 10 / 65535
 CASES = [

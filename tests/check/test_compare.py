@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from lowbit.check.classify import CLASS_NAMES, group_differences, input_kinds
-from lowbit.check.compare import compare, is_nan
-from lowbit.check.explain import explain_mismatch, split_fields
-from lowbit.check.reference import reference
+from lowbit.check.cast.classify import CLASS_NAMES, group_differences, input_kinds
+from lowbit.check.cast.compare import compare, is_nan
+from lowbit.check.cast.explain import explain_mismatch, split_fields
+from lowbit.check.cast.reference import reference
 from lowbit.check.result import conclude
-from lowbit.oracle.decode import decode
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
-from lowbit.vectors.boundary import boundary
-from lowbit.vectors.flags import FLAGS
+from lowbit.format.registry import get_format
+from lowbit.oracle.cast.decode import decode
+from lowbit.policy.cast import get_policy
+from lowbit.vectors.cast.boundary import boundary
+from lowbit.vectors.flags.cast import FLAGS
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lowbit.check.exhaustive import all_codes, check_exhaustive_bits, sweep_device, sweep_shared_object
+from lowbit.check.cast.exhaustive import all_codes, check_exhaustive_bits, sweep_device, sweep_shared_object
 from lowbit.errors import DeviceError, InputError
-from lowbit.ops.cast import convert
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.cast import convert
+from lowbit.policy.cast import get_policy
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.accumulator import ACCUMULATORS, Accumulator, get_accumulator
-from lowbit.check.operations.gemm import GemmOperation
-from lowbit.check.operations.gemm_rules import GemmRule, presets
-from lowbit.check.operations.run import check_kernel, conclude_kernel
+from lowbit.check.gemm.operation import GemmOperation
+from lowbit.check.gemm.rules import GemmRule, presets
+from lowbit.check.run import check_kernel, conclude_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
-from lowbit.oracle.gemm import dot
-from lowbit.registry import get_format
-from lowbit.vectors.flags import FLAGS
-from lowbit.vectors.gemm_values import Operands
+from lowbit.format.registry import get_format
+from lowbit.oracle.gemm.gemm import dot
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.gemm.values import Operands
 
 SOURCE = Path(__file__).parents[1] / "dut" / "gemm_kernel.c"
 

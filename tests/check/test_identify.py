@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowbit.check.candidates import HYPOTHESES, as_policy, axis_values
-from lowbit.check.factors import Factor, Survivors
-from lowbit.check.identify import identify, looks_stochastic
-from lowbit.check.input_classes import decode_inputs, input_classes
-from lowbit.check.reference import reference
-from lowbit.check.words import AXIS_WORDS, ROUNDING_WORDS, choices_words, describe
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
-from lowbit.vectors.boundary import boundary
+from lowbit.check.cast.candidates import HYPOTHESES, as_policy, axis_values
+from lowbit.check.cast.factors import Factor, Survivors
+from lowbit.check.cast.identify import identify, looks_stochastic
+from lowbit.check.cast.input_classes import decode_inputs, input_classes
+from lowbit.check.cast.reference import reference
+from lowbit.check.cast.words import AXIS_WORDS, ROUNDING_WORDS, choices_words, describe
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import Policy, get_policy
+from lowbit.vectors.cast.boundary import boundary
 
 PAIRS = [
     ("float8_e5m2", "float6_e2m3fn"),
@@ -115,7 +115,7 @@ def test_stochastic_rounding_is_suspected():
     source, target = get_format("float16"), get_format("float8_e5m2")
     codes = inputs(source, target)[::3]
     policy = Policy(rounding="stochastic_a", random_bits=8, overflow="saturate")
-    from lowbit.ops.cast import convert
+    from lowbit.ops.cast.cast import convert
 
     bits = np.random.default_rng(3).integers(0, 256, len(codes))
     got = np.asarray(convert(codes, source, target, policy=policy, random_bits=bits))

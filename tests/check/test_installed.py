@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lowbit.check import input_classes, installed
-from lowbit.check.installed import Skipped, check_cast, check_installed, check_product
-from lowbit.check.known_list import entries_for, find_entry, known_differences
+from lowbit.check.cast import input_classes, installed
+from lowbit.check.cast.installed import Skipped, check_cast, check_installed, check_product
+from lowbit.check.cast.known_list import entries_for, find_entry, known_differences
 from lowbit.dut.libraries import library_casts, library_version
-from lowbit.policy import get_policy
+from lowbit.policy.cast import get_policy
 
 
 def cast_of(product, source, target, option=""):

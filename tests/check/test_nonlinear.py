@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.check.operations.nonlinear import NonlinearOperation
-from lowbit.check.operations.nonlinear_bugs import nonlinear_bugs
-from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule, candidates
-from lowbit.check.operations.nonlinear_shifts import last_shift
-from lowbit.check.operations.run import check_kernel
+from lowbit.check.nonlinear.bugs import nonlinear_bugs
+from lowbit.check.nonlinear.operation import NonlinearOperation
+from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates
+from lowbit.check.nonlinear.shifts import last_shift
+from lowbit.check.run import check_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
 from lowbit.errors import DeviceError, InputError
-from lowbit.nonlinear.binary import binary32
+from lowbit.nonlinear.binary32 import binary32
 from lowbit.nonlinear.ibert import gelu_constants
-from lowbit.vectors import flags_nonlinear as f
-from lowbit.vectors.nonlinear import OPERATIONS, chosen, needs_scale, schemes, variants
+from lowbit.vectors.flags import nonlinear as f
+from lowbit.vectors.nonlinear.rule import OPERATIONS, chosen, needs_scale, schemes, variants
 
 SOURCE = Path(__file__).parents[1] / "dut" / "nonlinear_kernel.c"
 SCALE = 0.05

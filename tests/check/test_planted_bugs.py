@@ -2,10 +2,10 @@
 
 import pytest
 
-from lowbit.check.run import Job, check_device
+from lowbit.check.cast.run import Job, check_device
 from lowbit.dut.shared_object import SharedObjectDevice
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import get_policy
 
 NAMED = {
     "ties_away": ["round-ties-away", "saturating", "otherwise exact"],

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.check.operations.requantize import RequantizeOperation
-from lowbit.check.operations.requantize_rules import UNDEFINED, RequantizeRule, converted
-from lowbit.check.operations.run import check_kernel
+from lowbit.check.requantize.operation import RequantizeOperation
+from lowbit.check.requantize.rules import UNDEFINED, RequantizeRule, converted
+from lowbit.check.run import check_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
-from lowbit.registry import get_format
-from lowbit.requantization import REQUANTIZE_SCHEMES
-from lowbit.vectors.flags import FLAGS
-from lowbit.vectors.requantize_cases import NEAR_TIES_OF_53_BITS, real_scale
+from lowbit.format.registry import get_format
+from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES
+from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.requantize.cases import NEAR_TIES_OF_53_BITS, real_scale
 
 SOURCE = Path(__file__).parents[1] / "dut" / "requantize_kernel.c"
 INT8 = get_format("int8")

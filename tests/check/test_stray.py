@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lowbit.check.compare import compare
-from lowbit.check.reference import reference
+from lowbit.check.cast.compare import compare
+from lowbit.check.cast.reference import reference
+from lowbit.check.cast.stray import is_code, stray_hexadecimal, stray_rows, stray_words, without_stray_bits
 from lowbit.check.result import conclude
-from lowbit.check.stray import is_code, stray_hexadecimal, stray_rows, stray_words, without_stray_bits
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
-from lowbit.vectors.boundary import boundary
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import get_policy
+from lowbit.vectors.cast.boundary import boundary
 
 
 @pytest.mark.parametrize(

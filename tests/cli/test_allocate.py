@@ -102,7 +102,7 @@ def test_methods(lowbit, method):
 
 
 def test_help_lists_what_there_is(lowbit):
-    from lowbit.cli import allocate as verb
+    from lowbit.cli.verbs import allocate as verb
 
     assert tuple(allocate.METHODS) == verb.METHODS
     assert allocate.EXAMPLES == verb.EXAMPLES

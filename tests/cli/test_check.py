@@ -14,10 +14,11 @@ import jsonschema
 import numpy as np
 import pytest
 
-from lowbit.check import installed, report
+from lowbit.check.cast import installed
+from lowbit.check.report import text as report
 from lowbit.cli import progress
-from lowbit.registry import get_format
-from lowbit.vectors.boundary import boundary
+from lowbit.format.registry import get_format
+from lowbit.vectors.cast.boundary import boundary
 
 DUT = Path(__file__).parents[1] / "dut" / "cast_kernel.c"
 TO = ("check", "encode", "--from", "float32", "--to", "float8_e4m3fn")
@@ -313,7 +314,8 @@ def test_coloured_table(lowbit):
 
 
 def test_rich_is_loaded_for_a_coloured_table_only():
-    program = "import sys, lowbit.cli.check, lowbit.check.run, lowbit.check.installed; print('rich' in sys.modules)"
+    modules = "lowbit.cli.verbs.check, lowbit.check.cast.run, lowbit.check.cast.installed"
+    program = f"import sys, {modules}; print('rich' in sys.modules)"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "False"
 

@@ -74,7 +74,7 @@ def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     assert result.status == 1
     assert "accumulates in 16 bits" in result.out
     if form == "json":
-        schema = Path(lowbit_check_directory(), "report.schema.json").read_text()
+        schema = Path(lowbit_check_directory(), "report/report.schema.json").read_text()
         jsonschema.validate(result.json, json.loads(schema))
         assert result.json["results"][0]["choices"]["width"] == "16"
         assert result.json["results"][0]["asked"]["width"] == "32"

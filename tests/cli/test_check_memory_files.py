@@ -78,7 +78,8 @@ def test_what_was_not_written_is_a_mismatch_and_told(checked, unwritten):
     result = checked(writes, "--max-errors", "all", "--format", "json")
     assert result.status == 1
     jsonschema.validate(
-        result.json, json.loads(Path(lowbit.check.__file__).with_name("report.schema.json").read_text())
+        result.json,
+        json.loads(Path(lowbit.check.__file__).with_name("report").joinpath("report.schema.json").read_text()),
     )
     one = result.json["results"][0]
     assert one["differences"] == len(rows)

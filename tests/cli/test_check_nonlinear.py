@@ -75,7 +75,7 @@ def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     assert result.status == 1
     assert "follows ivit, variant tvm" in result.out
     if form == "json":
-        schema = (Path(lowbit_check_directory()) / "report.schema.json").read_text()
+        schema = (Path(lowbit_check_directory()) / "report/report.schema.json").read_text()
         jsonschema.validate(result.json, json.loads(schema))
         assert result.json["results"][0]["choices"] == {"variant": "tvm"}
 
@@ -99,7 +99,7 @@ def test_results_of_a_device_elsewhere(lowbit, tmp_path):
 
 
 def lowbit_gelu(codes):
-    from lowbit.ops.gelu import gelu
+    from lowbit.ops.nonlinear.gelu import gelu
 
     return gelu(codes, scheme="lowbit", scale=0.1)
 

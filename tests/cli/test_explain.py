@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from lowbit.cli.error_topics import ERROR_TOPICS
-from lowbit.cli.explain import GROUPS
-from lowbit.policy import AXES, DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.cli.verbs.explain import GROUPS
+from lowbit.policy.cast import AXES, DEFECTS, PRESETS, ROUNDINGS, Policy
 
 
 def test_every_error_code_in_the_sources_is_explained(repository):

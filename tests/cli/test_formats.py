@@ -1,6 +1,6 @@
 """``lowbit formats``."""
 
-from lowbit.registry import formats
+from lowbit.format.registry import formats
 
 
 def test_all_single_formats_and_families(lowbit):

@@ -103,7 +103,7 @@ def test_a_device_error_is_status_4(lowbit, monkeypatch):
     def fail(arguments):
         raise DeviceError("the kernel crashed")
 
-    monkeypatch.setattr("lowbit.cli.decode.run", fail)
+    monkeypatch.setattr("lowbit.cli.verbs.decode.run", fail)
     result = lowbit("decode", "int4", "1")
     assert result.status == 4
     assert "error[LB600]: the kernel crashed" in result.err
@@ -113,7 +113,7 @@ def test_an_internal_error_is_status_3(lowbit, monkeypatch):
     def fail(arguments):
         return {}["nothing"]
 
-    monkeypatch.setattr("lowbit.cli.decode.run", fail)
+    monkeypatch.setattr("lowbit.cli.verbs.decode.run", fail)
     quiet = lowbit("decode", "int4", "1")
     assert quiet.status == 3
     assert "please report it" in quiet.err
@@ -125,7 +125,7 @@ def test_interrupt_is_status_130(lowbit, monkeypatch):
     def fail(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lowbit.cli.decode.run", fail)
+    monkeypatch.setattr("lowbit.cli.verbs.decode.run", fail)
     result = lowbit("decode", "int4", "1")
     assert (result.status, result.err) == (130, "\ninterrupted\n")
 
@@ -163,7 +163,7 @@ def test_an_error_of_the_system_elsewhere_is_a_bug(lowbit, monkeypatch):
     def fail(arguments):
         raise PermissionError(13, "Permission denied", "somewhere")
 
-    monkeypatch.setattr("lowbit.cli.decode.run", fail)
+    monkeypatch.setattr("lowbit.cli.verbs.decode.run", fail)
     assert lowbit("decode", "int4", "1").status == 3
 
 
@@ -206,9 +206,9 @@ def test_columns():
 
 def test_only_the_verb_asked_for_is_imported(modules_after):
     loaded = modules_after("from lowbit.cli import main; main(['show', 'float8_e4m3fn'])")
-    assert "lowbit.cli.show" in loaded
+    assert "lowbit.cli.verbs.show" in loaded
     assert not loaded & {"numpy", "numba", "scipy", "rich", "ml_dtypes"}
-    assert not loaded & {"lowbit.cli.check", "lowbit.cli.gen", "lowbit.cli.doctor"}
+    assert not loaded & {"lowbit.cli.verbs.check", "lowbit.cli.verbs.gen", "lowbit.cli.verbs.doctor"}
 
 
 def test_show_starts_fast(run_python):
@@ -225,5 +225,5 @@ def test_main_reads_sys_argv(monkeypatch, capsys):
 
 
 def test_verbs_are_modules_of_their_name():
-    directory = Path(lowbit.cli.__file__).parent
+    directory = Path(lowbit.cli.__file__).parent / "verbs"
     assert {f"{verb}.py" for verb in VERBS} <= {path.name for path in directory.iterdir()}

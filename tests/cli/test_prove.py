@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from lowbit.accumulator import ACCUMULATOR_AXES, ACCUMULATORS
 from lowbit.cli import ExitCode, main
+from lowbit.policy.accumulator import ACCUMULATOR_AXES, ACCUMULATORS
 
 
 def test_every_preset_has_a_line(capsys):

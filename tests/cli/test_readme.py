@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from lowbit.cli import ExitCode
-from lowbit.policy import PRESET_SUMMARIES
+from lowbit.policy.cast import PRESET_SUMMARIES
 
 QUICK_VERBS = {"formats", "show", "encode", "decode", "explain", "audit"}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lowbit.allocate.sensitivity import read_header
-from lowbit.allocate.sensitivity.tensors import Entry, write_tensors
 from lowbit.cli import main
+from lowbit.files.safetensors import Entry, write_tensors
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lowbit.registry import formats
+from lowbit.format.registry import formats
 
 
 def test_diagram_and_facts(lowbit):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.allocate.sensitivity.tensors import Entry, write_tensors
 from lowbit.cli import VERBS, _build_parser
 from lowbit.cli.file_options import FileName
+from lowbit.files.safetensors import Entry, write_tensors
 from lowbit.vectors import digest, golden
 from tests.cli.file_actions import file_actions
 

@@ -1,7 +1,7 @@
 """What all comparisons with other people's implementations share: the published differences, both ways.
 
-A comparison fails on a difference that no row of lowbit/check/published_differences.toml explains, by the very code
-that the row asks for; and each row carries an example that is run by itself, so that a row which has become untrue
+A comparison fails on a difference that no row of lowbit/check/cast/published_differences.toml explains, by the very
+code that the row asks for; and each row carries an example that is run by itself, so that a row which has become untrue
 fails too.
 """
 
@@ -13,17 +13,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lowbit.check.compare import compare as compare_codes
-from lowbit.check.known import explain_known
-from lowbit.check.known_entry import KnownDifference
-from lowbit.check.known_list import entries_for, known_differences
+from lowbit.check.cast.compare import compare as compare_codes
+from lowbit.check.cast.known import explain_known
+from lowbit.check.cast.known_entry import KnownDifference
+from lowbit.check.cast.known_list import entries_for, known_differences
 from lowbit.dut.libraries import LibraryCast, library_casts, library_version
 from lowbit.dut.library_products import onnxruntime_products
-from lowbit.ops.cast import convert
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
-from lowbit.spec import Format
-from lowbit.vectors.boundary import boundary
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import Format
+from lowbit.ops.cast.cast import convert
+from lowbit.policy.cast import Policy, get_policy
+from lowbit.vectors.cast.boundary import boundary
 
 ANY_VERSION = "LOWBIT_CROSS_ANY_VERSION"
 CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.31.", "torch": "2.13."}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.accumulator import ACCUMULATORS
-from lowbit.ops.accumulate import accumulate
+from lowbit.ops.gemm.accumulate import accumulate
+from lowbit.policy.accumulator import ACCUMULATORS
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 CPU_FLAGS = Path("/proc/cpuinfo")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lowbit.check.installed import Skipped
-from lowbit.check.operations.installed_gemm import check_installed_gemm
-from lowbit.check.report import Report, table_rows
+from lowbit.check.cast.installed import Skipped
+from lowbit.check.gemm.installed import check_installed_gemm
+from lowbit.check.report.text import Report, table_rows
 from lowbit.dut.library_products import PRODUCTS
 
 

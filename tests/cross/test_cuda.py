@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.ops.cast import convert
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.cast import convert
+from lowbit.policy.cast import get_policy
 
 DATA = Path(__file__).parent / "data"
 PRESETS = {"satfinite": "cuda", "nosat": "cuda_nosat"}

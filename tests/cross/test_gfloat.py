@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError
-from lowbit.ops.cast import convert, decode, encode
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
-from lowbit.vectors.core import p3109_names
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.cast import convert, decode, encode
+from lowbit.policy.cast import get_policy
+from lowbit.vectors.recipes import p3109_names
 
 gfloat = pytest.importorskip("gfloat", reason="gfloat is not installed")
 from gfloat import Domain, RoundMode, Signedness  # noqa: E402

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lowbit.ops.llm_int8 import llm_int8_matmul, llm_int8_quantize
+from lowbit.quantizers.methods.llm_int8 import llm_int8_matmul, llm_int8_quantize
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")

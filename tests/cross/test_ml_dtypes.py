@@ -8,9 +8,9 @@ then reproduced, and under its choices alone, where each defect must be a row of
 import numpy as np
 import pytest
 
-from lowbit.ops.cast import decode, encode
-from lowbit.policy import get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.cast import decode, encode
+from lowbit.policy.cast import get_policy
 
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.ops.exact import decode_exact
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.exact import decode_exact
 
 DATA = Path(__file__).parent / "data"
 TABLES = "LOWBIT_P3109_TABLES"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lowbit.check.known_list import known_differences
+from lowbit.check.cast.known_list import known_differences
 from lowbit.dut.libraries import LIBRARIES
-from lowbit.policy import DEFECTS, PRESET_OVERRIDES, PRESETS
+from lowbit.policy.cast import DEFECTS, PRESET_OVERRIDES, PRESETS
 
 IDS = [f"{row.product}-{row.id}" for row in known_differences()]
 OF_LIBRARIES = [f"{row.product}-{row.id}" for row in known_differences() if row.product in LIBRARIES]

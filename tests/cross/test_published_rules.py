@@ -9,9 +9,9 @@
 import numpy as np
 import pytest
 
-from lowbit.ops.cast import encode
-from lowbit.policy import PRESETS, get_policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.ops.cast.cast import encode
+from lowbit.policy.cast import PRESETS, get_policy
 
 INF, NAN = np.inf, np.nan
 E4M3, E5M2, FINITE, EXTENDED, UNSIGNED = "float8_e4m3fn", "float8_e5m2", "binary8p4sf", "binary8p4se", "binary8p4uf"

@@ -5,7 +5,7 @@ import pytest
 
 import lowbit
 from lowbit.nonlinear.stored_tables import stored_table
-from lowbit.ops.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
+from lowbit.ops.fixed_point.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
 from tests.cross.tosa_graphs import run_operator, serializer
 
 EVERY_INT8 = np.arange(-128, 128).astype(np.int8)

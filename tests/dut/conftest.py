@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.files import FileDevice, read_codes
 from lowbit.errors import DeviceError, InputError, LowbitError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 
 @pytest.mark.parametrize("suffix", [".hex", ".npy", ".bin"])

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowbit.check.operations.gemm import gemm_prototype
+from lowbit.check.gemm.operation import gemm_prototype
 from lowbit.dut.case_files import CaseFile
 from lowbit.dut.kernel import needed_room, python_kernel, shared_object_kernel
 from lowbit.errors import DeviceError, InputError
-from lowbit.registry import get_format
-from lowbit.vectors.gemm_cases import gemm_case
-from lowbit.vectors.gemm_values import Operands, random_codes
+from lowbit.format.registry import get_format
+from lowbit.vectors.gemm.cases import gemm_case
+from lowbit.vectors.gemm.values import Operands, random_codes
 
 INT8 = get_format("int8")
 OPERANDS = Operands(INT8, INT8)

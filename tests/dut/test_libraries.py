@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lowbit.dut.libraries import library_casts, library_version
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 PRODUCTS = [name for name in ("numpy", "ml_dtypes", "onnxruntime") if importlib.util.find_spec(name)]
 

@@ -13,7 +13,7 @@ import lowbit
 from lowbit.dut import host
 from lowbit.dut.python import PythonDevice, parse_function
 from lowbit.errors import DeviceError, InputError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 MODULE = """
 import ml_dtypes
@@ -64,7 +64,7 @@ constant = 3
 ORPHANS = """
 import os, sys
 from lowbit.dut.python import PythonDevice
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 device = PythonDevice(sys.argv[1], get_format("float32"), get_format("float8_e4m3fn"), timeout=300)
 device.run([0])

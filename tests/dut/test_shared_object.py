@@ -8,7 +8,7 @@ from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.isolated import CHUNK_ROWS
 from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
 from lowbit.errors import DeviceError, InputError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 ONE = 0x3F800000
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from lowbit.errors import VectorFileError
-from lowbit.oracle.cast import convert
-from lowbit.registry import formats, get_format
-from lowbit.vectors.core import core_recipes, named_formats, p3109_names
+from lowbit.format.registry import formats, get_format
+from lowbit.oracle.cast.cast import convert
 from lowbit.vectors.digest import (
     BLOCKS,
     compute_digest,
@@ -26,6 +25,7 @@ from lowbit.vectors.digest import (
 from lowbit.vectors.generate import OPERATIONS, expected_by_kernels, parse_policy, read_policy, scalar
 from lowbit.vectors.golden import regenerate, verify, verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set, render_manifest
+from lowbit.vectors.recipes import core_recipes, named_formats, p3109_names
 
 GOLDEN = golden_directory()
 RECIPES = core_recipes()

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lowbit.accumulator import ACCUMULATORS, get_accumulator
-from lowbit.check.operations.requantize import RequantizeOperation
-from lowbit.ops.accumulate import accumulate
-from lowbit.registry import get_format
-from lowbit.requantization import REQUANTIZE_SCHEMES, get_requantize_scheme
-from lowbit.vectors.dot_products import parse_operands, unpack_elements
+from lowbit.check.requantize.operation import RequantizeOperation
+from lowbit.format.registry import get_format
+from lowbit.ops.gemm.accumulate import accumulate
+from lowbit.policy.accumulator import ACCUMULATORS, get_accumulator
+from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, get_requantize_scheme
+from lowbit.vectors.gemm.sets import parse_operands, unpack_elements
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
-from lowbit.vectors.requantize_sets import read_requantizations
+from lowbit.vectors.requantize.sets import read_requantizations
 
 ENTRIES = read_manifest()
 DOTS = [entry for entry in ENTRIES.values() if entry.recipe.op == "gemm"]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lowbit.check.operations.nonlinear import NonlinearOperation
-from lowbit.check.operations.nonlinear_rules import UNDEFINED, NonlinearRule
-from lowbit.vectors.dot_products import unpack_elements
+from lowbit.check.nonlinear.operation import NonlinearOperation
+from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule
+from lowbit.vectors.gemm.sets import unpack_elements
 from lowbit.vectors.golden import verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
-from lowbit.vectors.nonlinear import OPERATIONS, schemes, variants
-from lowbit.vectors.nonlinear_sets import parse_policy, read_nonlinearities
+from lowbit.vectors.nonlinear.rule import OPERATIONS, schemes, variants
+from lowbit.vectors.nonlinear.sets import parse_policy, read_nonlinearities
 
 SETS = [entry for entry in read_manifest().values() if entry.recipe.op in OPERATIONS]
 LARGEST = 2_000_000

@@ -10,9 +10,9 @@ import pytest
 from lowbit.cli import main
 from lowbit.dut.files import read_codes
 from lowbit.errors import InputError
-from lowbit.registry import get_format
-from lowbit.vectors.boundary import boundary
-from lowbit.vectors.flags import FLAGS
+from lowbit.format.registry import get_format
+from lowbit.vectors.cast.boundary import boundary
+from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.manifest import golden_directory, read_manifest
 from lowbit.vectors.vec import parse_vectors, read_vectors
 

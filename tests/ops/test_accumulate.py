@@ -4,9 +4,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.accumulator import get_accumulator
 from lowbit.errors import InputError, PolicyError
-from lowbit.ops.accumulate import accumulate
+from lowbit.ops.gemm.accumulate import accumulate
+from lowbit.policy.accumulator import get_accumulator
 
 NAME = "fpga_20_saturate"
 

@@ -169,8 +169,8 @@ def test_wide_integers(value: Any, fmt: FixedFormat, policy: str | None, expecte
 
 
 def test_every_rounding_of_a_wide_integer_is_the_oracles() -> None:
-    from lowbit.dyadic import finite
-    from lowbit.oracle.cast import encode
+    from lowbit.exact import finite
+    from lowbit.oracle.cast.cast import encode
 
     fmt = FixedFormat(id="q", bits=62, fraction_bits=-3)
     for rounding in Policy.choices("rounding"):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import lowbit
 from lowbit.errors import InputError, PolicyError
-from lowbit.ops import _gemm_paths
+from lowbit.ops.gemm import paths as _gemm_paths
 
 PATHS = _gemm_paths.available()
 DTYPES = (np.int8, np.uint8, np.int16)
@@ -483,7 +483,7 @@ def test_a_prepacked_matrix_says_what_it_holds():
 def test_the_environment_chooses(path, run_python):
     code = (
         f"import os; os.environ['LOWBIT_GEMM_PATH'] = {path!r}\n"
-        "from lowbit.ops._gemm_paths import chosen; print(chosen())"
+        "from lowbit.ops.gemm.paths import chosen; print(chosen())"
     )
     assert run_python(code).strip() == path
 

@@ -7,7 +7,8 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError, IntermediateOverflowError
-from lowbit.nonlinear import ibert, ivit, own
+from lowbit.nonlinear import ibert, ivit
+from lowbit.nonlinear import lowbit_scheme as own
 from lowbit.nonlinear.widths import Intermediate
 
 ROW = np.array([[10, 0, -10, 3]], np.int8)

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lowbit.dyadic import FINITE, NAN, POSITIVE_INFINITY
 from lowbit.errors import InputError
-from lowbit.ops.ordinal import from_ordinal, next_after, ordinal, ulp_distance
-from lowbit.oracle.decode import decode
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat
+from lowbit.exact import FINITE, NAN, POSITIVE_INFINITY
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat
+from lowbit.ops.cast.ordinal import from_ordinal, next_after, ordinal, ulp_distance
+from lowbit.oracle.cast.decode import decode
 
 SMALL = [
     "float8_e4m3fn",

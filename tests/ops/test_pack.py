@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowbit.errors import InputError
-from lowbit.ops.pack import GGML_BLOCK, LAYOUTS, pack, unpack
+from lowbit.ops.pack.pack import GGML_BLOCK, LAYOUTS, pack, unpack
 
 STREAM_WIDTHS = list(range(1, 17))
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lowbit.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.errors import InputError, PolicyError
-from lowbit.ops.prove import largest_safe_k
-from lowbit.ops.prove_weights import prove_weights
-from lowbit.oracle.gemm import dot
+from lowbit.oracle.gemm.gemm import dot
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.proof.accumulator import largest_safe_k
+from lowbit.proof.weights import prove_weights
 
 LONGEST = 200_000
 """Chains up to here are run through the oracle."""

@@ -2,13 +2,13 @@
 
 import pytest
 
-from lowbit.axes import CHOICES
-from lowbit.dyadic import INFINITY, MINUS_INFINITY, NAN, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, Exact, finite, parse_exact
 from lowbit.errors import InputError, PolicyError
+from lowbit.exact import INFINITY, MINUS_INFINITY, NAN, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, Exact, finite, parse_exact
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import encode, project
-from lowbit.policy import Policy
-from lowbit.registry import get_format
-from lowbit.spec import FloatFormat
+from lowbit.policy.cast import Policy
+from lowbit.policy.cast_axes import CHOICES
 
 MINUS_NAN = Exact(NAN, 0, 0, True)
 PAYLOAD = Exact(NAN, 0x155555, -23, False)  # a binary32 NaN; the leading payload bits are 01010

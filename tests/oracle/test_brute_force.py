@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 
-from lowbit.dyadic import finite
+from lowbit.exact import finite
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode, project
-from lowbit.policy import ROUNDINGS, Policy
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
+from lowbit.policy.cast import ROUNDINGS, Policy
 
 SMALL = [
     name

@@ -2,13 +2,13 @@
 
 import pytest
 
-from lowbit.dyadic import NOT_A_NUMBER, ZERO, finite, from_float, parse_exact
 from lowbit.errors import InputError, PolicyError
+from lowbit.exact import NOT_A_NUMBER, ZERO, finite, from_float, parse_exact
+from lowbit.format.registry import get_format
 from lowbit.oracle import convert, decode, encode, project
-from lowbit.oracle.explain import explain
-from lowbit.oracle.projection import flag_names
-from lowbit.policy import PRESETS, Policy
-from lowbit.registry import get_format
+from lowbit.oracle.cast.explain import explain
+from lowbit.oracle.cast.projection import flag_names
+from lowbit.policy.cast import PRESETS, Policy
 
 JUST_ABOVE_THE_TIE = parse_exact("17/16*2^0")._replace(significand=(17 << 36) + 1, exponent=-40)
 

@@ -6,13 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lowbit.dyadic import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Exact, from_float
 from lowbit.errors import InputError
+from lowbit.exact import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY, Exact, from_float
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode
-from lowbit.oracle.decode import magnitude_value
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
-from lowbit.vectors.core import p3109_names
+from lowbit.oracle.cast.decode import magnitude_value
+from lowbit.vectors.recipes import p3109_names
 
 FLOATS = [name for name in formats() if isinstance(get_format(name), FloatFormat)]
 SMALL_FLOATS = [name for name in FLOATS if get_format(name).bits <= 16]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from lowbit.dyadic import INFINITY, MINUS_INFINITY, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, finite, parse_exact
+from lowbit.exact import INFINITY, MINUS_INFINITY, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, finite, parse_exact
+from lowbit.format.registry import get_format
 from lowbit.oracle import convert, project
-from lowbit.oracle.projection import flag_names
-from lowbit.policy import Policy
-from lowbit.registry import get_format
+from lowbit.oracle.cast.projection import flag_names
+from lowbit.policy.cast import Policy
 
 CASES = [
     ("float8_e4m3fn", "1", {}, ""),

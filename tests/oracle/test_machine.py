@@ -8,12 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lowbit.dyadic import FINITE, finite, from_float
+from lowbit.exact import FINITE, finite, from_float
+from lowbit.format.registry import formats, get_format
+from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode, project
-from lowbit.oracle.neighbours import compute, search
-from lowbit.policy import PRESETS, Policy
-from lowbit.registry import formats, get_format
-from lowbit.spec import FloatFormat
+from lowbit.oracle.cast.neighbours import compute, search
+from lowbit.policy.cast import PRESETS, Policy
 
 
 def interesting_doubles(fmt, count):

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from lowbit.dyadic import INFINITY, MINUS_INFINITY, finite
+from lowbit.exact import INFINITY, MINUS_INFINITY, finite
+from lowbit.format.registry import get_format
 from lowbit.oracle import project
-from lowbit.policy import PRESETS
-from lowbit.registry import get_format
+from lowbit.policy.cast import PRESETS
 
 PLUS, MINUS, NOT_A_NUMBER = "+inf", "-inf", "nan"
 ROUNDINGS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lowbit.vectors.flags import FLAGS
+from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.manifest import read_manifest
 
 HERE = Path(__file__).resolve().parent

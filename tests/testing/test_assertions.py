@@ -6,10 +6,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.check.explain import explain_mismatch
+from lowbit.check.cast.explain import explain_mismatch
 from lowbit.errors import InputError
-from lowbit.policy import PRESETS
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import PRESETS
 from lowbit.testing import assert_bits_equal
 
 VALUES = np.array([1.0, 1.0625, -300.0, np.nan], dtype=np.float32)

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from lowbit import testing
-from lowbit.dyadic import FINITE, NAN, from_float
 from lowbit.errors import InputError
-from lowbit.ops.cast import decode as decode_array
-from lowbit.ops.cast import encode as encode_array
-from lowbit.oracle.cast import encode
-from lowbit.oracle.decode import decode
-from lowbit.policy import Policy, get_policy
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat
+from lowbit.exact import FINITE, NAN, from_float
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat
+from lowbit.ops.cast.cast import decode as decode_array
+from lowbit.ops.cast.cast import encode as encode_array
+from lowbit.oracle.cast.cast import encode
+from lowbit.oracle.cast.decode import decode
+from lowbit.policy.cast import Policy, get_policy
 
 FORMATS = (
     "float8_e4m3fn",

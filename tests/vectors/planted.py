@@ -11,7 +11,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from lowbit.spec import FloatFormat
+from lowbit.format.scalar import FloatFormat
 from lowbit.vectors.generate import Recipe, expected, parse_policy, scalar
 from lowbit.vectors.manifest import golden_directory
 from lowbit.vectors.splitmix import random_patterns

@@ -9,18 +9,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lowbit.dyadic import FINITE, finite
 from lowbit.errors import InputError
-from lowbit.oracle.decode import decode
-from lowbit.oracle.project import project
-from lowbit.policy import Policy
-from lowbit.registry import get_format
-from lowbit.spec import FixedFormat
-from lowbit.vectors import flags as f
-from lowbit.vectors.boundary import boundary
-from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.points import floor_codes, magnitudes, max_magnitude, points
-from lowbit.vectors.representative import class_flags, representative_codes
+from lowbit.exact import FINITE, finite
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat
+from lowbit.oracle.cast.decode import decode
+from lowbit.oracle.cast.project import project
+from lowbit.policy.cast import Policy
+from lowbit.vectors.cast.boundary import boundary
+from lowbit.vectors.cast.patterns import from_patterns, to_patterns
+from lowbit.vectors.cast.points import floor_codes, magnitudes, max_magnitude, points
+from lowbit.vectors.cast.representative import class_flags, representative_codes
+from lowbit.vectors.flags import cast as f
 from lowbit.vectors.splitmix import splitmix64
 
 DOWN = Policy(rounding="toward_zero")

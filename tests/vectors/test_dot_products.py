@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lowbit.accumulator import get_accumulator
 from lowbit.errors import InputError, VectorFileError
-from lowbit.oracle.gemm import exact_dot
-from lowbit.registry import get_format
-from lowbit.vectors.dot_products import dot_set, pack_elements, read_dot_products, unpack_elements
-from lowbit.vectors.flags import FLAGS
-from lowbit.vectors.gemm_cases import directed_cases, random_cases
-from lowbit.vectors.gemm_values import Operands, random_codes, with_sum
+from lowbit.format.registry import get_format
+from lowbit.oracle.gemm.gemm import exact_dot
+from lowbit.policy.accumulator import get_accumulator
+from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.gemm.cases import directed_cases, random_cases
+from lowbit.vectors.gemm.sets import dot_set, pack_elements, read_dot_products, unpack_elements
+from lowbit.vectors.gemm.values import Operands, random_codes, with_sum
 from lowbit.vectors.vec import parse_vectors, render, write_vectors
 
 

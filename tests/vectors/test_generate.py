@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError, LowbitError, PolicyError
-from lowbit.policy import PRESETS, Policy
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import PRESETS, Policy
 from lowbit.vectors.generate import (
     KERNELS,
     Recipe,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 from lowbit.vectors.splitmix import random_patterns, splitmix64
 
 

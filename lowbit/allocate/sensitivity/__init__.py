@@ -18,7 +18,7 @@ from lowbit.allocate.sensitivity.scores import (
     z_score_distribution,
 )
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
-from lowbit.allocate.sensitivity.tensors import TensorFile, read_header
+from lowbit.files.safetensors import TensorFile, read_header
 
 __all__ = [
     "SCORES",

@@ -19,9 +19,9 @@ from lowbit.allocate.sensitivity.journal import Journal
 from lowbit.allocate.sensitivity.measure import measure
 from lowbit.allocate.sensitivity.scores import second_moment
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
-from lowbit.allocate.sensitivity.tensors import Entry, read_header
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named, refuse_overwriting
+from lowbit.files.safetensors import Entry, read_header
 
 Progress = Callable[[int, int, str], None]
 

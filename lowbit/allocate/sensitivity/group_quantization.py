@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.ops.cast import decode, encode
-from lowbit.policy import Policy
-from lowbit.registry import get_format
-from lowbit.spec import Scalar
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import Scalar
+from lowbit.ops.cast.cast import decode, encode
+from lowbit.policy.cast import Policy
 
 SCALE_FORMATS = ("float16", "bfloat16", "float32")
 CHUNK = 1 << 20

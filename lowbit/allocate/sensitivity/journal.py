@@ -11,8 +11,8 @@ from typing import Any
 
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
-from lowbit.allocate.sensitivity.tensors import TensorFile
 from lowbit.errors import InputError
+from lowbit.files.safetensors import TensorFile
 from lowbit.files.whole import is_stream, whole_file
 
 SCHEMA = "lowbit/sensitivity/1"

@@ -8,9 +8,9 @@ from math import prod
 
 from lowbit.allocate.sensitivity.group_quantization import GroupScheme
 from lowbit.allocate.sensitivity.measure import Errors
-from lowbit.allocate.sensitivity.tensors import Entry
 from lowbit.errors import InputError
-from lowbit.registry import get_format
+from lowbit.files.safetensors import Entry
+from lowbit.format.registry import get_format
 
 LEFT_OUT = r"embed|lm_head|norm"
 """Tensors that are left as they are unless one asks otherwise: embeddings, the output layer, normalisations."""

@@ -1,0 +1,1 @@
+"""Conversions: compare, classify, and name the policy that a kernel follows."""

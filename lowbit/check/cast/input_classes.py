@@ -1,0 +1,213 @@
+"""Sort inputs into classes such that only a few axes of a policy can matter in each.
+
+The classes are generous: an input near a border goes to the class that has more axes. That keeps the elimination in
+``lowbit.check.cast.identify`` sound, because an axis that is left out of a class cannot change any result in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.exact import FINITE, NAN, floor_log2
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.policy.cast import DEFECTS, Defect
+
+INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
+"""Formats that real kernels round through."""
+
+LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
+
+IN_RANGE = "inputs in range"
+CLASS_WORDS = {
+    LOW: "small results",
+    HIGH: "overflow",
+    NEGATIVE: "negative inputs",
+    SOURCE_SUBNORMAL: "subnormal inputs",
+    VIA_HIGH: "huge inputs",
+    VIA_LOW: "tiny inputs",
+}
+
+
+@dataclass(frozen=True)
+class InputClass:
+    """Inputs for which the same axes are live.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    rows : int array
+        The inputs.
+    axes : tuple of str
+        The axes that can change a result here.
+    """
+
+    name: str
+    rows: NDArray[np.intp]
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Source codes decoded: kind, sign, and the exponent of the leading bit (finite nonzero inputs only)."""
+
+    codes: NDArray[Any]
+    kind: NDArray[Any]
+    negative: NDArray[np.bool_]
+    zero: NDArray[np.bool_]
+    leading: NDArray[np.int64]
+
+
+def decode_inputs(codes: NDArray[Any], source: Scalar) -> Inputs:
+    """Decode once what the classes and the hypotheses look at."""
+    from lowbit.ops.cast.exact import decode_exact
+
+    kind, significand, exponent = decode_exact(codes, source)
+    zero = np.asarray((kind == FINITE) & (significand == 0))
+    magnitude = np.abs(significand.astype(np.float64))  # rounding up to a power of two only widens a class
+    leading = np.frexp(magnitude)[1].astype(np.int64) - 1 + exponent
+    if isinstance(source, FloatFormat):
+        negative = (codes & source.sign_bit) != 0 if source.signed else np.zeros(codes.shape, dtype=bool)
+    else:
+        negative = np.asarray(codes < 0)
+    return Inputs(codes, kind, negative, zero, leading)
+
+
+def intermediate_formats(source: Scalar, target: Scalar) -> tuple[str, ...]:
+    """The formats that a conversion could be rounded through with an effect."""
+    return tuple(
+        name for name in INTERMEDIATES if name not in (source.id, target.id) and not _holds(get_format(name), source)
+    )
+
+
+def _holds(wide: Scalar, narrow: Scalar) -> bool:
+    """Whether every value of ``narrow`` is one of ``wide``."""
+    assert isinstance(wide, FloatFormat)
+    precision = narrow.precision if isinstance(narrow, FloatFormat) else narrow.bits
+    if precision > wide.precision:
+        return False
+    lowest = narrow.smallest_exponent if isinstance(narrow, FloatFormat) else -narrow.fraction_bits
+    return floor_log2(narrow.max) <= floor_log2(wide.max) and lowest >= wide.smallest_exponent
+
+
+def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputClass]:
+    """Every input in exactly one class, the classes with the fewest live axes first."""
+    vias = intermediate_formats(source, target)
+    special = inputs.kind != FINITE
+    classes = [
+        ("NaN inputs", inputs.kind == NAN, (*_nan_axes(target), *(("via",) if vias else ()))),
+        ("infinite inputs", special & (inputs.kind != NAN), _infinity_axes(target)),
+        ("zero inputs", inputs.zero, _zero_axes(target)),
+    ]
+    found = [InputClass(name, np.flatnonzero(mask), axes) for name, mask, axes in classes if mask.any()]
+    rows = np.flatnonzero(~special & ~inputs.zero)
+    bands = _bands(inputs, source, target, vias)[rows]
+    for band in np.unique(bands):
+        words = [text for bit, text in CLASS_WORDS.items() if band & bit]
+        name = " and ".join(words) or IN_RANGE
+        found.append(InputClass(name, rows[bands == band], _finite_axes(int(band), target, vias)))
+    return sorted(found, key=lambda item: (len(item.axes), item.name))
+
+
+def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]) -> NDArray[np.int64]:
+    leading = inputs.leading
+    bands = np.zeros(leading.shape, np.int64)
+    bands[leading >= floor_log2(target.max)] |= HIGH
+    if isinstance(target, FloatFormat):
+        floor = target.min_normal if target.zero else target.smallest
+        bands[leading <= (floor_log2(floor) if floor is not None else 1 << 30)] |= LOW
+        if not target.signed:
+            bands[inputs.negative] |= NEGATIVE
+    elif not target.signed:
+        bands[inputs.negative] |= HIGH
+    if isinstance(source, FloatFormat) and source.subnormals:
+        magnitude = inputs.codes & ((1 << source.magnitude_bits) - 1)
+        bands[magnitude < source.min_normal_code] |= SOURCE_SUBNORMAL
+    formats = [get_format(name) for name in vias]
+    if formats:
+        bands[leading >= min(floor_log2(fmt.max) for fmt in formats)] |= VIA_HIGH
+        bands[leading <= max(floor_log2(fmt.smallest) for fmt in formats)] |= VIA_LOW
+    for name in interval_defects(source, target):
+        bands[_in_interval(leading, DEFECTS[name])] |= DEFECT
+    return bands
+
+
+def _in_interval(leading: NDArray[np.int64], defect: Defect) -> NDArray[np.bool_]:
+    """The inputs in the binades that the interval of a defect touches."""
+    inside = np.ones(leading.shape, dtype=bool)
+    if defect.above is not None and defect.above.significand:
+        inside &= leading >= floor_log2(defect.above)
+    if defect.below is not None:
+        inside &= leading <= floor_log2(defect.below)
+    return inside
+
+
+def _nan_axes(target: Scalar) -> tuple[str, ...]:
+    """The axes that choose a NaN, or what stands in for one."""
+    if not isinstance(target, FloatFormat) or not target.has_nan:
+        return ("nan",)
+    axes = []
+    if target.signed and target.nan is not None:
+        axes.append("nan_sign")
+    if target.nan_count > 1 + int(target.signed):
+        axes.append("nan_code")
+    return tuple(axes)
+
+
+def _infinity_axes(target: Scalar) -> tuple[str, ...]:
+    axes = ["infinity", *_nan_axes(target)]
+    if isinstance(target, FloatFormat):
+        axes += ["without_infinity"] if target.infinity is None else []
+        axes += [] if target.signed else ["negative"]
+    return tuple(axes)
+
+
+def _zero_axes(target: Scalar) -> tuple[str, ...]:
+    if not isinstance(target, FloatFormat):
+        return ()
+    if not target.zero:
+        return ("zero", *_nan_axes(target))
+    return ("negative_zero",) if target.negative_zero else ()
+
+
+def _finite_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> tuple[str, ...]:
+    axes = ["rounding"]
+    if isinstance(target, FloatFormat) and target.mantissa_bits == 0:
+        axes.append("tie_without_mantissa")
+    if vias:
+        axes.append("via")
+    if band & HIGH:
+        axes += ["overflow", *_nan_axes(target)]
+    if isinstance(target, FloatFormat):
+        axes += _float_axes(band, target, vias)
+        if band & DEFECT:
+            axes += ["defects", *_nan_axes(target)]
+    if band & SOURCE_SUBNORMAL:
+        axes += ["flush_inputs", *_zero_axes(target)]
+    if band & VIA_HIGH and vias:
+        axes += _infinity_axes(target)
+    return tuple(dict.fromkeys(axes))
+
+
+def _float_axes(band: int, target: FloatFormat, vias: tuple[str, ...]) -> list[str]:
+    axes: list[str] = []
+    if band & HIGH and target.infinity is None:
+        axes.append("without_infinity")
+    if band & LOW:
+        axes += _zero_axes(target)
+        axes += ["underflow"] if not target.zero else ["flush_results"] if target.mantissa_bits else []
+    if band & NEGATIVE:
+        axes += ["negative", *_nan_axes(target), *_zero_axes(target)]
+    if band & VIA_LOW and vias:
+        axes += _zero_axes(target)
+    return axes
+
+
+def interval_defects(source: Scalar, target: Scalar) -> tuple[str, ...]:
+    """The known defects that send an interval of inputs to a wrong code in this conversion."""
+    return tuple(name for name, defect in DEFECTS.items() if not defect.via and defect.applies(source.id, target.id))

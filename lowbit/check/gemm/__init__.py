@@ -1,0 +1,1 @@
+"""Integer matrix products: name the accumulator that a kernel follows."""

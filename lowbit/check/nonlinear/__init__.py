@@ -1,0 +1,1 @@
+"""Integer-only nonlinearities: name the scheme that a kernel follows."""

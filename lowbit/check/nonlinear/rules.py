@@ -1,0 +1,134 @@
+"""The candidates of an identification: every scheme, variant and width of an operation that has these types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lowbit.check.nonlinear.mutant import Bug
+from lowbit.check.operation import Rule
+from lowbit.errors import InputError, LowbitError
+from lowbit.format.scalar import FixedFormat
+from lowbit.vectors.case import Array, Case
+from lowbit.vectors.nonlinear.rule import Nonlinearity, needs_scale, option_names, schemes, variants
+
+UNDEFINED = np.iinfo(np.int64).min
+"""No code: where a scheme has no result."""
+WIDTHS = (4, 8, 16)
+"""Results of these widths are tried beside the scheme's own."""
+OVERFLOWS = ("wrap", "saturate")
+MOST_INTEGER_BITS = 15
+
+
+@dataclass(frozen=True)
+class NonlinearRule(Rule):
+    """A scheme with its parameters, and perhaps a bug.
+
+    Attributes
+    ----------
+    made : Nonlinearity
+    target : FixedFormat
+        Of the results.
+    bug : Bug or None
+    """
+
+    made: Nonlinearity
+    target: FixedFormat
+    bug: Bug | None = None
+
+    def run(self, case: Case) -> Array:
+        """The results of a case as int64; ``UNDEFINED`` in rows for which the scheme is not defined."""
+        if self.bug is not None:
+            return _guarded(self.bug.run, self.made, self.target, case)
+        return _guarded(_by_kernels, self.made, self.target, case)
+
+    def agrees(self, case: Case, got: Array) -> bool:
+        """Whether the rule gives the answers wherever it is defined."""
+        results = self.run(case)
+        return bool(((results == got) | (results == UNDEFINED)).all())
+
+
+def _by_kernels(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
+    del target
+    return made.run(case.arrays["codes"], case.arrays).astype(np.int64)
+
+
+def _guarded(function: object, made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
+    """The results; a case that is refused is done again row by row, and the rows at fault are undefined."""
+    refusals = (LowbitError, ValueError, IndexError, ZeroDivisionError, OverflowError)
+    try:
+        return np.asarray(function(made, target, case))  # type: ignore[operator]
+    except refusals:
+        pass
+    results = np.full(case.shape, UNDEFINED)
+    if len(case.shape) == 1 or case.shape[0] == 1:
+        return results
+    for row in range(case.shape[0]):
+        single = replace(
+            case, arrays={**case.arrays, "codes": case.arrays["codes"][row : row + 1]}, shape=(1, *case.shape[1:])
+        )
+        try:
+            results[row] = function(made, target, single)[0]  # type: ignore[operator]
+        except refusals:
+            continue
+    return results
+
+
+def candidates(asked: Nonlinearity, source: FixedFormat, target: FixedFormat) -> list[Nonlinearity]:
+    """Everything that an answer may follow: the nonlinearity asked for first, then its relatives, then the others."""
+    found = [asked, *(replace(asked, overflow=overflow) for overflow in OVERFLOWS)]
+    names = sorted(schemes(asked.operation), key=lambda name: (name != asked.scheme, not _related(name, asked.scheme)))
+    for scheme in names:
+        for variant in variants(asked.operation, scheme):
+            for made in _widths_of(_with_options(asked, scheme, variant), source, target):
+                found += [replace(made, overflow=overflow) for overflow in OVERFLOWS]
+    return list(dict.fromkeys(found))
+
+
+def relatives(asked: Nonlinearity, found: list[Nonlinearity]) -> list[Nonlinearity]:
+    """Those that differ in details only, so that rows have to be looked for that tell them apart."""
+    return [made for made in found if _related(made.scheme, asked.scheme)]
+
+
+def _related(scheme: str, other: str) -> bool:
+    families = ("tflite", "litert", "cmsis")
+    return scheme == other or (scheme.startswith(families) and other.startswith(families))
+
+
+def _with_options(asked: Nonlinearity, scheme: str, variant: str) -> list[Nonlinearity]:
+    """The scheme with those of the options that it takes; gemmlowp's functions with every place of the point."""
+    taken = option_names(asked.operation, scheme)
+    options = tuple((name, value) for name, value in asked.options if name in taken)
+    scale = asked.scale if needs_scale(asked.operation, scheme, dict(options)) else None
+    made = Nonlinearity(asked.operation, scheme, variant, scale, None, options)
+    if scheme != "gemmlowp":
+        return [made]
+    return [replace(made, options=(("integer_bits", bits),)) for bits in range(MOST_INTEGER_BITS)]
+
+
+def _widths_of(listed: list[Nonlinearity], source: FixedFormat, target: FixedFormat) -> Iterator[Nonlinearity]:
+    """With the scheme's own width of the result and others, as far as they fit the target."""
+    for made in listed:
+        seen = set()
+        for bits in dict.fromkeys((None, *WIDTHS, target.bits)):
+            some = replace(made, bits=bits)
+            try:
+                dtype = some.result_dtype(source)
+            except (LowbitError, TypeError):
+                continue
+            own = own_bits(some)
+            if np.can_cast(dtype, target.code_dtype, "safe") and own not in seen:
+                seen.add(own)
+                yield some
+
+
+def own_bits(made: Nonlinearity) -> int | None:
+    """The width of the results that the scheme declares."""
+    from lowbit.vectors.nonlinear.twin import twin
+
+    try:
+        return twin(made).widths.steps[-1].bits
+    except (InputError, KeyError):
+        return made.bits

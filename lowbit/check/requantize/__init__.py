@@ -1,0 +1,1 @@
+"""Requantisations: name the scheme that a kernel follows."""

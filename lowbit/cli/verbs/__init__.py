@@ -1,0 +1,1 @@
+"""One file a verb; only the verb that is asked for is imported."""

@@ -1,0 +1,50 @@
+"""``lowbit decode FORMAT CODE...``: codes to exact values."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from typing import Any
+
+from lowbit._version import __version__
+from lowbit.cli.bits import classify, hexadecimal, parse_code, scalar_format, split
+from lowbit.cli.terminal import columns, terminal
+from lowbit.cli.words import number_json
+from lowbit.oracle.cast.decode import decode
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "decode",
+        help="codes to exact values",
+        description="Decode codes of a format. A CODE is 0x3c, 0b00111100, 0.0111.100 or a decimal integer; bit "
+        "patterns of integer and fixed-point formats are two's complement.",
+    )
+    # argparse takes -3 for an option unless it looks like a negative number to it.
+    parser._negative_number_matcher = re.compile(r"^-\d")  # noqa: SLF001
+    parser.add_argument("format", metavar="FORMAT", help="the format of the codes")
+    parser.add_argument("codes", metavar="CODE", nargs="+", help="a code to decode")
+    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+
+
+def run(arguments: Namespace) -> int:
+    fmt = scalar_format(arguments.format)
+    codes = [parse_code(text, fmt) for text in arguments.codes]
+    if arguments.output == "json":
+        results = [
+            {"code": hexadecimal(code, fmt), "class": classify(code, fmt), **number_json(decode(code, fmt))}
+            for code in codes
+        ]
+        document = {"schema": "lowbit/decode/1", "lowbit": __version__, "format": fmt.id, "results": results}
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+        return 0
+    page = terminal(arguments)
+    rows = []
+    for code in codes:
+        spelled = number_json(decode(code, fmt))
+        class_name = classify(code, fmt)
+        rows.append((hexadecimal(code, fmt), split(code, fmt), class_name, *spelled.values()))
+    for line in columns(rows):
+        page.write(line)
+    return 0

@@ -1,0 +1,108 @@
+"""``lowbit formats``: the number formats, a line each."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from lowbit._version import __version__
+from lowbit.cli.bits import scalar_format
+from lowbit.cli.number_types import integer
+from lowbit.cli.terminal import columns, terminal
+from lowbit.errors import InputError
+from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
+from lowbit.format.registry import families, formats
+from lowbit.format.scalar import FloatFormat, Scalar
+
+KINDS = ("float", "integer", "fixed")
+
+HEADS = ("id", "bits", "s-e-m", "bias", "largest", "smallest", "inf", "NaN", "-0", "default policy", "also")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "formats",
+        help="list the number formats",
+        description="List the number formats; a parametric family is one line unless --family names it.",
+    )
+    parser.add_argument("--kind", choices=KINDS, help="only this kind")
+    parser.add_argument("--bits", type=integer, metavar="N", help="only formats of N bits")
+    parser.add_argument("--family", metavar="NAME", help="the members of a family, such as p3109 or int")
+    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+
+
+def run(arguments: Namespace) -> int:
+    names = formats(kind=arguments.kind, bits=arguments.bits, family=arguments.family)
+    chosen = [scalar_format(name) for name in names]
+    if not arguments.family:
+        chosen = [fmt for fmt in chosen if not fmt.family]
+    groups = [] if arguments.family or arguments.bits else list(families())
+    if arguments.kind:
+        groups = [family for family in groups if family.kind == arguments.kind]
+    if not chosen and not groups:
+        raise InputError("no format fits these filters", hint="`lowbit formats` without filters lists them all")
+    if arguments.output == "json":
+        print(
+            json.dumps(
+                {"schema": "lowbit/formats/1", "lowbit": __version__, "formats": [_record(f) for f in chosen]}, indent=2
+            )
+        )
+        return 0
+    page = terminal(arguments)
+    if chosen:
+        head, *lines = columns([HEADS, *(_row(fmt) for fmt in chosen)], right=frozenset({1, 3}))
+        page.write(page.paint(head, "bold"))
+        for line in lines:
+            page.write(line)
+    if groups:
+        page.write()
+        page.write(page.paint("families (lowbit formats --family NAME lists the members)", "bold"))
+        for line in columns([(family.id, ", ".join(family.names), family.summary) for family in groups]):
+            page.write(line)
+    return 0
+
+
+def shape(fmt: Scalar) -> str:
+    """The widths of the fields: sign-exponent-mantissa, or integer.fraction bits."""
+    if isinstance(fmt, FloatFormat):
+        return f"{int(fmt.signed)}-{fmt.exponent_bits}-{fmt.mantissa_bits}"
+    return f"{fmt.bits - fmt.fraction_bits}.{fmt.fraction_bits}"
+
+
+def _row(fmt: Scalar) -> tuple[str, ...]:
+    also = ", ".join(fmt.aliases[:3]) + (", ..." if len(fmt.aliases) > 3 else "")
+    if isinstance(fmt, FloatFormat):
+        nans = str(fmt.nan_count) if fmt.nan_count < 1000 else "many"
+        details = (str(fmt.bias), *_range(fmt), str(fmt.infinity_count or "-"), nans if fmt.has_nan else "-")
+        return (
+            fmt.id,
+            str(fmt.bits),
+            shape(fmt),
+            *details,
+            "yes" if fmt.negative_zero else "-",
+            fmt.default_policy,
+            also,
+        )
+    return fmt.id, str(fmt.bits), shape(fmt), "-", *_range(fmt), "-", "-", "-", fmt.default_policy, also
+
+
+def _range(fmt: Scalar) -> tuple[str, str]:
+    largest = format_exact(fmt.max)
+    return largest if len(largest) <= LONG_FRACTION else format_hexfloat(fmt.max), format_exact(fmt.smallest)
+
+
+def _record(fmt: Scalar) -> dict[str, Any]:
+    largest, smallest = _range(fmt)
+    return {
+        "id": fmt.id,
+        "aliases": list(fmt.aliases),
+        "kind": fmt.kind,
+        "bits": fmt.bits,
+        "shape": shape(fmt),
+        "signed": fmt.signed,
+        "largest": largest,
+        "smallest": smallest,
+        "default_policy": fmt.default_policy,
+        "summary": fmt.summary,
+    }

@@ -1,0 +1,120 @@
+"""``lowbit gen OPERATION``: make a vector set and write it as .vec, CSV, .npy or packed words."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from lowbit.cli.file_options import output_file
+from lowbit.cli.gen_kernel import KERNELS, add_kernel_options, generate_kernel, write_file
+from lowbit.cli.number_types import integer
+from lowbit.cli.verbs.encode import add_policy_options
+from lowbit.errors import InputError
+from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
+from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
+
+SETS = ("boundary", "random", "exhaustive")
+ORACLE_UP_TO = 50_000
+"""Larger sets take their expected codes from the kernels: the oracle does about 50,000 a second."""
+
+DISTRIBUTIONS = ("bits", "normal")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "gen",
+        help="generate test vectors",
+        description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
+        "dot products, accumulators, rows of codes and whole cases for `check gemm` and its like. The same arguments "
+        "give the same bytes for ever.",
+    )
+    parser.add_argument(
+        "op",
+        choices=(*OPERATIONS, *KERNELS),
+        help="encode (from float32), decode (to float32), convert, gemm, requantize, softmax, ...",
+    )
+    parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
+    parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the outputs")
+    add_policy_options(parser)
+    parser.add_argument("--set", choices=SETS, default="boundary", help="which inputs (default: boundary)")
+    parser.add_argument("--reach", type=integer, default=3, help="boundary: source ulps beside each point (default: 3)")
+    parser.add_argument("--n", type=integer, metavar="ROWS", help="random: how many (default: 1000)")
+    parser.add_argument("--seed", type=integer, metavar="SEED", help="random: from which seed (default: 0)")
+    parser.add_argument("--distribution", choices=DISTRIBUTIONS, help="random: any bits (default), or about N(0, 1)")
+    parser.add_argument("--expected", action="store_true", help="conversions: add the codes that the policy asks for")
+    add_kernel_options(parser)
+    output_file(
+        parser,
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write (default: standard output); FILE.npz, "
+        "for gemm, requantize and nonlinearities: the whole cases of `check` as NumPy arrays",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default="vec",
+        help="form of the file (default: vec); for conversions also npy: a vector of input codes, "
+        "with --expected a structured array; hex: one packed word a row; csv",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    if arguments.op in KERNELS:
+        return generate_kernel(arguments)
+    recipe = _recipe(arguments)
+    binary = arguments.layout in BINARY_LAYOUTS
+    if binary and not arguments.output:
+        raise InputError(f"the layout {arguments.layout!r} is binary", hint="name a file with -o FILE", code="LB100")
+    file = generate(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else generate_inputs(recipe)
+    data = render_layout(file, arguments.layout)
+    if arguments.output:
+        write_file(arguments.output, data, f"{len(file.rows)} rows")
+    else:
+        sys.stdout.write(data.decode("ascii"))
+    return 0
+
+
+def _recipe(arguments: Namespace) -> Recipe:
+    source, target = _formats(arguments)
+    words = [arguments.policy or ("ieee" if arguments.op == "decode" else target.default_policy)]
+    words += [f"{axis}={value}" for axis in ("rounding", "overflow") if (value := getattr(arguments, axis))]
+    return Recipe(
+        arguments.op,
+        source.id,
+        target.id,
+        "+".join([*words, *arguments.choice]),
+        "representative" if arguments.op == "decode" and arguments.set == "boundary" else arguments.set,
+        _generator_arguments(arguments),
+    )
+
+
+def _formats(arguments: Namespace) -> tuple[Any, Any]:
+    defaults = {"encode": ("float32", None), "decode": (None, "float32"), "convert": (None, None)}
+    source, target = defaults[arguments.op]
+    source, target = arguments.source or source, arguments.target or target
+    for option, name in (("--from", source), ("--to", target)):
+        if name is None:
+            raise InputError(
+                f"`lowbit gen {arguments.op}` needs {option} FORMAT", hint="`lowbit formats` lists them", code="LB100"
+            )
+    return scalar(source), scalar(target)
+
+
+def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
+    if arguments.set == "random":
+        if arguments.n is not None and arguments.n < 1:
+            raise InputError(f"--n {arguments.n}: at least one row is needed", code="LB100")
+        return {
+            "count": 1000 if arguments.n is None else arguments.n,
+            "seed": arguments.seed or 0,
+            "distribution": arguments.distribution or "bits",
+        }
+    for option in ("n", "seed", "distribution"):
+        if getattr(arguments, option) is not None:
+            raise InputError(f"--{option} is for --set random; --set {arguments.set} has no choice", code="LB100")
+    if arguments.reach < 0:
+        raise InputError(f"--reach {arguments.reach} is negative", hint="0 takes the points alone", code="LB100")
+    return {"reach": arguments.reach} if arguments.set == "boundary" and arguments.op != "decode" else {}

@@ -1,0 +1,231 @@
+"""``lowbit prove ACCUMULATOR``: how many products it takes without any chance of an overflow."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from lowbit._version import __version__
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import input_file
+from lowbit.cli.number_types import integer
+from lowbit.cli.terminal import Terminal, columns, terminal
+from lowbit.errors import InputError, LowbitError
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.proof.accumulator import SafeLength, largest_safe_k
+from lowbit.proof.weights import WeightBounds, prove_weights
+
+LISTED_COLUMNS = 10
+"""So many unsafe columns are listed in text; JSON has them all."""
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "prove",
+        help="the largest K that an accumulator takes without any chance of an overflow",
+        description="Prove that an accumulator cannot overflow: the largest K for given operand ranges, with operands "
+        "that overflow at K + 1; or the bounds of each column of a weight matrix. Without an accumulator: all presets; "
+        "int32 for --weights. "
+        "Exit status 1: a K or a matrix was given, and it can overflow.",
+    )
+    parser.add_argument(
+        "accumulator",
+        metavar="ACCUMULATOR",
+        nargs="?",
+        help="a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate likewise",
+    )
+    parser.add_argument(
+        "-a",
+        "--a",
+        metavar="RANGE",
+        help="codes of a (activations): int8, uint8, or LOW:HIGH, -a=-5:5 where LOW is negative (default: what the "
+        "accumulator takes, int8 if anything)",
+    )
+    parser.add_argument("-b", "--b", metavar="RANGE", help="codes of b (weights), likewise")
+    parser.add_argument("--a-zero-point", type=integer, default=0, metavar="N", help="zero point of a (default: 0)")
+    parser.add_argument("--b-zero-point", type=integer, default=0, metavar="N", help="zero point of b (default: 0)")
+    parser.add_argument(
+        "--bias", metavar="RANGE", default="0", help="biases that may occur: N or LOW:HIGH (default: 0)"
+    )
+    parser.add_argument("-k", "--k", type=integer, metavar="K", help="ask about this K: exit status 0 safe, 1 not")
+    weights = "a .npy matrix (k, n): bound each of its columns"
+    input_file(parser, "--weights", what="the matrix", metavar="FILE", help=weights)
+    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+
+
+def run(arguments: Namespace) -> int:
+    page = terminal(arguments)
+    if arguments.k is not None and arguments.k < 0:
+        raise LowbitError(f"--k {arguments.k} is negative", hint="--k 1024, say", code="LB100")
+    if arguments.weights is not None:
+        return _run_weights(arguments, page)
+    chosen = [get_accumulator(arguments.accumulator)] if arguments.accumulator else list(ACCUMULATORS.values())
+    answers = [(accumulator, *_operands(arguments, accumulator)) for accumulator in chosen]
+    found = [
+        (
+            accumulator,
+            (_words(a), _words(b)),
+            largest_safe_k(
+                accumulator,
+                a,
+                b,
+                a_zero_point=arguments.a_zero_point,
+                b_zero_point=arguments.b_zero_point,
+                bias=parse_range(arguments.bias, "--bias"),
+            ),
+        )
+        for accumulator, a, b in answers
+    ]
+    if arguments.output == "json":
+        print(json.dumps({"schema": "lowbit/prove/1", "lowbit": __version__, "answers": [_record(*f) for f in found]}))
+    elif arguments.accumulator:
+        _write_answer(page, *found[0], arguments.k)
+    else:
+        _write_table(page, found)
+    unsafe = arguments.k is not None and any(not _is_safe(answer, arguments.k) for _, _, answer in found)
+    return ExitCode.MISMATCH if unsafe else ExitCode.EQUAL
+
+
+def parse_range(text: str, option: str) -> Any:
+    """A format's name as it is, ``LOW:HIGH`` or ``N`` as integers."""
+    parts = text.split(":")
+    try:
+        numbers = [int(part, 0) for part in parts]
+    except ValueError as error:
+        if len(parts) == 1:
+            return text
+        raise LowbitError(f"{option} {text!r} is no LOW:HIGH", hint=f"{option}=-127:127, say", code="LB100") from error
+    if len(numbers) > 2:
+        raise LowbitError(f"{option} {text!r} has {len(numbers)} numbers", hint=f"{option}=-127:127, say", code="LB100")
+    return (numbers[0], numbers[-1])
+
+
+def _operands(arguments: Namespace, accumulator: Accumulator) -> tuple[Any, Any]:
+    """The ranges that are given, else all codes that the instruction takes."""
+    left, *others = ["int8"] if accumulator.operands == "any" else accumulator.operands.split("_")
+    defaults = (left, others[0] if others else left)
+    given = (arguments.a, arguments.b)
+    ranges = [parse_range(text, option) if text else None for text, option in zip(given, ("-a", "-b"), strict=True)]
+    return ranges[0] or defaults[0], ranges[1] or defaults[1]
+
+
+def _words(values: Any) -> str:
+    return values if isinstance(values, str) else f"{values[0]}..{values[1]}"
+
+
+def _is_safe(answer: SafeLength, k: int) -> bool:
+    return answer.k is None or k <= answer.k
+
+
+def _name(accumulator: Accumulator) -> str:
+    return accumulator.name or "accumulator"
+
+
+def _record(accumulator: Accumulator, operands: tuple[str, str], answer: SafeLength) -> dict[str, Any]:
+    return {
+        "accumulator": _name(accumulator),
+        "a": operands[0],
+        "b": operands[1],
+        "largest_safe_k": answer.k,
+        "register": answer.register,
+        "value": str(answer.value),
+        "width": answer.width,
+        "witness": answer.witness._asdict() if answer.witness else None,
+    }
+
+
+def _write_answer(
+    page: Terminal, accumulator: Accumulator, operands: tuple[str, str], answer: SafeLength, asked: int | None
+) -> None:
+    rows = [("accumulator", _name(accumulator)), ("operands", f"{operands[0]} x {operands[1]}")]
+    if answer.k is None or answer.witness is None:
+        rows.append(("safe", "every K: no product differs from zero"))
+    else:
+        witness = answer.witness
+        start = f", bias {witness.bias}" if witness.bias else ""
+        rows += [
+            ("safe", f"every K up to {answer.k:,}"),
+            ("beyond", f"K = {witness.k:,}, all a = {witness.a}, all b = {witness.b}{start}"),
+            ("", f"the {answer.register} would be {answer.value:,}, and has {answer.width} bits"),
+        ]
+    if asked is not None:
+        rows.append((f"K = {asked:,}", "cannot overflow" if _is_safe(answer, asked) else "can overflow"))
+    for line in columns(rows):
+        page.write(line)
+
+
+def _write_table(page: Terminal, found: list[tuple[Accumulator, tuple[str, str], SafeLength]]) -> None:
+    rows = [
+        (_name(accumulator), f"{a} x {b}", "any" if answer.k is None else f"{answer.k:,}", answer.register)
+        for accumulator, (a, b), answer in found
+    ]
+    head, *lines = columns(
+        [("accumulator", "operands", "largest safe K", "overflows beyond"), *rows], right=frozenset({2})
+    )
+    page.write(page.paint(head, "bold"))
+    for line in lines:
+        page.write(line)
+
+
+def _run_weights(arguments: Namespace, page: Terminal) -> int:
+    import numpy as np
+
+    accumulator = get_accumulator(arguments.accumulator or "int32")
+    for option, given in (("--k", arguments.k), ("--b", arguments.b)):
+        if given is not None:
+            raise LowbitError(
+                f"{option} means nothing where --weights is given", hint=f"without {option}", code="LB100"
+            )
+    try:
+        weights = np.load(arguments.weights, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{arguments.weights}: no .npy array: {error}", hint="numpy.save(path, weights)") from error
+    if not isinstance(weights, np.ndarray):
+        raise InputError(f"{arguments.weights}: an archive of arrays, not one", hint="numpy.save(path, weights)")
+    bias = parse_range(arguments.bias, "--bias")
+    if not isinstance(bias, tuple) or bias[0] != bias[1]:
+        raise LowbitError("--bias is one number where --weights is given", hint="--bias 0", code="LB100")
+    activations = _operands(arguments, accumulator)[0]
+    proof = prove_weights(
+        weights,
+        accumulator,
+        activations=activations,
+        activation_zero_point=arguments.a_zero_point,
+        weight_zero_point=arguments.b_zero_point,
+        bias=bias[0],
+    )
+    if arguments.output == "json":
+        print(json.dumps(_weights_record(accumulator, proof)))
+    else:
+        _write_weights(page, accumulator, activations, proof)
+    return ExitCode.EQUAL if bool(proof.safe.all()) else ExitCode.MISMATCH
+
+
+def _weights_record(accumulator: Accumulator, proof: WeightBounds) -> dict[str, Any]:
+    registers = {
+        name: {"lowest": low.tolist(), "highest": high.tolist(), "bits": proof.widths[name].tolist()}
+        for name, (low, high) in proof.bounds.items()
+    }
+    return {
+        "schema": "lowbit/prove-weights/1",
+        "lowbit": __version__,
+        "accumulator": _name(accumulator),
+        "safe": proof.safe.tolist(),
+        "registers": registers,
+    }
+
+
+def _write_weights(page: Terminal, accumulator: Accumulator, activations: Any, proof: WeightBounds) -> None:
+    unsafe = [column for column, safe in enumerate(proof.safe.tolist()) if not safe]
+    count = proof.safe.size
+    safe = f"{count - len(unsafe):,} of {count:,} columns cannot overflow"
+    page.write(f"{_name(accumulator)}: {safe} for activations of {_words(activations)}")
+    for name, (low, high) in proof.bounds.items():
+        if count:
+            page.write(f"{name}: {low.min():,} to {high.max():,}, {proof.widths[name].max()} bits")
+    for column in unsafe[:LISTED_COLUMNS]:
+        spans = ", ".join(f"{name} {low[column]:,} to {high[column]:,}" for name, (low, high) in proof.bounds.items())
+        page.write(f"  column {column} can: {spans}")
+    if len(unsafe) > LISTED_COLUMNS:
+        page.write(f"  and {len(unsafe) - LISTED_COLUMNS:,} more; --format json lists them")

@@ -1,0 +1,1 @@
+"""What a number is: formats as data, and where they come from."""

@@ -1,0 +1,173 @@
+"""One format file into one Format: fields read, contradictions refused, facts checked.
+
+``formats/README.md`` describes the files; ``formats/schema.json`` says the same to other tools.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lowbit.errors import FormatError, LowbitError
+from lowbit.format.files.facts import check_facts
+from lowbit.format.files.specials import Fields, read_specials
+from lowbit.format.files.table import Table
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source
+from lowbit.policy.cast import PRESETS
+
+KINDS = ("float", "integer", "fixed")
+ID_RULE = "use lower-case letters, digits, '_' and '.'"
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
+
+
+def read_document(path: Path) -> Table:
+    """The whole of a TOML file.
+
+    Raises
+    ------
+    FormatError
+        It cannot be read, or is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: cannot be read: {error}") from error
+    try:
+        return Table(tomllib.loads(text), path)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{path}: not a TOML file: {error}", hint="formats/README.md shows a whole file") from error
+
+
+def read_format(document: Table) -> Scalar:
+    """The format that a document describes.
+
+    Raises
+    ------
+    FormatError
+        A field is missing, unknown, of the wrong type, or contradicts another; or a fact does not follow.
+    """
+    document.only(
+        "id", "kind", "bits", "aliases", "ambiguous", "summary", "fields", "specials", "defaults", "source", "facts"
+    )
+    kind = read_kind(document)
+    identifier = read_identifier(document)
+    common = {
+        "id": identifier,
+        "bits": document.get("bits", int),
+        "aliases": read_names(document, "aliases"),
+        "summary": document.get("summary", str, default=""),
+        "default_policy": read_policy(document),
+        "source": read_source(document),
+    }
+    read_names(document, "ambiguous")
+    facts = document.table("facts", required=False)
+    for name in facts.values:
+        facts.get(name, str)
+    try:
+        fmt = _float(document, common) if kind == "float" else _fixed(document, common, kind)
+        check_facts(fmt, facts.values)
+    except FormatError as error:
+        raise with_place(error, document.path) from error
+    return replace(fmt, facts=MappingProxyType(dict(facts.values)))
+
+
+def with_place(error: LowbitError, path: Path) -> FormatError:
+    """The same error, with the file named in front."""
+    place = str(path)
+    message = error.message if error.message.startswith(place) else f"{place}: {error.message}"
+    return FormatError(message, hint=error.hint)
+
+
+def read_kind(document: Table) -> str:
+    """The kind, checked."""
+    kind: str = document.get("kind", str)
+    if kind not in KINDS:
+        raise document.error("kind", f"{kind!r} is unknown", f"one of {', '.join(KINDS)}")
+    return kind
+
+
+def read_identifier(document: Table, field: str = "id") -> str:
+    """The id: lower case, so that a look-up can ignore case."""
+    identifier: str = document.get(field, str)
+    if not is_identifier(identifier):
+        raise document.error(field, f"{identifier!r} is not an id", f"{ID_RULE}; other spellings are aliases")
+    return identifier
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a format may have this id."""
+    return bool(text) and not set(text) - _ID_CHARACTERS
+
+
+def read_names(document: Table, field: str) -> tuple[str, ...]:
+    """A list of names without repetition, whatever their case."""
+    names = document.strings(field)
+    seen: set[str] = set()
+    for name in names:
+        if not name.strip() or name != name.strip():
+            raise document.error(field, f"{name!r} is empty or has blanks around it")
+        if name.lower() in seen:
+            raise document.error(field, f"{name!r} stands there twice (look-up ignores case)")
+        seen.add(name.lower())
+    return names
+
+
+def read_policy(document: Table) -> str:
+    """The default policy of ``[defaults]``: the name of a preset."""
+    defaults = document.table("defaults")
+    defaults.only("policy")
+    policy: str = defaults.get("policy", str)
+    if policy not in PRESETS:
+        raise defaults.error("policy", f"{policy!r} is not a preset", f"one of {', '.join(PRESETS)}")
+    return policy
+
+
+def read_source(document: Table) -> Source:
+    """Where the format is defined: optional, but not without a title."""
+    if "source" not in document.values:
+        return Source()
+    source = document.table("source")
+    source.only("title", "edition", "clause", "url")
+    title = source.get("title", str)
+    if not title:
+        raise source.error("title", "it is empty", "name the document that defines the format")
+    return Source(title, *(source.get(name, str, default="") for name in ("edition", "clause", "url")))
+
+
+def _float(document: Table, common: Mapping[str, Any]) -> FloatFormat:
+    table = document.table("fields")
+    table.only("signed", "exponent", "mantissa", "bias")
+    fields = Fields(table.get("signed", bool), table.get("exponent", int), table.get("mantissa", int))
+    bias = table.get("bias", int)
+    total = int(fields.signed) + fields.magnitude_bits
+    # Patterns are read before the format is made, so its own check of the widths would come too late.
+    if min(fields.exponent_bits, fields.mantissa_bits) < 0 or total != common["bits"]:
+        raise document.error(
+            "fields",
+            f"sign {int(fields.signed)} + exponent {fields.exponent_bits} + mantissa {fields.mantissa_bits} = {total} "
+            f"bits, but bits = {common['bits']}: the fields overlap or leave a gap",
+            "padding is no part of a format: state the bits that are used",
+        )
+    specials = read_specials(document.table("specials"), fields)
+    return FloatFormat(**common, **asdict(fields), bias=bias, **specials)
+
+
+def _fixed(document: Table, common: Mapping[str, Any], kind: str) -> FixedFormat:
+    fields = document.table("fields")
+    fields.only("signed", "fraction", "narrow")
+    if "specials" in document.values:
+        raise document.error("specials", f"a format of kind {kind!r} has no special values", "remove the table")
+    fraction_bits = fields.get("fraction", int, default=0)
+    if (kind == "integer") != (fraction_bits == 0):
+        what = f"{fraction_bits} contradicts kind = {kind!r}"
+        raise fields.error("fraction", what, "an integer has no fraction bits, fixed point has some")
+    return FixedFormat(
+        **common,
+        signed=fields.get("signed", bool),
+        fraction_bits=fraction_bits,
+        narrow=fields.get("narrow", bool, default=False),
+    )

@@ -1,0 +1,1 @@
+"""Casts: take a code apart, round, put the target together."""

@@ -1,0 +1,1 @@
+"""What kernels are written with: bits, selection, division, memory, LLVM instructions."""

@@ -1,0 +1,11 @@
+"""Selection without a branch."""
+
+from __future__ import annotations
+
+from lowbit.kernels._jit import scalar
+
+
+@scalar
+def pick(condition, chosen, other):
+    """``chosen if condition else other`` with both evaluated: a select instruction instead of a branch."""
+    return chosen if condition else other

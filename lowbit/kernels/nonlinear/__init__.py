@@ -1,0 +1,1 @@
+"""Integer-only nonlinearities over rows of codes."""

@@ -1,0 +1,81 @@
+"""Shiftmax over rows of 8-bit codes: the exponential is a table of the distance from the row's maximum.
+
+A row costs one pass for the maximum, one for the sum, one division, 256 products, and one pass for the results. Proved
+equal to ``softmax_ivit.py``, whose scalars it uses. It cannot trap: the array layer takes the plain kernel for that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels.lib.bits import shift_right_32
+from lowbit.kernels.nonlinear.exp_ivit import CLAMP, RESULT_SHIFT, reciprocal
+from lowbit.kernels.nonlinear.lookup import distance_bytes, distance_sum, distance_words, row_maximum
+from lowbit.kernels.nonlinear.softmax_ivit import CLAMPED, FACTOR, PRODUCT, RESULT, SUM
+from lowbit.kernels.nonlinear.steps import step
+
+ENTRIES = 256
+LARGEST = (1 << 31) - 1
+BYTE = np.int32(8)
+
+
+@scalar
+def factor_of(total, constants, limits, mode, status, row):
+    """The reciprocal of a sum; 0, and a note of the row, where the sum has wrapped to 0."""
+    total = step(total, SUM, limits, mode, status, row, 0)
+    if constants[CLAMP]:
+        total = step(min(total, constants[CLAMP]), CLAMPED, limits, mode, status, row, 0)
+    if total == 0:
+        status[0] = row if status[0] < 0 else status[0]
+        return 0
+    return reciprocal(total, constants, FACTOR, limits, mode, status, row)
+
+
+@scalar
+def results(factor, table, narrow, constants, limits, mode, status, planes):
+    """The result of every distance, as byte planes; ``narrow`` is the table in 32 bits, for products that fit them."""
+    shift = constants[RESULT_SHIFT]
+    largest = table[0] * factor  # the exponential falls with the distance
+    if factor >= 0 and largest <= limits[PRODUCT, 1] and (largest >> shift) <= limits[RESULT, 1]:
+        if largest <= LARGEST:
+            small, places = np.int32(factor), np.int32(shift)
+            for distance in range(ENTRIES):
+                result = shift_right_32(np.int32(narrow[distance] * small), places)
+                planes[0, distance] = np.uint8(result)
+                planes[1, distance] = np.uint8(shift_right_32(result, BYTE))
+            return
+        for distance in range(ENTRIES):
+            wide = (table[distance] * factor) >> shift
+            planes[0, distance] = np.uint8(wide)
+            planes[1, distance] = np.uint8(wide >> 8)
+        return
+    for distance in range(ENTRIES):
+        product = step(table[distance] * factor, PRODUCT, limits, mode, status, 0, 0)
+        fitted = step(product >> shift, RESULT, limits, mode, status, 0, 0)
+        planes[0, distance] = np.uint8(fitted & 255)
+        planes[1, distance] = np.uint8((fitted >> 8) & 255)
+
+
+@kernel
+def shiftmax_bytes(codes, table, narrow, table_planes, constants, limits, mode, out, status):
+    """Results of at most 8 bits; ``status[0]`` becomes the first row whose sum is 0."""
+    planes = np.empty((2, ENTRIES), np.uint8)
+    for row in range(codes.shape[0]):
+        maximum = row_maximum(codes[row])
+        total = distance_sum(codes[row], maximum, table_planes)
+        factor = factor_of(total, constants, limits, mode, status, row)
+        results(factor, table, narrow, constants, limits, mode, status, planes)
+        distance_bytes(codes[row], maximum, planes, out[row])
+
+
+@kernel
+def shiftmax_words(codes, table, narrow, table_planes, constants, limits, mode, out, status):
+    """Results of 9 to 16 bits."""
+    planes = np.empty((2, ENTRIES), np.uint8)
+    for row in range(codes.shape[0]):
+        maximum = row_maximum(codes[row])
+        total = distance_sum(codes[row], maximum, table_planes)
+        factor = factor_of(total, constants, limits, mode, status, row)
+        results(factor, table, narrow, constants, limits, mode, status, planes)
+        distance_words(codes[row], maximum, planes, out[row])

@@ -1,0 +1,1 @@
+"""From accumulators to codes of few bits."""

@@ -1,0 +1,1 @@
+"""Steps that keep what a later rounding needs."""

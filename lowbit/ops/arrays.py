@@ -1,0 +1,253 @@
+"""Arrays at the public edge: codes and the format that they are codes of, and what is wrong with them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError, UnknownFormatError
+from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, FloatFormat, Format, Scalar
+
+Array = npt.NDArray[Any]
+
+
+def code_array(codes: npt.ArrayLike, fmt: Format) -> Array:
+    """Codes as an integer array, each of them one of the format's.
+
+    Raises
+    ------
+    InputError
+        The array does not hold integers, or a code is out of range; the message says which and where.
+    """
+    array = integer_array(codes, f"codes of {fmt.id}", fmt.code_dtype)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            f"codes of {fmt.id} are integers, not {array.dtype}",
+            hint="array.view(numpy.uint8) reads the codes of an ml_dtypes array; lowbit.encode makes codes from values",
+        )
+    check_range(array, *code_range(fmt), fmt.id)
+    return array
+
+
+def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Array:
+    """An array of what is given, of integers if they are integers; ``empty`` is the dtype of an empty list.
+
+    NumPy makes floats or objects of a list that mixes Python integers below and from 2**63; such a list is read as
+    uint64 here.
+
+    Raises
+    ------
+    InputError
+        The lists are ragged, or the array is a masked one.
+    """
+    if isinstance(numbers, np.ma.MaskedArray):
+        raise InputError(f"{what}: a masked array, but integers have no mask", hint="pass values.filled(0), say")
+    if isinstance(numbers, np.ndarray):
+        return numbers
+    try:
+        array = np.asarray(numbers)
+    except ValueError as error:
+        raise InputError(f"{what} are no array: the lists in them differ in length") from error
+    if array.size == 0:
+        return array.astype(empty)
+    if array.dtype.kind in "fO":
+        exact = np.asarray(numbers, dtype=object)
+        elements = exact.reshape(-1).tolist()
+        if all(type(number) is int and 0 <= number < 1 << 64 for number in elements):
+            return exact.astype(np.uint64)
+    return array
+
+
+def code_range(fmt: Format) -> tuple[int, int]:
+    """The lowest and the highest code."""
+    if isinstance(fmt, FixedFormat):
+        return fmt.min_code, fmt.max_code
+    return 0, (1 << fmt.bits) - 1
+
+
+class CodeSpace(NamedTuple):
+    """Which codes a format has, and the dtype that they come in."""
+
+    dtype: np.dtype[Any]
+    low: int
+    high: int
+    whole: bool
+    """Whether every value of the dtype is a code."""
+
+
+@lru_cache(maxsize=256)
+def code_space(fmt: Format) -> CodeSpace:
+    """What codes of a format may be; asked for at every call, hence kept."""
+    dtype, (low, high) = np.dtype(fmt.code_dtype), code_range(fmt)
+    limits = np.iinfo(dtype)
+    return CodeSpace(dtype, low, high, (low, high) == (limits.min, limits.max))
+
+
+def check_range(array: Array, low: int, high: int, what: str) -> None:
+    """Raise an InputError that names the first element outside ``low..high``."""
+    if array.size == 0:
+        return
+    limits = np.iinfo(array.dtype)
+    if (limits.min >= low or int(array.min()) >= low) and (limits.max <= high or int(array.max()) <= high):
+        return
+    outside = np.zeros(array.shape, dtype=bool)
+    if limits.min < low:
+        outside |= array < array.dtype.type(low)
+    if limits.max > high:
+        outside |= array > array.dtype.type(high)
+    position = tuple(int(index) for index in np.argwhere(outside)[0])
+    value = int(array[position])
+    where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
+    raise InputError(f"{value:#x}{where} is not a code of {what}: the codes are {low:#x} to {high:#x}")
+
+
+def scalar_format(name: object) -> Scalar:
+    """The scalar format of a name, a dtype or itself.
+
+    Raises
+    ------
+    UnknownFormatError
+        No format has this name, or several are known by it.
+    InputError
+        It is no scalar format.
+    """
+    fmt = get_format(name)
+    if not isinstance(fmt, FloatFormat | FixedFormat):
+        raise InputError(f"{fmt.id} is not a scalar format")
+    return fmt
+
+
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+def values_to_codes(values: Any) -> tuple[Array, Scalar]:
+    """Raw codes and format of an array of values: NumPy floats and integers, ml_dtypes arrays, Python numbers.
+
+    Raises
+    ------
+    InputError
+        The dtype holds no numbers that can be converted exactly (object, complex, longdouble, strings).
+    """
+    if type(values) is np.ndarray:
+        plain = _plain(values.dtype)
+        if plain is not None:
+            return values.view(plain[1]), plain[0]
+    array = as_array(values, "values")
+    if array.dtype == object:
+        raise InputError(
+            f"values of dtype object cannot be converted ({_first_culprit(array)})",
+            hint="pass a NumPy array of floats or of integers that fit int64 or uint64",
+        )
+    if array.dtype.kind == "b":
+        return array.view(np.uint8), scalar_format("uint8")
+    if array.dtype == np.longdouble and array.dtype.itemsize > 8:
+        raise InputError("values of dtype longdouble are wider than binary64", hint="convert them with astype(float)")
+    try:
+        fmt = scalar_format(array.dtype)
+    except UnknownFormatError as error:
+        raise InputError(
+            f"values of dtype {array.dtype} are no numbers of a format that lowbit knows",
+            hint="pass floats, integers or an ml_dtypes array; raw codes go to convert(codes, source, target)",
+        ) from error
+    codes = view_codes(array, fmt)
+    if fmt.kind == "float" and fmt.bits < fmt.container_bits:
+        check_range(codes, *code_range(fmt), fmt.id)  # ml_dtypes keeps a small float in a byte
+    return codes.astype(fmt.code_dtype, copy=False), fmt
+
+
+@lru_cache(maxsize=64)
+def _plain(dtype: np.dtype[Any]) -> tuple[Scalar, np.dtype[Any]] | None:
+    """Format and code dtype of NumPy's own floats and integers in native byte order, of which every element counts."""
+    if dtype.isbuiltin != 1 or dtype.kind not in "fiu" or dtype.itemsize > 8:
+        return None
+    fmt = scalar_format(dtype)
+    return fmt, np.dtype(fmt.code_dtype)
+
+
+def as_array(values: Any, role: str) -> Array:
+    """An array of whatever NumPy takes.
+
+    Raises
+    ------
+    InputError
+        NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{role}: a masked array, but codes have no mask", hint="pass values.filled(0), say")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{role} make no array: {error}") from error
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise an InputError unless ``out`` is None or an array that results of this shape and dtype can be written to."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        article = "an" if dtype.name.startswith("int") else "a"
+        raise InputError(f"out must be {article} {dtype} array of shape {shape}, not {found}")
+    if not out.flags.writeable:
+        raise InputError("out is read-only")
+
+
+def _first_culprit(array: Array) -> str:
+    for index, item in np.ndenumerate(array):
+        if not isinstance(item, int | float) or isinstance(item, int):
+            where = f" at {index}" if index else ""
+            return f"{type(item).__name__} {str(item)[:40]}{where}"
+    return "mixed Python objects"
+
+
+def view_codes(array: Array, fmt: Format) -> Array:
+    """The codes of a typed array, without a copy where its layout allows."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if fmt.kind != "float":
+        kind = np.dtype(f"{'i' if fmt.signed else 'u'}{array.dtype.itemsize}")
+        if array.dtype == kind:
+            return array
+        codes = array.view(kind)
+        # ml_dtypes' small integers keep one element a byte and ignore the upper bits
+        unused = array.dtype.itemsize * 8 - fmt.bits
+        return (codes << unused) >> unused if unused else codes
+    if not array.flags.c_contiguous and array.ndim == 0:
+        array = array.copy()
+    return array.view(_UNSIGNED[array.dtype.itemsize])
+
+
+def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
+    """An integer array whose elements are codes of the format.
+
+    Raises
+    ------
+    InputError
+        The array is not of integers, or an element is not a code of the format.
+    """
+    space = code_space(fmt)
+    if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
+        return codes
+    array = as_array(codes, role)
+    if array.dtype.kind not in "iu":
+        if array.size == 0 and array.dtype == np.float64:
+            return array.astype(fmt.code_dtype)
+        if not _same_format(array.dtype, fmt):
+            raise InputError(
+                f"{role} must be an integer array of {fmt.id} codes, not {array.dtype}",
+                hint="encode(values, fmt) makes codes of values",
+            )
+        array = view_codes(array, fmt)
+    if array.dtype != space.dtype or not space.whole:
+        check_range(array, space.low, space.high, fmt.id)
+    return array.astype(space.dtype, copy=False)
+
+
+def _same_format(dtype: Any, fmt: Scalar) -> bool:
+    try:
+        return scalar_format(dtype).id == fmt.id
+    except UnknownFormatError:
+        return False

@@ -1,0 +1,1 @@
+"""encode, decode, convert: which kernel takes a cast, and how arrays get there and back."""

@@ -1,0 +1,242 @@
+"""Codes as steps along the number line: ordinals, neighbours and distances in units in the last place.
+
+An ordinal numbers the values of a format in their order: 0 is zero (the smallest value of a format without zero),
+the next value above is 1, the next below -1. Both zeros have ordinal 0. The infinities come after the largest finite
+values. A NaN has no ordinal. For integers and fixed point the ordinal is the code.
+
+Ordinals are int64, except that those of an unsigned 64-bit integer or fixed-point format are uint64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.format.scalar import FixedFormat, FloatFormat
+from lowbit.ops.arrays import Array, check_range, code_array, integer_array, scalar_format
+
+DIRECTIONS = ("up", "down")
+
+
+def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any:
+    """The ordinals of codes.
+
+    Parameters
+    ----------
+    codes : array of int
+        Raw codes of the format.
+    fmt : format or its name
+        Any scalar format of at most 64 bits.
+    nan : int, optional
+        What a NaN gets, an int64. Unless given, a NaN is an error.
+
+    Returns
+    -------
+    int64 array of the same shape, or an int for an int
+        In code steps; larger ordinal, larger value. uint64 for an unsigned 64-bit integer or fixed-point format.
+
+    Raises
+    ------
+    InputError
+        A code is out of range or is a NaN, or ``nan`` is no int64.
+
+    Examples
+    --------
+    >>> ordinal([0x00, 0x01, 0x81, 0x80], "float8_e4m3fn").tolist()
+    [0, 1, -1, 0]
+    """
+    spec, array = _arguments(codes, fmt)
+    if nan is not None:
+        _check_nan(nan, -(1 << 63), (1 << 63) - 1)
+    return _like(codes, _ordinals(array, spec, nan))
+
+
+def from_ordinal(ordinals: npt.ArrayLike, fmt: object) -> Any:
+    """The codes of ordinals: the inverse of :func:`ordinal`, with +0 for 0.
+
+    Parameters
+    ----------
+    ordinals : array of int
+        In code steps from zero.
+    fmt : format or its name
+        Any scalar format of at most 64 bits.
+
+    Returns
+    -------
+    array of the format's code dtype, or an int for an int
+
+    Raises
+    ------
+    InputError
+        The format has no value with that ordinal.
+    """
+    spec = scalar_format(fmt)
+    array = integer_array(ordinals, "ordinals")
+    if array.dtype.kind not in "iu":
+        raise InputError(f"ordinals are integers, not {array.dtype}")
+    check_range(array, *_bounds(spec), f"{spec.id} by ordinal")
+    return _like(ordinals, _codes(array.astype(_ordinal_dtype(spec)), spec))
+
+
+def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
+    """The next value up or down, as IEEE 754-2019 5.3.1 nextUp and nextDown.
+
+    A NaN stays as it is, so does the last value in that direction: an infinity, or the largest value of a format
+    without infinity. The step from the smallest negative value up to zero gives -0 where the format has it.
+
+    Parameters
+    ----------
+    codes : array of int
+        Raw codes of the format.
+    fmt : format or its name
+        Any scalar format of at most 64 bits.
+    direction : {"up", "down"}
+        Toward plus or minus infinity.
+
+    Returns
+    -------
+    array of the format's code dtype, or an int for an int
+
+    Raises
+    ------
+    InputError
+        A code is out of range, or the direction is unknown.
+    """
+    if direction not in DIRECTIONS:
+        raise InputError(f"direction {direction!r} is neither 'up' nor 'down'")
+    spec, array = _arguments(codes, fmt)
+    low, high = _bounds(spec)
+    before = _ordinals(array, spec, nan=0)
+    # The last value is held before the step: one more could be beyond 64 bits.
+    after = np.minimum(before, high - 1) + 1 if direction == "up" else np.maximum(before, low + 1) - 1
+    result = _codes(after, spec)
+    if isinstance(spec, FloatFormat) and spec.negative_zero and direction == "up":
+        result = np.where(before == -1, result.dtype.type(spec.sign_bit), result)
+    result = np.where(_is_nan(array, spec), array.astype(result.dtype), result)
+    return _like(codes, result)
+
+
+def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any:
+    """How many code steps lie between two values of one format; 0 between -0 and +0.
+
+    Parameters
+    ----------
+    first, second : arrays of int
+        Raw codes of the format, broadcast against each other.
+    fmt : format or its name
+        Any scalar format of at most 64 bits.
+    nan : int, optional
+        The distance where exactly one of the two is a NaN, a uint64; two NaNs are 0 apart then. Unless given, a NaN
+        is an error.
+
+    Returns
+    -------
+    uint64 array of the broadcast shape, or an int for two ints
+        In code steps.
+
+    Raises
+    ------
+    InputError
+        A code is out of range or is a NaN, the shapes do not go together, or ``nan`` is no uint64.
+    """
+    if nan is not None:
+        _check_nan(nan, 0, (1 << 64) - 1)
+    spec, left = _arguments(first, fmt)
+    _, right = _arguments(second, fmt)
+    left, right = _broadcast(left, right)
+    sentinel = None if nan is None else 0
+    low = _ordinals(left, spec, sentinel)
+    high = _ordinals(right, spec, sentinel)
+    # The difference of two 64-bit integers fits in 64 bits unsigned: subtract modulo 2^64, the lower from the higher.
+    smaller, larger = np.atleast_1d(np.minimum(low, high), np.maximum(low, high))
+    distance = (larger.view(np.uint64) - smaller.view(np.uint64)).reshape(left.shape)
+    if nan is not None:
+        left_nan, right_nan = _is_nan(left, spec), _is_nan(right, spec)
+        distance = np.where(left_nan | right_nan, np.uint64(0), distance)
+        distance = np.where(left_nan != right_nan, np.uint64(nan), distance)
+    scalar = not isinstance(first, np.ndarray) and not isinstance(second, np.ndarray) and distance.ndim == 0
+    return int(distance) if scalar else distance
+
+
+def _arguments(codes: npt.ArrayLike, fmt: object) -> tuple[FloatFormat | FixedFormat, Array]:
+    spec = scalar_format(fmt)
+    return spec, code_array(codes, spec)
+
+
+def _check_nan(nan: object, low: int, high: int) -> None:
+    if not isinstance(nan, int | np.integer) or isinstance(nan, bool):
+        raise InputError(f"nan = {nan!r} is not an integer")
+    if not low <= nan <= high:
+        raise InputError(f"nan = {nan} is outside {low} to {high}")
+
+
+def _broadcast(first: Array, second: Array) -> tuple[Array, Array]:
+    try:
+        left, right = np.broadcast_arrays(first, second)
+    except ValueError as error:
+        raise InputError(
+            f"arrays of the shapes {first.shape} and {second.shape} cannot be compared element by element",
+            hint="NumPy's broadcasting needs equal lengths, or 1, on every axis counted from the last",
+        ) from error
+    return left, right
+
+
+def _ordinal_dtype(spec: FloatFormat | FixedFormat) -> type[np.int64 | np.uint64]:
+    """int64, where that holds every ordinal of the format."""
+    return np.int64 if _bounds(spec)[1] < 1 << 63 else np.uint64
+
+
+def _like(codes: npt.ArrayLike, result: Array) -> Any:
+    """A Python int for a scalar, the array otherwise."""
+    return int(result) if result.ndim == 0 and not isinstance(codes, np.ndarray) else result
+
+
+def _bounds(spec: FloatFormat | FixedFormat) -> tuple[int, int]:
+    """The lowest and the highest ordinal."""
+    if isinstance(spec, FixedFormat):
+        return spec.min_code, spec.max_code
+    top = spec.max_code if spec.infinity is None else spec.infinity
+    return (-top if spec.signed else 0), top
+
+
+def _magnitudes(array: Array, spec: FloatFormat) -> Array:
+    wide = array.astype(np.uint64)
+    return (wide & np.uint64((1 << spec.magnitude_bits) - 1)).astype(np.int64)
+
+
+def _is_nan(array: Array, spec: FloatFormat | FixedFormat) -> Array:
+    if isinstance(spec, FixedFormat):
+        return np.zeros(array.shape, dtype=bool)
+    if spec.nan_at_negative_zero:
+        return np.asarray(array == spec.sign_bit)
+    if spec.nan is None:
+        return np.zeros(array.shape, dtype=bool)
+    return np.asarray(_magnitudes(array, spec) >= spec.nan)
+
+
+def _ordinals(array: Array, spec: FloatFormat | FixedFormat, nan: int | None) -> Array:
+    """Ordinals, ``nan`` for each NaN."""
+    if isinstance(spec, FixedFormat):
+        return np.asarray(array.astype(_ordinal_dtype(spec)))
+    nans = _is_nan(array, spec)
+    if nan is None and nans.any():
+        position = tuple(int(index) for index in np.argwhere(nans)[0])
+        where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
+        hint = "nan=... gives every NaN that number instead"
+        raise InputError(f"{int(array[position]):#x}{where} is a NaN of {spec.id}: it has no ordinal", hint=hint)
+    magnitude = _magnitudes(array, spec)
+    negative = (array.astype(np.uint64) & np.uint64(spec.sign_bit)) != 0
+    signed = np.where(negative, -magnitude, magnitude)
+    return np.where(nans, np.int64(0 if nan is None else nan), signed)
+
+
+def _codes(ordinals: Array, spec: FloatFormat | FixedFormat) -> Array:
+    """Codes in the format's dtype; the ordinals are known to be in range."""
+    if isinstance(spec, FixedFormat):
+        return np.asarray(ordinals.astype(spec.code_dtype))
+    magnitude = np.abs(ordinals).astype(np.uint64)
+    signed = np.where(ordinals < 0, magnitude | np.uint64(spec.sign_bit), magnitude)
+    return np.asarray(signed.astype(spec.code_dtype))

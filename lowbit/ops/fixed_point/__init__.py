@@ -1,0 +1,1 @@
+"""gemmlowp's and TOSA's functions of fixed-point numbers, and table look-ups."""

@@ -1,0 +1,1 @@
+"""Integer matrix products: operands, paths, accumulators, prepacked operands."""

@@ -1,0 +1,1 @@
+"""Integer-only nonlinearities: the public functions, and a runner for every scheme."""

@@ -1,0 +1,1 @@
+"""Floating-point operations, each exact and then rounded."""

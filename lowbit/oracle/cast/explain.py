@@ -1,0 +1,153 @@
+"""One encoding as a trace: the value, its neighbours, their midpoint, the rule that decided, the code.
+
+What ``lowbit encode --explain`` prints and the checker shows beside a mismatch. Nothing is computed twice: the code
+comes from :func:`lowbit.oracle.encode`, the rest is read off the format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lowbit.exact import FINITE, Exact, finite, format_value
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.oracle.cast.cast import encode, prepare
+from lowbit.oracle.cast.decode import decode, magnitude_value
+from lowbit.oracle.cast.project import project
+from lowbit.oracle.cast.projection import Projection, flag_names
+from lowbit.policy.cast import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rounding to an intermediate format on the way."""
+
+    format: str
+    result: Exact
+    projection: Projection
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The trace of one encoding.
+
+    Attributes
+    ----------
+    value : Exact
+        The input.
+    steps : tuple of Step
+        Intermediate formats that it was rounded to first (``via``, and defects that round twice).
+    rounded_from : Exact
+        What the last step rounded: ``value``, or the result of the last of ``steps``.
+    lower, upper : Exact or None
+        Its neighbours in the target, ``lower <= rounded_from <= upper``; None where the target has none on that side.
+    midpoint : Exact or None
+        Halfway between the neighbours. Beyond the largest value, where overflow begins under nearest rounding:
+        halfway to the value that the next code would have. None where the value is exact or special.
+    lower_code, upper_code : int or None
+        The codes of the neighbours.
+    rule : str
+        Which rule decided, in words.
+    code : int
+        The result, of the target format.
+    decoded : Exact
+        The value of ``code``.
+    flags : int
+        NV=16 DZ=8 OF=4 UF=2 NX=1.
+    saturated : bool
+        Whether the end of the range stands in for something beyond it.
+    """
+
+    value: Exact
+    steps: tuple[Step, ...]
+    rounded_from: Exact
+    lower: Exact | None
+    upper: Exact | None
+    midpoint: Exact | None
+    lower_code: int | None
+    upper_code: int | None
+    rule: str
+    code: int
+    decoded: Exact
+    flags: int
+    saturated: bool
+    code_bits: str
+    """The result's code in binary, the fields of a float set apart: ``0 1111 110``."""
+
+    def lines(self) -> list[str]:
+        """The trace in words, a line a fact."""
+        lines = [f"value     {format_value(self.value)}"]
+        lines += [
+            f"through   {step.format}: {format_value(step.result)} ({step.projection.rule})" for step in self.steps
+        ]
+        for name, neighbour, code in (("lower", self.lower, self.lower_code), ("upper", self.upper, self.upper_code)):
+            if neighbour is not None:
+                shown = "" if code is None else f"  code {code:#x}"
+                lines.append(f"{name:<9} {format_value(neighbour)}{shown}")
+        if self.midpoint is not None:
+            lines.append(f"midpoint  {format_value(self.midpoint)}  (the value is {self._side()} it)")
+        lines.append(f"rule      {self.rule}")
+        lines.append(f"result    {format_value(self.decoded)}  code {self.code:#x} = {self.code_bits}")
+        raised = flag_names(self.flags)
+        return [*lines, f"flags     {raised}"] if raised else lines
+
+    def _side(self) -> str:
+        assert self.midpoint is not None
+        value, midpoint = self.rounded_from.fraction(), self.midpoint.fraction()
+        return "at" if value == midpoint else "above" if value > midpoint else "below"
+
+
+def explain(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None = None, random: int = 0) -> Explanation:
+    """Encode as :func:`lowbit.oracle.encode` does, and say how; same parameters and errors."""
+    steps = tuple(Step(via.id, decode(step.code, via), step) for via, step in prepare(value, fmt, policy, source))
+    result = encode(value, fmt, policy, source=source, random=random)
+    rounded_from = steps[-1].result if steps else value
+    return Explanation(
+        value=value,
+        steps=steps,
+        rounded_from=rounded_from,
+        lower=result.lower,
+        upper=result.upper,
+        midpoint=_midpoint(rounded_from, result, fmt),
+        lower_code=_code_of(result.lower, fmt),
+        upper_code=_code_of(result.upper, fmt),
+        rule=result.rule,
+        code=result.code,
+        decoded=decode(result.code, fmt),
+        flags=result.flags,
+        saturated=result.saturated,
+        code_bits=bits(result.code, fmt),
+    )
+
+
+def bits(code: int, fmt: Scalar) -> str:
+    """A code in binary; sign, exponent and mantissa of a float set apart by spaces."""
+    if isinstance(fmt, FixedFormat):
+        return f"{code % (1 << fmt.bits):0{fmt.bits}b}"
+    digits = f"{code:0{fmt.bits}b}"
+    sign, exponent = int(fmt.signed), int(fmt.signed) + fmt.exponent_bits
+    return " ".join(part for part in (digits[:sign], digits[sign:exponent], digits[exponent:]) if part)
+
+
+def _midpoint(value: Exact, result: Projection, fmt: Scalar) -> Exact | None:
+    if value.kind != FINITE:
+        return None
+    lower, upper = result.lower, result.upper
+    if isinstance(fmt, FloatFormat):
+        top = fmt.max
+        beyond = magnitude_value(fmt.max_code + 1, fmt)
+        if lower is not None and lower.reduced() == top.reduced() and (upper is None or upper.kind != FINITE):
+            upper = beyond
+        elif upper is not None and upper.significand < 0 and (lower is None or lower.kind != FINITE):
+            lower = finite(-beyond.significand, beyond.exponent)
+    if lower is None or upper is None or lower.kind != FINITE or upper.kind != FINITE:
+        return None
+    if lower.fraction() == upper.fraction():
+        return None
+    unit = min(lower.exponent, upper.exponent)
+    total = (lower.significand << (lower.exponent - unit)) + (upper.significand << (upper.exponent - unit))
+    return finite(total, unit - 1).reduced()
+
+
+def _code_of(value: Exact | None, fmt: Scalar) -> int | None:
+    """The code of a value that the format has."""
+    return None if value is None else project(value, fmt, Policy()).code

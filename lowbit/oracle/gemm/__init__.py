@@ -1,0 +1,1 @@
+"""Integer matrix products, and sums in any accumulator."""

@@ -1,0 +1,1 @@
+"""Integer-only nonlinearities, a row at a time."""

@@ -1,0 +1,1 @@
+"""Quantisers, number by number."""

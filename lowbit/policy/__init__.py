@@ -1,0 +1,1 @@
+"""What implementations disagree on, as data: nothing here computes."""

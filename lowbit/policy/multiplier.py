@@ -1,0 +1,392 @@
+"""From scales to (multiplier, shift) as each product derives them, and exact dyadic numbers. Standard library only.
+
+A scale is a binary64 number (of binary32 scales, :func:`effective_scale` makes one as the product does). What the
+products compute with ``frexp`` is computed here in integers, so it is exact wherever it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import operator
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lowbit.errors import InputError
+from lowbit.exact import Exact, finite, floor_log2
+from lowbit.policy.requantize import LONGEST_SHIFT
+from lowbit.policy.requantize_schemes import RequantizeScheme, get_requantize_scheme
+
+BINARY64_PRECISION = 53
+BINARY32_PRECISION = 24
+SMALLEST_BINARY32_EXPONENT = -126  # of a normal number
+SMALLEST_BINARY64_EXPONENT = -1074  # of a subnormal number
+LARGEST_BINARY64_EXPONENT = 1023
+
+
+def derive_multiplier(scale: float, scheme: RequantizeScheme | str) -> tuple[int, int]:
+    """The multiplier and the shift, in the scheme's own convention, that its product derives from a scale.
+
+    Parameters
+    ----------
+    scale : float
+        The whole factor from accumulator to result, positive.
+    scheme : RequantizeScheme or str
+
+    Returns
+    -------
+    multiplier, shift : int
+        For a scheme that takes the scale itself, its significand and the right shift that makes it the scale.
+
+    Raises
+    ------
+    InputError
+        The scale is zero, negative, infinite or NaN, or beyond what the scheme can express.
+
+    Notes
+    -----
+    Source: ``QuantizeMultiplier`` in tensorflow/lite/kernels/internal/quantization_util.cc; ``batch_frexp`` in HAWQ
+    and I-ViT; ``computeMultiplierAndShift`` in MLIR's Tosa/Utils/QuantUtils.cpp; XNNPACK src/microparams-init.c;
+    FBGEMM src/QuantUtils.cc.
+
+    Examples
+    --------
+    >>> derive_multiplier(0.5, "tflite_double")
+    (1073741824, 0)
+    >>> derive_multiplier(0.5, "tosa_single")
+    (1073741824, 31)
+    """
+    found = get_requantize_scheme(scheme)
+    number = positive_scale(scale)
+    multiplier, right = _RULES[found.derivation](number)
+    if found.takes_scale:
+        return multiplier, right
+    shift = found.point - right if found.shift == "left" else right - found.point
+    low, high = found.shift_range
+    if not low <= shift <= high:
+        raise InputError(
+            f"scale = {scale!r} needs a shift of {shift}, and the scheme {found.name or found.derivation!r} takes "
+            f"{low} to {high}",
+            hint="scale the accumulator's operands, or choose a scheme of wider range",
+        )
+    return multiplier, shift
+
+
+def positive_scale(scale: object, name: str = "scale") -> float:
+    """The scale as a binary64 number; ``name`` is what messages call it.
+
+    Raises
+    ------
+    InputError
+        It is no number, or zero, negative, infinite or NaN.
+    """
+    if isinstance(scale, str | bytes):
+        raise InputError(f"{name} = {scale!r} is not a number")
+    try:
+        number = float(scale)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} = {scale!r} is not a number") from error
+    if not 0 < number < math.inf:
+        what = "zero" if number == 0 else "not a number" if math.isnan(number) else f"{number!r}"
+        raise InputError(f"{name} is {what}", hint="a scale is a positive, finite number")
+    return number
+
+
+def round_to_binary32(value: float) -> float:
+    """A binary64 number rounded to binary32, ties to even, as a C conversion does; beyond its range infinity."""
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def binary32_scale(scale: object, name: str = "scale") -> float:
+    """The scale as a binary32 number, positive and finite there too.
+
+    Raises
+    ------
+    InputError
+        As for :func:`positive_scale`, or it is zero or infinite in binary32.
+    """
+    number = positive_scale(scale, name)
+    rounded = round_to_binary32(number)
+    if not 0 < rounded < math.inf:
+        raise InputError(
+            f"{name} is {'zero' if rounded == 0 else 'infinite'} in binary32: {number!r}",
+            hint="binary32 scales are 1.4e-45 to 3.4e38",
+        )
+    return rounded
+
+
+def effective_scale(
+    input_scale: float, weight_scale: float, output_scale: float, *, scheme: RequantizeScheme | str
+) -> float:
+    """The factor from an accumulator to a code of the result, computed in the precision that the product computes in.
+
+    Parameters
+    ----------
+    input_scale, weight_scale, output_scale : float
+        Positive; rounded to binary32 first, since every product keeps them so.
+    scheme : RequantizeScheme or str
+        Its ``scale_product`` decides.
+
+    Returns
+    -------
+    scale : float
+
+    Raises
+    ------
+    InputError
+        A scale is zero, negative, infinite or NaN, in binary32 too.
+
+    Examples
+    --------
+    >>> effective_scale(0.1, 0.2, 0.3, scheme="tflite_double") == effective_scale(0.1, 0.2, 0.3, scheme="hawq")
+    False
+    """
+    rule = get_requantize_scheme(scheme).scale_product
+    left, right, below = (
+        binary32_scale(scale, name)
+        for scale, name in (
+            (input_scale, "input_scale"),
+            (weight_scale, "weight_scale"),
+            (output_scale, "output_scale"),
+        )
+    )
+    product = left * right  # exact: 24 bits times 24 bits
+    if rule == "float64":
+        return positive_scale(product / below)
+    product = positive_scale(round_to_binary32(product))
+    # The quotient of binary32 numbers survives the detour by binary64: 53 >= 2 * 24 + 2 bits.
+    quotient = product / below
+    return positive_scale(quotient if rule == "float32_product" else round_to_binary32(quotient))
+
+
+def _significand(scale: float, bits: int) -> tuple[int, int]:
+    """(multiplier, s) with scale = q * 2**s, q in [1/2, 1), and multiplier = q * 2**bits rounded half away.
+
+    A multiplier that becomes 2**bits is halved, and s is one more.
+    """
+    fraction, exponent = math.frexp(scale)
+    whole = int(math.ldexp(fraction, BINARY64_PRECISION))
+    drop = BINARY64_PRECISION - bits
+    multiplier = (whole + (1 << (drop - 1))) >> drop
+    if multiplier == 1 << bits:
+        return multiplier >> 1, exponent + 1
+    return multiplier, exponent
+
+
+def _quantize_multiplier(scale: float) -> tuple[int, int]:
+    multiplier, shift = _significand(scale, 31)
+    return (0, 31) if shift < -31 else (multiplier, 31 - shift)
+
+
+def _quantize_multiplier_limited(scale: float) -> tuple[int, int]:
+    multiplier, right = _quantize_multiplier(scale)
+    return (multiplier, right) if right >= 1 else ((1 << 31) - 1, 1)
+
+
+def _nearest(bits: int) -> Callable[[float], tuple[int, int]]:
+    def rule(scale: float) -> tuple[int, int]:
+        multiplier, shift = _significand(scale, bits)
+        return multiplier, bits - shift
+
+    return rule
+
+
+def _tosa(bits: int) -> Callable[[float], tuple[int, int]]:
+    def rule(scale: float) -> tuple[int, int]:
+        multiplier, shift = _significand(scale, bits)
+        right = bits - shift
+        if right > LONGEST_SHIFT:
+            return multiplier >> min(31, right - LONGEST_SHIFT), LONGEST_SHIFT
+        return multiplier, right
+
+    return rule
+
+
+def _binary32(bits: int) -> Callable[[float], tuple[int, int]]:
+    """The 24 significant bits of the binary32 scale, as a multiplier of ``bits`` bits."""
+
+    def rule(scale: float) -> tuple[int, int]:
+        number = binary32_scale(scale)
+        if number < math.ldexp(1.0, SMALLEST_BINARY32_EXPONENT):
+            raise InputError(f"scale = {scale!r} is subnormal in binary32, and the multiplier comes from its bits")
+        multiplier, shift = _significand(number, BINARY32_PRECISION)
+        if bits >= BINARY32_PRECISION:
+            return multiplier << (bits - BINARY32_PRECISION), bits - shift
+        multiplier, shift = _significand(number, bits)
+        return multiplier, bits - shift
+
+    return rule
+
+
+def _itself(precision: int) -> Callable[[float], tuple[int, int]]:
+    def rule(scale: float) -> tuple[int, int]:
+        number = binary32_scale(scale) if precision == BINARY32_PRECISION else scale
+        fraction, exponent = math.frexp(number)
+        return int(math.ldexp(fraction, precision)), precision - exponent
+
+    return rule
+
+
+_RULES: dict[str, Callable[[float], tuple[int, int]]] = {
+    "quantize_multiplier": _quantize_multiplier,
+    "quantize_multiplier_limited": _quantize_multiplier_limited,
+    "frexp_31": _nearest(31),
+    # batch_frexp keeps 2^31 as it is: twice the multiplier and one more shift, the same products
+    "batch_frexp": _nearest(31),
+    "tosa_32": _tosa(31),
+    "tosa_16": _tosa(15),
+    "binary32_24": _binary32(24),
+    "binary32_31": _binary32(31),
+    "binary32_15": _binary32(15),
+    "nearest_15": _nearest(15),
+    "binary32": _itself(BINARY32_PRECISION),
+    "binary64": _itself(BINARY64_PRECISION),
+}
+
+
+@dataclass(frozen=True)
+class Dyadic:
+    """The exact number ``multiplier * 2**-shift``, the scale of integer-only inference (HAWQ-V3, section 3.2).
+
+    Sums, differences and products of dyadic numbers and integers are exact; comparisons compare the numbers. Integers
+    are Python's or NumPy's. ``float`` rounds to nearest, ties to even.
+
+    Attributes
+    ----------
+    multiplier, shift : int
+
+    Raises
+    ------
+    InputError
+        A part or an operand is no integer, or ``float`` is asked of a number beyond binary64.
+
+    Examples
+    --------
+    >>> Dyadic(3, 2) + 1
+    Dyadic(multiplier=7, shift=2)
+    >>> Dyadic.from_float(0.3, scheme="xnnpack_rndnu")
+    Dyadic(multiplier=10066330, shift=25)
+    """
+
+    multiplier: int
+    shift: int
+
+    def __post_init__(self) -> None:
+        for name in ("multiplier", "shift"):
+            value: object = getattr(self, name)
+            whole = _whole(value)
+            if whole is None:
+                raise InputError(f"{name} = {value!r} is not an integer")
+            object.__setattr__(self, name, whole)
+
+    @classmethod
+    def from_float(cls, scale: float, *, scheme: RequantizeScheme | str = "tosa_single") -> Dyadic:
+        """The dyadic number that a scheme's product takes for a scale.
+
+        Raises
+        ------
+        InputError
+            As for :func:`derive_multiplier`.
+        """
+        found = get_requantize_scheme(scheme)
+        multiplier, shift = derive_multiplier(scale, found)
+        return cls(multiplier, shift if found.takes_scale else found.right_shift(shift))
+
+    @property
+    def fraction(self) -> Fraction:
+        """The number as a fraction."""
+        return Fraction(self.multiplier) / Fraction(2) ** self.shift
+
+    @property
+    def exact(self) -> Exact:
+        """The number as an exact value, the form that formats encode and decode."""
+        return finite(self.multiplier, -self.shift)
+
+    def reduced(self) -> Dyadic:
+        """The same number with an odd multiplier, or zero."""
+        if self.multiplier == 0:
+            return Dyadic(0, 0)
+        twos = (self.multiplier & -self.multiplier).bit_length() - 1
+        return Dyadic(self.multiplier >> twos, self.shift - twos)
+
+    def __mul__(self, other: Dyadic | int) -> Dyadic:
+        other = _dyadic(other)
+        return Dyadic(self.multiplier * other.multiplier, self.shift + other.shift)
+
+    def __add__(self, other: Dyadic | int) -> Dyadic:
+        other = _dyadic(other)
+        shift = max(self.shift, other.shift)
+        total = (self.multiplier << (shift - self.shift)) + (other.multiplier << (shift - other.shift))
+        return Dyadic(total, shift)
+
+    def __bool__(self) -> bool:
+        return self.multiplier != 0
+
+    def __abs__(self) -> Dyadic:
+        return Dyadic(abs(self.multiplier), self.shift)
+
+    def __neg__(self) -> Dyadic:
+        return Dyadic(-self.multiplier, self.shift)
+
+    def __sub__(self, other: Dyadic | int) -> Dyadic:
+        return self + -_dyadic(other)
+
+    def __rsub__(self, other: int) -> Dyadic:
+        return _dyadic(other) - self
+
+    __rmul__ = __mul__
+    __radd__ = __add__
+
+    def __eq__(self, other: object) -> bool:
+        whole = _whole(other)
+        if whole is not None:
+            return self.fraction == whole
+        return self.fraction == other.fraction if isinstance(other, Dyadic) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.fraction)
+
+    def __lt__(self, other: Dyadic | int) -> bool:
+        return self.fraction < _dyadic(other).fraction
+
+    def __le__(self, other: Dyadic | int) -> bool:
+        return self.fraction <= _dyadic(other).fraction
+
+    def __gt__(self, other: Dyadic | int) -> bool:
+        return self.fraction > _dyadic(other).fraction
+
+    def __ge__(self, other: Dyadic | int) -> bool:
+        return self.fraction >= _dyadic(other).fraction
+
+    def __float__(self) -> float:
+        leading = floor_log2(self.exact) if self.multiplier else 0
+        if leading < SMALLEST_BINARY64_EXPONENT - 1:
+            return -0.0 if self.multiplier < 0 else 0.0
+        if leading <= LARGEST_BINARY64_EXPONENT:
+            with contextlib.suppress(OverflowError):  # of a number that rounds to 2^1024
+                return float(self.fraction)
+        raise InputError(f"a number of about 2^{leading} is beyond binary64", hint="its attribute fraction is exact")
+
+
+def _whole(value: object) -> int | None:
+    """A Python or NumPy integer as an int; None for anything else, truth values included."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _dyadic(value: Dyadic | int) -> Dyadic:
+    if isinstance(value, Dyadic):
+        return value
+    whole = _whole(value)
+    if whole is None:
+        raise InputError(f"{value!r} is neither a Dyadic nor an integer", hint="Dyadic(multiplier, shift), say")
+    return Dyadic(whole, 0)

@@ -1,0 +1,1 @@
+"""Quantisers: from weights and activations to codes."""

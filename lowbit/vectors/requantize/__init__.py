@@ -1,0 +1,1 @@
+"""Directed inputs and golden sets of requantisations."""
