@@ -8,7 +8,7 @@ SCRIPT = """
 import ctypes, mmap
 import numpy as np
 import lowbit
-from lowbit.ops import _gemm_paths
+from lowbit.ops.gemm import paths
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -46,7 +46,7 @@ for case in range(120):
     wanted = (wanted[0] @ wanted[1]).astype(np.int64).astype(np.int32)
     a, b = placed(memories[0], a, orders[0]), placed(memories[1], b, orders[1])
     out = placed(memories[2], np.zeros((m, n), np.int32), "C")
-    path = str(rng.choice([path for path in _gemm_paths.available() if path != "plain"]))
+    path = str(rng.choice([path for path in paths.available() if path != "plain"]))
     for right in (b, lowbit.prepack(b, a_dtype=dtypes[0], path=path)):
         out[...] = 0
         lowbit.gemm(a, right, out=out, path=path, **zeros)
