@@ -1,12 +1,13 @@
 """The loops around the tiles of integer GEMM: which blocks are packed when, and where they stay.
 
-Blocks of k outside, so that sums of rows serve a block at a time; then blocks of columns of the right operand and
-groups of rows of the left one, which stay in the second-level cache together; then panels, each of which stays in the
-first-level cache, if it fits, while all rows of the group meet it (after Goto and van de Geijn, ACM TOMS 34.3, 2008).
+Blocks of rows outside, as many as there is memory for their terms; in them blocks of k, so that sums of rows serve a
+block at a time; then blocks of columns of the right operand and groups of rows of the left one, which stay in the
+second-level cache together; then panels, each of which stays in the first-level cache, if it fits, while all rows of
+the group meet it (after Goto and van de Geijn, ACM TOMS 34.3, 2008).
 
 Tiles leave most of the processor idle, so those of one panel pack the next one in their loops, and rows are summed just
-before their first tile. The left operand is read where it lies if k is contiguous in it, and copied otherwise.
-Addresses and distances are in bytes.
+before their first tile. The left operand is read where it lies if k is contiguous in it and makes whole groups, and
+nothing is to be flipped; it is copied otherwise. Addresses and distances are in bytes.
 """
 
 from __future__ import annotations

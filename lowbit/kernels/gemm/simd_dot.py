@@ -109,7 +109,7 @@ def _words_avx2(builder: Any, accumulator: Any, left: Any, right: Any) -> Any:
 
 
 def _words_portable(builder: Any, accumulator: Any, left: Any, right: Any) -> Any:
-    """The plain formula, in vectors that LLVM lowers for any processor: to VPMADDWD where there is one."""
+    """The plain formula, in vectors that LLVM lowers for any processor: to VPDPWSSD or VPMADDWD where there is one."""
     lanes = accumulator.type.count
     narrow, wide = ir.VectorType(INT16, 2 * lanes), ir.VectorType(INT32, 2 * lanes)
     products = builder.mul(*(builder.sext(builder.bitcast(operand, narrow), wide) for operand in (left, right)))

@@ -1,8 +1,9 @@
 """The operands of integer GEMM as tiles read them: panels packed, rows copied, terms summed, all in scratch memory.
 
-With operands a' and b' as the instruction reads them and p, q their zero points, each block of k contributes
-sum a' b' - q sum a' - p sum b' + k p q: a term of the row and a term of the column, which the tile adds, and with it
-the bias. All of it is modulo 2**32. Addresses and distances are in bytes.
+With operands a' and b' as the instruction reads them and p, q their zero points, the product is
+sum a' b' - q sum a' - p sum b' + k p q. Each block of k has its part of the sums: a term of the row and a term of the
+column, which the tile adds; k p q and the bias are in the column's term of the first block. All of it is modulo 2**32.
+Addresses and distances are in bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ RIGHT_BYTES = 1 << 19
 """Packed right operand that is kept, half of a second-level cache of 1 MiB."""
 
 MOST_K_BYTES = 2048
-"""Bytes of k in a block: six rows of them leave room in a first-level cache of 32 KiB."""
+"""Bytes of k in a block. Every further block reads and writes the results once more, so that blocks are long, although
+panels stay in a first-level cache of 32 KiB only below 512 bytes of k."""
 
 MOST_K_BYTES_COPIED = 1024
 """The same where the left operand is copied, for the copy shares the second-level cache."""

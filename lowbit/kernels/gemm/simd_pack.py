@@ -2,7 +2,7 @@
 
 A packed panel holds, for each group of k, one 32-bit word for every column. Rows of the matrix are interleaved where
 columns lie side by side in memory, and words are transposed where k does. What is missing at the edges reads as zero.
-Bytes can be flipped on the way: exclusive or with 0x80 takes signed bytes to unsigned ones plus 128, and back.
+Bytes can be flipped on the way: exclusive or with 0x80 takes a signed byte x to the unsigned byte x + 128, and back.
 """
 
 # ruff: noqa: ARG001  (the signatures are those that numba calls)

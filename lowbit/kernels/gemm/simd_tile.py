@@ -4,8 +4,8 @@ A tile is up to ``rows`` rows by ``vectors`` registers of columns. For each grou
 registers of the packed right operand once and broadcasts one word of each row of the left one. The left operand needs
 no packing if k is contiguous in it: any distance from row to row and from group to group will do.
 
-Tiles of the largest size pack some of the next panel on the way. The multiplier is all that they keep busy, so within
-their loop packing costs next to nothing; between two tiles it would cost half of what it costs alone.
+Tiles of the largest size of bytes pack some of the next panel on the way. The multiplier is all that they keep busy, so
+within their loop packing costs next to nothing; between two tiles it costs three quarters of what it costs alone.
 
 Why in LLVM IR: the accumulators have to stay in registers, and the instruction has to be the one asked for. Goto and
 van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (ACM TOMS 34.3, 2008), describe the loops around it.
@@ -47,7 +47,7 @@ PACK_AFTER = 4
 """Tiles pack after a quarter of their turns, when the results of the tile before have reached memory."""
 
 WIDE_LANES = 16
-"""From how many lanes of a register on a tile is wide: a panel of it stays in the first-level cache."""
+"""From how many lanes of a register on a tile is wide: several groups of k a turn, no fetching of panels."""
 
 
 class _Arguments(NamedTuple):

@@ -252,7 +252,7 @@ def run(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path:
 
 
 def run_threads(c: Integers, a: Array, a_signed: bool, right: Right, terms: Terms, path: str, threads: int) -> None:
-    """The same by several threads, each with a share of the columns, or of the rows where there are more of them."""
+    """The same by threads, each with a share of the columns, or of the rows if there is less than a panel for each."""
     m, n = c.shape
     if threads == 1 or m * n * a.shape[1] < WORTH_THREADS:
         run(c, a, a_signed, right, terms, path)
