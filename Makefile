@@ -1,12 +1,13 @@
 # The two that matter on a fresh machine (Python >= 3.11, make, a C compiler; no root):
 #   make check   install into .venv and compare the real kernels on this machine with the reference
-#   make test    lint, types, import contracts and tests
+#   make test    lint, types, import contracts and tests, in a few minutes; make test-all has the rest but the sweeps
 .DEFAULT_GOAL := help
-.PHONY: help check test lint cross rtl exhaustive bench docs wheel clean
+.PHONY: help check test test-all test-rest lint cross rtl exhaustive explore bench docs wheel clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+SEED ?= $(shell date +%s)
 
 # The first interpreter that is new enough and can make virtual environments; PYTHON=/path/to/python overrides it.
 PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
@@ -14,13 +15,24 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	then echo $$candidate; break; fi; done)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference
 	@$(BIN)/lowbit check; status=$$?; echo '. $(BIN)/activate   # puts lowbit on your PATH' >&2; exit $$status
 
 test: lint ## lint, types, import contracts, tests
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-all: test test-rest ## that, the slow tests, simulators where there are any, and what oracle and ops are covered by
+
+test-rest: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(JOBS) -m "(slow or rtl) and not exhaustive"
+	$(BIN)/python -m pytest -n $(JOBS) -q tests/oracle tests/agree tests/ops \
+		--cov=lowbit.oracle --cov=lowbit.ops --cov-branch --cov-report=term:skip-covered
+
+explore: $(VENV)/.installed-test ## other random examples than make test has; prints the seed (SEED=... repeats it)
+	@echo "HYPOTHESIS_PROFILE=explore, SEED=$(SEED)"
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --hypothesis-seed=$(SEED)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

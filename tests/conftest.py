@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Deadlines measure the machine, not the code: the first call of a kernel compiles it.
 settings.register_profile("lowbit", deadline=None, print_blob=True, derandomize=True)
-settings.load_profile("lowbit")
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "lowbit"))
 
 
 @pytest.fixture(scope="session")
