@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "lowbit"))
 def repository() -> Path:
     """The top of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The name of a function in ``dut/hostile_kernel.c``, as ``--so`` takes it; it converts tf32 to float8_e4m3fn."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    path = tmp_path_factory.mktemp("hostile") / "hostile.so"
+    source = Path(__file__).with_name("dut") / "hostile_kernel.c"
+    subprocess.run([compiler, "-O1", "-w", "-shared", "-fPIC", "-DSHIFT=13", "-o", path, source], check=True)
+    return lambda symbol: f"{path}:{symbol}"
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,8 @@ DEVICE_TOPICS: Mapping[str, str] = MappingProxyType(
             "--so FILE:SYMBOL: a C function `void f(const source_t *in, target_t *out, size_t n)` in a shared object; "
             "float32 to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. "
             f"{CONTAINERS} Compile it by `cc -O2 -shared -fPIC -o cast.so cast.c`. It runs in a process of its own, "
-            "is called with 1, 3, 17 and many rows, and must write exactly n results. "
+            "is called with 1, 3, 17 and many rows, and must write exactly n results. What it prints goes to standard "
+            "error; processes that it starts end with the check. "
             f"{GEMM_C} {REQUANTIZE_C} Both are called twice, with other bytes around the operands and in the "
             "results."
         ),

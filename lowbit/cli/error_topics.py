@@ -85,11 +85,12 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
         ),
         "LB604": (
             "The device under test answered with the wrong number of rows, the wrong dtype, or (under --values) values "
-            "that the target lacks, or it wrote where it must not: past the end of its results, over its inputs, or "
-            "not at all. Usual causes: an element type that is wider than the container (uint32_t for uint8_t), and a "
-            "vector loop whose tail is not masked; `lowbit explain so` and `lowbit explain python` say what is "
-            "expected. A number that fits the container but is no code (0x80 for float4_e2m1fn) is no error: it is "
-            "compared and counts as a difference, and so does a result that a memory file (.hex) has no word for."
+            "that the target lacks, or it wrote where it must not: past the end of its results, over its inputs, into "
+            "a socket of lowbit's, or not at all. Usual causes: an element type that is wider than the container "
+            "(uint32_t for uint8_t), and a vector loop whose tail is not masked; `lowbit explain so` and `lowbit "
+            "explain python` say what is expected. A number that fits the container but is no code (0x80 for "
+            "float4_e2m1fn) is no error: it is compared and counts as a difference, and so does a result that a memory "
+            "file (.hex) has no word for."
         ),
         "LB605": (
             "The device under test gives two answers to one input. A stochastic kernel needs fixed random bits. A "

@@ -16,11 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.dut.device import CANNOT_LOAD
+from lowbit.dut.worker import SOCKET_LOST
 from lowbit.errors import DeviceError, InputError
 
 WORKER = Path(__file__).with_name("worker.py")
+END_SECONDS = 10.0
+"""How long a worker may take to end, with all that its kernel started."""
 LEAST_START_SECONDS = 5.0
 """Loading is given as long as a chunk of rows, but no less than this: starting Python takes its time, too."""
+POLL_SECONDS = 0.2
+"""How often waiting for a reply is broken off to see whether it is still wanted."""
+LONGEST_REPLY = 1 << 24
+"""Bytes; what is longer does not come from the worker."""
 
 
 class WorkerDied(DeviceError):
@@ -52,12 +59,14 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._lifeline = -1
-        self._received = b""
+        self._received = bytearray()
+        self.abandoned = False
+        """Set from another thread, it makes the request under way and all later ones fail."""
 
     def start(self) -> None:
         """Start the process and load the device in it."""
         ours, theirs = socket.socketpair()
-        # The worker watches the pipe, whose writing end only this process has: it closes however this process ends.
+        # The other side watches the pipe, whose writing end only this process has: it closes however this one ends.
         watched, self._lifeline = os.pipe()
         descriptors = (theirs.fileno(), self._descriptor, watched)
         command = [sys.executable, str(WORKER), *map(str, descriptors), str(self._size)]
@@ -66,7 +75,7 @@ class Worker:
         )
         theirs.close()
         os.close(watched)
-        self._connection, self._received = ours, b""
+        self._connection, self._received = ours, bytearray()
         self.request(self._load, timeout=self._start_seconds, what="while it was loaded")
 
     def request(self, message: dict[str, Any], *, timeout: float, what: str) -> dict[str, Any]:
@@ -83,9 +92,10 @@ class Worker:
             self.start()
         assert self._connection is not None
         deadline = time.monotonic() + timeout
+        token = os.urandom(8).hex()
         try:
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
-            reply: dict[str, Any] = json.loads(self._receive_line(deadline))
+            self._connection.sendall(json.dumps({**message, "token": token}).encode() + b"\n")
+            reply = _parsed(self._receive_line(deadline))
         except TimeoutError:
             self.stop()
             raise DeviceError(
@@ -95,6 +105,16 @@ class Worker:
             ) from None
         except (ConnectionError, EOFError):
             raise WorkerDied(f"{self.name} {self._obituary()} {what}", code="LB601") from None
+        except InterruptedError:
+            self.stop()
+            raise DeviceError(f"{self.name} was stopped {what}") from None
+        if reply.get("token") != token:
+            self.stop()
+            raise DeviceError(
+                f"{self.name} wrote to the socket through which lowbit talks to its process, {what}",
+                hint="a kernel may write to its standard output and standard error, and to files that it opened",
+                code="LB604",
+            )
         if "missing" in reply:
             self.stop()
             raise InputError(
@@ -111,39 +131,50 @@ class Worker:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
-            self._connection.settimeout(remaining)
-            data = self._connection.recv(1 << 16)
+            if self.abandoned:
+                raise InterruptedError
+            self._connection.settimeout(min(remaining, POLL_SECONDS))
+            try:
+                data = self._connection.recv(1 << 16)
+            except TimeoutError:
+                continue
             if not data:
                 raise EOFError
             self._received += data
+            if len(self._received) > LONGEST_REPLY:
+                return b""
         line, self._received = self._received.split(b"\n", 1)
-        return line
+        return bytes(line)
 
     def _obituary(self) -> str:
         """How the process ended, in words."""
         assert self._process is not None
-        code = self._process.wait(timeout=10)
+        try:
+            code = self._process.wait(timeout=END_SECONDS)
+        except subprocess.TimeoutExpired:  # it runs on without the socket
+            code = SOCKET_LOST
         self.stop()
+        if code == SOCKET_LOST:
+            return "closed the socket through which lowbit talks to its process,"
         if code < 0:
             return f"crashed with {signal.Signals(-code).name} ({signal.strsignal(-code)})"
         return f"ended the process with exit code {code}"
 
     def stop(self) -> None:
-        """End the process, if it runs; the next request starts another."""
+        """End the process, if it runs, and all that it started; the next request starts another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._process is not None:
-            if self._process.poll() is None:
-                try:
-                    self._process.wait(timeout=0.2)
-                except subprocess.TimeoutExpired:
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                    self._process.wait()
-            self._process = None
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
 
     def close(self) -> None:
         """End the process and give the memory back."""
@@ -157,6 +188,15 @@ class Worker:
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             self.close()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A reply, empty where the line is something else."""
+    try:
+        reply = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return reply if isinstance(reply, dict) else {}
 
 
 def _memory_descriptor(size: int) -> int:

@@ -3,6 +3,8 @@
 Started by path, not by module name, and standard library only until a Python device is loaded: it is up in some
 tens of milliseconds, which makes it cheap to start it again and again while bisecting a crash. Requests and
 replies are JSON lines over a socket; rows travel through memory that both processes map.
+
+There are two processes: the kernel runs in the worker, and a supervisor above it ends whatever the kernel started.
 """
 
 from __future__ import annotations
@@ -18,13 +20,25 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 Request = dict[str, Any]
 Runner = Callable[[Request], Request]
+
+
+SET_PARENT_DEATH_SIGNAL, SET_CHILD_SUBREAPER = 1, 36
+"""Options of prctl(2) in Linux: <linux/prctl.h>, PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER."""
+SOCKET_LOST = 96
+"""Exit status of a worker whose kernel closed the socket."""
+LONGEST_TRACEBACK = 1 << 20
+"""Characters, the last ones, of what is reported."""
+CLEAN_UP_SECONDS = 5.0
+"""How long the supervisor tries to end processes that a kernel left behind."""
 
 
 class LoadError(Exception):
@@ -126,22 +140,36 @@ def python_runner(memory: mmap.mmap, request: Request) -> Runner:
 RUNNERS = {"shared_object": shared_object_runner, "python": python_runner}
 
 
+def load_runner(memory: mmap.mmap, request: Request) -> Runner:
+    """What answers the requests that follow: a call of the kernel each, or what ``within`` names makes of that."""
+    runner = RUNNERS[request["kind"]](memory, request)
+    if "within" not in request:
+        return runner
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    within: Runner = load_function(*request["within"])(memory, runner, request)
+    return within
+
+
 def serve(connection: socket.socket, memory: mmap.mmap) -> None:
-    """Answer requests until the other side closes the socket."""
+    """Answer requests, each with the token that it came with, until the other side closes the socket."""
     runner: Runner | None = None
+    worker = os.getpid()
     for line in connection.makefile("r", encoding="utf-8"):
         request = json.loads(line)
         try:
             if runner is None:
-                runner, reply = RUNNERS[request["kind"]](memory, request), {}
+                runner, reply = load_runner(memory, request), {}
             else:
                 reply = runner(request)
         except LoadError as error:
             reply = {"missing": str(error)}
         except Exception:  # noqa: BLE001  the user's code may raise anything; the other side reports it
-            reply = {"raised": _user_traceback()}
-        sys.stdout.flush()
-        connection.sendall(json.dumps(reply).encode() + b"\n")
+            reply = {"raised": _user_traceback()[-LONGEST_TRACEBACK:]}
+        if os.getpid() != worker:
+            os._exit(0)  # the kernel forked, and this is the copy of the worker: nobody asked it
+        with suppress(OSError):  # nobody may read what the kernel prints
+            sys.stdout.flush()
+        connection.sendall(json.dumps({**reply, "token": request["token"]}).encode() + b"\n")
 
 
 def _user_traceback() -> str:
@@ -152,12 +180,73 @@ def _user_traceback() -> str:
     return "".join(traceback.format_exception(kind, error, trace))
 
 
-def end_with_parent(lifeline: int) -> None:
-    """End this process, whatever it is doing, and the processes it started, once the other end of a pipe is closed."""
+def supervise(worker: int, lifeline: int) -> NoReturn:
+    """Wait for the worker to end, end what its kernel started, and end as the worker did."""
+    threading.Thread(target=end_with_parent, args=(worker, lifeline), daemon=True).start()
+    status = None
+    while status is None:
+        process, ended = os.wait()  # the worker, or an orphan of a process that the kernel started
+        status = os.waitstatus_to_exitcode(ended) if process == worker else None
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker, signal.SIGKILL)
+    end_children()
+    if status < 0:
+        with suppress(OSError):  # the two signals that cannot be handled
+            signal.signal(-status, signal.SIG_DFL)
+        signal.raise_signal(-status)
+    os._exit(max(status, 0))
+
+
+def end_with_parent(worker: int, lifeline: int) -> None:
+    """End the worker, whatever it is doing, once the other end of a pipe is closed."""
     os.read(lifeline, 1)
-    if os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(1)
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)
+
+
+def end_children() -> None:
+    """End the children of this process and, as their orphans become its children, all that they started."""
+    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    with suppress(ChildProcessError):  # none is left
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+            for child in _children():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(child, signal.SIGKILL)
+            time.sleep(0.001)
+
+
+def _children() -> list[int]:
+    """The processes that have this one as their parent, by the fourth field of /proc/PID/stat, proc_pid_stat(5)."""
+    children = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended since
+            fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
+            if int(fields[1]) == os.getpid():
+                children.append(int(directory.name))
+    return children
+
+
+def work(control: int, shared: int, size: int) -> NoReturn:
+    """Load the kernel and run it on request."""
+    for descriptor in (control, shared):
+        os.set_inheritable(descriptor, False)  # what the kernel starts has no business with them
+    memory = mmap.mmap(shared, size)
+    if hasattr(mmap, "MADV_DONTFORK"):
+        memory.madvise(mmap.MADV_DONTFORK)  # a fork must not write into the results of a later call
+    try:
+        with socket.socket(fileno=control) as connection:
+            serve(connection, memory)
+    except OSError:
+        os._exit(SOCKET_LOST)
+    os._exit(0)  # a kernel may have left threads or exit handlers that never end
+
+
+def _control_process(option: int, value: int) -> None:
+    """Call prctl(2), on systems that have it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def main() -> None:
@@ -171,10 +260,17 @@ def main() -> None:
     except (ImportError, ValueError, OSError):
         pass
     control, shared, lifeline, size = (int(argument) for argument in sys.argv[1:5])
-    threading.Thread(target=end_with_parent, args=(lifeline,), daemon=True).start()
-    with socket.socket(fileno=control) as connection:
-        serve(connection, mmap.mmap(shared, size))
-    os._exit(0)  # a device may have left threads or exit handlers that never end
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where the parent ignores it, children end without a trace
+    _control_process(SET_CHILD_SUBREAPER, 1)
+    worker = os.fork()
+    if worker:
+        os.close(control)
+        os.close(shared)
+        supervise(worker, lifeline)
+    _control_process(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    os.setpgid(0, 0)
+    os.close(lifeline)
+    work(control, shared, size)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* float32 to float8_e4m3fn, saturating, ties to even: right where BUG is 0, and with one planted bug each otherwise.
-   Compiled by the tests with -DBUG=n. */
+   Compiled by the tests with -DBUG=n; with -DSHIFT=13 the inputs are codes of tf32. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,11 +7,15 @@
 #ifndef BUG
 #define BUG 0
 #endif
+#ifndef SHIFT
+#define SHIFT 0
+#endif
 
 enum { RIGHT, TIES_AWAY, TRUNCATE, EARLY_OVERFLOW, FLUSH, WRONG_NAN, LOST_STICKY, SIGN_OF_ZERO };
 
 static uint8_t convert(uint32_t bits)
 {
+    bits <<= SHIFT;
     uint32_t sign = bits >> 24 & 0x80, magnitude = bits & 0x7fffffff;
     if (magnitude > 0x7f800000)
         return sign | (BUG == WRONG_NAN ? 0x7e : 0x7f);

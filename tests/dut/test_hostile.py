@@ -1,0 +1,92 @@
+"""Devices that start processes or use lowbit's descriptors: nothing of theirs runs on, and no false word is said."""
+
+import os
+
+import numpy as np
+import pytest
+
+from lowbit.dut.python import PythonDevice
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.errors import DeviceError
+from lowbit.registry import get_format
+
+TF32, TARGET = get_format("tf32"), get_format("float8_e4m3fn")
+ONES = np.full(1000, 0x3F800000 >> 13, np.uint32)
+CODE_OF_ONE = 0x38
+
+
+@pytest.fixture
+def device(hostile):
+    return lambda symbol, timeout=20.0: SharedObjectDevice(hostile(symbol), TF32, TARGET, timeout=timeout)
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """The processes that the kernel started, once it has run."""
+    file = tmp_path / "processes"
+    monkeypatch.setenv("LOWBIT_TEST_PROCESSES", str(file))
+    return lambda: [int(line) for line in file.read_text().split()]
+
+
+def runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("symbol", ["forks", "becomes_a_daemon", "starts_a_shell"])
+def test_processes_of_a_device_end_with_it(device, started, symbol):
+    with device(symbol) as dut:
+        assert (dut.run(ONES) == CODE_OF_ONE).all()
+        processes = started()
+        assert len(processes) == 1
+        assert all(map(runs, processes))
+    assert not any(map(runs, processes))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [("forks_and_aborts", "SIGABRT"), ("forks_and_exits", "exit code 3"), ("forks_and_hangs", r"within 0\.5 s")],
+)
+def test_processes_of_a_device_that_fails_end_with_it(device, started, symbol, words):
+    with device(symbol, timeout=0.5) as dut, pytest.raises(DeviceError, match=words):
+        dut.run(ONES[:1])
+    assert started()
+    assert not any(map(runs, started()))
+
+
+def test_a_fork_that_returns_is_not_heard(device, capfd):
+    with device("returns_twice") as dut:
+        assert all((dut.run(ONES) == CODE_OF_ONE).all() for _ in range(20))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fork_cannot_write_to_later_results(device):
+    with device("writes_later") as dut:
+        assert all((dut.run(ONES) == CODE_OF_ONE).all() for _ in range(20))
+
+
+def test_a_fork_in_python_is_not_heard(tmp_path, capfd):
+    file = tmp_path / "user.py"
+    file.write_text("import os\ndef f(rows):\n    os.fork()\n    return rows * 0 + 56\n")
+    with PythonDevice(f"{file}:f", TF32, TARGET) as dut:
+        assert all((dut.run(ONES) == CODE_OF_ONE).all() for _ in range(5))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "code", "words"),
+    [
+        ("forges_everywhere", "LB604", "wrote to the socket"),
+        ("garbles", "LB604", "wrote to the socket"),
+        ("floods", "LB604", "wrote to the socket"),
+        ("closes", "LB601", "closed the socket"),
+    ],
+)
+def test_the_socket_is_guarded(device, capfd, symbol, code, words):
+    with device(symbol) as dut, pytest.raises(DeviceError, match=words) as caught:
+        dut.run(ONES)
+    assert caught.value.code == code
+    assert capfd.readouterr().err == ""
