@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import time
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,30 @@ PROBE_ROWS = (1, 3, 17)
 """Small odd counts that a vectorised kernel's tail is often wrong for."""
 FULL_PROBE_ROWS = 1 << 16
 BISECT_SECONDS = 5.0
+ROW_BYTES = 8
+"""Room for one result; a device that answers with wider items says so in an error."""
+INPUT = GUARD_BYTES
+OUTPUT = INPUT + CHUNK_ROWS * ROW_BYTES + GUARD_BYTES
+ROOM = OUTPUT + CHUNK_ROWS * ROW_BYTES + GUARD_BYTES
+"""Places in the shared memory, and the size of it."""
+
+
+class Caller(Protocol):
+    """What calls a device: a ``Worker``, in another process."""
+
+    memory: mmap.mmap
+
+    def start(self) -> None:
+        """Load the device."""
+        ...
+
+    def request(self, message: dict[str, Any], *, timeout: float, what: str) -> dict[str, Any]:
+        """Make one call."""
+        ...
+
+    def close(self) -> None:
+        """Give the device and the memory back."""
+        ...
 
 
 class IsolatedDevice:
@@ -35,41 +60,56 @@ class IsolatedDevice:
         What it converts from and to.
     timeout : float
         Seconds that one chunk of at most 2**20 rows may take, and loading (which gets 5 s at least).
+    caller : Caller, optional
+        What calls the device, with ``ROOM`` bytes of memory; a worker process of its own where it is left out.
     """
 
     hint = ""
     """What the device has to be, for errors about crashes and overruns."""
-    row_bytes = 8
-    """Room for one result; a device that answers with wider items says so in an error."""
 
-    def __init__(self, name: str, load: dict[str, Any], source: Scalar, target: Scalar, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: dict[str, Any],
+        source: Scalar,
+        target: Scalar,
+        timeout: float = 60.0,
+        caller: Caller | None = None,
+    ) -> None:
         self.name, self.source, self.target, self.timeout = name, source, target, timeout
-        self._input = GUARD_BYTES
-        self._output = 2 * GUARD_BYTES + CHUNK_ROWS * self.row_bytes
-        size = self._output + CHUNK_ROWS * self.row_bytes + GUARD_BYTES
-        self._worker = Worker(load, size, name, timeout)
-        self._bytes = np.frombuffer(self._worker.memory, np.uint8)
+        self._caller = caller or Worker(load, ROOM, name, timeout)
+        self._bytes = np.frombuffer(self._caller.memory, np.uint8)
         self._probed = False
 
     def open(self) -> None:
         """Load the device now, so that a missing one is noticed before any work."""
-        self._worker.start()
+        self._caller.start()
 
-    def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The target codes for the source codes; wider integers where an answer does not fit their container."""
+    def run(self, codes: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """The target codes for the source codes; wider integers where an answer does not fit their container.
+
+        ``first`` is the number that errors give the first row.
+        """
         codes = np.ascontiguousarray(codes, self.source.code_dtype)
-        results = [np.empty(0, self.target.code_dtype)]
         if not self._probed and codes.size:
             self._probe(codes)
-        for start in range(0, codes.size, CHUNK_ROWS):
-            rows = codes[start : start + CHUNK_ROWS]
-            results.append(self._run_or_bisect(rows, start))
-        return np.concatenate(results)
+        results = [
+            self._run_or_bisect(codes[start : start + CHUNK_ROWS], first + start)
+            for start in range(0, codes.size, CHUNK_ROWS)
+        ]
+        if len(results) == 1:
+            return results[0]
+        return np.concatenate([np.empty(0, self.target.code_dtype), *results])
+
+    def refuse_unwritten(self, codes: NDArray[Any], suspects: NDArray[Any]) -> None:
+        """Raise DeviceError if some results of one call are never written; ``suspects`` are those that are wrong."""
+        if suspects.size and self._is_fill(suspects, FILLS[0]).any():
+            self._compare_fills(codes)
 
     def close(self) -> None:
         """End the worker process."""
         del self._bytes
-        self._worker.close()
+        self._caller.close()
 
     def __enter__(self) -> Self:
         return self
@@ -83,25 +123,28 @@ class IsolatedDevice:
         counts = {rows for rows in PROBE_ROWS if rows <= whole}
         counts.add(whole if whole <= FULL_PROBE_ROWS else FULL_PROBE_ROWS - 1)
         for rows in sorted(counts):
-            first, second = (self._run_or_bisect(codes[:rows], 0, fill) for fill in FILLS)
-            untouched = self._is_fill(first, FILLS[0]) & self._is_fill(second, FILLS[1])
-            if untouched.any():
-                where = int(np.flatnonzero(untouched)[0])
-                raise DeviceError(
-                    f"{self.name} was given {rows} rows and wrote {rows - int(untouched.sum())}: row {where} was never "
-                    f"written",
-                    hint=self.hint,
-                    code="LB604",
-                )
-            if not np.array_equal(first, second):
-                where = int(np.flatnonzero(first != second)[0])
-                raise DeviceError(
-                    f"{self.name} gives two answers to the same input {int(codes[where]):#x}: {int(first[where]):#x} "
-                    f"and {int(second[where]):#x}",
-                    hint="a device must be deterministic to be checked; give a stochastic kernel fixed random bits",
-                    code="LB605",
-                )
+            self._compare_fills(codes[:rows])
         self._probed = True
+
+    def _compare_fills(self, codes: NDArray[Any]) -> None:
+        first, second = (self._run_or_bisect(codes, 0, fill) for fill in FILLS)
+        untouched = self._is_fill(first, FILLS[0]) & self._is_fill(second, FILLS[1])
+        if untouched.any():
+            where = int(np.flatnonzero(untouched)[0])
+            raise DeviceError(
+                f"{self.name} was given {codes.size} rows and wrote {codes.size - int(untouched.sum())}: row {where} "
+                f"was never written",
+                hint=self.hint,
+                code="LB604",
+            )
+        if not np.array_equal(first, second):
+            where = int(np.flatnonzero(first != second)[0])
+            raise DeviceError(
+                f"{self.name} gives two answers to the same input {int(codes[where]):#x}: {int(first[where]):#x} "
+                f"and {int(second[where]):#x}",
+                hint="a device must be deterministic to be checked; give a stochastic kernel fixed random bits",
+                code="LB605",
+            )
 
     def _is_fill(self, results: NDArray[Any], fill: int) -> NDArray[np.bool_]:
         return np.asarray((results.view(np.uint8).reshape(results.size, -1) == fill).all(axis=1))
@@ -116,33 +159,32 @@ class IsolatedDevice:
         rows = self._prepare(rows)
         count, width = rows.size, np.dtype(self.target.code_dtype).itemsize
         data = self._bytes
-        end = self._output + count * width
-        data[self._output - GUARD_BYTES : self._output] = GUARD
-        data[self._output : end] = fill
+        end = OUTPUT + count * width
+        data[OUTPUT - GUARD_BYTES : OUTPUT] = GUARD
+        data[OUTPUT:end] = fill
         data[end : end + GUARD_BYTES] = GUARD
-        given = rows.view(np.uint8)
-        data[self._input : self._input + given.size] = given
+        data[INPUT : INPUT + rows.nbytes] = rows.view(np.uint8)
         request = {
-            "arguments": [self._input, self._output, count],
-            "arrays": [{"at": self._input, "dtype": rows.dtype.name, "shape": [count]}],
+            "arguments": [INPUT, OUTPUT, count],
+            "arrays": [{"at": INPUT, "dtype": rows.dtype.name, "shape": [count]}],
             "scalars": [],
-            "output": self._output,
-            "room": CHUNK_ROWS * self.row_bytes,
+            "output": OUTPUT,
+            "room": CHUNK_ROWS * ROW_BYTES,
         }
         what = f"on rows {start} to {start + count - 1}"
-        reply = self._worker.request(request, timeout=self.timeout, what=what)
-        return self._collect(reply, given, count, what)
+        reply = self._caller.request(request, timeout=self.timeout, what=what)
+        return self._collect(reply, rows, what)
 
     def _prepare(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows as the device takes them."""
         return rows
 
-    def _collect(self, reply: dict[str, Any], given: NDArray[Any], count: int, what: str) -> NDArray[Any]:
-        """Check the canaries and copy the results out of the shared memory."""
+    def _collect(self, reply: dict[str, Any], rows: NDArray[Any], what: str) -> NDArray[Any]:
+        """Check the canaries and the input, and copy the results out of the shared memory."""
         del reply
-        data, width = self._bytes, np.dtype(self.target.code_dtype).itemsize
-        end = self._output + count * width
-        for side, place in (("before", self._output - GUARD_BYTES), ("after", end)):
+        data, count, width = self._bytes, rows.size, np.dtype(self.target.code_dtype).itemsize
+        end = OUTPUT + count * width
+        for side, place in (("before", OUTPUT - GUARD_BYTES), ("after", end)):
             if (data[place : place + GUARD_BYTES] != GUARD).any():
                 raise DeviceError(
                     f"{self.name} wrote {side} the end of its {count} results {what}"
@@ -152,9 +194,9 @@ class IsolatedDevice:
                     f"the tail of a vector loop not masked?{f' {self.hint}' if self.hint else ''}",
                     code="LB604",
                 )
-        if (data[self._input : self._input + given.size] != given).any():
+        if not np.array_equal(data[INPUT : INPUT + rows.nbytes].view(rows.dtype), rows):
             raise DeviceError(f"{self.name} overwrote its input {what}", hint=self.hint, code="LB604")
-        return np.frombuffer(data[self._output : end].tobytes(), self.target.code_dtype)
+        return data[OUTPUT:end].copy().view(self.target.code_dtype)
 
     def _named_crash(self, rows: NDArray[Any], start: int, error: WorkerDied) -> DeviceError:
         """Halve the rows, each half in a fresh process, until one input is left that kills the device by itself."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.isolated import IsolatedDevice
+from lowbit.dut.isolated import OUTPUT, IsolatedDevice
 from lowbit.errors import DeviceError, InputError, LowbitError
 from lowbit.format.scalar import Format, Scalar
 
@@ -57,9 +57,8 @@ class PythonDevice(IsolatedDevice):
 
         return np.ascontiguousarray(decode(rows, self.source, dtype=_value_dtype(self.source)))
 
-    def _collect(self, reply: dict[str, Any], given: NDArray[Any], count: int, what: str) -> NDArray[Any]:
-        del given
-        name, shape = str(reply["dtype"]), tuple(reply["shape"])
+    def _collect(self, reply: dict[str, Any], rows: NDArray[Any], what: str) -> NDArray[Any]:
+        count, name, shape = rows.size, str(reply["dtype"]), tuple(reply["shape"])
         if shape != (count,):
             raise DeviceError(
                 f"{self.name} was given {count} rows and returned an array of shape {shape} {what}", code="LB604"
@@ -67,7 +66,7 @@ class PythonDevice(IsolatedDevice):
         if reply["kind"] == "O":
             raise DeviceError(f"{self.name} returned Python objects, not an array of numbers, {what}", code="LB604")
         size = count * int(reply["itemsize"])
-        raw = self._bytes[self._output : self._output + size].tobytes()
+        raw = self._bytes[OUTPUT : OUTPUT + size].tobytes()
         if reply["kind"] in "iub":
             return self._from_integers(np.frombuffer(raw, name), what)
         if reply["kind"] == "f" and name in NATIVE_FLOATS and self.target.id != name:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lowbit.dut.container import prototype
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.isolated import IsolatedDevice
+from lowbit.dut.isolated import Caller, IsolatedDevice
 from lowbit.dut.worker import CAST
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
@@ -31,6 +32,12 @@ def parse_shared_object(text: str) -> tuple[str, str]:
     return str(file.resolve()), symbol
 
 
+def shared_object_load(device: str) -> dict[str, Any]:
+    """The request that makes a worker load a conversion."""
+    path, symbol = parse_shared_object(device)
+    return {"kind": "shared_object", "path": path, "symbol": symbol, "types": CAST}
+
+
 class SharedObjectDevice(IsolatedDevice):
     """A C function ``void f(const source_t *in, target_t *out, size_t n)`` in a process of its own.
 
@@ -39,8 +46,9 @@ class SharedObjectDevice(IsolatedDevice):
     (:func:`lowbit.dut.container.prototype`).
     """
 
-    def __init__(self, device: str, source: Scalar, target: Scalar, *, timeout: float = 60.0) -> None:
-        path, symbol = parse_shared_object(device)
-        load = {"kind": "shared_object", "path": path, "symbol": symbol, "types": CAST}
-        super().__init__(device, load, source, target, timeout)
-        self.hint = f"the function has to be {prototype(source, target, symbol)}"
+    def __init__(
+        self, device: str, source: Scalar, target: Scalar, *, timeout: float = 60.0, caller: Caller | None = None
+    ) -> None:
+        load = shared_object_load(device)
+        super().__init__(device, load, source, target, timeout, caller)
+        self.hint = f"the function has to be {prototype(source, target, load['symbol'])}"

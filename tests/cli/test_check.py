@@ -3,8 +3,10 @@
 import html
 import io
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -260,6 +262,27 @@ def test_exhaustive_of_a_wide_source_is_refused(lowbit, kernels):
     result = lowbit(*words, "--so", f"{kernels}/right.so:cast")
     assert result.status == 2
     assert "2^64" in result.err
+
+
+def test_exhaustive_looks_at_the_memory_of_the_kernel(lowbit, hostile):
+    result = lowbit(*TO, "--so", hostile("clears_input"), "--set", "exhaustive")
+    assert result.status == 4
+    assert "overwrote its input" in result.err
+
+
+def test_interrupt_of_an_exhaustive_check(hostile):
+    words = (*TO, "--so", hostile("announces"), "--set", "exhaustive")
+    command = [sys.executable, "-m", "lowbit.cli", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stderr.readline() == b"sweeping\n"
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: the whole foreground group of the terminal
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert out == b""
+    assert err.replace(b"sweeping\n", b"") == b"\ninterrupted\n"
 
 
 @pytest.mark.exhaustive

@@ -8,7 +8,7 @@ import pytest
 from lowbit.dut.python import PythonDevice
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError
-from lowbit.registry import get_format
+from lowbit.format.registry import get_format
 
 TF32, TARGET = get_format("tf32"), get_format("float8_e4m3fn")
 ONES = np.full(1000, 0x3F800000 >> 13, np.uint32)

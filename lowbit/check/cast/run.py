@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import compare
+from lowbit.check.cast.compare import compare, differing
 from lowbit.check.cast.exhaustive import (
     AT_ONCE_BITS,
-    Progress,
     all_codes,
     check_exhaustive_bits,
     sweep_device,
     sweep_shared_object,
 )
 from lowbit.check.cast.reference import reference
+from lowbit.check.cast.sweep import Progress
 from lowbit.check.result import CheckResult, conclude
 from lowbit.dut.device import Device
 from lowbit.dut.shared_object import SharedObjectDevice
@@ -107,7 +107,8 @@ def _check_sweep(device: Device, job: Job, progress: Progress) -> CheckResult:
     policy = job.policy.without_defects()
     small, _ = inputs(replace(job, set="boundary"))
     answers = device.run(small)
-    options: dict[str, Any] = {"nan": job.nan, "progress": progress}
+    wrong = differing(reference(small, job.source, job.target, policy), answers, job.target, nan=job.nan)
+    options: dict[str, Any] = {"nan": job.nan, "progress": progress, "failed": np.unique(small[wrong])}
     if isinstance(device, SharedObjectDevice):
         found = sweep_shared_object(device.name, job.source, job.target, policy, timeout=job.timeout, **options)
     else:

@@ -1,14 +1,14 @@
-"""The process that walks a range of inputs through a C function and the reference, and counts what differs.
+"""A device and the reference side by side, block by block over all inputs.
 
-Device and reference share one process here so that no row crosses a process border: a block stays in the cache
-from the function under test to the comparison. A crash still takes down only this process; ``exhaustive`` looks
-for the input that did it.
+A C function does it in its worker process, so that no row crosses a process border: a block stays in the cache from
+the call to the comparison. A crash still takes down the worker only; ``exhaustive`` looks for the input that did it.
 """
 
 from __future__ import annotations
 
-import json
-import sys
+import mmap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,77 +16,147 @@ from numpy.typing import NDArray
 
 from lowbit.check.cast.compare import differing
 from lowbit.check.cast.reference import reference
-from lowbit.dut.worker import LoadError, load_symbol
+from lowbit.dut.device import Device
+from lowbit.dut.isolated import IsolatedDevice
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.dut.worker import Request, Runner
+from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
+from lowbit.format.scalar import FixedFormat, Scalar
 from lowbit.policy.cast import Policy
 
 BLOCK = 1 << 18
-"""Rows a block: a mebibyte of float32 codes, which stays in the second-level cache."""
-REPORT_EVERY = 1 << 22
-GUARD_ROWS = 64
+"""Rows a call: a mebibyte of float32 codes, which stays in the second-level cache."""
+KEEP = 1 << 16
+"""Differences that are kept for the diagnosis; all are counted."""
+KEEP_IN_REPORT = 1 << 12
+"""Differences that a worker reports at a time."""
+INSIDE = ("lowbit.check.cast.sweep", "sweep_inside")
+"""What the worker loads to sweep."""
+
+Progress = Callable[[int, int], None]
+"""Called with the rows done and the differences found so far."""
 
 
-def sweep(task: dict[str, Any]) -> None:
-    """Walk ``task["start"]`` to ``task["stop"]`` and write one JSON line a report to standard output."""
+@dataclass(frozen=True)
+class Sweep:
+    """What a walk over inputs found: how many rows and differences, and the first differences themselves."""
+
+    rows: int
+    differences: int
+    codes: NDArray[Any]
+    got: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Compares a device with the reference.
+
+    Attributes
+    ----------
+    source, target : FloatFormat or FixedFormat
+    policy : Policy
+    nan : {"exact", "any"}
+    failed : array
+        Inputs that the device was wrong on before: each counts as a difference, whatever it answers now.
+    """
+
+    source: Scalar
+    target: Scalar
+    policy: Policy
+    nan: str
+    failed: NDArray[Any]
+
+    def sweep(self, device: Device, start: int, stop: int) -> Iterator[Sweep]:
+        """Walk the inputs whose bit patterns lie in a range, one block after the other."""
+        rows = min(BLOCK, 1 << (self.source.bits - 1))
+        for first in range(start, stop, rows):
+            yield self._block(device, first, codes_between(self.source, first, min(first + rows, stop)))
+
+    def _block(self, device: Device, first: int, codes: NDArray[Any]) -> Sweep:
+        """Run one block; the device is given a copy of the codes that the reference converts."""
+        got = device.run(codes, first) if isinstance(device, IsolatedDevice) else device.run(codes)
+        wrong = differing(reference(codes, self.source, self.target, self.policy), got, self.target, nan=self.nan)
+        failed = self.failed[(self.failed >= codes[0]) & (self.failed <= codes[-1])]
+        if not failed.size and not wrong.any():  # as in most blocks: the rest would take a tenth of the time
+            return Sweep(codes.size, 0, codes[:0].copy(), got[:0].copy())  # a view would keep the whole block
+        if isinstance(device, IsolatedDevice):
+            device.refuse_unwritten(codes, got[wrong])
+        wrong[failed - codes[0]] = True
+        rows = np.flatnonzero(wrong)
+        return Sweep(codes.size, rows.size, codes[rows[:KEEP]], got[rows[:KEEP]])
+
+
+def codes_between(fmt: Scalar, start: int, stop: int) -> NDArray[Any]:
+    """The codes whose bit patterns lie in a range, all with the same leading bit."""
+    if isinstance(fmt, FixedFormat) and fmt.signed and start >> (fmt.bits - 1):
+        whole = 1 << fmt.bits
+        start, stop = max(start - whole, fmt.min_code), stop - whole
+    return np.arange(start, stop, dtype=fmt.code_dtype)
+
+
+def joined(sweeps: Iterable[Sweep], progress: Progress | None = None) -> Sweep:
+    """What several sweeps found together."""
+    rows = differences = kept = 0
+    codes: list[NDArray[Any]] = []
+    got: list[NDArray[Any]] = []
+    for sweep in sweeps:
+        rows += sweep.rows
+        differences += sweep.differences
+        codes.append(sweep.codes[: KEEP - kept])
+        got.append(sweep.got[: KEEP - kept])
+        kept += len(codes[-1])
+        if progress is not None:
+            progress(rows, differences)
+    return Sweep(rows, differences, np.concatenate(codes), np.concatenate(got))
+
+
+class InsideCaller:
+    """Calls a device in this process, in the place of a worker of its own."""
+
+    def __init__(self, memory: mmap.mmap, runner: Runner) -> None:
+        self.memory = memory
+        self._runner = runner
+
+    def start(self) -> None:
+        """Do nothing: the device is loaded."""
+
+    def request(self, message: Request, *, timeout: float, what: str) -> Request:
+        """Call the device."""
+        del timeout, what
+        return self._runner(message)
+
+    def close(self) -> None:
+        """Do nothing: the memory is the worker's."""
+
+
+def task(comparer: Comparer, name: str) -> Request:
+    """What ``sweep_inside`` needs to know, for a request to load a device."""
+    return {
+        "within": INSIDE,
+        "name": name,
+        "source": comparer.source.id,
+        "target": comparer.target.id,
+        "policy": asdict(comparer.policy),
+        "nan": comparer.nan,
+        "failed": comparer.failed.tolist(),
+    }
+
+
+def sweep_inside(memory: mmap.mmap, runner: Runner, task: Request) -> Runner:
+    """Make of what runs one call what sweeps a range of inputs; both in the worker."""
     source, target = get_format(task["source"]), get_format(task["target"])
     policy = Policy(**{**task["policy"], "defects": tuple(task["policy"]["defects"])})
-    function = load_symbol(task["path"], task["symbol"])
-    offsets = np.arange(BLOCK, dtype=source.code_dtype)
-    codes = np.empty(BLOCK, source.code_dtype)
-    results = np.full(BLOCK + GUARD_ROWS, _guard(target.code_dtype), target.code_dtype)
-    guard = results[BLOCK:].copy()
-    reference(offsets, source, target, policy)  # compiles, or loads what was compiled, before time is measured
-    _say(done=0, differences=0)
-    wrong_codes: list[NDArray[Any]] = []
-    wrong_results: list[NDArray[Any]] = []
-    differences = kept = 0
-    for start in range(task["start"], task["stop"], BLOCK):
-        np.add(offsets, offsets.dtype.type(start), out=codes)
-        function(codes.ctypes.data, results.ctypes.data, BLOCK)
-        if not np.array_equal(results[BLOCK:], guard):
-            _say(overrun=start)
-            return
-        got = results[:BLOCK]
-        wrong = differing(reference(codes, source, target, policy), got, target, nan=task["nan"])
-        count = int(np.count_nonzero(wrong))
-        if count:
-            differences += count
-            rows = np.flatnonzero(wrong)[: task["keep"] - kept]
-            kept += len(rows)
-            wrong_codes.append(codes[rows])
-            wrong_results.append(got[rows])
-        done = start + BLOCK - task["start"]
-        if done % REPORT_EVERY == 0:
-            _say(done=done, differences=differences)
-    _say(
-        done=task["stop"] - task["start"],
-        differences=differences,
-        codes=_joined(wrong_codes),
-        got=_joined(wrong_results),
-    )
+    comparer = Comparer(source, target, policy, task["nan"], np.array(task["failed"], source.code_dtype))
+    device = SharedObjectDevice(task["name"], source, target, caller=InsideCaller(memory, runner))
+    reference(codes_between(source, 0, BLOCK), source, target, policy)  # compiles, or loads what was compiled
 
+    def run(request: Request) -> Request:
+        try:
+            sweep = joined(comparer.sweep(device, request["start"], request["stop"]))
+        except DeviceError as error:
+            return {"fault": [error.message, error.hint, error.code]}
+        codes, got = (array[:KEEP_IN_REPORT].tolist() for array in (sweep.codes, sweep.got))
+        return {"rows": sweep.rows, "differences": sweep.differences, "codes": codes, "got": got}
 
-def _guard(dtype: str) -> Any:
-    """A value that no vector tail writes by chance."""
-    return np.array([0xC3] * np.dtype(dtype).itemsize, np.uint8).view(dtype)[0]
-
-
-def _joined(parts: list[NDArray[Any]]) -> list[int]:
-    return np.concatenate(parts).tolist() if parts else []
-
-
-def _say(**report: Any) -> None:
-    sys.stdout.write(json.dumps(report) + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """The task is a JSON document on standard input."""
-    try:
-        sweep(json.loads(sys.stdin.read()))
-    except LoadError as error:
-        _say(missing=str(error))
-
-
-if __name__ == "__main__":
-    main()
+    return run
