@@ -14,7 +14,7 @@ import pytest
 
 import lowbit
 from bench.measure import Table
-from lowbit.policy.requantize_schemes import arithmetic_name
+from lowbit.policy.requantize import arithmetic_name
 
 SIZE = 1 << 24
 SCALE = 0.0123

@@ -13,10 +13,17 @@ from lowbit.cli.exit_codes import ExitCode
 from lowbit.exact import format_exact
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
-from lowbit.policy.accumulator import ACCUMULATOR_AXES, ACCUMULATOR_CHOICES, ACCUMULATOR_SUMMARIES, ACCUMULATORS
-from lowbit.policy.cast import AXES, DEFECTS, PRESET_SUMMARIES, PRESETS, Policy
-from lowbit.policy.requantize_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, arithmetic_name
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
+from lowbit.policy.cast import DEFECTS, PRESETS, Policy
+from lowbit.policy.choices import Choices
+from lowbit.policy.presets import EVIDENCE, Claim
+from lowbit.policy.requantize import (
+    DERIVATIONS,
+    REQUANTIZE_SCHEMES,
+    SCALE_PRODUCTS,
+    RequantizeScheme,
+    arithmetic_name,
+)
 from lowbit.proof.accumulator import largest_safe_k
 
 NOTICE = "<!-- Written by docs/generate.py from the data; edit that or the data. -->\n\n"
@@ -82,21 +89,29 @@ def formats_index() -> str:
     )
 
 
+def axes_section(kind: type[Choices]) -> str:
+    """Each axis with what it decides, and its choices."""
+    parts = ["\n## Axes\n"]
+    for axis, summary in kind.AXES.items():
+        parts.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
+        if axis in kind.CHOICES:
+            rows = [(f"`{choice}`", words) for choice, words in kind.CHOICES[axis].items()]
+            parts.append(table(("choice", "what it means"), rows))
+    return "\n".join(parts)
+
+
+def founded(claim: Claim) -> str:
+    """How well a claim is founded, and where."""
+    return ": ".join(filter(None, (claim.evidence, claim.source))) or "-"
+
+
 def policies_page() -> str:
     """Presets, axes with their choices, and defects."""
-    plain = Policy()
     presets = []
     for name, policy in PRESETS.items():
-        choices = ", ".join(
-            f"{axis}={own}" for axis, (own, _) in policy.differences(plain).items() if axis != "defects"
-        )
-        presets.append((f"`{name}`", PRESET_SUMMARIES[name], choices or "-", ", ".join(policy.defects) or "-"))
-    axes = []
-    for axis, summary in AXES.items():
-        choices = () if axis in {"via", "random_bits"} else Policy.choices(axis)
-        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
-        if choices:
-            axes.append(table(("choice", "what it means"), [(f"`{c}`", Policy.meaning(axis, c)) for c in choices]))
+        choices = policy.without_defects().spell(Policy()) or "-"
+        claim = PRESETS.claims[name]
+        presets.append((f"`{name}`", claim.summary, choices, ", ".join(policy.defects) or "-", founded(claim)))
     defects = [(f"`{name}`", defect.summary) for name, defect in DEFECTS.items()]
     return (
         "# Policies\n\nA policy is one choice on each axis. A preset is a named policy with the defects that the\n"
@@ -104,9 +119,10 @@ def policies_page() -> str:
         "the defects by name.\n\n"
         "## Presets\n\nChoices that differ from a plain `Policy()`; some presets follow other rules for some targets "
         "(`lowbit explain NAME`).\n\n"
-        + table(("preset", "claim", "choices", "defects"), presets)
-        + "\n## Axes\n\n"
-        + "\n".join(axes)
+        + table(("preset", "claim", "choices", "defects", "evidence"), presets)
+        + "\n## Evidence\n\n"
+        + table(("grade", "the claim was"), [(f"`{grade}`", words) for grade, words in EVIDENCE.items()])
+        + axes_section(Policy)
         + "\n## Defects\n\n"
         + table(("defect", "what happens"), defects)
     )
@@ -120,19 +136,13 @@ def accumulators_page() -> str:
         right = others[0] if others else left
         longest = largest_safe_k(accumulator, left, right).k
         safe = f"{longest:,}" if longest is not None else "any"
-        presets.append((f"`{name}`", ACCUMULATOR_SUMMARIES[name], f"{left} x {right}", safe))
-    axes = []
-    for axis, summary in ACCUMULATOR_AXES.items():
-        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
-        choices = ACCUMULATOR_CHOICES.get(axis, {})
-        if choices:
-            axes.append(table(("choice", "what it means"), [(f"`{c}`", text) for c, text in choices.items()]))
+        claim = ACCUMULATORS.claims[name]
+        presets.append((f"`{name}`", claim.summary, f"{left} x {right}", safe, founded(claim)))
     return (
         "# Accumulators\n\nNamed points of the space that [Accumulators](../explanation/accumulators.md) describes.\n\n"
         "## Presets\n\n"
-        + table(("accumulator", "claim", "operands", "largest safe K"), presets)
-        + "\n## Axes\n\n"
-        + "\n".join(axes)
+        + table(("accumulator", "claim", "operands", "largest safe K", "evidence"), presets)
+        + axes_section(Accumulator)
     )
 
 
@@ -141,25 +151,18 @@ def requantization_page() -> str:
     arithmetic, products = [], []
     for name, scheme in REQUANTIZE_SCHEMES.items():
         if scheme.product_name:
-            origin = f"{scheme.evidence}: {scheme.source}" if scheme.source else scheme.evidence
             same = arithmetic_name(scheme)
+            origin = founded(REQUANTIZE_SCHEMES.claims[name])
             products.append((f"`{name}`", scheme.product_name, f"`{same}`" if same != name else "", origin))
         else:
             arithmetic.append((f"`{name}`", scheme.summary, str(scheme.roundings)))
-    axes = []
-    for axis, summary in REQUANTIZE_AXES.items():
-        axes.append(f"### `{axis}`\n\n{summary[0].upper()}{summary[1:]}.\n")
-        choices = REQUANTIZE_CHOICES.get(axis, {})
-        if choices:
-            axes.append(table(("choice", "what it means"), [(f"`{c}`", text) for c, text in choices.items()]))
     return (
         "# Requantisation schemes\n\n[Requantisation](../explanation/requantization.md) says what they are.\n\n"
         "## By arithmetic\n\n"
         + table(("scheme", "what it does", "roundings"), arithmetic)
         + "\n## By product\n\n"
         + table(("scheme", "product", "same as", "evidence"), products)
-        + "\n## Axes\n\n"
-        + "\n".join(axes)
+        + axes_section(RequantizeScheme)
         + "\n## Derivations of the multiplier\n\n"
         + table(("derivation", "rule"), [(f"`{name}`", rule) for name, rule in DERIVATIONS.items()])
         + "\n## Products of scales\n\n"

@@ -23,7 +23,8 @@ _HOMES = {
         "UnknownFormatError",
         "VectorFileError",
     ),
-    "lowbit.policy.multiplier": ("Dyadic", "effective_scale"),
+    "lowbit.policy.dyadic": ("Dyadic",),
+    "lowbit.policy.multiplier": ("effective_scale",),
     "lowbit.ops.cast.cast": ("convert", "decode", "encode"),
     "lowbit.ops.cast.exact": ("decode_exact", "encode_exact"),
     "lowbit.ops.fixed_point.gemmlowp": (
@@ -53,7 +54,7 @@ _HOMES = {
     "lowbit.proof.weights": ("WeightBounds", "prove_weights"),
     "lowbit.policy.cast": ("PRESETS", "Policy", "get_policy"),
     "lowbit.format.registry": ("Family", "families", "formats", "get_format", "load_format"),
-    "lowbit.policy.requantize_schemes": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),
+    "lowbit.policy.requantize": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),
     "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

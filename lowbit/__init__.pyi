@@ -65,11 +65,11 @@ from lowbit.policy.accumulator import get_accumulator as get_accumulator
 from lowbit.policy.cast import PRESETS as PRESETS
 from lowbit.policy.cast import Policy as Policy
 from lowbit.policy.cast import get_policy as get_policy
-from lowbit.policy.multiplier import Dyadic as Dyadic
+from lowbit.policy.dyadic import Dyadic as Dyadic
 from lowbit.policy.multiplier import effective_scale as effective_scale
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES as REQUANTIZE_SCHEMES
-from lowbit.policy.requantize_schemes import RequantizeScheme as RequantizeScheme
-from lowbit.policy.requantize_schemes import get_requantize_scheme as get_requantize_scheme
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES as REQUANTIZE_SCHEMES
+from lowbit.policy.requantize import RequantizeScheme as RequantizeScheme
+from lowbit.policy.requantize import get_requantize_scheme as get_requantize_scheme
 from lowbit.proof.accumulator import SafeLength as SafeLength
 from lowbit.proof.accumulator import largest_safe_k as largest_safe_k
 from lowbit.proof.weights import WeightBounds as WeightBounds

@@ -71,7 +71,7 @@ def _product(arguments: Namespace) -> Operation:
 def _requantization(arguments: Namespace) -> Operation:
     from lowbit.check.requantize.operation import RequantizeOperation
     from lowbit.format.scalar import FixedFormat
-    from lowbit.policy.requantize_schemes import get_requantize_scheme
+    from lowbit.policy.requantize import get_requantize_scheme
 
     _refuse(arguments, ("a", "b", "accumulator", "zero_points"))
     result = get_format(arguments.result or "int8")

@@ -88,7 +88,7 @@ def _dot_products(arguments: Namespace) -> Any:
 
 
 def _requantizations(arguments: Namespace) -> Any:
-    from lowbit.policy.requantize_schemes import get_requantize_scheme
+    from lowbit.policy.requantize import get_requantize_scheme
     from lowbit.vectors.requantize.sets import requantize_set
 
     scheme = get_requantize_scheme(arguments.scheme or "tflite_double")

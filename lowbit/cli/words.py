@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lowbit.exact import Exact, format_decimal, format_exact, format_hexfloat
 from lowbit.format.scalar import FixedFormat, Scalar
-from lowbit.policy.cast import AXES, PRESETS, Policy
+from lowbit.policy.cast import PRESETS, Policy
 
 
 def number_json(value: Exact) -> dict[str, str]:
@@ -34,26 +34,10 @@ def formula(fmt: Scalar) -> list[str]:
     return lines
 
 
-def policy_rows(policy: Policy, axes: list[str] | None = None) -> list[tuple[str, str, str]]:
-    """Each axis, its choice and what that means, in the order of ``lowbit.policy.cast.AXES``."""
-    rows = []
-    for axis in axes or list(AXES):
-        choice = getattr(policy, axis)
-        if axis == "via":
-            if choice:
-                rows.append((axis, choice, "rounded to that format first, to nearest even"))
-        elif axis == "random_bits":
-            if choice:
-                rows.append((axis, str(choice), "random bits of each stochastic rounding"))
-        else:
-            rows.append((axis, choice, Policy.meaning(axis, choice)))
-    return rows
-
-
 def policy_name(policy: Policy) -> str:
     """The name of a preset, or how a policy differs from the nearest one."""
     if policy.name:
         return policy.name
     nearest = min(PRESETS.values(), key=lambda preset: len(policy.differences(preset)))
-    changes = ", ".join(f"{axis}={own}" for axis, (own, _) in policy.differences(nearest).items())
+    changes = policy.spell(nearest)
     return f"{nearest.name} with {changes}" if changes else nearest.name

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
-from lowbit.policy.cast import AXES
+from lowbit.policy.cast import Policy
 
 
 def live_axes(fmt: Scalar) -> list[str]:
     """The axes that can change a result in a format; the others are ignored there."""
     if isinstance(fmt, FixedFormat):
         return ["rounding", "overflow", "infinity", "nan", "flush_inputs", "via"]
-    return [axis for axis in AXES if _is_live(axis, fmt)]
+    return [axis for axis in Policy.AXES if _is_live(axis, fmt)]
 
 
 def _is_live(axis: str, fmt: FloatFormat) -> bool:

@@ -9,35 +9,43 @@ fields.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lowbit.errors import PolicyError
-from lowbit.policy.cast_axes import AXES, CHOICES, ROUNDINGS, require_choice
+from lowbit.policy.choices import Choices, axis, require_choice
 from lowbit.policy.defects import DEFECTS, Defect
+from lowbit.policy.presets import Presets
 
 if TYPE_CHECKING:
     from lowbit.format.scalar import Format
 
-__all__ = [
-    "AXES",
-    "DEFECTS",
-    "PRESETS",
-    "PRESET_OVERRIDES",
-    "PRESET_SUMMARIES",
-    "ROUNDINGS",
-    "Defect",
-    "Policy",
-    "get_policy",
-]
+__all__ = ["DEFECTS", "PRESETS", "ROUNDINGS", "Defect", "Policy", "get_policy"]
+
+ROUNDINGS: Mapping[str, str] = {
+    "nearest_even": "to nearest, a tie goes to the even code (IEEE 754-2019 4.3.1; P3109 NearestTiesToEven)",
+    "nearest_away": "to nearest, a tie goes away from zero (IEEE 754-2019 4.3.1 roundTiesToAway)",
+    "nearest_zero": "to nearest, a tie goes toward zero",
+    "nearest_up": "to nearest, a tie goes toward +infinity",
+    "nearest_down": "to nearest, a tie goes toward -infinity",
+    "nearest_odd": "to nearest, a tie goes to the odd code",
+    "toward_zero": "truncate (IEEE 754-2019 4.3.2)",
+    "toward_positive": "toward +infinity (IEEE 754-2019 4.3.2)",
+    "toward_negative": "toward -infinity (IEEE 754-2019 4.3.2)",
+    "away_from_zero": "any inexact value goes to the neighbour of larger magnitude",
+    "to_odd": "any inexact value goes to the neighbour with the odd code (von Neumann; P3109 ToOdd)",
+    "stochastic_a": "up in magnitude if floor(v*2^N) + R >= 2^N, v the discarded fraction (P3109 StochasticA)",
+    "stochastic_b": "up in magnitude if floor(v*2^(N+1)) + 2R + 1 >= 2^(N+1) (P3109 StochasticB)",
+    "stochastic_c": "up in magnitude if nearest_even(v*2^N) + R >= 2^N (P3109 StochasticC)",
+}
+"""The choices of the axis ``rounding``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Choices):
     """How an exact value becomes a code of a scalar format: round, then decide overflow, then encode.
 
-    Each attribute is one axis; ``lowbit.policy.cast.AXES`` says what it decides and ``Policy.choices(axis)`` lists its
+    Each attribute is one axis; ``Policy.AXES`` says what it decides and ``Policy.choices(axis)`` lists its
     values. An axis that does not apply to a format is ignored there: ``negative`` for a signed format, say.
 
     Attributes
@@ -58,31 +66,144 @@ class Policy:
         An axis has an unknown value, or a stochastic mode has no number of random bits.
     """
 
-    rounding: str = "nearest_even"
-    tie_without_mantissa: str = "even"
-    overflow: str = "ieee"
-    infinity: str = "propagate"
-    without_infinity: str = "nan"
-    nan: str = "maximum"
-    nan_sign: str = "keep"
-    nan_code: str = "canonical"
-    negative: str = "nan"
-    negative_zero: str = "keep"
-    zero: str = "minimum"
-    underflow: str = "minimum"
-    flush_results: str = "never"
-    flush_inputs: str = "never"
-    via: str = ""
-    random_bits: int = 0
+    rounding: str = axis("nearest_even", "which neighbour an inexact value goes to", ROUNDINGS)
+    tie_without_mantissa: str = axis(
+        "even",
+        "what an 'even' tie means in a format of powers of two",
+        {
+            "even": "the even code (P3109: exponent parity; gfloat)",
+            "up": "the larger power of two (ml_dtypes, CUDA and ONNX for E8M0)",
+        },
+    )
+    overflow: str = axis(
+        "ieee",
+        "a finite value that rounds beyond the largest one",
+        {
+            "ieee": "infinity or the largest finite value, as the rounding direction says (IEEE 754-2019 7.4)",
+            "infinity": "infinity whatever the direction (OFP8 non-saturating)",
+            "saturate": "the largest finite value",
+            "nan": "NaN",
+            "wrap": "modulo 2^bits (integers and fixed point only)",
+            "error": "raise",
+        },
+    )
+    infinity: str = axis(
+        "propagate",
+        "an infinite input",
+        {
+            "propagate": "infinity stays infinity",
+            "saturate": "the largest finite value",
+            "nan": "NaN",
+            "error": "raise",
+        },
+    )
+    without_infinity: str = axis(
+        "nan",
+        "what stands in for infinity where the format has none",
+        {
+            "nan": "NaN stands in for an infinity that the format lacks; the largest value where it lacks NaN too",
+            "saturate": "the largest finite value stands in (P3109 v4.0 SatNone)",
+        },
+    )
+    nan: str = axis(
+        "maximum",
+        "a NaN input where the format has no NaN",
+        {
+            "maximum": "the largest finite value, sign dropped (CUDA; ONNX up to 1.18)",
+            "signed_maximum": "the largest finite value with the sign of the NaN",
+            "minimum": "the lowest code (x86 conversions to integers)",
+            "zero": "zero (saturating float-to-integer conversions of LLVM, Arm, WebAssembly)",
+            "negative_zero": "the code of -0, zero where the format has none",
+            "inverted_zero": "-0 for a positive NaN and +0 for a negative one (ml_dtypes FP4 and FP6)",
+            "error": "raise",
+        },
+    )
+    nan_sign: str = axis(
+        "keep",
+        "the sign of a NaN result",
+        {
+            "keep": "the sign of the NaN, or of the value that it stands for, is kept",
+            "drop": "every NaN is positive",
+            "drop_input": (
+                "a NaN input gives a positive NaN; one that stands for an overflow or infinity keeps its sign (CUDA)"
+            ),
+        },
+    )
+    nan_code: str = axis(
+        "canonical",
+        "which NaN code",
+        {
+            "canonical": "the canonical NaN of the format",
+            "all_ones": "the NaN with all mantissa bits set (CUDA's float path, RISC-V E5M2)",
+            "payload": "the leading payload bits are kept and the quiet bit set (IEEE 754-2019 6.2.3)",
+        },
+    )
+    negative: str = axis(
+        "nan",
+        "a negative value into an unsigned float format",
+        {
+            "nan": "NaN",
+            "absolute": "the sign is dropped before rounding (CUDA E8M0 and UE5M3)",
+            "zero": "the smallest code: zero, where the format has one",
+            "by_direction": "NaN; the smallest code for a finite value rounded toward zero or up (P3109 v4.0 SatNone)",
+            "error": "raise",
+        },
+    )
+    negative_zero: str = axis(
+        "keep",
+        "the sign of a zero result, underflow included",
+        {
+            "keep": "-0 where the format has it",
+            "positive": "every zero is +0",
+        },
+    )
+    zero: str = axis(
+        "minimum",
+        "a zero input where the format has no zero",
+        {
+            "minimum": "the smallest code",
+            "nan": "NaN",
+            "error": "raise",
+        },
+    )
+    underflow: str = axis(
+        "minimum",
+        "a nonzero value that rounds below the smallest one where the format has no zero",
+        {
+            "minimum": "the smallest code",
+            "nan": "NaN",
+            "error": "raise",
+        },
+    )
+    flush_results: str = axis(
+        "never",
+        "subnormal results (FTZ)",
+        {
+            "never": "gradual underflow",
+            "after_rounding": "a result that is subnormal after rounding becomes zero",
+            "before_rounding": "a value below the smallest normal one becomes zero, even if it would round up to it",
+        },
+    )
+    flush_inputs: str = axis(
+        "never",
+        "subnormal inputs (DAZ)",
+        {
+            "never": "subnormal inputs count",
+            "always": "subnormal inputs are zero (DAZ)",
+        },
+    )
+    via: str = axis("", "an intermediate format that the value is rounded to first, to nearest even")
+    random_bits: int = axis(0, "N, the number of random bits of a stochastic mode")
     defects: tuple[str, ...] = ()
     name: str = ""
 
+    AXIS = "policy axis"
+
     def __post_init__(self) -> None:
-        self._check_types()
-        for axis, values in CHOICES.items():
-            require_choice(axis, getattr(self, axis), values)
-        for defect in self.defects:
-            require_choice("defects", defect, DEFECTS)
+        if type(self.random_bits) is not int:
+            raise PolicyError(f"random_bits = {self.random_bits!r} is not an integer", hint="random_bits=8, say")
+        self.check_choices()
+        self._check_defects()
         if self.stochastic and not 1 <= self.random_bits <= 32:
             raise PolicyError(
                 f"rounding {self.rounding!r} needs random_bits, the number N of random bits, in 1..32; got "
@@ -92,183 +213,40 @@ class Policy:
         if not self.stochastic and self.random_bits:
             raise PolicyError(f"random_bits = {self.random_bits} is given, but rounding {self.rounding!r} uses none")
 
-    def _check_types(self) -> None:
-        """Of the axes without a closed set of values."""
-        for axis in ("via", "name"):
-            value = getattr(self, axis)
-            if not isinstance(value, str):
-                raise PolicyError(f"{axis} = {value!r} is not a string", hint="'' stands for none")
-        count: object = self.random_bits
-        if type(count) is not int:
-            raise PolicyError(f"random_bits = {count!r} is not an integer", hint="random_bits=8, say")
+    def _check_defects(self) -> None:
         defects: object = self.defects
         if not isinstance(defects, tuple):
             one = f": Policy(defects=({defects!r},))" if isinstance(defects, str) else ""
             raise PolicyError(f"defects = {defects!r} is not a tuple of names", hint=f"give a tuple of names{one}")
+        for defect in defects:
+            require_choice("defects", defect, DEFECTS)
 
     @property
     def stochastic(self) -> bool:
         """Whether rounding takes random bits."""
         return self.rounding.startswith("stochastic_")
 
-    def choose(self, **axes: Any) -> Policy:
-        """A copy with other choices on some axes; the preset's name is kept only if nothing changed."""
-        unknown = set(axes) - {item.name for item in fields(self)}
-        if unknown:
-            require_choice("policy axis", min(unknown), AXES)
-        changed = replace(self, **axes)
-        return self if changed == self else replace(changed, name=axes.get("name", ""))
-
     def without_defects(self) -> Policy:
         """The choices alone, which ``check`` compares against."""
         return replace(self, defects=()) if self.defects else self
 
-    def differences(self, other: Policy) -> dict[str, tuple[Any, Any]]:
-        """The axes on which two policies differ: axis -> (own value, other value)."""
-        pairs = {axis: (getattr(self, axis), getattr(other, axis)) for axis in (*AXES, "defects")}
-        return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1]}
+    def live_axes(self) -> list[str]:
+        """The axes that say something: all but ``via`` and ``random_bits`` where there are none."""
+        return [name for name in self.AXES if getattr(self, name)]
 
-    @staticmethod
-    def choices(axis: str) -> tuple[str, ...]:
-        """The values that an axis with a closed set may take."""
-        require_choice("policy axis", axis, CHOICES)
-        return tuple(CHOICES[axis])
-
-    @staticmethod
-    def meaning(axis: str, value: str) -> str:
-        """What a value of an axis means, in words."""
-        require_choice("policy axis", axis, CHOICES)
-        require_choice(axis, value, CHOICES[axis])
-        return CHOICES[axis][value]
+    @classmethod
+    def option(cls, axis: str, choice: str) -> str:
+        """How the command line spells a choice."""
+        return f"--{axis} {choice}, or " if axis in {"rounding", "overflow"} else f"--choice {axis}={choice}, or "
 
 
-_SATURATE = {"overflow": "saturate", "infinity": "saturate"}
-_SATURATING = Policy(overflow="saturate", infinity="saturate", without_infinity="saturate")
-_P3109 = Policy(
-    without_infinity="saturate", nan="error", negative="by_direction", nan_sign="drop", negative_zero="positive"
-)
-_INTEGER = Policy(overflow="saturate", infinity="saturate", nan="zero")
-_INTEGER_WRAP = _INTEGER.choose(rounding="toward_zero", overflow="wrap", infinity="nan")
-_INTEGER_AWAY_WRAP = _INTEGER_WRAP.choose(rounding="nearest_away")
-_CUDA = Policy(tie_without_mantissa="up", negative="absolute", nan_sign="drop_input", nan_code="all_ones")
-_ML_DTYPES = Policy(
-    tie_without_mantissa="up",
-    nan="inverted_zero",
-    zero="nan",
-    defects=("double_rounding_via_float32", "e8m0_lowest_binade"),
-)
-_TORCH = Policy(
-    tie_without_mantissa="up",
-    nan_code="all_ones",
-    negative="absolute",
-    defects=("double_rounding_via_float32", "e8m0_lowest_binade"),
-)
-_ONNX_RUNTIME = Policy(
-    tie_without_mantissa="up",
-    defects=("double_rounding_via_float32", "e4m3fn_late_overflow", "e5m2_overflow_carry"),
-)
-_ONNX_RUNTIME_SATURATE = Policy(tie_without_mantissa="up", defects=("double_rounding_via_float32",)).choose(**_SATURATE)
-_ONNX_1_18 = Policy(nan_code="all_ones")
-_ONNX_1_22 = Policy(nan="inverted_zero")
-_GFLOAT = Policy(nan="error", nan_sign="drop", nan_code="all_ones", zero="nan", underflow="nan")
-_RISCV = Policy(nan_sign="drop", nan_code="all_ones")
-_IEEE = Policy(nan_code="payload")
-
-
-def _preset_table() -> dict[str, tuple[Policy, str]]:
-    return {
-        "ieee": (_IEEE, "IEEE 754-2019: nearest even, overflow to infinity, NaN payload kept"),
-        "ocp_sat": (_SATURATING, "OFP8 and MX v1.0, saturating: overflow and infinity go to the largest value"),
-        "ocp_nosat": (Policy(overflow="infinity"), "OFP8 non-saturating: overflow to infinity, or NaN without one"),
-        "integer": (_INTEGER, "nearest even and saturating, NaN to 0 (LLVM fptosi.sat with rounding)"),
-        "integer_wrap": (_INTEGER_WRAP, "C-like: truncate, then modulo 2^bits; NaN and infinity to 0"),
-        "p3109_v4_0": (_P3109, "P3109 interim report v4.0, SatNone"),
-        "p3109_v4_0_sat_finite": (_P3109.choose(negative="zero", **_SATURATE), "P3109 v4.0, SatFinite"),
-        "p3109_v4_0_sat_propagate": (
-            _P3109.choose(negative="zero", overflow="saturate"),
-            "P3109 v4.0, SatPropagate",
-        ),
-        "p3109_2026_07": (
-            _P3109.choose(without_infinity="nan"),
-            "P3109 after v4.0 (formal specification of July 2026): SatNone gives NaN in a finite domain",
-        ),
-        "cuda": (_CUDA.choose(**_SATURATE), "CUDA 13.5 host conversions with __NV_SATFINITE and cudaRoundNearest"),
-        "cuda_nosat": (_CUDA, "CUDA 13.5 host conversions with __NV_NOSAT and cudaRoundNearest"),
-        "ml_dtypes": (_ML_DTYPES, "ml_dtypes 0.6.0 astype"),
-        "numpy": (_IEEE, "NumPy 2.x float16, float32 and float64 astype"),
-        "torch": (_TORCH, "PyTorch 2.13 Tensor.to on the CPU"),
-        "onnxruntime": (_ONNX_RUNTIME_SATURATE, "ONNX Runtime 1.31 Cast on the CPU, saturate=1"),
-        "onnxruntime_nosat": (_ONNX_RUNTIME, "ONNX Runtime 1.31 Cast on the CPU, saturate=0"),
-        "onnx_1_18": (_ONNX_1_18.choose(**_SATURATE), "Cast node vectors of ONNX 1.18, saturate=1"),
-        "onnx_1_18_nosat": (_ONNX_1_18, "Cast node vectors of ONNX 1.18, saturate=0"),
-        "onnx_1_22": (_ONNX_1_22.choose(**_SATURATE), "Cast node vectors of ONNX 1.22, saturate=1"),
-        "onnx_1_22_nosat": (_ONNX_1_22, "Cast node vectors of ONNX 1.22, saturate=0"),
-        "gfloat": (_GFLOAT, "gfloat 0.5.2 round and encode, sat=False"),
-        "gfloat_sat": (_GFLOAT.choose(**_SATURATE), "gfloat 0.5.2 round and encode, sat=True"),
-        "riscv_zvfofp8min": (_RISCV, "RISC-V Zvfofp8min 0.2.1 vfncvt.f.f.q, vfncvtbf16.f.f.w"),
-        "riscv_zvfofp8min_sat": (
-            _RISCV.choose(**_SATURATE),
-            "RISC-V Zvfofp8min 0.2.1 vfncvt.sat.f.f.q, vfncvtbf16.sat.f.f.w",
-        ),
-    }
-
-
-def _override_table() -> dict[str, dict[str, Policy]]:
-    e8m0, small = "float8_e8m0fnu", ("int4", "uint4", "int2", "uint2")
-    # Only the low-precision targets are reached through float32; the wide ones are NumPy's or the compiler's own.
-    # None of them has a saturate attribute, and float16 and bfloat16 have none either.
-    wide = dict.fromkeys(("float32", "float64"), _IEEE)
-    onnx_wide = dict.fromkeys(("float16", "float32", "float64"), Policy(nan_sign="drop"))
-    runtime = {"integer": _INTEGER_WRAP, **dict.fromkeys(small, _INTEGER_AWAY_WRAP), **wide}
-    e8m0_saturate = {"rounding": "away_from_zero", "negative": "zero"}
-    e8m0_nosat = {**e8m0_saturate, "negative": "nan", "zero": "nan", "underflow": "nan"}
-    e8m0_defects = ("double_rounding_via_float32", "e8m0_tiny_is_nan", "e8m0_early_overflow")
-    onnx_1_18 = {**onnx_wide, "integer": _INTEGER, "bfloat16": Policy(rounding="toward_zero")}
-    onnx_1_22 = {"integer": _INTEGER_WRAP, **dict.fromkeys((*onnx_wide, "bfloat16"), _ONNX_1_22)}
-    # gfloat raises where neither infinity nor NaN can stand for an overflow.
-    gfloat = _GFLOAT.choose(overflow="error", infinity="error")
-    onnx_e8m0 = _ONNX_1_22.choose(rounding="away_from_zero")
-    return {
-        "ml_dtypes": {"integer": _INTEGER_WRAP, **dict.fromkeys(wide, _ML_DTYPES.without_defects())},
-        "torch": {
-            **wide,
-            "float8_e4m3fn": _TORCH.choose(without_infinity="saturate"),
-            "float16": _TORCH.choose(nan_code="payload"),
-            "bfloat16": _TORCH.choose(nan_code="canonical", nan_sign="drop"),
-        },
-        "onnxruntime": {
-            **runtime,
-            **dict.fromkeys(("float16", "bfloat16"), _ONNX_RUNTIME),
-            "float8_e5m2": _ONNX_RUNTIME_SATURATE.choose(nan_code="all_ones"),
-            e8m0: _ONNX_RUNTIME_SATURATE.choose(**e8m0_saturate),
-        },
-        "onnxruntime_nosat": {
-            **runtime,
-            "float8_e5m2": _ONNX_RUNTIME.choose(nan_code="all_ones"),
-            e8m0: _ONNX_RUNTIME.choose(**e8m0_nosat, defects=e8m0_defects),
-        },
-        "onnx_1_18": onnx_1_18,
-        "onnx_1_18_nosat": onnx_1_18,
-        "onnx_1_22": {**onnx_1_22, e8m0: onnx_e8m0.choose(**_SATURATE)},
-        "onnx_1_22_nosat": {**onnx_1_22, e8m0: onnx_e8m0},
-        "gfloat": dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"), gfloat),
-    }
-
-
-PRESETS: Mapping[str, Policy] = MappingProxyType(
-    {name: replace(policy, name=name) for name, (policy, _) in _preset_table().items()}
-)
+PRESETS = Presets(Policy, "policy", "cast.toml")
 """The named policies."""
 
-PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = MappingProxyType(
-    {
-        name: MappingProxyType({target: replace(policy, name=name) for target, policy in overrides.items()})
-        for name, overrides in _override_table().items()
-    }
-)
+PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = PRESETS.overrides
 """Where a product follows another rule for some targets: preset -> target id or kind -> the policy there."""
 
-PRESET_SUMMARIES: Mapping[str, str] = MappingProxyType({name: text for name, (_, text) in _preset_table().items()})
+PRESET_SUMMARIES: Mapping[str, str] = PRESETS.summaries
 """What each preset claims, in a line."""
 
 
@@ -289,13 +267,8 @@ def get_policy(policy: Policy | str, target: Format | None = None) -> Policy:
     PolicyError
         The name is unknown, or the argument is neither.
     """
-    if isinstance(policy, Policy):
-        return policy
-    if not isinstance(policy, str):
-        raise PolicyError(f"a policy is a Policy or the name of a preset, not {type(policy).__name__}")
-    name = policy.lower()
-    require_choice("policy", name, PRESETS)
-    if target is None:
-        return PRESETS[name]
-    overrides = PRESET_OVERRIDES.get(name, {})
-    return overrides.get(target.id) or overrides.get(target.kind) or PRESETS[name]
+    preset = PRESETS.named(policy)
+    if isinstance(policy, Policy) or target is None:
+        return preset
+    overrides = PRESET_OVERRIDES.get(preset.name, {})
+    return overrides.get(target.id) or overrides.get(target.kind) or preset

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 
 from lowbit.errors import InputError, PolicyError
-from lowbit.policy.cast_axes import require_choice
+from lowbit.policy.choices import require_choice
 from lowbit.policy.multiplier import binary32_scale, derive_multiplier, round_to_binary32
-from lowbit.policy.requantize_schemes import RequantizeScheme, get_requantize_scheme
+from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
 SHARED_SHIFT = {"xnnpack_add": (20, "up", -10), "qnnpack_add": (21, "away", -14)}
 """Name -> bits below the larger multiplier's leading one, ties, exponent of the smallest ratio of scales."""

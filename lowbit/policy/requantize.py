@@ -1,19 +1,22 @@
-"""What a requantisation scheme is: how an accumulator becomes a code of few bits again.
+"""The third vocabulary, how an accumulator becomes a code of few bits again.
 
 A :class:`RequantizeScheme` is a record of choices, one for each axis on which published requantisations differ.
-Nothing here computes: the oracle and ``lowbit.ops.requantize.requantize`` read the fields. The named schemes are those
-of ``lowbit.policy.requantize_schemes``: by arithmetic (``single_up``) and by product (``tflm``).
+Nothing here computes: the oracle and ``lowbit.ops.requantize.requantize`` read the fields. A preset is named by its
+arithmetic (``single_up``) or by the product that uses it (``tflm``), and is then a claim about that product, version,
+operator and machine; tests/cross proves those whose product can be installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from lowbit.errors import PolicyError
-from lowbit.policy.cast_axes import require_choice
-from lowbit.policy.requantize_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
+from lowbit.policy.choices import Choices, axis
+from lowbit.policy.presets import Presets
+
+__all__ = ["REQUANTIZE_SCHEMES", "RequantizeScheme", "arithmetic_name", "get_requantize_scheme"]
 
 UPPER_BITS = 15
 """What the choice "upper_15" leaves of a multiplier."""
@@ -33,13 +36,39 @@ LARGEST_ZERO_POINT = (1 << 31) - 1
 LONGEST_SHIFT = 62
 """A longer shift to the right has no place in a 64-bit product."""
 
+DERIVATIONS: Mapping[str, str] = {
+    "quantize_multiplier": (
+        "scale = q * 2^s, q in [1/2, 1); multiplier = q * 2^31 rounded half away; 2^31 becomes 2^30 and s + 1; "
+        "s < -31 gives multiplier 0 and shift 0"
+    ),
+    "quantize_multiplier_limited": "the same; s > 30 gives multiplier 2^31 - 1 and shift 30",
+    "frexp_31": "scale = q * 2^s; multiplier = q * 2^31 rounded half away; 2^31 becomes 2^30 and s + 1",
+    "batch_frexp": "scale = q * 2^s; multiplier = q * 2^31 rounded half away; right shift 31 - s",
+    "tosa_32": "q * 2^31 rounded half away; right shift 31 - s; beyond 62 the multiplier is shifted right instead",
+    "tosa_16": "q * 2^15 rounded half away; right shift 15 - s; beyond 62 the multiplier is shifted right instead",
+    "binary32_24": "the 24 significant bits of the binary32 scale, and what is left as a right shift",
+    "binary32_31": "the 24 significant bits of the binary32 scale times 2^7",
+    "binary32_15": "the 24 significant bits of the binary32 scale rounded half up to 15",
+    "nearest_15": "scale = q * 2^s; multiplier = q * 2^15 rounded half away; right shift 15 - s",
+    "binary32": "the scale rounded to binary32",
+    "binary64": "the scale as binary64",
+}
+"""How (multiplier, shift) come of a scale: name -> rule."""
+
+SCALE_PRODUCTS: Mapping[str, str] = {
+    "float64": "double(input) * double(weight) / double(output)",
+    "float32_product": "double(float32(input * weight)) / double(output)",
+    "float32": "float32(float32(input * weight) / output)",
+}
+"""How one scale comes of those of input, weight and output, which are binary32: name -> rule."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class RequantizeScheme:
+class RequantizeScheme(Choices):
     """How ``accumulator * scale + zero_point`` is computed, rounded and clamped.
 
-    Each attribute without a default in the table below is one axis; ``REQUANTIZE_AXES`` of
-    ``lowbit.policy.requantize_axes`` says what it decides, ``RequantizeScheme.choices(axis)`` lists its values.
+    Each attribute but the last five is one axis; ``RequantizeScheme.AXES`` says what it decides,
+    ``RequantizeScheme.choices(axis)`` lists its values.
 
     Attributes
     ----------
@@ -77,37 +106,115 @@ class RequantizeScheme:
         An axis has an unknown value, or two of them contradict each other.
     """
 
-    product: str = "exact"
-    multiplier_bits: int = 31
-    multiplier_use: str = "whole"
+    product: str = axis(
+        "exact",
+        "how the accumulator is multiplied by the scale",
+        {
+            "exact": "the exact product of two integers",
+            "binary32": "accumulator and product each rounded to binary32 (24 bits), ties to even",
+            "binary53": "the integer product rounded to the 53 bits of binary64, ties to even",
+            "binary64": "the product of two binary64 numbers, rounded to 53 bits, ties to even",
+        },
+    )
+    multiplier_bits: int = axis(31, "significant bits of the multiplier", range(1, 54))
+    multiplier_use: str = axis(
+        "whole",
+        "how much of the given multiplier is used",
+        {
+            "whole": "all of the multiplier's bits",
+            "upper_15": "the multiplier rounded (half up) to its upper 15 bits, at most 32767",
+        },
+    )
     signed_multiplier: bool = False
-    shift: str = "left"
-    point: int = 31
+    shift: str = axis(
+        "left",
+        "the sign and the origin of the shift",
+        {
+            "left": "positive is to the left: scale = multiplier * 2^(shift - point)",
+            "right": "positive is to the right: scale = multiplier * 2^-(shift + point)",
+            "none": "there is no shift: the scale itself is given",
+        },
+    )
+    point: int = axis(31, "where the multiplier's binary point stands, in bits from its right end", range(64))
     shift_range: tuple[int, int] = (-31, 30)
-    left_shift: str = "exact"
-    pre_shift: str = "none"
-    high_half: str = "none"
-    tie: str = "up"
-    zero_point: str = "after_rounding"
-    narrowing: str = "exact"
-    overflow: str = "saturate"
+    left_shift: str = axis(
+        "exact",
+        "a shift to the left before the product",
+        {
+            "exact": "without loss",
+            "wrap32": "modulo 2^32",
+        },
+    )
+    pre_shift: str = axis(
+        "none",
+        "a shift of the accumulator before the product that rounds",
+        {
+            "none": "there is none",
+            "up_saturate16": "the whole shift is made before the product, half up, and saturates to int16",
+        },
+    )
+    high_half: str = axis(
+        "none",
+        "the first of two roundings: the product cut to its high half",
+        {
+            "none": "there is one rounding only",
+            "up": "half up at 2^31 (saturating rounding doubling high multiplication), so two roundings in all",
+            "down": "cut off at 2^31 (a plain shift of the product), so two roundings in all",
+        },
+    )
+    tie: str = axis(
+        "up",
+        "what the last rounding does with a tie",
+        {
+            "up": "toward +infinity",
+            "away": "away from zero",
+            "even": "to the even neighbour",
+            "up_binary32": "floor(y + 1/2), where the sum is rounded to binary32 first",
+        },
+    )
+    zero_point: str = axis(
+        "after_rounding",
+        "where the zero point comes in",
+        {
+            "after_rounding": "added to the rounded value; the sum is clamped",
+            "after_clamp": "added after clamping to the range less the zero point, so that no sum can overflow",
+            "before_rounding": "added to the product before it is rounded, in the product's own precision",
+            "before_product": "subtracted from the accumulator: it counts in units of the accumulator",
+        },
+    )
+    narrowing: str = axis(
+        "exact",
+        "how wide the rounded value is before it is clamped",
+        {
+            "exact": "as wide as it needs",
+            "wrap32": "32 bits, modulo 2^32",
+            "saturate16": "16 bits, saturating, and so is its sum with the zero point",
+            "saturate17": "17 bits, saturating",
+        },
+    )
+    overflow: str = axis(
+        "saturate",
+        "a result outside the range of the result format",
+        {
+            "saturate": "the nearest end of the range",
+            "wrap": "modulo 2^bits",
+        },
+    )
     accumulator_bits: int = 32
     bounded: bool = False
-    derivation: str = field(default="quantize_multiplier", compare=False)
-    scale_product: str = field(default="float64", compare=False)
+    derivation: str = axis("quantize_multiplier", "", DERIVATIONS, compare=False)
+    scale_product: str = axis("float64", "", SCALE_PRODUCTS, compare=False)
     name: str = field(default="", compare=False)
     summary: str = field(default="", compare=False)
     product_name: str = field(default="", compare=False)
     evidence: str = field(default="", compare=False)
     source: str = field(default="", compare=False)
 
+    AXIS = "axis of a requantisation scheme"
+    CLAIMS = ("name", "summary", "product_name", "evidence", "source")
+
     def __post_init__(self) -> None:
-        for axis, values in REQUANTIZE_CHOICES.items():
-            require_choice(axis, getattr(self, axis), values)
-        require_choice("derivation", self.derivation, DERIVATIONS)
-        require_choice("scale_product", self.scale_product, SCALE_PRODUCTS)
-        for name, allowed in (("multiplier_bits", range(1, 54)), ("point", range(64))):
-            self._require(getattr(self, name) in allowed, f"{name} = {getattr(self, name)!r} is outside {allowed}")
+        self.check_choices()
         self._require(self.accumulator_bits in (32, 48), f"accumulator_bits = {self.accumulator_bits!r}")
         scaled = self.product in ("binary32", "binary64")
         self._require(scaled == (self.shift == "none"), f"product {self.product!r} with shift {self.shift!r}")
@@ -233,38 +340,31 @@ class RequantizeScheme:
             bits = min(bits, self.right_shift(shift))
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
-    def choose(self, **axes: Any) -> RequantizeScheme:
-        """A copy with other choices; it loses the name and the claims of the preset unless they are given too."""
-        known = {item.name for item in fields(self)}
-        for axis in axes:
-            require_choice("axis of a requantisation scheme", axis, dict.fromkeys(sorted(known)))
-        claims = dict.fromkeys(("name", "summary", "product_name", "evidence", "source"), "")
-        return replace(self, **{**claims, **axes})
 
-    def differences(self, other: RequantizeScheme) -> dict[str, tuple[Any, Any]]:
-        """The axes on which two schemes differ: axis -> (own value, other value)."""
-        names = [item.name for item in fields(self) if item.compare]
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+REQUANTIZE_SCHEMES = Presets(RequantizeScheme, "scheme", "requantize.toml")
+"""The named schemes: those without a ``product_name`` are named by their arithmetic."""
 
-    @staticmethod
-    def choices(axis: str) -> tuple[str, ...]:
-        """The values that an axis with a closed set may take."""
-        require_choice("axis of a requantisation scheme", axis, REQUANTIZE_CHOICES)
-        return tuple(REQUANTIZE_CHOICES[axis])
+_ELSEWHERE = {"bitsandbytes": "LLM.int8() ends in binary16: lowbit.llm_int8_matmul computes that"}
 
-    @staticmethod
-    def meaning(axis: str, value: str) -> str:
-        """What a value of an axis means, in words."""
-        require_choice("axis of a requantisation scheme", axis, REQUANTIZE_CHOICES)
-        require_choice(axis, value, REQUANTIZE_CHOICES[axis])
-        return REQUANTIZE_CHOICES[axis][value]
 
-    def words(self) -> Mapping[str, str]:
-        """Each axis with its choice in words, for reports."""
-        return {
-            axis: self.meaning(axis, str(getattr(self, axis)))
-            if axis in REQUANTIZE_CHOICES
-            else str(getattr(self, axis))
-            for axis in REQUANTIZE_AXES
-        }
+def get_requantize_scheme(scheme: RequantizeScheme | str) -> RequantizeScheme:
+    """A requantisation scheme from itself or from its name.
+
+    Parameters
+    ----------
+    scheme : RequantizeScheme or str
+        A scheme is returned as it is; look-up ignores case.
+
+    Raises
+    ------
+    PolicyError
+        The name is unknown (the nearest one is suggested), or the argument is neither.
+    """
+    if isinstance(scheme, str) and scheme.lower() in _ELSEWHERE:
+        raise PolicyError(f"scheme = {scheme!r} makes no integers", hint=_ELSEWHERE[scheme.lower()])
+    return REQUANTIZE_SCHEMES.named(scheme)
+
+
+def arithmetic_name(scheme: RequantizeScheme) -> str:
+    """The name of the first scheme of the same arithmetic, "" where none is named."""
+    return next((name for name, known in REQUANTIZE_SCHEMES.items() if known == scheme), "")

@@ -19,7 +19,6 @@ from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
 from lowbit.oracle.cast.cast import convert
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import Policy, get_policy
-from lowbit.policy.cast_axes import AXES, read_choice
 from lowbit.vectors.cast.boundary import Flags, boundary
 from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
@@ -111,35 +110,21 @@ def parse_policy(text: str, target: Scalar | None = None) -> Policy:
     PolicyError
         Unknown preset, axis or value.
     """
-    preset, *choices = text.split("+")
-    chosen: dict[str, Any] = {}
-    for choice in choices:
-        axis, equals, value = choice.partition("=")
-        if not equals or axis not in AXES:
-            raise PolicyError(f"policy {text!r}: {choice!r} is not axis=value", hint=f"axes: {', '.join(AXES)}")
-        chosen[axis] = read_choice(axis, value)
-    return get_policy(preset, target).choose(**chosen)
+    preset, _, choices = text.partition("+")
+    try:
+        return Policy.parse(choices, get_policy(preset, target))
+    except PolicyError as error:
+        raise PolicyError(f"policy {text!r}: {error.message}", hint=error.hint) from error
 
 
 def spell_out(policy: Policy) -> str:
     """Every axis of a policy, ``rounding=nearest_even overflow=saturate ...``, and its defects."""
-    words = [f"{axis}={getattr(policy, axis)}" for axis in AXES]
-    return " ".join([*words, *(f"defect={defect}" for defect in policy.defects)])
+    return policy.spell(separator=" ").replace("defects=", "defect=")
 
 
 def read_policy(choices: str, name: str = "") -> Policy:
     """A policy from what ``spell_out`` wrote, with a name of its own."""
-    axes: dict[str, Any] = {}
-    defects = []
-    for word in choices.split():
-        axis, _, value = word.partition("=")
-        if axis == "defect":
-            defects.append(value)
-        elif axis in AXES:
-            axes[axis] = read_choice(axis, value)
-        else:
-            raise PolicyError(f"{word!r} is not a choice on any axis", hint=f"axes: {', '.join(AXES)}")
-    return Policy(**axes, defects=tuple(defects), name=name)
+    return Policy.parse(choices.replace("defect=", "defects=")).choose(name=name)
 
 
 def inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:

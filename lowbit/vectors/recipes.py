@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lowbit.format.registry import get_format
 from lowbit.policy.accumulator import get_accumulator
-from lowbit.policy.requantize_schemes import get_requantize_scheme
+from lowbit.policy.requantize import get_requantize_scheme
 from lowbit.vectors.generate import Recipe
 from lowbit.vectors.nonlinear.recipes import nonlinear_recipes
 

@@ -9,7 +9,6 @@ from lowbit.format.registry import formats, get_format
 from lowbit.format.scalar import FloatFormat
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.cast import DEFECTS, PRESETS, Policy, get_policy
-from lowbit.policy.cast_axes import CHOICES
 from lowbit.testing.format_strategies import own_floats
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
@@ -18,7 +17,7 @@ P3109 = ["binary3p1se", "binary4p4ue", "binary5p1uf", "binary6p2sf", "binary8p3s
 FIXED = ["int1", "int3", "int4_narrow", "int8", "uint1", "uint5", "uint8", "q3.3", "uq2.4", "q1.7"]
 SOURCES = ["float16", "bfloat16", "float32", "float64", "tf32", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu"]
 SOURCES += ["int8", "uint8", "int32", "int64", "uint64", "q4.12", "binary16p5se"]
-AXES = list(CHOICES)
+AXES = list(Policy.CHOICES)
 
 
 @st.composite
@@ -26,7 +25,7 @@ def policies(draw, wrap):
     """Any policy; ``wrap`` says whether overflow may wrap."""
     axes = {}
     for axis in draw(st.lists(st.sampled_from(AXES), max_size=6, unique=True)):
-        choices = [choice for choice in CHOICES[axis] if choice != "wrap" or wrap]
+        choices = [choice for choice in Policy.CHOICES[axis] if choice != "wrap" or wrap]
         axes[axis] = draw(st.sampled_from(choices))
     if axes.get("rounding", "").startswith("stochastic"):
         axes["random_bits"] = draw(st.integers(1, 10))
@@ -125,7 +124,7 @@ def test_fixed(agree, policy, source, target, seed):
 @pytest.mark.parametrize("axis", AXES)
 def test_every_choice_on_small_formats(agree, axis):
     """Each value of each axis over all formats of at most 8 bits, from binary16, the other axes at their defaults."""
-    for choice in CHOICES[axis]:
+    for choice in Policy.CHOICES[axis]:
         bits = {"random_bits": 3} if choice.startswith("stochastic") else {}
         policy = Policy(**{axis: choice, **bits})
         for number, target in enumerate([*SMALL, *P3109, *FIXED]):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import lowbit
 from lowbit.oracle.requantize.requantize import requantize as oracle_requantize
 from lowbit.policy.multiplier import derive_multiplier
-from lowbit.policy.requantize_schemes import arithmetic_name
+from lowbit.policy.requantize import arithmetic_name
 
 SCHEMES = sorted({arithmetic_name(scheme) for scheme in lowbit.REQUANTIZE_SCHEMES.values()})
 SCALES = [0.5, 2.0**-11, 0.0123, 0.03827386349439621, 0.9999999, 2.0**-20, 1.5e-9]

@@ -9,7 +9,7 @@ import lowbit
 from lowbit.kernels.requantize import layout as at
 from lowbit.ops.requantize.lowering import Range, lower_constants, lower_parameters
 from lowbit.policy.multiplier import derive_multiplier
-from lowbit.policy.requantize_schemes import arithmetic_name
+from lowbit.policy.requantize import arithmetic_name
 from tests import uncompiled
 
 SCHEMES = sorted({arithmetic_name(scheme) for scheme in lowbit.REQUANTIZE_SCHEMES.values()})

@@ -12,7 +12,7 @@ from lowbit.check.requantize.rules import UNDEFINED, RequantizeRule, converted
 from lowbit.check.run import check_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
 from lowbit.format.registry import get_format
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.requantize.cases import NEAR_TIES_OF_53_BITS, real_scale
 

@@ -10,7 +10,7 @@ import pytest
 
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.verbs.explain import GROUPS
-from lowbit.policy.cast import AXES, DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
 
 
 def test_every_error_code_in_the_sources_is_explained(repository):
@@ -33,7 +33,10 @@ def test_a_group_lists_all_its_topics(lowbit, group):
     assert firsts == set(GROUPS[group]())
 
 
-@pytest.mark.parametrize("topic", [*ERROR_TOPICS, *ROUNDINGS, *PRESETS, *AXES, *DEFECTS, "TieEven", "tieeven", "130"])
+@pytest.mark.parametrize(
+    "topic",
+    [*ERROR_TOPICS, *ROUNDINGS, *PRESETS, *Policy.AXES, *DEFECTS, "TieEven", "tieeven", "130"],
+)
 def test_every_topic_has_words(lowbit, topic):
     result = lowbit("explain", topic)
     assert result.status == 0, result.err

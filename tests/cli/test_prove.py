@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowbit.cli import ExitCode, main
-from lowbit.policy.accumulator import ACCUMULATOR_AXES, ACCUMULATORS
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 
 
 def test_every_preset_has_a_line(capsys):
@@ -92,7 +92,7 @@ def test_numbers_beyond_64_bits(capsys, tmp_path):
 
 
 def test_explain(capsys):
-    for topic in (*ACCUMULATORS, *ACCUMULATOR_AXES, "accumulators", "accumulator-axes"):
+    for topic in (*ACCUMULATORS, *Accumulator.AXES, "accumulators", "accumulator-axes"):
         assert main(["explain", topic]) == ExitCode.EQUAL, topic
     text = capsys.readouterr().out
     assert "combine_overflow  saturate" in text

@@ -97,6 +97,10 @@ def run(library, name, a, b):
     return out
 
 
+def test_what_claims_to_be_run_is_run():
+    assert {name for name, claim in ACCUMULATORS.claims.items() if claim.evidence == "run"} <= set(GROUPS)
+
+
 @pytest.mark.parametrize("products", [1, 2, 3, 4, 7, 64, 255, 256, 257, 600])
 @pytest.mark.parametrize("name", GROUPS)
 def test_instruction(library, name, products):

@@ -7,7 +7,7 @@ from lowbit.check.requantize.operation import RequantizeOperation
 from lowbit.format.registry import get_format
 from lowbit.ops.gemm.accumulate import accumulate
 from lowbit.policy.accumulator import ACCUMULATORS, get_accumulator
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, get_requantize_scheme
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, get_requantize_scheme
 from lowbit.vectors.gemm.sets import parse_operands, unpack_elements
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
 from lowbit.vectors.requantize.sets import read_requantizations

@@ -8,7 +8,6 @@ from lowbit.format.registry import get_format
 from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import encode, project
 from lowbit.policy.cast import Policy
-from lowbit.policy.cast_axes import CHOICES
 
 MINUS_NAN = Exact(NAN, 0, 0, True)
 PAYLOAD = Exact(NAN, 0x155555, -23, False)  # a binary32 NaN; the leading payload bits are 01010
@@ -154,7 +153,7 @@ def test_choice(axis, choice, name, value, others, expected):
 
 
 def test_every_value_of_every_axis_is_covered():
-    wanted = {(axis, value) for axis, values in CHOICES.items() for value in values}
+    wanted = {(axis, value) for axis, values in Policy.CHOICES.items() for value in values}
     assert {case[:2] for case in CASES} == wanted
 
 

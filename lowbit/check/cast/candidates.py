@@ -15,16 +15,15 @@ from lowbit.check.cast.input_classes import Inputs, intermediate_formats, interv
 from lowbit.exact import floor_log2
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.policy.cast import Policy
-from lowbit.policy.cast_axes import AXES, CHOICES
 
 STOCHASTIC = "stochastic_"
-IDENTIFIED_AXES = (*(axis for axis in AXES if axis != "random_bits"), "defects")
+IDENTIFIED_AXES = (*(axis for axis in Policy.AXES if axis != "random_bits"), "defects")
 
 
 def axis_values(source: Scalar, target: Scalar) -> dict[str, tuple[Any, ...]]:
     """The candidate values of every axis; a device cannot raise, and its random bits cannot be known."""
     values: dict[str, tuple[Any, ...]] = {}
-    for axis, choices in CHOICES.items():
+    for axis, choices in Policy.CHOICES.items():
         kept = [choice for choice in choices if choice != "error" and not choice.startswith(STOCHASTIC)]
         if axis == "overflow" and isinstance(target, FloatFormat):
             kept.remove("wrap")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lowbit.policy.accumulator import ACCUMULATOR_AXES, Accumulator
+from lowbit.policy.accumulator import Accumulator
 
 COUNTED = {2: "pair", 4: "quadruple"}
 
@@ -63,7 +63,7 @@ def closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator
 def survivor_choices(survivors: Sequence[Accumulator], asked: Accumulator) -> dict[str, str]:
     """Axis -> the values that survive, for the axes that say something about any survivor."""
     live = {axis for item in survivors for axis in item.live_axes()} - {"operands", "bias", "zero_points"}
-    values = {axis: [getattr(item, axis) for item in survivors] for axis in ACCUMULATOR_AXES if axis in live}
+    values = {axis: [getattr(item, axis) for item in survivors] for axis in Accumulator.AXES if axis in live}
     return {axis: ranges(found, getattr(asked, axis)) for axis, found in values.items()}
 
 

@@ -12,9 +12,7 @@ from lowbit.dut.kernel import place
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
 from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
-from lowbit.policy.requantize import RequantizeScheme
-from lowbit.policy.requantize_axes import REQUANTIZE_AXES
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.requantize.cases import directed_requantizations, random_requantizations, real_scale
 
@@ -106,7 +104,7 @@ class RequantizeOperation(Operation):
         found = [rule.scheme for rule in left]
         names = list(dict.fromkeys(scheme.name for scheme in found if scheme.name))
         axes = sorted({axis for scheme in found for axis in scheme.differences(self.scheme)})
-        told = [axis for axis in REQUANTIZE_AXES if axis in axes]
+        told = [axis for axis in RequantizeScheme.AXES if axis in axes]
         choices = {axis: "|".join(sorted({str(getattr(scheme, axis)) for scheme in found})) for axis in told}
         asked = {axis: str(getattr(self.scheme, axis)) for axis in told}
         return Identification(

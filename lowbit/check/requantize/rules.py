@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from lowbit.check.operation import Rule
 from lowbit.errors import InputError, PolicyError
 from lowbit.format.scalar import FixedFormat
-from lowbit.policy.requantize import RequantizeScheme
-from lowbit.policy.requantize_axes import REQUANTIZE_CHOICES
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 from lowbit.vectors.case import Array, Case, Number
 from lowbit.vectors.requantize.cases import real_scale
 
@@ -105,7 +103,9 @@ def schemes(asked: RequantizeScheme) -> list[RequantizeScheme]:
 
 
 def _related(asked: RequantizeScheme) -> Iterator[RequantizeScheme]:
-    singles = [(axis, value) for axis in RELATED_AXES for value in REQUANTIZE_CHOICES[axis] if value != "up_binary32"]
+    singles = [
+        (axis, value) for axis in RELATED_AXES for value in RequantizeScheme.CHOICES[axis] if value != "up_binary32"
+    ]
     for index, (axis, value) in enumerate(singles):
         for other_axis, other in singles[index:]:
             try:

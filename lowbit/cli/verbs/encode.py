@@ -22,7 +22,6 @@ from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import Explanation, explain
 from lowbit.oracle.cast.projection import Projection
 from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy, get_policy
-from lowbit.policy.cast_axes import read_choice
 
 FLAG_NAMES = ((16, "invalid"), (8, "divide by zero"), (4, "overflow"), (2, "underflow"), (1, "inexact"))
 """The exception flags of IEEE 754-2019 clause 7 at the bit positions of RISC-V's fflags."""
@@ -78,7 +77,7 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
         axis, separator, value = text.partition("=")
         if not separator:
             raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
-        changes[axis] = read_choice(axis, value)
+        changes[axis] = Policy.read(axis, value)
     changes |= {axis: choice for axis in ("rounding", "overflow") if (choice := getattr(arguments, axis))}
     return policy.choose(**changes) if changes else policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,20 +12,14 @@ from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import Terminal, columns, terminal
-from lowbit.cli.words import policy_rows
 from lowbit.errors import FormatError, LowbitError, PolicyError, UnknownFormatError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
-from lowbit.policy.accumulator import (
-    ACCUMULATOR_AXES,
-    ACCUMULATOR_CHOICES,
-    ACCUMULATOR_SUMMARIES,
-    ACCUMULATORS,
-    get_accumulator,
-)
-from lowbit.policy.cast import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, ROUNDINGS, Policy
-from lowbit.policy.requantize_axes import DERIVATIONS, REQUANTIZE_AXES, REQUANTIZE_CHOICES, SCALE_PRODUCTS
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.choices import Choices
+from lowbit.policy.presets import Presets
+from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
 
 WIDTH = 100
 """Prose is wrapped here."""
@@ -52,12 +46,12 @@ def run(arguments: Namespace) -> int:
     if wanted in GROUPS:
         _write_group(page, wanted)
         return 0
-    found = [(group, name) for group, topics in GROUPS.items() for name in topics() if name.lower() == wanted]
-    if not found and _write_plain_accumulator(page, wanted):
+    topics = [(group, name) for group, names in GROUPS.items() for name in names() if name.lower() == wanted]
+    if not topics and _write_plain_accumulator(page, wanted):
         return 0
-    if not found:
+    if not topics:
         _fail(arguments.topic)
-    for index, (group, name) in enumerate(found):
+    for index, (group, name) in enumerate(topics):
         if index:
             page.write()
         page.write(f"{page.paint(name, 'bold')}  {page.paint(TITLES[group], 'dim')}")
@@ -92,15 +86,25 @@ def _flags() -> Mapping[str, str]:
     return {flag.name: f"{flag.catches} ({flag.source})" for flag in FLAGS.values()}
 
 
+VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
+    "presets": (PRESETS, Policy),
+    "axes": (PRESETS, Policy),
+    "accumulators": (ACCUMULATORS, Accumulator),
+    "accumulator-axes": (ACCUMULATORS, Accumulator),
+    "schemes": (REQUANTIZE_SCHEMES, RequantizeScheme),
+    "scheme-axes": (REQUANTIZE_SCHEMES, RequantizeScheme),
+}
+"""The groups of presets and of axes."""
+
 GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
     "errors": lambda: ERROR_TOPICS,
     "roundings": lambda: ROUNDINGS,
-    "presets": lambda: PRESET_SUMMARIES,
-    "axes": lambda: AXES,
-    "accumulators": lambda: ACCUMULATOR_SUMMARIES,
-    "accumulator-axes": lambda: ACCUMULATOR_AXES,
-    "schemes": lambda: {name: scheme.summary for name, scheme in REQUANTIZE_SCHEMES.items()},
-    "scheme-axes": lambda: REQUANTIZE_AXES,
+    "presets": lambda: PRESETS.summaries,
+    "axes": lambda: Policy.AXES,
+    "accumulators": lambda: ACCUMULATORS.summaries,
+    "accumulator-axes": lambda: Accumulator.AXES,
+    "schemes": lambda: REQUANTIZE_SCHEMES.summaries,
+    "scheme-axes": lambda: RequantizeScheme.AXES,
     "flags": _flags,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
     "devices": lambda: DEVICE_TOPICS,
@@ -132,10 +136,8 @@ def _write_group(page: Terminal, group: str) -> None:
         page.write(f"{page.paint(name.ljust(width), 'cyan')}  {head}")
         for line in rest:
             page.write(" " * (width + 2) + line)
-        if group == "axes":
-            choices = _choices(name)
-            if choices:
-                page.write(" " * (width + 2) + page.paint(", ".join(choices), "dim"))
+        if group == "axes" and name in Policy.CHOICES:
+            page.write(" " * (width + 2) + page.paint(", ".join(Policy.choices(name)), "dim"))
 
 
 def _write_summary(page: Terminal, group: str, name: str) -> None:
@@ -143,78 +145,63 @@ def _write_summary(page: Terminal, group: str, name: str) -> None:
         page.write(line)
 
 
-def _choices(axis: str) -> tuple[str, ...]:
-    return () if axis in {"via", "random_bits"} else Policy.choices(axis)
-
-
 def _write_axis(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
-    for line in columns([(choice, Policy.meaning(name, choice)) for choice in _choices(name)]):
-        page.write("  " + line)
+    _, kind = VOCABULARIES[group]
+    _write_rows(page, list(kind.CHOICES.get(name, {}).items()))
 
 
-def _write_accumulator(page: Terminal, group: str, name: str) -> None:
-    _write_summary(page, group, name)
-    for line in columns(ACCUMULATORS[name].describe()):
+def _write_rows(page: Terminal, rows: Sequence[tuple[str, ...]]) -> None:
+    for line in columns(rows):
         page.write("  " + line)
 
 
 def _write_plain_accumulator(page: Terminal, name: str) -> bool:
-    """A register such as ``int20``, which has a name but is no preset."""
+    """A register such as ``int20``, which has a name but is not a preset."""
     try:
         accumulator = get_accumulator(name)
     except PolicyError:
         return False
     page.write(f"{page.paint(name, 'bold')}  {page.paint('accumulator', 'dim')}")
-    for line in columns(accumulator.describe()):
-        page.write("  " + line)
+    _write_rows(page, accumulator.describe())
     if _is_format(name):
         page.write(f"also a format: `lowbit show {name}` describes it")
     return True
 
 
-def _write_accumulator_axis(page: Terminal, group: str, name: str) -> None:
+def _write_preset(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
-    for line in columns(list(ACCUMULATOR_CHOICES.get(name, {}).items())):
-        page.write("  " + line)
+    presets, kind = VOCABULARIES[group]
+    preset, plain = presets[name], kind()
+    for (axis, *_), line in zip(preset.describe(), columns(preset.describe()), strict=True):
+        changed = getattr(preset, axis) != getattr(plain, axis)
+        page.write("  " + (page.paint(line, "bold") if changed else line))
+    for target, rule in presets.overrides.get(name, {}).items():
+        changes = rule.choose(defects=preset.defects).spell(preset)
+        if changes:
+            page.write(f"  {page.paint('into', 'yellow')} {target}: {changes}")
+    for defect in getattr(preset, "defects", ()):
+        page.write(f"  {page.paint('defect', 'yellow')}  {defect}: {DEFECTS[defect].summary}")
+    _write_rows(page, _claim(presets, name))
+
+
+def _claim(presets: Presets[Any], name: str) -> list[tuple[str, str]]:
+    """How well what a preset claims is founded."""
+    claim = presets.claims[name]
+    return [("evidence", ", ".join(filter(None, (claim.evidence, claim.source))))] if claim.evidence else []
 
 
 def _write_scheme(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     scheme = REQUANTIZE_SCHEMES[name]
-    same = [other for other, known in REQUANTIZE_SCHEMES.items() if known == scheme and other != name]
-    rows = [*scheme.words().items(), ("derivation", DERIVATIONS[scheme.derivation])]
+    rows = [(axis, words if axis in scheme.CHOICES else value) for axis, value, words in scheme.describe()]
+    rows.append(("derivation", DERIVATIONS[scheme.derivation]))
     rows.append(("scale", SCALE_PRODUCTS[scheme.scale_product]))
-    if scheme.evidence:
-        origin = f", {scheme.source}" if scheme.source else ""
-        rows.append(("evidence", f"{scheme.evidence}{origin}"))
+    rows += _claim(REQUANTIZE_SCHEMES, name)
+    same = [other for other, known in REQUANTIZE_SCHEMES.items() if known == scheme and other != name]
     if same:
         rows.append(("same arithmetic", ", ".join(same)))
-    for line in columns(rows):
-        page.write("  " + line)
-
-
-def _write_scheme_axis(page: Terminal, group: str, name: str) -> None:
-    _write_summary(page, group, name)
-    for line in columns(list(REQUANTIZE_CHOICES.get(name, {}).items())):
-        page.write("  " + line)
-
-
-def _write_preset(page: Terminal, group: str, name: str) -> None:
-    _write_summary(page, group, name)
-    policy = PRESETS[name]
-    plain = Policy()
-    for (axis, *_), line in zip(policy_rows(policy), columns(policy_rows(policy)), strict=True):
-        chosen = getattr(policy, axis) != getattr(plain, axis)
-        page.write("  " + (page.paint(line, "bold") if chosen else line))
-    for target, other in PRESET_OVERRIDES.get(name, {}).items():
-        changes = ", ".join(
-            f"{axis}={own}" for axis, (own, _) in other.differences(policy).items() if axis != "defects"
-        )
-        if changes:
-            page.write(f"  {page.paint('into', 'yellow')} {target}: {changes}")
-    for defect in policy.defects:
-        page.write(f"  {page.paint('defect', 'yellow')}  {defect}: {DEFECTS[defect].summary}")
+    _write_rows(page, rows)
 
 
 def _write_defect(page: Terminal, group: str, name: str) -> None:
@@ -230,12 +217,12 @@ def _write_defect(page: Terminal, group: str, name: str) -> None:
 
 
 DETAILS: dict[str, Callable[[Terminal, str, str], None]] = {
-    "accumulators": _write_accumulator,
-    "accumulator-axes": _write_accumulator_axis,
+    "accumulators": _write_preset,
+    "accumulator-axes": _write_axis,
     "axes": _write_axis,
     "presets": _write_preset,
     "defects": _write_defect,
     "schemes": _write_scheme,
-    "scheme-axes": _write_scheme_axis,
+    "scheme-axes": _write_axis,
 }
 """Groups that say more than a line."""

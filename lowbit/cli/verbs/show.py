@@ -9,7 +9,7 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.bits import classify, fields, hexadecimal, parse_code, raw, scalar_format, split
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns, terminal
-from lowbit.cli.words import formula, number_json, policy_rows
+from lowbit.cli.words import formula, number_json
 from lowbit.errors import InputError
 from lowbit.exact import Exact, format_value
 from lowbit.format.live_axes import live_axes
@@ -115,7 +115,7 @@ def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
         "fields": [{"name": field.name, "high": field.high, "low": field.low} for field in fields(fmt)],
         "values": fmt.finite_count,
         "facts": {name: {**number_json(value), "code": code} for name, value, code in facts(fmt)},
-        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy_rows(policy)}},
+        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
         "source": {
             "title": fmt.source.title,
             "edition": fmt.source.edition,
@@ -204,7 +204,7 @@ def _write_policy(page: Terminal, fmt: Scalar) -> None:
     policy = get_policy(fmt.default_policy, fmt)
     page.write()
     _write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
-    lines = columns([(axis, choice, meaning) for axis, choice, meaning in policy_rows(policy, live_axes(fmt))])
+    lines = columns(policy.describe(live_axes(fmt)))
     for line in lines:
         page.write(page.paint("  " + line, "dim"))
 

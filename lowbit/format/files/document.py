@@ -15,9 +15,9 @@ from typing import Any
 from lowbit.errors import FormatError, LowbitError
 from lowbit.format.files.facts import check_facts
 from lowbit.format.files.specials import Fields, read_specials
-from lowbit.format.files.table import Table
 from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source
 from lowbit.policy.cast import PRESETS
+from lowbit.policy.table import Table
 
 KINDS = ("float", "integer", "fixed")
 ID_RULE = "use lower-case letters, digits, '_' and '.'"

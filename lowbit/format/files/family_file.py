@@ -9,7 +9,7 @@ from types import MappingProxyType
 from lowbit.errors import FormatError
 from lowbit.format.files.document import read_identifier, read_kind, read_policy, read_source, with_place
 from lowbit.format.files.family import PARAMETER, Family, Formula, Parameter, Variant
-from lowbit.format.files.table import Table
+from lowbit.policy.table import Table
 
 
 def read_family(document: Table) -> Family:

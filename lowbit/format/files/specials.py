@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit.errors import FormatError
 from lowbit.format.files.patterns import CodeRange, parse_pattern
-from lowbit.format.files.table import Table
+from lowbit.policy.table import Table
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from lowbit.ops.arrays import as_array, integer_array, scalar_format, view_codes
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.run import LARGEST_SUM, Multipliers
 from lowbit.policy.multiplier import binary32_scale, derive_multiplier, positive_scale
-from lowbit.policy.requantize import LONGEST_SHIFT
-from lowbit.policy.requantize_schemes import RequantizeScheme
+from lowbit.policy.requantize import LONGEST_SHIFT, RequantizeScheme
 
 Array = npt.NDArray[Any]
 WIDEST_RESULT = 32

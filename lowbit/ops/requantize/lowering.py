@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lowbit.format.scalar import FixedFormat
 from lowbit.kernels.requantize import layout as at
-from lowbit.policy.requantize_schemes import RequantizeScheme
+from lowbit.policy.requantize import RequantizeScheme
 
 Array = npt.NDArray[Any]
 HIGH_SHIFT = 31

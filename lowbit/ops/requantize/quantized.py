@@ -16,7 +16,7 @@ from lowbit.ops.requantize.requantize import checked_out, checked_threads, requa
 from lowbit.ops.requantize.run import nearest_integers
 from lowbit.policy.multiplier import binary32_scale, effective_scale
 from lowbit.policy.quantized_add import Addition, derive_addition
-from lowbit.policy.requantize_schemes import RequantizeScheme, get_requantize_scheme
+from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
 Array = npt.NDArray[Any]
 WIDEST_OPERAND = 16

@@ -19,7 +19,7 @@ from lowbit.ops.requantize.arguments import (
     within_domain,
 )
 from lowbit.ops.requantize.run import Task, requantize_array
-from lowbit.policy.requantize_schemes import RequantizeScheme, get_requantize_scheme
+from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
 Array = npt.NDArray[Any]
 

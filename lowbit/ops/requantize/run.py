@@ -12,7 +12,7 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.kernels.requantize import layout as at
 from lowbit.ops.cast.conversion import in_chunks
 from lowbit.ops.requantize.lowering import Range, fast_family, lower_constants, lower_parameters
-from lowbit.policy.requantize_schemes import RequantizeScheme
+from lowbit.policy.requantize import RequantizeScheme
 
 Array = npt.NDArray[Any]
 Call = Callable[..., None]

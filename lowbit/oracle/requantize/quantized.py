@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lowbit.oracle.requantize.requantize import requantize, wrap
 from lowbit.policy.quantized_add import Addition
-from lowbit.policy.requantize_schemes import RequantizeScheme
+from lowbit.policy.requantize import RequantizeScheme
 
 INT32 = {"low": -(1 << 31), "high": (1 << 31) - 1}
 UNCLAMPED = {"low": -(1 << 62), "high": (1 << 62) - 1}

@@ -1,6 +1,6 @@
 """Requantisation, step by step in Python integers: the definition that the fast path is compared with.
 
-An accumulator times a scale, rounded as a :class:`~lowbit.policy.requantize_schemes.RequantizeScheme` says, plus a zero
+An accumulator times a scale, rounded as a :class:`~lowbit.policy.requantize.RequantizeScheme` says, plus a zero
 point, clamped. Binary floating-point steps are exact rational numbers rounded to 24 or 53 bits; their exponents are
 unbounded, which changes no result: a product below binary32's range rounds to the integer 0, one above it is clamped.
 """
@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
-from lowbit.policy.requantize_schemes import RequantizeScheme
+from lowbit.policy.requantize import RequantizeScheme
 
 BINARY32, BINARY64 = 24, 53
 """Bits of precision."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.ops.arithmetic.exact_rounding import add_products, divide_sum, fused_multiply_add
 from lowbit.ops.arrays import as_array
-from lowbit.policy.cast_axes import require_choice
+from lowbit.policy.choices import require_choice
 
 Array = npt.NDArray[Any]
 Halves = npt.NDArray[np.float16]

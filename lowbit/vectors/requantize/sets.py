@@ -11,8 +11,7 @@ from lowbit.errors import InputError, VectorFileError
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.requantize.requantize import requantize
-from lowbit.policy.requantize import RequantizeScheme
-from lowbit.policy.requantize_schemes import get_requantize_scheme
+from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 from lowbit.vectors.case import Case, Number
 from lowbit.vectors.requantize.cases import directed_requantizations, real_scale
 from lowbit.vectors.vec import Column, VectorFile, digits_for, read_vectors
@@ -94,7 +93,7 @@ def _header(set_id: str, scheme: RequantizeScheme, result: FixedFormat, argument
         "source": f"int{scheme.accumulator_bits}, {scheme.accumulator_bits} bits",
         "target": f"{result.id}, {result.bits} bits",
         "policy": scheme.name,
-        "choices": " ".join(f"{axis}={getattr(scheme, axis)}" for axis in scheme.words()),
+        "choices": " ".join(f"{axis}={getattr(scheme, axis)}" for axis in scheme.AXES),
         "generator": f"directed {GENERATOR_VERSION} rows={arguments['rows']}",
         "oracle": ORACLE,
     }

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from lowbit.errors import PolicyError
 from lowbit.format.registry import formats, get_format
-from lowbit.policy.cast import AXES, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
+from lowbit.policy.cast import DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
 
-CLOSED_AXES = [axis for axis in AXES if axis not in ("via", "random_bits")]
+CLOSED_AXES = [axis for axis in Policy.AXES if axis not in ("via", "random_bits")]
 
 
 def stochastic_bits(rounding):

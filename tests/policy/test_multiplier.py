@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 import lowbit
 from lowbit import Dyadic
 from lowbit.policy.multiplier import derive_multiplier, round_to_binary32
-from lowbit.policy.requantize_axes import REQUANTIZE_AXES, REQUANTIZE_CHOICES
-from lowbit.policy.requantize_schemes import REQUANTIZE_SCHEMES, arithmetic_name, get_requantize_scheme
+from lowbit.policy.requantize import (
+    REQUANTIZE_SCHEMES,
+    RequantizeScheme,
+    arithmetic_name,
+    get_requantize_scheme,
+)
 
 NAMES = sorted(REQUANTIZE_SCHEMES)
 positive = st.floats(1e-7, 0.99)
@@ -175,8 +179,8 @@ def test_the_table_of_schemes():
         assert arithmetic_name(scheme)
         assert (scheme.evidence in ("source", "fitted", "specification")) == bool(scheme.product_name)
         assert bool(scheme.source) == (scheme.evidence in ("source", "specification"))
-        assert set(scheme.words()) == set(REQUANTIZE_AXES)
-    assert set(REQUANTIZE_CHOICES) < set(REQUANTIZE_AXES)
+        assert [axis for axis, _, _ in scheme.describe()] == list(scheme.AXES)
+    assert set(RequantizeScheme.CHOICES) - set(RequantizeScheme.AXES) == {"derivation", "scale_product"}
     assert get_requantize_scheme("TFLM") is REQUANTIZE_SCHEMES["tflm"]
 
 

@@ -1,19 +1,21 @@
-"""A TOML table that knows where it stands, so that every complaint names file, field and remedy."""
+"""A TOML table that knows where it stands, so that every complaint names file, field and remedy.
+
+Formats, families and presets are read through it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from lowbit.errors import FormatError
+from lowbit.errors import FormatError, LowbitError
 
 _TYPE_NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "a list", dict: "a table"}
 
 
 class Table:
-    """One table of a format file.
+    """One table of a file.
 
     Parameters
     ----------
@@ -23,22 +25,29 @@ class Table:
         The file.
     prefix : str
         Where the table stands in it (``"fields."``), "" for the whole file.
+    kind : type of LowbitError
+        What its errors are.
     """
 
-    def __init__(self, values: Mapping[str, Any], path: Path, prefix: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], path: Path, prefix: str = "", kind: type[LowbitError] = FormatError
+    ) -> None:
         self.values = values
         self.path = path
         self.prefix = prefix
+        self.kind = kind
 
-    def error(self, field: str, what: str, hint: str = "") -> FormatError:
+    def error(self, field: str, what: str, hint: str = "") -> LowbitError:
         """An error about one field of this table."""
         place = f"{self.prefix}{field}"
-        return FormatError(f"{self.path}: {place}: {what}" if place else f"{self.path}: {what}", hint=hint)
+        return self.kind(f"{self.path}: {place}: {what}" if place else f"{self.path}: {what}", hint=hint)
 
     def only(self, *known: str) -> None:
         """Refuse fields that are not known."""
         for name in self.values:
             if name not in known:
+                from difflib import get_close_matches
+
                 close = get_close_matches(name, known, n=1)
                 guess = f"did you mean {close[0]!r}? " if close else ""
                 raise self.error(name, "unknown field", f"{guess}known here are {', '.join(known)}")
@@ -68,12 +77,12 @@ class Table:
     def table(self, name: str, *, required: bool = True) -> Table:
         """A table inside this one."""
         values = self.get(name, dict, default=None if required else {})
-        return Table(values, self.path, f"{self.prefix}{name}.")
+        return Table(values, self.path, f"{self.prefix}{name}.", self.kind)
 
-    def tables(self, name: str) -> list[Table]:
+    def tables(self, name: str, *, required: bool = True) -> list[Table]:
         """An array of tables inside this one."""
-        rows = self.get(name, list)
+        rows = self.get(name, list, default=None if required else [])
         for row in rows:
             if not isinstance(row, dict):
                 raise self.error(name, f"{row!r} is not a table", f"write [[{name}]]")
-        return [Table(row, self.path, f"{self.prefix}{name}[{index}].") for index, row in enumerate(rows)]
+        return [Table(row, self.path, f"{self.prefix}{name}[{index}].", self.kind) for index, row in enumerate(rows)]

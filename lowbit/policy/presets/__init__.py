@@ -1,0 +1,124 @@
+"""Presets are claims about products, so they are data: one TOML file a vocabulary, read when it is first looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from lowbit.errors import PolicyError
+from lowbit.policy.choices import Choices
+
+if TYPE_CHECKING:
+    from lowbit.policy.presets.reader import PresetFile
+
+Value = TypeVar("Value")
+Kind = TypeVar("Kind", bound=Choices)
+
+EVIDENCE = {
+    "run": "compared with the product itself, or with its recorded answers, by a test in tests/cross",
+    "source": "read in the product's source",
+    "specification": "read in a standard, a manual or a paper",
+    "fitted": "a model that agreed with the product on many answers; its source was not read",
+}
+"""How well a claim is founded: grade -> what it means."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a preset claims.
+
+    Attributes
+    ----------
+    summary : str
+        In a line.
+    product, version : str
+        What it stands for; "" for a rule without a product.
+    evidence : str
+        One of ``EVIDENCE``, or "".
+    source : str
+        Where: standard and clause, or repository, file and revision.
+    """
+
+    summary: str
+    product: str = ""
+    version: str = ""
+    evidence: str = ""
+    source: str = ""
+
+
+class Lazy(Mapping[str, Value]):
+    """A mapping whose items are read when it is first looked at."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Value]]) -> None:
+        self._read = read
+
+    @cached_property
+    def _items(self) -> Mapping[str, Value]:
+        return self._read()
+
+    def __getitem__(self, key: str) -> Value:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class Presets(Lazy[Kind]):
+    """The presets of one vocabulary: name -> choices.
+
+    Parameters
+    ----------
+    kind : type
+        The vocabulary.
+    what : str
+        What messages call one.
+    file : str
+        Its name in this folder.
+    also : str
+        What else is a name, for the hint about an unknown one.
+
+    Attributes
+    ----------
+    claims : mapping of str to Claim
+    overrides : mapping of str to mapping
+        Preset -> target id or kind -> the choices there.
+    summaries : mapping of str to str
+    """
+
+    def __init__(self, kind: type[Kind], what: str, file: str, also: str = "") -> None:
+        super().__init__(lambda: self._file.presets)
+        self._kind, self._what, self._name, self._also = kind, what, file, also
+        self.claims: Mapping[str, Claim] = Lazy(lambda: self._file.claims)
+        self.overrides: Mapping[str, Mapping[str, Kind]] = Lazy(lambda: self._file.overrides)
+        self.summaries: Mapping[str, str] = Lazy(lambda: {name: self.claims[name].summary for name in self.claims})
+
+    @cached_property
+    def _file(self) -> PresetFile[Kind]:
+        from lowbit.policy.presets.reader import FOLDER, read_presets
+
+        return read_presets(self._kind, FOLDER / self._name)
+
+    def named(self, value: object) -> Kind:
+        """Choices from themselves, or those of a preset; look-up ignores case.
+
+        Raises
+        ------
+        PolicyError
+            The name is unknown (the nearest one is suggested), or the argument is neither.
+        """
+        if isinstance(value, self._kind):
+            return value
+        if not isinstance(value, str):
+            article = "an" if self._what[0] in "aeiou" else "a"
+            kinds = f"a {self._kind.__name__} or the name of a preset"
+            raise PolicyError(f"{article} {self._what} is {kinds}, not {type(value).__name__}")
+        self._kind.require(self._what, value.lower(), self, also=self._also)
+        return self[value.lower()]
