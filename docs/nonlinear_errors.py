@@ -80,7 +80,7 @@ def real_valued() -> list[Claim]:
 def integer_exp(scheme: str, scale: float) -> float:
     """The largest error of an integer exponential over [-8, 0]."""
     codes = np.arange(0, -int(8 / scale) - 1, -1)
-    got, unit = lowbit.exp(codes, scheme=scheme, scale=scale, return_scale=True)
+    got, unit = lowbit.fixed_point.exp(codes, scheme=scheme, scale=scale, return_scale=True)
     return largest(got * float(unit), np.exp(codes * float(np.float32(scale))))
 
 
@@ -138,7 +138,7 @@ def exp_curves() -> list[Curve]:
     curves = []
     for name, scheme, scale in (("ShiftExp", "ivit", 0.01), ("i-exp", "ibert", 0.01)):
         codes = np.arange(-800, 1)
-        got, unit = lowbit.exp(codes, scheme=scheme, scale=scale, return_scale=True)
+        got, unit = lowbit.fixed_point.exp(codes, scheme=scheme, scale=scale, return_scale=True)
         x = codes * scale
         curves.append((name, x, got * float(unit) - np.exp(codes * float(np.float32(scale)))))
     return curves

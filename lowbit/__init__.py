@@ -27,12 +27,6 @@ _HOMES = {
     "lowbit.policy.multiplier": ("effective_scale",),
     "lowbit.ops.cast.cast": ("convert", "decode", "encode"),
     "lowbit.ops.cast.exact": ("decode_exact", "encode_exact"),
-    "lowbit.ops.fixed_point.gemmlowp": (
-        "exp_on_negative_values",
-        "inverse_square_root",
-        "one_over_one_plus_x",
-        "reciprocal",
-    ),
     "lowbit.ops.gemm.gemm": ("gemm",),
     "lowbit.ops.nonlinear.l2norm": ("l2norm",),
     "lowbit.ops.nonlinear.logistic": ("logistic",),
@@ -41,15 +35,12 @@ _HOMES = {
     "lowbit.ops.pack.pack": ("pack", "unpack"),
     "lowbit.ops.pack.packed_codes": ("PackedCodes",),
     "lowbit.ops.gemm.prepack": ("PackedMatrix", "prepack"),
-    "lowbit.ops.nonlinear.exponential": ("exp", "integer_sqrt"),
     "lowbit.ops.nonlinear.gelu": ("gelu",),
     "lowbit.ops.nonlinear.layernorm": ("layernorm",),
     "lowbit.ops.nonlinear.softmax": ("softmax",),
     "lowbit.ops.requantize.quantized": ("quantized_add", "quantized_multiply"),
     "lowbit.ops.requantize.requantize": ("quantize_multiplier", "requantize"),
-    "lowbit.ops.fixed_point.table": ("table_lookup",),
     "lowbit.ops.nonlinear.tanh": ("tanh",),
-    "lowbit.ops.fixed_point.tosa": ("arithmetic_right_shift", "integer_divide", "multiply_shifted", "pooling_divisor"),
     "lowbit.proof.accumulator": ("SafeLength", "largest_safe_k"),
     "lowbit.proof.weights": ("WeightBounds", "prove_weights"),
     "lowbit.policy.cast": ("PRESETS", "Policy", "get_policy"),
@@ -58,7 +49,7 @@ _HOMES = {
     "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = ("allocate",)
+_PACKAGES = ("allocate", "fixed_point")
 
 __all__ = ["__version__", *sorted((*_HOME_OF, *_PACKAGES))]  # noqa: PLE0604 - strings, though the linter cannot see it
 

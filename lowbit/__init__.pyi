@@ -1,4 +1,5 @@
 from lowbit import allocate as allocate
+from lowbit import fixed_point as fixed_point
 from lowbit._version import __version__ as __version__
 from lowbit.errors import DeviceError as DeviceError
 from lowbit.errors import FormatError as FormatError
@@ -32,20 +33,9 @@ from lowbit.ops.cast.ordinal import from_ordinal as from_ordinal
 from lowbit.ops.cast.ordinal import next_after as next_after
 from lowbit.ops.cast.ordinal import ordinal as ordinal
 from lowbit.ops.cast.ordinal import ulp_distance as ulp_distance
-from lowbit.ops.fixed_point.gemmlowp import exp_on_negative_values as exp_on_negative_values
-from lowbit.ops.fixed_point.gemmlowp import inverse_square_root as inverse_square_root
-from lowbit.ops.fixed_point.gemmlowp import one_over_one_plus_x as one_over_one_plus_x
-from lowbit.ops.fixed_point.gemmlowp import reciprocal as reciprocal
-from lowbit.ops.fixed_point.table import table_lookup as table_lookup
-from lowbit.ops.fixed_point.tosa import arithmetic_right_shift as arithmetic_right_shift
-from lowbit.ops.fixed_point.tosa import integer_divide as integer_divide
-from lowbit.ops.fixed_point.tosa import multiply_shifted as multiply_shifted
-from lowbit.ops.fixed_point.tosa import pooling_divisor as pooling_divisor
 from lowbit.ops.gemm.gemm import gemm as gemm
 from lowbit.ops.gemm.prepack import PackedMatrix as PackedMatrix
 from lowbit.ops.gemm.prepack import prepack as prepack
-from lowbit.ops.nonlinear.exponential import exp as exp
-from lowbit.ops.nonlinear.exponential import integer_sqrt as integer_sqrt
 from lowbit.ops.nonlinear.gelu import gelu as gelu
 from lowbit.ops.nonlinear.l2norm import l2norm as l2norm
 from lowbit.ops.nonlinear.layernorm import layernorm as layernorm

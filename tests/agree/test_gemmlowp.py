@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lowbit
+from lowbit import fixed_point
 from lowbit.kernels.fixed_point import gemmlowp as kernels
 from lowbit.oracle.fixed_point import gemmlowp as oracle
 
@@ -24,7 +25,7 @@ def negatives(bits, count, seed):
 @pytest.mark.parametrize(("bits", "integer_bits"), FORMATS)
 def test_exp(bits, integer_bits):
     values = negatives(bits, 200, integer_bits)
-    got = lowbit.exp_on_negative_values(values, integer_bits=integer_bits, bits=bits)
+    got = fixed_point.exp_on_negative_values(values, integer_bits=integer_bits, bits=bits)
     assert got.dtype == f"int{bits}"
     assert got.tolist() == [oracle.exp_on_negative_values(a, integer_bits, bits) for a in values.tolist()]
 
@@ -59,18 +60,18 @@ def test_one_over_one_plus_x():
     for bits in (32, 16):
         values = -negatives(bits, 400, bits)
         values = values[values < 1 << (bits - 1)]
-        got = lowbit.one_over_one_plus_x(values, bits=bits)
+        got = fixed_point.one_over_one_plus_x(values, bits=bits)
         assert got.tolist() == [oracle.one_over_one_plus_x(a, bits) for a in values.tolist()]
 
 
 def test_reciprocal_and_inverse_square_root():
     values = -negatives(32, 3000, 7)
     values = values[values < 1 << 31]
-    multipliers, shifts = lowbit.inverse_square_root(values)
+    multipliers, shifts = fixed_point.inverse_square_root(values)
     pairs = list(zip(multipliers.tolist(), shifts.tolist(), strict=True))
     assert pairs == [tuple(oracle.inverse_square_root(n, 1)) for n in values.tolist()]
     positive = values[values > 0]
-    answers, exponents = lowbit.reciprocal(positive, integer_bits=12)
+    answers, exponents = fixed_point.reciprocal(positive, integer_bits=12)
     pairs = list(zip(answers.tolist(), exponents.tolist(), strict=True))
     assert pairs == [tuple(oracle.reciprocal(n, 12)) for n in positive.tolist()]
 
@@ -99,7 +100,7 @@ def test_largest_errors(function, limit):
     raw = np.linspace(-(1 << 31), 0 if function == "exp" else (1 << 31) - 1, 100_001).astype(np.int64)
     real = raw / 2.0 ** (31 - places)
     if function == "exp":
-        got, exact = lowbit.exp_on_negative_values(raw, integer_bits=places), np.exp(real)
+        got, exact = fixed_point.exp_on_negative_values(raw, integer_bits=places), np.exp(real)
     elif function == "logistic":
         got, exact = lowbit.logistic(raw, scheme="gemmlowp", integer_bits=4), 1 / (1 + np.exp(-real))
     else:
@@ -110,7 +111,7 @@ def test_largest_errors(function, limit):
 
 def test_inverse_square_root_error():
     numbers = np.unique(np.exp(np.random.default_rng(1).uniform(0, 21, 50_000)).astype(np.int64))[1:]
-    multipliers, shifts = lowbit.inverse_square_root(numbers)
+    multipliers, shifts = fixed_point.inverse_square_root(numbers)
     relative = np.abs(multipliers / 2.0 ** (31 + shifts) * np.sqrt(numbers) - 1)
     assert 1e-7 < relative.max() < 1.3e-6
 
@@ -118,19 +119,25 @@ def test_inverse_square_root_error():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: lowbit.exp_on_negative_values([0, 1], integer_bits=5), r"from -2,147,483,648 to 0, not 1 at index 1"),
         (
-            lambda: lowbit.exp_on_negative_values([0], integer_bits=30),
+            lambda: fixed_point.exp_on_negative_values([0, 1], integer_bits=5),
+            r"from -2,147,483,648 to 0, not 1 at index 1",
+        ),
+        (
+            lambda: fixed_point.exp_on_negative_values([0], integer_bits=30),
             "integer_bits = 30 is not a whole number",
         ),
-        (lambda: lowbit.exp_on_negative_values([-40000], integer_bits=3, bits=16), "not -40,000 at index 0"),
-        (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=8), "unknown bits: 8"),
-        (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=16.0), "unknown bits: 16.0"),
-        (lambda: lowbit.exp_on_negative_values([0], integer_bits=3, bits=[32]), "unknown bits"),
-        (lambda: lowbit.exp_on_negative_values([0.5], integer_bits=3), "are no integers"),
-        (lambda: lowbit.one_over_one_plus_x([-1]), "from 0 to 2,147,483,647, not -1"),
-        (lambda: lowbit.reciprocal([0], integer_bits=12), "from 1 to 2,147,483,647, not 0"),
-        (lambda: lowbit.inverse_square_root(-1), "not -1"),
+        (
+            lambda: fixed_point.exp_on_negative_values([-40000], integer_bits=3, bits=16),
+            "not -40,000 at index 0",
+        ),
+        (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=8), "unknown bits: 8"),
+        (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=16.0), "unknown bits: 16.0"),
+        (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=[32]), "unknown bits"),
+        (lambda: fixed_point.exp_on_negative_values([0.5], integer_bits=3), "are no integers"),
+        (lambda: fixed_point.one_over_one_plus_x([-1]), "from 0 to 2,147,483,647, not -1"),
+        (lambda: fixed_point.reciprocal([0], integer_bits=12), "from 1 to 2,147,483,647, not 0"),
+        (lambda: fixed_point.inverse_square_root(-1), "not -1"),
         (lambda: lowbit.logistic([0], scheme="gemmlowp"), "integer_bits is missing"),
         (lambda: lowbit.logistic([0], scheme="gemmlowp", integer_bits=4, scale=1.0), "integer_bits, not a scale"),
         (lambda: lowbit.tanh([0], scheme="gemmlowp", integer_bits=29), "is not a whole number from 0 to 28"),
@@ -143,8 +150,8 @@ def test_bad_input(call, message):
 
 
 def test_shapes_and_scalars():
-    assert lowbit.inverse_square_root(4) == (1073741828, 0)
-    assert isinstance(lowbit.exp_on_negative_values(0, integer_bits=5), np.int32)
-    assert lowbit.exp_on_negative_values(np.zeros((2, 3), np.int8), integer_bits=5).shape == (2, 3)
-    assert lowbit.exp_on_negative_values(np.zeros(0, np.int32), integer_bits=5).shape == (0,)
-    assert math.isclose(lowbit.one_over_one_plus_x(0) / 2**31, 1.0)
+    assert fixed_point.inverse_square_root(4) == (1073741828, 0)
+    assert isinstance(fixed_point.exp_on_negative_values(0, integer_bits=5), np.int32)
+    assert fixed_point.exp_on_negative_values(np.zeros((2, 3), np.int8), integer_bits=5).shape == (2, 3)
+    assert fixed_point.exp_on_negative_values(np.zeros(0, np.int32), integer_bits=5).shape == (0,)
+    assert math.isclose(fixed_point.one_over_one_plus_x(0) / 2**31, 1.0)

@@ -242,11 +242,11 @@ def test_tables():
     steep = drawn.integers(-32768, 32768, 513)  # TFLite's slopes wrap
     for entries in (smooth, steep):
         expected = [table.interpolate_rounded(code, entries.tolist()) for code in SOME_INT16.tolist()]
-        assert lowbit.table_lookup(SOME_INT16, entries, scheme="tflite").tolist() == expected
+        assert lowbit.fixed_point.table_lookup(SOME_INT16, entries, scheme="tflite").tolist() == expected
     expected = [table.interpolate(code, smooth.tolist()) for code in SOME_INT16.tolist()]
-    assert lowbit.table_lookup(SOME_INT16, smooth).tolist() == expected
+    assert lowbit.fixed_point.table_lookup(SOME_INT16, smooth).tolist() == expected
     entries = drawn.integers(-128, 128, 256)
-    assert lowbit.table_lookup(EVERY_INT8, entries).tolist() == entries.tolist()
+    assert lowbit.fixed_point.table_lookup(EVERY_INT8, entries).tolist() == entries.tolist()
 
 
 def test_threads_and_axes_change_nothing():

@@ -30,7 +30,7 @@ def numbers(count, seed):
 
 def test_table_of_int8():
     table = np.random.default_rng(0).integers(-128, 128, 256).astype(np.int8)
-    assert np.array_equal(lowbit.table_lookup(EVERY_INT8, table), look_up(EVERY_INT8, table, "int8"))
+    assert np.array_equal(lowbit.fixed_point.table_lookup(EVERY_INT8, table), look_up(EVERY_INT8, table, "int8"))
 
 
 def test_table_of_int16():
@@ -41,7 +41,7 @@ def test_table_of_int16():
         table[20], table[21] = 0, -32768
         if np.abs(np.diff(table.astype(int))).max() > 32767:
             table = (table // 2).astype(np.int16)
-        assert np.array_equal(lowbit.table_lookup(EVERY_INT16, table), look_up(EVERY_INT16, table, "int32"))
+        assert np.array_equal(lowbit.fixed_point.table_lookup(EVERY_INT16, table), look_up(EVERY_INT16, table, "int32"))
 
 
 @pytest.mark.parametrize(("operation", "table"), [("tanh", "tosa_tanh"), ("logistic", "tosa_sigmoid")])

@@ -65,15 +65,21 @@ def softmax(codes=ROW, **options):
         (lambda: lowbit.layernorm(ROW_16, **(NORM | {"weights": [1, 1, 40_000]})), "is not a code of weights, int16"),
         (lambda: lowbit.layernorm(ROW_16, **(NORM | {"shift": 20})), "shift = 20 is out of range"),
         (lambda: lowbit.layernorm(ROW_16, scheme="tflite_int16"), "multiplier and shift are missing"),
-        (lambda: lowbit.table_lookup([0], [1, 2, 3]), "the table has 3 entries"),
-        (lambda: lowbit.table_lookup([200], [0] * 256), "is not a code of a table of 256 entries"),
-        (lambda: lowbit.table_lookup([0], [0] * 512 + [40_000]), "int16 entries of a table"),
+        (lambda: lowbit.fixed_point.table_lookup([0], [1, 2, 3]), "the table has 3 entries"),
+        (lambda: lowbit.fixed_point.table_lookup([200], [0] * 256), "is not a code of a table of 256 entries"),
+        (lambda: lowbit.fixed_point.table_lookup([0], [0] * 512 + [40_000]), "int16 entries of a table"),
         (
-            lambda: lowbit.table_lookup([0], [-32768, 32767] + [0] * 511),
+            lambda: lowbit.fixed_point.table_lookup([0], [-32768, 32767] + [0] * 511),
             "entries 0 and 1 of the table are 65,535",
         ),
-        (lambda: lowbit.table_lookup([0], [0] * 513, scheme="onnx"), "unknown scheme of table_lookup: 'onnx'"),
-        (lambda: lowbit.table_lookup([0], [0] * 513, scheme=["tosa"]), r"unknown scheme of table_lookup: \['tosa'\]"),
+        (
+            lambda: lowbit.fixed_point.table_lookup([0], [0] * 513, scheme="onnx"),
+            "unknown scheme of table_lookup: 'onnx'",
+        ),
+        (
+            lambda: lowbit.fixed_point.table_lookup([0], [0] * 513, scheme=["tosa"]),
+            r"unknown scheme of table_lookup: \['tosa'\]",
+        ),
     ],
 )
 def test_bad_input(call, message):
@@ -98,8 +104,8 @@ def test_results_have_the_product_s_types():
     assert lowbit.logistic(ROW_16, scheme="tflite_int16", scale=0.1).dtype == np.int16
     assert lowbit.logistic([0], scheme="gemmlowp", integer_bits=3).dtype == np.int32
     assert lowbit.tanh(ROW, scheme="tosa").dtype == np.int32
-    assert lowbit.table_lookup(ROW, [0] * 256).dtype == np.int8
-    assert lowbit.table_lookup(ROW_16, [0] * 513, scheme="tflite").dtype == np.int16
+    assert lowbit.fixed_point.table_lookup(ROW, [0] * 256).dtype == np.int8
+    assert lowbit.fixed_point.table_lookup(ROW_16, [0] * 513, scheme="tflite").dtype == np.int16
 
 
 def test_parameters_by_hand():

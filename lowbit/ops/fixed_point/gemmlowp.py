@@ -52,7 +52,7 @@ def exp_on_negative_values(raw: Any, *, integer_bits: int, bits: int = 32, threa
     Raises
     ------
     InputError
-        A number is above 0 or beyond the width, or the format is none of gemmlowp's.
+        A number is above 0 or beyond the width, or the format is not one of gemmlowp's.
 
     Notes
     -----

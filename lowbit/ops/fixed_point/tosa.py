@@ -35,7 +35,7 @@ def arithmetic_right_shift(values: Any, shift: Any, *, round_half_up: bool = Fal
     Raises
     ------
     InputError
-        A shift is out of range, or the dtype is none of TOSA's.
+        A shift is out of range, or the dtype is not one of TOSA's.
 
     Notes
     -----
@@ -89,8 +89,8 @@ def multiply_shifted(a: Any, b: Any, *, shift: int = 0) -> Any:
 
     count = require_whole("shift", shift, 0, LONGEST_SHIFT)
     left, right = _broadcast(_int32(a, "a"), _int32(b, "b"))
-    made = _run(left, right, lambda x, y, out: multiply_each(x, y, count, out), np.dtype(np.int64))
-    outside = np.asarray((made < INT32.min) | (made > INT32.max))
+    products = np.asarray(_run(left, right, lambda x, y, out: multiply_each(x, y, count, out), np.dtype(np.int64)))
+    outside = (products < INT32.min) | (products > INT32.max)
     if outside.any():
         place = tuple(np.argwhere(outside)[0].tolist())
         product = f"{int(left[place]):,} * {int(right[place]):,} >> {count}"
@@ -98,7 +98,7 @@ def multiply_shifted(a: Any, b: Any, *, shift: int = 0) -> Any:
             f"{product} does not fit int32, and TOSA leaves that undefined",
             hint="a larger shift",
         )
-    return np.asarray(made).astype(np.int32)[()]
+    return products.astype(np.int32)[()]
 
 
 def integer_divide(a: Any, b: Any) -> Any:
@@ -138,7 +138,7 @@ def integer_divide(a: Any, b: Any) -> Any:
 
 
 def pooling_divisor(count: int) -> tuple[int, int]:
-    """The multiplier and right shift by which TOSA's AVG_POOL2D divides a sum of so many elements.
+    """The multiplier and right shift by which TOSA's AVG_POOL2D divides a sum of that many elements.
 
     Parameters
     ----------
