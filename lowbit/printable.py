@@ -7,14 +7,33 @@ import unicodedata
 SPELLED_OUT = frozenset({"Cc", "Cs"})
 """Unicode's categories of controls, with which escape sequences begin, and of surrogates, which no stream takes."""
 
-LONGEST_EXCERPT = 60
+LONGEST_EXCERPT = 100
 
 
-def excerpt(text: str) -> str:
-    """The text in quotes for a message; of a long one the beginning, and how long it is."""
-    if len(text) <= LONGEST_EXCERPT:
-        return repr(text)
-    return f"{text[:LONGEST_EXCERPT]!r}... ({len(text):,} characters)"
+LONGEST_MESSAGE = 4_000
+"""Characters of a message: what somebody else has written is all that makes one longer."""
+
+
+def excerpt(text: str, *, quoted: bool = True) -> str:
+    """The text for a message or a table; of a long one the beginning, and how long it is.
+
+    Parameters
+    ----------
+    text : str
+    quoted : bool
+        In quotes, as Python writes it; else as part of a line, its controls and line ends spelled out.
+    """
+    start = repr(text[:LONGEST_EXCERPT]) if quoted else printable(text[:LONGEST_EXCERPT], line=True)
+    return start if len(text) <= LONGEST_EXCERPT else f"{start}... ({len(text):,} characters)"
+
+
+def shortened(message: str) -> str:
+    """The message; of one that is far too long the beginning and the end."""
+    left_out = len(message) - LONGEST_MESSAGE
+    if left_out <= 0:
+        return message
+    half = LONGEST_MESSAGE // 2
+    return f"{message[:half]} ... ({left_out:,} characters left out) ... {message[-half:]}"
 
 
 def printable(text: str, *, line: bool = False) -> str:

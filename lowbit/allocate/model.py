@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from lowbit.allocate.amounts import Amount
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
-from lowbit.allocate.sensitivity.campaign import Measured
 from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.measure import SCORES
+from lowbit.allocate.sensitivity.measured_model import Measured
 from lowbit.allocate.sensitivity.settings import LayerErrors
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting

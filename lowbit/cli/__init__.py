@@ -22,7 +22,7 @@ from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import refuse_lost_files
 from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError
-from lowbit.printable import printable
+from lowbit.printable import printable, shortened
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -168,10 +168,10 @@ def _early_options(words: Sequence[str]) -> tuple[str, bool]:
 
 def _render(error: LowbitError, color: str) -> None:
     terminal = Terminal(color, sys.stderr)
-    terminal.write(f"{terminal.paint(f'error[{error.code}]', 'bold', 'red')}: {printable(error.message)}")
+    terminal.write(f"{terminal.paint(f'error[{error.code}]', 'bold', 'red')}: {printable(shortened(error.message))}")
     more = f"`lowbit explain {error.code}` says more"
     hint = f"{error.hint}; {more}" if error.hint else more
-    terminal.write(f"{terminal.paint('help', 'bold', 'cyan')}: {printable(hint)}")
+    terminal.write(f"{terminal.paint('help', 'bold', 'cyan')}: {printable(shortened(hint))}")
 
 
 def _report_bug(error: Exception, color: str, *, debug: bool) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.terminal import Terminal, columns
-from lowbit.printable import printable
+from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
     from lowbit.allocate import More, Plan
@@ -86,39 +86,41 @@ def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
     kept = [index for index in range(len(heads)) if outputs or heads[index] != "output error"]
     table = [[line[index] for index in kept] for line in (heads, *cells)]
     head, *lines = columns(table, right=frozenset(range(1, len(kept))))
-    page.write(page.paint(head, "bold"))
-    for line, row in zip(lines, rows, strict=True):
-        page.write(page.paint(line, "bold") if row.what == "plan" else line)
+    marked = (page.paint(line, "bold") if row.what == "plan" else line for line, row in zip(lines, rows, strict=True))
+    _write_table(page, marked, head)
     page.write("weight error: squared error over squared weights, of all layers together; scales are counted as bits")
 
 
 def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> None:
     """Write the report as text."""
     problem = plan.problem
-    page.write(page.paint(printable(problem.name or "bit allocation"), "bold"))
-    for line in _layers(plan):
-        page.write(printable(line))
+    page.write(page.paint(_name(problem.name or "bit allocation"), "bold"))
+    _write_table(page, _layers(plan))
     page.write()
-    for line in columns([("loss", _number(plan.loss)), ("proof", proof(plan)), ("choices", _counts(plan))]):
-        page.write(printable(line))
+    _write_table(page, columns([("loss", _number(plan.loss)), ("proof", proof(plan)), ("choices", _counts(plan))]))
     if plan.problem.max_switches is not None:
         page.write(f"switches  {plan.switches} of at most {plan.problem.max_switches}")
     if plan.uses:
         page.write()
         heads = ("budget", "used", "limit", "slack", "", "one more saves")
         head, *lines = columns([heads, *(_budget(plan, use) for use in plan.uses)], right=frozenset({1, 2, 3, 5}))
-        page.write(page.paint(head, "bold"))
-        for line in lines:
-            page.write(printable(line))
+        _write_table(page, lines, head)
     if more:
         page.write()
-        page.write(page.paint("with 5 % more", "bold"))
-        for line in columns([_more(plan, item) for item in more]):
-            page.write(printable(line))
+        _write_table(page, columns([_more(plan, item) for item in more]), "with 5 % more")
     if front:
         page.write()
-        for line in _front(page, front, along):
-            page.write(line)
+        _write_table(page, _front(front, along), f"loss against {_name(along)}")
+
+
+def _write_table(page: Terminal, lines: Iterable[str], head: str = "") -> None:
+    for line in [page.paint(head, "bold"), *lines] if head else lines:
+        page.write(line)
+
+
+def _name(name: str) -> str:
+    """A name of somebody's layer, choice or budget, fit for a line."""
+    return excerpt(name, quoted=False)
 
 
 def proof(plan: Plan) -> str:
@@ -136,14 +138,14 @@ def _layers(plan: Plan) -> list[str]:
     most = max(bits) or 1.0
     losses = [float(plan.problem.losses[place]) for place in plan.problem.positions(plan.picks)]
     rows = [
-        (f"  {layer}", choice, "#" * round(BAR_WIDTH * height / most), _number(loss))
+        (f"  {_name(layer)}", _name(choice), "#" * round(BAR_WIDTH * height / most), _number(loss))
         for layer, choice, height, loss in zip(plan.problem.layers, plan.choices, bits, losses, strict=True)
     ]
     return columns([("  layer", "choice", "bits", "loss"), *rows], right=frozenset({3}))
 
 
 def _counts(plan: Plan) -> str:
-    return ", ".join(f"{name} x {count}" for name, count in Counter(plan.choices).most_common())
+    return ", ".join(f"{_name(name)} x {count}" for name, count in Counter(plan.choices).most_common())
 
 
 def _number(value: float) -> str:
@@ -153,7 +155,7 @@ def _number(value: float) -> str:
 def _amount(use: Use, value: Any) -> str:
     from lowbit.allocate.amounts import format_amount
 
-    unit = f" {use.unit}" if use.unit and use.unit != use.name else ""
+    unit = f" {_name(use.unit)}" if use.unit and use.unit != use.name else ""
     return "-" if value is None else f"{format_amount(value)}{unit}"
 
 
@@ -161,7 +163,7 @@ def _budget(plan: Plan, use: Use) -> tuple[str, ...]:
     share = f"{float(use.used / use.limit):.1%}" if use.limit else ""
     price = plan.prices.get(use.name, 0.0)
     return (
-        use.name,
+        _name(use.name),
         _amount(use, use.used),
         _amount(use, use.limit),
         _amount(use, use.slack),
@@ -174,24 +176,23 @@ def _more(plan: Plan, item: More) -> tuple[str, ...]:
     change = item.plan.loss - plan.loss
     share = f" ({change / abs(plan.loss):+.2%})" if plan.loss else ""
     if not item.changes:
-        return f"  {item.budget}", "no change", ""
-    named = [f"{layer} {old} -> {new}" for layer, old, new in item.changes[:MOST_CHANGES]]
+        return f"  {_name(item.budget)}", "no change", ""
+    named = [f"{_name(layer)} {_name(old)} -> {_name(new)}" for layer, old, new in item.changes[:MOST_CHANGES]]
     rest = len(item.changes) - len(named)
     words = ", ".join(named) + (f" and {rest} more" if rest else "")
-    return f"  {item.budget}", f"loss {_number(item.plan.loss)}{share}", words
+    return f"  {_name(item.budget)}", f"loss {_number(item.plan.loss)}{share}", words
 
 
 def _use(plan: Plan, name: str) -> Use:
     return next(use for use in plan.uses if use.name == name)
 
 
-def _front(page: Terminal, front: Sequence[Plan], along: str) -> Iterator[str]:
-    yield page.paint(f"loss against {along}", "bold")
+def _front(front: Sequence[Plan], along: str) -> Iterator[str]:
     rows = [
         (f"  {_amount(_use(point, along), _use(point, along).used)}", _number(point.loss), _counts(point))
         for point in front
     ]
-    yield from (printable(line) for line in columns(rows, right=frozenset({0, 1})))
+    yield from columns(rows, right=frozenset({0, 1}))
     unproven = sum(point.status != "optimal" for point in front)
     if unproven:
         yield f"  {unproven} of {len(front)} points are not proven optimal"

@@ -12,6 +12,7 @@ from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError
+from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,9 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
             journal=arguments.journal or journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
-            progress=lambda done, total, name: bar.update(done, f"{done} of {total} layers: {name}"),
+            progress=lambda done, total, name: bar.update(
+                done, f"{done} of {total} layers: {excerpt(name, quoted=False)}"
+            ),
         )
 
 
@@ -112,7 +115,7 @@ def read_traces(path: str) -> dict[str, float]:
     for layer, trace in document.items():
         if isinstance(trace, bool) or not isinstance(trace, int | float) or not isfinite(trace) or trace < 0:
             raise InputError(
-                f"{path}: the trace of {layer!r} is {trace!r}, not a number of at least 0",
+                f"{path}: the trace of {excerpt(layer)} is {excerpt(str(trace))}, not a number of at least 0",
                 hint='layer names with dots need quotes: "encoder.layer.0.weight" = 0.25',
             )
     return {layer: float(trace) for layer, trace in document.items()}

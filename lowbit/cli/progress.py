@@ -43,7 +43,7 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        text = TextColumn("{task.fields[note]}")
+        text = TextColumn("{task.fields[note]}", markup=False)  # names of layers may look like it
         if self._total is None:
             columns: tuple[Any, ...] = (BarColumn(), text, TimeElapsedColumn())
         else:

@@ -1,6 +1,7 @@
-"""Tensors of a safetensors file, read one at a time: a memory map, nothing copied, any dtype that NumPy can be taught.
+"""Safetensors files, read and written one tensor at a time: memory maps, nothing copied, any dtype NumPy can be taught.
 
-The format: eight bytes with the header's length (little endian), a JSON header of name -> dtype, shape, offsets, then
+Nothing that a header claims is believed before it fits the file, so a hostile one costs no more memory than itself. The
+format: eight bytes with the header's length (little endian), a JSON header of name -> dtype, shape, offsets, then
 the raw little-endian data. (https://github.com/huggingface/safetensors, README "Format". The package of that name is
 not used here: its NumPy front end reads no 8-bit floats, and a header is all that there is to it.)
 """
@@ -8,8 +9,10 @@ not used here: its NumPy front end reads no 8-bit floats, and a header is all th
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,16 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.files.whole import whole_file
+from lowbit.printable import excerpt
+
+__all__ = ["DTYPES", "FLOATING", "Entry", "TensorFile", "read_header", "write_tensors"]
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
 """The format's own limit on the header, in bytes."""
 _MOST_AXES = 64
-"""NumPy's limit."""
+_MOST_BYTES = (1 << 63) - 1
+"""NumPy's limits of an array, axes of length 0 left out."""
 
 DTYPES: dict[str, Any] = {
     "F64": np.float64,
@@ -59,10 +66,7 @@ class Entry:
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return prod(self.shape)
 
     @property
     def floating(self) -> bool:
@@ -88,8 +92,14 @@ class TensorFile:
     metadata: dict[str, str] = field(default_factory=dict)
 
     def raw(self, name: str) -> NDArray[np.uint8]:
-        """The bytes of one tensor, whatever its dtype, as a read-only view of the file."""
-        entry = self.entries[name]
+        """The bytes of one tensor, whatever its dtype, as a read-only view of the file.
+
+        Raises
+        ------
+        InputError
+            There is no such tensor.
+        """
+        entry = self._entry(name)
         if entry.stop == entry.start:
             return np.empty(0, dtype=np.uint8)
         return np.memmap(self.path, np.uint8, "r", offset=entry.start, shape=(entry.stop - entry.start,))
@@ -102,17 +112,18 @@ class TensorFile:
         InputError
             There is no such tensor, or its dtype is not one of ``DTYPES``.
         """
-        if name not in self.entries:
-            raise InputError(f"{self.path} has no tensor {name!r}")
-        entry = self.entries[name]
+        entry = self._entry(name)
         if entry.dtype not in DTYPES:
-            raise InputError(f"{self.path}: tensor {name!r} is of dtype {entry.dtype}, which cannot be read")
+            what = f"tensor {excerpt(name)} is of dtype {excerpt(entry.dtype)}, which cannot be read"
+            raise InputError(f"{self.path}: {what}")
         dtype = np.dtype(DTYPES[entry.dtype]).newbyteorder("<")
-        if not entry.size:
-            return np.empty(entry.shape, dtype=dtype)
-        return np.memmap(self.path, dtype=dtype, mode="r", offset=entry.start, shape=entry.shape or (1,)).reshape(
-            entry.shape
-        )
+        tensor: NDArray[Any] = self.raw(name).view(dtype).reshape(entry.shape)
+        return tensor
+
+    def _entry(self, name: str) -> Entry:
+        if name not in self.entries:
+            raise InputError(f"{self.path} has no tensor {excerpt(name)}")
+        return self.entries[name]
 
 
 def read_header(path: str | Path) -> TensorFile:
@@ -130,7 +141,7 @@ def read_header(path: str | Path) -> TensorFile:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if total < _LENGTH_BYTES or length > min(_LONGEST_HEADER, total - _LENGTH_BYTES):
                 raise InputError(
-                    f"{path} is no safetensors file, or a truncated one: its first eight bytes announce a header of "
+                    f"{path} is not a safetensors file, or a truncated one: its first eight bytes announce a header of "
                     f"{length:,} bytes, and the file has {total:,}"
                 )
             header = file.read(length)
@@ -154,10 +165,9 @@ def read_header(path: str | Path) -> TensorFile:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON whose names are all different."""
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ValueError(f"{twice!r} is there twice")
+    if len(dict(pairs)) != len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{excerpt(twice)} is there twice")
     return dict(pairs)
 
 
@@ -167,32 +177,38 @@ def _check_places(path: Path, entries: list[Entry], data: int, total: int) -> No
     for entry in entries:
         if entry.start != end:
             what = "overlaps the one before" if entry.start < end else "leaves a hole after the one before"
-            raise InputError(f"{path}: tensor {entry.name!r} at byte {entry.start:,} {what}, which ends at {end:,}")
+            place = f"tensor {excerpt(entry.name)} at byte {entry.start:,}"
+            raise InputError(f"{path}: {place} {what}, which ends at {end:,}")
         end = entry.stop
     if end != total:
         raise InputError(f"{path}: the tensors end at byte {end:,} of {total:,}; the rest belongs to none")
 
 
 def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
+    where = f"{path}: tensor {excerpt(name)}"
     try:
         dtype, shape, (start, stop) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: the header's entry of {name!r} lacks dtype, shape or data_offsets") from error
+        raise InputError(f"{where} lacks dtype, shape or data_offsets in the header") from error
     if not isinstance(dtype, str) or any(type(n) is not int or n < 0 for n in (*shape, start, stop)):
-        raise InputError(f"{path}: the header's entry of {name!r} is {value!r}: counts of bytes and lengths are needed")
+        raise InputError(f"{where} is {excerpt(str(value))} in the header: counts of bytes and lengths are needed")
     entry = Entry(name, dtype, shape, data + start, data + stop)
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise InputError(f"{path}: the name {name!r} of a tensor is no text: it has half a surrogate pair")
+        raise InputError(f"{where}: its name is not text: it has half a surrogate pair")
     if len(shape) > _MOST_AXES:
-        raise InputError(f"{path}: tensor {name!r} has {len(shape)} axes; {_MOST_AXES} are the most that can be read")
+        raise InputError(f"{where} has {len(shape)} axes; {_MOST_AXES} are the most that can be read")
     if stop < start:
-        raise InputError(f"{path}: tensor {name!r} ends at {stop:,}, before it starts at {start:,}")
+        raise InputError(f"{where} ends at {stop:,}, before it starts at {start:,}")
     if data + stop > total:
-        raise InputError(f"{path} is truncated: tensor {name!r} ends at byte {data + stop:,} of {total:,}")
-    if dtype in DTYPES and entry.size * np.dtype(DTYPES[dtype]).itemsize != stop - start:
-        raise InputError(
-            f"{path}: tensor {name!r} of shape {shape} and dtype {dtype} does not fill its {stop - start:,} bytes"
-        )
+        raise InputError(f"{path} is truncated: tensor {excerpt(name)} ends at byte {data + stop:,} of {total:,}")
+    if dtype in DTYPES:
+        width = np.dtype(DTYPES[dtype]).itemsize
+        if entry.size * width != stop - start:
+            what = f"of shape {excerpt(str(shape), quoted=False)} and dtype {dtype}"
+            raise InputError(f"{where} {what} does not fill its {stop - start:,} bytes")
+        if prod(length for length in shape if length) * width > _MOST_BYTES:
+            what = f"and the others of {excerpt(str(shape), quoted=False)} are beyond 2^63 bytes"
+            raise InputError(f"{where} has an axis of length 0, {what}")
     return entry
 
 
@@ -233,8 +249,9 @@ def write_tensors(
         for entry, tensor in zip(entries, tensors, strict=True):
             raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
             if not raw and (tensor.shape != entry.shape or tensor.dtype != DTYPES.get(entry.dtype, object)):
-                raise InputError(f"tensor {entry.name!r} is {tensor.dtype} {tensor.shape}, not as announced")
-            file.write(np.ascontiguousarray(tensor).tobytes())
+                what = f"tensor {excerpt(entry.name)} is {tensor.dtype} {tensor.shape}"
+                raise InputError(f"{what}, not {entry.dtype} {entry.shape} as announced")
+            file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
 
 
 def _bytes_of(entry: Entry) -> int:

@@ -1,4 +1,4 @@
-"""Safetensors files that contradict themselves, and journals that do not belong to what is measured."""
+"""A model that is measured and applied: what is copied, what is refused, and journals of something else."""
 
 import json
 import os
@@ -12,37 +12,11 @@ from lowbit.allocate.solver import solve
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
 
-ENTRY = {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}
-
 
 def write(path, header, data=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
     return path
-
-
-def second(start, stop):
-    return {**ENTRY, "data_offsets": [start, stop]}
-
-
-@pytest.mark.parametrize(
-    ("header", "data", "words"),
-    [
-        (b"[" * 200_000 + b"]" * 200_000, 0, "not JSON"),
-        (b'{"a":1,"a":2}', 0, "'a' is there twice"),
-        (json.dumps({"a": ENTRY}).encode("utf-16"), 8, "not JSON"),
-        ({"a": ENTRY, "b": second(4, 12)}, 12, "overlaps"),
-        ({"a": ENTRY, "b": second(16, 24)}, 24, "hole"),
-        ({"a": ENTRY}, 9, "belongs to none"),
-        ({"a": second(8, 0)}, 8, "before it starts"),
-        ({"a": {**ENTRY, "shape": [1] * 65, "data_offsets": [0, 4]}}, 4, "65 axes"),
-        ({"a\ud800": ENTRY}, 8, "no text"),
-        ({"a": ENTRY, "__metadata__": {"format": 1}}, 8, "__metadata__"),
-    ],
-)
-def test_contradictory_headers_are_refused(tmp_path, header, data, words):
-    with pytest.raises(InputError, match=words):
-        read_header(write(tmp_path / "model.safetensors", header, bytes(data)))
 
 
 @pytest.fixture
@@ -112,13 +86,13 @@ def test_other_inputs_are_another_measurement(tmp_path, model):
         measure_model(model, settings, journal=journal)
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"[]\n", b"7\n", b'{"name": "a", "shape": [4, 8], "errors": [{}]}\n'])
+@pytest.mark.parametrize("line", [b"{}\n", b"[]\n", b"7\n", b'{"name": "a", "result": [{}]}\n'])
 def test_a_journal_with_foreign_lines_is_refused(tmp_path, model, line):
     journal = tmp_path / "journal"
     settings = Settings(("int4",), group=4)
     measure_model(model, settings, journal=journal)
     journal.write_bytes(journal.read_bytes() + line)
-    with pytest.raises(InputError, match="no journal"):
+    with pytest.raises(InputError, match="not a journal"):
         measure_model(model, settings, journal=journal)
 
 

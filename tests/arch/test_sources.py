@@ -88,8 +88,8 @@ def text_without_encoding(tree):
         elif name == "write_text" and isinstance(node.func, ast.Attribute):
             named |= len(node.args) > 1
         elif name == "open":
-            # A device is opened without arguments, os.open takes a descriptor's flags.
-            named |= receiver in ("os", "device", "kernel") or any(
+            # A device is opened without arguments, os.open takes a descriptor's flags, members of an archive are bytes.
+            named |= receiver in ("os", "device", "kernel", "archive") or any(
                 re.fullmatch("'[rwax+]*b[+]?'", word) for word in words
             )
         elif not any(keyword.arg in ("text", "universal_newlines") for keyword in node.keywords):

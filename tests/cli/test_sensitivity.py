@@ -1,5 +1,6 @@
 """``lowbit sensitivity`` and ``lowbit allocate --model``: from a safetensors file to a plan."""
 
+import io
 import json
 
 import numpy as np
@@ -124,3 +125,68 @@ def test_a_picture_is_svg(model, tmp_path, capsys):
     assert main(["allocate", "--model", str(model), "--budget", "avg_bits=4", "--picture", str(picture)]) == 2
     assert ".svg" in capsys.readouterr().err
     assert not picture.exists()
+
+
+def inputs_of(array):
+    stream = io.BytesIO()
+    np.savez(stream, **{"block.0.query.weight": array})
+    return stream.getvalue()
+
+
+ONES = np.ones((3, 32))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not a .npz file"),
+        (b"\x93NUMPY\x01\x00 an array by itself", "is not a .npz file"),
+        (inputs_of(ONES)[:-9], "is not a .npz file"),
+        (inputs_of(np.array([None], object)), "is damaged: Object arrays"),
+        (inputs_of(ONES * 1j), "are of dtype complex128, not real numbers"),
+        (inputs_of(ONES.astype("U3")), "are of dtype <U3, not real numbers"),
+        (inputs_of(ONES[:, 1:]), "are of shape (3, 31), the layer has 32 inputs"),
+        (inputs_of(ONES * np.nan), "are not finite"),
+        (inputs_of(ONES * 1e200), "their squares are beyond binary64"),
+        (inputs_of(np.full((32, 32), 1e308)), "squares of the layer's output are beyond binary64"),
+    ],
+)
+def test_inputs_that_cannot_be_used(model, tmp_path, capsys, content, message):
+    inputs = tmp_path / "inputs.npz"
+    inputs.write_bytes(content)
+    assert main(["sensitivity", str(model), "--formats", "int4", "--inputs", str(inputs)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 2  # no line of a warning, no traceback
+
+
+def test_signalling_nans_are_refused_in_words(tmp_path, capsys):
+    bits = np.full((2, 32), 0x7F800001, np.uint32)
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, [Entry("a", "F32", bits.shape, 0, 0)], [bits.view(np.float32)])
+    assert main(["sensitivity", str(path), "--formats", "int4"]) == 2
+    error = capsys.readouterr().err
+    assert "weights hold NaN or infinity" in error
+    assert error.count("\n") == 2
+
+
+LONG, ODD = "w" * 100_000, "block\n\x1b[31m[red] 1"
+
+
+def test_no_name_breaks_a_table(tmp_path, capsys):
+    tensors = {name: np.random.default_rng(1).normal(size=(4, 32)).astype(np.float32) for name in (LONG, ODD, "c")}
+    path, costs = tmp_path / "model.safetensors", tmp_path / "costs.toml"
+    write_tensors(path, [Entry(name, "F32", array.shape, 0, 0) for name, array in tensors.items()], tensors.values())
+    words = ["--formats", "int2,int8"]
+    assert main(["sensitivity", str(path), *words, "-o", str(costs)]) == 0
+    table = capsys.readouterr().out
+    assert main(["allocate", str(costs), "--budget", "avg_bits=6", "--pareto", "3", "--fix", "c=int8"]) == 0
+    assert main(["allocate", "--model", str(path), *words, "--budget", "avg_bits=6"]) == 0
+    for text in (table, capsys.readouterr().out):
+        assert "(100,000 characters)" in text
+        assert r"block\n\x1b[31m[red] 1" in text
+        assert max(map(len, text.splitlines())) < 400
+    costs.write_text(costs.read_text().replace("w" * 100_000, "v" * 90_000).replace("loss = [", "loss = [nan, "))
+    for bad in (["allocate", str(costs)], ["allocate", "--model", str(path), *words, "--fix", f"{LONG}=int3"]):
+        assert main(bad) == 2
+        assert len(capsys.readouterr().err) < 10_000

@@ -1,10 +1,10 @@
 """What each choice of a format costs each layer: the numbers that an allocation starts from."""
 
 from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces
-from lowbit.allocate.sensitivity.campaign import Measured, measure_model
 from lowbit.allocate.sensitivity.group_quantization import GroupQuantized, GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.hessian import TraceEstimate, hutchinson_trace
 from lowbit.allocate.sensitivity.measure import SCORES, Errors, measure
+from lowbit.allocate.sensitivity.measured_model import Measured, measure_model
 from lowbit.allocate.sensitivity.scores import (
     hessian_trace_loss,
     layer_input_modification,

@@ -1,4 +1,4 @@
-"""Nearest encoding of weights by groups: one scale for so many neighbouring weights of a row.
+"""Nearest encoding of weights by groups: one scale for a number of neighbouring weights of a row.
 
 The baseline that every weight quantiser is compared with (round to nearest, "RTN"): scale = largest magnitude of the
 group over the largest value of the format, rounded to the scale's own format; code = nearest to weight / scale.
@@ -64,7 +64,7 @@ class GroupScheme:
         return float(self.fmt.max.fraction())
 
     def groups_of(self, columns: int) -> int:
-        """How many groups a row of so many weights has."""
+        """How many groups a row of that many weights has."""
         return 1 if not self.group else -(-columns // self.group)
 
     def bits_of(self, shape: tuple[int, ...]) -> int:
@@ -136,7 +136,8 @@ def quantize_groups(weights: NDArray[Any], scheme: GroupScheme) -> GroupQuantize
     codes = np.empty((rows, columns), dtype=scheme.fmt.code_dtype)
     scales = np.empty((rows, scheme.groups_of(columns)), dtype=_numpy_type(scheme.scale_format))
     for part in row_chunks(rows, columns):
-        wide = matrix[part].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs, which _scales refuses
+            wide = matrix[part].astype(np.float64)
         scales[part] = _scales(wide, scheme)
         codes[part] = encode(wide / spread(scales[part], columns, scheme.group), scheme.fmt, policy=_NEAREST)
     return GroupQuantized(scheme, codes.reshape(weights.shape), scales)

@@ -103,24 +103,32 @@ def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float
     exponent = _exponent(matrix)
     sums: dict[str, list[float]] = {"squared": [], "power": [], "output": [], "output_power": []}
     for part in row_chunks(rows, columns):
-        wide = matrix[part].astype(np.float64)
-        difference = wide - quantize_groups(matrix[part], scheme).values()
-        if exponent:  # exact, both being far below 1
-            wide, difference = np.ldexp(wide, -exponent), np.ldexp(difference, -exponent)
-        sums["squared"].append(float(np.sum(difference**2)))
-        sums["power"].append(float(np.sum(wide**2)))
-        if moment is not None:
-            sums["output"].append(float(np.sum((difference @ moment) * difference)))
-            sums["output_power"].append(float(np.sum((wide @ moment) * wide)))
-    known = moment is not None
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, and by quantize_groups
+            wide = matrix[part].astype(np.float64)
+            difference = wide - quantize_groups(matrix[part], scheme).values()
+            if exponent:  # exact, both being far below 1
+                wide, difference = np.ldexp(wide, -exponent), np.ldexp(difference, -exponent)
+            sums["squared"].append(float(np.sum(difference**2)))
+            sums["power"].append(float(np.sum(wide**2)))
+            if moment is not None:
+                sums["output"].append(float(np.sum((difference @ moment) * difference)))
+                sums["output_power"].append(float(np.sum((wide @ moment) * wide)))
+    totals = {name: _total(name, parts) if parts else None for name, parts in sums.items()}
     return Errors(
-        fsum(sums["squared"]),
-        fsum(sums["power"]),
-        fsum(sums["output"]) if known else None,
-        fsum(sums["output_power"]) if known else None,
+        totals["squared"] or 0.0,
+        totals["power"] or 0.0,
+        totals["output"],
+        totals["output_power"],
         scheme.bits_of(weights.shape),
         2 * exponent,
     )
+
+
+def _total(name: str, parts: list[float]) -> float:
+    if not np.isfinite(parts).all():
+        what = "the layer's output" if name.startswith("output") else "the weights"
+        raise InputError(f"squares of {what} are beyond binary64", hint="divide the weights or the inputs by a number")
+    return fsum(parts)
 
 
 def _exponent(matrix: NDArray[Any]) -> int:

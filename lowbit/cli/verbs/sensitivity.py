@@ -13,7 +13,7 @@ from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.terminal import columns, terminal
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
-from lowbit.printable import printable
+from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
     from lowbit.allocate.problem import Problem
@@ -85,7 +85,7 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
     page = terminal(arguments)
     names = measured.settings.formats
     rows = [
-        (printable(layer.name), "x".join(map(str, layer.shape)), *(f"{loss:.3g}" for loss in losses))
+        (excerpt(layer.name, quoted=False), "x".join(map(str, layer.shape)), *(f"{loss:.3g}" for loss in losses))
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
     head, *lines = columns([("layer", "shape", *names), *rows], right=frozenset(range(1, len(names) + 2)))

@@ -1,0 +1,71 @@
+"""NumPy's archives of arrays (.npz), with one error for everything that can be wrong with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+from zlib import error as ZlibError  # noqa: N812 - a class
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.errors import InputError
+
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    RecursionError,
+    RuntimeError,
+    MemoryError,
+)
+"""What NumPy and zipfile raise for damaged, encrypted and pickled members, and for headers that claim any size."""
+
+_SUFFIX = ".npy"
+
+
+def npz_names(path: str | Path) -> list[str]:
+    """The names of the arrays in a file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is not a .npz file.
+    """
+    with _opened(path) as archive:
+        return [name.removesuffix(_SUFFIX) for name in archive.namelist()]
+
+
+def npz_array(path: str | Path, name: str) -> NDArray[Any]:
+    """One array of a file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not a .npz file, lacks the array, or it is damaged or holds Python objects.
+    """
+    with _opened(path) as archive, archive.open(name + _SUFFIX) as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(path) as archive:
+            yield archive
+    except BadZipFile as error:
+        raise InputError(
+            f"{path} is not a .npz file, or a damaged one: {error}", hint="numpy.savez writes one"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (*_DAMAGE, ZlibError) as error:
+        raise InputError(f"{path} is damaged: {error}", hint="numpy.savez writes one") from error
