@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from lowbit.allocate.amounts import amount
+from lowbit.allocate.amounts import amount, format_amount
 from lowbit.allocate.arguments import check_kind, whole_number
+from lowbit.allocate.diagnosis import least_limit
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
 from lowbit.allocate.solver import DEFAULT_GAP, solve
-from lowbit.errors import AllocationError, InfeasibleError
+from lowbit.errors import AllocationError
 
 FIVE_PERCENT = Fraction(105, 100)
 
@@ -87,7 +88,8 @@ def pareto_front(
     budget = problem.budget(budget).name
     free = solve(problem.with_limits({budget: None}), gap=gap, time_limit=time_limit)
     largest = _used(free, budget)
-    smallest = smallest_limit(problem, budget)
+    smallest = least_limit(problem, budget).used
+    assert smallest is not None
     front: list[Plan] = []
     last: Plan | None = None
     for index in range(points):
@@ -103,16 +105,26 @@ def pareto_front(
 
 
 def smallest_limit(problem: Problem, budget: str) -> Fraction:
-    """The least limit of a budget that some plan keeps while the other limits stay."""
+    """The least limit of a budget that some plan keeps while the other limits stay.
+
+    Raises
+    ------
+    InfeasibleError
+        The other limits alone cannot be kept.
+    AllocationError
+        The least limit was not proven in the time that is spent on it; the message has the least one that was found.
+    """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     budget = problem.budget(budget).name
-    try:
-        plan = solve(problem.with_limits({budget: 0}), method="lagrangian")
-    except InfeasibleError as error:
-        if budget not in error.smallest:
-            raise
-        return error.smallest[budget]
-    return _used(plan, budget)
+    least = least_limit(problem, budget)
+    assert least.used is not None
+    if not least.proven:
+        raise AllocationError(
+            f"the least limit of {budget} is at most {format_amount(least.used, 12)}, and was not proven",
+            hint="round the costs, or loosen the other limits",
+            code="LB702",
+        )
+    return least.used
 
 
 def _used(plan: Plan, budget: str) -> Fraction:

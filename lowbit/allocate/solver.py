@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from types import MappingProxyType
 
 import numpy as np
 
-from lowbit.allocate.amounts import format_amount
 from lowbit.allocate.arguments import check_kind, finite_number, listed, named, real_number, table, whole_number
 from lowbit.allocate.checks import check_known
+from lowbit.allocate.diagnosis import infeasible
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
 from lowbit.allocate.search import engine
 from lowbit.allocate.search.core import SWITCHES, Core, Integers, Reduction, reduce
 from lowbit.allocate.search.engine import Clock, State
-from lowbit.errors import AllocationError, InfeasibleError
+from lowbit.errors import AllocationError
 
 DEFAULT_GAP = 1e-9
 """Two plans whose losses differ by less than this, relatively, count as equally good."""
@@ -33,9 +32,6 @@ METHODS = MappingProxyType(
     }
 )
 """Method -> what it does."""
-
-DIAGNOSIS_SECONDS = 30.0
-"""How long the smallest feasible budgets are looked for."""
 
 ANYTIME_SECONDS = 10.0
 """How long ``neighborhoods`` looks when no time limit is given."""
@@ -211,68 +207,3 @@ def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:
             code="LB702",
         )
     raise infeasible(reduction)
-
-
-def infeasible(reduction: Reduction) -> InfeasibleError:
-    """The error for a problem without a plan: with the least limit of each row while the other limits stay.
-
-    A least limit that is not proven within ``DIAGNOSIS_SECONDS`` is left out.
-    """
-    problem, core = reduction.problem, reduction.core
-    smallest: dict[str, Fraction] = {}
-    alone: dict[str, Fraction] = {}
-    rows = list(range(len(core.rows)))
-    clock = Clock(DIAGNOSIS_SECONDS)
-    for row in rows:
-        others = [other for other in rows if other != row]
-        none: list[int] = []
-        for given, into in ((others, smallest), (none, alone)):
-            if row == core.switch_row or given:
-                state = engine.least_use(core, row, given, clock)
-                picks = state.picks if state.done and state.whole else None
-            else:
-                picks = _cheapest(core, row)
-            if picks is not None:
-                into[core.rows[row]] = _used(reduction, row, picks)
-    found = smallest or alone
-    lines = [_shortfall(problem, name, least) for name, least in found.items() if _over(problem, name, least)]
-    kept = "while the other limits stay" if len(rows) > 1 and smallest else ""
-    words = f"{'; or '.join(lines)} {kept}".strip() if lines else "the limits contradict each other"
-    return InfeasibleError(
-        f"no plan keeps the limits: {words}", smallest=found, hint="raise a limit, or give the layers smaller choices"
-    )
-
-
-def _cheapest(core: Core, row: int) -> Integers:
-    """The entries that cost least of a row, whatever they lose."""
-    costs = core.exact[row][0] if row in core.exact else core.costs[row].astype(object)
-    picks: Integers = np.where(np.isfinite(core.losses), costs, costs.max() + 1).astype(object).argmin(axis=1)
-    return picks
-
-
-def _used(reduction: Reduction, row: int, picks: Integers) -> Fraction:
-    problem = reduction.problem
-    layers = reduction.to_layers(picks)
-    if reduction.core.rows[row] == SWITCHES:
-        return Fraction(problem.switches_of(layers))
-    names = [budget.name for budget in problem.budgets]
-    place = names.index(reduction.core.rows[row])
-    return problem.budgets[place].amount_of(problem.totals_of(layers)[place])
-
-
-def _limit_of(problem: Problem, name: str) -> tuple[Fraction, str]:
-    if name == SWITCHES:
-        return Fraction(problem.max_switches or 0), ""
-    budget = problem.budget(name)
-    assert budget.limit is not None
-    return budget.limit, budget.unit
-
-
-def _over(problem: Problem, name: str, least: Fraction) -> bool:
-    return least > _limit_of(problem, name)[0]
-
-
-def _shortfall(problem: Problem, name: str, least: Fraction) -> str:
-    limit, unit = _limit_of(problem, name)
-    unit = f" {unit}" if unit else ""
-    return f"{name} needs at least {format_amount(least, 12)}{unit}, the limit is {format_amount(limit, 12)}{unit}"

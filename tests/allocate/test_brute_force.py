@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lowbit.allocate import solve
+from lowbit.allocate import pareto_front, smallest_limit, solve
 from lowbit.allocate.search import engine
 from lowbit.allocate.search.branch import search
 from lowbit.allocate.search.core import reduce
@@ -91,17 +91,38 @@ def test_the_smallest_feasible_budgets_are(problem):
         return
     with pytest.raises(InfeasibleError) as caught:
         solve(problem)
-    for name, least in caught.value.smallest.items():
+    smallest = caught.value.smallest
+    for name in reduce(problem).core.rows:
+        assert (name in smallest) == (brute_force(_with(problem, name, None)) is not None)
+    for name, least in smallest.items():
         best = brute_force(_with(problem, name, least))
-        assert best is not None or "while" not in str(caught.value)
-        assert best is None or agrees(solve(_with(problem, name, least)).loss, best[0])
+        assert best is not None
+        assert agrees(solve(_with(problem, name, least)).loss, best[0])
         below = least - (1 if name == "switches" else Fraction(1, 10**30))
         assert below < 0 or brute_force(_with(problem, name, below)) is None
 
 
+@settings(max_examples=200)
+@given(problems())
+def test_the_smallest_limit_is_that_of_some_plan_within_the_others(problem):
+    for name in (budget.name for budget in problem.budgets):
+        others = _with(problem, name, None)
+        if brute_force(others) is None:
+            with pytest.raises(InfeasibleError) as caught:
+                smallest_limit(problem, name)
+            assert name not in caught.value.smallest
+            with pytest.raises(InfeasibleError):
+                pareto_front(problem, name, 2)
+            continue
+        least = smallest_limit(problem, name)
+        assert brute_force(_with(problem, name, least)) is not None
+        assert least == 0 or brute_force(_with(problem, name, least - Fraction(1, 10**30))) is None
+        assert pareto_front(problem, name, 2)[0].uses[problem.budgets.index(problem.budget(name))].used <= least
+
+
 def _with(problem, name, limit):
     if name == "switches":
-        return problem.with_limits({}, max_switches=int(limit))
+        return problem.with_limits({}, max_switches=len(problem.layers) if limit is None else int(limit))
     return problem.with_limits({name: limit})
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lowbit.allocate import Problem, solve
+from lowbit.allocate import Problem, pareto_front, smallest_limit, solve
 from lowbit.errors import InfeasibleError
 from tests.allocate.instances import brute_force
 
@@ -37,6 +37,42 @@ def test_costs_that_differ_in_lost_bits_are_not_equal(seed, budgets):
     plan = solve(problem)
     assert plan.loss == best[0]
     assert plan.status == "optimal"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_neighbourhoods_begin_where_multipliers_have_no_plan(seed):
+    # Only a plan of the very least costs is within the limit, which int64 cannot tell from others.
+    random = np.random.default_rng(seed)
+    layers = 1 + seed % 4
+    costs = [[2**65 + int(random.integers(4)) for _ in range(3)] for _ in range(layers)]
+    problem = Problem.from_arrays(
+        random.integers(0, 5, (layers, 3)), ["a", "b", "c"], costs={"k": costs}, limits={"k": sum(map(min, costs))}
+    )
+    plan = solve(problem, method="neighborhoods", time_limit=0.3)
+    assert plan.loss == brute_force(problem)[0]
+
+
+def test_the_smallest_limit_beside_others_is_exact():
+    unit = 2**70
+    rows = [[unit, 3 * unit], [3 * unit, unit]]
+    problem = Problem.from_arrays(
+        [[0, 1], [1, 0]], ["x", "y"], costs={"a": rows}, limits={"a": 4 * unit}, max_switches=0
+    )
+    assert solve(problem).choices in {("x", "x"), ("y", "y")}
+    assert smallest_limit(problem, "a") == 4 * unit
+    assert len(pareto_front(problem, "a", 3)) == 1
+    with pytest.raises(InfeasibleError) as caught:
+        solve(problem.with_limits({"a": 4 * unit - 1}))
+    assert caught.value.smallest == {"a": 4 * unit, "switches": 1}
+
+
+def test_no_limit_is_the_smallest_where_others_cannot_be_kept():
+    costs = {"a": [[1, 2], [1, 2]], "b": [[5, 6], [5, 6]]}
+    problem = Problem.from_arrays([[1, 0], [1, 0]], ["x", "y"], costs=costs, limits={"a": 4, "b": 3})
+    with pytest.raises(InfeasibleError, match="b needs at least 10") as caught:
+        smallest_limit(problem, "a")
+    assert caught.value.smallest == {"b": 10}
+    assert smallest_limit(problem, "b") == 10
 
 
 def test_the_smallest_of_a_huge_budget_is_exact():

@@ -261,3 +261,17 @@ def test_a_short_time_limit_does_not_blur_the_smallest_budget():
         solve(coupled(60, 4, 1, max_switches=1).with_limits({"bits": "3%", "latency": "4%"}), time_limit=1e-6)
     assert caught.value.code == "LB702"
     assert solve(free, time_limit=1e-6).bound <= solve(free).loss
+
+
+@pytest.mark.parametrize("method", ["auto", "milp", "highs", "cbc"])
+@pytest.mark.parametrize("loss", [5e-324, 1e-310, 1e-200, 1e200])
+def test_losses_of_any_size(tmp_path, method, loss):
+    for needed in {"milp": ("scipy",), "highs": ("pulp", "highspy"), "cbc": ("pulp",)}.get(method, ()):
+        pytest.importorskip(needed)
+    costs = {"k": [[1, 2], [1, 2]]}
+    problem = Problem.from_arrays([[3 * loss, loss], [loss, 2 * loss]], ["x", "y"], costs=costs, limits={"k": 3})
+    plan = solve(problem, method=method)
+    assert (plan.choices, plan.loss) == (("y", "x"), 2 * loss)
+    for write, name in ((write_mps, "p.mps"), (write_lp, "p.lp")):
+        write(problem, tmp_path / name)
+        assert repr(3 * loss) in (tmp_path / name).read_text(encoding="utf-8")

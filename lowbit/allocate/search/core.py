@@ -173,7 +173,7 @@ def reduce(problem: Problem) -> Reduction:
         row[missing] = 0
         if limit is None or sum(row.max(axis=1).tolist()) <= limit:
             continue
-        shifted, relaxed, kept = _narrowed(row, limit)
+        shifted, relaxed, kept = narrowed(row, limit)
         if kept < relaxed:
             exact[len(rows)] = row, limit
         rows.append(budget.name)
@@ -219,7 +219,7 @@ def _gather(row: NDArray[Any], positions: Integers, node_of: Integers, nodes: in
     return total
 
 
-def _narrowed(row: NDArray[Any], limit: int) -> tuple[Integers, int, int]:
+def narrowed(row: NDArray[Any], limit: int) -> tuple[Integers, int, int]:
     """The row in int64, the limit for bounds and the limit for plans.
 
     A row too large is divided by a power of two and rounded down. Sums of the rounded costs are then at most the

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.allocate.search.branch import Found, reduced, search
-from lowbit.allocate.search.core import Core, Edge, Integers, Reals
+from lowbit.allocate.search.core import Core, Edge, Integers, Reals, narrowed
 from lowbit.allocate.search.dominance import dominated
 from lowbit.allocate.search.dual import ROUNDING, Dual, Lagrangian, maximise
 from lowbit.allocate.search.labels import label_search
@@ -18,7 +18,7 @@ from lowbit.allocate.search.neighbourhoods import NeighbourhoodSearch
 from lowbit.allocate.search.primal import best_plan
 
 FEW_NODES = 64
-"""Up to so many undecided nodes the search over labels is tried first: it needs no compiled kernel. So it is with one
+"""Up to this many undecided nodes the search over labels is tried first: it needs no compiled kernel. So it is with one
 row, where the labels that dominance leaves are few."""
 
 STARTS = 8
@@ -211,8 +211,13 @@ def _coupled(state: State, core: Core, prices: list[Reals], *, improve: bool) ->
 
 
 def anytime(state: State, dual: Lagrangian, best: Dual) -> None:
-    """Neighbourhoods until the time is up; coupled layers begin with a narrow search over labels."""
-    if dual.core.edges:
+    """Neighbourhoods until the time is up; coupled layers begin with a narrow search over labels.
+
+    Where multipliers and swaps have no plan to begin with, the exact search finds one.
+    """
+    if state.picks is None:
+        exact(state, dual, best)
+    elif dual.core.edges:
         prices = nearby_prices(best.prices)
         found = label_search(
             dual.core, prices, state.incumbent(), state.tolerance, state.enough, most=LABEL_LIMITS[0]
@@ -259,12 +264,41 @@ def least_use(core: Core, row: int, kept: list[int], enough: Callable[[], bool],
     state = State(row_core(core, row, kept), 1e-12, enough, whole=sums_exactly(core, row))
     if target is not None:
         state.enough = lambda: enough() or state.loss <= target
-    dual, best = lagrangian(state)
-    if not state.done and not state.enough():
-        if state.picks is None and not feasible(state):
-            return state
-        exact(state, dual, best)
+    finish(state)
     return state
+
+
+def any_plan(core: Core, enough: Callable[[], bool]) -> State:
+    """Some plan within the limits, or the proof that there is none (``complete``)."""
+    state = State(core, 1e-12, enough)
+    state.enough = lambda: enough() or state.picks is not None
+    finish(state)
+    return state
+
+
+def finish(state: State) -> None:
+    """Multipliers and swaps, then the exact search, or the proof that no plan is within the limits."""
+    dual, best = lagrangian(state)
+    if state.done or state.enough():
+        return
+    if state.picks is None and not feasible(state):
+        state.complete = not state.enough()
+    else:
+        exact(state, dual, best)
+
+
+def limited(core: Core, row: int, kept: list[int], limit: int) -> Core:
+    """The core that looks for little use of a row within a limit of it, and those of others."""
+    costs = core.exact[row][0] if row in core.exact else core.costs[row]
+    _, relaxed, safe = narrowed(costs, limit)
+    place = np.arange(len(core.rows)) == row
+    tight = replace(
+        core,
+        limits=np.where(place, relaxed, core.limits),
+        safe_limits=np.where(place, safe, core.safe_limits),
+        exact={**core.exact, row: (costs, limit)} if row in core.exact else core.exact,
+    )
+    return row_core(tight, row, sorted([*kept, row]))
 
 
 def sums_exactly(core: Core, row: int) -> bool:

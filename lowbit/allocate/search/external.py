@@ -9,13 +9,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from importlib import import_module
+from math import ldexp
 from typing import Any
 
 import numpy as np
 
 from lowbit.allocate.search.core import Reals, Reduction
 from lowbit.allocate.search.dual import Lagrangian, maximise
-from lowbit.allocate.search.engine import State, exact, feasible, lagrangian
+from lowbit.allocate.search.engine import State, finish
 from lowbit.allocate.search.linear import LinearModel, linear_model
 from lowbit.errors import AllocationError
 
@@ -27,7 +28,7 @@ FEASIBILITY = 1e-9
 
 
 MARGIN = 2e-6
-"""Solvers stop at absolute gaps of 1e-6 and take reduced costs of 1e-7 for 0: bounds are lowered by so much."""
+"""Solvers stop at absolute gaps of 1e-6 and take reduced costs of 1e-7 for 0: bounds are lowered by that much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,8 @@ def solve_externally(reduction: Reduction, state: State, method: str) -> None:
         tolerated = np.maximum(state.core.limits.astype(np.float64) * FEASIBILITY, 0).astype(np.int64)
         core = replace(core, limits=np.where(over > 0, core.limits - np.maximum(over, tolerated), core.limits))
     if state.picks is None and not state.enough():
-        _look_ourselves(state)
+        # Solvers call impossible what fits by less than 1e-6: our own search decides.
+        finish(state)
         return
     # Solvers give no prices of the budgets, and CBC no bound when it is stopped: the Lagrangian dual has both.
     dual = Lagrangian(state.core)
@@ -66,15 +68,6 @@ def solve_externally(reduction: Reduction, state: State, method: str) -> None:
     state.prices = best.prices
     state.raise_bound(best.bound - dual.margin(best.prices), "Lagrangian bound")
     state.bound = min(state.bound, state.loss)
-
-
-def _look_ourselves(state: State) -> None:
-    """Where a solver has no plan, our own search decides: solvers call impossible what fits by less than 1e-6."""
-    dual, best = lagrangian(state)
-    if state.picks is None and not feasible(state):
-        state.complete = not state.enough()
-    elif not state.done and not state.enough():
-        exact(state, dual, best)
 
 
 def _remaining(state: State) -> float | None:
@@ -100,7 +93,7 @@ def _scipy(model: LinearModel, state: State) -> Answer:
         options=options,
     )
     bound = result.get("mip_dual_bound")
-    least = -np.inf if bound is None or not np.isfinite(bound) else (float(bound) - MARGIN) / model.scale
+    least = -np.inf if bound is None or not np.isfinite(bound) else ldexp(float(bound) - MARGIN, -model.exponent)
     return Answer(None if result.x is None else result.x, least, result.status == 2)
 
 
@@ -164,7 +157,7 @@ def _run_pulp(pulp: Any, solver: Any, model: LinearModel, state: State) -> Answe
         bound = float(best)
     else:
         bound = objective - 0.99 * state.gap * abs(objective) if final else -np.inf
-    return Answer(answer, (bound - MARGIN) / model.scale)
+    return Answer(answer, ldexp(bound - MARGIN, -model.exponent))
 
 
 def pulp_problem(pulp: Any, model: LinearModel) -> tuple[Any, list[Any]]:

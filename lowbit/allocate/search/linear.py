@@ -45,9 +45,8 @@ class LinearModel:
     names : tuple of str
         Of the variables: ``x_NODE_ENTRY`` and ``y_NODE_NODE_ENTRY_ENTRY``.
     objective : numpy.ndarray
-        Losses times ``scale``.
-    scale : float
-        A power of two.
+        Losses times ``2**exponent``.
+    exponent : int
     integral : numpy.ndarray of bool
         Which variables are binary.
     row_names : tuple of str
@@ -61,7 +60,7 @@ class LinearModel:
 
     names: tuple[str, ...]
     objective: Reals
-    scale: float
+    exponent: int
     integral: NDArray[np.bool_]
     row_names: tuple[str, ...]
     row_index: Integers
@@ -128,11 +127,11 @@ def linear_model(core: Core) -> LinearModel:
             limit = float(int(core.limits[number]) >> shift)
         rows.add(_row_name(number, row), [column for column, _ in used], values, -np.inf, limit)
     largest = sum(abs(loss) for loss in losses)
-    scale = 2.0 ** (OBJECTIVE_BITS - frexp(largest)[1]) if largest else 1.0
+    exponent = OBJECTIVE_BITS - frexp(largest)[1] if largest else 0
     integral = np.zeros(len(names), dtype=bool)
     integral[: len(columns)] = True
     return LinearModel(
-        tuple(names), np.array(losses) * scale, scale, integral, tuple(rows.names), np.array(rows.index, np.int64),
+        tuple(names), np.ldexp(losses, exponent), exponent, integral, tuple(rows.names), np.array(rows.index, np.int64),
         np.array(rows.columns, np.int64), np.array(rows.values, np.float64), np.array([e[0] for e in rows.ends]),
         np.array([e[1] for e in rows.ends]), columns,
     )  # fmt: skip
@@ -225,7 +224,7 @@ def _mps_lines(problem: Problem) -> Iterator[str]:
         if wanted != marker and (marker or wanted == "INTORG"):
             yield f" MARKER{wanted} 'MARKER' '{wanted}'"
         marker = wanted
-        yield f" {name} loss {float(model.objective[column] / model.scale)!r}"
+        yield f" {name} loss {ldexp(model.objective[column], -model.exponent)!r}"
         yield from (f" {name} {entry}" for entry in by_column.get(column, []))
     if marker == "INTORG":
         yield " MARKEREND 'MARKER' 'INTEND'"
@@ -241,7 +240,7 @@ def _lp_lines(problem: Problem) -> Iterator[str]:
     yield from _key(problem, "\\")
     yield "Minimize"
     yield " loss:"
-    yield from (f"  {_term(float(v / model.scale), n)}" for v, n in zip(model.objective, model.names, strict=True))
+    yield from (f"  {_term(ldexp(v, -model.exponent), n)}" for v, n in zip(model.objective, model.names, strict=True))
     yield "Subject To"
     by_row: dict[int, list[str]] = {}
     for row, column, value in zip(model.row_index, model.column_index, model.coefficients, strict=True):
