@@ -57,12 +57,12 @@ def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
     Raises
     ------
     AllocationError
-        It is no number, infinite, NaN, or carries another unit.
+        It is not a number, infinite, NaN, or carries another unit.
     """
     if isinstance(value, str):
         return _from_text(value, where, unit)
     if isinstance(value, bool):
-        raise AllocationError(f"{where}: {value} is no number")
+        raise AllocationError(f"{where}: {value} is not a number")
     if isinstance(value, Integral):
         return Fraction(int(value))
     if isinstance(value, Rational):
@@ -73,14 +73,16 @@ def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
         return Fraction(value)
     if isinstance(value, float | np.floating) and isfinite(value):
         return Fraction(repr(float(value)))
-    raise AllocationError(f"{where}: {value!r} is no finite number", hint="write a number, such as 3200000 or '3.2MB'")
+    raise AllocationError(
+        f"{where}: {value!r} is not a finite number", hint="write a number, such as 3200000 or '3.2MB'"
+    )
 
 
 def _from_text(text: str, where: str, unit: str) -> Fraction:
     match = _AMOUNT.fullmatch(text.strip())
     hint = "a number with an optional prefix and unit: 3.2MB, 512KiB, 4.5, 1e9"
     if match is None:
-        raise AllocationError(f"{where}: {text!r} is no amount", hint=hint)
+        raise AllocationError(f"{where}: {text!r} is not an amount", hint=hint)
     digits, prefix, found = match.groups()
     if found and _BYTES.get(found, found) != _BYTES.get(unit, unit):
         raise AllocationError(f"{where}: {text!r} is in {found!r}, the budget in {unit or 'no unit'!r}", hint=hint)
@@ -89,7 +91,7 @@ def _from_text(text: str, where: str, unit: str) -> Fraction:
         decimal = Decimal(number)
         value = Fraction(1, int(divisor or 1))
     except (ValueError, ArithmeticError) as error:
-        raise AllocationError(f"{where}: {text!r} is no amount", hint=hint) from error
+        raise AllocationError(f"{where}: {text!r} is not an amount", hint=hint) from error
     return amount(decimal, where=where) * value * PREFIXES[prefix]
 
 

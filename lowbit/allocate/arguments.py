@@ -15,7 +15,7 @@ from lowbit.errors import AllocationError
 def whole_number(value: Any, what: str, *, least: int | None = None, most: int | None = None) -> int:
     """An integer (Python's or NumPy's, no bool) between two ends."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise AllocationError(f"{what}: {value!r} is no whole number", hint=_range(least, most))
+        raise AllocationError(f"{what}: {value!r} is not a whole number", hint=_range(least, most))
     number = int(value)
     if (least is not None and number < least) or (most is not None and number > most):
         raise AllocationError(f"{what}: {number} is out of range", hint=_range(least, most))
@@ -33,13 +33,13 @@ def real_number(value: Any, what: str) -> float:
     imaginary = isinstance(value, Complex) and not isinstance(value, Real)
     if imaginary or isinstance(value, bool | np.bool_ | str | bytes):
         hint = "take its real part or its magnitude" if imaginary else "convert it: float(value)"
-        raise AllocationError(f"{what}: {value!r} is no number", hint=hint)
+        raise AllocationError(f"{what}: {value!r} is not a number", hint=hint)
     try:
         return float(value)
     except OverflowError:
         raise AllocationError(f"{what}: a number beyond binary64", hint="divide all by the same number") from None
     except (TypeError, ValueError, ArithmeticError):
-        raise AllocationError(f"{what}: {value!r} is no number", hint="write a number, such as 0.25") from None
+        raise AllocationError(f"{what}: {value!r} is not a number", hint="write a number, such as 0.25") from None
 
 
 def finite_number(value: Any, what: str) -> float:
@@ -56,29 +56,29 @@ def table(value: Any, what: str, example: str) -> Mapping[Any, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise AllocationError(f"{what}: {value!r} is no mapping", hint=f"{what}={example}")
+        raise AllocationError(f"{what}: {value!r} is not a mapping", hint=f"{what}={example}")
     return value
 
 
 def listed(value: Any, what: str, example: str) -> list[Any]:
     """The members of an iterable that is neither text nor a mapping."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise AllocationError(f"{what}: {value!r} is no list", hint=f"such as {example}")
+        raise AllocationError(f"{what}: {value!r} is not a list", hint=f"such as {example}")
     try:
         return list(value)
     except TypeError:  # an array without axes
-        raise AllocationError(f"{what}: {value!r} is no list", hint=f"such as {example}") from None
+        raise AllocationError(f"{what}: {value!r} is not a list", hint=f"such as {example}") from None
 
 
 def named(value: Any, what: str) -> str:
     """Text."""
     if not isinstance(value, str):
-        raise AllocationError(f"{what}: {value!r} is no text", hint=f"such as {str(value)!r}")
+        raise AllocationError(f"{what}: {value!r} is not text", hint=f"such as {str(value)!r}")
     return value
 
 
 def row(values: Any, what: str, count: int) -> list[Any]:
-    """A list of so many members, one a layer."""
+    """A list of that many members, one a layer."""
     members = listed(values, what, "[0.5, 0.25], one number a layer")
     if len(members) != count:
         raise AllocationError(f"{what}: {len(members)} numbers for {count} layers", hint="one number a layer")

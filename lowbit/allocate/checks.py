@@ -167,7 +167,7 @@ def _strange(row: Any) -> bool:
 
 
 def _reals(row: Any, what: Sequence[str]) -> NDArray[np.float64]:
-    """A row in binary64; what is no real number is refused, ``what`` saying what each is."""
+    """A row in binary64; what is not a real number is refused, ``what`` saying what each is."""
     if not what:
         try:
             return np.array(row, dtype=np.float64)
@@ -197,7 +197,7 @@ def check_costs(rows: Rows, layers: Sequence[str], lists: Sequence[Sequence[str]
         for value, choice in zip(row, names, strict=True):
             what = f"{budget} of {choice!r} in layer {layer!r}"
             if isinstance(value, bool | np.bool_ | str) or not hasattr(value, "__float__"):
-                raise AllocationError(f"{what}: {value!r} is no number")
+                raise AllocationError(f"{what}: {value!r} is not a number")
             if not 0 <= (number := _float(value)) < inf:
                 why = "is NaN" if isnan(number) else "is negative" if number < 0 else "is infinite"
                 raise AllocationError(f"{what}: {value} {why}", hint="costs are finite and at least 0")
@@ -223,7 +223,7 @@ def check_problem(problem: Problem) -> None:
     _check_magnitude(problem)
     _check_groups(problem)
     if problem.max_switches is not None and type(problem.max_switches) is not int:
-        raise AllocationError(f"max_switches: {problem.max_switches!r} is no whole number")
+        raise AllocationError(f"max_switches: {problem.max_switches!r} is not a whole number")
     if problem.max_switches is not None and problem.max_switches < 0:
         raise AllocationError(f"max_switches: {problem.max_switches} is negative", hint="0 means one choice for all")
 
@@ -281,7 +281,7 @@ def _check_pairs(problem: Problem) -> None:
         Places(dict.fromkeys(problem.layers, 0))(max(pair.first, pair.second))
         names = problem.layers[pair.first], problem.layers[pair.second]
         if pair.first == pair.second:
-            raise AllocationError(f"pair {names[0]!r}, {names[1]!r}: one layer is no pair")
+            raise AllocationError(f"pair {names[0]!r}, {names[1]!r}: one layer is not a pair")
         wanted = len(problem.choices[pair.first]), len(problem.choices[pair.second])
         if pair.losses.shape != wanted:
             raise AllocationError(f"pair {names[0]!r}, {names[1]!r}: shape {pair.losses.shape} instead of {wanted}")

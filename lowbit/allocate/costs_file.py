@@ -36,13 +36,13 @@ def read_costs(path: str | Path) -> Problem:
     Raises
     ------
     AllocationError
-        The file cannot be read, is no TOML, has unknown fields, or its parts contradict each other.
+        The file cannot be read, is not TOML, has unknown fields, or its parts contradict each other.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise AllocationError(f"{path}: cannot be read: {reason}") from error
     try:
         return parse_costs(text)
@@ -56,7 +56,7 @@ def parse_costs(text: str) -> Problem:
     try:
         data = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise AllocationError(f"no valid TOML: {error}") from error
+        raise AllocationError(f"not valid TOML: {error}") from error
     if "formulation" in data:
         return _formulation(data)
     _known(data, TOP, "top level")
@@ -95,15 +95,15 @@ def parse_costs(text: str) -> Problem:
 def _check_types(data: Mapping[str, Any]) -> None:
     ties, fixed, switches = data.get("ties", []), data.get("fixed", {}), data.get("max_switches", 0)
     if not isinstance(ties, list) or not all(isinstance(group, list) for group in ties):
-        raise AllocationError(f"ties: {ties!r} is no list of lists of layers", hint='ties = [["query", "key"]]')
+        raise AllocationError(f"ties: {ties!r} is not a list of lists of layers", hint='ties = [["query", "key"]]')
     if not all(isinstance(name, str) for group in ties for name in group):
         raise AllocationError(f"ties: {ties!r} names a layer by something else than text")
     if not isinstance(fixed, dict) or not all(isinstance(choice, str) for choice in fixed.values()):
-        raise AllocationError(f"fixed: {fixed!r} is no table of layer = choice", hint='[fixed], then head = "int8"')
+        raise AllocationError(f"fixed: {fixed!r} is not a table of layer = choice", hint='[fixed], then head = "int8"')
     if type(switches) is not int:
-        raise AllocationError(f"max_switches: {switches!r} is no whole number")
+        raise AllocationError(f"max_switches: {switches!r} is not a whole number")
     if not isinstance(data.get("name", ""), str):
-        raise AllocationError(f"name: {data['name']!r} is no text")
+        raise AllocationError(f"name: {data['name']!r} is not text")
 
 
 def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str, more: str = "") -> None:
@@ -121,7 +121,7 @@ def _tables(data: Mapping[str, Any], key: str, *, needed: bool = True) -> list[d
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
-        raise AllocationError(f"{what}: {value!r} is no text")
+        raise AllocationError(f"{what}: {value!r} is not text")
     return value
 
 
@@ -183,7 +183,7 @@ def _derived(budget: str, choice: str, parameters: Any, layer: str) -> Fraction:
     from lowbit.format.registry import get_format
 
     if not isinstance(parameters, int) or parameters < 0:
-        raise AllocationError(f"layer {layer!r}: {parameters!r} is no number of parameters")
+        raise AllocationError(f"layer {layer!r}: {parameters!r} is not a number of parameters")
     try:
         bits = int(getattr(get_format(choice), "bits"))  # noqa: B009 (block formats have none)
     except (LowbitError, AttributeError) as error:
@@ -202,7 +202,7 @@ def _formulation(data: dict[str, Any]) -> Problem:
     for key in ("errors", "latencies", "losses"):
         if key in arguments:
             if not isinstance(arguments[key], dict) or not arguments[key]:
-                raise AllocationError(f"formulation {which}: {key} is no table of bits = [numbers]")
+                raise AllocationError(f"formulation {which}: {key} is not a table of bits = [numbers]")
             arguments[key] = {_bits(bits): row for bits, row in arguments[key].items()}
     if which == "calibtip":
         arguments["losses"] = {bits: _floats(row) for bits, row in arguments.get("losses", {}).items()}
@@ -217,5 +217,5 @@ def _formulation(data: dict[str, Any]) -> Problem:
 
 def _bits(text: str) -> int:
     if not text.isdecimal():
-        raise AllocationError(f"{text!r} is no number of bits")
+        raise AllocationError(f"{text!r} is not a number of bits")
     return int(text)

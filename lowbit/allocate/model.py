@@ -94,7 +94,7 @@ def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
     Raises
     ------
     AllocationError
-        The pattern is no regular expression, or ties nothing.
+        The pattern is not a regular expression, or ties nothing.
     """
     try:
         groups: dict[str, list[str]] = {}
@@ -102,7 +102,7 @@ def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
             if re.search(pattern, layer):
                 groups.setdefault(re.sub(pattern, "*", layer), []).append(layer)
     except re.error as error:
-        raise AllocationError(f"{pattern!r} is no regular expression: {error}") from error
+        raise AllocationError(f"{pattern!r} is not a regular expression: {error}") from error
     tied = [tuple(group) for group in groups.values() if len(group) > 1]
     if not tied:
         raise AllocationError(

@@ -102,7 +102,7 @@ class Problem:
     fixed : mapping of int to str
         Layers whose choice is given.
     max_switches : int, optional
-        At most so many neighbouring layers (i, i + 1) with different choices.
+        At most that many neighbouring layers (i, i + 1) with different choices.
     name : str
 
     Raises
@@ -230,7 +230,7 @@ class Problem:
         return _limit(value, budget.name, budget.unit)
 
     def between(self, name: str, share: Amount) -> Fraction:
-        """A limit so far on the way from the cheapest choices of all layers (0) to the dearest (1)."""
+        """A limit that far on the way from the cheapest choices of all layers (0) to the dearest (1)."""
         budget = self.budget(name)
         rows = [budget.costs[start:end] for start, end in pairwise(self.offsets.tolist())]
         least, most = sum(int(min(row)) for row in rows), sum(int(max(row)) for row in rows)

@@ -104,9 +104,9 @@ def _check_arguments(problem: Problem, method: object, gap: float, time_limit: f
     if not isinstance(method, str) or method not in METHODS:
         raise AllocationError(f"method {method!r} is unknown", hint=f"one of {', '.join(METHODS)}")
     if not 0 <= real_number(gap, "gap") < float("inf"):
-        raise AllocationError(f"gap: {gap} is no relative gap", hint="a number at least 0, such as 1e-6")
+        raise AllocationError(f"gap: {gap} is not a relative gap", hint="a number at least 0, such as 1e-6")
     if time_limit is not None and not real_number(time_limit, "time_limit") > 0:
-        raise AllocationError(f"time_limit: {time_limit} is no time", hint="seconds, above 0")
+        raise AllocationError(f"time_limit: {time_limit} is not a time", hint="seconds, above 0")
 
 
 def _known_prices(problem: Problem, prices: Mapping[str, float] | None) -> dict[str, float]:

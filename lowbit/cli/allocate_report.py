@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.terminal import Terminal, columns
@@ -51,17 +52,7 @@ def document(
                 for point in front
             ],
         },
-        "comparison": [
-            {
-                "what": row.what,
-                "average_bits": row.average_bits,
-                "bytes": row.bytes,
-                "weight_error": row.weight_error,
-                "output_error": row.output_error,
-                "loss": row.loss,
-            }
-            for row in rows
-        ],
+        "comparison": [asdict(row) for row in rows],
     }
 
 

@@ -9,7 +9,6 @@ same space. Nothing here computes: ``lowbit.oracle.gemm.accumulate`` is the mean
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lowbit.errors import PolicyError
@@ -246,9 +245,6 @@ ACCUMULATORS = Presets(
     Accumulator, "accumulator", "accumulator.toml", also=", or int8 to int64, or int8_saturate to int64_saturate"
 )
 """The named accumulators."""
-
-ACCUMULATOR_SUMMARIES: Mapping[str, str] = ACCUMULATORS.summaries
-"""What each of them claims, in a line."""
 
 _PLAIN = re.compile(r"int([1-9]\d?)(_saturate)?", re.ASCII)
 

@@ -37,7 +37,7 @@ class Addition:
     operands : RequantizeScheme
         How ``a`` and ``b`` are applied.
     left_shift : int
-        Both operands, less their zero points, are shifted left by so much first.
+        Both operands, less their zero points, are shifted left by this much first.
     a, b : tuple of int
         Multiplier and shift of each operand; with ``shared`` the shift is that of ``result``.
     result : tuple of int or None

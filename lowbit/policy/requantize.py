@@ -31,7 +31,7 @@ INT16_BITS = 16
 """What a shift of the accumulator before the product saturates to."""
 
 LARGEST_ZERO_POINT = (1 << 31) - 1
-"""A zero point that is taken off the accumulators has 32 bits, and makes them larger by so much at most."""
+"""A zero point that is taken off the accumulators has 32 bits, and makes them larger by that much at most."""
 
 LONGEST_SHIFT = 62
 """A longer shift to the right has no place in a 64-bit product."""

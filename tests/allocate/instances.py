@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import strategies as st
 
 from lowbit.allocate import Problem
@@ -41,56 +42,56 @@ def brute_force(problem):
     return best
 
 
+SPECIAL = (0.0, -0.0, 1.0, 2.0**-149, -(2.0**-149), 0.1, -3.0, 9.0)
+LOSSES = (
+    lambda random: random.randint(-5, 9),
+    lambda random: float(np.float32(random.uniform(-3, 9))),
+    lambda random: random.choice(SPECIAL),
+)
+COSTS = (
+    *[lambda random: random.randint(0, 9)] * 2,
+    lambda random: random.randint(0, 9000) / 1000,
+    lambda random: Fraction(random.randint(0, 35), random.randint(1, 7)),
+    lambda random: random.randint(2**60, 2**62),
+)
+
+
 @st.composite
-def rows(draw, layers, choices, numbers):
-    return [draw(st.lists(numbers, min_size=len(names), max_size=len(names))) for names in choices[:layers]]
+def problems(draw, *, most_layers=5, coupled=True, tight=False):
+    """A small problem: whole, decimal, fractional and huge costs, ties, fixed choices, pairs and switches.
 
-
-WHOLE = st.integers(0, 9)
-LARGE = st.integers(2**60, 2**62)
-DECIMAL = st.decimals(0, 9, places=3).map(float)
-FRACTION = st.fractions(0, 5, max_denominator=7)
-
-
-@st.composite
-def problems(draw, *, most_layers=5, coupled=True):
-    """A small problem: whole, decimal, fractional and huge costs, ties, fixed choices, pairs and switches."""
-    layers = draw(st.integers(1, most_layers))
-    shared = draw(st.booleans())
-    all_choices = list(NAMES[: draw(st.integers(1, 3))])
-    if shared:
-        choices = [all_choices] * layers
+    Most have a plan, ``tight`` ones often none. Only its size and a seed are drawn: every number drawn by itself takes
+    longer than to solve the problem.
+    """
+    layers, width = draw(st.integers(1, most_layers)), draw(st.integers(1, 3))
+    random = draw(st.randoms(use_true_random=True))
+    if random.random() < 0.5:
+        choices = [list(NAMES[:width])] * layers
     else:
-        choices = [draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)) for _ in range(layers)]
-    losses = draw(rows(layers, choices, st.one_of(st.integers(-5, 9), st.floats(-3, 9, width=32))))
+        choices = [random.sample(NAMES, random.randint(1, 3)) for _ in range(layers)]
+    losses = [[random.choice(LOSSES)(random) for _ in names] for names in choices]
     costs, limits = {}, {}
-    for index in range(draw(st.integers(0, 3))):
-        costs[f"budget{index}"] = draw(
-            rows(layers, choices, draw(st.sampled_from([WHOLE, WHOLE, DECIMAL, FRACTION, LARGE])))
-        )
-        most = sum(max(map(Fraction, row)) for row in costs[f"budget{index}"])
-        limits[f"budget{index}"] = most * draw(st.fractions(0, 1, max_denominator=20))
+    for index in range(random.randint(0, 3)):
+        number = random.choice(COSTS)
+        costs[f"budget{index}"] = rows = [[number(random) for _ in names] for names in choices]
+        least, most = (sum(end(map(Fraction, row)) for row in rows) for end in (min, max))
+        share = Fraction(random.randint(0 if tight else -1, 20), 20)
+        limits[f"budget{index}"] = most * share if tight else max(least + (most - least) * share, 0)
     options = {}
     if coupled and layers > 1:
-        ends = st.lists(st.integers(0, layers - 1), min_size=2, max_size=2, unique=True)
+        ends = [random.sample(range(layers), 2) for _ in range(random.randint(0, 3))]
         options["pairs"] = [
-            (one, other, draw(table(len(choices[one]), len(choices[other]))))
-            for one, other in draw(st.lists(ends, max_size=3))
+            (one, other, [[random.uniform(-2, 2) for _ in choices[other]] for _ in choices[one]]) for one, other in ends
         ]
-        if draw(st.booleans()):
-            options["max_switches"] = draw(st.integers(0, layers))
-    if layers > 1 and draw(st.booleans()):
-        options["ties"] = [draw(st.lists(st.integers(0, layers - 1), min_size=2, max_size=3, unique=True))]
-    if draw(st.booleans()):
-        layer = draw(st.integers(0, layers - 1))
-        options["fixed"] = {layer: draw(st.sampled_from(choices[layer]))}
+        if random.random() < 0.5:
+            options["max_switches"] = random.randint(0, layers)
+    if layers > 1 and random.random() < 0.5:
+        options["ties"] = [random.sample(range(layers), random.randint(2, min(layers, 3)))]
+    if random.random() < 0.5:
+        layer = random.randrange(layers)
+        options["fixed"] = {layer: random.choice(choices[layer])}
     try:
         return Problem.from_arrays(losses, choices, costs=costs, limits=limits, **options)
     except AllocationError as error:
         assert "no choice in common" in error.message  # noqa: PT017 (the one contradiction that is drawn)
         return Problem.from_arrays(losses, choices, costs=costs, limits=limits)
-
-
-def table(one, other):
-    numbers = st.floats(-2, 2, width=32)
-    return st.lists(st.lists(numbers, min_size=other, max_size=other), min_size=one, max_size=one)

@@ -85,7 +85,7 @@ def test_labels_alone_and_as_a_beam(problem):
 
 
 @settings(max_examples=200)
-@given(problems())
+@given(problems(tight=True))
 def test_the_smallest_feasible_budgets_are(problem):
     if brute_force(problem) is not None:
         return

@@ -121,7 +121,7 @@ def test_formulations():
     assert solve(parse_costs(calibtip)).choices == ("int8", "int4")
     with pytest.raises(AllocationError, match="formulation calibtip: field: 'traces' is unknown"):
         parse_costs(calibtip.replace("parameters", "traces"))
-    with pytest.raises(AllocationError, match="'eight' is no number of bits"):
+    with pytest.raises(AllocationError, match="'eight' is not a number of bits"):
         parse_costs(calibtip.replace("4 =", "eight ="))
     with pytest.raises(AllocationError, match="missing 1 required positional argument"):
         parse_costs(calibtip.replace("parameters = [10, 10]", ""))
@@ -144,7 +144,7 @@ def test_formulations():
         ('head = "int8"', 'head = "int4"', "fixed to 'int4'"),
         ('layers = ["k", "head"]', 'layers = ["k"]', "instead of two layers"),
         ("[[pairs]]", "[pairs]", "not a list of tables"),
-        ("[budgets.latency]", "[budgets.latency", "no valid TOML"),
+        ("[budgets.latency]", "[budgets.latency", "not valid TOML"),
         ('choices = ["int4", "int8"]', "", "layer 'q' has no choices"),
         ('name = "small"', 'formulation = "hawq"', "'hawq' is unknown"),
     ],
@@ -162,7 +162,7 @@ def test_no_file(tmp_path):
     with pytest.raises(AllocationError, match="No such file"):
         read_costs(tmp_path / "nothing.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(AllocationError, match="it is no text"):
+    with pytest.raises(AllocationError, match="it is not text"):
         read_costs(tmp_path / "binary.toml")
 
 

@@ -16,17 +16,17 @@ HAWQ = {"layers": ["a", "b"], "traces": [1, 2], "errors": {4: [1, 2], 8: [0, 0]}
     ("changed", "part"),
     [
         ({"power": 99999999}, "power: 99999999 is out of range"),
-        ({"power": 1.5}, "power: 1.5 is no whole number"),
+        ({"power": 1.5}, "power: 1.5 is not a whole number"),
         ({"base_bits": 10**9}, "base_bits: 1000000000 is out of range"),
         ({"base_bits": 4}, "losses at 4 bits are given"),
         ({"losses": {999999999: [1, 2]}}, "bits of losses: 999999999 is out of range"),
         ({"losses": {4: [1]}}, "losses at 4 bits: 1 numbers for 2 layers"),
-        ({"losses": {4: [1, "2"]}}, "losses at 4 bits: '2' is no number"),
-        ({"losses": [1, 2]}, "losses: [1, 2] is no mapping"),
+        ({"losses": {4: [1, "2"]}}, "losses at 4 bits: '2' is not a number"),
+        ({"losses": [1, 2]}, "losses: [1, 2] is not a mapping"),
         ({"base_loss": float("nan")}, "base_loss: nan is NaN"),
-        ({"parameters": [5, 7.5]}, "parameters: 7.5 is no whole number"),
+        ({"parameters": [5, 7.5]}, "parameters: 7.5 is not a whole number"),
         ({"parameters": [5]}, "parameters: 1 numbers for 2 layers"),
-        ({"layers": "ab"}, "layers: 'ab' is no list"),
+        ({"layers": "ab"}, "layers: 'ab' is not a list"),
     ],
 )
 def test_calibtip_refuses(changed, part):
@@ -39,12 +39,12 @@ def test_calibtip_refuses(changed, part):
     ("changed", "part"),
     [
         ({"traces": [1]}, "traces: 1 numbers for 2 layers"),
-        ({"traces": [1, True]}, "traces: True is no number"),
+        ({"traces": [1, True]}, "traces: True is not a number"),
         ({"errors": {4: [1, 2], 8: [0]}}, "errors at 8 bits: 1 numbers for 2 layers"),
-        ({"errors": {"4": [1, 2]}}, "bits of errors: '4' is no whole number"),
+        ({"errors": {"4": [1, 2]}}, "bits of errors: '4' is not a whole number"),
         ({"macs": [1]}, "macs: 1 numbers for 2 layers"),
         ({"latencies": {4: [1, 2]}}, "latencies are for [4] bits"),
-        ({"latencies": {4: [1, 2], 8: 3}}, "latencies at 8 bits: 3 is no list"),
+        ({"latencies": {4: [1, 2], 8: 3}}, "latencies at 8 bits: 3 is not a list"),
     ],
 )
 def test_hawq_refuses(changed, part):

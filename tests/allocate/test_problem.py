@@ -25,12 +25,12 @@ def make(losses=((2, 1), (2, 1)), choices=TWO, **options):
         ({"costs": {"bytes": [[1, 2], [-1, 2]]}}, ("bytes of 'int4' in layer 'layer1'", "-1 is negative")),
         ({"costs": {"bytes": [[1, 2], [1, float("inf")]]}}, ("'int8' in layer 'layer1'", "is infinite")),
         ({"costs": {"bytes": np.array([[1, 2], [1, np.nan]])}}, ("'int8' in layer 'layer1'", "is NaN")),
-        ({"costs": {"bytes": [[1, 2], [1, "2"]]}}, ("'int8' in layer 'layer1'", "no number")),
-        ({"costs": {"bytes": [[1, 2], [1, True]]}}, ("True is no number",)),
+        ({"costs": {"bytes": [[1, 2], [1, "2"]]}}, ("'int8' in layer 'layer1'", "not a number")),
+        ({"costs": {"bytes": [[1, 2], [1, True]]}}, ("True is not a number",)),
         ({"costs": {"bytes": [[1, 2]]}}, ("costs of bytes: 1 rows for 2 layers",)),
         ({"costs": {"bytes": [[1, 2], [1]]}}, ("'layer1' has 1 numbers for 2 choices",)),
         ({"losses": [[2, float("nan")], [2, 1]]}, ("loss of 'int8' in layer 'layer0'", "nan is not finite")),
-        ({"losses": [[2, "x"], [2, 1]]}, ("loss of 'int8' in layer 'layer0'", "no number")),
+        ({"losses": [[2, "x"], [2, 1]]}, ("loss of 'int8' in layer 'layer0'", "not a number")),
         ({"losses": []}, ("no layer",)),
         ({"losses": np.zeros(3)}, ("shape (3,)",)),
         ({"choices": [["int4", "int8"], []]}, ("layer 'layer1' has an empty list of choices",)),
@@ -42,8 +42,8 @@ def make(losses=((2, 1), (2, 1)), choices=TWO, **options):
         ({"limits": {"byte": 3}}, ("'byte' is unknown", "did you mean 'bytes'")),
         ({"limits": {"bytes": -3}}, ("-3 is negative",)),
         ({"limits": {"bytes": "3 parsecs"}}, ("'parsecs'",)),
-        ({"limits": {"bytes": "lots"}}, ("'lots' is no amount",)),
-        ({"limits": {"bytes": float("nan")}}, ("no finite number",)),
+        ({"limits": {"bytes": "lots"}}, ("'lots' is not an amount",)),
+        ({"limits": {"bytes": float("nan")}}, ("not a finite number",)),
         ({"units": {"bits": "b"}}, ("'bits' is unknown",)),
         ({"divisors": {"bytes": 0}}, ("is not positive",)),
         ({"ties": [(0,)]}, ("a tie of 1 layers",)),
@@ -52,7 +52,7 @@ def make(losses=((2, 1), (2, 1)), choices=TWO, **options):
         ({"choices": [["int4", "int8"], ["a", "b"]], "ties": [(0, 1)]}, ("'layer0', 'layer1' are tied", "in common")),
         ({"fixed": {0: "int4", 1: "int8"}, "ties": [(0, 1)]}, ("no choice in common",)),
         ({"fixed": {0: "int3"}}, ("fixed to 'int3'", "int4, int8")),
-        ({"pairs": [(0, 0, [[0, 0], [0, 0]])]}, ("one layer is no pair",)),
+        ({"pairs": [(0, 0, [[0, 0], [0, 0]])]}, ("one layer is not a pair",)),
         ({"pairs": [(0, 1, [[0, 0]])]}, ("shape (1, 2) instead of (2, 2)",)),
         ({"pairs": [(0, 1, [[0, 0], [0, float("inf")]])]}, ("a loss is not finite",)),
         ({"pairs": [(0, 1, [[0], [0, 1]])]}, ("not a table",)),
@@ -175,7 +175,7 @@ def test_losses_whose_sums_overflow_are_refused():
 
 @pytest.mark.parametrize("switches", [True, 1.5, "1"])
 def test_switches_are_a_whole_number(switches):
-    with pytest.raises(AllocationError, match="no whole number"):
+    with pytest.raises(AllocationError, match="not a whole number"):
         Problem.from_arrays([[1, 0]] * 2, ["a", "b"], max_switches=switches)
 
 

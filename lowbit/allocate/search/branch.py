@@ -92,7 +92,6 @@ class _Tree:
         margin = 2.0**-52 * core.nodes * 2 * (largest / max(core.nodes, 1) + float(own.sum()))
         finite = loss if np.isfinite(loss) else 4 * largest + 1.0
         self.values = np.array([finite, tolerance, margin, np.inf])
-        self.first_loss = finite
         self.best = np.zeros(core.nodes, dtype=np.int64)
         self.counters = np.zeros(fast_branch.COUNTERS, dtype=np.int64)
         depth = len(node) + 2

@@ -47,7 +47,6 @@ class Lagrangian:
         finite = np.where(np.isfinite(core.losses), np.abs(core.losses), 0)
         pairs = sum(float(np.abs(edge.losses).max()) for edge in core.edges)
         self.magnitude = float(finite.max(axis=1).sum()) + pairs
-        self.evaluations = 0
 
     def margin(self, prices: Reals) -> float:
         """What rounding may have added to a bound at these prices."""
@@ -68,7 +67,6 @@ class Lagrangian:
 
     def __call__(self, prices: Reals) -> Point:
         """Evaluate the dual function."""
-        self.evaluations += 1
         losses = self.priced(prices)
         if self.order is None:
             picks = losses.argmin(axis=1)
@@ -88,7 +86,6 @@ class Dual:
 
     best: Point
     points: list[Point] = field(default_factory=list)
-    weights: list[tuple[float, Point]] = field(default_factory=list)
 
     @property
     def bound(self) -> float:
@@ -119,7 +116,7 @@ def maximise(dual: Lagrangian, *, start: Reals | None = None, enough: Callable[[
     """
     rows = len(dual.core.rows)
     first = dual(np.zeros(rows))
-    result = Dual(first, [first], [(1.0, first)])
+    result = Dual(first, [first])
     if not rows:
         return result
     if start is not None:
@@ -206,14 +203,8 @@ class _Master:
             self._set(int(ratios.argmin()), column)
         else:
             weights = np.asarray(np.linalg.solve(self.matrix, self.right), dtype=np.float64)
-        self.result.weights = [
-            (float(weight), column)
-            for weight, column in zip(weights, self.columns, strict=True)
-            if isinstance(column, Point) and weight > 1e-12
-        ]
-        paid = [weight for weight, column in zip(weights, self.columns, strict=True) if not isinstance(column, Point)
-                and column > 0]  # fmt: skip
-        return bool(paid) and max(paid) > 1e-9
+        columns = zip(weights.tolist(), self.columns, strict=True)
+        return any(weight > 1e-9 for weight, column in columns if not isinstance(column, Point) and column > 0)
 
     def _enter(self, prices: Reals, top: float) -> Point | int | None:
         """The column that enters the basis; None at the optimum."""

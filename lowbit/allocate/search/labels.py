@@ -27,10 +27,10 @@ from lowbit.allocate.search.dual import Lagrangian
 from lowbit.allocate.search.elimination import Order, Step, elimination_order, tables_to_go
 
 WINDOW = 16
-"""With several rows a label is compared with so many that lose less: cheap, and finds most that are dominated."""
+"""With several rows a label is compared with this many that lose less: cheap, and finds most that are dominated."""
 
 MOST_ASKED = 1000
-"""So many plans that int64 does not decide are added in Python integers."""
+"""This many plans that int64 does not decide are added in Python integers."""
 
 MOST_TABLES = 1 << 62
 
@@ -276,7 +276,9 @@ def _undominated_by(labels: _Labels, groups: Integers, hidden: int) -> Integers:
     ranks = np.empty(count, dtype=np.int64)
     ranks[np.argsort(labels.losses, kind="stable")] = np.arange(count)
     used = labels.used[:, 0]
-    asks = np.repeat([0, 1], count)  # every label stands once for itself, and once asks for those that use so much less
+    asks = np.repeat(
+        [0, 1], count
+    )  # every label stands once for itself, and once asks for those that use that much less
     order = np.lexsort((asks, np.concatenate([used, used - hidden]), np.tile(groups, 2)))
     group = np.cumsum(np.concatenate(([0], np.diff(np.tile(groups, 2)[order]) != 0))) if count else asks
     keys = np.where(asks == 0, np.tile(ranks, 2), count)[order] - group * (count + 1)

@@ -74,7 +74,7 @@ class NeighbourhoodSearch:
         self.rounds = 0
 
     def run(self, enough: Callable[[], bool], *, rounds: int) -> None:
-        """Look at so many neighbourhoods, or until it is enough."""
+        """Look at that many neighbourhoods, or until it is enough."""
         for _ in range(rounds):
             if enough():
                 return

@@ -54,7 +54,7 @@ def hutchinson_trace(
     size : int
         Rows of H.
     samples : int
-        At most so many products.
+        At most that many products.
     seed : int
         The same seed gives the same vectors everywhere.
     relative_tolerance : float

@@ -6,7 +6,6 @@ Every function takes the weights and what they became. Sums are over all weights
 from __future__ import annotations
 
 from math import frexp
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,9 +167,3 @@ def z_score_distribution(weights: ArrayLike) -> float:
     if not deviation:
         return 0.0
     return float(np.mean((flat - flat.mean()) / deviation > 1))
-
-
-def scores_of(weights: Any, quantized: Any) -> dict[str, float]:
-    """The scores that need nothing but the weights."""
-    error = squared_error(weights, quantized)
-    return {"squared_error": error, "relative_error": relative_squared_error(weights, quantized)}

@@ -52,7 +52,7 @@ class Settings:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise InputError(f"{pattern!r} is no regular expression: {error}") from error
+                raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
         self.schemes()
 
     def schemes(self) -> list[GroupScheme]:

@@ -121,7 +121,7 @@ def _gap(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise ArgumentTypeError(f"{text!r} is no relative gap, such as 1e-6")
+        raise ArgumentTypeError(f"{text!r} is not a relative gap, such as 1e-6")
     return value
 
 
