@@ -60,9 +60,9 @@ def parse_costs(text: str) -> Problem:
     if "formulation" in data:
         return _formulation(data)
     _known(data, TOP, "top level")
-    _check_types(data)
-    layers = _tables(data, "layers")
-    budgets = data.get("budgets", {})
+    if any(isinstance(layer, int) for group in _lists(data.get("ties")) for layer in _lists(group)):
+        raise AllocationError(f"ties: {data['ties']!r} names a layer by something else than text")
+    layers, budgets = _tables(data, "layers"), data.get("budgets", {})
     if not isinstance(budgets, dict) or not all(isinstance(options, dict) for options in budgets.values()):
         raise AllocationError("budgets: not a table of tables", hint="write [budgets.bytes], its keys may be left out")
     for name, options in budgets.items():
@@ -72,7 +72,7 @@ def parse_costs(text: str) -> Problem:
         _known(layer, (*LAYER, *budgets), what, "; a row of costs needs its budget: [budgets.NAME]")
     names = [_text(layer.get("name", f"layer{number}"), "name of a layer") for number, layer in enumerate(layers)]
     choices = [_choices(layer.get("choices", data.get("choices")), name) for layer, name in zip(layers, names)]  # noqa: B905
-    costs, divisors = _costs(layers, names, choices, budgets)
+    costs, derived = _costs(layers, names, choices, budgets)
     pairs = _tables(data, "pairs", needed=False)
     for pair in pairs:
         _known(pair, PAIR, "a pair")
@@ -80,10 +80,10 @@ def parse_costs(text: str) -> Problem:
         [_row(layer, "loss", name) for layer, name in zip(layers, names, strict=True)],
         choices,
         costs=costs,
-        limits={name: options["limit"] for name, options in budgets.items() if "limit" in options},
         layers=names,
-        units={name: options["unit"] for name, options in budgets.items() if "unit" in options},
-        divisors=divisors,
+        divisors={**derived, **_option(budgets, "divisor")},
+        limits=_option(budgets, "limit"),
+        units=_option(budgets, "unit"),
         pairs=[(*_two(pair), _floats(pair.get("loss", []))) for pair in pairs],
         ties=data.get("ties", []),
         fixed=data.get("fixed", {}),
@@ -92,18 +92,8 @@ def parse_costs(text: str) -> Problem:
     )
 
 
-def _check_types(data: Mapping[str, Any]) -> None:
-    ties, fixed, switches = data.get("ties", []), data.get("fixed", {}), data.get("max_switches", 0)
-    if not isinstance(ties, list) or not all(isinstance(group, list) for group in ties):
-        raise AllocationError(f"ties: {ties!r} is not a list of lists of layers", hint='ties = [["query", "key"]]')
-    if not all(isinstance(name, str) for group in ties for name in group):
-        raise AllocationError(f"ties: {ties!r} names a layer by something else than text")
-    if not isinstance(fixed, dict) or not all(isinstance(choice, str) for choice in fixed.values()):
-        raise AllocationError(f"fixed: {fixed!r} is not a table of layer = choice", hint='[fixed], then head = "int8"')
-    if type(switches) is not int:
-        raise AllocationError(f"max_switches: {switches!r} is not a whole number")
-    if not isinstance(data.get("name", ""), str):
-        raise AllocationError(f"name: {data['name']!r} is not text")
+def _lists(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _known(table: Mapping[str, Any], known: tuple[str, ...], what: str, more: str = "") -> None:
@@ -155,21 +145,25 @@ def _two(pair: Mapping[str, Any]) -> tuple[str, str]:
     return _text(ends[0], "layer of a pair"), _text(ends[1], "layer of a pair")
 
 
+def _option(budgets: Mapping[str, dict[str, Any]], key: str) -> dict[str, Any]:
+    return {name: options[key] for name, options in budgets.items() if key in options}
+
+
 def _costs(
     layers: list[dict[str, Any]], names: list[str], choices: list[list[str]], budgets: Mapping[str, dict[str, Any]]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Rows of costs by budget, and the divisor of an average that follows from the parameters."""
     costs: dict[str, list[Any]] = {}
-    divisors = {name: options["divisor"] for name, options in budgets.items() if "divisor" in options}
+    divisors = {}
     for budget in budgets:
-        rows = []
-        for layer, name, listed in zip(layers, names, choices, strict=True):
-            if budget in layer or budget not in DERIVED or "parameters" not in layer:
-                rows.append([_number(value, budget) for value in _row(layer, budget, name)])
-            else:
-                rows.append([_derived(budget, choice, layer["parameters"], name) for choice in listed])
+        costs[budget] = [
+            [_derived(budget, choice, layer["parameters"], name) for choice in listed]
+            if budget not in layer and budget in DERIVED and "parameters" in layer
+            else [_number(value, budget) for value in _row(layer, budget, name)]
+            for layer, name, listed in zip(layers, names, choices, strict=True)
+        ]
         if budget == "avg_bits" and not any(budget in layer for layer in layers):
-            divisors.setdefault(budget, sum(layer["parameters"] for layer in layers))
-        costs[budget] = rows
+            divisors[budget] = sum(layer["parameters"] for layer in layers)
     return costs, divisors
 
 

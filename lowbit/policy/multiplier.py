@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from lowbit.errors import InputError
 from lowbit.policy.requantize import LONGEST_SHIFT, RequantizeScheme, get_requantize_scheme
@@ -155,7 +156,7 @@ def effective_scale(
     return positive_scale(quotient if rule == "float32_product" else round_to_binary32(quotient))
 
 
-def _significand(scale: float, bits: int) -> tuple[int, int]:
+def significand(scale: float, bits: int) -> tuple[int, int]:
     """(multiplier, s) with scale = q * 2**s, q in [1/2, 1), and multiplier = q * 2**bits rounded half away.
 
     A multiplier that becomes 2**bits is halved, and s is one more.
@@ -170,7 +171,7 @@ def _significand(scale: float, bits: int) -> tuple[int, int]:
 
 
 def _quantize_multiplier(scale: float) -> tuple[int, int]:
-    multiplier, shift = _significand(scale, 31)
+    multiplier, shift = significand(scale, 31)
     return (0, 31) if shift < -31 else (multiplier, 31 - shift)
 
 
@@ -179,62 +180,45 @@ def _quantize_multiplier_limited(scale: float) -> tuple[int, int]:
     return (multiplier, right) if right >= 1 else ((1 << 31) - 1, 1)
 
 
-def _nearest(bits: int) -> Callable[[float], tuple[int, int]]:
-    def rule(scale: float) -> tuple[int, int]:
-        multiplier, shift = _significand(scale, bits)
-        return multiplier, bits - shift
-
-    return rule
+def _nearest(bits: int, scale: float) -> tuple[int, int]:
+    multiplier, shift = significand(scale, bits)
+    return multiplier, bits - shift
 
 
-def _tosa(bits: int) -> Callable[[float], tuple[int, int]]:
-    def rule(scale: float) -> tuple[int, int]:
-        multiplier, shift = _significand(scale, bits)
-        right = bits - shift
-        if right > LONGEST_SHIFT:
-            return multiplier >> min(31, right - LONGEST_SHIFT), LONGEST_SHIFT
-        return multiplier, right
-
-    return rule
+def _tosa(bits: int, scale: float) -> tuple[int, int]:
+    multiplier, right = _nearest(bits, scale)
+    if right > LONGEST_SHIFT:
+        return multiplier >> min(31, right - LONGEST_SHIFT), LONGEST_SHIFT
+    return multiplier, right
 
 
-def _binary32(bits: int) -> Callable[[float], tuple[int, int]]:
+def _binary32(bits: int, scale: float) -> tuple[int, int]:
     """The 24 significant bits of the binary32 scale, as a multiplier of ``bits`` bits."""
-
-    def rule(scale: float) -> tuple[int, int]:
-        number = binary32_scale(scale)
-        if number < math.ldexp(1.0, SMALLEST_BINARY32_EXPONENT):
-            raise InputError(f"scale = {scale!r} is subnormal in binary32, and the multiplier comes from its bits")
-        multiplier, shift = _significand(number, BINARY32_PRECISION)
-        if bits >= BINARY32_PRECISION:
-            return multiplier << (bits - BINARY32_PRECISION), bits - shift
-        multiplier, shift = _significand(number, bits)
-        return multiplier, bits - shift
-
-    return rule
+    number = binary32_scale(scale)
+    if number < math.ldexp(1.0, SMALLEST_BINARY32_EXPONENT):
+        raise InputError(f"scale = {scale!r} is subnormal in binary32, and the multiplier comes from its bits")
+    multiplier, right = _nearest(min(bits, BINARY32_PRECISION), number)
+    more = max(bits - BINARY32_PRECISION, 0)
+    return multiplier << more, right + more
 
 
-def _itself(precision: int) -> Callable[[float], tuple[int, int]]:
-    def rule(scale: float) -> tuple[int, int]:
-        number = binary32_scale(scale) if precision == BINARY32_PRECISION else scale
-        fraction, exponent = math.frexp(number)
-        return int(math.ldexp(fraction, precision)), precision - exponent
-
-    return rule
+def _itself(precision: int, scale: float) -> tuple[int, int]:
+    fraction, exponent = math.frexp(binary32_scale(scale) if precision == BINARY32_PRECISION else scale)
+    return int(math.ldexp(fraction, precision)), precision - exponent
 
 
 _RULES: dict[str, Callable[[float], tuple[int, int]]] = {
     "quantize_multiplier": _quantize_multiplier,
     "quantize_multiplier_limited": _quantize_multiplier_limited,
-    "frexp_31": _nearest(31),
+    "frexp_31": partial(_nearest, 31),
     # batch_frexp keeps 2^31 as it is: twice the multiplier and one more shift, the same products
-    "batch_frexp": _nearest(31),
-    "tosa_32": _tosa(31),
-    "tosa_16": _tosa(15),
-    "binary32_24": _binary32(24),
-    "binary32_31": _binary32(31),
-    "binary32_15": _binary32(15),
-    "nearest_15": _nearest(15),
-    "binary32": _itself(BINARY32_PRECISION),
-    "binary64": _itself(BINARY64_PRECISION),
+    "batch_frexp": partial(_nearest, 31),
+    "tosa_32": partial(_tosa, 31),
+    "tosa_16": partial(_tosa, 15),
+    "binary32_24": partial(_binary32, 24),
+    "binary32_31": partial(_binary32, 31),
+    "binary32_15": partial(_binary32, 15),
+    "nearest_15": partial(_nearest, 15),
+    "binary32": partial(_itself, BINARY32_PRECISION),
+    "binary64": partial(_itself, BINARY64_PRECISION),
 }

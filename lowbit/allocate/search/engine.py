@@ -92,11 +92,17 @@ class State:
         if bound > self.bound:
             self.bound, self.proof = bound, proof
 
-    def take(self, found: Found, method: str, proof: str) -> None:
+    def take(self, found: Found, method: str) -> None:
         """Take over what a search has found."""
         self.offer(found.picks, method)
-        self.raise_bound(min(found.bound, self.loss), proof)
+        ended = "complete" if found.complete else "stopped early"
+        self.raise_bound(min(found.bound, self.loss), f"{method}, {ended}")
         self.complete = self.complete or found.complete
+
+    def search_labels(self, core: Core, prices: list[Reals], most: int) -> None:
+        """Search over at most ``most`` labels at a time."""
+        found = label_search(core, prices, self.incumbent(), self.tolerance, self.enough, most=most)
+        self.take(found, "dynamic programming over labels")
 
     def incumbent(self) -> tuple[float, Integers | None]:
         """The best plan."""
@@ -170,14 +176,10 @@ def exact(state: State, dual: Lagrangian, best: Dual, *, improve: bool = True) -
         return
     undecided = int((np.isfinite(core.losses).sum(axis=1) > 1).sum())
     if undecided <= FEW_NODES or len(core.rows) == 1:
-        found = label_search(
-            core, prices, state.incumbent(), state.tolerance, state.enough, most=LABEL_LIMITS[1]
-        )  # fmt: skip
-        state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
+        state.search_labels(core, prices, LABEL_LIMITS[1])
         if state.done or state.enough():
             return
-    found = search(core, best.prices, state.incumbent(), state.tolerance, state.enough)
-    state.take(found, "branch and bound", _proof("branch and bound", found))
+    state.take(search(core, best.prices, state.incumbent(), state.tolerance, state.enough), "branch and bound")
 
 
 def nearby_prices(prices: Reals) -> list[Reals]:
@@ -192,14 +194,9 @@ def nearby_prices(prices: Reals) -> list[Reals]:
     return nearby
 
 
-def _proof(what: str, found: Found) -> str:
-    return f"{what}, complete" if found.complete else f"{what}, stopped early"
-
-
 def _coupled(state: State, core: Core, prices: list[Reals], *, improve: bool) -> None:
     for most in LABEL_LIMITS:
-        found = label_search(core, prices, state.incumbent(), state.tolerance, state.enough, most=most)
-        state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
+        state.search_labels(core, prices, most)
         if state.done or state.enough():
             return
         if not improve:
@@ -218,11 +215,7 @@ def anytime(state: State, dual: Lagrangian, best: Dual) -> None:
     if state.picks is None:
         exact(state, dual, best)
     elif dual.core.edges:
-        prices = nearby_prices(best.prices)
-        found = label_search(
-            dual.core, prices, state.incumbent(), state.tolerance, state.enough, most=LABEL_LIMITS[0]
-        )  # fmt: skip
-        state.take(found, "dynamic programming over labels", _proof("dynamic programming over labels", found))
+        state.search_labels(dual.core, nearby_prices(best.prices), LABEL_LIMITS[0])
     neighbourhoods(state, rounds=UNTIL_TIME)
 
 
