@@ -58,8 +58,8 @@ def test_a_changed_preset_loses_its_claims(entry):
     axis = next(axis for axis in ("overflow", "rounding") if axis in kind.CHOICES)
     assert record.choose(**{axis: getattr(record, axis)}) is record
     assert record.choose() is record
-    changed = record.choose(name="mine")
-    assert [getattr(changed, claim) for claim in kind.CLAIMS] == ["mine", *[""] * (len(kind.CLAIMS) - 1)]
+    changed = record.choose(name="my own")
+    assert [getattr(changed, claim) for claim in kind.CLAIMS] == ["my own", *[""] * (len(kind.CLAIMS) - 1)]
     assert changed.differences(record) == {}
 
 
