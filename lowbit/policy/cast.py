@@ -240,7 +240,7 @@ class Policy(Choices):
         return f"--{axis} {choice}, or " if axis in {"rounding", "overflow"} else f"--choice {axis}={choice}, or "
 
 
-PRESETS = Presets(Policy, "policy", "cast.toml")
+PRESETS = Presets(Policy, "policy", "cast.toml", usual=("ieee", "integer", "ocp_sat", "p3109_v4_0"))
 """The named policies."""
 
 PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = PRESETS.overrides

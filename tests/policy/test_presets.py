@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from lowbit.errors import PolicyError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import formats, get_format
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.cast import PRESETS, Policy
 from lowbit.policy.presets import EVIDENCE, reader
@@ -66,6 +66,12 @@ def test_choices_are_what_they_were():
         plain = kind(**values)
         assert preset == kind(**values, name=name), line
         assert [getattr(preset, axis) for axis in kind.CHOICES] == [getattr(plain, axis) for axis in kind.CHOICES], line
+
+
+def test_the_defaults_of_formats_are_there():
+    # `name in PRESETS` is answered for these without reading the file: every format is asked for its default.
+    usual = {fmt.default_policy for fmt in map(get_format, (*formats(), "binary8p4se", "q3.5"))}
+    assert usual <= set(PRESETS._usual) <= set(PRESETS)
 
 
 @pytest.mark.parametrize(("vocabulary", "name"), ENTRIES)

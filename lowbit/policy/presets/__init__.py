@@ -84,6 +84,8 @@ class Presets(Lazy[Kind]):
         Its name in this folder.
     also : str
         What else is a name, for the hint about an unknown one.
+    usual : tuple of str
+        Names known to be there: asking for them reads no file.
 
     Attributes
     ----------
@@ -93,12 +95,15 @@ class Presets(Lazy[Kind]):
     summaries : mapping of str to str
     """
 
-    def __init__(self, kind: type[Kind], what: str, file: str, also: str = "") -> None:
+    def __init__(self, kind: type[Kind], what: str, file: str, also: str = "", usual: tuple[str, ...] = ()) -> None:
         super().__init__(lambda: self._file.presets)
-        self._kind, self._what, self._name, self._also = kind, what, file, also
+        self._kind, self._what, self._name, self._also, self._usual = kind, what, file, also, usual
         self.claims: Mapping[str, Claim] = Lazy(lambda: self._file.claims)
         self.overrides: Mapping[str, Mapping[str, Kind]] = Lazy(lambda: self._file.overrides)
         self.summaries: Mapping[str, str] = Lazy(lambda: {name: self.claims[name].summary for name in self.claims})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._usual or super().__contains__(name)
 
     @cached_property
     def _file(self) -> PresetFile[Kind]:
