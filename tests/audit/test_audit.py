@@ -92,7 +92,7 @@ def test_no_row_leaves_the_bounds(operation, scheme, variant, scale):
 def test_a_witness_traps_and_a_proof_does_not(operation, scheme, variant, scale):
     length = 1 if operation in ("logistic", "tanh", "exp") else 600
     report = audit(operation, scheme=scheme, variant=variant, scale=scale, length=length)
-    public = getattr(lowbit, operation)
+    public = getattr(lowbit.fixed_point if operation == "exp" else lowbit, operation)
     options = {"scheme": scheme, "overflow": "trap"} | ({"variant": variant} if variant else {})
     options |= {} if scale is None else {"scale": scale}
     dtype = np.int8 if report.inputs.low >= -128 and report.inputs.high < 128 else np.int16
