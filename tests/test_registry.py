@@ -144,7 +144,8 @@ def test_members_out_of_range_say_which_parameter(name, match):
 
 
 @pytest.mark.parametrize(
-    "name", ["int08", "int+8", "int8.0", "", " ", "../float32", "float32.toml", "q1.02", "int\u0668"]
+    "name",
+    ["int08", "int+8", "int8.0", "", " ", "../float32", "float32.toml", "q1.02", "int\u0668", "a" * 300, "a/b", "a\0b"],
 )
 def test_spellings_that_are_no_names(name):
     with pytest.raises(UnknownFormatError, match="is unknown"):

@@ -29,7 +29,6 @@ ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
 ENTRY_POINT_GROUP = "lowbit.formats"
 ALL_FAMILIES = "all"
 
-_FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "onnx.", "tensorproto.", "tl.")
 
 _builtin = Catalogue()
@@ -106,12 +105,16 @@ def _find(name: object) -> Scalar:
 def _find_builtin(key: str) -> Scalar | None:
     """A built-in format: if a file bears the name, no other file is read."""
     found = _builtin.find(key)
-    if found is None and not set(key) - _FILE_CHARACTERS:
-        path = data_directory("formats") / f"{key}.toml"
-        if path.is_file():
-            _builtin.read_all([path])
-            found = _builtin.find(key)
+    if found is None and key in _builtin_files():
+        _builtin.read_all([_builtin_files()[key]])
+        found = _builtin.find(key)
     return found or _builtin_catalogue().find(key)
+
+
+@cache
+def _builtin_files() -> dict[str, Path]:
+    """The files of ``formats/`` by the names that they bear: what was typed never becomes part of a path."""
+    return {file.stem: file for file in format_files([data_directory("formats")])}
 
 
 @cache

@@ -153,6 +153,31 @@ def test_defects(agree, defect):
                 compare(agree, source, target, policy, number, 60)
 
 
+@pytest.mark.parametrize("defect", list(DEFECTS))
+def test_defects_of_flushed_inputs(agree, defect):
+    """A subnormal input that is flushed is zero, which no defect's interval holds."""
+    policy = Policy(defects=(defect,), negative="absolute", flush_inputs="always", zero="minimum")
+    for source in ("float64", "float32", "bfloat16"):
+        fmt = get_format(source)
+        low = np.arange(0, 4 * fmt.min_normal_code, max(fmt.min_normal_code // 60, 1), dtype=fmt.code_dtype)
+        for target in ("float8_e8m0fnu", "float8_e5m2", "float8_e4m3fn"):
+            agree(np.concatenate([low, low | low.dtype.type(fmt.sign_bit)]), source, target, policy)
+
+
+@pytest.mark.parametrize("defect", list(DEFECTS))
+@pytest.mark.parametrize("source", ["int64", "uint64", "int32", "uint32", "q8.8", "uint8"])
+def test_defects_of_integers(agree, source, defect):
+    """Neither the ends of 64 bits nor a sign bit is taken for another magnitude."""
+    fmt = get_format(source)
+    near = {edge + step for edge in (fmt.min_code, 0, fmt.max_code) for step in (-497, -495, -481, -480, -1, 0, 1, 485)}
+    near |= {power + step for power in (480, 61440, 61441, 65535, 65536) for step in (-1, 0, 1, 15)}
+    codes = sorted(code for code in near | {-code for code in near} if fmt.min_code <= code <= fmt.max_code)
+    for target in ("float8_e8m0fnu", "float8_e5m2", "float8_e4m3fn"):
+        for negative in ("nan", "absolute"):
+            policy = Policy(overflow="infinity", defects=(defect,), negative=negative)
+            agree(np.array(codes, fmt.code_dtype), source, target, policy)
+
+
 @pytest.mark.parametrize("mode", ["stochastic_a", "stochastic_b", "stochastic_c"])
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 23, 32])
 def test_stochastic(agree, mode, count):

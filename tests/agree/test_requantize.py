@@ -250,6 +250,25 @@ def test_the_widest_of_schemes_without_a_product(axes):
                 assert counts["wrapped"] == sum(answer.wrapped for answer in answers)
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+def test_zero_points_of_every_result(name):
+    """The ends of the result's own codes, uint32's above 2^31 too; a binary32 zero point is rounded to binary32."""
+    scheme, given, multiplier, shift = setting(name, 0.3)
+    low, high = scheme.accumulator_range(shift)
+    array = np.array([low, -1548, -1, 0, 1, 7, high])
+    for result in ("int32", "uint32", "uint16", "int8"):
+        fmt = lowbit.get_format(result)
+        for zero_point in {fmt.min_code, fmt.max_code, fmt.max_code - 63, 3 << fmt.bits - 2 if not fmt.signed else -1}:
+            if scheme.zero_point == "before_product" and zero_point >= 1 << 31:
+                continue
+            wanted = expected(array, scheme, multiplier, shift, zero_point, result)
+            options = {**given, "scheme": scheme, "zero_point": zero_point, "result": result}
+            assert lowbit.requantize(array, **options).tolist() == [answer.code for answer in wanted]
+            codes, counts = lowbit.requantize(array, return_counts=True, **options)
+            assert codes.tolist() == [answer.code for answer in wanted]
+            assert counts["saturated"] == sum(answer.saturated for answer in wanted)
+
+
 @pytest.mark.parametrize("name", ["float64_even", "float32_even", "xnnpack_fp32", "onnx_reference"])
 @pytest.mark.parametrize("zero_point", [-(1 << 31), (1 << 31) - 1, 0])
 @pytest.mark.parametrize("scale", [1.43, 0.3, 5.0])

@@ -113,7 +113,8 @@ def cast_codes(
             raised = exceptions if raised is None else raised | exceptions
     last = way.steps[-1]
     results = last.run(codes, random, flags, threads, out)
-    _with_defects(results, codes, last.cast.source, way.cast.target, way.cast.policy)
+    if way.cast.policy.defects:
+        _with_defects(results, codes, last.cast, way.cast.policy)
     if raised is None or results.flags is None:
         return results
     return Codes(results.codes, raised | results.flags)
@@ -130,8 +131,13 @@ def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[Float
     return [fmt for fmt in formats if isinstance(fmt, FloatFormat)]
 
 
-def _with_defects(results: Codes, codes: Array, source: Scalar, target: Scalar, policy: Policy) -> None:
-    """Overwrite the results of inputs that a known bug sends elsewhere; the first that matches wins."""
+def _with_defects(results: Codes, codes: Array, last: Cast, policy: Policy) -> None:
+    """Overwrite the results of inputs that a known bug sends elsewhere; the first that matches wins.
+
+    A subnormal input that the last step flushes is zero, which no interval holds.
+    """
+    source, target, _ = last
+    flushed = isinstance(source, FloatFormat) and last.policy.flush_inputs == "always" and source.subnormals
     for name in reversed(policy.defects):
         defect = DEFECTS[name]
         if defect.above is None or defect.below is None or not isinstance(target, FloatFormat):
@@ -141,6 +147,8 @@ def _with_defects(results: Codes, codes: Array, source: Scalar, target: Scalar, 
         magnitudes, negative = _magnitudes(codes, source)
         lowest = _count_not_above(source, defect.above)
         highest = _count_below(source, defect.below)
+        if isinstance(source, FloatFormat) and flushed:
+            lowest = max(lowest, source.min_normal_code)
         inside = (magnitudes >= lowest) & (magnitudes < highest)
         inside &= ~negative | target.signed | (policy.negative == "absolute")
         results.codes[inside] = (defect.code + negative[inside] * target.sign_bit).astype(results.codes.dtype)
@@ -150,7 +158,8 @@ def _with_defects(results: Codes, codes: Array, source: Scalar, target: Scalar, 
 
 def _magnitudes(codes: Array, source: Scalar) -> tuple[Array, npt.NDArray[np.bool_]]:
     if isinstance(source, FixedFormat):
-        return np.abs(codes.astype(np.int64)).astype(np.uint64), codes < 0
+        wide = codes.astype(np.uint64)  # two's complement by hand: |INT64_MIN| and uint64 fit uint64 only
+        return np.where(codes < 0, ~wide + np.uint64(1), wide), codes < 0
     mask = codes.dtype.type((1 << source.magnitude_bits) - 1)
     negative = (codes & codes.dtype.type(source.sign_bit)) != 0
     return (codes & mask).astype(np.uint64), negative

@@ -74,7 +74,7 @@ def lower(task: Task) -> Lowered:
         scales = np.ldexp(1.0, -parameters[at.RIGHT])
     added_later = 0 if scheme.zero_point == "before_rounding" else within.zero_point
     limits = np.array([within.low - added_later, within.high - added_later], dtype=real)
-    zero = np.array([within.zero_point], dtype=np.int64 if family == "product53_even" else np.int32)
+    zero = np.array([within.zero_point], dtype=np.int64 if family in ("", "product53_even") else np.int32)
     return Lowered(family, parameters, scales.astype(real), vector, limits, zero)
 
 

@@ -117,7 +117,7 @@ def _by_binary(accumulator: int, scheme: RequantizeScheme, scale: Fraction, zero
     bits = BINARY32 if scheme.product == "binary32" else BINARY64
     product = to_precision(to_precision(Fraction(accumulator), bits) * scale, bits)
     if scheme.zero_point == "before_rounding":
-        product = to_precision(product + zero_point, bits)
+        product = to_precision(product + to_precision(Fraction(zero_point), bits), bits)
     if scheme.tie == "up_binary32":
         total = to_precision(product + HALF, bits)
         return total.numerator // total.denominator, False
