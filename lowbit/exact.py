@@ -57,6 +57,11 @@ def finite(significand: int, exponent: int = 0) -> Exact:
     return Exact(FINITE, significand, exponent, significand < 0)
 
 
+def from_fraction(value: Fraction) -> Exact:
+    """The exact value of a fraction whose denominator is a power of two."""
+    return finite(value.numerator, 1 - value.denominator.bit_length())
+
+
 ZERO = Exact(FINITE, 0, 0, False)
 NEGATIVE_ZERO = Exact(FINITE, 0, 0, True)
 INFINITY = Exact(POSITIVE_INFINITY, 0, 0, False)
@@ -211,7 +216,7 @@ def _dyadic(number: str, text: str) -> Exact:
         raise ValueError(f"{text!r} is not an exact binary number") from error
     if value.denominator & (value.denominator - 1):
         raise ValueError(f"{text!r} is not a multiple of a power of two")
-    return finite(value.numerator, 1 - value.denominator.bit_length())
+    return from_fraction(value)
 
 
 def from_float(value: float) -> Exact:

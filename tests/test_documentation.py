@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_python_blocks_run(page, repository, monkeypatch):
     for title, function in list(names.items()):
         if title.startswith("test_"):
             function()
+
+
+def test_a_strict_type_checker_accepts_the_readme(repository, tmp_path):
+    """What py.typed promises: the calls that README shows are typed, and no argument of theirs is of another type."""
+    prompts = re.findall(r"^(?:>>>|\.\.\.) (.*)", "\n".join(blocks(repository / "README.md", "python")), re.MULTILINE)
+    assert len(prompts) > 10
+    module = tmp_path / "readme.py"
+    module.write_text("\n".join([*prompts, "lowbit.encode(1.0, 8)  # type: ignore[arg-type]"]) + "\n", encoding="utf-8")
+    options = ["--strict", "--config-file", repository / "pyproject.toml", "--cache-dir", repository / ".mypy_cache"]
+    command = [sys.executable, "-m", "mypy", *options, module]
+    result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stdout
 
 
 def test_pages_are_found():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.check.cast.classify import group_differences
 from lowbit.check.cast.compare import Comparison
-from lowbit.check.cast.explain import NOT_WRITTEN, explain, hexadecimal
+from lowbit.check.cast.explain import NOT_WRITTEN, explain
 from lowbit.check.cast.identify import identify, looks_stochastic
 from lowbit.check.cast.known import explain_known
 from lowbit.check.cast.known_entry import KnownDifference
@@ -199,8 +199,8 @@ def _example(comparison: Comparison, row: int) -> Example:
     if got is None:
         given = NOT_WRITTEN
     else:
-        given = hexadecimal(got, target) if is_code(got, target) else stray_hexadecimal(got, target)
-    return Example(hexadecimal(code, source), hexadecimal(expected, target), given, text)
+        given = target.hexadecimal(got) if is_code(got, target) else stray_hexadecimal(got, target)
+    return Example(source.hexadecimal(code), target.hexadecimal(expected), given, text)
 
 
 def policy_label(policy: Policy, target: Scalar) -> str:
@@ -229,4 +229,4 @@ def reproduce_command(source: Scalar, target: Scalar, policy: Policy, code: int)
     name, changes = nearest_preset(policy, target)
     options = [] if name == target.default_policy else [f"--policy {name}"]
     options += [f"--choice {change}" for change in changes]
-    return " ".join(["lowbit encode", target.id, f"{hexadecimal(code, source)}@{source.id}", *options, "--explain"])
+    return " ".join(["lowbit encode", target.id, f"{source.hexadecimal(code)}@{source.id}", *options, "--explain"])

@@ -20,7 +20,14 @@ STYLES = {
 }
 """Style -> its number in an ANSI SGR sequence (ECMA-48 8.3.117)."""
 
-FIELD_STYLES = {"sign": "red", "exponent": "green", "mantissa": "blue", "integer": "green", "fraction": "blue"}
+FIELD_STYLES = {
+    "sign": "red",
+    "exponent": "green",
+    "mantissa": "blue",
+    "integer": "green",
+    "fraction": "blue",
+    "code": "blue",
+}
 """The colour of each bit field, the same wherever bits are shown."""
 
 

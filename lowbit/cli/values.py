@@ -6,9 +6,10 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from lowbit.cli.bits import hexadecimal, parse_code, scalar_format
+from lowbit.cli.bits import parse_code
 from lowbit.errors import InputError
 from lowbit.exact import FINITE, NAN, Exact, finite, format_hexfloat, parse_exact
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
@@ -58,7 +59,7 @@ def parse_value(text: str, source: Scalar | None) -> Value:
     rounded = decode(code, source)
     note = ""
     if inexact or (exact.kind != NAN and exact.reduced() != rounded.reduced()):
-        note = f"{text} is not a {source.id} value: taken as {format_hexfloat(rounded)} ({hexadecimal(code, source)})"
+        note = f"{text} is not a {source.id} value: taken as {format_hexfloat(rounded)} ({source.hexadecimal(code)})"
     return Value(text, rounded, source, note)
 
 

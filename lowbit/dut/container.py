@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from lowbit.format.scalar import FixedFormat, Scalar
-
-
-def code_range(fmt: Scalar) -> tuple[int, int]:
-    """The lowest and the highest code."""
-    if isinstance(fmt, FixedFormat):
-        return fmt.min_code, fmt.max_code
-    return 0, (1 << fmt.bits) - 1
+from lowbit.format.scalar import Scalar
 
 
 def c_type(fmt: Scalar) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.memory_file import Memory, read_memory
 from lowbit.errors import DeviceError, InputError, VectorFileError
-from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import from_patterns
 
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 
@@ -154,8 +155,8 @@ def _read_binary(file: Path, fmt: Scalar) -> NDArray[Any]:
 def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path, *, stray: bool) -> NDArray[Any]:
     """Patterns as codes; negative values are taken as codes of a signed integer format."""
     low, high = 0, (1 << fmt.bits) - 1
-    if isinstance(fmt, FixedFormat) and fmt.signed and patterns.dtype.kind == "i":
-        low, high = fmt.min_code, fmt.max_code
+    if fmt.signed_codes and patterns.dtype.kind == "i":
+        low, high = fmt.codes[0], fmt.codes[-1]
     wrong = np.asarray((patterns < low) | (patterns > high))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -171,7 +172,4 @@ def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path, *, stray: bool) ->
 
 def _as_codes(patterns: NDArray[Any], fmt: Scalar, *, signed: bool) -> NDArray[Any]:
     """Bit patterns as codes; ``signed`` patterns are codes already."""
-    if signed or fmt.kind == "float" or not fmt.signed:
-        return patterns.astype(fmt.code_dtype)
-    shift = np.int64(64 - fmt.bits)
-    return ((patterns.astype(np.uint64).view(np.int64) << shift) >> shift).astype(fmt.code_dtype)
+    return patterns.astype(fmt.code_dtype) if signed else from_patterns(patterns, fmt)

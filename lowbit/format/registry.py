@@ -16,14 +16,23 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.exact import format_decimal, format_exact
+from lowbit.errors import FormatError, InputError, UnknownFormatError
 from lowbit.format.files.catalogue import Catalogue, format_files
 from lowbit.format.files.document import KINDS, read_document, read_format, read_names
 from lowbit.format.files.family import Family
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.fixed import FixedFormat
+from lowbit.format.protocol import Scalar
 
-__all__ = ["Family", "data_directory", "families", "formats", "get_format", "load_format"]
+__all__ = [
+    "Family",
+    "data_directory",
+    "families",
+    "formats",
+    "get_format",
+    "integer_format",
+    "load_format",
+    "scalar_format",
+]
 
 ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
 ENTRY_POINT_GROUP = "lowbit.formats"
@@ -84,6 +93,38 @@ def get_format(name: object) -> Scalar:
         return _found[name]
     except (KeyError, TypeError):  # not asked for before; no dictionary key, which _find refuses
         return _find(name)
+
+
+def scalar_format(name: object) -> Scalar:
+    """The scalar format of a name, a dtype or itself: what every ``fmt`` argument is resolved by, once.
+
+    Raises
+    ------
+    UnknownFormatError
+        As for :func:`get_format`.
+    InputError
+        It is not a scalar format.
+    """
+    fmt = get_format(name)
+    if not isinstance(fmt, Scalar):
+        raise InputError(f"{fmt.id} is not a scalar format")
+    return fmt
+
+
+def integer_format(name: object, hint: str = "int8, uint8, int4, int16, ...") -> FixedFormat:
+    """The integer or fixed-point format of a name, a dtype or itself.
+
+    Raises
+    ------
+    UnknownFormatError
+        As for :func:`get_format`.
+    InputError
+        It is of another kind.
+    """
+    fmt = scalar_format(name)
+    if not isinstance(fmt, FixedFormat):
+        raise InputError(f"{fmt.id} is not an integer format", hint=hint)
+    return fmt
 
 
 def _find(name: object) -> Scalar:
@@ -168,7 +209,7 @@ def _read_plugin(catalogue: Catalogue, origin: str, value: Any, others: list[Cat
     """What an entry point of the group ``lowbit.formats`` gives: a path, a Format, several, or a function of these."""
     if callable(value):
         value = value()
-    for item in [value] if isinstance(value, (str, os.PathLike, FloatFormat, FixedFormat)) else value:
+    for item in [value] if isinstance(value, (str, os.PathLike, Scalar)) else value:
         if isinstance(item, Scalar):
             catalogue.add(item, origin, (), others)
         else:
@@ -280,7 +321,7 @@ def _candidates(key: str) -> list[str]:
 
 
 def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
-    rows = [f"  {name:<20} {describe(get_format(name))}" for name in candidates]
+    rows = [f"  {name:<20} {get_format(name).description}" for name in candidates]
     # An example suggests what is meant: only the OCP format of that name is common enough to be one.
     common = [name for name in candidates if get_format(name).source.title.startswith("OCP ")]
     example = f", for example {common[0]!r}" if common else ""
@@ -289,20 +330,6 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
         hint=f"name the one you mean{example}",
         code="LB202",
     )
-
-
-def describe(fmt: Scalar) -> str:
-    """The figures that tell formats of one name apart: maximum, bias, specials."""
-    if not isinstance(fmt, FloatFormat):
-        return fmt.summary
-    largest = f"max {min(format_decimal(fmt.max), format_exact(fmt.max), key=len)}, bias {fmt.bias}"
-    if fmt.ieee_like:
-        return f"{largest}, infinities and NaNs as in IEEE 754"
-    infinity = ("no infinity", "infinity", "infinities")[fmt.infinity_count]
-    if fmt.nan_at_negative_zero:
-        return f"{largest}, {infinity}, NaN at the code of -0"
-    nans = f"{fmt.nan_count} NaN" if fmt.nan_count == 1 else f"{fmt.nan_count or 'no'} NaNs"
-    return f"{largest}, {infinity}, {nans}"
 
 
 def _unknown_name(text: str, key: str) -> UnknownFormatError:

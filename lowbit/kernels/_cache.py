@@ -197,6 +197,20 @@ def _prune(current: Path) -> None:
             continue  # somebody else is at it, or it is not ours to remove
 
 
+def _enclosed(function: Callable[..., Any]) -> list[Any]:
+    """What a function closes over; of a compiled function its place and source, which are the same in every process."""
+    found = []
+    for cell in function.__closure__ or ():
+        value = cell.cell_contents
+        inner = getattr(value, "py_func", None)
+        if inner is not None:
+            code = inner.__code__
+            place = inner.__module__, inner.__qualname__, code.co_firstlineno
+            value = place, stamp(Path(code.co_filename).resolve()), _enclosed(inner)
+        found.append(value)
+    return found
+
+
 class KernelCache(NullCache):  # type: ignore[misc]
     """The compiled code of one function, a file for every signature and processor.
 
@@ -245,8 +259,7 @@ class KernelCache(NullCache):  # type: ignore[misc]
 
     def _key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """What the machine code depends on beside the files that the directory's name hashes."""
-        cells = [cell.cell_contents for cell in self._function.__closure__ or ()]
-        return sig, codegen.magic_tuple(), dumps(cells)
+        return sig, codegen.magic_tuple(), dumps(_enclosed(self._function))
 
     def _file(self, key: tuple[Any, ...]) -> Path:
         code = self._function.__code__

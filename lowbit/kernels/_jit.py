@@ -45,6 +45,11 @@ constants = to_fixed_tuple
 """``constants(vector, size)``: the entries as a tuple, so that LLVM knows that no store can change them."""
 
 
+def array_type(element: str, axes: int = 1, layout: str = "C") -> Any:
+    """An array of ``element`` ("int32", say), for ``entry``; the layout "A" is any strides."""
+    return numba.types.Array(getattr(numba.types, element), axes, layout)
+
+
 def entry(function: Any, *argument_types: Any) -> Callable[..., Any]:
     """The compiled function for these Numba types, called without a look at the types of its arguments.
 

@@ -9,28 +9,52 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat, FloatFormat, Format, Scalar
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.format.types import FormatLike
 
 Array = npt.NDArray[Any]
 
+Codes = npt.ArrayLike
+"""What codes may be given as: an array of integers or of the format's own ml_dtypes dtype, lists, or a number."""
 
-def code_array(codes: npt.ArrayLike, fmt: Format) -> Array:
-    """Codes as an integer array, each of them one of the format's.
+__all__ = [
+    "Array",
+    "Codes",
+    "FormatLike",
+    "all_codes",
+    "as_array",
+    "check_out",
+    "check_range",
+    "checked_codes",
+    "from_patterns",
+    "integer_array",
+    "is_infinite",
+    "is_nan",
+    "is_negative",
+    "is_zero",
+    "magnitudes",
+    "scalar_format",
+    "values_to_codes",
+    "view_codes",
+]
+
+
+def as_array(values: Any, what: str) -> Array:
+    """An array of whatever NumPy takes.
 
     Raises
     ------
     InputError
-        The array does not hold integers, or a code is out of range; the message says which and where.
+        NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
     """
-    array = integer_array(codes, f"codes of {fmt.id}", fmt.code_dtype)
-    if array.dtype.kind not in "iu":
-        raise InputError(
-            f"codes of {fmt.id} are integers, not {array.dtype}",
-            hint="array.view(numpy.uint8) reads the codes of an ml_dtypes array; lowbit.encode makes codes from values",
-        )
-    check_range(array, *code_range(fmt), fmt.id)
-    return array
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{what}: a masked array, but numbers have no mask", hint="pass values.filled(0), say")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        reason = "the lists in it differ in length" if "inhomogeneous" in str(error) else str(error)
+        raise InputError(f"{what}: not an array: {reason}") from error
 
 
 def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Array:
@@ -42,16 +66,11 @@ def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Ar
     Raises
     ------
     InputError
-        The lists are ragged, or the array is a masked one.
+        As for :func:`as_array`.
     """
-    if isinstance(numbers, np.ma.MaskedArray):
-        raise InputError(f"{what}: a masked array, but integers have no mask", hint="pass values.filled(0), say")
+    array = as_array(numbers, what)
     if isinstance(numbers, np.ndarray):
-        return numbers
-    try:
-        array = np.asarray(numbers)
-    except ValueError as error:
-        raise InputError(f"{what} are no array: the lists in them differ in length") from error
+        return array
     if array.size == 0:
         return array.astype(empty)
     if array.dtype.kind in "fO":
@@ -60,13 +79,6 @@ def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Ar
         if all(type(number) is int and 0 <= number < 1 << 64 for number in elements):
             return exact.astype(np.uint64)
     return array
-
-
-def code_range(fmt: Format) -> tuple[int, int]:
-    """The lowest and the highest code."""
-    if isinstance(fmt, FixedFormat):
-        return fmt.min_code, fmt.max_code
-    return 0, (1 << fmt.bits) - 1
 
 
 class CodeSpace(NamedTuple):
@@ -80,11 +92,35 @@ class CodeSpace(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def code_space(fmt: Format) -> CodeSpace:
+def code_space(fmt: Scalar) -> CodeSpace:
     """What codes of a format may be; asked for at every call, hence kept."""
-    dtype, (low, high) = np.dtype(fmt.code_dtype), code_range(fmt)
+    dtype, low, high = np.dtype(fmt.code_dtype), fmt.codes[0], fmt.codes[-1]
     limits = np.iinfo(dtype)
     return CodeSpace(dtype, low, high, (low, high) == (limits.min, limits.max))
+
+
+def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
+    """An array of the format's code dtype whose elements are codes of the format.
+
+    Raises
+    ------
+    InputError
+        The array does not hold integers, or an element is not a code of the format; the message says which and where.
+    """
+    space = code_space(fmt)
+    if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
+        return codes
+    array = integer_array(codes, role, fmt.code_dtype)
+    if array.dtype.kind not in "iu":
+        if not _same_format(array.dtype, fmt):
+            raise InputError(
+                f"{role} of {fmt.id} are integers, not {array.dtype}",
+                hint="encode(values, fmt) makes codes of values; array.view(numpy.uint8) reads those of another dtype",
+            )
+        array = view_codes(array, fmt)
+    if array.dtype != space.dtype or not space.whole:
+        check_range(array, space.low, space.high, fmt.id)
+    return array.astype(space.dtype, copy=False)
 
 
 def check_range(array: Array, low: int, high: int, what: str) -> None:
@@ -103,22 +139,6 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
     value = int(array[position])
     where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
     raise InputError(f"{value:#x}{where} is not a code of {what}: the codes are {low:#x} to {high:#x}")
-
-
-def scalar_format(name: object) -> Scalar:
-    """The scalar format of a name, a dtype or itself.
-
-    Raises
-    ------
-    UnknownFormatError
-        No format has this name, or several are known by it.
-    InputError
-        It is no scalar format.
-    """
-    fmt = get_format(name)
-    if not isinstance(fmt, FloatFormat | FixedFormat):
-        raise InputError(f"{fmt.id} is not a scalar format")
-    return fmt
 
 
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -154,9 +174,9 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
             hint="pass floats, integers or an ml_dtypes array; raw codes go to convert(codes, source, target)",
         ) from error
     codes = view_codes(array, fmt)
-    if fmt.kind == "float" and fmt.bits < fmt.container_bits:
-        check_range(codes, *code_range(fmt), fmt.id)  # ml_dtypes keeps a small float in a byte
-    return codes.astype(fmt.code_dtype, copy=False), fmt
+    if not fmt.wraps and fmt.bits < fmt.container_bits:
+        check_range(codes, fmt.codes[0], fmt.codes[-1], fmt.id)  # ml_dtypes keeps a small float in a byte
+    return codes.astype(code_space(fmt).dtype, copy=False), fmt
 
 
 @lru_cache(maxsize=64)
@@ -166,22 +186,6 @@ def _plain(dtype: np.dtype[Any]) -> tuple[Scalar, np.dtype[Any]] | None:
         return None
     fmt = scalar_format(dtype)
     return fmt, np.dtype(fmt.code_dtype)
-
-
-def as_array(values: Any, role: str) -> Array:
-    """An array of whatever NumPy takes.
-
-    Raises
-    ------
-    InputError
-        NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{role}: a masked array, but codes have no mask", hint="pass values.filled(0), say")
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"{role} make no array: {error}") from error
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -204,10 +208,10 @@ def _first_culprit(array: Array) -> str:
     return "mixed Python objects"
 
 
-def view_codes(array: Array, fmt: Format) -> Array:
+def view_codes(array: Array, fmt: Scalar) -> Array:
     """The codes of a typed array, without a copy where its layout allows."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if fmt.kind != "float":
+    if fmt.wraps:
         kind = np.dtype(f"{'i' if fmt.signed else 'u'}{array.dtype.itemsize}")
         if array.dtype == kind:
             return array
@@ -220,34 +224,66 @@ def view_codes(array: Array, fmt: Format) -> Array:
     return array.view(_UNSIGNED[array.dtype.itemsize])
 
 
-def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
-    """An integer array whose elements are codes of the format.
-
-    Raises
-    ------
-    InputError
-        The array is not of integers, or an element is not a code of the format.
-    """
-    space = code_space(fmt)
-    if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
-        return codes
-    array = as_array(codes, role)
-    if array.dtype.kind not in "iu":
-        if array.size == 0 and array.dtype == np.float64:
-            return array.astype(fmt.code_dtype)
-        if not _same_format(array.dtype, fmt):
-            raise InputError(
-                f"{role} must be an integer array of {fmt.id} codes, not {array.dtype}",
-                hint="encode(values, fmt) makes codes of values",
-            )
-        array = view_codes(array, fmt)
-    if array.dtype != space.dtype or not space.whole:
-        check_range(array, space.low, space.high, fmt.id)
-    return array.astype(space.dtype, copy=False)
-
-
 def _same_format(dtype: Any, fmt: Scalar) -> bool:
     try:
         return scalar_format(dtype).id == fmt.id
     except UnknownFormatError:
         return False
+
+
+def all_codes(fmt: Scalar) -> Array:
+    """Every bit pattern of a format of at most 16 bits, in order of the bits, as codes."""
+    return from_patterns(np.arange(1 << fmt.bits, dtype=np.int64), fmt)
+
+
+def from_patterns(patterns: Array, fmt: Scalar) -> Array:
+    """Bit patterns as codes: those of signed codes are two's complement."""
+    if not fmt.signed_codes:
+        return patterns.astype(fmt.code_dtype)
+    unused = np.int64(64 - fmt.bits)
+    return (patterns.astype(np.int64) << unused >> unused).astype(fmt.code_dtype)
+
+
+def magnitudes(codes: Array, fmt: Scalar) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Magnitude and sign of each code, be it a signed number or a sign beside a magnitude."""
+    wide = codes.astype(np.uint64)
+    if fmt.signed_codes:
+        negative = np.asarray(codes < 0)  # two's complement by hand: the magnitude of INT64_MIN fits uint64 only
+        return np.where(negative, ~wide + np.uint64(1), wide), negative
+    sign = np.uint64(fmt.sign_bit)
+    return wide & ~sign, np.asarray((wide & sign) != 0)
+
+
+def is_negative(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
+    """Which codes have a minus sign, -0 and NaNs with one included."""
+    return _listed_signs(fmt)[codes] if fmt.listed else magnitudes(codes, fmt)[1]
+
+
+@lru_cache(maxsize=64)
+def _listed_signs(fmt: Scalar) -> npt.NDArray[np.bool_]:
+    return np.array([fmt.decode(code).negative for code in fmt.codes])
+
+
+def is_nan(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
+    """Which codes are NaNs."""
+    found = np.zeros(codes.shape, dtype=np.bool_)
+    for low, high in fmt.nan_ranges:
+        found |= (codes >= low) & (codes <= high)
+    return found
+
+
+def is_infinite(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
+    """Which codes are infinities."""
+    return _is_one_of(codes, fmt.infinities)
+
+
+def is_zero(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
+    """Which codes are zeros."""
+    return _is_one_of(codes, (fmt.zero_code(), fmt.zero_code(negative=True)) if fmt.zero else ())
+
+
+def _is_one_of(codes: Array, some: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(codes.shape, dtype=np.bool_)
+    for code in some:  # numpy.isin would make floats of codes below and from 2**63
+        found |= codes == code
+    return found

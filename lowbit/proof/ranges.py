@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowbit.errors import InputError, LowbitError
-from lowbit.format.scalar import FixedFormat
 from lowbit.ops.arrays import scalar_format
 from lowbit.policy.accumulator import Accumulator
 
@@ -45,9 +44,9 @@ def code_range(values: Any, role: str) -> Range:
         raise InputError(
             f"{role} = {values!r} is no range of integers: {error.message}", hint="'int8', or (-127, 127)"
         ) from error
-    if not isinstance(fmt, FixedFormat) or fmt.fraction_bits:
-        raise InputError(f"{role} = {fmt.id} is no integer format", hint="'int8', or (-127, 127)")
-    return Range(fmt.min_code, fmt.max_code)
+    if fmt.kind != "integer":
+        raise InputError(f"{role} = {fmt.id} is not an integer format", hint="'int8', or (-127, 127)")
+    return Range(fmt.codes[0], fmt.codes[-1])
 
 
 def is_whole(value: Any) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from lowbit.check.cast.explain import describe_code, explain_mismatch
 from lowbit.errors import InputError
-from lowbit.exact import NAN
-from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
-from lowbit.oracle.cast.decode import decode
+from lowbit.format.registry import scalar_format
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import FormatLike, is_nan
 from lowbit.policy.cast import Policy, get_policy
 
 SHOWN = 3
@@ -20,12 +20,12 @@ SHOWN = 3
 
 
 def assert_bits_equal(
-    actual: Any,
-    expected: Any,
-    fmt: Any,
+    actual: npt.ArrayLike,
+    expected: npt.ArrayLike,
+    fmt: FormatLike,
     *,
-    source: Any = None,
-    inputs: Any = None,
+    source: FormatLike | None = None,
+    inputs: npt.ArrayLike | None = None,
     policy: Policy | str | None = None,
     nan: str = "exact",
 ) -> None:
@@ -57,13 +57,13 @@ def assert_bits_equal(
     __tracebackhide__ = True
     if nan not in {"exact", "any"}:
         raise InputError(f"nan = {nan!r} is unknown", hint="'exact' or 'any'")
-    target = _scalar(fmt)
+    target = scalar_format(fmt)
     left, right = _codes(actual, target, "actual"), _codes(expected, target, "expected")
     if left.shape != right.shape:
         raise AssertionError(f"actual has shape {left.shape}, expected has shape {right.shape}")
     different = left != right
     if nan == "any" and different.any():
-        different &= ~(_is_nan(left, target) & _is_nan(right, target))
+        different &= ~(is_nan(left, target) & is_nan(right, target))
     if different.any():
         explained = _Explainer(target, source, inputs, policy, left.shape)
         raise AssertionError(explained.message(left, right, different))
@@ -81,7 +81,7 @@ class _Explainer:
             array = np.asarray(inputs)
             if source is None and array.dtype.kind in "iu":
                 raise InputError("inputs are codes, but their format is not given", hint="source='float32', say")
-            self.source = _scalar(array.dtype if source is None else source)
+            self.source = scalar_format(array.dtype if source is None else source)
             self.inputs = _codes(array, self.source, "inputs")
             if self.inputs.shape != shape:
                 raise InputError(f"inputs have shape {self.inputs.shape}, the codes {shape}")
@@ -110,30 +110,16 @@ def _place(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else "the only element"
 
 
-def _scalar(name: Any) -> Scalar:
-    fmt = get_format(name)
-    if not isinstance(fmt, FloatFormat | FixedFormat):
-        raise InputError(f"{fmt.id} is not a scalar format")
-    return fmt
-
-
 def _codes(array: Any, fmt: Scalar, what: str) -> NDArray[Any]:
     """Codes as int64 (uint64 for 64-bit patterns): integers as they are, other dtypes by their bits."""
     given = np.asarray(array)
     if given.dtype.kind not in "iu":
-        own = _scalar(given.dtype)
+        own = scalar_format(given.dtype)
         if own != fmt:
             raise InputError(f"{what} is an array of {own.id}, not of {fmt.id}", hint="pass its codes, or another fmt")
-        if isinstance(fmt, FixedFormat):  # ml_dtypes integers
+        if fmt.wraps:  # ml_dtypes integers
             return given.astype(np.int64)
         given = given.view(f"u{given.dtype.itemsize}")
     if fmt.bits == 64 and fmt.code_dtype == "uint64":
         return given.astype(np.uint64)
     return given.astype(np.int64)
-
-
-def _is_nan(codes: NDArray[Any], fmt: Scalar) -> NDArray[np.bool_]:
-    if isinstance(fmt, FixedFormat):
-        return np.zeros(codes.shape, dtype=np.bool_)
-    kinds = {code: 0 <= code < 1 << fmt.bits and decode(code, fmt).kind == NAN for code in np.unique(codes).tolist()}
-    return np.array([kinds[code] for code in codes.ravel().tolist()], dtype=np.bool_).reshape(codes.shape)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from lowbit.format import registry
-from lowbit.format.live_axes import live_axes
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.types import FormatLike
 from lowbit.policy.cast import Policy, get_policy
-from lowbit.testing.places import scalar
 
 STOCHASTIC = ("stochastic_a", "stochastic_b", "stochastic_c")
 
@@ -29,10 +29,8 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
         Whether members of P3109, fixed-point formats and float formats of no standard, with infinity and NaNs anywhere,
         come too, not only the named formats.
     """
-    named = [scalar(name) for name in registry.formats(kind=kind)]
-    named = sorted(
-        (fmt for fmt in named if fmt.bits <= max_bits), key=lambda fmt: (fmt.bits, fmt.kind != "float", fmt.id)
-    )
+    named = [scalar_format(name) for name in registry.formats(kind=kind)]
+    named = sorted((fmt for fmt in named if fmt.bits <= max_bits), key=lambda fmt: (fmt.bits, fmt.wraps, fmt.id))
     choices: list[SearchStrategy[Scalar]] = [st.sampled_from(named)] if named else []
     if families and kind in {None, "float"} and max_bits >= 3:
         choices += [_p3109(min(max_bits, 16)), own_floats(min(max_bits, 16))]
@@ -46,7 +44,7 @@ def _p3109(draw: Any, max_bits: int) -> Scalar:
     bits = draw(st.integers(3, max_bits))
     signedness = draw(st.sampled_from("su"))
     precision = draw(st.integers(1, bits - 1 if signedness == "s" else bits))
-    return scalar(f"binary{bits}p{precision}{signedness}{draw(st.sampled_from('fe'))}")
+    return scalar_format(f"binary{bits}p{precision}{signedness}{draw(st.sampled_from('fe'))}")
 
 
 @st.composite
@@ -87,10 +85,10 @@ def own_floats(draw: Any, max_bits: int = 16) -> FloatFormat:
 def _fixed_point(draw: Any, max_bits: int) -> Scalar:
     bits = draw(st.integers(2, max_bits))
     fraction = draw(st.integers(1, bits - 1))
-    return scalar(f"{draw(st.sampled_from(['q', 'uq']))}{bits - fraction}.{fraction}")
+    return scalar_format(f"{draw(st.sampled_from(['q', 'uq']))}{bits - fraction}.{fraction}")
 
 
-def policies(fmt: Any, *, stochastic: bool = False, errors: bool = False) -> SearchStrategy[Policy]:
+def policies(fmt: FormatLike, *, stochastic: bool = False, errors: bool = False) -> SearchStrategy[Policy]:
     """Policies with a choice on each axis that matters for a format; shrinks to the format's default.
 
     Parameters
@@ -101,7 +99,7 @@ def policies(fmt: Any, *, stochastic: bool = False, errors: bool = False) -> Sea
     errors : bool
         Whether choices that raise on some inputs come too.
     """
-    target = scalar(fmt)
+    target = scalar_format(fmt)
     default = get_policy(target.default_policy, target)
     return _policies(target, default, stochastic, errors)
 
@@ -109,7 +107,7 @@ def policies(fmt: Any, *, stochastic: bool = False, errors: bool = False) -> Sea
 @st.composite
 def _policies(draw: Any, target: Scalar, default: Policy, stochastic: bool, errors: bool) -> Policy:
     chosen: dict[str, Any] = {}
-    for axis in live_axes(target):
+    for axis in target.live_axes:
         if axis == "via":  # any format: no list of choices to draw from
             continue
         own = getattr(default, axis)
@@ -125,5 +123,5 @@ def _is_allowed(fmt: Scalar, axis: str, value: str, stochastic: bool, errors: bo
     if value in STOCHASTIC:
         return stochastic
     if axis == "overflow" and value == "wrap":
-        return not isinstance(fmt, FloatFormat)
+        return fmt.wraps
     return errors or value != "error"

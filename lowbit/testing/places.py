@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 
-from lowbit.errors import InputError
-from lowbit.exact import FINITE, NAN, Exact, finite
-from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
-
-
-def scalar(name: object) -> Scalar:
-    """The scalar format of a name, a dtype or itself."""
-    fmt = get_format(name)
-    if not isinstance(fmt, FloatFormat | FixedFormat):
-        raise InputError(f"{fmt.id} is not a scalar format")
-    return fmt
+from lowbit.exact import FINITE, NAN, Exact, finite, from_fraction
+from lowbit.format.scalar import Scalar
 
 
 def simplicity(value: Exact) -> tuple[int, int, int, bool]:
@@ -27,29 +18,24 @@ def simplicity(value: Exact) -> tuple[int, int, int, bool]:
     return (0, 0 if width == 0 else width + abs(reduced.exponent), abs(reduced.significand), value.negative)
 
 
-def magnitude(fmt: Scalar, code: int) -> Exact:
-    """The value of a magnitude code, which may lie beyond the largest one."""
-    return finite(code, -fmt.fraction_bits) if isinstance(fmt, FixedFormat) else fmt.magnitude(code)
-
-
-def midpoint(fmt: Scalar, code: int) -> Exact:
-    """Half way from a magnitude code to the next."""
-    low = magnitude(fmt, code)
-    return finite(2 * low.significand + 1, low.exponent - 1)
+def midpoint(fmt: Scalar, ordinal: int, step: int = 1) -> Exact:
+    """Half way from the value of an ordinal to the next one in the direction of ``step``."""
+    ends = (fmt.value_at(place).fraction() for place in (ordinal, ordinal + step))
+    return from_fraction(sum(ends, Fraction()) / 2).reduced()
 
 
 @lru_cache(maxsize=64)
 def overflow_values(fmt: Scalar) -> tuple[float, ...]:
     """Values around the largest one: its tie, both neighbours of that, the next binade; the simplest first."""
-    top = fmt.max_code
-    wanted = [magnitude(fmt, top), midpoint(fmt, top), magnitude(fmt, top + 1), magnitude(fmt, top + 2)]
+    top, low = (fmt.ordinal(code) or 0 for code in (fmt.largest_code(), fmt.lowest_code))
     tie = midpoint(fmt, top)
+    wanted = [fmt.value_at(top), tie, fmt.value_at(top + 1), fmt.value_at(top + 2)]
     shift = 53 - tie.significand.bit_length()
     wanted += [finite((tie.significand << shift) + step, tie.exponent - shift) for step in (1, -1) if shift > 0]
     leading = wanted[0].significand.bit_length() + wanted[0].exponent
     wanted += [finite(1, leading), finite(1, leading + 1), finite(3, leading)]
-    if isinstance(fmt, FixedFormat) and fmt.signed:
-        wanted.append(finite(2 * fmt.min_code - 1, -fmt.fraction_bits - 1))
+    if fmt.signed:
+        wanted.append(midpoint(fmt, low, -1))
     signs = (1, -1) if fmt.signed else (1,)
     both = {finite(sign * value.significand, value.exponent).reduced() for value in wanted for sign in signs}
     return tuple(as_float(value) for value in sorted(both, key=simplicity) if fits_float(value))

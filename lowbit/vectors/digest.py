@@ -17,10 +17,11 @@ import numpy as np
 
 from lowbit.errors import InputError, VectorFileError
 from lowbit.files.whole import write_text
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
-from lowbit.vectors.generate import parse_policy, scalar
+from lowbit.vectors.generate import parse_policy
 from lowbit.vectors.manifest import Difference
 from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
 
@@ -73,7 +74,7 @@ def compute_digest(source_name: str, target_name: str, policy_text: str) -> Dige
     """The digest of a conversion from all codes of a source, with the fast path (proved equal to the oracle)."""
     from lowbit.ops.cast.cast import convert
 
-    source, target = scalar(source_name), scalar(target_name)
+    source, target = scalar_format(source_name), scalar_format(target_name)
     if source.bits > WIDEST_SOURCE:
         raise InputError(f"{source.id} has 2^{source.bits} codes", hint=f"at most {WIDEST_SOURCE} bits")
     patterns = np.arange(1 << source.bits, dtype=np.uint64)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.errors import FormatError, InputError, PolicyError
+from lowbit.errors import InputError, PolicyError
 from lowbit.exact import NAN
-from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.cast import convert
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import Policy, get_policy
@@ -88,20 +88,6 @@ class Recipe:
         return "/".join((*folders, f"{self.target}.{self.policy_slug}.vec"))
 
 
-def scalar(name: object) -> Scalar:
-    """``get_format`` for the places that take scalar formats only.
-
-    Raises
-    ------
-    FormatError
-        The format has no codes of its own.
-    """
-    fmt = get_format(name)
-    if not isinstance(fmt, FloatFormat | FixedFormat):
-        raise FormatError(f"{fmt.id} is not a scalar format", hint="vector sets hold codes of scalar formats")
-    return fmt
-
-
 def parse_policy(text: str, target: Scalar | None = None) -> Policy:
     """A policy from ``preset`` or ``preset+axis=value+axis=value``; presets may differ between targets.
 
@@ -166,7 +152,7 @@ def expected(patterns: Unsigned, source: Scalar, target: Scalar, policy: Policy)
 
 def generate_inputs(recipe: Recipe) -> VectorFile:
     """Make a set without the column of expected codes."""
-    source, target = scalar(recipe.source), scalar(recipe.target)
+    source, target = scalar_format(recipe.source), scalar_format(recipe.target)
     policy = parse_policy(recipe.policy, target)
     patterns, flags = legal_inputs(recipe, source, target)
     columns = (Column("input", digits_for(source.bits)), Column("flag", 2))
@@ -179,9 +165,7 @@ def generate_inputs(recipe: Recipe) -> VectorFile:
 def legal_inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
     """``inputs`` without bit patterns that are no codes: the lowest one of a narrow integer."""
     patterns, flags = inputs(recipe, source, target)
-    if isinstance(source, FloatFormat):
-        return patterns, flags
-    chosen = from_patterns(patterns, source) >= source.min_code
+    chosen = from_patterns(patterns, source) >= source.codes[0]
     return patterns[chosen], flags[chosen]
 
 
@@ -219,7 +203,7 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
         from lowbit.vectors.nonlinear.sets import nonlinear_set
 
         return nonlinear_set(recipe.id, recipe.op, recipe.source, recipe.target, recipe.policy, recipe.arguments)
-    source, target = scalar(recipe.source), scalar(recipe.target)
+    source, target = scalar_format(recipe.source), scalar_format(recipe.target)
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:
         raise PolicyError("a stochastic policy needs random bits for each row, which .vec sets do not carry")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.points import Points, Signed, Unsigned, floor_codes
 
 DISTRIBUTIONS = ("bits", "normal")
@@ -63,9 +63,9 @@ def _normal_patterns(fmt: Scalar, count: int, seed: int) -> Unsigned:
     codes = np.where(valid, codes, np.uint64(0))
     if not fmt.signed:
         return codes
-    if isinstance(fmt, FloatFormat):
+    if not fmt.signed_codes:
         negative = (total < 0) & ((codes > 0) | fmt.negative_zero)
         return codes | np.where(negative, np.uint64(fmt.sign_bit), np.uint64(0))
     mask = np.uint64((1 << fmt.bits) - 1)
-    inside = np.minimum(codes, np.uint64(fmt.max_code))
+    inside = np.minimum(codes, np.uint64(fmt.codes[-1]))
     return np.where(total < 0, ~inside + np.uint64(1), inside) & mask

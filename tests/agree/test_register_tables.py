@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
+from lowbit.errors import InexactError
 from lowbit.format.registry import formats, get_format
-from lowbit.format.scalar import FloatFormat
 from lowbit.kernels.cast import simd_decode
 from lowbit.kernels.nonlinear.simd_lookup import is_available
-from lowbit.ops.arrays import code_range
-from lowbit.ops.cast import conversion as _engine
-from lowbit.ops.cast import decoding as _decoding
-from lowbit.ops.cast.binary32 import fast_decoder
+from lowbit.ops.arrays import all_codes
+from lowbit.ops.cast import conversion, decoding, paths, tables
+from lowbit.ops.cast.binary32 import decodes
 from lowbit.ops.cast.cast import convert, decode
-from lowbit.ops.cast.tables import _gathered, _in_registers
+from lowbit.ops.cast.paths import Cast
+from lowbit.ops.cast.tables import answers, gathered, in_registers
 from lowbit.policy.cast import PRESETS
 from lowbit.vectors.recipes import p3109_names
 
@@ -27,7 +27,7 @@ KERNELS = {
 }
 
 
-def answers(width, seed=0):
+def drawn_answers(width, seed=0):
     """A table of 256 entries of which no two are alike in any plane but by chance."""
     drawn = np.random.default_rng(seed)
     if width == 4:
@@ -36,14 +36,15 @@ def answers(width, seed=0):
 
 
 @pytest.mark.parametrize("name", NARROW)
-def test_every_code_of_every_narrow_format(name):
+def test_every_code_of_every_narrow_format(name, monkeypatch):
     """Into binary32 without a table, and by a table in memory; each code in every place of a register."""
     fmt = get_format(name)
-    codes = _engine.all_codes(fmt)
+    codes = all_codes(fmt)
     codes = np.concatenate([np.roll(codes, shift) for shift in range(LANES)])
     for target in ("float32", "float16", "bfloat16", "float8_e4m3fn"):
-        entries = _engine.conversion_tables(fmt, get_format(target), PRESETS["ieee"], False).codes.entries
-        registers, memory = _in_registers(entries), _gathered(entries)
+        cast = Cast(fmt, get_format(target), PRESETS["ieee"])
+        entries = answers(cast).codes.entries
+        registers, memory = in_registers(entries), gathered(entries)
         if registers is None:
             assert target == "float32"
             assert (entries & np.uint32(0xFFFF)).any()
@@ -53,8 +54,11 @@ def test_every_code_of_every_narrow_format(name):
             registers(codes.view(np.uint8), got, stream)
             memory(codes.view(np.uint8), expected, False)
             assert np.array_equal(got, expected), (target, stream)
-        lanes = fast_decoder(fmt) if target == "float32" else None
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(tables, "registers_available", lambda: False)
+            lanes = decodes(cast)
         if lanes is not None:
+            assert target == "float32"
             values = np.empty(codes.size, np.float32)
             lanes(codes, values)
             assert np.array_equal(values.view(np.uint32), got)
@@ -65,9 +69,9 @@ def test_which_formats_binary32_words_need_their_lower_halves():
     beyond = set()
     for name in NARROW:
         try:
-            codes = _engine.all_codes(get_format(name))
-            words = decode(codes[codes >= code_range(get_format(name))[0]], name).view(np.uint32)
-        except _decoding.InexactError:
+            codes = all_codes(get_format(name))
+            words = decode(codes[codes >= get_format(name).codes[0]], name).view(np.uint32)
+        except InexactError:
             continue
         if (words & np.uint32(0xFFFF)).any():
             beyond.add(name)
@@ -78,8 +82,8 @@ def test_which_formats_binary32_words_need_their_lower_halves():
 @pytest.mark.parametrize("stream", [False, True])
 def test_sizes_and_places(width, stream):
     """Ends of registers and of lines; nothing beside the output is written."""
-    table = answers(width)
-    run = _in_registers(table)
+    table = drawn_answers(width)
+    run = in_registers(table)
     drawn = np.random.default_rng(1)
     for size in (*range(3 * LANES), 1000, 4099):
         for offset in (0, 1, 5, 63):
@@ -92,9 +96,9 @@ def test_sizes_and_places(width, stream):
 
 
 def test_entries_that_need_more_than_two_bytes_take_the_loop():
-    assert _in_registers(answers(4) | np.uint32(1)) is None
-    assert _in_registers(answers(2).astype(np.uint64)) is None
-    assert _in_registers(np.zeros(1 << 16, np.uint16)) is None
+    assert in_registers(drawn_answers(4) | np.uint32(1)) is None
+    assert in_registers(drawn_answers(2).astype(np.uint64)) is None
+    assert in_registers(np.zeros(1 << 16, np.uint16)) is None
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -102,7 +106,7 @@ def test_large_outputs_are_written_past_the_caches(threads, monkeypatch):
     """The same values whether they are or not, in place or in a new array."""
     codes = np.random.default_rng(2).integers(0, 256, 3_000_001).astype(np.uint8)
     ordinary = decode(codes, "float8_e4m3fn")
-    monkeypatch.setattr(_engine, "BEYOND_CACHES", 1 << 20)
+    monkeypatch.setattr(conversion, "BEYOND_CACHES", 1 << 20)
     room = np.zeros(codes.size + 3, np.float32)
     for start in (0, 1, 3):
         out = room[start : start + codes.size]
@@ -124,15 +128,17 @@ def test_unaligned_outputs():
 def test_without_the_instructions(name, monkeypatch):
     """What a processor without them computes."""
     fmt = get_format(name)
-    codes = np.resize(_engine.all_codes(fmt), 1000)
+    codes = np.resize(all_codes(fmt), 1000)
     expected = decode(codes, fmt)
-    monkeypatch.setattr(_decoding, "registers_available", lambda: False)
-    monkeypatch.setattr("lowbit.ops.cast.tables.registers_available", lambda: False)
-    _decoding.decoding.cache_clear()
-    _engine.conversion_tables.cache_clear()
+    monkeypatch.setattr(tables, "registers_available", lambda: False)
+
+    def forget():
+        for cached in (decoding.decoding, conversion.conversion, paths.runner, tables.answers):
+            cached.cache_clear()
+
+    forget()
     try:
-        assert (_decoding.fast_decoder(fmt) is not None) == isinstance(fmt, FloatFormat)
+        assert (decodes(Cast(fmt, get_format("float32"), PRESETS["ieee"])) is not None) == (fmt.kind == "float")
         assert np.array_equal(decode(codes, fmt).view(np.uint32), expected.view(np.uint32))
     finally:
-        _decoding.decoding.cache_clear()
-        _engine.conversion_tables.cache_clear()
+        forget()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lowbit.errors import VectorFileError
-from lowbit.format.registry import formats, get_format
+from lowbit.format.registry import formats, get_format, scalar_format
 from lowbit.oracle.cast.cast import convert
 from lowbit.vectors.digest import (
     BLOCKS,
@@ -22,7 +22,7 @@ from lowbit.vectors.digest import (
     read_digests,
     verify_digests,
 )
-from lowbit.vectors.generate import OPERATIONS, expected_by_kernels, parse_policy, read_policy, scalar
+from lowbit.vectors.generate import OPERATIONS, expected_by_kernels, parse_policy, read_policy
 from lowbit.vectors.golden import regenerate, verify, verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set, render_manifest
 from lowbit.vectors.recipes import core_recipes, named_formats, p3109_names
@@ -100,7 +100,7 @@ def test_the_kernels_give_every_expected_bit(manifest):
         if entry.recipe.op not in OPERATIONS:
             continue  # test_kernels.py
         file = read_set(entry)
-        source, target = scalar(entry.recipe.source), scalar(entry.recipe.target)
+        source, target = scalar_format(entry.recipe.source), scalar_format(entry.recipe.target)
         policy = read_policy(file.header["choices"])
         assert policy == parse_policy(entry.recipe.policy, target).choose(name="")
         results = expected_by_kernels(file.column("input"), source, target, policy)
@@ -114,7 +114,7 @@ def test_digests_are_those_of_the_kernels():
 
 
 def oracle_digest(source_name, target_name, policy_text):
-    source, target = scalar(source_name), scalar(target_name)
+    source, target = scalar_format(source_name), scalar_format(target_name)
     policy, mask = parse_policy(policy_text, target), (1 << target.bits) - 1
     codes = [convert(code, source, target, policy).code & mask for code in range(1 << source.bits)]
     return digest_outputs(np.array(codes, dtype=np.uint64), source_name, target, policy_text)

@@ -196,7 +196,7 @@ def test_bad_input():
         largest_safe_k("int16", (5, -5))
     with pytest.raises(InputError, match="no range"):
         largest_safe_k("int16", "int99x")
-    with pytest.raises(InputError, match="no integer format"):
+    with pytest.raises(InputError, match="not an integer format"):
         largest_safe_k("int16", "float8_e4m3fn")
     with pytest.raises(PolicyError, match="did you mean 'x86_vpdpbusds'"):
         largest_safe_k("vpdpbusds")

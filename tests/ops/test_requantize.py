@@ -64,7 +64,7 @@ def test_nvdla_takes_negative_multipliers():
         ({"scale": 0.5}, "both a scale and a multiplier"),
         ({"zero_point": 200}, "zero_point = 200 is outside -128 to 127"),
         ({"zero_point": 1.5}, "not one integer"),
-        ({"result": "float16"}, "no integer format"),
+        ({"result": "float16"}, "not an integer format"),
         ({"result": "int64"}, "at most 32 bits"),
         ({"minimum": 5, "maximum": 4}, "minimum = 5 is above maximum = 4"),
         ({"minimum": -300}, "minimum = -300 is outside"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lowbit.vectors.generate import parse_policy, scalar
+from lowbit.format.registry import scalar_format
+from lowbit.vectors.generate import parse_policy
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ RIGHT = Unit()
 def cast_float(patterns, source, target, policy, unit=RIGHT):
     """float16/32/64 or bfloat16 bit patterns to a float target under ocp_sat, ocp_nosat or ieee."""
     if unit.via and unit.via != source.id:
-        middle = scalar(unit.via)
+        middle = scalar_format(unit.via)
         patterns = cast_float(patterns, source, middle, parse_policy("ieee"))
         return cast_float(patterns, middle, target, policy, replace(unit, via=""))
     sign = (patterns >> np.uint64(source.magnitude_bits)).astype(np.int64)

@@ -11,8 +11,9 @@ from functools import cache, partial
 
 import numpy as np
 
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import FloatFormat
-from lowbit.vectors.generate import Recipe, expected, parse_policy, scalar
+from lowbit.vectors.generate import Recipe, expected, parse_policy
 from lowbit.vectors.manifest import golden_directory
 from lowbit.vectors.splitmix import random_patterns
 from lowbit.vectors.vec import read_vectors
@@ -133,21 +134,21 @@ def core_rows(recipe):
 @cache
 def random_rows(recipe, distribution):
     """As many random inputs as the core set has rows, and what the oracle says of them."""
-    source, target = scalar(recipe.source), scalar(recipe.target)
+    source, target = scalar_format(recipe.source), scalar_format(recipe.target)
     patterns = random_patterns(source, len(core_rows(recipe)[0]), 1, distribution)
     return patterns, expected(patterns, source, target, parse_policy(recipe.policy, target))
 
 
 def count_differences(cast, recipe, rows):
     """In how many rows a cast gives another code than expected."""
-    source, target = scalar(recipe.source), scalar(recipe.target)
+    source, target = scalar_format(recipe.source), scalar_format(recipe.target)
     patterns, right = rows
     return int(np.count_nonzero(cast(patterns, source, target, parse_policy(recipe.policy, target)) != right))
 
 
 def right_cast(recipe):
     """The cast with every switch off."""
-    return cast_float if isinstance(scalar(recipe.target), FloatFormat) else cast_integer
+    return cast_float if isinstance(scalar_format(recipe.target), FloatFormat) else cast_integer
 
 
 def qualify():

@@ -25,7 +25,7 @@ def axis_values(source: Scalar, target: Scalar) -> dict[str, tuple[Any, ...]]:
     values: dict[str, tuple[Any, ...]] = {}
     for axis, choices in Policy.CHOICES.items():
         kept = [choice for choice in choices if choice != "error" and not choice.startswith(STOCHASTIC)]
-        if axis == "overflow" and isinstance(target, FloatFormat):
+        if axis == "overflow" and not target.wraps:
             kept.remove("wrap")
         values[axis] = tuple(kept)
     values["via"] = ("", *intermediate_formats(source, target))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import Comparison, is_nan
+from lowbit.check.cast.compare import Comparison
 from lowbit.check.cast.reference import reference
 from lowbit.exact import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import is_nan, is_zero
 from lowbit.policy.cast import Policy
 from lowbit.vectors.flags.cast import FLAGS
 
@@ -101,26 +102,23 @@ def input_kinds(codes: NDArray[Any], source: Scalar, target: Scalar) -> NDArray[
     name(inexact, "Inexact")
     name(tie & ~odd, "TieEven")
     name(tie & odd, "TieOdd")
-    if not isinstance(target, FloatFormat):
-        name(inexact & (lower == 0), "Underflow")
-    elif target.zero:
-        name(inexact & ((lower & ((1 << target.magnitude_bits) - 1)) == 0), "Underflow")
-    name(beyond, "OverflowBand" if isinstance(target, FloatFormat) else "IntegerRail")
+    name(inexact & is_zero(lower, target), "Underflow")
+    name(beyond, "IntegerRail" if target.wraps else "OverflowBand")
     name(beyond & tie, "OverflowTie")
     if not target.signed:
         name((kind == FINITE) & (significand < 0), "Negative")
     name((kind == FINITE) & (significand == 0), "NegativeZero")
     name((kind == POSITIVE_INFINITY) | (kind == NEGATIVE_INFINITY), "Infinity")
     name(kind == NAN, "NanPayload")
-    if isinstance(source, FloatFormat) and source.canonical_nan is not None:
-        magnitudes = (1 << source.magnitude_bits) - 1
-        name((kind == NAN) & ((codes & magnitudes) == (source.canonical_nan & magnitudes)), "NanSign")
+    if source.canonical_nan is not None:
+        canonical = (codes == source.canonical_nan) | (codes == source.canonical_nan | source.sign_bit)
+        name((kind == NAN) & canonical, "NanSign")
     return kinds
 
 
 def _overflows(codes: NDArray[Any], source: Scalar, target: Scalar) -> NDArray[np.bool_]:
     """Whether rounding away from zero leaves the range."""
-    if not isinstance(target, FloatFormat):
+    if target.wraps:
         wrapped = reference(codes, source, target, Policy(rounding="away_from_zero", overflow="wrap"))
         return np.asarray(wrapped != reference(codes, source, target, Policy(rounding="away_from_zero")))
     infinite = reference(codes, source, target, Policy(rounding="away_from_zero", overflow="infinity"))

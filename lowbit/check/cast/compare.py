@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.cast.stray import stray_rows
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import is_nan
 from lowbit.policy.cast import Policy
 
 NAN_MODES = ("exact", "any")
@@ -83,13 +84,3 @@ def differing(expected: Codes, got: Codes, target: Scalar, *, nan: str = "exact"
     if nan == "any" and wrong.any():
         wrong &= ~(is_nan(expected, target) & is_nan(got, target) & ~stray_rows(got, target))
     return wrong
-
-
-def is_nan(codes: Codes, fmt: Scalar) -> NDArray[np.bool_]:
-    """Which codes are NaNs."""
-    if not isinstance(fmt, FloatFormat) or not fmt.has_nan:
-        return np.zeros(codes.shape, dtype=bool)
-    if fmt.nan_at_negative_zero:
-        return np.asarray(codes == fmt.sign_bit)
-    assert fmt.nan is not None
-    return np.asarray((codes & (fmt.sign_bit ^ ((1 << fmt.bits) - 1))) >= fmt.nan)

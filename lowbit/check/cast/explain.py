@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lowbit.check.cast.stray import is_code, stray_words
 from lowbit.exact import FINITE, Exact, finite, format_value
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import Explanation as Trace
 from lowbit.oracle.cast.explain import explain as trace_of
@@ -58,7 +58,7 @@ def explain(source: Scalar, target: Scalar, policy: Policy, code: int, expected:
 
 def _neighbours(trace: Trace, target: Scalar) -> list[tuple[str, str]]:
     rows = [
-        (name, format_value(value) + ("" if code is None else f"  {hexadecimal(code, target)}"))
+        (name, format_value(value) + ("" if code is None else f"  {target.hexadecimal(code)}"))
         for name, value, code in (("below", trace.lower, trace.lower_code), ("above", trace.upper, trace.upper_code))
         if value is not None
     ]
@@ -114,22 +114,7 @@ def describe_code(code: int, fmt: Scalar) -> str:
     """``0x3c100000  0.01111000.001... = 9/8*2^-7``: bits by field, and the exact value."""
     if not is_code(code, fmt):
         return stray_words(code, fmt)
-    return f"{hexadecimal(code, fmt)}  {split_fields(code, fmt)} = {format_value(decode(code, fmt))}"
-
-
-def hexadecimal(code: int, fmt: Scalar) -> str:
-    """A code as hexadecimal digits of the format's width, two's complement where it is negative."""
-    return f"0x{code & ((1 << fmt.bits) - 1):0{-(-fmt.bits // 4)}x}"
-
-
-def split_fields(code: int, fmt: Scalar) -> str:
-    """The bits of a code with a point between sign, exponent and mantissa; integers stay whole."""
-    bits = f"{code & ((1 << fmt.bits) - 1):0{fmt.bits}b}"
-    if isinstance(fmt, FixedFormat):
-        whole = fmt.bits - fmt.fraction_bits
-        return f"{bits[:whole]}.{bits[whole:]}" if 0 < whole < fmt.bits else bits
-    ends = [int(fmt.signed), int(fmt.signed) + fmt.exponent_bits]
-    return ".".join(part for part in (bits[: ends[0]], bits[ends[0] : ends[1]], bits[ends[1] :]) if part)
+    return f"{fmt.hexadecimal(code)}  {fmt.split(code)} = {format_value(decode(code, fmt))}"
 
 
 def _distance(expected: int, got: int, fmt: Scalar) -> str:
@@ -139,14 +124,11 @@ def _distance(expected: int, got: int, fmt: Scalar) -> str:
     both = [decode(expected, fmt), decode(got, fmt)]
     if any(value.kind != FINITE for value in both):
         return ""
-    if isinstance(fmt, FloatFormat):
-        if expected ^ got == fmt.sign_bit:
-            return "  (the sign differs)"
-        steps = (got & ~fmt.sign_bit) - (expected & ~fmt.sign_bit)
-        if (expected ^ got) & fmt.sign_bit:
-            return "  (the sign differs too)"
-    else:
-        steps = got - expected
+    if expected ^ got == fmt.sign_bit:
+        return "  (the sign differs)"
+    if (expected ^ got) & fmt.sign_bit:
+        return "  (the sign differs too)"
+    steps = (got & ~fmt.sign_bit) - (expected & ~fmt.sign_bit)
     if abs(steps) > MOST_STEPS:
         return ""
     return f"  ({abs(steps)} {'code' if abs(steps) == 1 else 'codes'} {'up' if steps > 0 else 'down'} in magnitude)"

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.cast.candidates import HYPOTHESES, IDENTIFIED_AXES, as_assignment, as_policy, axis_values
-from lowbit.check.cast.compare import differing, is_nan
+from lowbit.check.cast.compare import differing
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import InputClass, Inputs, decode_inputs, input_classes
 from lowbit.check.cast.reference import reference
 from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.ops.arrays import is_nan
 from lowbit.policy.cast import Policy
 
 CLOSE = 0.25

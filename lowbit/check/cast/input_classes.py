@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from lowbit.exact import FINITE, NAN, floor_log2
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import is_negative, magnitudes
 from lowbit.policy.cast import DEFECTS, Defect
 
 INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
@@ -71,11 +72,7 @@ def decode_inputs(codes: NDArray[Any], source: Scalar) -> Inputs:
     zero = np.asarray((kind == FINITE) & (significand == 0))
     magnitude = np.abs(significand.astype(np.float64))  # rounding up to a power of two only widens a class
     leading = np.frexp(magnitude)[1].astype(np.int64) - 1 + exponent
-    if isinstance(source, FloatFormat):
-        negative = (codes & source.sign_bit) != 0 if source.signed else np.zeros(codes.shape, dtype=bool)
-    else:
-        negative = np.asarray(codes < 0)
-    return Inputs(codes, kind, negative, zero, leading)
+    return Inputs(codes, kind, is_negative(codes, source), zero, leading)
 
 
 def intermediate_formats(source: Scalar, target: Scalar) -> tuple[str, ...]:
@@ -87,12 +84,8 @@ def intermediate_formats(source: Scalar, target: Scalar) -> tuple[str, ...]:
 
 def _holds(wide: Scalar, narrow: Scalar) -> bool:
     """Whether every value of ``narrow`` is one of ``wide``."""
-    assert isinstance(wide, FloatFormat)
-    precision = narrow.precision if isinstance(narrow, FloatFormat) else narrow.bits
-    if precision > wide.precision:
-        return False
-    lowest = narrow.smallest_exponent if isinstance(narrow, FloatFormat) else -narrow.fraction_bits
-    return floor_log2(narrow.max) <= floor_log2(wide.max) and lowest >= wide.smallest_exponent
+    fine = narrow.precision <= wide.precision and narrow.smallest_exponent >= wide.smallest_exponent
+    return fine and narrow.max_exponent <= wide.max_exponent
 
 
 def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputClass]:
@@ -118,16 +111,11 @@ def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]
     leading = inputs.leading
     bands = np.zeros(leading.shape, np.int64)
     bands[leading >= floor_log2(target.max)] |= HIGH
-    if isinstance(target, FloatFormat):
-        floor = target.min_normal if target.zero else target.smallest
-        bands[leading <= (floor_log2(floor) if floor is not None else 1 << 30)] |= LOW
-        if not target.signed:
-            bands[inputs.negative] |= NEGATIVE
-    elif not target.signed:
-        bands[inputs.negative] |= HIGH
-    if isinstance(source, FloatFormat) and source.subnormals:
-        magnitude = inputs.codes & ((1 << source.magnitude_bits) - 1)
-        bands[magnitude < source.min_normal_code] |= SOURCE_SUBNORMAL
+    if not target.wraps:
+        bands[leading <= _lowest_normal_exponent(target)] |= LOW
+    if not target.signed:
+        bands[inputs.negative] |= HIGH if target.wraps else NEGATIVE
+    bands[magnitudes(inputs.codes, source)[0] < source.min_normal_code] |= SOURCE_SUBNORMAL
     formats = [get_format(name) for name in vias]
     if formats:
         bands[leading >= min(floor_log2(fmt.max) for fmt in formats)] |= VIA_HIGH
@@ -135,6 +123,15 @@ def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]
     for name in interval_defects(source, target):
         bands[_in_interval(leading, DEFECTS[name])] |= DEFECT
     return bands
+
+
+def _lowest_normal_exponent(target: Scalar) -> int:
+    """The binade up to which results can be subnormal or underflow; beyond all where every value is subnormal."""
+    if not target.zero:
+        return floor_log2(target.smallest)
+    if target.min_normal_code > target.largest_code():
+        return 1 << 30
+    return floor_log2(target.decode(target.min_normal_code or target.from_ordinal(1)))
 
 
 def _in_interval(leading: NDArray[np.int64], defect: Defect) -> NDArray[np.bool_]:
@@ -149,41 +146,29 @@ def _in_interval(leading: NDArray[np.int64], defect: Defect) -> NDArray[np.bool_
 
 def _nan_axes(target: Scalar) -> tuple[str, ...]:
     """The axes that choose a NaN, or what stands in for one."""
-    if not isinstance(target, FloatFormat) or not target.has_nan:
-        return ("nan",)
-    axes = []
-    if target.signed and target.nan is not None:
-        axes.append("nan_sign")
-    if target.nan_count > 1 + int(target.signed):
-        axes.append("nan_code")
-    return tuple(axes)
+    return _live(target, "nan", "nan_sign", "nan_code")
+
+
+def _live(target: Scalar, *axes: str) -> tuple[str, ...]:
+    """Those of some axes that can change a result in the target."""
+    return tuple(axis for axis in axes if axis in target.live_axes)
 
 
 def _infinity_axes(target: Scalar) -> tuple[str, ...]:
-    axes = ["infinity", *_nan_axes(target)]
-    if isinstance(target, FloatFormat):
-        axes += ["without_infinity"] if target.infinity is None else []
-        axes += [] if target.signed else ["negative"]
-    return tuple(axes)
+    return ("infinity", *_nan_axes(target), *_live(target, "without_infinity", "negative"))
 
 
 def _zero_axes(target: Scalar) -> tuple[str, ...]:
-    if not isinstance(target, FloatFormat):
-        return ()
-    if not target.zero:
-        return ("zero", *_nan_axes(target))
-    return ("negative_zero",) if target.negative_zero else ()
+    return _live(target, "negative_zero") if target.zero else ("zero", *_nan_axes(target))
 
 
 def _finite_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> tuple[str, ...]:
-    axes = ["rounding"]
-    if isinstance(target, FloatFormat) and target.mantissa_bits == 0:
-        axes.append("tie_without_mantissa")
+    axes = ["rounding", *_live(target, "tie_without_mantissa")]
     if vias:
         axes.append("via")
     if band & HIGH:
         axes += ["overflow", *_nan_axes(target)]
-    if isinstance(target, FloatFormat):
+    if not target.wraps:
         axes += _float_axes(band, target, vias)
         if band & DEFECT:
             axes += ["defects", *_nan_axes(target)]
@@ -194,13 +179,10 @@ def _finite_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> tuple[str,
     return tuple(dict.fromkeys(axes))
 
 
-def _float_axes(band: int, target: FloatFormat, vias: tuple[str, ...]) -> list[str]:
-    axes: list[str] = []
-    if band & HIGH and target.infinity is None:
-        axes.append("without_infinity")
+def _float_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> list[str]:
+    axes = [*_live(target, "without_infinity")] if band & HIGH else []
     if band & LOW:
-        axes += _zero_axes(target)
-        axes += ["underflow"] if not target.zero else ["flush_results"] if target.mantissa_bits else []
+        axes += [*_zero_axes(target), *_live(target, "underflow", "flush_results")]
     if band & NEGATIVE:
         axes += ["negative", *_nan_axes(target), *_zero_axes(target)]
     if band & VIA_LOW and vias:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import Comparison, is_nan
+from lowbit.check.cast.compare import Comparison
 from lowbit.format.scalar import FloatFormat
+from lowbit.ops.arrays import is_nan
 
 RowRule = Callable[[Comparison, NDArray[np.intp]], NDArray[np.bool_]]
 """(comparison, rows) -> which of the rows the rule explains."""
@@ -45,10 +46,10 @@ def nan_gives(*codes: int) -> RowRule:
 def infinity_gives_all_ones(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """+infinity becomes the integer code of all ones: -1, or the largest unsigned one."""
     source, target = comparison.source, comparison.target
-    if not isinstance(source, FloatFormat) or source.infinity is None:
+    if not source.has_infinity:
         return np.zeros(len(rows), dtype=bool)
-    ones = -1 if target.signed else (1 << target.bits) - 1
-    return np.asarray((comparison.codes[rows] == source.infinity) & (comparison.got[rows] == ones))
+    ones = target.from_pattern((1 << target.bits) - 1)
+    return np.asarray((comparison.codes[rows] == source.infinities[0]) & (comparison.got[rows] == ones))
 
 
 def nan_result_gives(*codes: int) -> RowRule:

@@ -21,7 +21,7 @@ from lowbit.check.cast.sweep import Progress
 from lowbit.check.result import CheckResult, conclude
 from lowbit.dut.device import Device
 from lowbit.dut.shared_object import SharedObjectDevice
-from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
 from lowbit.vectors.cast.boundary import boundary, from_patterns
 from lowbit.vectors.splitmix import random_patterns
@@ -73,8 +73,8 @@ def inputs(job: Job) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
 def random_codes(fmt: Scalar, count: int, seed: int) -> NDArray[Any]:
     """Uniformly random codes, the same for the same seed everywhere."""
     codes = from_patterns(random_patterns(fmt, count, seed), fmt)
-    if isinstance(fmt, FixedFormat):
-        codes = np.maximum(codes, codes.dtype.type(fmt.min_code))  # a narrow range lacks the lowest code
+    if fmt.codes[0]:
+        codes = np.maximum(codes, codes.dtype.type(fmt.codes[0]))  # a narrow range lacks the lowest code
     return np.ascontiguousarray(codes.astype(fmt.code_dtype))
 
 

@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.dut.container import code_range
-from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import from_patterns
 
 
 def is_code(code: int, fmt: Scalar) -> bool:
     """Whether a number is a code of the format."""
-    low, high = code_range(fmt)
-    return low <= code <= high
+    return code in fmt.codes
 
 
 def stray_rows(codes: NDArray[Any], fmt: Scalar) -> NDArray[np.bool_]:
     """Which elements are no codes of the format."""
-    low, high = code_range(fmt)
+    low, high = fmt.codes[0], fmt.codes[-1]
     container = np.iinfo(fmt.code_dtype)
     if codes.dtype == fmt.code_dtype and (low, high) == (container.min, container.max):
         return np.zeros(codes.shape, dtype=bool)
@@ -38,8 +37,8 @@ def stray_hexadecimal(code: int, fmt: Scalar) -> str:
 
 def stray_words(code: int, fmt: Scalar) -> str:
     """``0x80 is no code of float4_e2m1fn: upper bits are not zero``."""
-    low, high = code_range(fmt)
-    if not isinstance(fmt, FixedFormat):
+    low, high = fmt.codes[0], fmt.codes[-1]
+    if not fmt.wraps:
         return f"{stray_hexadecimal(code, fmt)} is no code of {fmt.id}: upper bits are not zero"
     reason = f"the codes are {low} to {high}"
     if fmt.signed and high < code < 1 << fmt.bits:
@@ -49,8 +48,5 @@ def stray_words(code: int, fmt: Scalar) -> str:
 
 def without_stray_bits(codes: NDArray[Any], fmt: Scalar) -> NDArray[Any]:
     """The codes that the low bits alone would be."""
-    shift = np.int64(64 - fmt.bits)
-    patterns = codes.astype(np.int64) << shift
-    signed = isinstance(fmt, FixedFormat) and fmt.signed
-    low = patterns >> shift if signed else patterns.view(np.uint64) >> shift.astype(np.uint64)
-    return np.asarray(low.astype(fmt.code_dtype))
+    patterns = codes.astype(np.int64)
+    return from_patterns(patterns & np.int64((1 << fmt.bits) - 1) if fmt.bits < 64 else patterns, fmt)

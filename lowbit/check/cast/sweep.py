@@ -22,7 +22,7 @@ from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.dut.worker import Request, Runner
 from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
 
 BLOCK = 1 << 18
@@ -89,9 +89,9 @@ class Comparer:
 
 def codes_between(fmt: Scalar, start: int, stop: int) -> NDArray[Any]:
     """The codes whose bit patterns lie in a range, all with the same leading bit."""
-    if isinstance(fmt, FixedFormat) and fmt.signed and start >> (fmt.bits - 1):
+    if fmt.signed_codes and start >> (fmt.bits - 1):
         whole = 1 << fmt.bits
-        start, stop = max(start - whole, fmt.min_code), stop - whole
+        start, stop = max(start - whole, fmt.codes[0]), stop - whole
     return np.arange(start, stop, dtype=fmt.code_dtype)
 
 

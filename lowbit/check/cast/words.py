@@ -10,7 +10,7 @@ from lowbit.check.cast.candidates import HYPOTHESES
 from lowbit.check.cast.identify import Identification, Unexplained
 from lowbit.check.cast.input_classes import IN_RANGE
 from lowbit.exact import format_exact
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import DEFECTS, Policy
 
@@ -89,11 +89,11 @@ def overflow_words(policy: Policy, target: Scalar) -> str:
     """What finite overflow becomes in this format."""
     if policy.overflow in ("saturate", "wrap"):
         return "saturating" if policy.overflow == "saturate" else "wrapping"
-    if not isinstance(target, FloatFormat):
+    if target.wraps:
         return "saturating" if policy.overflow != "nan" else "giving an overflow what it gives NaN"
     if policy.overflow == "nan":
         return "overflowing to NaN"
-    if target.infinity is None:
+    if not target.has_infinity:
         has_stand_in = policy.without_infinity == "nan" and target.has_nan
         return "overflowing to NaN" if has_stand_in else "saturating"
     return "overflowing to infinity" if policy.overflow == "infinity" else "overflowing as IEEE 754 says"
@@ -137,8 +137,8 @@ def unexplained_words(found: Identification, target: Scalar) -> str:
 
 def _unexplained(item: Unexplained, target: Scalar) -> str:
     count = f"{len(item.rows)} of {item.total} {item.name}"
-    sign = target.sign_bit if isinstance(target, FloatFormat) else 0
-    magnitudes = {int(code) & ~sign if sign else int(code) for code in item.got}
+    sign = target.sign_bit
+    magnitudes = {int(code) & ~sign for code in item.got}
     if len(magnitudes) > 1:
         return f"{count} follow no rule that lowbit knows"
     value = format_exact(decode(magnitudes.pop(), target))

@@ -12,7 +12,6 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import FixedFormat
 
 if TYPE_CHECKING:
     from lowbit.proof import AuditReport
@@ -75,9 +74,9 @@ def _inputs(text: str) -> tuple[int, int]:
         except ValueError as error:
             raise InputError(f"--inputs {text!r} is not LOW:HIGH in whole numbers", code="LB100") from error
     fmt = get_format(text)
-    if not isinstance(fmt, FixedFormat):
+    if not fmt.wraps:
         raise InputError(f"--inputs {text}: integer codes are needed", hint="int8, uint8, int16 or -100:100")
-    return fmt.min_code, fmt.max_code
+    return fmt.codes[0], fmt.codes[-1]
 
 
 def _write(report: AuditReport, longest: int | None, page: Terminal) -> None:

@@ -8,9 +8,10 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.bits import classify, hexadecimal, parse_code, scalar_format, split
+from lowbit.cli.bits import parse_code
 from lowbit.cli.terminal import columns, terminal
 from lowbit.cli.words import number_json
+from lowbit.format.registry import scalar_format
 from lowbit.oracle.cast.decode import decode
 
 
@@ -33,7 +34,7 @@ def run(arguments: Namespace) -> int:
     codes = [parse_code(text, fmt) for text in arguments.codes]
     if arguments.output == "json":
         results = [
-            {"code": hexadecimal(code, fmt), "class": classify(code, fmt), **number_json(decode(code, fmt))}
+            {"code": fmt.hexadecimal(code), "class": fmt.classify(code), **number_json(decode(code, fmt))}
             for code in codes
         ]
         document = {"schema": "lowbit/decode/1", "lowbit": __version__, "format": fmt.id, "results": results}
@@ -43,8 +44,8 @@ def run(arguments: Namespace) -> int:
     rows = []
     for code in codes:
         spelled = number_json(decode(code, fmt))
-        class_name = classify(code, fmt)
-        rows.append((hexadecimal(code, fmt), split(code, fmt), class_name, *spelled.values()))
+        class_name = fmt.classify(code)
+        rows.append((fmt.hexadecimal(code), fmt.split(code), class_name, *spelled.values()))
     for line in columns(rows):
         page.write(line)
     return 0

@@ -9,13 +9,14 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.bits import hexadecimal, scalar_format, split
+from lowbit.cli.bits import painted
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
 from lowbit.errors import PolicyError
 from lowbit.exact import Exact, format_value
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
@@ -125,7 +126,7 @@ def _random(arguments: Namespace, policy: Policy) -> int:
 
 def _row(page: Terminal, fmt: Scalar, projection: Projection) -> tuple[str, ...]:
     result = decode(projection.code, fmt)
-    return hexadecimal(projection.code, fmt), split(projection.code, fmt, page), format_value(result)
+    return fmt.hexadecimal(projection.code), painted(projection.code, fmt, page), format_value(result)
 
 
 def document(fmt: Scalar, policy: Policy, results: list[tuple[Value, Projection]]) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def document(fmt: Scalar, policy: Policy, results: list[tuple[Value, Projection]
                 "input": value.text,
                 "source": value.source.id if value.source else "exact",
                 "value": number_json(value.exact),
-                "code": hexadecimal(projection.code, fmt),
+                "code": fmt.hexadecimal(projection.code),
                 "result": number_json(decode(projection.code, fmt)),
                 "flags": flag_names(projection.flags),
                 "rule": projection.rule,
@@ -195,4 +196,5 @@ def _midpoint(trace: Explanation) -> list[tuple[str, str, str]]:
 
 
 def _place(fmt: Scalar, code: int, page: Terminal | None = None) -> str:
-    return f"{hexadecimal(code, fmt)}  {split(code, fmt, page)}"
+    bits = fmt.split(code) if page is None else painted(code, fmt, page)
+    return f"{fmt.hexadecimal(code)}  {bits}"

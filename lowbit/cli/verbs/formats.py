@@ -7,13 +7,12 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.bits import scalar_format
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import columns, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
-from lowbit.format.registry import families, formats
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.registry import families, formats, scalar_format
+from lowbit.format.scalar import Scalar
 
 KINDS = ("float", "integer", "fixed")
 
@@ -63,28 +62,12 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def shape(fmt: Scalar) -> str:
-    """The widths of the fields: sign-exponent-mantissa, or integer.fraction bits."""
-    if isinstance(fmt, FloatFormat):
-        return f"{int(fmt.signed)}-{fmt.exponent_bits}-{fmt.mantissa_bits}"
-    return f"{fmt.bits - fmt.fraction_bits}.{fmt.fraction_bits}"
-
-
 def _row(fmt: Scalar) -> tuple[str, ...]:
     also = ", ".join(fmt.aliases[:3]) + (", ..." if len(fmt.aliases) > 3 else "")
-    if isinstance(fmt, FloatFormat):
-        nans = str(fmt.nan_count) if fmt.nan_count < 1000 else "many"
-        details = (str(fmt.bias), *_range(fmt), str(fmt.infinity_count or "-"), nans if fmt.has_nan else "-")
-        return (
-            fmt.id,
-            str(fmt.bits),
-            shape(fmt),
-            *details,
-            "yes" if fmt.negative_zero else "-",
-            fmt.default_policy,
-            also,
-        )
-    return fmt.id, str(fmt.bits), shape(fmt), "-", *_range(fmt), "-", "-", "-", fmt.default_policy, also
+    nans = "many" if fmt.nan_count >= 1000 else str(fmt.nan_count or "-")
+    bias = str(fmt.parameters.get("bias", "-"))
+    specials = (str(fmt.infinity_count or "-"), nans, "yes" if fmt.negative_zero else "-")
+    return (fmt.id, str(fmt.bits), fmt.shape, bias, *_range(fmt), *specials, fmt.default_policy, also)
 
 
 def _range(fmt: Scalar) -> tuple[str, str]:
@@ -99,7 +82,7 @@ def _record(fmt: Scalar) -> dict[str, Any]:
         "aliases": list(fmt.aliases),
         "kind": fmt.kind,
         "bits": fmt.bits,
-        "shape": shape(fmt),
+        "shape": fmt.shape,
         "signed": fmt.signed,
         "largest": largest,
         "smallest": smallest,

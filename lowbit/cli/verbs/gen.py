@@ -11,7 +11,8 @@ from lowbit.cli.gen_kernel import KERNELS, add_kernel_options, generate_kernel, 
 from lowbit.cli.number_types import integer
 from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.errors import InputError
-from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs, scalar
+from lowbit.format.registry import scalar_format
+from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs
 from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
 
 SETS = ("boundary", "random", "exhaustive")
@@ -100,7 +101,7 @@ def _formats(arguments: Namespace) -> tuple[Any, Any]:
             raise InputError(
                 f"`lowbit gen {arguments.op}` needs {option} FORMAT", hint="`lowbit formats` lists them", code="LB100"
             )
-    return scalar(source), scalar(target)
+    return scalar_format(source), scalar_format(target)
 
 
 def _generator_arguments(arguments: Namespace) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.bits import classify, fields, hexadecimal, parse_code, raw, scalar_format, split
+from lowbit.cli.bits import parse_code
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns, terminal
-from lowbit.cli.words import formula, number_json
+from lowbit.cli.words import number_json
 from lowbit.errors import InputError
 from lowbit.exact import Exact, format_value
-from lowbit.format.live_axes import live_axes
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import PRESET_SUMMARIES, get_policy
 
@@ -56,46 +56,34 @@ def run(arguments: Namespace) -> int:
 
 def facts(fmt: Scalar) -> list[tuple[str, Exact, str]]:
     """Name, value and code of the landmarks of a format."""
-    if isinstance(fmt, FixedFormat):
-        return [
-            ("largest", fmt.max, hexadecimal(fmt.max_code, fmt)),
-            ("lowest", fmt.min, hexadecimal(fmt.min_code, fmt)),
-            ("step", fmt.smallest, hexadecimal(1, fmt)),
-        ]
-    rows = [("largest", fmt.max, hexadecimal(fmt.max_code, fmt))]
-    if fmt.min_normal is not None:
-        rows.append(("smallest normal", fmt.min_normal, hexadecimal(fmt.min_normal_code, fmt)))
-    if fmt.min_subnormal is not None:
-        rows.append(("smallest subnormal", fmt.min_subnormal, hexadecimal(1, fmt)))
-    return rows
+    return [(name, fmt.decode(code), fmt.hexadecimal(code)) for name, code in fmt.landmarks]
 
 
-def specials(fmt: FloatFormat) -> list[tuple[str, str]]:
-    """Zero, the infinities and the NaNs, with their codes."""
-    signs = (0, fmt.sign_bit) if fmt.signed else (0,)
-    rows = [("zero", hexadecimal(0, fmt) + (f", -0 {hexadecimal(fmt.sign_bit, fmt)}" if fmt.negative_zero else ""))]
-    if not fmt.zero:
-        rows = [("zero", "none")]
-    elif fmt.signed and not fmt.negative_zero:
-        rows = [("zero", f"{hexadecimal(0, fmt)}, no -0")]
-    infinities = [] if fmt.infinity is None else [hexadecimal(fmt.infinity | sign, fmt) for sign in signs]
-    rows.append(("infinity", " and ".join(infinities) or "none"))
-    return [*rows, ("NaN", _nans(fmt, signs))]
+def specials(fmt: Scalar) -> list[tuple[str, str]]:
+    """Zero, the infinities and the NaNs, with their codes; nothing for integers and fixed point."""
+    if fmt.wraps:
+        return []
+    zero = fmt.hexadecimal(fmt.zero_code()) if fmt.zero else "none"
+    if fmt.negative_zero:
+        zero += f", -0 {fmt.hexadecimal(fmt.zero_code(negative=True))}"
+    elif fmt.zero and fmt.sign_bit:
+        zero += ", no -0"
+    infinities = " and ".join(fmt.hexadecimal(code) for code in fmt.infinities)
+    return [("zero", zero), ("infinity", infinities or "none"), ("NaN", _nans(fmt))]
 
 
-def _nans(fmt: FloatFormat, signs: tuple[int, ...]) -> str:
-    if fmt.nan_at_negative_zero:
-        return f"{hexadecimal(fmt.sign_bit, fmt)}, the code of -0 elsewhere"
-    if fmt.nan is None:
-        return "none"
-    top = (1 << fmt.magnitude_bits) - 1
+def _nans(fmt: Scalar) -> str:
     spans = []
-    for sign in signs:
-        first, last = hexadecimal(fmt.nan | sign, fmt), hexadecimal(top | sign, fmt)
+    for low, high in fmt.nan_ranges:
+        first, last = fmt.hexadecimal(low), fmt.hexadecimal(high)
         spans.append(first if first == last else f"{first} to {last}")
-    text = " and ".join(spans)
-    assert fmt.canonical_nan is not None
-    return text if fmt.nan_count <= len(signs) else f"{text}; canonical {hexadecimal(fmt.canonical_nan, fmt)}"
+    text = " and ".join(spans) or "none"
+    if fmt.canonical_nan is None:
+        return text
+    if fmt.canonical_nan == fmt.sign_bit:
+        return f"{text}, the code of -0 elsewhere"
+    alike = fmt.nan_count <= len(spans)
+    return text if alike else f"{text}; canonical {fmt.hexadecimal(fmt.canonical_nan)}"
 
 
 def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
@@ -112,7 +100,7 @@ def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
         "bits": fmt.bits,
         "signed": fmt.signed,
         "code_dtype": fmt.code_dtype,
-        "fields": [{"name": field.name, "high": field.high, "low": field.low} for field in fields(fmt)],
+        "fields": [field._asdict() for field in fmt.fields],
         "values": fmt.finite_count,
         "facts": {name: {**number_json(value), "code": code} for name, value, code in facts(fmt)},
         "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
@@ -123,11 +111,12 @@ def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
             "url": fmt.source.url,
         },
     }
-    if isinstance(fmt, FloatFormat):
-        result |= {"bias": fmt.bias, "precision": fmt.precision, "specials": dict(specials(fmt))}
+    result |= fmt.parameters
+    if specials(fmt):
+        result["specials"] = dict(specials(fmt))
     if codes:
         result["codes"] = [
-            {"code": hexadecimal(code, fmt), "class": classify(code, fmt), **number_json(decode(code, fmt))}
+            {"code": fmt.hexadecimal(code), "class": fmt.classify(code), **number_json(decode(code, fmt))}
             for code in codes
         ]
     return result
@@ -137,20 +126,16 @@ def _codes(fmt: Scalar, span: str | None) -> list[int]:
     """The codes to list, in the order of their bit patterns."""
     if span is None:
         if fmt.bits > LISTED_BITS:
-            hint = f"--range 0x0:{hexadecimal(31, fmt)} lists the first 32"
+            hint = f"--range 0x0:{fmt.hexadecimal(31)} lists the first 32"
             raise InputError(f"{fmt.id} has 2^{fmt.bits} codes: say which ones to list", hint=hint)
         patterns = range(1 << fmt.bits)
     else:
         first, separator, last = span.partition(":")
-        bounds = [raw(parse_code(text, fmt), fmt) for text in (first, last if separator else first)]
+        bounds = [fmt.pattern(parse_code(text, fmt)) for text in (first, last if separator else first)]
         if bounds[0] > bounds[1]:
             raise InputError(f"--range {span} is empty: {first} comes after {last}")
         patterns = range(bounds[0], bounds[1] + 1)
-    if isinstance(fmt, FloatFormat) or not fmt.signed:
-        return list(patterns)
-    half = 1 << (fmt.bits - 1)
-    signed = [pattern - (pattern & half) * 2 for pattern in patterns]
-    return [code for code in signed if code >= fmt.min_code]
+    return [code for code in map(fmt.from_pattern, patterns) if code in fmt.codes]
 
 
 def _write_head(page: Terminal, fmt: Scalar) -> None:
@@ -162,9 +147,9 @@ def _write_head(page: Terminal, fmt: Scalar) -> None:
 
 def _write_diagram(page: Terminal, fmt: Scalar) -> None:
     """Boxes with the bit range above, the bits inside and the name of the field below."""
-    cells = fields(fmt)
+    cells = fmt.fields
     drawn = fmt.bits <= DRAWN_BITS
-    inside = [field.letter * field.width if drawn else f"{field.width} bits" for field in cells]
+    inside = [field.name[0] * field.width if drawn else f"{field.width} bits" for field in cells]
     widths = [max(len(field.name), len(text), len(field.span)) + 2 for field, text in zip(cells, inside, strict=True)]
     horizontal, vertical, top, bottom = ("─", "│", "┌┬┐", "└┴┘") if page.boxes else ("-", "|", "+++", "+++")
 
@@ -189,13 +174,12 @@ def _write_diagram(page: Terminal, fmt: Scalar) -> None:
 
 
 def _write_facts(page: Terminal, fmt: Scalar) -> None:
-    first, *rest = formula(fmt)
+    first, *rest = fmt.formula
     rows = [("value", first), *(("", line) for line in rest)]
     rows += [(name, f"{format_value(value)}  ({code})") for name, value, code in facts(fmt)]
-    if isinstance(fmt, FloatFormat):
-        rows += specials(fmt)
-        rows.append(("bias", str(fmt.bias)))
-        rows.append(("precision", f"{fmt.precision} bit{'s' if fmt.precision > 1 else ''}, the hidden one included"))
+    rows += specials(fmt)
+    words = {"precision": f" bit{'s' if fmt.precision > 1 else ''}, the hidden one included"}
+    rows += [(name, f"{number}{words.get(name, '')}") for name, number in fmt.parameters.items()]
     rows.append(("values", f"{fmt.finite_count} finite in 2^{fmt.bits} codes, held in {fmt.code_dtype}"))
     _write_rows(page, rows)
 
@@ -204,7 +188,7 @@ def _write_policy(page: Terminal, fmt: Scalar) -> None:
     policy = get_policy(fmt.default_policy, fmt)
     page.write()
     _write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
-    lines = columns(policy.describe(live_axes(fmt)))
+    lines = columns(policy.describe(fmt.live_axes))
     for line in lines:
         page.write(page.paint("  " + line, "dim"))
 
@@ -229,7 +213,7 @@ def _write_values(page: Terminal, fmt: Scalar, codes: list[int]) -> None:
     rows = []
     for code in codes:
         exact, decimal = number_json(decode(code, fmt))["exact"], number_json(decode(code, fmt))["decimal"]
-        rows.append((hexadecimal(code, fmt), split(code, fmt), classify(code, fmt), exact, decimal))
+        rows.append((fmt.hexadecimal(code), fmt.split(code), fmt.classify(code), exact, decimal))
     head, *lines = columns([("code", "bits", "class", "exact", "decimal"), *rows])
     page.write(page.paint(head, "bold"))
     for line in lines:

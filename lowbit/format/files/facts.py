@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
 from lowbit.errors import FormatError
 from lowbit.exact import Exact, format_exact, parse_exact
 from lowbit.format.files.formula import evaluate
-from lowbit.format.scalar import FixedFormat, FloatFormat, Format
+from lowbit.format.protocol import Scalar
 
 NONE = "none"
 """How a file says that there is no such value: no infinity, no subnormal number."""
 
-
-def _exponent_of(value: Exact | None) -> int | None:
-    return None if value is None else abs(value.significand).bit_length() - 1 + value.exponent
-
-
-_FLOAT: Mapping[str, Callable[[FloatFormat], Exact | int | None]] = {
-    "max": lambda fmt: fmt.max,
-    "min": lambda fmt: fmt.min,
-    "min_normal": lambda fmt: fmt.min_normal,
-    "max_subnormal": lambda fmt: fmt.magnitude(fmt.min_normal_code - 1) if fmt.min_subnormal is not None else None,
-    "min_subnormal": lambda fmt: fmt.min_subnormal,
-    "smallest": lambda fmt: fmt.smallest,
-    "max_exponent": lambda fmt: _exponent_of(fmt.max),
-    "min_exponent": lambda fmt: _exponent_of(fmt.min_normal),
-    "precision": lambda fmt: fmt.precision,
-    "nan_codes": lambda fmt: fmt.nan_count,
-    "infinity_codes": lambda fmt: fmt.infinity_count,
-    "finite_values": lambda fmt: fmt.finite_count,
-}
-_FIXED: Mapping[str, Callable[[FixedFormat], Exact | int | None]] = {
-    "max": lambda fmt: fmt.max,
-    "min": lambda fmt: fmt.min,
-    "finite_values": lambda fmt: fmt.max_code - fmt.min_code + 1,
-}
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -58,17 +34,12 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 """Every fact that a file may state."""
 
 
-def derive(fmt: Format) -> dict[str, str]:
+def derive(fmt: Scalar) -> dict[str, str]:
     """Every figure of :data:`MEANINGS` that applies to a format, from its fields, printed exactly."""
-    figures: dict[str, Exact | int | None] = {}
-    if isinstance(fmt, FloatFormat):
-        figures = {name: figure(fmt) for name, figure in _FLOAT.items()}
-    elif isinstance(fmt, FixedFormat):
-        figures = {name: figure(fmt) for name, figure in _FIXED.items()}
-    return {name: _print(figure) for name, figure in figures.items()}
+    return {name: _print(figure) for name, figure in fmt.figures.items()}
 
 
-def check_facts(fmt: Format, facts: Mapping[str, str]) -> None:
+def check_facts(fmt: Scalar, facts: Mapping[str, str]) -> None:
     """Raise FormatError for the first fact that does not follow from the fields of the format."""
     derived = derive(fmt)
     for name, text in facts.items():

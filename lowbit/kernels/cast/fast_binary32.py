@@ -59,36 +59,12 @@ def with_specials(magnitude, negative, code, result, parameters):
 
 
 @scalar
-def in_strips(encode, bits, parameters, out):
-    """``out[i] = encode(bits[i], parameters)``, reading ahead.
-
-    The processor's own prefetching does not keep up with a loop this short: from memory it took a fifth more time
-    without the hints. LLVM does not vectorise a loop with a hint in it, hence the strips: a few lines are asked for,
-    then a vectorised loop without a remainder runs.
-    """
-    whole = bits.size - bits.size % STRIP
-    for start in range(0, whole, STRIP):
-        for line in range(STRIP // LINE):
-            prefetch(bits, start + AHEAD + line * LINE)
-        for i in range(start, start + STRIP):
-            out[i] = encode(bits[i], parameters)
-    for i in range(whole, bits.size):
-        out[i] = encode(bits[i], parameters)
-
-
-@scalar
 def symmetric(bits, parameters):
     """Signed targets that treat both signs alike, where overflow gives the largest value or the code after it."""
     magnitude = np.int32(bits & BINARY32_MAGNITUDE)
     code = min(round_magnitude(magnitude, NO_PARITY, parameters), parameters[OVERFLOW])
     code = pick(magnitude > BINARY32_INFINITY, parameters[NAN], code)
     return np.int32(code | np.int32(shift_right_32(bits, SIGN_SHIFT) & parameters[SIGN]))
-
-
-@kernel
-def encode_symmetric(bits, vector, out):
-    """An array of :func:`symmetric`."""
-    in_strips(symmetric, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -101,12 +77,6 @@ def nan_beyond(bits, parameters):
     return pick(code > parameters[MAX_CODE], parameters[NAN], result)
 
 
-@kernel
-def encode_nan_beyond(bits, vector, out):
-    """An array of :func:`nan_beyond`."""
-    in_strips(nan_beyond, bits, constants(vector, SIZE), out)
-
-
 @scalar
 def signed(bits, parameters):
     """Signed targets that have -0, for policies that keep it."""
@@ -115,12 +85,6 @@ def signed(bits, parameters):
     code = round_magnitude(magnitude, NO_PARITY, parameters)
     result = np.int32(code | np.int32(negative & parameters[SIGN]))
     return with_specials(magnitude, negative, code, result, parameters)
-
-
-@kernel
-def encode_signed(bits, vector, out):
-    """An array of :func:`signed`."""
-    in_strips(signed, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -133,12 +97,6 @@ def signed_with_payload(bits, parameters):
     result = with_specials(magnitude, negative, code, result, parameters)
     payload = np.int32(shift_right_32(magnitude, parameters[SHIFT]) & parameters[PAYLOAD_MASK])
     return pick(magnitude > BINARY32_INFINITY, np.int32(result | payload), result)
-
-
-@kernel
-def encode_signed_with_payload(bits, vector, out):
-    """An array of :func:`signed_with_payload`."""
-    in_strips(signed_with_payload, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -160,24 +118,12 @@ def any_sign(bits, parameters):
     return with_sign(magnitude, negative, round_magnitude(magnitude, NO_PARITY, parameters), parameters)
 
 
-@kernel
-def encode_any_sign(bits, vector, out):
-    """An array of :func:`any_sign`."""
-    in_strips(any_sign, bits, constants(vector, SIZE), out)
-
-
 @scalar
 def without_mantissa(bits, parameters):
     """Targets of powers of two and zero, signed or not."""
     magnitude = np.int32(bits & BINARY32_MAGNITUDE)
     negative = shift_right_32(bits, SIGN_SHIFT)
     return with_sign(magnitude, negative, round_magnitude(magnitude, ONE, parameters), parameters)
-
-
-@kernel
-def encode_without_mantissa(bits, vector, out):
-    """An array of :func:`without_mantissa`."""
-    in_strips(without_mantissa, bits, constants(vector, SIZE), out)
 
 
 @scalar
@@ -196,12 +142,6 @@ def exponent(bits, parameters):
     return min(code, parameters[OVERFLOW])
 
 
-@kernel
-def encode_exponent(bits, vector, out):
-    """An array of :func:`exponent`."""
-    in_strips(exponent, bits, constants(vector, SIZE), out)
-
-
 @scalar
 def exponent_any_sign(bits, parameters):
     """float8_e8m0fnu under any policy."""
@@ -214,7 +154,34 @@ def exponent_any_sign(bits, parameters):
     return with_specials(magnitude, negative, code, result, parameters)
 
 
-@kernel
-def encode_exponent_any_sign(bits, vector, out):
-    """An array of :func:`exponent_any_sign`."""
-    in_strips(exponent_any_sign, bits, constants(vector, SIZE), out)
+def in_strips(encode):
+    """The kernel ``out[i] = encode(bits[i], parameters)``, reading ahead.
+
+    The processor's own prefetching does not keep up with a loop this short: from memory it took a fifth more time
+    without the hints. LLVM does not vectorise a loop with a hint in it, hence the strips: a few lines are asked for,
+    then a vectorised loop without a remainder runs.
+    """
+
+    @kernel
+    def encode_strips(bits, vector, out):
+        parameters = constants(vector, SIZE)
+        whole = bits.size - bits.size % STRIP
+        for start in range(0, whole, STRIP):
+            for line in range(STRIP // LINE):
+                prefetch(bits, start + AHEAD + line * LINE)
+            for i in range(start, start + STRIP):
+                out[i] = encode(bits[i], parameters)
+        for i in range(whole, bits.size):
+            out[i] = encode(bits[i], parameters)
+
+    return encode_strips
+
+
+encode_symmetric = in_strips(symmetric)
+encode_nan_beyond = in_strips(nan_beyond)
+encode_signed = in_strips(signed)
+encode_signed_with_payload = in_strips(signed_with_payload)
+encode_any_sign = in_strips(any_sign)
+encode_without_mantissa = in_strips(without_mantissa)
+encode_exponent = in_strips(exponent)
+encode_exponent_any_sign = in_strips(exponent_any_sign)

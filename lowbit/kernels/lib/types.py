@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import types
+
+from lowbit.kernels._jit import array_type
+
+__all__ = ["BOOLEAN", "INT64", "array_type"]
 
 BOOLEAN = types.boolean
 INT64 = types.int64
-
-
-def array_type(element: str, axes: int = 1, layout: str = "C") -> Any:
-    """An array of ``element`` ("int32", say); the layout "A" is any strides."""
-    return types.Array(getattr(types, element), axes, layout)

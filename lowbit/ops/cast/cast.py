@@ -14,22 +14,20 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
-from lowbit.ops.arrays import check_out, checked_codes, scalar_format, values_to_codes
+from lowbit.ops.arrays import Array, Codes, FormatLike, check_out, checked_codes, scalar_format, values_to_codes
 from lowbit.ops.cast.conversion import cast_codes, conversion
 from lowbit.ops.cast.counts import count, refuse
 from lowbit.ops.cast.decoding import decoding
 from lowbit.ops.cast.random_bits import checked_random
 from lowbit.policy.cast import Policy, get_policy
 
-Array = npt.NDArray[Any]
-
 
 def encode(
-    values: Any,
-    fmt: Any,
+    values: npt.ArrayLike,
+    fmt: FormatLike,
     *,
     policy: Policy | str | None = None,
-    random_bits: Any = None,
+    random_bits: npt.ArrayLike | None = None,
     out: Array | None = None,
     return_counts: bool = False,
     return_flags: bool = False,
@@ -88,12 +86,12 @@ def encode(
 
 
 def convert(  # noqa: PLR0913 (all but three are keyword-only options)
-    codes: Any,
-    source: Any,
-    target: Any,
+    codes: Codes,
+    source: FormatLike,
+    target: FormatLike,
     *,
     policy: Policy | str | None = None,
-    random_bits: Any = None,
+    random_bits: npt.ArrayLike | None = None,
     out: Array | None = None,
     return_counts: bool = False,
     return_flags: bool = False,
@@ -120,23 +118,24 @@ def convert(  # noqa: PLR0913 (all but three are keyword-only options)
     PolicyError
         As for :func:`encode`.
     """
-    found = scalar_format(source)
-    array = checked_codes(codes, found)
-    return _convert(array, found, target, policy, random_bits, (out, return_counts, return_flags, threads))
+    origin = scalar_format(source)
+    array = checked_codes(codes, origin)
+    return _convert(array, origin, target, policy, random_bits, (out, return_counts, return_flags, threads))
 
 
 _Wanted = tuple[Array | None, bool, bool, int]
 """The arguments ``out``, ``return_counts``, ``return_flags`` and ``threads``."""
 
 
-def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: Any, wanted: _Wanted) -> Any:
+def _convert(codes: Array, source: Scalar, fmt: FormatLike, policy: Any, random_bits: Any, wanted: _Wanted) -> Any:
     out, return_counts, return_flags, threads = wanted
     target = scalar_format(fmt)
     if policy is not None and not isinstance(policy, (str, Policy)):
         get_policy(policy)  # which says what a policy may be
     way = conversion(source, target, policy)
     flat = _flattened(codes)
-    random = checked_random(random_bits, way.cast.policy, codes.shape)
+    stochastic = random_bits is not None or way.cast.policy.stochastic
+    random = checked_random(random_bits, way.cast.policy, codes.shape) if stochastic else None
     check_out(out, codes.shape, way.code_dtype)
     _check_threads(threads)
     direct = None if way.refuses else _direct(out, flat)
@@ -144,7 +143,7 @@ def _convert(codes: Array, source: Scalar, fmt: Any, policy: Any, random_bits: A
     extras: list[Any] = []
     if flags is not None:
         if way.refuses:
-            refuse(flat, flags, codes.shape, *way.cast)
+            refuse(flat, flags, codes.shape, *way.cast[:3])
         if return_counts:
             extras.append(count(result, flags, target))
         if return_flags:
@@ -184,7 +183,9 @@ def _check_threads(threads: Any) -> None:
         raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
-def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None = None, threads: int = 1) -> Any:
+def decode(
+    codes: Codes, fmt: FormatLike, *, dtype: npt.DTypeLike = np.float32, out: Array | None = None, threads: int = 1
+) -> Any:
     """Decode codes of a scalar format to values, exactly.
 
     Parameters
@@ -219,22 +220,24 @@ def decode(codes: Any, fmt: Any, *, dtype: Any = np.float32, out: Array | None =
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
     requested = _dtype(dtype)
-    wanted, run = decoding(source, requested)
+    wanted, step = decoding(source, requested)
     check_out(out, array.shape, requested)
     _check_threads(threads)
     flat = _flattened(array)
-    direct = _direct(out, flat) if requested is wanted or requested == wanted else None
-    values = run(flat, threads, direct)
+    native = requested is wanted or requested == wanted
+    direct = _direct(out, flat) if native else None
+    bits = None if direct is None else direct.view(step.code_dtype)
+    values = step.run(flat, None, False, threads, bits)[0].view(wanted)
     if out is None:
-        return _shaped(values, array.shape).astype(requested, copy=False)
+        shaped = _shaped(values, array.shape)
+        return shaped if native else shaped.astype(requested)
     if direct is None:
         out[...] = values.reshape(array.shape)
     return out
 
 
-def _dtype(dtype: Any) -> np.dtype[Any]:
+def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
-        found: np.dtype[Any] = np.dtype(dtype)
+        return np.dtype(dtype)
     except TypeError as error:
         raise InputError(f"dtype {dtype!r} is unknown to NumPy", hint="dtype=numpy.float32, for example") from error
-    return found

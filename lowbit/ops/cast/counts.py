@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
+from lowbit.ops.arrays import Array, is_infinite, is_nan
 from lowbit.policy.cast import Policy
-
-Array = npt.NDArray[Any]
 
 
 def count(result: Array, flags: Array, target: Scalar) -> dict[str, int]:
@@ -29,24 +25,10 @@ def count(result: Array, flags: Array, target: Scalar) -> dict[str, int]:
     counts = {name: int(np.count_nonzero(flags & flag)) for name, flag in raised.items()}
     return {
         "saturated": int(np.count_nonzero(flags & at.SATURATED)),
-        "nan": int(np.count_nonzero(_is_nan(result, target))),
-        "infinite": int(np.count_nonzero(_is_infinite(result, target))),
+        "nan": int(np.count_nonzero(is_nan(result, target))),
+        "infinite": int(np.count_nonzero(is_infinite(result, target))),
         **counts,
     }
-
-
-def _is_nan(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
-    if not isinstance(fmt, FloatFormat) or not fmt.has_nan:
-        return np.zeros(codes.shape, dtype=np.bool_)
-    if fmt.nan is None:
-        return np.asarray(codes == fmt.sign_bit)
-    return np.asarray((codes & ((1 << fmt.magnitude_bits) - 1)) >= fmt.nan)
-
-
-def _is_infinite(codes: Array, fmt: Scalar) -> npt.NDArray[np.bool_]:
-    if not isinstance(fmt, FloatFormat) or fmt.infinity is None:
-        return np.zeros(codes.shape, dtype=np.bool_)
-    return np.asarray((codes & ((1 << fmt.magnitude_bits) - 1)) == fmt.infinity)
 
 
 def refuse(codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, target: Scalar, policy: Policy) -> None:

@@ -1,35 +1,23 @@
-"""How codes of a format become values of a dtype: decided once a pair of them."""
+"""Which dtypes hold every value of a format, and the cast that decodes to one: decided once a pair of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.errors import InexactError, InputError
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import scalar_format
-from lowbit.ops.cast.binary32 import Runner, fast_decoder, is_binary32
-from lowbit.ops.cast.conversion import cast_codes, conversion, conversion_tables, in_chunks, look_up
-from lowbit.ops.cast.paths import FAST_CHUNK
-from lowbit.ops.cast.tables import registers_available
-from lowbit.policy.cast import PRESETS
-
-Array = npt.NDArray[Any]
-Run = Callable[[Array, int, Array | None], Array]
+from lowbit.ops.cast.conversion import Step, conversion
 
 
 class Decoding(NamedTuple):
-    """``run(codes, threads, out)`` gives the values of flat codes in ``dtype``, of native byte order.
-
-    They go into the flat array ``out`` if there is one.
-    """
+    """A dtype of native byte order, and the only step of the cast to the format whose codes are its bits."""
 
     dtype: np.dtype[Any]
-    run: Run
+    step: Step
 
 
 @lru_cache(maxsize=256)
@@ -39,57 +27,26 @@ def decoding(source: Scalar, requested: np.dtype[Any]) -> Decoding:
     Raises
     ------
     InputError
-        The dtype is no float.
+        The dtype is not a float.
     InexactError
         The dtype cannot hold every value of the format.
     """
     dtype = requested.newbyteorder("=")
     target = scalar_format(dtype)
-    if not isinstance(target, FloatFormat):
+    if target.wraps:
         raise InputError(f"dtype {dtype} is not a float", hint="dtype=numpy.float64, or decode_exact for integers")
     _require_exact(source, target)
-    return Decoding(dtype, _decoder(source, target, dtype))
+    return Decoding(dtype, conversion(source, target, "ieee").steps[0])
 
 
-def _decoder(source: Scalar, target: FloatFormat, dtype: np.dtype[Any]) -> Run:
-    fast = fast_decoder(source) if is_binary32(target) and not registers_available() else None
-    if fast is not None:
-        return lambda codes, threads, out: _in_lanes(fast, codes, threads, out)
-    if source.bits <= 8:
-        table = conversion_tables(source, target, PRESETS["ieee"], False).codes
-        return lambda codes, threads, out: look_up(table, codes, threads, out).view(dtype)
-    way = conversion(source, target, PRESETS["ieee"])
-
-    def cast(codes: Array, threads: int, out: Array | None) -> Array:
-        bits = None if out is None else out.view(way.code_dtype)
-        return cast_codes(way, codes, None, False, threads, bits).codes.view(dtype)
-
-    return cast
-
-
-def _in_lanes(fast: Runner, codes: Array, threads: int, out: Array | None) -> Array:
-    values = np.empty(codes.size, dtype=np.float32) if out is None else out
-    in_chunks(lambda i, j: fast(codes[i:j], values[i:j]), codes.size, threads, FAST_CHUNK)
-    return values
-
-
-def _require_exact(source: Scalar, target: FloatFormat) -> None:
+def _require_exact(source: Scalar, target: Scalar) -> None:
     """Whether the target holds every value of the source, infinities and NaN included."""
-    largest = max(source.max.reduced(), source.min.reduced(), key=lambda value: abs(value.fraction()))
-    precise = _precision(source) <= target.precision
-    wide = abs(largest.fraction()) <= target.max.fraction()
-    smallest = source.smallest.reduced()
-    fine = smallest.exponent >= target.smallest_exponent
-    special = isinstance(source, FixedFormat) or (
-        (source.infinity is None or target.infinity is not None) and (not source.has_nan or target.has_nan)
-    )
-    if precise and wide and fine and special:
-        return
-    raise InexactError(
-        f"{target.id} cannot hold every value of {source.id}",
-        hint="decode with dtype=numpy.float64, or decode_exact(codes, fmt) for integers that hold everything",
-    )
-
-
-def _precision(fmt: Scalar) -> int:
-    return fmt.precision if isinstance(fmt, FloatFormat) else fmt.bits - int(fmt.signed)
+    largest = max(abs(end.fraction()) for end in (source.max, source.min))
+    numbers = source.precision <= target.precision and largest <= target.max.fraction()
+    fine = source.smallest_exponent >= target.smallest_exponent
+    specials = (target.has_infinity or not source.has_infinity) and (target.has_nan or not source.has_nan)
+    if not (numbers and fine and specials):
+        raise InexactError(
+            f"{target.id} cannot hold every value of {source.id}",
+            hint="decode with dtype=numpy.float64, or decode_exact(codes, fmt) for integers that hold everything",
+        )

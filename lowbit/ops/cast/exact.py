@@ -8,20 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.exact import Exact
+from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
-from lowbit.ops.arrays import as_array, checked_codes, scalar_format
+from lowbit.ops.arrays import Array, Codes, FormatLike, as_array, checked_codes, magnitudes, scalar_format
+from lowbit.ops.cast.comparison import encode_each
 from lowbit.ops.cast.conversion import cast_codes, conversion, refuses
 from lowbit.ops.cast.counts import refuse
 from lowbit.ops.cast.lowering import lower
-from lowbit.ops.cast.paths import project_unpacked, unpack
 from lowbit.ops.cast.random_bits import checked_random
+from lowbit.ops.cast.unpacked import project_unpacked, unpack
 from lowbit.policy.cast import PRESETS, Policy, get_policy
 
-Array = npt.NDArray[Any]
 
-
-def decode_exact(codes: Any, fmt: Any) -> tuple[Any, Any, Any]:
+def decode_exact(codes: Codes, fmt: FormatLike) -> tuple[Any, Any, Any]:
     """Decode codes to exact triples, which hold every value of every format.
 
     Parameters
@@ -46,7 +46,7 @@ def decode_exact(codes: Any, fmt: Any) -> tuple[Any, Any, Any]:
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
     flat = np.ascontiguousarray(array).reshape(-1)
-    vector = lower(source, scalar_format("float64"), PRESETS["ieee"]) if isinstance(source, FloatFormat) else None
+    vector = lower(source, scalar_format("float64"), PRESETS["ieee"])
     state, magnitude, exponent = unpack(flat, source, vector)
     negative = (state & 1) != 0
     kind = np.where(state >> 1 == at.STATE_INFINITE, 1 + (state & 1), np.where(state >> 1 == at.STATE_NAN, 3, 0))
@@ -63,13 +63,13 @@ def decode_exact(codes: Any, fmt: Any) -> tuple[Any, Any, Any]:
 
 
 def encode_exact(
-    kind: Any,
-    significand: Any,
-    exponent: Any,
-    fmt: Any,
+    kind: npt.ArrayLike,
+    significand: npt.ArrayLike,
+    exponent: npt.ArrayLike,
+    fmt: FormatLike,
     *,
     policy: Policy | str | None = None,
-    random_bits: Any = None,
+    random_bits: npt.ArrayLike | None = None,
 ) -> Any:
     """Encode exact triples, the inverse of :func:`decode_exact` with a policy.
 
@@ -124,14 +124,17 @@ def _encode_triples(
     state = np.array([0, 2 * at.STATE_INFINITE, 2 * at.STATE_INFINITE + 1, 2 * at.STATE_NAN])[flat_kinds]
     finite = flat_kinds == 0
     state |= finite & (values < 0)
-    bits = values.view(np.uint64)
-    magnitude = np.where(finite, np.where(values < 0, ~bits + np.uint64(1), bits), np.uint64(0))
     source = scalar_format("int64")
     first: Scalar = scalar_format(policy.via) if policy.via else target
     step = PRESETS["ieee"] if policy.via else policy
-    vector = lower(None, first, step)
-    drawn = state if random is None or policy.via else random.astype(np.int64)
-    codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, vector)
+    if first.listed:
+        triples = zip(flat_kinds.tolist(), values.tolist(), powers.tolist(), (state & 1).tolist(), strict=True)
+        exact = (Exact(kind, number, power, bool(sign)) for kind, number, power, sign in triples)
+        codes, flags = encode_each(exact, first, step, random)
+    else:
+        magnitude = np.where(finite, magnitudes(values, source)[0], np.uint64(0))
+        drawn = state if random is None or policy.via else random.astype(np.int64)
+        codes, flags = project_unpacked(state, magnitude, powers.copy(), drawn, first, step, lower(None, first, step))
     if policy.via:
         after = policy.choose(via="", defects=())
         way = conversion(first, target, after)

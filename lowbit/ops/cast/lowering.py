@@ -1,20 +1,21 @@
 """Lower (source, target, policy) to the flat int64 vector that a cast kernel takes.
 
 Everything a policy decides is decided here, once: final codes for overflow, infinities, NaNs, zeros and negative
-values by sign, and rounding as a few masks. No enum reaches a kernel, so one compiled kernel serves every format
-and policy, and a branch costs nothing per element.
+values by sign (``outcomes``), and rounding as a few masks. No enum reaches a kernel, so one compiled kernel serves
+every format and policy, and a branch costs nothing per element.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.kernels.cast import layout as at
-from lowbit.ops.cast.outcomes import FixedOutcomes, FloatOutcomes
+from lowbit.ops.cast.outcomes import Outcome, Outcomes
 from lowbit.policy.cast import Policy
 
 _ABOVE_ALL = (1 << 63) - 1
@@ -28,7 +29,7 @@ Vector = npt.NDArray[np.int64]
 def lower(source: Scalar | None, target: Scalar, policy: Policy) -> Vector:
     """The vector for a cast; ``source`` is None for values that are already unpacked.
 
-    ``via`` and ``defects`` are not lowered: ``lowbit.ops.cast.cast`` takes those steps.
+    ``via`` and ``defects`` are not lowered: ``lowbit.ops.cast.conversion`` takes those steps.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def lower(source: Scalar | None, target: Scalar, policy: Policy) -> Vector:
     if isinstance(source, FloatFormat):
         _lower_source(vector, source, policy)
     elif source is not None:
-        vector[at.SOURCE_BASE] = -source.fraction_bits
+        vector[at.SOURCE_BASE] = source.smallest_exponent
     _lower_rounding(vector, target, policy)
     if isinstance(target, FloatFormat):
         _lower_float(vector, source, target, policy)
@@ -104,7 +105,7 @@ def _lower_rounding(vector: list[int], target: Scalar, policy: Policy) -> None:
         vector[at.RANDOM_NEAREST] = nearest
         return
     rounding = policy.rounding
-    powers_of_two = isinstance(target, FloatFormat) and target.mantissa_bits == 0
+    powers_of_two = "tie_without_mantissa" in target.live_axes
     if powers_of_two and rounding == "nearest_even" and policy.tie_without_mantissa == "up":
         rounding = "nearest_away"
     half, odd, flip, one, full, if_even, negative_one, negative_full = _MAGNITUDE_ROUNDINGS[rounding]
@@ -117,7 +118,7 @@ def _lower_rounding(vector: list[int], target: Scalar, policy: Policy) -> None:
 
 
 def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, policy: Policy) -> None:
-    outcomes = FloatOutcomes(target, policy)
+    outcomes = Outcomes(target, policy)
     vector[at.SOURCE_DROP_SIGN] = int(not target.signed and policy.negative == "absolute")
     vector[at.PRECISION] = target.precision
     vector[at.MANTISSA_BITS] = target.mantissa_bits
@@ -147,33 +148,33 @@ def _lower_float(vector: list[int], source: Scalar | None, target: FloatFormat, 
     vector[at.NEGATIVE], vector[at.FLAG_NEGATIVE] = outcomes.negative()
     vector[at.FLAG_NAN] = outcomes.nan(0).flags
     vector[at.FLAG_ZERO] = outcomes.zero_input(0).flags
-    if policy.nan_code == "payload" and isinstance(source, FloatFormat) and source.ieee_like and target.ieee_like:
-        widening = target.mantissa_bits - source.mantissa_bits
+    if policy.nan_code == "payload" and source is not None and source.ieee_like and target.ieee_like:
+        widening = target.precision - source.precision
         vector[at.PAYLOAD_LEFT] = max(widening, 0)
         vector[at.PAYLOAD_RIGHT] = max(-widening, 0)
         vector[at.PAYLOAD_MASK] = (1 << target.mantissa_bits) - 1
         assert target.infinity is not None
-        quieted = target.infinity | 1 << (
-            target.mantissa_bits - 1
-        )  # the payload joins these bits, not the canonical NaN
+        # the payload joins these bits, not the canonical NaN
+        quieted = target.infinity | 1 << (target.mantissa_bits - 1)
         for place in (at.NAN, at.NAN + 1):
             vector[place] = quieted | (vector[place] & target.sign_bit)
 
 
-def _pair(vector: list[int], place: int, flag_place: int | None, outcome: object) -> None:
+def _pair(vector: list[int], place: int, flag_place: int | None, outcome: Callable[[int], Outcome]) -> None:
     for negative in (0, 1):
-        code, flags = outcome(negative)  # type: ignore[operator]
+        code, flags = outcome(negative)
         vector[place + negative] = code
         if flag_place is not None:
             vector[flag_place + negative] = flags
 
 
-def _lower_fixed(vector: list[int], target: FixedFormat, policy: Policy) -> None:
-    outcomes = FixedOutcomes(target, policy)
-    vector[at.FIXED_ULP] = -target.fraction_bits
-    # wider targets send large values another way, and what lies below their range: lowbit.ops.cast.paths
+def _lower_fixed(vector: list[int], target: Scalar, policy: Policy) -> None:
+    assert target.wraps, f"{target.id}: kernels know floats and fixed point only"
+    outcomes = Outcomes(target, policy)
+    vector[at.FIXED_ULP] = target.smallest_exponent
+    # wider targets send large values another way, and what lies below their range: lowbit.ops.cast.full
     limit = (1 << WIDEST_FIXED) - 1
-    limits = [limit, limit] if target.bits > WIDEST_FIXED else [target.max_code, -target.min_code]
+    limits = [limit, limit] if target.bits > WIDEST_FIXED else [target.largest_code(), -target.lowest_code]
     vector[at.FIXED_LIMIT : at.FIXED_LIMIT + 2] = limits
     _pair(vector, at.FIXED_OUT, at.FLAG_OVERFLOW, outcomes.overflow)
     _pair(vector, at.NAN, None, outcomes.nan)

@@ -9,19 +9,31 @@ Ordinals are int64, except that those of an unsigned 64-bit integer or fixed-poi
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FixedFormat, FloatFormat
-from lowbit.ops.arrays import Array, check_range, code_array, integer_array, scalar_format
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import (
+    Array,
+    Codes,
+    FormatLike,
+    check_range,
+    checked_codes,
+    integer_array,
+    is_nan,
+    magnitudes,
+    scalar_format,
+)
 
 DIRECTIONS = ("up", "down")
 
 
-def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any:
+def ordinal(codes: Codes, fmt: FormatLike, *, nan: int | None = None) -> Any:
     """The ordinals of codes.
 
     Parameters
@@ -51,10 +63,10 @@ def ordinal(codes: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any
     spec, array = _arguments(codes, fmt)
     if nan is not None:
         _check_nan(nan, -(1 << 63), (1 << 63) - 1)
-    return _like(codes, _ordinals(array, spec, nan))
+    return _like(codes, ordinals_of(array, spec, nan))
 
 
-def from_ordinal(ordinals: npt.ArrayLike, fmt: object) -> Any:
+def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Any:
     """The codes of ordinals: the inverse of :func:`ordinal`, with +0 for 0.
 
     Parameters
@@ -77,11 +89,11 @@ def from_ordinal(ordinals: npt.ArrayLike, fmt: object) -> Any:
     array = integer_array(ordinals, "ordinals")
     if array.dtype.kind not in "iu":
         raise InputError(f"ordinals are integers, not {array.dtype}")
-    check_range(array, *_bounds(spec), f"{spec.id} by ordinal")
-    return _like(ordinals, _codes(array.astype(_ordinal_dtype(spec)), spec))
+    check_range(array, spec.ordinals[0], spec.ordinals[-1], f"{spec.id} by ordinal")
+    return _like(ordinals, _codes(array.astype(ordinal_dtype(spec)), spec))
 
 
-def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
+def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Any:
     """The next value up or down, as IEEE 754-2019 5.3.1 nextUp and nextDown.
 
     A NaN stays as it is, so does the last value in that direction: an infinity, or the largest value of a format
@@ -108,18 +120,18 @@ def next_after(codes: npt.ArrayLike, fmt: object, direction: str = "up") -> Any:
     if direction not in DIRECTIONS:
         raise InputError(f"direction {direction!r} is neither 'up' nor 'down'")
     spec, array = _arguments(codes, fmt)
-    low, high = _bounds(spec)
-    before = _ordinals(array, spec, nan=0)
+    low, high = spec.ordinals[0], spec.ordinals[-1]
+    before = ordinals_of(array, spec, nan=0)
     # The last value is held before the step: one more could be beyond 64 bits.
     after = np.minimum(before, high - 1) + 1 if direction == "up" else np.maximum(before, low + 1) - 1
     result = _codes(after, spec)
-    if isinstance(spec, FloatFormat) and spec.negative_zero and direction == "up":
-        result = np.where(before == -1, result.dtype.type(spec.sign_bit), result)
-    result = np.where(_is_nan(array, spec), array.astype(result.dtype), result)
+    if spec.negative_zero and direction == "up":
+        result = np.where(before == -1, result.dtype.type(spec.zero_code(negative=True)), result)
+    result = np.where(is_nan(array, spec), array.astype(result.dtype), result)
     return _like(codes, result)
 
 
-def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, nan: int | None = None) -> Any:
+def ulp_distance(first: Codes, second: Codes, fmt: FormatLike, *, nan: int | None = None) -> Any:
     """How many code steps lie between two values of one format; 0 between -0 and +0.
 
     Parameters
@@ -148,22 +160,22 @@ def ulp_distance(first: npt.ArrayLike, second: npt.ArrayLike, fmt: object, *, na
     _, right = _arguments(second, fmt)
     left, right = _broadcast(left, right)
     sentinel = None if nan is None else 0
-    low = _ordinals(left, spec, sentinel)
-    high = _ordinals(right, spec, sentinel)
+    low = ordinals_of(left, spec, sentinel)
+    high = ordinals_of(right, spec, sentinel)
     # The difference of two 64-bit integers fits in 64 bits unsigned: subtract modulo 2^64, the lower from the higher.
     smaller, larger = np.atleast_1d(np.minimum(low, high), np.maximum(low, high))
     distance = (larger.view(np.uint64) - smaller.view(np.uint64)).reshape(left.shape)
     if nan is not None:
-        left_nan, right_nan = _is_nan(left, spec), _is_nan(right, spec)
+        left_nan, right_nan = is_nan(left, spec), is_nan(right, spec)
         distance = np.where(left_nan | right_nan, np.uint64(0), distance)
         distance = np.where(left_nan != right_nan, np.uint64(nan), distance)
     scalar = not isinstance(first, np.ndarray) and not isinstance(second, np.ndarray) and distance.ndim == 0
     return int(distance) if scalar else distance
 
 
-def _arguments(codes: npt.ArrayLike, fmt: object) -> tuple[FloatFormat | FixedFormat, Array]:
+def _arguments(codes: Codes, fmt: FormatLike) -> tuple[Scalar, Array]:
     spec = scalar_format(fmt)
-    return spec, code_array(codes, spec)
+    return spec, checked_codes(codes, spec)
 
 
 def _check_nan(nan: object, low: int, high: int) -> None:
@@ -184,59 +196,64 @@ def _broadcast(first: Array, second: Array) -> tuple[Array, Array]:
     return left, right
 
 
-def _ordinal_dtype(spec: FloatFormat | FixedFormat) -> type[np.int64 | np.uint64]:
-    """int64, where that holds every ordinal of the format."""
-    return np.int64 if _bounds(spec)[1] < 1 << 63 else np.uint64
-
-
 def _like(codes: npt.ArrayLike, result: Array) -> Any:
     """A Python int for a scalar, the array otherwise."""
     return int(result) if result.ndim == 0 and not isinstance(codes, np.ndarray) else result
 
 
-def _bounds(spec: FloatFormat | FixedFormat) -> tuple[int, int]:
-    """The lowest and the highest ordinal."""
-    if isinstance(spec, FixedFormat):
-        return spec.min_code, spec.max_code
-    top = spec.max_code if spec.infinity is None else spec.infinity
-    return (-top if spec.signed else 0), top
+def ordinal_dtype(spec: Scalar) -> type[np.int64 | np.uint64]:
+    """int64, where that holds every ordinal of the format."""
+    return np.uint64 if spec.ordinals[-1] >> 63 else np.int64
 
 
-def _magnitudes(array: Array, spec: FloatFormat) -> Array:
-    wide = array.astype(np.uint64)
-    return (wide & np.uint64((1 << spec.magnitude_bits) - 1)).astype(np.int64)
+def first_ordinal(spec: Scalar, limit: Fraction, *, beyond: bool = False) -> int:
+    """The ordinal of the first finite value that reaches a limit, or lies beyond it; one more than the last if none."""
+    low, last = (spec.ordinal(code) for code in (spec.lowest_code, spec.largest_code()))
+    assert low is not None
+    assert last is not None
+    high = last + 1
+    while low < high:
+        middle = (low + high) // 2
+        value = spec.value_at(middle).fraction()
+        if value > limit or (value == limit and not beyond):
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
-def _is_nan(array: Array, spec: FloatFormat | FixedFormat) -> Array:
-    if isinstance(spec, FixedFormat):
-        return np.zeros(array.shape, dtype=bool)
-    if spec.nan_at_negative_zero:
-        return np.asarray(array == spec.sign_bit)
-    if spec.nan is None:
-        return np.zeros(array.shape, dtype=bool)
-    return np.asarray(_magnitudes(array, spec) >= spec.nan)
-
-
-def _ordinals(array: Array, spec: FloatFormat | FixedFormat, nan: int | None) -> Array:
-    """Ordinals, ``nan`` for each NaN."""
-    if isinstance(spec, FixedFormat):
-        return np.asarray(array.astype(_ordinal_dtype(spec)))
-    nans = _is_nan(array, spec)
+def ordinals_of(codes: Array, spec: Scalar, nan: int | None) -> Array:
+    """The ordinals of codes of the format, ``nan`` for each NaN."""
+    nans = is_nan(codes, spec)
     if nan is None and nans.any():
         position = tuple(int(index) for index in np.argwhere(nans)[0])
         where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
         hint = "nan=... gives every NaN that number instead"
-        raise InputError(f"{int(array[position]):#x}{where} is a NaN of {spec.id}: it has no ordinal", hint=hint)
-    magnitude = _magnitudes(array, spec)
-    negative = (array.astype(np.uint64) & np.uint64(spec.sign_bit)) != 0
-    signed = np.where(negative, -magnitude, magnitude)
-    return np.where(nans, np.int64(0 if nan is None else nan), signed)
+        raise InputError(f"{int(codes[position]):#x}{where} is a NaN of {spec.id}: it has no ordinal", hint=hint)
+    if spec.wraps:
+        return np.asarray(codes.astype(ordinal_dtype(spec)))
+    if spec.listed:
+        ordinals = _listed(spec)[0][codes]
+    else:
+        magnitude, negative = magnitudes(codes, spec)
+        above = magnitude.astype(np.int64)
+        ordinals = np.where(negative, -above - int(not spec.zero), above)
+    return ordinals if nan is None else np.where(nans, np.int64(nan), ordinals)
 
 
-def _codes(ordinals: Array, spec: FloatFormat | FixedFormat) -> Array:
+def _codes(ordinals: Array, spec: Scalar) -> Array:
     """Codes in the format's dtype; the ordinals are known to be in range."""
-    if isinstance(spec, FixedFormat):
-        return np.asarray(ordinals.astype(spec.code_dtype))
-    magnitude = np.abs(ordinals).astype(np.uint64)
-    signed = np.where(ordinals < 0, magnitude | np.uint64(spec.sign_bit), magnitude)
-    return np.asarray(signed.astype(spec.code_dtype))
+    if spec.listed:
+        return np.asarray(_listed(spec)[1][ordinals - spec.ordinals[0]])
+    if not spec.wraps:
+        negative = ordinals < 0
+        magnitude = np.where(negative, -ordinals - int(not spec.zero), ordinals).astype(np.uint64)
+        ordinals = np.where(negative, magnitude | np.uint64(spec.sign_bit), magnitude)
+    return np.asarray(ordinals.astype(spec.code_dtype))
+
+
+@lru_cache(maxsize=64)
+def _listed(spec: Scalar) -> tuple[Array, Array]:
+    """The ordinal of every code, 0 for a NaN, and the code of every ordinal."""
+    ordinals = np.array([spec.ordinal(code) or 0 for code in spec.codes], dtype=np.int64)
+    return ordinals, np.array([spec.from_ordinal(ordinal) for ordinal in spec.ordinals], dtype=spec.code_dtype)

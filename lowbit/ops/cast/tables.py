@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import Array, all_codes
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from lowbit.ops.cast.paths import Cast
+
 TABLE_BITS = 16
-
-Run = Callable[[Array, Array, bool], None]
 
 
 class Table:
@@ -26,8 +27,44 @@ class Table:
     def __init__(self, source: Scalar, answers: Array) -> None:
         self.entries = answers[np.arange(1 << source.container_bits) & ((1 << source.bits) - 1)]
         self.entries.setflags(write=False)
-        self.run = _in_registers(self.entries) or _gathered(self.entries)
+        self.run = in_registers(self.entries) or gathered(self.entries)
         """``run(codes, out, stream)``: the answer for each of the flat codes; ``stream`` writes past the caches."""
+
+
+class Answers(NamedTuple):
+    """The results of every code of a source and, where they were asked for, the flags."""
+
+    codes: Table
+    flags: Table | None
+
+
+def run(
+    tables: Answers,
+    codes: Array,
+    out: Array,
+    flags: Array | None = None,
+    _random: Array | None = None,
+    stream: bool = False,
+) -> None:
+    """Look the answers up."""
+    tables.codes.run(codes, out, stream)
+    if flags is not None and tables.flags is not None:
+        tables.flags.run(codes, flags, False)
+
+
+@lru_cache(maxsize=128)
+def answers(cast: Cast) -> Answers:
+    """The answers of the path that makes the cast without a table."""
+    from lowbit.ops.cast.paths import runner
+
+    codes = all_codes(cast.source)
+    out = np.empty(codes.size, dtype=cast.target.code_dtype)
+    flags = np.empty(codes.size, dtype=np.uint8) if cast.flags else None
+    way = runner(cast._replace(many=False))
+    for start in range(0, codes.size, way.chunk):
+        part = slice(start, start + way.chunk)
+        way.run(codes[part], out[part], None if flags is None else flags[part])
+    return Answers(Table(cast.source, out), None if flags is None else Table(cast.source, flags))
 
 
 def registers_available() -> bool:
@@ -37,14 +74,17 @@ def registers_available() -> bool:
     return is_available()
 
 
-def _in_registers(entries: Array) -> Run | None:
+Run = Callable[[Array, Array, bool], None]
+
+
+def in_registers(entries: Array) -> Run | None:
     """Look-up in vector registers, where the processor can and two bytes an entry say all."""
     width = entries.dtype.itemsize
     if entries.size != 256 or width > 4 or not registers_available():
         return None
-    from lowbit.kernels._jit import entry
+    from lowbit.kernels._jit import array_type, entry
     from lowbit.kernels.cast import simd_decode
-    from lowbit.kernels.lib.types import BOOLEAN, array_type
+    from lowbit.kernels.lib.types import BOOLEAN
 
     planes = entries.astype(f"<u{width}").view(np.uint8).reshape(256, width).T
     if width == 4:
@@ -57,10 +97,10 @@ def _in_registers(entries: Array) -> Run | None:
     return lambda codes, out, stream: decode(codes, lowered, stream, out)
 
 
-def _gathered(entries: Array) -> Run:
-    from lowbit.kernels._jit import entry
+def gathered(entries: Array) -> Run:
+    """Look-up an element at a time."""
+    from lowbit.kernels._jit import array_type, entry
     from lowbit.kernels.cast.gather import gather
-    from lowbit.kernels.lib.types import array_type
 
     index, answer = (array_type(f"uint{8 * width}") for width in (1 if entries.size == 256 else 2, entries.itemsize))
     look_up = entry(gather, index, answer, answer)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.ops.cast.conversion import in_chunks
+from lowbit.ops.chunks import in_chunks
 from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole, unknown
 
 WIDTHS: dict[int, np.dtype[Any]] = {32: np.dtype(np.int32), 16: np.dtype(np.int16)}

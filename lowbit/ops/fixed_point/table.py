@@ -8,7 +8,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import check_range
-from lowbit.ops.cast.conversion import in_chunks
+from lowbit.ops.chunks import in_chunks
 from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole, unknown
 
 SCHEMES = {

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.format.scalar import FixedFormat
 from lowbit.ops.arrays import as_array, scalar_format, view_codes
 
 Array = npt.NDArray[Any]
@@ -41,7 +40,7 @@ def integer_operand(values: Any, role: str) -> Operand:
         fmt = scalar_format(array.dtype)
     except UnknownFormatError:
         fmt = None
-    if not isinstance(fmt, FixedFormat) or fmt.fraction_bits or fmt.bits + (not fmt.signed) > 16:
+    if fmt is None or fmt.kind != "integer" or fmt.bits + (not fmt.signed) > 16:
         raise InputError(
             f"{role} has dtype {array.dtype}: an operand is one of {_TAKEN}",
             hint=f"{role}.astype(numpy.int8), after checking that the values fit",
@@ -69,7 +68,7 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
             fmt = scalar_format(array.dtype)
         except UnknownFormatError:
             fmt = None
-        if not isinstance(fmt, FixedFormat):
+        if fmt is None or not fmt.wraps:
             raise InputError(f"{role} has dtype {array.dtype}: zero points are integers")
         array = view_codes(array, fmt)
     if array.ndim > 1 or array.size not in {1, size}:

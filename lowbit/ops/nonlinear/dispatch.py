@@ -21,7 +21,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
 from lowbit.ops.arrays import as_array, check_out
-from lowbit.ops.cast.conversion import in_chunks
+from lowbit.ops.chunks import in_chunks
 
 Array = npt.NDArray[Any]
 MODES = {"wrap": 0, "saturate": 1, "trap": 2}

@@ -7,8 +7,8 @@ import numpy as np
 from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
 from lowbit.nonlinear.tflite import QuantizedMultiplier
 from lowbit.ops.arrays import check_range
-from lowbit.ops.cast.conversion import in_chunks
 from lowbit.ops.cast.paths import FAST_CHUNK
+from lowbit.ops.chunks import in_chunks
 from lowbit.ops.nonlinear.dispatch import Array, Request, require_whole, unknown
 
 LONGEST_ROW = 1 << 24

@@ -16,8 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FixedFormat, Format
-from lowbit.ops.arrays import Array, check_range, code_array, integer_array, scalar_format
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import (
+    Array,
+    Codes,
+    FormatLike,
+    check_range,
+    checked_codes,
+    from_patterns,
+    integer_array,
+    scalar_format,
+)
 
 GGML_BLOCK = 32
 """QK4_0, QK4_1 and QK_MXFP4 of ggml (ggml-common.h)."""
@@ -77,48 +86,25 @@ def _unpack_stream(packed: Array, bits: int) -> Array:
     return container.view("<u2" if bits > 8 else "u1").reshape(*leading, count)
 
 
-def _pack_pairs(first: Array, second: Array) -> Array:
-    """Two nibbles a byte, the first in the low one."""
-    return np.asarray(first | second << 4, dtype=np.uint8)
+def _nibbles(summary: str, block: int, low: int) -> Layout:
+    """Two codes a byte: of each two runs of ``block`` codes, run ``low`` is in the low nibbles, the other above it."""
+
+    def pack(patterns: Array, _bits: int) -> Array:
+        *leading, count = patterns.shape
+        runs = patterns.reshape(*leading, count // (2 * block), 2, block)
+        octets = runs[..., low, :] | runs[..., 1 - low, :] << 4
+        return np.asarray(octets.reshape(*leading, count // 2), dtype=np.uint8)
+
+    def unpack(packed: Array, _bits: int) -> Array:
+        *leading, count = packed.shape
+        octets = packed.reshape(*leading, count // block, block)
+        runs = [octets & 15, octets >> 4]
+        return np.stack([runs[low], runs[1 - low]], axis=-2).reshape(*leading, 2 * count)
+
+    return Layout(summary, 4, 4, 2 * block, pack, unpack)
 
 
-def _pack_low_first(patterns: Array, bits: int) -> Array:
-    del bits
-    return _pack_pairs(patterns[..., 0::2], patterns[..., 1::2])
-
-
-def _unpack_low_first(packed: Array, bits: int) -> Array:
-    del bits
-    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], 2 * packed.shape[-1])
-
-
-def _pack_high_first(patterns: Array, bits: int) -> Array:
-    del bits
-    return _pack_pairs(patterns[..., 1::2], patterns[..., 0::2])
-
-
-def _unpack_high_first(packed: Array, bits: int) -> Array:
-    del bits
-    return np.stack([packed >> 4, packed & 15], axis=-1).reshape(*packed.shape[:-1], 2 * packed.shape[-1])
-
-
-def _pack_split(patterns: Array, bits: int) -> Array:
-    """Within a block, code j goes to the low nibble of byte j and code j + 16 to its high nibble."""
-    del bits
-    *leading, count = patterns.shape
-    blocks = patterns.reshape(*leading, count // GGML_BLOCK, 2, GGML_BLOCK // 2)
-    return _pack_pairs(blocks[..., 0, :], blocks[..., 1, :]).reshape(*leading, count // 2)
-
-
-def _unpack_split(packed: Array, bits: int) -> Array:
-    del bits
-    *leading, count = packed.shape
-    blocks = packed.reshape(*leading, 2 * count // GGML_BLOCK, GGML_BLOCK // 2)
-    return np.stack([blocks & 15, blocks >> 4], axis=-2).reshape(*leading, 2 * count)
-
-
-def _pack_bytes(patterns: Array, bits: int) -> Array:
-    del bits
+def _pack_bytes(patterns: Array, _bits: int) -> Array:
     return patterns.astype(np.uint8)
 
 
@@ -127,13 +113,11 @@ def _unpack_bytes(packed: Array, bits: int) -> Array:
     return packed
 
 
-def _pack_tf32(patterns: Array, bits: int) -> Array:
-    del bits
+def _pack_tf32(patterns: Array, _bits: int) -> Array:
     return patterns.astype(np.uint32) << np.uint32(TF32_DROPPED_BITS)
 
 
-def _unpack_tf32(packed: Array, bits: int) -> Array:
-    del bits
+def _unpack_tf32(packed: Array, _bits: int) -> Array:
     if (packed & ((1 << TF32_DROPPED_BITS) - 1)).any():
         raise InputError(
             "a word has bits set below TF32's mantissa", hint="convert from float32 rounds, unpack does not"
@@ -152,31 +136,18 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             _pack_stream,
             _unpack_stream,
         ),
-        "low_nibble_first": Layout(
+        "low_nibble_first": _nibbles(
             "two a byte, the first in bits 3:0 (ONNX int4 and float4e2m1; CUDA __nv_fp4x2_storage_t; PyTorch "
             "float4_e2m1fn_x2)",
-            4,
-            4,
-            2,
-            _pack_low_first,
-            _unpack_low_first,
+            1,
+            0,
         ),
-        "high_nibble_first": Layout(
-            "two a byte, the first in bits 7:4 (bitsandbytes 4-bit weights)",
-            4,
-            4,
-            2,
-            _pack_high_first,
-            _unpack_high_first,
-        ),
-        "ggml_split": Layout(
+        "high_nibble_first": _nibbles("two a byte, the first in bits 7:4 (bitsandbytes 4-bit weights)", 1, 1),
+        "ggml_split": _nibbles(
             "blocks of 32 in 16 bytes: code j in the low nibble of byte j, code j+16 in its high nibble (ggml Q4_0, "
             "Q4_1, MXFP4)",
-            4,
-            4,
-            GGML_BLOCK,
-            _pack_split,
-            _unpack_split,
+            GGML_BLOCK // 2,
+            0,
         ),
         "fp6_dense": Layout(
             "four 6-bit codes in three bytes, code i in bits 6i+5:6i of the little-endian 24-bit word: lsb_first in "
@@ -209,7 +180,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 """Name -> layout."""
 
 
-def pack(codes: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first") -> Array:
+def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> Array:
     """Pack codes along the last axis.
 
     Parameters
@@ -230,7 +201,7 @@ def pack(codes: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first") -> Arr
     ------
     InputError
         The layout is unknown or does not take codes of this width, a code is out of range, the number of codes is
-        no multiple of the layout's group, or there is no axis to pack along.
+        not a multiple of the layout's group, or there is no axis to pack along.
 
     See Also
     --------
@@ -245,7 +216,7 @@ def pack(codes: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first") -> Arr
     """
     bits, known = _width(fmt)
     chosen = _layout(layout, bits)
-    array = integer_array(codes, "codes", "uint8") if known is None else code_array(codes, known)
+    array = integer_array(codes, "codes", "uint8") if known is None else checked_codes(codes, known)
     if known is None:
         if array.dtype.kind not in "iu":
             raise InputError(f"codes are integers, not {array.dtype}")
@@ -260,7 +231,9 @@ def pack(codes: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first") -> Arr
     return chosen.pack(patterns, bits)
 
 
-def unpack(packed: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first", count: int | None = None) -> Array:
+def unpack(
+    packed: npt.ArrayLike, fmt: FormatLike | int, *, layout: str = "lsb_first", count: int | None = None
+) -> Array:
     """Unpack codes along the last axis.
 
     Parameters
@@ -282,7 +255,7 @@ def unpack(packed: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first", cou
     Raises
     ------
     InputError
-        As for ``pack``; also where ``count`` is no integer or more than there are, or something other than zeros is
+        As for ``pack``; also where ``count`` is not an integer or more than there are, or something other than zeros is
         left over.
     """
     bits, known = _width(fmt)
@@ -302,7 +275,7 @@ def unpack(packed: npt.ArrayLike, fmt: object, *, layout: str = "lsb_first", cou
 
 
 def _unpack(chosen: Layout, array: Array, bits: int, count: int | None) -> Array:
-    """The stream is cut to the bytes that ``count`` codes take first: what follows them may be no whole code."""
+    """The stream is cut to the bytes that ``count`` codes take first: what follows them may not be a whole code."""
     if chosen.group == 1 and count is not None and chosen.unpack is _unpack_stream:
         length = -(-count * bits // 8)
         if array[..., length:].any():
@@ -328,22 +301,19 @@ def _take(patterns: Array, count: int | None) -> Array:
     return patterns[..., :count]
 
 
-def _from_patterns(patterns: Array, bits: int, fmt: Format | None) -> Array:
+def _from_patterns(patterns: Array, bits: int, fmt: Scalar | None) -> Array:
     if fmt is None:
         return patterns.astype(_pattern_dtype(bits))
-    if isinstance(fmt, FixedFormat) and fmt.signed:
-        half = 1 << (bits - 1)
-        signed = (patterns.astype(np.int64) ^ half) - half
-        check_range(signed, fmt.min_code, fmt.max_code, fmt.id)
-        return signed.astype(fmt.code_dtype)
-    return patterns.astype(fmt.code_dtype)
+    codes = from_patterns(patterns, fmt)
+    check_range(codes, fmt.codes[0], fmt.codes[-1], fmt.id)
+    return codes
 
 
-def _width(fmt: object) -> tuple[int, Format | None]:
+def _width(fmt: FormatLike | int) -> tuple[int, Scalar | None]:
     if isinstance(fmt, (int, np.integer)) and not isinstance(fmt, bool):
         return int(fmt), None
-    found = scalar_format(fmt)
-    return found.bits, found
+    scalar = scalar_format(fmt)
+    return scalar.bits, scalar
 
 
 def _pattern_dtype(bits: int) -> type[np.unsignedinteger[Any]]:

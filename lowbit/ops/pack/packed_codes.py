@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FixedFormat
-from lowbit.ops.arrays import scalar_format
+from lowbit.ops.arrays import FormatLike, scalar_format
 from lowbit.ops.pack.pack import unpack
 
 _NIBBLES = {"low_nibble_first": 0, "lsb_first": 0, "high_nibble_first": 1}
@@ -43,7 +42,7 @@ class PackedCodes:
     """
 
     packed: npt.NDArray[np.uint8]
-    fmt: Any
+    fmt: FormatLike
     layout: str = "lsb_first"
     count: int | None = None
     transposed: bool = False
@@ -59,10 +58,10 @@ class PackedCodes:
         Raises
         ------
         InputError
-            The format is no integer of at most 8 bits, or as for :func:`unpack`.
+            The format is not an integer of at most 8 bits, or as for :func:`unpack`.
         """
         fmt = scalar_format(self.fmt)
-        if not isinstance(fmt, FixedFormat) or fmt.fraction_bits or fmt.bits > 8:
+        if fmt.kind != "integer" or fmt.bits > 8:
             raise InputError(f"packed operands are int2 to int8 or uint2 to uint8, not {fmt.id}")
         if np.asarray(self.packed).dtype != np.uint8 or np.ndim(self.packed) < 2:
             raise InputError("packed codes are a uint8 array of at least two axes", hint="lowbit.pack makes it")

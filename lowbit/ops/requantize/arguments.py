@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.errors import InputError, LowbitError
-from lowbit.format.scalar import FixedFormat
-from lowbit.ops.arrays import as_array, integer_array, scalar_format, view_codes
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import Array, FormatLike, as_array, integer_array, scalar_format, view_codes
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.run import LARGEST_SUM, Multipliers
 from lowbit.policy.multiplier import binary32_scale, derive_multiplier, positive_scale
 from lowbit.policy.requantize import LONGEST_SHIFT, RequantizeScheme
 
-Array = npt.NDArray[Any]
 WIDEST_RESULT = 32
 
 
@@ -84,10 +82,11 @@ def _integers(values: Any, what: str, low: int, high: int, scheme: RequantizeSch
     return array.astype(np.int64)
 
 
-def checked_range(scheme: RequantizeScheme, target: FixedFormat, zero_point: Any, minimum: Any, maximum: Any) -> Range:
+def checked_range(scheme: RequantizeScheme, target: Scalar, zero_point: Any, minimum: Any, maximum: Any) -> Range:
     """The zero point and the ends of the range, all codes of the result."""
-    low = _whole(minimum, "minimum", target.min_code, target.max_code) if minimum is not None else target.min_code
-    high = _whole(maximum, "maximum", target.min_code, target.max_code) if maximum is not None else target.max_code
+    lowest, highest = target.codes[0], target.codes[-1]
+    low = whole(minimum, "minimum", lowest, highest) if minimum is not None else lowest
+    high = whole(maximum, "maximum", lowest, highest) if maximum is not None else highest
     if low > high:
         raise InputError(f"minimum = {low} is above maximum = {high}")
     if scheme.overflow == "wrap" and high - low + 1 != 1 << target.bits:
@@ -96,25 +95,26 @@ def checked_range(scheme: RequantizeScheme, target: FixedFormat, zero_point: Any
             hint="leave minimum and maximum out, and give a result format that uses all its codes",
         )
     if scheme.zero_point == "before_product":
-        zero = _whole(zero_point, "zero_point", -(1 << 31), (1 << 31) - 1)
+        zero = whole(zero_point, "zero_point", -(1 << 31), (1 << 31) - 1)
     else:
-        zero = _whole(zero_point, "zero_point", target.min_code, target.max_code)
+        zero = whole(zero_point, "zero_point", lowest, highest)
     return Range(zero, low, high)
 
 
-def _whole(value: Any, what: str, low: int, high: int) -> int:
+def whole(value: Any, what: str, low: int, high: int, of: str = "") -> int:
+    """One integer within limits, which are ``of`` something."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise InputError(f"{what} = {value!r} is not one integer")
     if not low <= value <= high:
-        raise InputError(f"{what} = {value} is outside {low} to {high}")
+        raise InputError(f"{what} = {value} is outside {low} to {high}{of}")
     return int(value)
 
 
-def checked_result(result: Any) -> FixedFormat:
+def checked_result(result: FormatLike) -> Scalar:
     """The format of the result: an integer or fixed-point one of at most 32 bits."""
     target = scalar_format(result)
-    if not isinstance(target, FixedFormat) or target.bits > WIDEST_RESULT:
-        raise InputError(f"result = {target.id} is no integer format of at most {WIDEST_RESULT} bits")
+    if not target.wraps or target.bits > WIDEST_RESULT:
+        raise InputError(f"result = {target.id} is not an integer format of at most {WIDEST_RESULT} bits")
     return target
 
 
@@ -137,7 +137,7 @@ def _small_integers(array: Array) -> Array:
         fmt = scalar_format(array.dtype)
     except LowbitError:
         return array
-    return view_codes(array, fmt) if isinstance(fmt, FixedFormat) and not fmt.fraction_bits else array
+    return view_codes(array, fmt) if fmt.kind == "integer" else array
 
 
 def within_domain(array: Array, scheme: RequantizeScheme, multipliers: Multipliers, within: Range, axis: int) -> Array:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lowbit.format.scalar import FixedFormat
+from lowbit.format.scalar import Scalar
 from lowbit.kernels.requantize import layout as at
+from lowbit.ops.arrays import Array
 from lowbit.policy.requantize import RequantizeScheme
 
-Array = npt.NDArray[Any]
 HIGH_SHIFT = 31
 HIGH_HALF = 1 << 30
-WIDE_PRECISION = 53
 UNLIMITED = 1 << 62
 HALF, PRE_HALF, FAST_PARAMETERS = 4, 5, 6  # rows that the fast kernels add
 BINARY_PRECISION = {"exact": 0, "binary32": 24, "binary53": 53, "binary64": 53}
@@ -52,7 +50,7 @@ def lower_parameters(scheme: RequantizeScheme, multiplier: Array, shift: Array) 
     return rows
 
 
-def lower_constants(scheme: RequantizeScheme, within: Range, target: FixedFormat) -> Array:
+def lower_constants(scheme: RequantizeScheme, within: Range, target: Scalar) -> Array:
     """The constants of the plain kernels, and the one that the fast kernels add."""
     v = np.zeros(at.CONSTANTS + 1, dtype=np.int64)
     place = {"before_product": at.ZERO_BEFORE, "after_rounding": at.ZERO_SUM, "after_clamp": at.ZERO_CLAMPED}
@@ -78,53 +76,3 @@ def narrow_limit(scheme: RequantizeScheme) -> int:
     if scheme.narrowing.startswith("saturate"):
         return (1 << (int(scheme.narrowing.removeprefix("saturate")) - 1)) - 1
     return UNLIMITED
-
-
-def fast_family(scheme: RequantizeScheme, rows: Array, target: FixedFormat) -> str:
-    """The family of fast loops that computes the scheme, or "" where only the plain kernels do."""
-    saturates = scheme.narrowing.startswith("saturate")
-    small = target.bits <= 16  # then no sum of 31 bits and a zero point wraps
-    if scheme.takes_scale:
-        return _binary_family(scheme, target)
-    if scheme.overflow == "wrap" or (target.bits == 32 and not target.signed):
-        return ""
-    if scheme.pre_shift != "none":
-        usual = scheme.tie == "up" and scheme.narrowing == "saturate16" and scheme.zero_point == "after_rounding"
-        return "sixteen_bits" if usual and scheme.product == "exact" else ""
-    if scheme.product == "binary53":
-        usual = scheme.tie == "even" and scheme.narrowing == "exact" and scheme.zero_point.startswith("after")
-        return "product53_even" if usual and scheme.high_half == "none" else ""
-    if scheme.high_half != "none":
-        shifts = scheme.left_shift == "wrap32" or scheme.bounded or not rows[at.LEFT].any()
-        plain = scheme.tie in ("up", "away") and scheme.zero_point != "before_product" and not saturates
-        if not (plain and shifts):
-            return ""
-        within = rows[at.RIGHT].all() and not rows[at.LEFT].any() and (small or scheme.narrowing == "exact")
-        return "double_right" if within else "double"
-    if saturates and scheme.zero_point == "after_rounding":
-        return ""
-    narrow = scheme.narrowing == "exact" or (
-        small and scheme.narrowing == "wrap32" and bool((rows[at.RIGHT] > 32).all())
-    )
-    if narrow and scheme.zero_point != "before_product" and rows[at.RIGHT].all() and scheme.accumulator_bits == 32:
-        return f"single_{scheme.tie}"
-    return "single"
-
-
-def _binary_family(scheme: RequantizeScheme, target: FixedFormat) -> str:
-    if scheme.narrowing != "exact" or (target.bits == 32 and not target.signed):
-        return ""
-    if scheme.zero_point == "before_rounding":
-        if (scheme.product, scheme.tie) == ("binary64", "even"):
-            return "binary64_sum"
-        upward = (scheme.product, scheme.tie, scheme.overflow) == ("binary32", "up_binary32", "saturate")
-        return "binary32_sum" if upward and target.bits <= 16 else ""
-    if scheme.overflow == "wrap" or scheme.zero_point == "before_product":
-        return ""
-    if target.bits > 31:  # the loops clamp to about 2^31 first, and a zero point leads back from beyond that
-        return ""
-    if scheme.product == "binary32" and target.bits > 16:  # the limits would not be exact in binary32
-        return ""
-    name = f"{scheme.product}_{'floor_half' if scheme.tie == 'up_binary32' else scheme.tie}"
-    known = ("binary32_even", "binary32_floor_half", "binary64_even", "binary64_away")
-    return name if name in known else ""

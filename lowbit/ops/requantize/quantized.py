@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.format.scalar import FixedFormat, Scalar
-from lowbit.ops.arrays import integer_array, scalar_format, view_codes
-from lowbit.ops.requantize.arguments import checked_range, checked_result
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import Array, FormatLike, integer_array, scalar_format, view_codes
+from lowbit.ops.requantize.arguments import checked_range, checked_result, whole
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.requantize import checked_out, checked_threads, requantize
 from lowbit.ops.requantize.run import nearest_integers
@@ -18,13 +18,12 @@ from lowbit.policy.multiplier import binary32_scale, effective_scale
 from lowbit.policy.quantized_add import Addition, derive_addition
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
-Array = npt.NDArray[Any]
 WIDEST_OPERAND = 16
 
 
 def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
-    a: Any,
-    b: Any,
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
     *,
     scheme: RequantizeScheme | str,
     a_scale: float,
@@ -33,7 +32,7 @@ def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
     a_zero_point: int = 0,
     b_zero_point: int = 0,
     zero_point: int = 0,
-    result: Any = None,
+    result: FormatLike | None = None,
     minimum: int | None = None,
     maximum: int | None = None,
     out: Array | None = None,
@@ -112,8 +111,8 @@ def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
 
 
 def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
-    a: Any,
-    b: Any,
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
     *,
     scheme: RequantizeScheme | str,
     a_scale: float,
@@ -122,7 +121,7 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     a_zero_point: int = 0,
     b_zero_point: int = 0,
     zero_point: int = 0,
-    result: Any = None,
+    result: FormatLike | None = None,
     minimum: int | None = None,
     maximum: int | None = None,
     out: Array | None = None,
@@ -157,7 +156,7 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     >>> int(quantized_multiply(np.int8(100), np.int8(90), scheme="tflm", **scales))
     127
     """
-    found = get_requantize_scheme(scheme)
+    rules = get_requantize_scheme(scheme)
     for name, number in (("a_scale", a_scale), ("b_scale", b_scale), ("result_scale", result_scale)):
         binary32_scale(number, name)
     (left, right), formats = _operands(a, b)
@@ -166,8 +165,8 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     right = right.astype(np.int64) - _zero(b_zero_point, "b_zero_point", formats[1])
     return requantize(
         left * right,
-        scheme=found,
-        scale=effective_scale(a_scale, b_scale, result_scale, scheme=found),
+        scheme=rules,
+        scale=effective_scale(a_scale, b_scale, result_scale, scheme=rules),
         zero_point=zero_point,
         result=target,
         minimum=minimum,
@@ -177,13 +176,13 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     )
 
 
-def _operands(a: Any, b: Any) -> tuple[tuple[Array, Array], tuple[FixedFormat, FixedFormat]]:
+def _operands(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[tuple[Array, Array], tuple[Scalar, Scalar]]:
     """Two int32 arrays of one shape, and the formats they came in."""
     arrays, formats = [], []
     for values, name in ((a, "a"), (b, "b")):
         array = np.asarray(values) if isinstance(values, np.generic) else integer_array(values, name, "int8")
         fmt = _format(array.dtype)
-        if not isinstance(fmt, FixedFormat) or fmt.bits > WIDEST_OPERAND:
+        if fmt is None or not fmt.wraps or fmt.bits > WIDEST_OPERAND:
             raise InputError(
                 f"{name} has dtype {array.dtype}, not one of integers of at most {WIDEST_OPERAND} bits",
                 hint="codes as int8, uint8 or int16; accumulators go to lowbit.requantize",
@@ -197,19 +196,15 @@ def _operands(a: Any, b: Any) -> tuple[tuple[Array, Array], tuple[FixedFormat, F
     return (left, right), (formats[0], formats[1])
 
 
+def _zero(value: Any, name: str, fmt: Scalar) -> int:
+    return whole(value, name, fmt.codes[0], fmt.codes[-1], f", the codes of {fmt.id}")
+
+
 def _format(dtype: np.dtype[Any]) -> Scalar | None:
     try:
         return scalar_format(dtype)
     except UnknownFormatError:
         return None
-
-
-def _zero(value: Any, name: str, fmt: FixedFormat) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name} = {value!r} is not one integer")
-    if not fmt.min_code <= value <= fmt.max_code:
-        raise InputError(f"{name} = {value} is outside {fmt.min_code} to {fmt.max_code}, the codes of {fmt.id}")
-    return int(value)
 
 
 def _sum(left: Array, right: Array, addition: Addition, threads: int) -> Array:
@@ -238,7 +233,7 @@ def _exact_sum(left: Array, right: Array, addition: Addition) -> npt.NDArray[np.
     return np.asarray(parts[0] + parts[1], dtype=np.int64)
 
 
-def _clamped(total: npt.NDArray[np.int64], within: Range, target: FixedFormat, out: Array | None) -> Any:
+def _clamped(total: npt.NDArray[np.int64], within: Range, target: Scalar, out: Array | None) -> Any:
     codes = np.clip(total + within.zero_point, within.low, within.high).astype(target.code_dtype)
     if out is None:
         return codes[()]

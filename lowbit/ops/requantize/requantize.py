@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.kernels.requantize import layout as at
-from lowbit.ops.arrays import as_array, check_out
+from lowbit.ops.arrays import Array, FormatLike, as_array, check_out
 from lowbit.ops.requantize.arguments import (
     checked_accumulators,
     checked_multipliers,
@@ -21,18 +21,16 @@ from lowbit.ops.requantize.arguments import (
 from lowbit.ops.requantize.run import Task, requantize_array
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
-Array = npt.NDArray[Any]
-
 
 def requantize(  # noqa: PLR0913 (all but the first are keyword-only options)
-    accumulators: Any,
+    accumulators: npt.ArrayLike,
     *,
     scheme: RequantizeScheme | str,
-    multiplier: Any = None,
-    shift: Any = None,
-    scale: Any = None,
+    multiplier: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    scale: npt.ArrayLike | None = None,
     zero_point: int = 0,
-    result: Any = "int8",
+    result: FormatLike = "int8",
     minimum: int | None = None,
     maximum: int | None = None,
     axis: int = -1,
@@ -93,33 +91,33 @@ def requantize(  # noqa: PLR0913 (all but the first are keyword-only options)
     >>> int(requantize(-3279, scheme="xnnpack_fp32", scale=0.03827386349439621))
     -126
     """  # noqa: E501 (the example is one call)
-    found, target = get_requantize_scheme(scheme), checked_result(result)
-    multipliers = checked_multipliers(found, multiplier, shift, scale)
-    within = checked_range(found, target, zero_point, minimum, maximum)
+    rules, target = get_requantize_scheme(scheme), checked_result(result)
+    multipliers = checked_multipliers(rules, multiplier, shift, scale)
+    within = checked_range(rules, target, zero_point, minimum, maximum)
     array = checked_accumulators(accumulators)
     place = _checked_axis(axis, array, multipliers.multiplier.size)
-    array = within_domain(array, found, multipliers, within, place)
+    array = within_domain(array, rules, multipliers, within, place)
     shape = np.shape(accumulators)
     codes = checked_out(out, shape, np.dtype(target.code_dtype), array)
     flags = np.empty(array.shape, dtype=np.uint8) if return_counts else None
     requantize_array(
-        Task(found, multipliers, within, target), array, place, codes, flags=flags, threads=checked_threads(threads)
+        Task(rules, multipliers, within, target), array, place, codes, flags=flags, threads=checked_threads(threads)
     )
-    made: Any = codes.reshape(shape)[()]
+    results: Any = codes.reshape(shape)[()]
     if out is not None:
         if codes is not out:
-            out[...] = made
-        made = out
+            out[...] = results
+        results = out
     if flags is None:
-        return made
+        return results
     counts = {
         "saturated": int(np.count_nonzero(flags & at.FLAG_SATURATED)),
         "wrapped": int(np.count_nonzero(flags & at.FLAG_WRAPPED)),
     }
-    return made, counts
+    return results, counts
 
 
-def quantize_multiplier(scale: Any, *, scheme: RequantizeScheme | str) -> tuple[Any, Any]:
+def quantize_multiplier(scale: npt.ArrayLike, *, scheme: RequantizeScheme | str) -> tuple[Any, Any]:
     """The multiplier and the shift that a scheme's product derives from a scale, in the scheme's own convention.
 
     Parameters

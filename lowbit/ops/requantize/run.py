@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.format.scalar import FixedFormat
+from lowbit.format.scalar import Scalar
 from lowbit.kernels.requantize import layout as at
-from lowbit.ops.cast.conversion import in_chunks
-from lowbit.ops.requantize.lowering import Range, fast_family, lower_constants, lower_parameters
+from lowbit.ops.arrays import Array
+from lowbit.ops.chunks import in_chunks
+from lowbit.ops.requantize.lowering import Range, lower_constants, lower_parameters
+from lowbit.ops.requantize.paths import fast_scalar
 from lowbit.policy.requantize import RequantizeScheme
 
-Array = npt.NDArray[Any]
 Call = Callable[..., None]
 """``call(accumulators, out)``, flags after them where they are wanted."""
 CHUNK = 1 << 16
@@ -41,18 +42,18 @@ class Task(NamedTuple):
     scheme: RequantizeScheme
     multipliers: Multipliers
     within: Range
-    target: FixedFormat
+    target: Scalar
 
 
 class Lowered(NamedTuple):
-    """What kernels take: one column of parameters for each of theirs."""
+    """What kernels take: one column of parameters for each of theirs, and the name of the fast scalar, or ""."""
 
-    family: str
+    scalar: str
     parameters: Array
     scales: Array
+    reals: Array
     vector: Array
-    limits: Array
-    zero_point: Array
+    zero_point: int
 
     def columns(self, index: Array | slice) -> Lowered:
         """The parameters of some channels, as often as the index names them."""
@@ -62,20 +63,18 @@ class Lowered(NamedTuple):
 
 
 def lower(task: Task) -> Lowered:
-    """Parameters, constants and the family of fast loops; "" for the plain kernels."""
+    """Parameters, constants and the fast scalar; "" for the plain kernels."""
     scheme, multipliers, within, target = task
-    multiplier, shift = multipliers.multiplier, multipliers.shift
-    parameters = lower_parameters(scheme, multiplier, shift)
-    family = fast_family(scheme, parameters, target)
-    vector = lower_constants(scheme, within, target)
+    parameters = lower_parameters(scheme, multipliers.multiplier, multipliers.shift)
+    scalar = fast_scalar(scheme, parameters, target)
     real = np.float32 if scheme.product == "binary32" else np.float64
-    scales = np.zeros(multiplier.size) if multipliers.scale is None else multipliers.scale
-    if family == "product53_even":
+    scales = np.zeros(multipliers.multiplier.size) if multipliers.scale is None else multipliers.scale
+    if scalar == "product53_even":
         scales = np.ldexp(1.0, -parameters[at.RIGHT])
     added_later = 0 if scheme.zero_point == "before_rounding" else within.zero_point
-    limits = np.array([within.low - added_later, within.high - added_later], dtype=real)
-    zero = np.array([within.zero_point], dtype=np.int64 if family in ("", "product53_even") else np.int32)
-    return Lowered(family, parameters, scales.astype(real), vector, limits, zero)
+    reals = np.array([within.low - added_later, within.high - added_later, within.zero_point], dtype=real)
+    vector = lower_constants(scheme, within, target)
+    return Lowered(scalar, parameters, scales.astype(real), reals, vector, within.zero_point)
 
 
 def requantize_array(
@@ -126,23 +125,15 @@ def _pieces(arrays: list[Array], axis: int, channels: int) -> Iterator[tuple[lis
 
 def _fast_call(lowered: Lowered, dimensions: int, source: Any, target: Any) -> Call | None:
     """The fast loop over flat accumulators or over rows of them; None where there is none."""
-    family, parameters, scales, vector, limits, zero = lowered
+    scalar, parameters, scales, reals, vector, _ = lowered
     wide = source == np.int64
-    if not family or (wide and family != "single"):
+    if not scalar or (wide and scalar != "single"):
         return None
-    from lowbit.kernels.requantize import fast_requantize, fast_requantize_rows
+    from lowbit.kernels.requantize import fast_requantize as fast
 
-    module = fast_requantize if dimensions == 1 else fast_requantize_rows
-    byte = np.dtype(target).itemsize == 1 and not wide
-    loop: Any = getattr(module, f"{family}{'_wide' if wide else ''}_{8 if byte else 32}")
-    if family == "product53_even":
-        run = lambda accumulators, out: loop(accumulators, parameters, scales, limits, zero, out)  # noqa: E731
-    elif family == "binary64_sum":
-        run = lambda accumulators, out: loop(accumulators, scales, vector, zero, out)  # noqa: E731
-    elif family.startswith("binary"):
-        run = lambda accumulators, out: loop(accumulators, scales, limits, zero, out)  # noqa: E731
-    else:
-        run = lambda accumulators, out: loop(accumulators, parameters, vector, out)  # noqa: E731
+    byte = target.itemsize == 1 and not wide
+    loop = (fast.flat if dimensions == 1 else fast.rows)(getattr(fast, scalar), (wide, byte))
+    run = lambda accumulators, out: loop(accumulators, parameters, scales, reals, vector, out)  # noqa: E731
     return _into(run, np.dtype(np.int8 if byte else np.int32))
 
 
@@ -202,7 +193,7 @@ def _by_sums(lowered: Lowered, scheme: RequantizeScheme, rows: Array) -> tuple[A
     """Codes and flags where the zero point joins the product before it is rounded: NumPy's arithmetic is IEEE's."""
     real = lowered.scales.dtype.type
     with np.errstate(over="ignore"):  # an infinite sum is far beyond every range
-        sums = rows.astype(real) * lowered.scales + real(lowered.zero_point[0])
+        sums = rows.astype(real) * lowered.scales + real(lowered.zero_point)
     sums = np.clip(sums, -LARGEST_SUM, LARGEST_SUM)
     if scheme.tie == "up_binary32":
         sums = np.floor(sums + real(0.5))

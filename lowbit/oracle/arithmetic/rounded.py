@@ -10,7 +10,6 @@ from fractions import Fraction
 
 from lowbit.exact import FINITE, INFINITY, MINUS_INFINITY, NAN, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, Exact, finite
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import FloatFormat
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
 from lowbit.policy.cast import Policy
@@ -37,8 +36,6 @@ def round_to(value: Fraction, fmt: str, *, negative_zero: bool = False) -> Exact
 def round_exact(value: Exact, fmt: str) -> Exact:
     """An exact value rounded to nearest even; overflow gives an infinity."""
     target = get_format(fmt)
-    if not isinstance(target, FloatFormat):
-        raise TypeError(f"{fmt} is no floating-point format")
     result = decode(project(value, target, _NEAREST_EVEN).code, target)
     return NOT_A_NUMBER if result.kind == NAN else result
 

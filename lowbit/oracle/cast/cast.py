@@ -13,7 +13,7 @@ from lowbit.errors import PolicyError
 from lowbit.exact import FINITE, NAN, NEGATIVE_ZERO, ZERO, Exact
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import FloatFormat, Scalar
-from lowbit.oracle.cast.decode import decode, magnitude_value
+from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.neighbours import distances
 from lowbit.oracle.cast.project import Projection, project
 from lowbit.policy.cast import DEFECTS, Defect, Policy
@@ -28,7 +28,7 @@ def convert(code: int, source: Scalar, target: Scalar, policy: Policy, *, random
     Parameters
     ----------
     code : int
-    source, target : FloatFormat or FixedFormat
+    source, target : Format
     policy : Policy
     random : int
         R of the stochastic modes.
@@ -47,10 +47,10 @@ def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None =
     Parameters
     ----------
     value : Exact
-    fmt : FloatFormat or FixedFormat
+    fmt : Format
         The target.
     policy : Policy
-    source : FloatFormat or FixedFormat, optional
+    source : Format, optional
         Where the value comes from. ``flush_inputs`` needs it; defects that depend on the source, and the rule that
         ``via`` is idle for a value of that very format, are decided by it.
     random : int
@@ -75,9 +75,9 @@ def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None =
     return result if defect is None else replace(result, code=defect[0], rule=defect[1])
 
 
-def prepare(value: Exact, fmt: Scalar, policy: Policy, source: Scalar | None) -> list[tuple[FloatFormat, Projection]]:
+def prepare(value: Exact, fmt: Scalar, policy: Policy, source: Scalar | None) -> list[tuple[Scalar, Projection]]:
     """The intermediate steps before the projection: each format, and the projection to it."""
-    steps: list[tuple[FloatFormat, Projection]] = []
+    steps: list[tuple[Scalar, Projection]] = []
     intermediates = _intermediates(fmt, policy, source)
     if intermediates and _is_flushed(value, policy, source):
         value = NEGATIVE_ZERO if value.significand < 0 else ZERO
@@ -114,9 +114,9 @@ def _is_flushed(value: Exact, policy: Policy, source: Scalar | None) -> bool:
             "flush_inputs = 'always' needs the source format: subnormal is a property of a code, not of a number",
             hint="encode(value, fmt, policy, source=get_format('float32'))",
         )
-    if not isinstance(source, FloatFormat) or not source.subnormals:
+    if not source.subnormals:
         return False
-    smallest_normal = magnitude_value(1 << source.mantissa_bits, source)
+    smallest_normal = decode(source.min_normal_code, source)
     return _above(smallest_normal, Exact(FINITE, abs(value.significand), value.exponent))
 
 
@@ -127,7 +127,7 @@ def _above(left: Exact, right: Exact) -> bool:
 
 def _comparable_payload(value: Exact, source: Scalar | None) -> Exact:
     """A NaN without its payload, where the source is no format whose NaNs carry payloads."""
-    if value.kind == NAN and isinstance(source, FloatFormat) and not source.ieee_like:
+    if value.kind == NAN and source is not None and not source.ieee_like:
         return Exact(NAN, 0, 0, value.negative)
     return value
 
@@ -136,15 +136,13 @@ def _interval_defect(value: Exact, fmt: Scalar, policy: Policy, source: Scalar |
     """The wrong code that a known bug gives to an interval of magnitudes, and its name."""
     for name in policy.defects:
         defect = DEFECTS[name]
-        if not isinstance(fmt, FloatFormat) or not defect.applies(source.id if source else "", fmt.id):
-            continue
-        if _inside(value, fmt, policy, defect):
+        if defect.applies(source.id if source else "", fmt.id) and _inside(value, fmt, policy, defect):
             sign = fmt.sign_bit if value.significand < 0 else 0
             return defect.code + sign, f"defect {name}"
     return None
 
 
-def _inside(value: Exact, fmt: FloatFormat, policy: Policy, defect: Defect) -> bool:
+def _inside(value: Exact, fmt: Scalar, policy: Policy, defect: Defect) -> bool:
     if defect.above is None or defect.below is None or value.kind != FINITE or value.significand == 0:
         return False
     if value.significand < 0 and not fmt.signed and policy.negative != "absolute":

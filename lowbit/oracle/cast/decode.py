@@ -18,7 +18,7 @@ def decode(code: int, fmt: Scalar) -> Exact:
     ----------
     code : int
         Raw code of a float, signed value of an integer or fixed-point format.
-    fmt : FloatFormat or FixedFormat
+    fmt : Format
 
     Returns
     -------
@@ -31,13 +31,13 @@ def decode(code: int, fmt: Scalar) -> Exact:
     InputError
         The code is not one of the format.
     """
+    if code not in fmt.codes:
+        form = "d" if fmt.signed_codes else "#x"
+        span = f"{fmt.codes[0]} to {fmt.codes[-1]:{form}}"
+        raise InputError(f"{code:{form}} is not a code of {fmt.id}: its codes are {span}")
     if isinstance(fmt, FixedFormat):
-        if not fmt.min_code <= code <= fmt.max_code:
-            raise InputError(f"{code} is not a code of {fmt.id}: its codes are {fmt.min_code} to {fmt.max_code}")
         return finite(code, -fmt.fraction_bits)
-    if not 0 <= code < 1 << fmt.bits:
-        raise InputError(f"{code:#x} is not a code of {fmt.id}: its codes are 0 to {(1 << fmt.bits) - 1:#x}")
-    return _decode_float(code, fmt)
+    return _decode_float(code, fmt) if isinstance(fmt, FloatFormat) else fmt.decode(code)
 
 
 def _decode_float(code: int, fmt: FloatFormat) -> Exact:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lowbit.exact import FINITE, Exact, finite, format_value
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.cast import encode, prepare
-from lowbit.oracle.cast.decode import decode, magnitude_value
+from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
 from lowbit.oracle.cast.projection import Projection, flag_names
 from lowbit.policy.cast import Policy
@@ -115,26 +115,17 @@ def explain(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None 
         decoded=decode(result.code, fmt),
         flags=result.flags,
         saturated=result.saturated,
-        code_bits=bits(result.code, fmt),
+        code_bits=fmt.split(result.code, " "),
     )
-
-
-def bits(code: int, fmt: Scalar) -> str:
-    """A code in binary; sign, exponent and mantissa of a float set apart by spaces."""
-    if isinstance(fmt, FixedFormat):
-        return f"{code % (1 << fmt.bits):0{fmt.bits}b}"
-    digits = f"{code:0{fmt.bits}b}"
-    sign, exponent = int(fmt.signed), int(fmt.signed) + fmt.exponent_bits
-    return " ".join(part for part in (digits[:sign], digits[sign:exponent], digits[exponent:]) if part)
 
 
 def _midpoint(value: Exact, result: Projection, fmt: Scalar) -> Exact | None:
     if value.kind != FINITE:
         return None
     lower, upper = result.lower, result.upper
-    if isinstance(fmt, FloatFormat):
-        top = fmt.max
-        beyond = magnitude_value(fmt.max_code + 1, fmt)
+    if not fmt.wraps:
+        top, last = fmt.max, fmt.ordinal(fmt.largest_code())
+        beyond = fmt.value_at((last or 0) + 1)
         if lower is not None and lower.reduced() == top.reduced() and (upper is None or upper.kind != FINITE):
             upper = beyond
         elif upper is not None and upper.significand < 0 and (lower is None or lower.kind != FINITE):

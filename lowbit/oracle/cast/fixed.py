@@ -14,13 +14,14 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.cast.neighbours import floor_scaled
 from lowbit.oracle.cast.projection import INEXACT, INVALID, Projection
 from lowbit.oracle.cast.rounding import Gap, rounds_up
+from lowbit.oracle.cast.specials import nan_code
 from lowbit.policy.cast import Policy
 
 
 def project_fixed(value: Exact, fmt: FixedFormat, policy: Policy, random: int) -> Projection:
     """Round to a multiple of the last place, then see to the range; see :func:`lowbit.oracle.cast.project`."""
     if value.kind == NAN:
-        return Projection(nan_substitute(fmt, policy, value), INVALID, None, None, f"NaN: {policy.nan}")
+        return Projection(nan_code(value, fmt, policy), INVALID, None, None, f"NaN: {policy.nan}")
     if value.kind != FINITE:
         return _infinity(value, fmt, policy)
     magnitude = Exact(FINITE, abs(value.significand), value.exponent)
@@ -67,7 +68,7 @@ def _out_of_range(signed: int, value: Exact, fmt: FixedFormat, policy: Policy) -
             hint="overflow='saturate' gives the nearer end of the range",
         )
     if policy.overflow == "nan":
-        return nan_substitute(fmt, policy, value), f"out of range, taken as a NaN: {policy.nan}", False
+        return nan_code(value, fmt, policy), f"out of range, taken as a NaN: {policy.nan}", False
     if policy.overflow == "wrap":
         raw = signed % (1 << fmt.bits)
         if fmt.signed and raw >> (fmt.bits - 1):
@@ -85,21 +86,7 @@ def _infinity(value: Exact, fmt: FixedFormat, policy: Policy) -> Projection:
             hint="infinity='saturate' gives the end of the range",
         )
     if policy.infinity == "nan":
-        code = nan_substitute(fmt, policy, value)
+        code = nan_code(value, fmt, policy)
         return Projection(code, INVALID, None, None, f"infinity, taken as a NaN: {policy.nan}")
     code = fmt.min_code if value.negative else fmt.max_code
     return Projection(code, INVALID, None, None, "infinity, saturated", True)
-
-
-def nan_substitute(fmt: FixedFormat, policy: Policy, value: Exact) -> int:
-    """The code that stands for a NaN; the sign is that of the value that became one."""
-    if policy.nan == "error":
-        raise InputError(
-            f"{value} would be a NaN, {fmt.id} has none, and the policy says nan='error'",
-            hint="nan='zero', 'maximum', 'signed_maximum' or 'minimum' choose a code for it",
-        )
-    if policy.nan == "maximum":
-        return fmt.max_code
-    if policy.nan == "signed_maximum":
-        return fmt.min_code if value.negative else fmt.max_code
-    return fmt.min_code if policy.nan == "minimum" else 0

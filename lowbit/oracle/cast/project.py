@@ -1,18 +1,20 @@
 """One exact value to one code: round, then decide overflow on the rounded value, then encode.
 
 This is the projection of P3109 v4.0 4.7.3 and SoftFloat's roundPack, with every choice that implementations make
-differently taken from the policy. Rounding and range live in one file for floating-point targets
-(:mod:`lowbit.oracle.cast.floating`) and one for integers and fixed point (:mod:`lowbit.oracle.cast.fixed`).
+differently taken from the policy. Rounding and range live in a file for each kind of target: floating point
+(:mod:`lowbit.oracle.cast.floating`), integers and fixed point (:mod:`lowbit.oracle.cast.fixed`), and formats that are
+known by the list of their values (:mod:`lowbit.oracle.cast.table`).
 """
 
 from __future__ import annotations
 
 from lowbit.errors import InputError
 from lowbit.exact import Exact
-from lowbit.format.scalar import FixedFormat, Scalar
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
 from lowbit.oracle.cast.fixed import project_fixed
 from lowbit.oracle.cast.floating import project_floating
 from lowbit.oracle.cast.projection import Projection
+from lowbit.oracle.cast.table import project_table
 from lowbit.policy.cast import Policy
 
 __all__ = ["Projection", "project"]
@@ -27,7 +29,7 @@ def project(value: Exact, fmt: Scalar, policy: Policy, random: int = 0) -> Proje
     Parameters
     ----------
     value : Exact
-    fmt : FloatFormat or FixedFormat
+    fmt : Format
         The target.
     policy : Policy
     random : int
@@ -48,4 +50,6 @@ def project(value: Exact, fmt: Scalar, policy: Policy, random: int = 0) -> Proje
         )
     if isinstance(fmt, FixedFormat):
         return project_fixed(value, fmt, policy, random)
-    return project_floating(value, fmt, policy, random)
+    if isinstance(fmt, FloatFormat):
+        return project_floating(value, fmt, policy, random)
+    return project_table(value, fmt, policy, random)

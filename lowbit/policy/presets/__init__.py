@@ -125,5 +125,7 @@ class Presets(Lazy[Kind]):
             article = "an" if self._what[0] in "aeiou" else "a"
             kinds = f"a {self._kind.__name__} or the name of a preset"
             raise PolicyError(f"{article} {self._what} is {kinds}, not {type(value).__name__}")
-        self._kind.require(self._what, value.lower(), self, also=self._also)
-        return self[value.lower()]
+        name = value.lower()
+        if name not in self:
+            self._kind.require(self._what, name, self, also=self._also)
+        return self[name]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import (
     Points,
@@ -88,6 +88,9 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
     """
     if reach < 0:
         raise InputError(f"reach = {reach} is negative", hint="0 takes the points alone, 3 is the usual reach")
+    for fmt in (source, target):
+        if fmt.listed:
+            raise InputError(f"{fmt.id}: there are no directed vectors for formats of the kind {fmt.kind!r}")
     groups = list(_groups(source, target, reach, intermediates))
     positive = np.concatenate([codes for codes, _ in groups])
     flags = np.concatenate([flag for _, flag in groups])
@@ -98,7 +101,7 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
         flags = np.concatenate([flags, np.full(rest.shape, f.REMAINING, dtype=np.uint8)])
     patterns, first = np.unique(patterns, return_index=True)  # the first of equal codes is the most telling one
     flags = flags[first]
-    if isinstance(source, FloatFormat) and source.nan_at_negative_zero:
+    if source.signed and source.ordinal(source.sign_bit) is None:  # NaN stands at the code of -0
         flags[patterns == np.uint64(source.sign_bit)] = f.NAN_SIGN
     used = {number: FLAGS[number] for number in np.unique(flags).tolist()}
     return BoundarySet(from_patterns(patterns, source), flags, MappingProxyType(used))
@@ -111,10 +114,10 @@ def _with_signs(source: Scalar, target: Scalar, positive: Unsigned, flags: Flags
     if not target.signed:
         keep = np.isin(flags, (f.NEGATIVE_ZERO, f.INFINITY, f.NAN_SIGN, f.NAN_PAYLOAD))
         unsigned_flags[~keep] = f.NEGATIVE
-    if isinstance(source, FixedFormat):
+    if source.signed_codes:
         mask = np.uint64((1 << source.bits) - 1)
-        inside = positive <= np.uint64(source.max_code)
-        lower = positive <= np.uint64(-source.min_code)
+        inside = positive <= np.uint64(source.codes[-1])
+        lower = positive <= np.uint64(-source.codes[0])
         negative = (~positive[lower] + _ONE) & mask
         return np.concatenate([positive[inside], negative]), np.concatenate([flags[inside], unsigned_flags[lower]])
     if not target.signed:  # the edges, values and ties say enough about negative numbers there
@@ -179,29 +182,22 @@ def _around(source: Scalar, place: Points, reach: int, number: int) -> Iterator[
 def _tie_flags(target: Scalar, lower: Unsigned) -> Flags:
     odd = (lower & _ONE).astype(np.bool_)
     flags = np.where(odd, np.uint8(f.TIE_ODD), np.uint8(f.TIE_EVEN))
-    if isinstance(target, FixedFormat):
-        return flags
-    if target.mantissa_bits:
-        mask = (_ONE << np.uint64(target.mantissa_bits)) - _ONE
+    if not target.wraps and target.precision > 1:
+        mask = (_ONE << np.uint64(target.precision - 1)) - _ONE
         flags[((lower & mask) == mask) & (lower > 0)] = f.CARRY_TO_EXPONENT
     return flags
 
 
 def _value_flags(target: Scalar, codes: Unsigned) -> Flags:
     flags = np.full(codes.shape, f.EXACT, dtype=np.uint8)
-    if isinstance(target, FloatFormat):
-        flags[(codes > 0) & (codes < np.uint64(target.min_normal_code))] = f.SUBNORMAL
+    flags[(codes > 0) & (codes < np.uint64(target.min_normal_code))] = f.SUBNORMAL
     return flags
 
 
 def _specials(source: Scalar) -> Iterator[Group]:
-    if isinstance(source, FixedFormat):
-        yield _flagged(np.array([0], dtype=np.uint64), f.EXACT)
-        return
     if source.zero:
-        yield _flagged(np.array([0], dtype=np.uint64), f.NEGATIVE_ZERO)
-    if source.infinity is not None:
-        yield _flagged(np.array([source.infinity], dtype=np.uint64), f.INFINITY)
+        yield _flagged(np.array([0], dtype=np.uint64), f.EXACT if source.wraps else f.NEGATIVE_ZERO)
+    yield _flagged(np.array(source.infinities[:1], dtype=np.uint64), f.INFINITY)
     nans = nan_magnitudes(source)
     canonical = [code for code in nans if code == source.canonical_nan]
     yield _flagged(np.array(canonical, dtype=np.uint64), f.NAN_SIGN)
@@ -210,29 +206,29 @@ def _specials(source: Scalar) -> Iterator[Group]:
 
 def _range_edges(source: Scalar, target: Scalar, reach: int) -> Iterator[Group]:
     """The overflow band, the ends of an integer range, underflow and the subnormal boundary."""
-    if isinstance(target, FixedFormat):
+    if target.wraps:
         yield from _around(source, _rails(target), reach, f.INTEGER_RAIL)
-        halves = points([1, 1], [-target.fraction_bits - 1, -target.fraction_bits - 2])
+        halves = points([1, 1], [target.smallest_exponent - 1, target.smallest_exponent - 2])
         yield from _around(source, halves, reach, f.UNDERFLOW)
         yield from _far_beyond(source, target)
         return
-    top = np.array([target.max_code], dtype=np.uint64)
+    top = np.array([target.largest_code()], dtype=np.uint64)
     tie = midpoints(target, top)
     yield _at(source, tie, np.array([f.OVERFLOW_TIE], dtype=np.uint8))
     yield from _around(source, tie, reach, f.OVERFLOW_BAND)
     yield _near(source, magnitudes(target, top), reach, f.OVERFLOW_BAND)
-    virtual = np.array([target.max_code + 1, target.max_code + 2], dtype=np.uint64)
+    virtual = np.array([target.largest_code() + 1, target.largest_code() + 2], dtype=np.uint64)
     above = concatenate(magnitudes(target, virtual), midpoints(target, virtual[:1]))
     yield from _around(source, above, reach, f.OVERFLOW_BAND)
     yield from _far_beyond(source, target)
     yield from _low_edges(source, target, reach)
 
 
-def _rails(target: FixedFormat) -> Points:
+def _rails(target: Scalar) -> Points:
     """Half codes around both ends of the range."""
-    ends = {target.max_code, -target.min_code}
+    ends = {target.codes[-1], -target.codes[0]}
     halves = sorted({2 * end + step for end in ends for step in range(-2, 4) if 0 < 2 * end + step < 1 << 64})
-    return points(halves, -target.fraction_bits - 1)
+    return points(halves, target.smallest_exponent - 1)
 
 
 def _far_beyond(source: Scalar, target: Scalar) -> Iterator[Group]:
@@ -240,13 +236,13 @@ def _far_beyond(source: Scalar, target: Scalar) -> Iterator[Group]:
     top = target.max
     leading = top.significand.bit_length() - 1 + top.exponent
     beyond = points([1, 3, 1, 3, 1, 1], [leading + 1, leading, leading + 2, leading + 1, leading + 8, leading + 40])
-    number = f.INTEGER_RAIL if isinstance(target, FixedFormat) else f.OVERFLOW_BAND
+    number = f.INTEGER_RAIL if target.wraps else f.OVERFLOW_BAND
     yield _at(source, beyond, np.full(6, number, dtype=np.uint8))
     largest = max_magnitude(source)
     yield _flagged(np.array([largest, largest - 1], dtype=np.uint64), number)
 
 
-def _low_edges(source: Scalar, target: FloatFormat, reach: int) -> Iterator[Group]:
+def _low_edges(source: Scalar, target: Scalar, reach: int) -> Iterator[Group]:
     smallest = target.smallest
     eighths = points([smallest.significand << 3], [smallest.exponent - 3])
     if not target.zero:
@@ -258,14 +254,15 @@ def _low_edges(source: Scalar, target: FloatFormat, reach: int) -> Iterator[Grou
         yield from _around(source, below, reach, f.UNDERFLOW)
     tiny = points([1, 1], [smallest.exponent - 9, smallest.exponent - 41])
     yield from _around(source, tiny, 1, f.UNDERFLOW if target.zero else f.LOWEST_BINADE)
-    if target.subnormals and 0 < target.min_normal_code <= target.max_code:
+    if target.subnormals and 0 < target.min_normal_code <= target.largest_code():
         edge = np.array([target.min_normal_code - 1, target.min_normal_code], dtype=np.uint64)
         yield from _around(source, midpoints(target, edge[:1]), reach, f.SUBNORMAL_EDGE)
         yield from _around(source, magnitudes(target, edge[1:]), reach, f.SUBNORMAL_EDGE)
 
 
 def _precision(fmt: Scalar) -> int:
-    return fmt.mantissa_bits + 1 if isinstance(fmt, FloatFormat) else fmt.bits
+    """Significant bits, the sign of two's complement counted as one."""
+    return fmt.precision + int(fmt.signed_codes)
 
 
 def _vanishing_steps(source: Scalar, middle: Points) -> Iterator[Group]:
@@ -286,7 +283,7 @@ def _sticky_steps(source: Scalar, target: Scalar) -> Iterator[Group]:
     """An even and an odd tie near 1 plus and minus one bit at each place that the source still has (FPgen B7)."""
     width = _precision(source)
     for low in (0, 1):
-        code = target.bias << target.mantissa_bits if isinstance(target, FloatFormat) else 2
+        code = target.parameters.get("bias", 2) << (0 if target.wraps else target.precision - 1)
         code = min(max(code, 2), max_magnitude(target) - 1) // 2 * 2 + low
         tie = midpoints(target, np.array([code], dtype=np.uint64))
         if not len(tie.significand):
@@ -301,7 +298,7 @@ def _sticky_steps(source: Scalar, target: Scalar) -> Iterator[Group]:
 
 def _source_edges(source: Scalar) -> Iterator[Group]:
     """The lowest and highest subnormal and the smallest normal codes of the source."""
-    if isinstance(source, FixedFormat) or not source.subnormals:
+    if not source.subnormals:
         yield _flagged(np.array([0 if not source.signed else 1], dtype=np.uint64), f.NEAR_VALUE)
         return
     normal = source.min_normal_code

@@ -11,9 +11,9 @@ from lowbit.vectors.cast.points import Signed, Unsigned
 
 def from_patterns(patterns: Unsigned, fmt: Scalar) -> Signed | Unsigned:
     """Bit patterns as codes: two's complement becomes signed values; uint64 is kept for unsigned 64-bit codes only."""
-    if fmt.bits == 64 and not (fmt.kind != "float" and fmt.signed):
+    if fmt.bits == 64 and not fmt.signed_codes:
         return patterns
-    if fmt.kind != "float" and fmt.signed:
+    if fmt.signed_codes:
         shift = np.int64(64 - fmt.bits)
         return (patterns.view(np.int64) << shift) >> shift
     return patterns.astype(np.int64)

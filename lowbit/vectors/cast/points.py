@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 
 Unsigned = NDArray[np.uint64]
 Signed = NDArray[np.int64]
@@ -54,16 +54,9 @@ def bit_length(values: Unsigned) -> Signed:
 
 
 def magnitudes(fmt: Scalar, codes: Unsigned) -> Points:
-    """The values of magnitude codes, which may lie beyond the largest finite one (``FloatFormat.magnitude``)."""
-    if isinstance(fmt, FixedFormat):
-        return Points(codes.copy(), np.full(codes.shape, -fmt.fraction_bits, dtype=np.int64))
-    mantissa_bits = np.uint64(fmt.mantissa_bits)
-    field = (codes >> mantissa_bits).astype(np.int64)
-    mantissa = codes & ((_ONE << mantissa_bits) - _ONE)
-    first_normal = 1 if fmt.subnormals else 0
-    hidden = np.where(field >= first_normal, _ONE << mantissa_bits, np.uint64(0))
-    exponent = np.maximum(field - first_normal, 0) + fmt.smallest_exponent
-    return Points(mantissa + hidden, exponent)
+    """The values of magnitude codes, which may lie beyond the largest finite one."""
+    values = [fmt.value_at(code) for code in codes.tolist()]
+    return points([value.significand for value in values], [value.exponent for value in values])
 
 
 def midpoints(fmt: Scalar, codes: Unsigned) -> Points:
@@ -88,9 +81,22 @@ def floor_codes(place: Points, source: Scalar) -> tuple[Unsigned, NDArray[np.boo
     valid : bool array
         False where the source has nothing at or below the point (formats without zero).
     """
-    if isinstance(source, FixedFormat):
-        return _floor_fixed(place, source)
-    return _floor_float(place, source)
+    # fixed point is one binade of subnormals, wider than every magnitude
+    mantissa_bits = 63 if source.wraps else source.precision - 1
+    lowest, largest = source.smallest_exponent, max_magnitude(source)
+    highest = largest.bit_length() - 1 + lowest if source.wraps else source.max_exponent
+    leading = bit_length(place.significand) - 1 + place.exponent
+    beyond = (leading > highest) & (place.significand > 0)
+    ulp = np.maximum(np.minimum(leading, highest) - mantissa_bits, lowest)
+    units, exact = _shifted(place.significand, np.where(beyond, -64, place.exponent - ulp))
+    codes = ((ulp - lowest).astype(np.uint64) << np.uint64(mantissa_bits)) + units
+    valid = np.ones(codes.shape, dtype=np.bool_)
+    if not (source.wraps or source.subnormals):
+        hidden = _ONE << np.uint64(mantissa_bits)
+        valid = beyond | (units >= hidden)
+        codes = np.where(valid, codes - hidden, np.uint64(0))
+    beyond |= codes > np.uint64(largest)
+    return np.where(beyond, np.uint64(largest), codes), exact & ~beyond & valid, valid
 
 
 def _shifted(value: Unsigned, shift: Signed) -> tuple[Unsigned, NDArray[np.bool_]]:
@@ -102,40 +108,6 @@ def _shifted(value: Unsigned, shift: Signed) -> tuple[Unsigned, NDArray[np.bool_
     return result, exact
 
 
-def _floor_fixed(place: Points, source: FixedFormat) -> tuple[Unsigned, NDArray[np.bool_], NDArray[np.bool_]]:
-    largest = max_magnitude(source)
-    shift = place.exponent + source.fraction_bits
-    beyond = (bit_length(place.significand) + shift > 64) & (place.significand > 0)
-    codes, exact = _shifted(place.significand, np.where(beyond, 0, shift))
-    beyond |= codes > np.uint64(largest)
-    codes = np.where(beyond, np.uint64(largest), codes)
-    return codes, exact & ~beyond, np.ones(codes.shape, dtype=np.bool_)
-
-
-def _floor_float(place: Points, source: FloatFormat) -> tuple[Unsigned, NDArray[np.bool_], NDArray[np.bool_]]:
-    mantissa_bits, lowest = source.mantissa_bits, source.smallest_exponent
-    leading = bit_length(place.significand) - 1 + place.exponent
-    beyond = (leading > floor_log2_max(source)) & (place.significand > 0)
-    leading = np.minimum(leading, floor_log2_max(source))
-    ulp = np.maximum(leading - mantissa_bits, lowest)
-    units, exact = _shifted(place.significand, np.where(beyond, -64, place.exponent - ulp))
-    codes = ((ulp - lowest).astype(np.uint64) << np.uint64(mantissa_bits)) + units
-    valid = np.ones(codes.shape, dtype=np.bool_)
-    if not source.subnormals:
-        hidden = _ONE << np.uint64(mantissa_bits)
-        valid = beyond | (units >= hidden)
-        codes = np.where(valid, codes - hidden, np.uint64(0))
-    largest = np.uint64(source.max_code)
-    beyond |= codes > largest
-    return np.where(beyond, largest, codes), exact & ~beyond & valid, valid
-
-
-def floor_log2_max(source: FloatFormat) -> int:
-    """Exponent of the leading bit of the largest finite value."""
-    top = source.max
-    return top.significand.bit_length() - 1 + top.exponent
-
-
 def max_magnitude(fmt: Scalar) -> int:
     """The largest finite magnitude code; that of the lowest value for signed integers (128 for int8)."""
-    return max(fmt.max_code, -fmt.min_code) if isinstance(fmt, FixedFormat) else fmt.max_code
+    return max(fmt.largest_code(), -fmt.lowest_code)

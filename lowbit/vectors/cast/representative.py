@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import is_infinite, is_nan, is_zero
 from lowbit.vectors.cast.points import Unsigned, max_magnitude
 from lowbit.vectors.flags import cast as f
 
@@ -25,7 +26,7 @@ def representative_magnitudes(fmt: Scalar) -> Unsigned:
     top = max_magnitude(fmt)
     if top < WHOLE_UP_TO:
         return np.arange(top + 1, dtype=np.uint64)
-    chosen = _of_integers(fmt) if isinstance(fmt, FixedFormat) else _of_floats(fmt)
+    chosen = _of_integers(fmt) if fmt.wraps else _of_floats(fmt)
     chosen |= {top - 1, top}
     return np.array(sorted(code for code in chosen if 0 <= code <= top), dtype=np.uint64)
 
@@ -38,16 +39,16 @@ def _patterns(width: int) -> set[int]:
     return {pattern & mask for pattern in found}
 
 
-def _of_integers(fmt: FixedFormat) -> set[int]:
+def _of_integers(fmt: Scalar) -> set[int]:
     codes = {0, 1, 2}
     for width in range(1, fmt.bits):
         codes |= {(1 << width) + low for low in _patterns(width)}
-    rails = {fmt.max_code, -fmt.min_code}
+    rails = {fmt.codes[-1], -fmt.codes[0]}
     return codes | {rail + step for rail in rails for step in (-2, -1, 0, 1)}
 
 
-def _of_floats(fmt: FloatFormat) -> set[int]:
-    width = fmt.mantissa_bits
+def _of_floats(fmt: Scalar) -> set[int]:
+    width = fmt.precision - 1
     codes: set[int] = set()
     for field in _exponent_fields(fmt):
         codes |= {(field << width) + low for low in _patterns(width)}
@@ -57,12 +58,12 @@ def _of_floats(fmt: FloatFormat) -> set[int]:
     return codes
 
 
-def _exponent_fields(fmt: FloatFormat) -> set[int]:
+def _exponent_fields(fmt: Scalar) -> set[int]:
     """All exponent fields, or the lowest, those around 1.0, the highest, and some evenly spread between them."""
-    top = fmt.max_code >> fmt.mantissa_bits
+    top = fmt.largest_code() >> (fmt.precision - 1)
     if top < 2 * BINADES:
         return set(range(top + 1))
-    middle = min(max(fmt.bias, 2), top - 2)
+    middle = min(max(fmt.parameters["bias"], 2), top - 2)
     spread = {top * step // (BINADES - 10) for step in range(BINADES - 9)}
     return spread | {0, 1, 2, middle - 1, middle, middle + 1, top - 2, top - 1, top}
 
@@ -71,53 +72,44 @@ def representative_codes(fmt: Scalar) -> Unsigned:
     """All codes of a format of at most 10 bits as bit patterns, or representative ones with every kind of special."""
     if fmt.bits <= 10:
         return np.arange(1 << fmt.bits, dtype=np.uint64)
-    codes = {int(code) for code in representative_magnitudes(fmt)}
-    if isinstance(fmt, FixedFormat):
-        signed = {sign * code for code in codes for sign in (1, -1)}
-        inside = sorted(code & ((1 << fmt.bits) - 1) for code in signed if fmt.min_code <= code <= fmt.max_code)
-        return np.array(inside, dtype=np.uint64)
-    codes = {code for code in codes if code <= fmt.max_code} | set(special_magnitudes(fmt))
-    signs = {0, fmt.sign_bit}
-    return np.array(sorted({code | sign for code in codes for sign in signs}), dtype=np.uint64)
+    magnitudes = representative_magnitudes(fmt).tolist()
+    if fmt.wraps:
+        codes = {sign * code for code in magnitudes for sign in (1, -1) if sign * code in fmt.codes}
+    else:
+        specials = [*fmt.infinities[:1], *nan_magnitudes(fmt)]
+        codes = {code | sign for code in [*magnitudes, *specials] for sign in (0, fmt.sign_bit)}
+    return np.array(sorted(fmt.pattern(code) for code in codes), dtype=np.uint64)
 
 
-def special_magnitudes(fmt: FloatFormat) -> list[int]:
-    """Magnitude codes of the infinity and of a NaN of every kind.
+def nan_magnitudes(fmt: Scalar) -> list[int]:
+    """Magnitude codes of a NaN of every kind at the top of the range.
 
     Kinds: the canonical one, the lowest (signalling, where IEEE 754 tells them apart), all ones, and each payload
     with one bit at the edge of the field, quiet and signalling.
     """
-    specials = [] if fmt.infinity is None else [fmt.infinity]
-    return specials + nan_magnitudes(fmt)
-
-
-def nan_magnitudes(fmt: FloatFormat) -> list[int]:
-    """Magnitude codes of NaNs at the top of the range: see ``special_magnitudes``."""
-    if fmt.nan is None or fmt.canonical_nan is None:
+    positive = [(low, high) for low, high in fmt.nan_ranges if not low & fmt.sign_bit]
+    if not positive or fmt.canonical_nan is None:
         return []
-    top, width = (1 << fmt.magnitude_bits) - 1, fmt.mantissa_bits
+    (lowest, top), width = positive[0], fmt.precision - 1
     base = top >> width << width
     quiet = 1 << width >> 1
     places = {place for place in (0, 1, 2, width // 2, width - 4, width - 3, width - 2) if 0 <= place < width}
     payloads = {1 << place for place in places} | {quiet - 1, quiet | quiet >> 1}
-    codes = {fmt.canonical_nan, fmt.nan, top} | {base | payload | extra for payload in payloads for extra in (0, quiet)}
-    return sorted(code for code in codes if fmt.nan <= code <= top)
+    codes = {fmt.canonical_nan, lowest, top} | {base | payload | extra for payload in payloads for extra in (0, quiet)}
+    return sorted(code for code in codes if lowest <= code <= top)
 
 
 def class_flags(patterns: Unsigned, fmt: Scalar) -> NDArray[np.uint8]:
     """What kind of value each bit pattern of a format is, as the flag of a decode row."""
     flags = np.full(patterns.shape, f.EXACT, dtype=np.uint8)
-    if isinstance(fmt, FixedFormat):
+    if fmt.wraps:
         return flags
-    magnitude = patterns & np.uint64((1 << fmt.magnitude_bits) - 1)
+    magnitude = patterns & ~np.uint64(fmt.sign_bit)
     flags[magnitude < np.uint64(fmt.min_normal_code)] = f.SUBNORMAL
-    if fmt.zero:
-        flags[magnitude == 0] = f.NEGATIVE_ZERO
-    if fmt.infinity is not None:
-        flags[magnitude == np.uint64(fmt.infinity)] = f.INFINITY
-    if fmt.nan is not None:
-        flags[magnitude >= np.uint64(fmt.nan)] = f.NAN_PAYLOAD
-        flags[magnitude == np.uint64(fmt.canonical_nan or 0)] = f.NAN_SIGN
-    if fmt.nan_at_negative_zero:
-        flags[patterns == np.uint64(fmt.sign_bit)] = f.NAN_SIGN
+    flags[is_zero(patterns, fmt)] = f.NEGATIVE_ZERO
+    flags[is_infinite(patterns, fmt)] = f.INFINITY
+    nan = is_nan(patterns, fmt)
+    flags[nan] = f.NAN_PAYLOAD
+    if fmt.canonical_nan is not None:
+        flags[nan & (magnitude == np.uint64(fmt.canonical_nan & ~fmt.sign_bit))] = f.NAN_SIGN
     return flags

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError, VectorFileError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import integer_format
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.gemm.gemm import dot
 from lowbit.policy.accumulator import Accumulator, get_accumulator
@@ -50,14 +50,7 @@ Row = tuple[int, Codes, Codes]
 def parse_operands(text: str) -> Operands:
     """The formats of ``int8_uint8``."""
     a, _, b = text.partition("_")
-    return Operands(_integer(a), _integer(b))
-
-
-def _integer(name: str) -> FixedFormat:
-    fmt = get_format(name)
-    if not isinstance(fmt, FixedFormat):
-        raise InputError(f"{fmt.id} is no integer format", hint="int8, uint8, int4, int16, ...")
-    return fmt
+    return Operands(integer_format(a), integer_format(b))
 
 
 def generate_dot_products(

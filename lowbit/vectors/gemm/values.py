@@ -35,8 +35,8 @@ class Operands:
 
     def __post_init__(self) -> None:
         for name, fmt in (("a", self.a), ("b", self.b)):
-            if not isinstance(fmt, FixedFormat):
-                raise InputError(f"{name} = {fmt.id} is no integer format", hint="int8, uint8, int4, int16, ...")
+            if not fmt.wraps:
+                raise InputError(f"{name} = {fmt.id} is not an integer format", hint="int8, uint8, int4, int16, ...")
             widest = WIDEST_SIGNED if fmt.signed else WIDEST_UNSIGNED
             if not NARROWEST <= fmt.bits <= widest or fmt.fraction_bits:
                 raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError, LowbitError
-from lowbit.format.registry import get_format
+from lowbit.format import registry
 from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Array
 
@@ -211,7 +211,7 @@ def needs_scale(operation: str, scheme: str, options: Mapping[str, float]) -> bo
 
 def integer_format(name: str) -> FixedFormat:
     """An integer format that has a NumPy dtype."""
-    fmt = get_format(name)
-    if fmt.id not in DTYPES or not isinstance(fmt, FixedFormat):
+    fmt = registry.scalar_format(name)
+    if fmt.id not in DTYPES:
         raise InputError(f"{fmt.id} is no type of codes here", hint=f"one of: {', '.join(DTYPES)}", code="LB100")
-    return fmt
+    return registry.integer_format(fmt)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.errors import InputError, VectorFileError
-from lowbit.format.registry import get_format
+from lowbit.errors import VectorFileError
+from lowbit.format.registry import integer_format
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.requantize.requantize import requantize
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
@@ -30,9 +30,7 @@ def requantize_set(set_id: str, result_name: str, scheme_name: str, arguments: d
     arguments : mapping
         ``rows``: about so many, spread evenly over the directed cases.
     """
-    scheme, result = get_requantize_scheme(scheme_name), get_format(result_name)
-    if not isinstance(result, FixedFormat):
-        raise InputError(f"{result.id} is no integer format", hint="int8, uint8, int16, ...")
+    scheme, result = get_requantize_scheme(scheme_name), integer_format(result_name)
     rows = list(_rows(scheme, result, int(arguments["rows"])))
     columns = set_columns(scheme, result)
     table = [[*_patterns(row, scheme), expected_code(row, scheme, result), row[0]] for row in rows]
