@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
-from lowbit.oracle import convert as oracle_convert
 from lowbit.oracle import decode as oracle_decode
+from lowbit.oracle import encode as oracle_encode
 from tests import uncompiled
+
+decoded = lru_cache(maxsize=1 << 18)(oracle_decode)
+"""All codes of the two 16-bit sources are asked for once a target."""
 
 
 def run_oracle(codes, source, target, policy, random=None):
@@ -21,7 +26,7 @@ def run_oracle(codes, source, target, policy, random=None):
     draws = [0] * len(codes) if random is None else np.asarray(random).tolist()
     for index, (code, draw) in enumerate(zip(np.asarray(codes).tolist(), draws, strict=True)):
         try:
-            result = oracle_convert(code, source, target, policy, random=draw)
+            result = oracle_encode(decoded(code, source), target, policy, source=source, random=draw)
         except InputError:
             refused[index] = True
             continue

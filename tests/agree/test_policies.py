@@ -70,26 +70,43 @@ def compare(agree, source, target, policy, seed, count):
     agree(codes, source, target, policy, random)
 
 
-@settings(max_examples=1200)
-@given(
-    policy=policies(wrap=False),
-    source=st.sampled_from(SOURCES),
-    target=st.sampled_from(FLOATS + P3109),
-    seed=st.integers(0, 2**32 - 1),
-)
+FLOAT_CASTS = {
+    "policy": policies(wrap=False),
+    "source": st.sampled_from(SOURCES),
+    "target": st.sampled_from(FLOATS + P3109),
+    "seed": st.integers(0, 2**32 - 1),
+}
+OWN_CASTS = FLOAT_CASTS | {"source": st.sampled_from(SOURCES) | own_floats(), "target": own_floats()}
+FIXED_CASTS = FLOAT_CASTS | {"policy": policies(wrap=True), "target": st.sampled_from([*FIXED, "int32", "q8.24"])}
+
+
+@settings(max_examples=250)
+@given(**FLOAT_CASTS)
 def test_floats(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
 
 
-@settings(max_examples=600)
-@given(
-    policy=policies(wrap=False),
-    source=st.sampled_from(SOURCES) | own_floats(),
-    target=own_floats(),
-    seed=st.integers(0, 2**32 - 1),
-)
+@settings(max_examples=150)
+@given(**OWN_CASTS)
 def test_formats_of_no_standard(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
+
+
+@settings(max_examples=150)
+@given(**FIXED_CASTS)
+def test_fixed(agree, policy, source, target, seed):
+    compare(agree, source, target, policy, seed, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("casts", [FLOAT_CASTS, OWN_CASTS, FIXED_CASTS], ids=["floats", "own", "fixed"])
+def test_many_more(agree, casts):
+    @settings(max_examples=1200)
+    @given(**casts)
+    def run(policy, source, target, seed):
+        compare(agree, source, target, policy, seed, 8)
+
+    run()
 
 
 @pytest.mark.parametrize("canonical", [0x7C01, 0x7DFF, 0x7E01, 0x7FFF])
@@ -108,17 +125,6 @@ def test_payloads_do_not_join_the_canonical_nan(agree, canonical, signed):
         compare(agree, own, "float32", policy, 3, 8)
         compare(agree, own, "bfloat16", policy, 3, 8)
     agree(np.arange(1 << 15, dtype=np.uint16), own, "float16", PRESETS["ieee"])
-
-
-@settings(max_examples=700)
-@given(
-    policy=policies(wrap=True),
-    source=st.sampled_from(SOURCES),
-    target=st.sampled_from([*FIXED, "int32", "q8.24"]),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_fixed(agree, policy, source, target, seed):
-    compare(agree, source, target, policy, seed, 8)
 
 
 @pytest.mark.parametrize("axis", AXES)
