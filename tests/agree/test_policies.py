@@ -124,7 +124,8 @@ def test_payloads_do_not_join_the_canonical_nan(agree, canonical, signed):
         compare(agree, "float64", own, policy, 3, 8)
         compare(agree, own, "float32", policy, 3, 8)
         compare(agree, own, "bfloat16", policy, 3, 8)
-    agree(np.arange(1 << 15, dtype=np.uint16), own, "float16", PRESETS["ieee"])
+    every_nan = np.arange(0x7C00, 1 << 15)
+    agree(np.concatenate([np.arange(0, 0x7C00, 7), every_nan]).astype(np.uint16), own, "float16", PRESETS["ieee"])
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -148,6 +149,19 @@ def test_presets(agree, preset):
             continue
         for source in ("float64", "float32", "bfloat16"):
             compare(agree, source, target, policy, number, 12)
+
+
+@pytest.mark.parametrize("exponent_bits", [0, 1])
+@pytest.mark.parametrize("infinity", [True, False])
+def test_sources_of_subnormals_alone_are_flushed_whole(agree, exponent_bits, infinity):
+    """The smallest normal value is none of theirs: it would be an infinity, a NaN, or no code at all."""
+    specials = {"infinity": 6, "nan": 7} if infinity and not exponent_bits else {"infinity": 4, "nan": 5}
+    fields = {"exponent_bits": exponent_bits, "mantissa_bits": 3 - exponent_bits, "bias": 1}
+    own = FloatFormat(id=f"subnormal_{exponent_bits}_{infinity}", bits=4, **fields, **(specials if infinity else {}))
+    policy = Policy(flush_inputs="always")
+    for target in ("float8_e5m2", "float8_e8m0fnu", "int8", "float32"):
+        agree(np.arange(16, dtype=np.uint8), own, target, policy)
+        agree(np.arange(16, dtype=np.uint8), own, target, policy.choose(via="bfloat16"))
 
 
 @pytest.mark.parametrize("defect", list(DEFECTS))

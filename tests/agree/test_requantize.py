@@ -77,9 +77,8 @@ def test_every_result(name, result):
             lowbit.requantize(1, scheme=scheme, result=result, **given)
         return
     accumulators = directed(scheme, multiplier, shift, zero_point)
-    accumulators = np.concatenate(
-        [accumulators[:3], accumulators[3:-3:4], accumulators[-3:]]
-    )  # test_every_scheme has all
+    # test_every_scheme has all of them
+    accumulators = np.concatenate([accumulators[:3], accumulators[3:-3:4], accumulators[-3:]])
     wanted = [answer.code for answer in expected(accumulators, scheme, multiplier, shift, zero_point, result)]
     got = lowbit.requantize(accumulators, scheme=scheme, zero_point=zero_point, result=result, **given)
     assert got.dtype == lowbit.get_format(result).code_dtype

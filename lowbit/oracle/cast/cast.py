@@ -116,7 +116,7 @@ def _is_flushed(value: Exact, policy: Policy, source: Scalar | None) -> bool:
         )
     if not source.subnormals:
         return False
-    smallest_normal = decode(source.min_normal_code, source)
+    smallest_normal = source.value_at(source.min_normal_code)  # may be beyond the largest value
     return _above(smallest_normal, Exact(FINITE, abs(value.significand), value.exponent))
 
 
