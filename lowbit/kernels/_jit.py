@@ -8,6 +8,7 @@ from typing import Any
 
 import numba
 from numba.core import config
+from numba.core.types import unliteral  # type: ignore[attr-defined]  # numba re-exports it dynamically
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from lowbit.errors import LowbitError
@@ -24,12 +25,23 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundsche
 
 def scalar(function: Callable[..., Any]) -> Any:
     """Compile a scalar function that loops call: always inlined, or LLVM would leave the loop a call a time."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return _without_literals(numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
 def routine(function: Callable[..., Any]) -> Any:
     """Compile a loop that kernels call from many places: once a type, where inlining would compile it at each place."""
     return numba.njit(**_OPTIONS)(function)
+
+
+def _without_literals(compiled: Any) -> Any:
+    """The function with one compilation for all integers: Numba would make one for every constant that is passed."""
+    resolve = compiled.get_call_template
+
+    def get_call_template(arguments: Any, keywords: Any) -> Any:
+        return resolve(tuple(map(unliteral, arguments)), {name: unliteral(kind) for name, kind in keywords.items()})
+
+    compiled.get_call_template = get_call_template
+    return compiled
 
 
 def kernel(function: Callable[..., Any]) -> Any:
