@@ -9,10 +9,11 @@ from typing import Any
 
 from lowbit.check.operation import SETS, Operation
 from lowbit.check.report.text import Report
-from lowbit.cli.nonlinear_options import NONLINEARITIES, OWN_OPTIONS, add_nonlinear_options, chosen_nonlinearity
+from lowbit.cli.nonlinear_options import OWN_OPTIONS, add_nonlinear_options, chosen_nonlinearity
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
+from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.vectors.case import Case
 
 KERNELS = ("gemm", "requantize", *NONLINEARITIES)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.cli.nonlinear_options import NONLINEARITIES, add_nonlinear_options, chosen_nonlinearity
+from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity
 from lowbit.errors import InputError
 from lowbit.files.whole import write_bytes
+from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.vectors.case import Case
 from lowbit.vectors.vec import render
 

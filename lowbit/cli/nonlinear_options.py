@@ -6,12 +6,12 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from lowbit.errors import InputError
+from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.format.scalar import FixedFormat
     from lowbit.vectors.nonlinear.rule import Nonlinearity
 
-NONLINEARITIES = ("softmax", "gelu", "layernorm", "logistic", "tanh", "exp", "l2norm")
 OWN_OPTIONS = ("variant", "scale", "option")
 """Those that nothing else takes; ``--scheme``, ``--from`` and ``--to`` are shared."""
 
@@ -41,10 +41,10 @@ def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat
     )
 
 
-def parse_options(given: list[str]) -> dict[str, float]:
+def parse_options(listed: list[str]) -> dict[str, float]:
     """``beta=1.5`` and ``zero_point=-3`` as numbers: whole where they are written so."""
     options = {}
-    for item in given:
+    for item in listed:
         name, equals, value = item.partition("=")
         try:
             options[name] = float(value) if "." in value or "e" in value.lower() else int(value)

@@ -7,17 +7,25 @@ rounding never differs from a single one (Figueroa, "When is double rounding inn
 from __future__ import annotations
 
 import math
-import struct
 
 from lowbit.errors import InputError
+from lowbit.policy.multiplier import binary32_scale
+from lowbit.policy.multiplier import round_to_binary32 as binary32
+
+__all__ = ["binary32", "divided_by_tensor32", "floor_of", "reciprocal32", "scale32"]
 
 
-def binary32(value: float) -> float:
-    """The nearest binary32 number, ties to even; beyond its range an infinity."""
-    try:
-        return float(struct.unpack("<f", struct.pack("<f", value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)
+def scale32(value: object, name: str = "scale") -> float:
+    """A scale as the binary32 number that a framework holds.
+
+    Raises
+    ------
+    InputError
+        It is missing, or not a positive finite number, in binary32 too.
+    """
+    if value is None:
+        raise InputError(f"{name} is missing", hint=f"{name}=0.05, say: what one unit of a code is worth")
+    return binary32_scale(value, name)
 
 
 def reciprocal32(value: float) -> float:

@@ -1,4 +1,4 @@
-"""I-BERT: constants and declared widths of i-exp, i-softmax, i-GELU, i-sqrt and I-LayerNorm.
+"""I-BERT: i-exp, i-softmax, i-GELU, i-sqrt and I-LayerNorm.
 
 Two variants:
 
@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.binary32 import binary32, divided_by_tensor32, floor_of
-from lowbit.nonlinear.widths import UNLIMITED, Intermediate, Widths, signed, unsigned
+from lowbit.nonlinear.scheme import Example, LastRounding, Parameters, Scheme
+from lowbit.nonlinear.widths import SIMULATED, UNLIMITED, Intermediate, signed, unsigned
 
 VARIANTS = ("code", "paper")
 EXP_SHIFT = 30
@@ -39,8 +40,6 @@ EXP_COEFFICIENTS = {"code": (0.35815147, 0.96963238, 1.0), "paper": (0.3585, 1.3
 ERF_COEFFICIENTS = (-0.2888, -1.769, 1.0)
 """a (x + b)^2 + c, in both."""
 SQUARE_ROOT_2 = {"code": 1.4142, "paper": math.sqrt(2.0)}
-
-_SIMULATED = "the code computes in binary32 and sets no width"
 
 
 class ExpConstants(NamedTuple):
@@ -151,47 +150,41 @@ def gelu_scale(scale: float, variant: str) -> float:
     return scale * a * (scale / SQUARE_ROOT_2[variant]) ** 2 / 2
 
 
-def _exp_steps(variant: str) -> tuple[Intermediate, ...]:
-    names = ("quotient", "remainder", "polynomial", "exponential")
-    if variant == "code":
-        return signed(UNLIMITED, *names, note=_SIMULATED)
-    return signed(32, *names, note="int32")
+def _width(variant: str) -> tuple[int, str]:
+    return (UNLIMITED, SIMULATED) if variant == "code" else (32, "int32")
 
 
-def exp_widths(variant: str) -> Widths:
-    """Of i-exp alone."""
-    return Widths("exp", "ibert", variant, _exp_steps(variant))
+def exp_steps(variant: str) -> tuple[Intermediate, ...]:
+    """The intermediates of i-exp, which other schemes take over."""
+    width, note = _width(variant)
+    return signed(width, "quotient", "remainder", "polynomial", "exponential", note=note)
 
 
-def softmax_widths(variant: str, bits: int = SOFTMAX_BITS) -> Widths:
-    """Of i-softmax, for an unsigned result of ``bits`` bits."""
-    if variant == "code":
+def _softmax_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    if call.variant == "code":
         tail = (
             *signed(EXP_BITS, "requantized", note="QuantAct(16)"),
-            *signed(UNLIMITED, "sum", "factor", "product", note=_SIMULATED),
+            *signed(width, "sum", "factor", "product", note=note),
         )
     else:
         tail = (
-            *signed(32, "sum", note="int32"),
+            *signed(width, "sum", note=note),
             *signed(UNLIMITED, "product", note="the dividend exp * 2^bits; the paper gives the division no format"),
         )
-    difference = signed(UNLIMITED if variant == "code" else 32, "difference")
-    result = unsigned(bits, "result", note="the result's width is an argument")
-    return Widths("softmax", "ibert", variant, (*difference, *_exp_steps(variant), *tail, *result))
+    result = unsigned(call.result_bits, "result", note="the result's width is an argument")
+    return (*signed(width, "difference"), *exp_steps(call.variant), *tail, *result)
 
 
-def gelu_widths(variant: str) -> Widths:
-    """Of i-GELU."""
-    names = ("magnitude", "square", "polynomial", "erf", "sum", "result")
-    width, note = (UNLIMITED, _SIMULATED) if variant == "code" else (32, "int32")
-    steps = signed(width, *names[:-1], note=note)
-    return Widths("gelu", "ibert", variant, (*steps, *signed(32, "result", note="an int32 accumulator")))
+def _gelu_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    steps = signed(width, "magnitude", "square", "polynomial", "erf", "sum", note=note)
+    return (*steps, *signed(32, "result", note="an int32 accumulator"))
 
 
-def layernorm_widths(variant: str) -> Widths:
-    """Of I-LayerNorm; the code checks that the sum of squares stays below 2^32."""
-    width, note = (UNLIMITED, _SIMULATED) if variant == "code" else (32, "int32")
-    steps = (
+def _layernorm_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    return (
         *signed(width, "sum", "centred", note=note),
         *signed(width, "shifted", note="centred >> shift, the code's overflow handling"),
         *signed(width, "square", note=note),
@@ -201,9 +194,68 @@ def layernorm_widths(variant: str) -> Widths:
         *signed(width, "product", note=note),
         *signed(32, "result", note="an int32 accumulator that is requantised next"),
     )
-    return Widths("layernorm", "ibert", variant, steps)
 
 
-def square_root_widths() -> Widths:
-    """Of i-sqrt, algorithm 4."""
-    return Widths("integer_sqrt", "ibert", "", unsigned(32, "iterate", "result", note="int32 by the paper"))
+SCHEMES = (
+    Scheme(
+        "softmax",
+        "ibert",
+        "i-softmax: exp by a polynomial of second order",
+        "ibert:softmax",
+        _softmax_steps,
+        VARIANTS,
+        own_bits=SOFTMAX_BITS,
+        bits=range(1, 17),
+        last_rounding=lambda call: (
+            LastRounding("product", "result", 32 - call.result_bits) if call.variant == "code" else None
+        ),
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "gelu",
+        "ibert",
+        "i-GELU: erf by a polynomial of second order; the result's scale is negative",
+        "ibert:gelu",
+        _gelu_steps,
+        VARIANTS,
+        last_rounding=lambda call: (
+            LastRounding("polynomial", "erf", GELU_SHIFT, signed_by_code=True) if call.variant == "code" else None
+        ),
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "layernorm",
+        "ibert",
+        "I-LayerNorm: the exact floor of the root",
+        "ibert:layernorm",
+        _layernorm_steps,
+        VARIANTS,
+        options=("gamma", "beta", "shift"),
+        takes_scale=False,
+        own_bits=32,
+        bits=(32,),
+        last_rounding=lambda _: LastRounding("product", "result", 1),
+        mean="rounded",
+        examples=(Example({}),),
+    ),
+    Scheme(
+        "exp",
+        "ibert",
+        "i-exp, algorithm 3",
+        "ibert:exp",
+        lambda call: exp_steps(call.variant),
+        VARIANTS,
+        results="int64",
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "integer_sqrt",
+        "ibert",
+        "i-sqrt, algorithm 4",
+        "ibert:integer_sqrt",
+        lambda _: unsigned(32, "iterate", "result", note="int32 by the paper"),
+        takes_scale=False,
+        results="int64",
+        audited=False,
+    ),
+)

@@ -1,4 +1,4 @@
-"""I-ViT: constants and declared widths of Shiftmax, ShiftGELU and I-LayerNorm.
+"""I-ViT: Shiftmax, ShiftGELU and I-LayerNorm.
 
 Three variants, because the paper, its PyTorch code and its TVM code compute different functions:
 
@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.binary32 import binary32, divided_by_tensor32, floor_of
-from lowbit.nonlinear.widths import UNLIMITED, Intermediate, Widths, signed
+from lowbit.nonlinear.scheme import Example, LastRounding, Parameters, Scheme
+from lowbit.nonlinear.widths import SIMULATED, UNLIMITED, Intermediate, signed
 
 VARIANTS = ("torch", "paper", "tvm")
 SOFTMAX_SHIFT = {"torch": 15, "paper": 15, "tvm": 16}
@@ -36,8 +37,6 @@ NORM_ITERATIONS = 10
 NORM_FIRST = 1 << 16
 LARGEST_UNIT = 1 << 24
 """Scales below 2^-24 would need more than the kernels' 64 bits."""
-
-_SIMULATED = "the PyTorch code computes in binary32 and sets no width"
 
 
 class ExpConstants(NamedTuple):
@@ -93,60 +92,61 @@ def gelu_exp(scale: float, variant: str) -> ExpConstants:
     return ExpConstants(unit_code(scale, variant, factor), GELU_SHIFT, variant == "torch", variant == "tvm")
 
 
-def _exp_steps(bits: int, note: str, suffix: str = "") -> tuple[Intermediate, ...]:
-    return signed(bits, *(f"{name}{suffix}" for name in ("scaled", "quotient", "remainder", "exponential")), note=note)
+def norm_scale(length: int) -> float:
+    """sqrt(C) / 2^30 in binary32: the unit of I-LayerNorm's result before gamma (torch.sqrt of a binary32 number)."""
+    return binary32(binary32(math.sqrt(length)) / (1 << 30))
 
 
-def exp_widths(variant: str) -> Widths:
-    """Of the exponential alone."""
-    if variant == "torch":
-        return Widths("exp", "ivit", variant, _exp_steps(UNLIMITED, _SIMULATED))
-    return Widths("exp", "ivit", variant, _exp_steps(32, "int32"))
+def _width(variant: str) -> tuple[int, str]:
+    return (UNLIMITED, SIMULATED) if variant == "torch" else (32, "int32")
 
 
-def softmax_widths(variant: str, bits: int | None = None) -> Widths:
-    """Of Shiftmax, for a result of ``bits`` bits."""
-    result = SOFTMAX_BITS[variant] if bits is None else bits
-    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
-    clamped = signed(32, "clamped_sum", note="clamped to 2^31 - 1 by the algorithm")
-    steps = (
-        *signed(width, "difference", note=note),
-        *_exp_steps(width, note),
-        *signed(width, "sum", note=note),
-        *clamped,
-        *signed(32, "factor", note="(2^31 - 1) / sum; 2^31 / sum in the paper"),
-        *signed(width, "product", note=note),
-        *signed(result, "result", note="the result's width is an argument"),
-    )
-    return Widths("softmax", "ivit", variant, steps)
+def _exp_steps(variant: str, suffix: str = "") -> tuple[Intermediate, ...]:
+    width, note = _width(variant)
+    return signed(width, *(f"{name}{suffix}" for name in ("scaled", "quotient", "remainder", "exponential")), note=note)
 
 
-def gelu_widths(variant: str) -> Widths:
-    """Of ShiftGELU with its 8-bit sigmoid."""
-    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
-    steps = (
-        *signed(width, "scaled_input", note="1.6875 x in the paper, x in the codes"),
-        *_exp_steps(width, note, "_of_maximum"),
-        *signed(width, "difference", note=note),
-        *_exp_steps(width, note),
-        *signed(width, "sum", note=note),
+def _reciprocal_steps() -> tuple[Intermediate, ...]:
+    return (
         *signed(32, "clamped_sum", note="clamped to 2^31 - 1 by the algorithm"),
         *signed(32, "factor", note="(2^31 - 1) / sum; 2^31 / sum in the paper"),
-        *signed(width, "product", note=note),
-        *signed(8 if variant == "paper" else 32, "sigmoid", note="8 bits by the paper, int32 in the codes"),
-        *signed(16 if variant == "paper" else 32, "result", note="a product of two 8-bit numbers by the paper"),
     )
-    return Widths("gelu", "ivit", variant, steps)
 
 
-def layernorm_widths(variant: str) -> Widths:
-    """Of I-LayerNorm."""
-    width, note = (UNLIMITED, _SIMULATED) if variant == "torch" else (32, "int32")
-    narrow = 16 if variant == "tvm" else width
-    narrow_note = "relay.mean works in the input's int16" if variant == "tvm" else note
-    root_signed = variant == "torch"
+def _softmax_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    return (
+        *signed(width, "difference", note=note),
+        *_exp_steps(call.variant),
+        *signed(width, "sum", note=note),
+        *_reciprocal_steps(),
+        *signed(width, "product", note=note),
+        *signed(call.result_bits, "result", note="the result's width is an argument"),
+    )
+
+
+def _gelu_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    paper = call.variant == "paper"
+    return (
+        *signed(width, "scaled_input", note="1.6875 x in the paper, x in the codes"),
+        *_exp_steps(call.variant, "_of_maximum"),
+        *signed(width, "difference", note=note),
+        *_exp_steps(call.variant),
+        *signed(width, "sum", note=note),
+        *_reciprocal_steps(),
+        *signed(width, "product", note=note),
+        *signed(8 if paper else 32, "sigmoid", note="8 bits by the paper, int32 in the codes"),
+        *signed(16 if paper else 32, "result", note="a product of two 8-bit numbers by the paper"),
+    )
+
+
+def _layernorm_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    width, note = _width(call.variant)
+    narrow, narrow_note = (16, "relay.mean works in the input's int16") if call.variant == "tvm" else (width, note)
+    root_signed = call.variant == "torch"
     root_note = note if root_signed else "unsigned 32 bits, as in layers.py"
-    steps = (
+    return (
         *signed(narrow, "sum", "centred", note=narrow_note),
         *signed(width, "square", note=note),
         Intermediate("sum_of_squares", width, root_signed, root_note),
@@ -155,15 +155,56 @@ def layernorm_widths(variant: str) -> Widths:
         *signed(width, "product", note=note),
         *signed(32, "result", note="an int32 accumulator that is requantised next"),
     )
-    return Widths("layernorm", "ivit", variant, steps)
 
 
-def norm_scale(length: int) -> float:
-    """sqrt(C) / 2^30 in binary32: the unit of I-LayerNorm's result before gamma (torch.sqrt of a binary32 number)."""
-    return binary32(binary32(math.sqrt(length)) / (1 << 30))
-
-
-def norm_bias(beta: float, gamma: float, length: int) -> int:
-    """floor((beta / gamma) / (sqrt(C) / 2^30)), each step in binary32; tensor by tensor, so plain divisions."""
-    ratio = binary32(binary32(beta) / binary32(gamma))
-    return floor_of(binary32(ratio / norm_scale(length)), "beta / gamma")
+SCHEMES = (
+    Scheme(
+        "softmax",
+        "ivit",
+        "Shiftmax: exp by shifts and adds",
+        "ivit:softmax",
+        _softmax_steps,
+        VARIANTS,
+        own_bits=SOFTMAX_BITS,
+        bits=range(2, 32),
+        last_rounding=lambda call: LastRounding("product", "result", 32 - call.result_bits),
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "gelu",
+        "ivit",
+        "ShiftGELU: x sigmoid(1.702 x) from two such exponentials, relative to the row's maximum",
+        "ivit:gelu",
+        _gelu_steps,
+        VARIANTS,
+        own_bits=GELU_SIGMOID_BITS,
+        bits=(GELU_SIGMOID_BITS,),
+        last_rounding=lambda _: LastRounding("product", "sigmoid", 32 - GELU_SIGMOID_BITS),
+        examples=(Example({"scale": 0.05}, variants=("torch", "tvm", "paper")),),
+    ),
+    Scheme(
+        "layernorm",
+        "ivit",
+        "I-LayerNorm: ten steps of Newton's iteration for the root",
+        "ivit:layernorm",
+        _layernorm_steps,
+        VARIANTS,
+        options=("gamma", "beta"),
+        takes_scale=False,
+        own_bits=32,
+        bits=(32,),
+        last_rounding=lambda _: LastRounding("product", "result", 1),
+        mean="rounded",
+        examples=(Example({}),),
+    ),
+    Scheme(
+        "exp",
+        "ivit",
+        "ShiftExp, algorithm 1",
+        "ivit:exp",
+        lambda call: _exp_steps(call.variant),
+        VARIANTS,
+        results="int64",
+        examples=(Example({"scale": 0.05}),),
+    ),
+)

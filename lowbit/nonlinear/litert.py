@@ -1,7 +1,8 @@
-"""LiteRT's tables of 256 entries for operators of int8 codes, which it builds in binary32, built here exactly.
+"""LiteRT's integer softmax, logistic and tanh, and the tables of 256 entries that it builds for int8 codes.
 
-Every binary32 operation is an exact fraction rounded to nearest even, and exp and tanh are correctly rounded decimals
-of 40 digits: no host's libm takes part. LiteRT calls the host's, whose last bit reaches an entry only at a tie.
+It builds them in binary32. Here every such operation is an exact fraction rounded to nearest even, and exp and tanh are
+correctly rounded decimals of 40 digits: no host's libm takes part. LiteRT calls the host's, whose last bit reaches an
+entry only at a tie.
 
 Source: google-ai-edge/LiteRT, ``tflite/kernels/activations.cc``, LUTPopulateInt8 in
 ``tflite/kernels/internal/common.h``, PopulateSoftmaxLookupTable in
@@ -13,6 +14,10 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
+
+from lowbit.nonlinear.scheme import Example, Scheme
+from lowbit.nonlinear.tflite import RELATIVES, sigmoid_int16, softmax_int16
+from lowbit.nonlinear.widths import Intermediate
 
 DIGITS = 40
 FRACTION_BITS = 23
@@ -59,28 +64,63 @@ def tanh(value: Fraction) -> Fraction:
     return round_binary32((doubled - 1) / (doubled + 1))
 
 
-def sigmoid_table(operation: str, scale: Fraction, zero_point: int) -> list[int]:
-    """The entries for the codes -128 to 127.
-
-    Parameters
-    ----------
-    operation : {"logistic", "tanh"}
-    scale : Fraction
-        A binary32 number.
-    zero_point : int
-    """
+def sigmoid_table(operation: str, scale: float, zero_point: int) -> list[int]:
+    """The entries for the codes -128 to 127; ``scale`` is a binary32 number, ``operation`` logistic or tanh."""
     function = logistic if operation == "logistic" else tanh
     steps, result_zero_point = RESULT_STEPS[operation]
     entries = []
     for code in range(-128, 128):
-        answer = function(round_binary32(scale * (code - zero_point))) * steps
+        answer = function(round_binary32(Fraction(scale) * (code - zero_point))) * steps
         rounded = math.floor(abs(answer) + Fraction(1, 2))  # C's round: ties away from zero
         entries.append(max(-128, min(127, (rounded if answer >= 0 else -rounded) + result_zero_point)))
     return entries
 
 
-def softmax_table(scale: Fraction, beta: Fraction) -> list[Fraction]:
+def softmax_table(scale: float, beta: float) -> list[Fraction]:
     """Exp of the differences 0, -1, ..., -255 in binary32, as LiteRT's optimised softmax of 8-bit codes has them."""
-    product = round_binary32(scale * beta)
+    product = round_binary32(Fraction(scale) * Fraction(beta))
     exponents = (round_binary32(product * distance) for distance in range(256))
     return [round_binary32(_exp(-value)) if value < BEYOND_EXP else Fraction(0) for value in exponents]
+
+
+SCHEMES = (
+    Scheme(
+        "softmax",
+        "litert_int8",
+        "LiteRT's optimised kernel of int8 codes, to 8 or 16 ``bits``: exponentials and sums in binary32",
+        "litert:softmax",
+        lambda call: (Intermediate("result", call.result_bits, note="clamped"),),
+        options=("beta",),
+        own_bits=8,
+        bits=(8, 16),
+        audited=False,
+        relatives=RELATIVES,
+        examples=(Example({"scale": 0.05}), Example({"scale": 0.05}, bits=16)),
+    ),
+    softmax_int16("litert_int16", "LiteRT's kernel of int16 codes: TFLite's, with two other table entries"),
+    *(
+        Scheme(
+            operation,
+            "litert_int8",
+            "LiteRT's table of 256 entries, built in binary32 for the scale and ``zero_point``",
+            "litert:sigmoid",
+            lambda call: (Intermediate("result", call.result_bits),),
+            options=("zero_point",),
+            own_bits=8,
+            bits=(8,),
+            audited=False,
+            relatives=RELATIVES,
+            examples=(Example({"scale": 0.05, "zero_point": 3}),),
+        )
+        for operation in ("logistic", "tanh")
+    ),
+    *(
+        sigmoid_int16(
+            operation,
+            "litert_int16",
+            "LiteRT's optimised kernel, which at some power-of-two scales takes gemmlowp's functions",
+            audited=False,
+        )
+        for operation in ("logistic", "tanh")
+    ),
+)

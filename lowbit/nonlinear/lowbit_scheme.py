@@ -1,4 +1,4 @@
-"""lowbit's own integer softmax, GELU and LayerNorm: constants and declared widths, scheme id ``lowbit``.
+"""lowbit's own integer softmax, GELU and LayerNorm, scheme id ``lowbit``.
 
 The same place in a network as I-ViT's, with the three weak points replaced: the exponential is 2^-z with a polynomial
 of degree 4 instead of 1 + r / 2, the reciprocal is taken of a normalised sum and so always has 31 significant bits, and
@@ -11,11 +11,13 @@ GELU is the form with tanh, x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)) (Hendry
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
-from lowbit.nonlinear.widths import Widths, signed, unsigned
+from lowbit.nonlinear.scheme import Example, LastRounding, Parameters, Scheme
+from lowbit.nonlinear.widths import Intermediate, signed, unsigned
 
 FRACTION = 16
 """Fraction bits of z, the exponent."""
@@ -27,7 +29,7 @@ COEFFICIENTS = (-744187942, 257211667, -57311506, 7419134)
 LARGEST_EXPONENT = 26
 """2^-26 rounds to 0 with 24 fraction bits."""
 NORMAL_BITS = 31
-"""A sum is shifted to so many bits before its reciprocal is taken."""
+"""A sum is shifted to that many bits before its reciprocal is taken."""
 RECIPROCAL = 1 << 61
 """Divided by a normalised sum: at most 2^31, so a product with an exponential has 57 bits."""
 MULTIPLIER_BITS = 31
@@ -89,14 +91,9 @@ def farthest(multiplier: Multiplier) -> int:
     return -(-LARGEST_EXPONENT << multiplier.shift) // multiplier.multiplier + 1
 
 
-def norm_bias(beta: float, gamma: float) -> int:
-    """Beta / gamma in units of 2^-20, by one binary64 division, to nearest, ties up."""
-    return math.floor(beta / gamma * (1 << NORM_FRACTION) + 0.5)
-
-
-def softmax_widths(bits: int = SOFTMAX_BITS) -> Widths:
-    """Of softmax: nothing can overflow for rows of up to 2^20 codes."""
-    steps = (
+def _softmax_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    """Nothing can overflow for rows of up to 2^20 codes."""
+    return (
         *unsigned(33, "distance", note="int32 codes"),
         *unsigned(62, "scaled", note="distance * multiplier, the distance limited first"),
         *unsigned(23, "exponent", note="z, 16 fraction bits, below 26 + 2 * 46.2"),
@@ -106,14 +103,13 @@ def softmax_widths(bits: int = SOFTMAX_BITS) -> Widths:
         *unsigned(31, "normalized"),
         *unsigned(32, "factor", note="2^61 / normalized"),
         *unsigned(57, "product"),
-        *signed(bits, "result", note="clamped; the result's width is an argument"),
+        *signed(call.result_bits, "result", note="clamped; the result's width is an argument"),
     )
-    return Widths("softmax", "lowbit", "", steps)
 
 
-def gelu_widths(bits: int = GELU_BITS) -> Widths:
-    """Of GELU: nothing can overflow for codes of up to 24 bits."""
-    steps = (
+def _gelu_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    """Nothing can overflow for codes of up to 24 bits."""
+    return (
         *signed(55, "scaled", note="code * multiplier"),
         *signed(21, "value", note="16 fraction bits, clamped to +-8"),
         *unsigned(23, "square"),
@@ -124,14 +120,13 @@ def gelu_widths(bits: int = GELU_BITS) -> Widths:
         *unsigned(26, "sum", note="1 + exponential"),
         *unsigned(25, "sigmoid", note="24 fraction bits"),
         *signed(49, "product"),
-        *signed(GELU_CODE_BITS + bits, "result", note="rounded to bits - 1 fraction bits"),
+        *signed(GELU_CODE_BITS + call.result_bits, "result", note="rounded to bits - 1 fraction bits"),
     )
-    return Widths("gelu", "lowbit", "", steps)
 
 
-def layernorm_widths() -> Widths:
-    """Of LayerNorm: nothing can overflow for rows of up to 2^16 codes of 16 bits, but for a large beta / gamma."""
-    steps = (
+def _layernorm_steps(_: Parameters) -> tuple[Intermediate, ...]:
+    """Nothing can overflow for rows of up to 2^16 codes of 16 bits, but for a large beta / gamma."""
+    return (
         *signed(32, "sum"),
         *unsigned(47, "sum_of_squares", note="2^16 squares of -2^15 are 2^46"),
         *unsigned(62, "variance", note="length * sum_of_squares - sum^2"),
@@ -142,4 +137,50 @@ def layernorm_widths() -> Widths:
         *signed(30, "normalized", note="20 fraction bits; at most sqrt(length)"),
         *signed(32, "result", note="plus beta / gamma"),
     )
-    return Widths("layernorm", "lowbit", "", steps)
+
+
+def _last_rounding(call: Parameters) -> LastRounding:
+    fraction_bits = call.result_bits - 1
+
+    def shift(last: Mapping[str, int]) -> int:
+        return 61 + last["sum"].bit_length() - NORMAL_BITS - fraction_bits
+
+    return LastRounding("product", "result", shift, 0, (0, (1 << fraction_bits) - 1))
+
+
+SCHEMES = (
+    Scheme(
+        "softmax",
+        "lowbit",
+        "this library's own: 2^-z by a polynomial of fourth order, a reciprocal of 31 bits",
+        "lowbit_scheme:softmax",
+        _softmax_steps,
+        own_bits=SOFTMAX_BITS,
+        bits=range(2, 25),
+        last_rounding=_last_rounding,
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "gelu",
+        "lowbit",
+        "this library's own: the form with tanh, one rounding at the end",
+        "lowbit_scheme:gelu",
+        _gelu_steps,
+        own_bits=GELU_BITS,
+        bits=range(2, GELU_BITS + 1),
+        examples=(Example({"scale": 0.05}),),
+    ),
+    Scheme(
+        "layernorm",
+        "lowbit",
+        "this library's own: exact sums and an exact root",
+        "lowbit_scheme:layernorm",
+        _layernorm_steps,
+        options=("gamma", "beta"),
+        takes_scale=False,
+        own_bits=32,
+        bits=(32,),
+        mean="times_length",
+        examples=(Example({}),),
+    ),
+)

@@ -1,204 +1,227 @@
-"""TensorFlow Lite's quantisation parameters of the nonlinear operators, derived exactly.
+"""TensorFlow Lite's integer softmax, logistic, tanh, L2 and layer normalisation.
 
-TFLite derives them from binary32 scales in binary64. Here a scale is first rounded to binary32, as a .tflite file holds
-it; every later step is exact, or one correctly rounded binary64 operation that the comments name.
+Widths are those of the C types in the sources. A step that the source clamps or saturates on purpose cannot overflow;
+one that the C language leaves undefined on overflow is where ``overflow=`` decides.
 
-Source: tensorflow/tflite-micro, ``tensorflow/lite/kernels/internal/quantization_util.cc`` (QuantizeMultiplier,
-PreprocessSoftmaxScaling, CalculateInputRadius, CheckedLog2), ``tensorflow/lite/micro/kernels/softmax_common.cc``,
-``logistic_common.cc`` and ``tanh.cc``.
+Source: tensorflow/tflite-micro, ``tensorflow/lite/kernels/internal/reference``.
 """
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
-from typing import NamedTuple
+from lowbit.nonlinear.scheme import Example, LastRounding, Parameters, Scheme
+from lowbit.nonlinear.widths import Intermediate, signed
 
-from lowbit.errors import InputError
-from lowbit.nonlinear import binary32 as binary
+VARIANTS = ("double_rounding", "single_rounding")
+"""TFLite's two builds of MultiplyByQuantizedMultiplier; TFLITE_SINGLE_ROUNDING chooses the second."""
 
-SOFTMAX_INTEGER_BITS = 5
-SIGMOID_INTEGER_BITS = 4
-LARGEST_MULTIPLIER = {"double_rounding": (1 << 31) - 1, "single_rounding": (1 << 30) - 1}
-INT16_EXP_STEP = Fraction(10.0 / 65535.0)  # the product's constant: one binary64 division
-HIGHEST_INT16 = 32767
+RELATIVES = "tflite"
 
 
-class QuantizedMultiplier(NamedTuple):
-    """A real factor as ``multiplier`` * 2**(``shift`` - 31)."""
-
-    multiplier: int
-    shift: int
+def _shifted(call: Parameters, noun: str) -> tuple[Intermediate, ...]:
+    """What MultiplyByQuantizedMultiplier rounds: in 32 bits, or a product of 64 in the build that rounds once."""
+    return signed(32 if call.variant == "double_rounding" else 64, f"shifted {noun}")
 
 
-class SoftmaxParameters(NamedTuple):
-    """How int8 differences from the maximum become exponents in Q5.26, and which are too low to count."""
-
-    multiplier: int
-    shift: int
-    lowest_difference: int
-
-
-class SigmoidParameters(NamedTuple):
-    """How int8 inputs become Q4.27, and from which magnitude on the result is a limit."""
-
-    multiplier: int
-    shift: int
-    radius: int
+def _softmax_int8_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    return (
+        *signed(32, "difference"),
+        *_shifted(call, "difference"),
+        Intermediate("scaled difference", 32, note="Q5.26"),
+        Intermediate("exponential", 32, note="Q0.31"),
+        Intermediate("sum", 32, note="Q12.19; int32; TFLite reads the bits as unsigned, so that only 2^32 is lost"),
+        Intermediate("reciprocal", 32, note="Q0.31"),
+        Intermediate("exponent", 5, False, "a right shift; TFLite ends the process beyond 31 (TFLITE_CHECK)"),
+        Intermediate("probability", 32, note="Q0.31"),
+        Intermediate("result", call.result_bits, note="clamped"),
+    )
 
 
-class LayerNormParameters(NamedTuple):
-    """Of the integer LSTM's layer normalisation: weights, biases, a multiplier, and what a variance of 0 becomes."""
-
-    weights: tuple[int, ...]
-    biases: tuple[int, ...]
-    multiplier: int
-    shift: int
-    variance_limit: int
+def _softmax_int8_rounding(call: Parameters) -> LastRounding:
+    low = -(1 << (call.result_bits - 1))
+    return LastRounding("probability", "result", lambda last: last["exponent"], low, (low, -low - 1))
 
 
-def binary32(value: object, what: str = "scale") -> Fraction:
-    """The binary32 number nearest to a positive real number, exactly.
+def softmax_int16_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    """Of the softmax of int16 codes under TFLite, or under CMSIS-NN's narrower arithmetic."""
+    narrow = call.scheme.id == "cmsis_int16"
+    return (
+        *signed(32, "difference"),
+        *_shifted(call, "difference"),
+        Intermediate("scaled difference", 32, note="steps of 10/65535"),
+        Intermediate("centred difference", 32, note="then clamped to int16"),
+        Intermediate("exponential", 16, note="Q0.15"),
+        Intermediate("sum", 32, note="Q16.15"),
+        Intermediate("rounded sum", 32 if narrow else 64, note="normalised to 2^30..2^31, plus half of 2^14"),
+        Intermediate(
+            "reciprocal index",
+            16 if narrow else 32,
+            note="" if narrow else "then clamped to int16, which CMSIS-NN omits",
+        ),
+        Intermediate("reciprocal", 16, note="Q0.15"),
+        Intermediate("product", 32 if narrow else 64),
+        Intermediate("result", 16, note="" if narrow else "clamped"),
+    )
 
-    Raises
-    ------
-    InputError
-        It is no number, or not a positive finite one in binary32.
-    """
-    if value is None:
-        raise InputError(f"{what} is missing", hint=f"{what}=0.05, for example: the real value of one unit of a code")
-    try:
-        number = float(value)  # type: ignore[arg-type]  # whatever float() takes: NumPy scalars, Fractions, int
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{what} = {value!r} is no number", hint=f"{what}=0.05, for example") from error
-    rounded = binary.binary32(number)
-    if not (math.isfinite(rounded) and rounded > 0):
-        raise InputError(
-            f"{what} = {value!r} is not a positive finite binary32 number",
-            hint="a quantisation scale is the real value of one code step",
+
+def softmax_int16(name: str, summary: str, limits: tuple[int, int] | None = (0, 32767)) -> Scheme:
+    """The record of a softmax of int16 codes; ``limits`` are those of its results."""
+    return Scheme(
+        "softmax",
+        name,
+        summary,
+        "tflite_softmax:softmax_int16",
+        softmax_int16_steps,
+        VARIANTS,
+        options=("beta", "multiplier", "shift"),
+        codes="int16",
+        own_bits=16,
+        bits=(16,),
+        relatives=RELATIVES,
+        last_rounding=lambda _: LastRounding("product", "result", lambda last: last["sum"].bit_length() - 1, 0, limits),
+        examples=(Example({"scale": 0.001}),),
+    )
+
+
+def _sigmoid_int8_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    return (
+        *signed(32, "input"),
+        *_shifted(call, "input"),
+        Intermediate("scaled input", 32, note="Q4.27"),
+        Intermediate("function", 32, note="Q0.31"),
+        Intermediate("result", 8, note="clamped"),
+    )
+
+
+def _sigmoid_int8_rounding(call: Parameters) -> LastRounding:
+    places, offset = (23, -128) if call.scheme.operation == "logistic" else (24, 0)
+    return LastRounding("function", "result", places, offset, (-128, 127))
+
+
+def _sigmoid_int16_steps(_: Parameters) -> tuple[Intermediate, ...]:
+    return (
+        Intermediate("scaled input", 32, note="steps of 2^-12 / 3"),
+        Intermediate("magnitude", 32, False),
+        Intermediate("interpolated", 32, False, "Q0.25 (logistic) or Q0.24 (tanh)"),
+        Intermediate("result", 16),
+    )
+
+
+def sigmoid_int16(operation: str, name: str, summary: str, *, audited: bool) -> Scheme:
+    """The record of a logistic or tanh of int16 codes."""
+    return Scheme(
+        operation,
+        name,
+        summary,
+        "tflite_sigmoid:sigmoid_int16",
+        _sigmoid_int16_steps,
+        codes="int16",
+        own_bits=16,
+        bits=(16,),
+        audited=audited,
+        relatives=RELATIVES,
+        examples=(Example({"scale": 2.0**-12}),),
+    )
+
+
+def _l2norm_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    return (
+        *signed(32, "input", "square", "sum"),
+        Intermediate("inverse root", 32, note="Q0.31, with a shift"),
+        *_shifted(call, "input"),
+        *signed(32, "scaled input"),
+        Intermediate("result", 8, note="clamped"),
+    )
+
+
+def _layernorm_steps(call: Parameters) -> tuple[Intermediate, ...]:
+    return (
+        *signed(64, "sum", "sum of squares"),
+        Intermediate("mean", 32, note="times 2^10"),
+        *signed(64, "variance times 2^20"),
+        *signed(32, "variance"),
+        Intermediate("inverse root", 32, note="Q0.31, with a shift"),
+        Intermediate("centred", 32, note="times 2^10"),
+        *_shifted(call, "centred"),
+        Intermediate("scaled centred", 32, note="normalised"),
+        Intermediate("weighted", 32, note="int32 arithmetic, although kept in int64"),
+        *signed(32, "weighted, 2^10 taken out"),
+        *_shifted(call, "weighted"),
+        *signed(32, "scaled weighted"),
+        Intermediate("result", 16, note="clamped"),
+    )
+
+
+SCHEMES = (
+    Scheme(
+        "softmax",
+        "tflite_int8",
+        "TFLite's kernel of int8 codes, to 8 or 16 ``bits``",
+        "tflite_softmax:softmax_int8",
+        _softmax_int8_steps,
+        VARIANTS,
+        options=("beta",),
+        own_bits=8,
+        bits=(8, 16),
+        relatives=RELATIVES,
+        last_rounding=_softmax_int8_rounding,
+        examples=(Example({"scale": 0.05}), Example({"scale": 0.05}, bits=16)),
+    ),
+    softmax_int16("tflite_int16", "TFLite Micro's kernel of int16 codes: two tables, interpolated"),
+    Scheme(
+        "layernorm",
+        "tflite_int16",
+        "the layer normalisation inside TFLite's integer LSTM",
+        "tflite_norm:layernorm",
+        _layernorm_steps,
+        VARIANTS,
+        options=("weights", "biases", "multiplier", "shift", "variance_limit"),
+        operands={"weights": "int16", "biases": "int32"},
+        codes="int16",
+        takes_scale=False,
+        own_bits=16,
+        bits=(16,),
+        audited=False,
+        relatives=RELATIVES,
+        examples=(Example({"multiplier": 1 << 30, "shift": -10}),),
+    ),
+    *(
+        Scheme(
+            operation,
+            "tflite_int8",
+            "TFLite Micro's int8 kernel; ``zero_point`` is that of the codes",
+            "tflite_sigmoid:sigmoid_int8",
+            _sigmoid_int8_steps,
+            VARIANTS,
+            options=("zero_point",),
+            own_bits=8,
+            bits=(8,),
+            relatives=RELATIVES,
+            last_rounding=_sigmoid_int8_rounding,
+            examples=(Example({"scale": 0.05, "zero_point": 3}),),
         )
-    return Fraction(rounded)
-
-
-def quantize_multiplier(factor: Fraction) -> QuantizedMultiplier:
-    """QuantizeMultiplier: the factor as a 31-bit multiplier in [2**30, 2**31) and a shift, ties away from zero.
-
-    Factors below 2**-32 become 0, as in the product. No upper limit: softmax uses a shift of 31, which requantisation
-    (``lowbit.policy.multiplier``) refuses.
-    """
-    if factor == 0:
-        return QuantizedMultiplier(0, 0)
-    shift = _exponent(factor)
-    multiplier = math.floor(factor * Fraction(2) ** (31 - shift) + Fraction(1, 2))
-    if multiplier == 1 << 31:
-        multiplier, shift = 1 << 30, shift + 1
-    return QuantizedMultiplier(0, 0) if shift < -31 else QuantizedMultiplier(multiplier, shift)
-
-
-def _exponent(factor: Fraction) -> int:
-    """The shift of frexp: factor / 2**shift is in [1/2, 1)."""
-    shift = factor.numerator.bit_length() - factor.denominator.bit_length()
-    return shift + 1 if factor >= Fraction(2) ** shift else shift
-
-
-def softmax_parameters(scale: Fraction, beta: Fraction, variant: str = "double_rounding") -> SoftmaxParameters:
-    """Of the softmax of int8 codes: beta * scale * 2**26, limited, and the differences that exp() sees.
-
-    Raises
-    ------
-    InputError
-        beta * scale <= 2**-26: the product refuses it (TFLITE_CHECK_GT(double_multiplier, 1)).
-    """
-    factor = scale * beta * (1 << (31 - SOFTMAX_INTEGER_BITS))  # exact in binary64: two 24-bit significands
-    factor = min(factor, Fraction(LARGEST_MULTIPLIER[variant]))
-    if factor <= 1:
-        raise InputError(
-            f"beta * scale = {float(scale * beta):g} is not above 2**-26, and TFLite stops there",
-            hint="a row then spans less than 255 * 2**-26: every softmax is flat",
+        for operation in ("logistic", "tanh")
+    ),
+    *(
+        sigmoid_int16(
+            operation,
+            "tflite_int16",
+            "TFLite's int16 reference kernel and TFLite Micro: a table of the sigmoid, interpolated",
+            audited=True,
         )
-    multiplier, shift = quantize_multiplier(factor)
-    return SoftmaxParameters(multiplier, shift, -input_radius(SOFTMAX_INTEGER_BITS, shift))
-
-
-def input_radius(integer_bits: int, shift: int) -> int:
-    """CalculateInputRadius of 31 bits: inputs from this magnitude on leave Q(integer_bits)."""
-    return (((1 << integer_bits) - 1) << (31 - integer_bits)) >> shift
-
-
-def softmax_reciprocal_table(scheme: str) -> str:
-    """The stored table of 1 / (1 + x): LiteRT builds it in binary64, where two entries differ from TFLite Micro's."""
-    return "litert_softmax_reciprocal" if scheme == "litert_int16" else "tflite_softmax_reciprocal"
-
-
-def softmax_int16_multiplier(scale: Fraction, beta: Fraction, scheme: str = "tflite_int16") -> QuantizedMultiplier:
-    """Of the softmax of int16 codes: differences in steps of 10/65535. LiteRT multiplies scale by beta in binary32.
-
-    Raises
-    ------
-    InputError
-        beta * scale is so large that the left shift is beyond 30.
-    """
-    product = binary32(float(scale * beta), "scale * beta") if scheme == "litert_int16" else scale * beta
-    factor = Fraction(float(product / INT16_EXP_STEP))  # one binary64 division, rounded here
-    found = quantize_multiplier(factor)
-    if found.shift > 30:
-        raise InputError(f"beta * scale = {float(scale * beta):g} needs a left shift of {found.shift}, beyond 30")
-    return found
-
-
-def sigmoid_parameters(scale: Fraction) -> SigmoidParameters:
-    """Of logistic and tanh of int8 codes.
-
-    Raises
-    ------
-    InputError
-        The scale is below 2**-28: the product shifts by a negative count.
-    """
-    multiplier, shift = quantize_multiplier(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
-    if shift < 0:
-        raise InputError(f"scale = {float(scale):g} is below 2**-28, where TFLite shifts by a negative count")
-    return SigmoidParameters(multiplier, shift, input_radius(SIGMOID_INTEGER_BITS, shift))
-
-
-def sigmoid_int16_parameters(scale: Fraction, function: str) -> QuantizedMultiplier:
-    """Of logistic and tanh of int16 codes: codes * ``multiplier``, shifted right by ``shift``, are thirds of 2**-12.
-
-    A scale within a thousandth of 2**-12 (tanh: of 2**-11 as well), measured in its logarithm to base 2, is taken for
-    that power of two and needs no shift; TFLite compares in binary32, here the comparison is exact.
-
-    Raises
-    ------
-    InputError
-        The multiplier is beyond 16 bits: the product's debug build stops.
-    """
-    left = sigmoid_int16_left_shift(scale, function)
-    if left is not None:
-        return QuantizedMultiplier(3 << left, 0)
-    multiplier = scale * 4096 * 3  # in binary64 exact: 24 bits times a small integer
-    shift = 0
-    while multiplier <= Fraction(HIGHEST_INT16, 2) and shift <= 30:
-        shift += 1
-        multiplier *= 2
-    if multiplier >= HIGHEST_INT16 + 1:
-        raise InputError(
-            f"scale = {float(scale):g} makes a multiplier of {math.floor(multiplier)}, beyond 16 bits",
-            hint="TFLite's int16 logistic and tanh take scales below 8/3",
-        )
-    return QuantizedMultiplier(math.floor(multiplier), shift)
-
-
-def sigmoid_int16_left_shift(scale: Fraction, function: str) -> int | None:
-    """The left shift that makes Q3.12 of the codes, if the scale is one for which TFLite shifts."""
-    power = _near_power_of_two(scale)
-    left = None if power is None else power + 12
-    return left if left == 0 or (left == 1 and function == "tanh") else None
-
-
-def _near_power_of_two(scale: Fraction) -> int | None:
-    """CheckedLog2: the k with |log2(scale) - k| < 1/1000, if there is one."""
-    nearest = _exponent(scale)
-    for power in (nearest - 1, nearest):
-        ratio = (scale / Fraction(2) ** power) ** 1000
-        if Fraction(1, 2) < ratio < 2:
-            return power
-    return None
+        for operation in ("logistic", "tanh")
+    ),
+    Scheme(
+        "l2norm",
+        "tflite_int8",
+        "TFLite's int8 kernel; the scale of the codes does not matter, their ``zero_point`` does",
+        "tflite_norm:l2norm",
+        _l2norm_steps,
+        VARIANTS,
+        options=("zero_point",),
+        takes_scale=False,
+        own_bits=8,
+        bits=(8,),
+        relatives=RELATIVES,
+        examples=(Example({"zero_point": 3}),),
+    ),
+)

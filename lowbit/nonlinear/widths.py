@@ -16,6 +16,7 @@ OVERFLOWS = {
 
 UNLIMITED = 64
 """Bits declared for what a source computes without a width of its own (a floating-point simulation, say)."""
+SIMULATED = "the code computes in binary32 and sets no width"
 
 
 class Intermediate(NamedTuple):
@@ -46,6 +47,12 @@ class Intermediate(NamedTuple):
         """The largest value that fits."""
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
+    @property
+    def container(self) -> str:
+        """NumPy's name of the smallest integer that holds every value: of the unsigned ones if there is no sign."""
+        bits = max(8, 1 << (self.bits - 1).bit_length())
+        return f"int{bits}" if self.signed else f"uint{bits}"
+
     def holds(self, value: int) -> bool:
         """Whether a value fits."""
         return self.low <= value <= self.high
@@ -72,7 +79,7 @@ class Widths:
     steps: tuple[Intermediate, ...]
 
     def index(self, name: str) -> int:
-        """The place of an intermediate; raises InputError for a name that is none."""
+        """The place of an intermediate; raises InputError for a name that is not one."""
         for place, step in enumerate(self.steps):
             if step.name == name:
                 return place

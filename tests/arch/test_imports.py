@@ -62,6 +62,19 @@ def test_a_library_has_a_home(library, homes):
     assert not strays
 
 
+def test_the_oracle_of_nonlinearities_derives_its_constants_itself():
+    # What a scheme is and how wide its registers are is data, stored tables too; what follows from a scale is not.
+    data = {"scheme": {"Parameters"}, "widths": {"OVERFLOWS", "Widths"}, "stored_tables": {"stored_table"}}
+    allowed = {f"lowbit.nonlinear.{module}.{name}" for module, names in data.items() for name in names}
+    for path in FILES:
+        name = module_name(path)
+        if name.startswith("lowbit.oracle."):
+            taken = {item for item in imported_modules(path) if item.startswith("lowbit.nonlinear.")}
+            assert taken <= allowed | {f"lowbit.nonlinear.{module}" for module in data}, name
+        if name.startswith("lowbit.nonlinear."):
+            assert not any(item.startswith("lowbit.oracle") for item in imported_modules(path)), name
+
+
 def test_import_lowbit_is_light(modules_after):
     loaded = modules_after("import lowbit")
     assert "lowbit" in loaded

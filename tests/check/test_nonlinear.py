@@ -10,14 +10,14 @@ import pytest
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.operation import NonlinearOperation
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates
-from lowbit.check.nonlinear.shifts import last_shift
 from lowbit.check.run import check_kernel
 from lowbit.dut.kernel import needed_room, shared_object_kernel
 from lowbit.errors import DeviceError, InputError
 from lowbit.nonlinear.binary32 import binary32
 from lowbit.nonlinear.ibert import gelu_constants
+from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
 from lowbit.vectors.flags import nonlinear as f
-from lowbit.vectors.nonlinear.rule import OPERATIONS, chosen, needs_scale, schemes, variants
+from lowbit.vectors.nonlinear.rule import chosen
 
 SOURCE = Path(__file__).parents[1] / "dut" / "nonlinear_kernel.c"
 SCALE = 0.05
@@ -36,25 +36,21 @@ NAMED = {
 }
 
 
-def options_of(operation, scheme):
-    if scheme == "gemmlowp":
-        return {"integer_bits": 4}
-    if (operation, scheme) == ("layernorm", "fqvit"):
-        return {"result_scale": 0.05}
-    if (operation, scheme) == ("layernorm", "tflite_int16"):
-        return {"multiplier": 1 << 30, "shift": -10}
-    return {}
-
-
-def operation(name, scheme, variant="", scale=SCALE, target="", options=None):
-    options = options_of(name, scheme) if options is None else options
-    scale = scale if needs_scale(name, scheme, options) else None
+def operation(name, scheme, variant="", scale=SCALE, target=""):
+    record = get_scheme(name, scheme)
+    options = {
+        key: value for key, value in record.examples[-1].parameters.items() if key not in ("scale", "zero_point")
+    }
+    scale = scale if record.needs_scale(options) else None
     return NonlinearOperation(*chosen(name, scheme, variant=variant, scale=scale, target=target, options=options))
 
 
 def everything():
     return [
-        (name, scheme, variant) for name in OPERATIONS for scheme in schemes(name) for variant in variants(name, scheme)
+        (name, scheme, variant)
+        for name in NONLINEARITIES
+        for scheme, record in schemes(name).items()
+        for variant in record.variants
     ]
 
 
@@ -141,7 +137,7 @@ def test_result_is_explained(compiled):
     assert result.asked == {"variant": "torch"}
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", NONLINEARITIES)
 def test_every_scheme_is_identified_from_its_answers(name):
     for operation_name, scheme, variant in everything():
         if operation_name != name:
@@ -200,7 +196,7 @@ def test_another_scheme_is_named(name, asked, given):
 def test_the_oracle_with_one_step_replaced_is_the_scheme(case):
     # Among the roundings of the last shift is the scheme's own: it changes nothing, or the table of shifts is wrong.
     checked = operation(*case, scale=SCALE / 50 if case[1].endswith("int16") else SCALE)
-    if last_shift(checked.made) is None:
+    if checked.made.record.last_rounding(checked.made.parameters) is None:
         pytest.skip("the last step is no shift")
     rows = [item for item in checked.cases("directed", 0, 0) if item.outputs <= 600][:12]
     bugs = [bug for bug in nonlinear_bugs(checked.made, checked.formats[0]) if bug.words.startswith("rounds ")]
@@ -250,5 +246,5 @@ def test_bad_arguments():
         chosen("logistic", "tflite_int8", scale=1.0, target="int16")
     with pytest.raises(InputError, match="positive"):
         chosen("softmax", "ivit", scale=-1.0)
-    with pytest.raises(InputError, match="no type of codes"):
+    with pytest.raises(InputError, match="not a type of codes"):
         chosen("softmax", "ivit", scale=1.0, source="int4")

@@ -5,13 +5,13 @@ import pytest
 
 from lowbit.check.nonlinear.operation import NonlinearOperation
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule
+from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
 from lowbit.vectors.gemm.sets import unpack_elements
 from lowbit.vectors.golden import verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
-from lowbit.vectors.nonlinear.rule import OPERATIONS, schemes, variants
 from lowbit.vectors.nonlinear.sets import parse_policy, read_nonlinearities
 
-SETS = [entry for entry in read_manifest().values() if entry.recipe.op in OPERATIONS]
+SETS = [entry for entry in read_manifest().values() if entry.recipe.op in NONLINEARITIES]
 LARGEST = 2_000_000
 
 
@@ -41,21 +41,21 @@ def test_every_scheme_and_variant_has_a_set():
     covered = {(entry.recipe.op, entry.recipe.policy) for entry in SETS}
     wanted = {
         (name, f"{scheme}+variant={variant}" if variant else scheme)
-        for name in OPERATIONS
-        for scheme in schemes(name)
-        for variant in variants(name, scheme)
+        for name in NONLINEARITIES
+        for scheme, record in schemes(name).items()
+        for variant in record.variants
     }
     assert covered == wanted
 
 
-@pytest.mark.parametrize("op", OPERATIONS)
+@pytest.mark.parametrize("op", NONLINEARITIES)
 def test_a_set_catches_the_other_variants(op):
     for entry in (entry for entry in SETS if entry.recipe.op == op and "variant" in entry.recipe.policy):
         checked = operation(entry)
         if "rounding" in entry.recipe.policy and op != "layernorm":
             continue  # TFLite's two builds differ on few rows, none of them short
         cases, _ = rows_of(entry)
-        for variant in variants(op, checked.made.scheme):
+        for variant in get_scheme(op, checked.made.scheme).variants:
             made = checked.made.__class__(**{**checked.made.__dict__, "variant": variant})
             answers = [NonlinearRule(made, checked.formats[1]).run(case) for case in cases]
             pairs = zip(answers, map(checked.expected, cases), strict=True)
@@ -68,7 +68,7 @@ def test_size():
     assert all(set(entry.flags) for entry in SETS)
 
 
-@pytest.mark.parametrize("op", OPERATIONS)
+@pytest.mark.parametrize("op", NONLINEARITIES)
 def test_regeneration_is_byte_for_byte(op):
     entries = [entry for entry in SETS if entry.recipe.op == op]
     assert [verify_regeneration(entry.recipe) for entry in entries[::2]] == [None] * len(entries[::2])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 
 import lowbit
 from lowbit.errors import InputError, IntermediateOverflowError
-from lowbit.nonlinear import ibert, ivit
-from lowbit.nonlinear import lowbit_scheme as own
+from lowbit.nonlinear.scheme import OPERATIONS, get_scheme, resolve, schemes
 from lowbit.nonlinear.widths import Intermediate
 
 ROW = np.array([[10, 0, -10, 3]], np.int8)
@@ -27,7 +29,7 @@ def test_bad_scales(operation, scheme, scale):
 def test_other_bad_input(operation, scheme):
     call = getattr(lowbit, operation)
     options = {"scheme": scheme, "scale": 0.05}
-    with pytest.raises(InputError, match="no integers"):
+    with pytest.raises(InputError, match="not integers"):
         call(ROW.astype(np.float32), **options)
     with pytest.raises(InputError, match="axis"):
         call(ROW, axis=2, **options)
@@ -147,8 +149,9 @@ def test_fqvit():
         lowbit.layernorm(codes, scheme="fqvit")
     with pytest.raises(InputError, match="factors must lie"):
         lowbit.layernorm(codes, scheme="fqvit", result_scale=0.1, factors=4)
-    with pytest.raises(InputError, match="variance is 0"):
-        lowbit.layernorm([[3, 3]], scheme="fqvit", result_scale=0.1)
+    for overflow in ("wrap", "trap"):
+        with pytest.raises(InputError, match="row 0: variance is 0"):
+            lowbit.layernorm([[3, 3]], scheme="fqvit", result_scale=0.1, overflow=overflow)
 
 
 def test_zero_gamma_is_refused():
@@ -176,21 +179,50 @@ def test_lowbits_own_scheme_never_overflows():
                 getattr(lowbit, name)(codes, scheme="lowbit", scale=scale, overflow="trap")
 
 
-def test_every_intermediate_is_declared_once():
-    tables = [
-        *(make(variant) for variant in ivit.VARIANTS for make in (ivit.exp_widths, ivit.softmax_widths)),
-        *(make(variant) for variant in ivit.VARIANTS for make in (ivit.gelu_widths, ivit.layernorm_widths)),
-        *(make(variant) for variant in ibert.VARIANTS for make in (ibert.exp_widths, ibert.softmax_widths)),
-        *(make(variant) for variant in ibert.VARIANTS for make in (ibert.gelu_widths, ibert.layernorm_widths)),
-        *(own.softmax_widths(), own.gelu_widths(), own.layernorm_widths()),
-    ]
-    for table in tables:
-        names = [step.name for step in table.steps]
-        assert len(set(names)) == len(names)
-        assert names[-1] in ("result", "exponential")
-        assert all(1 <= step.bits <= 64 for step in table.steps)
+RECORDS = [record for operation in OPERATIONS for record in schemes(operation).values()]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.operation}-{record.id}")
+def test_every_record_is_whole(record):
+    """Its functions exist on every floor, its intermediates are declared once, its examples are ones that it takes."""
+    floors = ("ops", "oracle", "proof") if record.audited else ("ops", "oracle")
+    assert all(callable(resolve(floor, record.home)) for floor in floors)
+    assert set(record.operands) <= set(record.options)
+    assert record.examples or not OPERATIONS[record.operation].has_vectors
+    for variant in record.variants:
+        for bits in (None, *record.bits):
+            names = [step.name for step in record.with_parameters(variant, bits=bits).widths.steps]
+            assert len(set(names)) == len(names)
+            assert names[-1] in ("result", "exponential")
+            assert all(1 <= step.bits <= 64 for step in record.with_parameters(variant, bits=bits).widths.steps)
+    for example in record.examples:
+        assert set(example.parameters) <= {"scale", *record.options}
+        assert set(example.variants) in (set(), set(record.variants))
+        assert record.needs_scale(example.parameters) == ("scale" in example.parameters)
+        assert example.bits is None or example.bits in record.bits
+
+
+def test_the_default_scheme_is_one():
+    for operation in OPERATIONS.values():
+        assert operation.scheme in schemes(operation.name)
+    with pytest.raises(InputError, match=r"(?s)unknown operation: 'sofmax'.*did you mean 'softmax'"):
+        get_scheme("sofmax", "ivit")
     with pytest.raises(InputError, match="no intermediate"):
-        tables[0]["summ"]
+        get_scheme("softmax", "ivit").with_parameters().widths["summ"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_docstrings_describe_every_argument_and_scheme(name):
+    """What the functions share is written into their docstrings: numpydoc and help() show the whole."""
+    function = resolve("ops", OPERATIONS[name].function)
+    section = re.compile(r"^    (\w+)\n    -{4,}\n(.*?)(?=^    \w+\n    -{4,}\n|\Z)", re.MULTILINE | re.DOTALL)
+    sections = dict(section.findall(function.__doc__))
+    assert {"Parameters", "Returns", "Raises", "Notes", "Examples"} <= set(sections)
+    described = re.findall(r"^    \*{0,2}(\w+)(?: :.*)?\n        ", sections["Parameters"], re.MULTILINE)
+    assert described == list(inspect.signature(function).parameters)
+    assert all(f'- "{scheme}"' in sections["Parameters"] for scheme in schemes(name))
+    assert not re.search(r"^ *\{\w+\}$", function.__doc__, re.MULTILINE)
+    assert all(len(line) <= 120 for line in function.__doc__.splitlines())
 
 
 def test_intermediate_limits():

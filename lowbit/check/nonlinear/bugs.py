@@ -13,7 +13,6 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.nonlinear.widths import Intermediate
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear.rule import Nonlinearity
-from lowbit.vectors.nonlinear.twin import twin
 
 
 def _kernel(made: Nonlinearity, codes: Array, case: Case) -> Array:
@@ -30,13 +29,12 @@ DIVISORS = ("clamped_sum", "normalized", "deviation", "sum")
 
 def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
     """Every bug that the nonlinearity can have, the likeliest first."""
-    names = [step.name for step in twin(made).widths.steps]
+    names = [step.name for step in made.widths.steps]
     if made.by_row:
         yield from _layout_bugs()
         yield from _maximum_bugs(names)
         yield from _tail_bugs(names)
-    if made.operation == "layernorm":
-        yield from _mean_bugs(made, names)
+    yield from _mean_bugs(made)
     yield from rounding_bugs(made)
     yield from _reciprocal_bugs(names)
     yield from _width_bugs(made)
@@ -126,12 +124,11 @@ def _tail_bugs(names: list[str]) -> Iterator[Bug]:
         yield Bug(f"unfinished_{step}", f"writes zeros beyond the last whole group of {step} codes", unfinished)
 
 
-def _mean_bugs(made: Nonlinearity, names: list[str]) -> Iterator[Bug]:
-    """``centred`` is a code less the mean; this library's own scheme has n times that, and rounds no mean."""
-    if "centred" not in names or made.scheme not in ("ivit", "ibert", "lowbit"):
-        return
-    if made.scheme == "lowbit":
+def _mean_bugs(made: Nonlinearity) -> Iterator[Bug]:
+    """``centred`` is a code less the rounded mean, or n times the code less the sum."""
+    if made.record.mean == "times_length":
         yield mutant("no_mean", "does not subtract the mean", {"centred": lambda _, m: m.code * len(m.codes)})
+    if made.record.mean != "rounded":
         return
     means: tuple[tuple[str, str, Callable[[int, int], int]], ...] = (
         ("no_mean", "does not subtract the mean", lambda _, __: 0),
@@ -159,7 +156,7 @@ def _reciprocal_bugs(names: list[str]) -> Iterator[Bug]:
 
 
 def _width_bugs(made: Nonlinearity) -> Iterator[Bug]:
-    for step in twin(made).widths.steps[:-1]:
+    for step in made.widths.steps[:-1]:
         for bits in NARROW:
             for signed in (True, False):
                 if bits > step.bits or (bits == step.bits and signed == step.signed):

@@ -11,7 +11,6 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear.rule import Nonlinearity
-from lowbit.vectors.nonlinear.twin import Twin, twin
 
 
 class Mutant(Steps):
@@ -27,8 +26,10 @@ class Mutant(Steps):
         Name -> the value that the intermediate had last.
     """
 
-    def __init__(self, oracle: Twin, changes: Mapping[str, Change], codes: list[int], everything: list[int]) -> None:
-        super().__init__(oracle.widths, "wrap")
+    def __init__(
+        self, nonlinearity: Nonlinearity, changes: Mapping[str, Change], codes: list[int], everything: list[int]
+    ) -> None:
+        super().__init__(nonlinearity.widths, "wrap")
         self.changes, self.codes, self.everything = changes, codes, everything
         self.last: dict[str, int] = {}
 
@@ -72,11 +73,11 @@ def mutant(name: str, words: str, changes: Mapping[str, Change]) -> Bug:
 
     def run(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
         del target
-        oracle, codes = twin(made), case.arrays["codes"]
+        codes = case.arrays["codes"]
         rows = codes.reshape(-1, codes.shape[-1]).tolist()
         operands = {key: array.tolist() for key, array in case.arrays.items() if key != "codes"}
         everything = codes.reshape(-1).tolist()
-        results = [oracle.run(row, operands, Mutant(oracle, changes, row, everything)) for row in rows]
+        results = [made.by_oracle(row, operands, Mutant(made, changes, row, everything)) for row in rows]
         return np.array(results, np.int64).reshape(case.shape)
 
     return Bug(name, words, run)

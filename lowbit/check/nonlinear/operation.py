@@ -17,12 +17,12 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.nonlinear.cases import directed_nonlinearities, make_case, numbered, pool, random_nonlinearities
-from lowbit.vectors.nonlinear.rule import PER_ELEMENT, Nonlinearity
+from lowbit.vectors.nonlinear.rule import Nonlinearity
 
 DEFINED_SHARE, DEFINED_SHARE_OF_BUGS = 0.75, 0.5
 """A rule that has no result for more of the codes explains nothing; a sum that wraps to 0 has none."""
 NAMED_AT_MOST, BUGS_AT_MOST = 4, 3
-"""So many survivors are told; the rest is counted."""
+"""That many survivors are told; the rest is counted."""
 MOST_TOLD_APART = 24
 """Rows added because relatives differ there."""
 MOST_CODES_OF_BUGS = 4096
@@ -32,8 +32,7 @@ MOST_CODES_OF_BUGS = 4096
 def nonlinear_prototype(made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> Prototype:
     """``f(codes, out, rows, length)``, where there are some with weights and biases; or ``f(codes, out, n)``."""
     operands = [Parameter(INPUT, "codes", np.dtype(source.code_dtype).name)]
-    if made.per_element:
-        operands += [Parameter(INPUT, name, dtype) for name, dtype in zip(PER_ELEMENT, ("int16", "int32"), strict=True)]
+    operands += [Parameter(INPUT, name, dtype) for name, dtype in made.per_element.items()]
     sizes = [Parameter(SIZE, name) for name in (("rows", "length") if made.by_row else ("n",))]
     return Prototype((*operands, Parameter(OUTPUT, "out", np.dtype(target.code_dtype).name), *sizes))
 

@@ -9,17 +9,17 @@ import numpy as np
 
 from lowbit.check.nonlinear.mutant import Bug
 from lowbit.check.operation import Rule
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import LowbitError
 from lowbit.format.scalar import FixedFormat
+from lowbit.nonlinear.scheme import Scheme, schemes
 from lowbit.vectors.case import Array, Case
-from lowbit.vectors.nonlinear.rule import Nonlinearity, needs_scale, option_names, schemes, variants
+from lowbit.vectors.nonlinear.rule import Nonlinearity
 
 UNDEFINED = np.iinfo(np.int64).min
-"""No code: where a scheme has no result."""
+"""Not a code: where a scheme has no result."""
 WIDTHS = (4, 8, 16)
 """Results of these widths are tried beside the scheme's own."""
 OVERFLOWS = ("wrap", "saturate")
-MOST_INTEGER_BITS = 15
 
 
 @dataclass(frozen=True)
@@ -79,33 +79,32 @@ def _guarded(function: object, made: Nonlinearity, target: FixedFormat, case: Ca
 def candidates(asked: Nonlinearity, source: FixedFormat, target: FixedFormat) -> list[Nonlinearity]:
     """Everything that an answer may follow: the nonlinearity asked for first, then its relatives, then the others."""
     found = [asked, *(replace(asked, overflow=overflow) for overflow in OVERFLOWS)]
-    names = sorted(schemes(asked.operation), key=lambda name: (name != asked.scheme, not _related(name, asked.scheme)))
-    for scheme in names:
-        for variant in variants(asked.operation, scheme):
-            for made in _widths_of(_with_options(asked, scheme, variant), source, target):
+    own = asked.record
+    records = sorted(schemes(asked.operation).values(), key=lambda record: (record != own, not record.related_to(own)))
+    for record in records:
+        for variant in record.variants:
+            for made in _widths_of(_with_options(asked, record, variant), source, target):
                 found += [replace(made, overflow=overflow) for overflow in OVERFLOWS]
     return list(dict.fromkeys(found))
 
 
 def relatives(asked: Nonlinearity, found: list[Nonlinearity]) -> list[Nonlinearity]:
     """Those that differ in details only, so that rows have to be looked for that tell them apart."""
-    return [made for made in found if _related(made.scheme, asked.scheme)]
+    return [made for made in found if made.record.related_to(asked.record)]
 
 
-def _related(scheme: str, other: str) -> bool:
-    families = ("tflite", "litert", "cmsis")
-    return scheme == other or (scheme.startswith(families) and other.startswith(families))
+def _with_options(asked: Nonlinearity, record: Scheme, variant: str) -> list[Nonlinearity]:
+    """The scheme with those of the options that it takes; all values of an option that is tried."""
+    options = {name: value for name, value in asked.options if name in record.options}
+    scale = asked.scale if record.needs_scale(options) else None
+    made = [Nonlinearity(asked.operation, record.id, variant, scale, None, tuple(options.items()))]
+    for name, values in record.trials.items():
+        made = [replace(item, options=((name, value), *_without(item, name))) for item in made for value in values]
+    return made
 
 
-def _with_options(asked: Nonlinearity, scheme: str, variant: str) -> list[Nonlinearity]:
-    """The scheme with those of the options that it takes; gemmlowp's functions with every place of the point."""
-    taken = option_names(asked.operation, scheme)
-    options = tuple((name, value) for name, value in asked.options if name in taken)
-    scale = asked.scale if needs_scale(asked.operation, scheme, dict(options)) else None
-    made = Nonlinearity(asked.operation, scheme, variant, scale, None, options)
-    if scheme != "gemmlowp":
-        return [made]
-    return [replace(made, options=(("integer_bits", bits),)) for bits in range(MOST_INTEGER_BITS)]
+def _without(made: Nonlinearity, name: str) -> tuple[tuple[str, float], ...]:
+    return tuple(item for item in made.options if item[0] != name)
 
 
 def _widths_of(listed: list[Nonlinearity], source: FixedFormat, target: FixedFormat) -> Iterator[Nonlinearity]:
@@ -124,11 +123,6 @@ def _widths_of(listed: list[Nonlinearity], source: FixedFormat, target: FixedFor
                 yield some
 
 
-def own_bits(made: Nonlinearity) -> int | None:
+def own_bits(made: Nonlinearity) -> int:
     """The width of the results that the scheme declares."""
-    from lowbit.vectors.nonlinear.twin import twin
-
-    try:
-        return twin(made).widths.steps[-1].bits
-    except (InputError, KeyError):
-        return made.bits
+    return made.widths.steps[-1].bits

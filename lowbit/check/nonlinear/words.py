@@ -11,7 +11,6 @@ from lowbit.errors import LowbitError
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear.rule import Nonlinearity
-from lowbit.vectors.nonlinear.twin import Twin, twin
 
 SHOWN_CODES = 8
 STEPS_SHOWN = 10
@@ -21,8 +20,8 @@ GROUPS = (64, 32, 16, 8, 4)
 class _Trace(Steps):
     """Notes the intermediates of one element, and those of its whole row."""
 
-    def __init__(self, oracle: Twin, element: int) -> None:
-        super().__init__(oracle.widths, "wrap")
+    def __init__(self, made: Nonlinearity, element: int) -> None:
+        super().__init__(made.widths, "wrap")
         self.wanted = element
         self.seen: dict[str, int] = {}
 
@@ -60,14 +59,13 @@ def row_words(codes: Array) -> str:
 
 
 def _intermediates(made: Nonlinearity, case: Case, codes: Array, element: int) -> list[str]:
-    oracle = twin(made)
-    trace = _Trace(oracle, element)
+    trace = _Trace(made, element)
     operands = {name: array.tolist() for name, array in case.arrays.items() if name != "codes"}
     try:
-        oracle.run(codes.tolist(), operands, trace)
+        made.by_oracle(codes.tolist(), operands, trace)
     except (LowbitError, ValueError, IndexError):
         return []
-    names = [step.name for step in oracle.widths.steps[:-1] if step.name in trace.seen]
+    names = [step.name for step in made.widths.steps[:-1] if step.name in trace.seen]
     return [f"  {name:<22}{trace.seen[name]}" for name in names[-STEPS_SHOWN:]]
 
 
@@ -99,7 +97,7 @@ def _places(cases: Sequence[Case], wrong: Sequence[Array]) -> Iterator[str]:
             yield "rows whose maximum is 0 are right: the maximum is not subtracted, perhaps"
     for step in GROUPS:
         if all(codes.size % step for codes in bad_rows) and any(codes.size % step == 0 for codes in good_rows):
-            yield f"only in rows whose length is no multiple of {step}"
+            yield f"only in rows whose length is not a multiple of {step}"
             break
     first = [bool(bad[0].any()) for _, bad in _by_row(cases, wrong)]
     if not any(first):

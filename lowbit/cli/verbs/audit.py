@@ -12,11 +12,11 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
+from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.proof import AuditReport
 
-OPERATIONS = ("softmax", "gelu", "layernorm", "logistic", "tanh", "l2norm", "exp")
 PAINT = {"proved": "green", "refuted": "red", "open": "yellow"}
 
 
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         "fits the declared width, and a row that overflows where it does not. Exit status 0: all proved; 1: one is "
         "refuted; 5: some are neither.",
     )
-    parser.add_argument("operation", choices=OPERATIONS)
+    parser.add_argument("operation", choices=NONLINEARITIES)
     parser.add_argument("--scheme", required=True, help="ivit, tflite_int8, cmsis_int16, ...")
     parser.add_argument("--variant", default="", help="of the scheme (default: its first)")
     parser.add_argument("--length", type=integer, metavar="N", help="codes in a row; without it: the longest safe row")

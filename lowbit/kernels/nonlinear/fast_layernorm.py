@@ -3,7 +3,7 @@
 The sum of the squares of the centred codes follows from the sums of the codes and of their squares. Newton's iteration
 never falls below the floor of the root, so |centred| <= deviation and |centred * factor| <= 2^31. That limit itself is
 reached by even factors only, which are halved before the product instead of after it. Proved equal to
-``layernorm_ivit.py`` and ``layernorm_ibert.py``.
+``ivit.py`` and ``ibert.py``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even, positive_quotient
-from lowbit.kernels.nonlinear.layernorm_ivit import FIRST, ITERATIONS, NUMERATOR
+from lowbit.kernels.nonlinear.ivit import FIRST, ITERATIONS, NORM_NUMERATOR
 from lowbit.kernels.nonlinear.simd_norm import sums, write_centred
 
 
 @scalar
 def deviation(squares, first, iterations):
-    """Newton's iteration toward the square root: so many steps, or until it stops falling if that is 0; at least 1."""
+    """Newton's iteration toward the square root, at least 1; without a number of steps until it stops falling."""
     root = first or 1 << (bit_length(squares) >> 1)
     for _ in range(iterations):
         root = max((root + positive_quotient(squares, root)) >> 1, 1)
@@ -35,7 +35,7 @@ def deviation(squares, first, iterations):
 def layernorm_rows(codes, bias, constants, out):
     """Rows whose sum and, for int8, whose sum of squares fit 31 bits."""
     length = codes.shape[1]
-    first, iterations, numerator = constants[FIRST], constants[ITERATIONS], constants[NUMERATOR]
+    first, iterations, numerator = constants[FIRST], constants[ITERATIONS], constants[NORM_NUMERATOR]
     for row in range(codes.shape[0]):
         total, squares = sums(codes[row])
         mean = divide_half_even(total, length)

@@ -39,3 +39,12 @@ def truncating_divide(numerator, denominator):
     """Integer division as C does it, toward zero; the kernels' ``//`` rounds down."""
     quotient = abs(numerator) // abs(denominator)
     return quotient if (numerator < 0) == (denominator < 0) else -quotient
+
+
+@scalar
+def maximum_of(codes, row):
+    """The largest code of a row of a block."""
+    highest = codes[row, 0]
+    for i in range(1, codes.shape[1]):
+        highest = max(highest, codes[row, i])
+    return highest

@@ -5,12 +5,12 @@ from __future__ import annotations
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import logistic, rounding_divide, saturate, saturating_shift_left, tanh
 from lowbit.kernels.nonlinear.steps import step
-from lowbit.kernels.nonlinear.tflite_multiply import MULTIPLIER, SHIFT, SINGLE, multiply_by_quantized_multiplier
+from lowbit.kernels.nonlinear.tflite import MULTIPLIER, SHIFT, SINGLE, multiply
 
 # Places of further parameters.
 RADIUS, ZERO_POINT, IS_TANH = 3, 4, 5
 
-# Places of the intermediates, in the order of nonlinear/tflite_widths.py.
+# Places of the intermediates, in the order of nonlinear/tflite.py.
 INPUT, SHIFTED, SCALED, FUNCTION, RESULT = range(5)
 SCALED_16, MAGNITUDE_16, INTERPOLATED_16, RESULT_16 = range(4)
 
@@ -18,6 +18,7 @@ SCALED_16, MAGNITUDE_16, INTERPOLATED_16, RESULT_16 = range(4)
 @kernel
 def sigmoid_int8(codes, constants, limits, mode, out, trap):
     """Logistic or tanh of int8 codes."""
+    multiplier, shift, single = constants[MULTIPLIER], constants[SHIFT], constants[SINGLE]
     radius, is_tanh = constants[RADIUS], constants[IS_TANH] != 0
     for row in range(codes.shape[0]):
         for i in range(codes.shape[1]):
@@ -27,10 +28,7 @@ def sigmoid_int8(codes, constants, limits, mode, out, trap):
             elif value >= radius:
                 out[row, i] = 127
             else:
-                scaled = multiply_by_quantized_multiplier(
-                    value, constants[MULTIPLIER], constants[SHIFT], constants[SINGLE],
-                    SHIFTED, limits, mode, trap, row, i,
-                )  # fmt: skip
+                scaled = multiply(value, multiplier, shift, single, SHIFTED, limits, mode, trap, row, i)
                 answer = tanh(scaled, 4, 32) if is_tanh else logistic(scaled, 4, 32)
                 answer = step(answer, FUNCTION, limits, mode, trap, row, i)
                 code = rounding_divide(answer, 24) if is_tanh else rounding_divide(answer, 23) - 128

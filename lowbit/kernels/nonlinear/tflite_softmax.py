@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import (
     doubling_high_multiply,
     exp_on_negative_values,
@@ -12,44 +12,32 @@ from lowbit.kernels.fixed_point.gemmlowp import (
     saturate,
 )
 from lowbit.kernels.fixed_point.table import interpolate_rounded
-from lowbit.kernels.nonlinear.steps import SATURATE, note, step
-from lowbit.kernels.nonlinear.tflite_multiply import MULTIPLIER, SHIFT, SINGLE, multiply_by_quantized_multiplier
+from lowbit.kernels.nonlinear.steps import SATURATE, maximum_of, note, step
+from lowbit.kernels.nonlinear.tflite import MULTIPLIER, SHIFT, SINGLE, multiply
 
 # Places of further parameters.
 LOWEST_DIFFERENCE, BITS, CMSIS = 3, 4, 5
 
-# Places of the intermediates, in the order of nonlinear/tflite_widths.py.
+# Places of the intermediates, in the order of nonlinear/tflite.py.
 DIFFERENCE, SHIFTED, SCALED, EXPONENTIAL, SUM, RECIPROCAL, EXPONENT, PROBABILITY, RESULT = range(9)
 CENTRED_16, EXPONENTIAL_16, SUM_16, ROUNDED_16, INDEX_16, RECIPROCAL_16, PRODUCT_16, RESULT_16 = range(3, 11)
 
 LEFT_OUT = -1  # stands for the exponential of a code that is too far below the maximum
 
 
-@scalar
-def row_maximum(codes, row):
-    """The largest code of a row."""
-    highest = codes[row, 0]
-    for i in range(1, codes.shape[1]):
-        highest = max(highest, codes[row, i])
-    return highest
-
-
 @kernel
 def softmax_int8(codes, constants, limits, mode, out, trap):
     """Softmax of every row of int8 codes; a row that TFLite ends its process at is noted."""
-    bits = constants[BITS]
+    multiplier, shift, single, bits = constants[MULTIPLIER], constants[SHIFT], constants[SINGLE], constants[BITS]
     lowest = -(1 << (bits - 1))
     for row in range(codes.shape[0]):
-        highest = row_maximum(codes, row)
+        highest = maximum_of(codes, row)
         total = 0
         for i in range(codes.shape[1]):
             difference = step(codes[row, i] - highest, DIFFERENCE, limits, mode, trap, row, i)
             out[row, i] = LEFT_OUT
             if difference >= constants[LOWEST_DIFFERENCE]:
-                scaled = multiply_by_quantized_multiplier(
-                    difference, constants[MULTIPLIER], constants[SHIFT], constants[SINGLE],
-                    SHIFTED, limits, mode, trap, row, i,
-                )  # fmt: skip
+                scaled = multiply(difference, multiplier, shift, single, SHIFTED, limits, mode, trap, row, i)
                 out[row, i] = step(exp_on_negative_values(scaled, 5, 32), EXPONENTIAL, limits, mode, trap, row, i)
                 total = step(total + rounding_divide(out[row, i], 12), SUM, limits, mode, trap, row, i)
         inverse = step(reciprocal(total), RECIPROCAL, limits, mode, trap, row, -1)
@@ -70,16 +58,14 @@ def softmax_int8(codes, constants, limits, mode, out, trap):
 @kernel
 def softmax_int16(codes, constants, exp_table, reciprocal_table, limits, mode, out, trap):
     """Softmax of every row of int16 codes, as TFLite or CMSIS-NN computes it; a sum that is not positive is noted."""
+    multiplier, shift, single = constants[MULTIPLIER], constants[SHIFT], constants[SINGLE]
     cmsis = constants[CMSIS] != 0
     for row in range(codes.shape[0]):
-        highest = row_maximum(codes, row)
+        highest = maximum_of(codes, row)
         total = 0
         for i in range(codes.shape[1]):
             difference = step(codes[row, i] - highest, DIFFERENCE, limits, mode, trap, row, i)
-            scaled = multiply_by_quantized_multiplier(
-                difference, constants[MULTIPLIER], constants[SHIFT], constants[SINGLE],
-                SHIFTED, limits, mode, trap, row, i,
-            )  # fmt: skip
+            scaled = multiply(difference, multiplier, shift, single, SHIFTED, limits, mode, trap, row, i)
             centred = saturate(step(scaled + 32767, CENTRED_16, limits, mode, trap, row, i), 16)
             out[row, i] = step(interpolate_rounded(centred, exp_table), EXPONENTIAL_16, limits, mode, trap, row, i)
             total = step(total + out[row, i], SUM_16, limits, mode, trap, row, i)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.nonlinear.scheme import unknown
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole, unknown
+from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole
 
 WIDTHS: dict[int, np.dtype[Any]] = {32: np.dtype(np.int32), 16: np.dtype(np.int16)}
 CHUNK = 1 << 14

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.nonlinear.scheme import unknown
 from lowbit.ops.arrays import check_range
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole, unknown
+from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole
 
 SCHEMES = {
     "tosa": "int16 codes give int32 with 7 more fraction bits, not rounded",

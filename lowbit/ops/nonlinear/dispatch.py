@@ -1,67 +1,92 @@
-"""What all integer-only nonlinearities share: the checks, the rows, the schemes' runners, traps and threads.
+"""What all integer-only nonlinearities share: the checks, the rows, the kernels' blocks, traps and threads.
 
-A scheme is a module, its *runner*, that is imported when it is first asked for. It has
-
-- ``VARIANTS``: names of its variants, the default first (``("",)`` where there is only one);
-- ``OPTIONS``: names of the further keyword arguments that it takes;
-- ``run(request) -> Answer``: rows of codes in, rows of codes of the same shape out.
+A scheme's *runner* is the function of its record's ``home`` in this folder, ``run(request) -> Answer``: rows of codes
+in, rows of codes of the same shape out. It is imported when it is first asked for.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, IntermediateOverflowError
+from lowbit.nonlinear.binary32 import scale32
+from lowbit.nonlinear.scheme import Parameters, get_scheme, resolve, unknown
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
 from lowbit.ops.arrays import as_array, check_out
 from lowbit.ops.chunks import in_chunks
 
 Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int64]
 MODES = {"wrap": 0, "saturate": 1, "trap": 2}
 """What the kernels call the overflow choices."""
 
 _BLOCK = 1 << 15
 """Elements that a thread takes at a time: the int64 copies of a block stay in the cache."""
 
+prepared = lru_cache(maxsize=64)
+"""Keeps what a scale needs for the calls that follow: constants and tables."""
 
-class Request(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class Request:
     """What a runner is asked for.
 
     Attributes
     ----------
     rows : ndarray
         Integer codes, two-dimensional, C-contiguous: the operation runs along the last axis.
-    scale : Any
-        What one unit of a code is worth; None if the caller gave none.
-    variant : str
-        One of the runner's ``VARIANTS``.
-    overflow : str
-        "wrap", "saturate" or "trap".
-    bits : int or None
-        Width of the result, None for the scheme's own.
+    call : Parameters
+        The scheme, and what is given beside the codes; only the scale and the options are not checked yet.
+    overflow : {"wrap", "saturate", "trap"}
     threads : int
-    options : mapping
-        The scheme's own keyword arguments, those of ``OPTIONS`` that were given.
-    operation, scheme : str
-        What was asked for: one runner may serve several.
     """
 
     rows: Array
-    scale: Any
-    variant: str
+    call: Parameters
     overflow: str
-    bits: int | None
-    threads: int
-    options: Mapping[str, Any]
-    operation: str = ""
-    scheme: str = ""
+    threads: int = 1
+
+    @property
+    def operation(self) -> str:
+        """The operation."""
+        return self.call.scheme.operation
+
+    @property
+    def scheme(self) -> str:
+        """The scheme's id."""
+        return self.call.scheme.id
+
+    @property
+    def variant(self) -> str:
+        """The variant."""
+        return self.call.variant
+
+    @property
+    def bits(self) -> int:
+        """The width of the result."""
+        return self.call.result_bits
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The scheme's own keyword arguments that were given."""
+        return self.call.options
+
+    @property
+    def scale(self) -> float:
+        """The scale as a binary32 number; it must be positive and finite."""
+        return scale32(self.call.scale)
+
+    @property
+    def mode(self) -> int:
+        """What the kernels call the overflow choice."""
+        return MODES[self.overflow]
 
 
 class Answer(NamedTuple):
@@ -74,53 +99,41 @@ class Answer(NamedTuple):
     scale: Any
 
 
-def dispatch(  # noqa: PLR0913 (the public functions' keyword arguments)
+def dispatch(  # noqa: PLR0913, PLR0917 (the public functions' keyword arguments, in their order)
     operation: str,
-    runners: Mapping[str, str],
     codes: Any,
-    *,
     scheme: Any,
     variant: Any,
     scale: Any,
     overflow: Any,
     axis: Any,
-    bits: int | None,
+    bits: Any,
     return_scale: bool,
     out: Any,
     threads: Any,
     options: Mapping[str, Any],
 ) -> Any:
     """Run a scheme over codes of any shape, along an axis."""
-    if not isinstance(scheme, str) or scheme.lower() not in runners:
-        raise unknown(f"{operation} scheme", scheme, runners)
-    runner = importlib.import_module(runners[scheme.lower()])
-    chosen = runner.VARIANTS[0] if variant is None else variant
-    if chosen not in runner.VARIANTS:
-        raise unknown(f"variant of {operation} scheme {scheme!r}", chosen, runner.VARIANTS)
+    record = get_scheme(operation, scheme)
+    call = Parameters(record, record.variant_named(variant), _number(scale), record.checked_bits(bits), options)
     if not isinstance(overflow, str) or overflow not in OVERFLOWS:
         raise unknown("overflow", overflow, OVERFLOWS)
     for name in options:
-        if name not in runner.OPTIONS:
-            raise unknown(f"argument of {operation} under scheme {scheme!r}", name, runner.OPTIONS)
+        if name not in record.options:
+            raise unknown(f"argument of {operation} under scheme {scheme!r}", name, record.options)
     require_whole("threads", threads, 1, 1 << 16)
     array = integer_codes(codes)
     moved = _along_last(array, axis)
     length = moved.shape[-1] if moved.ndim else 1
     rows = np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), length)
-    answer = runner.run(Request(rows, scale, chosen, overflow, bits, int(threads), options, operation, scheme.lower()))
+    answer = resolve("ops", record.home)(Request(rows, call, overflow, int(threads)))
     shaped = answer.codes.reshape(moved.shape)
-    result = np.moveaxis(shaped, -1, axis) if array.ndim else shaped
-    made = _into(out, result)
-    return (made, answer.scale) if return_scale else made
+    result = _into(out, np.moveaxis(shaped, -1, axis) if array.ndim else shaped)
+    return (result, answer.scale) if return_scale else result
 
 
-def unknown(what: str, value: Any, known: Any) -> InputError:
-    """The error for a name that is not in a closed set."""
-    names = sorted(str(name) for name in known if name)
-    near = get_close_matches(str(value).lower(), names, 1)
-    did = f"did you mean {near[0]!r}? " if near else ""
-    listed = f"one of: {', '.join(names)}" if names else "it takes none"
-    return InputError(f"unknown {what}: {value!r}", hint=f"{did}{listed}")
+def _number(scale: Any) -> Any:
+    return scale.item() if isinstance(scale, np.ndarray) and scale.size == 1 else scale
 
 
 def require_whole(name: str, value: Any, low: int, high: int) -> int:
@@ -138,7 +151,7 @@ def integer_codes(codes: Any) -> Array:
     if array.dtype.name in ("int4", "uint4", "int2", "uint2"):
         return array.astype(np.int8)
     raise InputError(
-        f"codes of dtype {array.dtype} are no integers",
+        f"codes of dtype {array.dtype} are not integers",
         hint="quantise the values first, as in lowbit.quantize_linear, and give their scale as scale=",
     )
 
@@ -147,7 +160,7 @@ def _along_last(array: Array, axis: Any) -> Array:
     if array.ndim == 0:
         return array.reshape(())
     if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
-        raise InputError(f"axis = {axis!r} is no axis of codes of shape {array.shape}")
+        raise InputError(f"axis = {axis!r} is not an axis of codes of shape {array.shape}")
     return np.moveaxis(array, axis, -1)
 
 
@@ -159,26 +172,8 @@ def _into(out: Any, result: Array) -> Any:
     return out
 
 
-def binary32_scale(scale: Any, name: str = "scale") -> float:
-    """The scale as the binary32 number that a framework holds; it must be positive and finite."""
-    if scale is None:
-        raise InputError(f"{name} is missing", hint=f"{name}=0.05, say: what one unit of a code is worth")
-    try:
-        value = np.float64(np.asarray(scale).item())
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} = {scale!r} is not one number") from error
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = float(np.float32(value))
-    if not 0 < rounded < np.inf:
-        raise InputError(
-            f"{name} = {scale!r} is not a positive, finite binary32 number",
-            hint="a scale is the real value of one unit of a code, such as 0.05",
-        )
-    return rounded
-
-
 def require_rows(rows: Array, longest: int, why: str) -> None:
-    """Rows must have an element, and at most so many."""
+    """Rows must have an element, and at most that many."""
     if rows.shape[1] == 0:
         raise InputError("the rows are empty: there is nothing to reduce over", hint="give rows of at least one code")
     if rows.shape[1] > longest:
@@ -186,7 +181,7 @@ def require_rows(rows: Array, longest: int, why: str) -> None:
 
 
 def require_code_range(rows: Array, bits: int = 32) -> None:
-    """Codes must be signed integers of at most so many bits; narrow dtypes are by themselves."""
+    """Codes must be signed integers of at most that many bits; narrow dtypes are by themselves."""
     if code_bits(rows) > bits and rows.size:
         low, high = int(rows.min()), int(rows.max())
         if low < -(1 << (bits - 1)) or high >= 1 << (bits - 1):
@@ -207,39 +202,39 @@ def code_bits(rows: Array) -> int:
     return int(rows.dtype.itemsize * 8 + (rows.dtype.kind == "u"))
 
 
-def limits_of(widths: Widths) -> npt.NDArray[np.int64]:
+@lru_cache(maxsize=256)
+def limits_of(widths: Widths) -> Integers:
     """The smallest and largest value of each intermediate, a row each."""
     return np.array(widths.limits(), dtype=np.int64).reshape(-1, 2)
 
 
-def smallest_dtype(low: int, high: int) -> np.dtype[Any]:
-    """The smallest NumPy integer that holds the range, signed unless it starts at 0 and does not fit otherwise."""
-    names = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64")
-    order = names if low == 0 else tuple(name for name in names if name.startswith("int"))
-    for name in order:
-        info = np.iinfo(name)
-        if info.min <= low and high <= info.max:
-            return np.dtype(name)
-    return np.dtype(np.int64)
+def no_trap() -> Integers:
+    """Where a kernel notes its first overflow."""
+    return np.full(4, -1, dtype=np.int64)
 
 
-Plain = Callable[[Array, Array, npt.NDArray[np.int64]], None]
-"""A plain kernel over a block: (int64 rows, int64 out, trap) with all else bound."""
+def plain(request: Request, kernel: Callable[..., None], *constants: Any) -> Array:
+    """Run a plain int64 kernel ``(rows, *constants, limits, mode, out, trap)`` over all rows, block by block.
 
-
-def run_plain(request: Request, widths: Widths, dtype: Any, kernel: Plain) -> Array:
-    """Run a plain int64 kernel over all rows, block by block, and raise the first trap there is."""
-    rows = request.rows
-    out = np.empty(rows.shape, dtype=dtype)
+    Raises
+    ------
+    InputError
+        A divisor is 0.
+    IntermediateOverflowError
+        The first overflow, where overflows trap.
+    """
+    rows, widths = request.rows, request.call.widths
+    limits, mode = limits_of(widths), request.mode
+    out = np.empty(rows.shape, dtype=request.call.result_type)
     per_block = max(1, _BLOCK // max(rows.shape[1], 1))
-    traps: dict[int, npt.NDArray[np.int64]] = {}
+    traps: dict[int, Integers] = {}
 
     def block(start: int, stop: int) -> None:
-        trap = np.full(4, -1, dtype=np.int64)
+        trap = no_trap()
         part = rows[start:stop].astype(np.int64)
         answers = np.empty(part.shape, dtype=np.int64)
-        kernel(part, answers, trap)
-        out[start:stop] = answers.astype(dtype)
+        kernel(part, *constants, limits, mode, answers, trap)
+        out[start:stop] = answers.astype(out.dtype)
         if trap[0] >= 0:
             traps[start] = trap
 
@@ -247,7 +242,7 @@ def run_plain(request: Request, widths: Widths, dtype: Any, kernel: Plain) -> Ar
     if traps:
         start = min(traps)
         row, _, place, value = traps[start].tolist()
-        if value == 0 and request.overflow != "trap":
+        if value == 0:  # which fits every width: a divisor
             raise InputError(
                 f"row {start + row:,}: {widths.steps[place].name} is 0 (or wrapped to 0), and the scheme divides by it",
                 hint="where it wrapped, overflow='trap' names the first overflow and 'saturate' avoids it",
@@ -257,7 +252,7 @@ def run_plain(request: Request, widths: Widths, dtype: Any, kernel: Plain) -> Ar
 
 
 def raise_trap(widths: Widths, rows: Array, start: int, trap: list[int]) -> None:
-    """Raise the overflow that a kernel found in a block which begins at row ``start``."""
+    """Raise the overflow that a kernel noted in a block which begins at row ``start``."""
     row, element, place, value = trap
     row += start
     step = widths.steps[place]
@@ -278,10 +273,28 @@ def raise_trap(widths: Widths, rows: Array, start: int, trap: list[int]) -> None
     )
 
 
-def run_fast(request: Request, dtype: Any, kernel: Callable[[Array, Array], None]) -> Array:
-    """Run a row kernel ``(rows, out)`` that cannot trap, block by block."""
-    rows = request.rows
-    out = np.empty(rows.shape, dtype=dtype)
+def fast(request: Request, rows: Array, kernel: Callable[..., None], *constants: Any) -> Array:
+    """Run a row kernel ``(rows, *constants, out)`` that cannot trap, block by block."""
+    return _by_blocks(request, rows, lambda part, out: kernel(part, *constants, out))
+
+
+def fast_or_none(request: Request, rows: Array, kernel: Callable[..., None], *constants: Any) -> Array | None:
+    """The same of a kernel ``(rows, *constants, out, status)``; None where it gave up a row: the plain one says why."""
+    gave_up = []
+
+    def block(part: Array, out: Array) -> None:
+        status = no_trap()
+        kernel(part, *constants, out, status)
+        if status[0] >= 0:
+            gave_up.append(status)
+
+    codes = _by_blocks(request, rows, block)
+    return None if gave_up else codes
+
+
+def _by_blocks(request: Request, rows: Array, run: Callable[[Array, Array], None]) -> Array:
+    out = np.empty(rows.shape, dtype=request.call.result_type)
+    written = out.view(np.uint8) if out.itemsize == 1 else out  # look-ups write bytes
     per_block = max(1, 4 * _BLOCK // max(rows.shape[1], 1))
-    in_chunks(lambda i, j: kernel(rows[i:j], out[i:j]), rows.shape[0], request.threads, per_block)
+    in_chunks(lambda i, j: run(rows[i:j], written[i:j]), rows.shape[0], request.threads, per_block)
     return out

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from lowbit.ops.nonlinear.dispatch import Array, dispatch
-
-EXP_SCHEMES: Mapping[str, str] = MappingProxyType(
-    {
-        "ivit": "lowbit.ops.nonlinear.exp_ivit",
-        "ibert": "lowbit.ops.nonlinear.exp_ibert",
-    }
-)
-"""Scheme -> the module that runs it, imported when it is first asked for (dispatch.py says what it holds)."""
-
-SQUARE_ROOT_SCHEMES: Mapping[str, str] = MappingProxyType({"ibert": "lowbit.ops.nonlinear.sqrt_ibert"})
-"""The same for integer square roots."""
+from lowbit.ops.nonlinear.documentation import documented
 
 
+@documented
 def exp(
     codes: Any,
     *,
@@ -37,19 +26,14 @@ def exp(
     ----------
     codes : array_like of int
         Differences from a maximum: at most 0.
-    scheme : {"ivit", "ibert"}
-        ShiftExp of I-ViT, i-exp of I-BERT.
-    variant : str, optional
-        As for :func:`lowbit.softmax`.
-    scale : float
-        The real value of one unit of a code.
-    overflow : {"wrap", "saturate", "trap"}
-        What an intermediate beyond its declared width becomes.
-    return_scale : bool
-        Also return the real value of one unit of the result.
+    {scheme}
+    {variant}
+    {scale}
+    {overflow}
+    {return_scale}
     out : ndarray, optional
         Where the result goes: int64, of the shape of ``codes``.
-    threads : int
+    {threads}
 
     Returns
     -------
@@ -58,10 +42,7 @@ def exp(
 
     Raises
     ------
-    InputError
-        A positive code, an unknown scheme, or a scale that is zero, negative, NaN or out of the scheme's range.
-    IntermediateOverflowError
-        Under ``overflow="trap"``.
+    {raises}
 
     Notes
     -----
@@ -72,23 +53,10 @@ def exp(
     >>> exp([0, -10, -20], scale=0.1, scheme="ivit").tolist()
     [327680, 131072, 49152]
     """
-    return dispatch(
-        "exp",
-        EXP_SCHEMES,
-        codes,
-        scheme=scheme,
-        variant=variant,
-        scale=scale,
-        overflow=overflow,
-        axis=-1,
-        bits=None,
-        return_scale=return_scale,
-        out=out,
-        threads=threads,
-        options={},
-    )
+    return dispatch("exp", codes, scheme, variant, scale, overflow, -1, None, return_scale, out, threads, {})
 
 
+@documented
 def integer_sqrt(
     values: Any,
     *,
@@ -103,11 +71,11 @@ def integer_sqrt(
     ----------
     values : array_like of int
         From 0 to 2^62 - 1; the scheme declares 32 bits for its iterates, which are about the root's size.
-    scheme : {"ibert"}
-    overflow : {"wrap", "saturate", "trap"}
+    {scheme}
+    {overflow}
     out : ndarray, optional
         Where the result goes: int64, of the shape of ``values``.
-    threads : int
+    {threads}
 
     Returns
     -------
@@ -127,18 +95,4 @@ def integer_sqrt(
     >>> integer_sqrt([0, 15, 16, 1 << 40]).tolist()
     [0, 3, 4, 1048576]
     """
-    return dispatch(
-        "integer_sqrt",
-        SQUARE_ROOT_SCHEMES,
-        values,
-        scheme=scheme,
-        variant=None,
-        scale=None,
-        overflow=overflow,
-        axis=-1,
-        bits=None,
-        return_scale=False,
-        out=out,
-        threads=threads,
-        options={},
-    )
+    return dispatch("integer_sqrt", values, scheme, None, None, overflow, -1, None, False, out, threads, {})

@@ -1,17 +1,21 @@
-"""Tables of 256 entries for rows of 8-bit codes, as the look-up kernels take them."""
+"""Tables for rows of narrow codes as the look-up kernels take them, and the affine part of the layer normalisations."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.nonlinear.scheme import Parameters, Scheme
 from lowbit.nonlinear.widths import Widths
-from lowbit.ops.nonlinear.dispatch import Request, run_fast
+from lowbit.ops.cast.conversion import in_chunks
+from lowbit.ops.cast.paths import FAST_CHUNK
+from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, fast, limits_of, no_trap, prepared
 
-Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
 PLANES = 4
 """The sum of a table reads four byte planes: entries of up to 32 bits."""
 
@@ -26,80 +30,119 @@ def centred_bytes(rows: Array) -> Array:
     return rows if rows.dtype == np.int8 else (rows ^ np.uint8(128)).view(np.int8)
 
 
-def fits_planes(table: npt.NDArray[np.int64]) -> bool:
+def fits_planes(table: Integers) -> bool:
     """Whether all entries are non-negative and below 2^32."""
     return bool(table.min() >= 0 and table.max() < 1 << (8 * PLANES))
 
 
-def byte_planes(table: npt.NDArray[np.int64], planes: int = PLANES) -> npt.NDArray[np.uint8]:
+def byte_planes(table: Integers) -> npt.NDArray[np.uint8]:
     """``planes[p, i]``: byte p of entry i."""
-    return np.stack([(table >> (8 * plane)) & 255 for plane in range(planes)]).astype(np.uint8)
+    return np.stack([(table >> (8 * plane)) & 255 for plane in range(PLANES)]).astype(np.uint8)
 
 
-def raise_zero_sum(widths: Widths) -> NoReturn:
-    """For a sum that wrapped to 0 in a kernel that cannot say more."""
-    raise InputError(
-        f"the sum of a row wrapped to 0 ({widths['sum'].bits} bits), and {widths.operation} divides by it",
-        hint="overflow='trap' names the first overflow, overflow='saturate' avoids the wrap",
+def of_distances(kernel: Callable[..., None], constants: Integers, widths: Widths, mode: int) -> Integers:
+    """The table of a kernel of differences ``(rows, constants, limits, mode, out, trap)``: 0, -1, ..., -255."""
+    differences = -np.arange(256, dtype=np.int64).reshape(1, -1)
+    table = np.empty_like(differences)
+    kernel(differences, constants, limits_of(widths), mode, table, no_trap())
+    return table.reshape(-1)
+
+
+Run = Callable[[Request], Array]
+
+
+@prepared
+def _results(
+    run: Run,
+    scheme: Scheme,
+    variant: str,
+    scale: float,
+    bits: int | None,
+    options: tuple[tuple[str, Any], ...],
+    overflow: str,
+) -> Array:
+    """The results of all codes of the scheme's type, from the lowest up."""
+    limits = np.iinfo(scheme.codes)
+    codes = np.arange(limits.min, limits.max + 1).astype(scheme.codes).reshape(1, -1)
+    return run(Request(codes, Parameters(scheme, variant, scale, bits, dict(options)), overflow)).reshape(-1)
+
+
+def every_result(request: Request, run: Run) -> Array:
+    """The same for a request: an elementwise function's table."""
+    call = request.call
+    return _results(
+        run, call.scheme, call.variant, request.scale, call.bits, tuple(call.options.items()), request.overflow
     )
 
 
-def elementwise_by_table(request: Request, table: npt.NDArray[np.int64]) -> Array:
-    """An elementwise function of int8 codes with int32 results, from its results for 127, 126, ..., -128."""
-    from lowbit.kernels.nonlinear.fast_elementwise import by_table
+def wide_by_table(request: Request, run: Run) -> Array:
+    """An elementwise function of int8 codes with results of 32 bits, through the results of all codes."""
+    from lowbit.kernels.nonlinear.lookup import each_by_table
 
-    planes = byte_planes(table)
-    return run_fast(request, np.int32, lambda rows, out: by_table(rows, planes, out))
-
-
-Floats = npt.NDArray[np.float32]
+    return fast(request, request.rows, each_by_table, byte_planes(every_result(request, run)[::-1].astype(np.int64)))
 
 
-def affine(options: Any, length: int) -> tuple[Floats, Floats]:
+def narrow_by_table(request: Request, run: Run) -> Array:
+    """An elementwise function whose results are as wide as the codes, through a table where there are more codes."""
+    from lowbit.kernels.cast.gather import gather
+
+    dtype = np.dtype(request.call.scheme.codes)
+    if request.rows.size <= 1 << (8 * dtype.itemsize) or request.overflow == "trap":
+        return run(request)
+    table = every_result(request, run)
+    patterns = f"u{dtype.itemsize}"
+    entries = np.ascontiguousarray(np.roll(table, -(table.size // 2))).view(patterns)  # by bits: 0, 1, ..., -2, -1
+    codes = request.rows.astype(dtype, copy=False).reshape(-1).view(patterns)
+    out = np.empty(codes.size, dtype=patterns)
+    in_chunks(lambda i, j: gather(codes[i:j], entries, out[i:j]), codes.size, request.threads, FAST_CHUNK)
+    return out.view(dtype).reshape(request.rows.shape)
+
+
+def affine(options: Mapping[str, Any], length: int) -> tuple[Floats, Floats]:
     """Gamma (1 if not given) and beta (0) as binary32 numbers, checked."""
     gamma = _one_each(options.get("gamma"), "gamma", length, 1.0)
     beta = _one_each(options.get("beta"), "beta", length, 0.0)
     return gamma, beta
 
 
-def norm_biases(gamma: Floats, beta: Floats, unit: float, scheme: str) -> npt.NDArray[np.int64]:
-    """floor((beta / gamma) / unit), each step in binary32: the twin of ``nonlinear.ivit.norm_bias``.
+def norm_biases(gamma: Floats, beta: Floats, unit: float) -> Integers:
+    """floor((beta / gamma) / unit), each step in binary32.
 
     Raises
     ------
     InputError
         A gamma is 0, or a bias is beyond what can be added in 64 bits.
     """
-    _require_nonzero(gamma, scheme)
+    _require_nonzero(gamma)
     with np.errstate(over="ignore", under="ignore"):
         biases = np.floor((beta / gamma) / np.float32(unit))
     return _whole(biases, beta, gamma)
 
 
-def rounded_biases(gamma: Floats, beta: Floats, fraction_bits: int) -> npt.NDArray[np.int64]:
+def rounded_biases(gamma: Floats, beta: Floats, fraction_bits: int) -> Integers:
     """Beta / gamma times a power of two, by one binary64 division, to nearest, ties up; errors as above."""
-    _require_nonzero(gamma, "the scheme lowbit")
+    _require_nonzero(gamma)
     with np.errstate(over="ignore", under="ignore"):
         ratio = beta.astype(np.float64) / gamma.astype(np.float64)
         return _whole(np.floor(ratio * 2.0**fraction_bits + 0.5), beta, gamma)
 
 
-def _require_nonzero(gamma: Floats, scheme: str) -> None:
+def _require_nonzero(gamma: Floats) -> None:
     if not gamma.all():
         place = int(np.flatnonzero(gamma == 0)[0])
         raise InputError(
-            f"gamma[{place}] = 0: {scheme} divides beta by gamma",
+            f"gamma[{place}] = 0: the scheme divides beta by gamma",
             hint="prune the channel, or give gamma a tiny value as the training code would",
         )
 
 
-def _whole(biases: npt.NDArray[Any], beta: Floats, gamma: Floats) -> npt.NDArray[np.int64]:
+def _whole(biases: npt.NDArray[Any], beta: Floats, gamma: Floats) -> Integers:
     beyond = np.flatnonzero(~(np.abs(biases) < 2.0**62))
     if beyond.size:
         place = int(beyond[0])
         ratio = f"beta[{place}] / gamma[{place}] = {beta[place]} / {gamma[place]}"
         raise InputError(f"{ratio} is {biases[place]} units of the result, beyond 2^62")
-    whole: npt.NDArray[np.int64] = biases.astype(np.int64)
+    whole: Integers = biases.astype(np.int64)
     return whole
 
 
@@ -107,7 +150,7 @@ def _one_each(values: Any, name: str, length: int, default: float) -> Floats:
     try:
         array = np.asarray(default if values is None else values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of numbers") from error
+        raise InputError(f"{name} is not an array of numbers") from error
     if array.ndim > 1 or (array.ndim == 1 and array.size != length):
         raise InputError(f"{name} has shape {array.shape}; rows have {length} elements", hint="one number an element")
     with np.errstate(over="ignore", under="ignore"):
@@ -118,25 +161,24 @@ def _one_each(values: Any, name: str, length: int, default: float) -> Floats:
     return rounded
 
 
-FAST_BITS = 31
+LANE_BITS = 31
 """What the 32-bit lanes hold: sums, and sums of squares of 8-bit codes."""
 
 
-def cannot_overflow(rows: npt.NDArray[Any], bias: npt.NDArray[np.int64]) -> bool:
+def cannot_overflow(rows: Array, bias: Integers) -> bool:
     """Whether every intermediate provably fits, whatever the codes; for 16 bits, all but the sum of squares."""
     if rows.dtype not in (np.int8, np.int16):
         return False
     length, width = rows.shape[1], rows.dtype.itemsize * 8
-    if length << (width - 1) >> FAST_BITS:
+    if length << (width - 1) >> LANE_BITS:
         return False
-    if width == 8 and length * 255**2 >> FAST_BITS:
+    if width == 8 and length * 255**2 >> LANE_BITS:
         return False
     return int(np.abs(bias).max()) < 1 << 29
 
 
-def run_rows(request: Request, bias: npt.NDArray[np.int64], constants: npt.NDArray[np.int64]) -> Any:
-    """All rows; ``constants`` are numerator, first iterate and number of iterations (0: the exact floor)."""
+def norm_in_lanes(request: Request, bias: Integers, constants: Integers) -> Array:
+    """I-LayerNorm that cannot overflow; ``constants`` are numerator, first iterate, iterations (0: the exact floor)."""
     from lowbit.kernels.nonlinear.fast_layernorm import layernorm_rows
 
-    narrow = bias.astype(np.int32)
-    return run_fast(request, np.int32, lambda rows, out: layernorm_rows(rows, narrow, constants, out))
+    return fast(request, request.rows, layernorm_rows, bias.astype(np.int32), constants)

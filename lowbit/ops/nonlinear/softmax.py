@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from lowbit.ops.nonlinear.dispatch import Array, dispatch
-
-SOFTMAX_SCHEMES: Mapping[str, str] = MappingProxyType(
-    {
-        "ivit": "lowbit.ops.nonlinear.softmax_ivit",
-        "ibert": "lowbit.ops.nonlinear.softmax_ibert",
-        "fqvit": "lowbit.ops.nonlinear.softmax_fqvit",
-        "lowbit": "lowbit.ops.nonlinear.softmax_lowbit",
-        "tflite_int8": "lowbit.ops.nonlinear.tflite_softmax",
-        "tflite_int16": "lowbit.ops.nonlinear.tflite_softmax_int16",
-        "litert_int8": "lowbit.ops.nonlinear.litert_softmax",
-        "litert_int16": "lowbit.ops.nonlinear.tflite_softmax_int16",
-        "cmsis_int16": "lowbit.ops.nonlinear.tflite_softmax_int16",
-    }
-)
-"""Scheme -> the module that runs it, imported when it is first asked for (dispatch.py says what it holds)."""
+from lowbit.ops.nonlinear.documentation import documented
 
 
+@documented
 def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     codes: Any,
     *,
@@ -42,28 +27,18 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
 
     Parameters
     ----------
-    codes : array_like of int
-        Quantised inputs of any shape and any integer dtype; int8 takes the fast path.
-    scheme : str
-        "ivit" (Shiftmax), "ibert" (i-softmax), "fqvit" (log-int-softmax), "lowbit" (this library's own), "tflite_int8"
-        and "litert_int8" (to 8 or 16 ``bits``), "tflite_int16", "litert_int16" or "cmsis_int16".
-    variant : str, optional
-        Where a paper and its codes differ: see the scheme. The default is the code's arithmetic in exact integers.
-    scale : float
-        The real value of one unit of a code.
-    overflow : {"wrap", "saturate", "trap"}
-        What an intermediate beyond its declared width becomes; "trap" raises an error that names the first one.
-    axis : int
-        The axis that is normalised.
-    bits : int, optional
-        Width of the result, where the scheme leaves a choice.
+    {codes}
+    {scheme}
+    {variant}
+    {scale}
+    {overflow}
+    {axis}
+    {bits}
     return_scale : bool
         Also return the real value of one unit of the result; see ``codes`` for its zero point. None
         under "fqvit", where code k stands for 2**-k.
-    out : ndarray, optional
-        Where the result goes: of its dtype and shape.
-    threads : int
-        How many threads share the rows; the bits are the same for any number.
+    {out}
+    {threads}
     **options
         Further arguments of the scheme. TFLite's take ``beta``; its int16 ones also ``multiplier`` and ``shift`` (left)
         in place of ``scale``.
@@ -77,10 +52,7 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
 
     Raises
     ------
-    InputError
-        An unknown scheme, variant or option; a scale that is zero, negative, NaN or too small; empty or too long rows.
-    IntermediateOverflowError
-        Under ``overflow="trap"``: the first intermediate that does not fit its declared width.
+    {raises}
 
     Notes
     -----
@@ -93,18 +65,4 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> softmax([[10, 0, -10]], scale=0.1).tolist()
     [[21140, 8456, 3171]]
     """
-    return dispatch(
-        "softmax",
-        SOFTMAX_SCHEMES,
-        codes,
-        scheme=scheme,
-        variant=variant,
-        scale=scale,
-        overflow=overflow,
-        axis=axis,
-        bits=bits,
-        return_scale=return_scale,
-        out=out,
-        threads=threads,
-        options=options,
-    )
+    return dispatch("softmax", codes, scheme, variant, scale, overflow, axis, bits, return_scale, out, threads, options)

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from lowbit.ops.nonlinear.dispatch import Array, dispatch
-
-TANH_SCHEMES: Mapping[str, str] = MappingProxyType(
-    {
-        "tflite_int8": "lowbit.ops.nonlinear.tflite_sigmoid_int8",
-        "tflite_int16": "lowbit.ops.nonlinear.tflite_sigmoid_int16",
-        "litert_int8": "lowbit.ops.nonlinear.litert_sigmoid",
-        "litert_int16": "lowbit.ops.nonlinear.tflite_sigmoid_int16",
-        "gemmlowp": "lowbit.ops.nonlinear.gemmlowp_sigmoid",
-        "tosa": "lowbit.ops.nonlinear.tosa_sigmoid",
-    }
-)
-"""Scheme -> the module that runs it, imported when it is first asked for (dispatch.py says what it holds)."""
+from lowbit.ops.nonlinear.documentation import documented
 
 
+@documented
 def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     codes: Any,
     *,
@@ -40,31 +28,15 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     ----------
     codes : array_like of int
         Of any shape.
-    scheme : str
-        - "tflite_int8": TFLite Micro's int8 kernel; ``zero_point`` is that of the codes.
-        - "litert_int8": LiteRT's table of 256 entries, built in binary32 for the scale and ``zero_point``.
-        - "tflite_int16": TFLite's int16 reference kernel and TFLite Micro: a table of the sigmoid, interpolated.
-        - "litert_int16": LiteRT's optimised kernel, which at some power-of-two scales takes gemmlowp's functions.
-        - "gemmlowp": gemmlowp's function of a fixed-point number of ``bits`` bits (32 or 16), ``integer_bits`` of
-          them before the point beside the sign.
-        - "tosa": TOSA's TABLE with the table of 513 entries that the specification gives for this function; int16
-          codes in, int32 with 22 fraction bits out.
-    variant : {"double_rounding", "single_rounding"}, optional
-        Which of TFLite's builds (tflite_int8).
-    scale : float
-        The real value of one unit of a code (TFLite's schemes).
-    overflow : {"wrap", "saturate", "trap"}
-        What an intermediate beyond its declared width becomes; "trap" raises an error that names the first one.
-    bits : int, optional
-        Width of the result, where the scheme leaves a choice.
-    return_scale : bool
-        Also return the real value of one unit of the result.
-    out : ndarray, optional
-        Where the result goes: of its dtype and shape.
-    threads : int
-        How many threads share the work; the bits are the same for any number.
-    **options
-        Further arguments of the scheme.
+    {scheme}
+    {variant}
+    {scale}
+    {overflow}
+    {bits}
+    {return_scale}
+    {out}
+    {threads}
+    {options}
 
     Returns
     -------
@@ -75,10 +47,7 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
 
     Raises
     ------
-    InputError
-        An unknown scheme, variant or option; a scale that is zero, negative, NaN or out of the scheme's range.
-    IntermediateOverflowError
-        Under ``overflow="trap"``: the first intermediate that does not fit its declared width.
+    {raises}
 
     Notes
     -----
@@ -90,18 +59,4 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> tanh([-128, -20, 0, 20, 127], scale=0.05).tolist()
     [-128, -97, 0, 97, 127]
     """
-    return dispatch(
-        "tanh",
-        TANH_SCHEMES,
-        codes,
-        scheme=scheme,
-        variant=variant,
-        scale=scale,
-        overflow=overflow,
-        axis=-1,
-        bits=bits,
-        return_scale=return_scale,
-        out=out,
-        threads=threads,
-        options=options,
-    )
+    return dispatch("tanh", codes, scheme, variant, scale, overflow, -1, bits, return_scale, out, threads, options)

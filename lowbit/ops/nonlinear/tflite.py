@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
-from lowbit.nonlinear.tflite import QuantizedMultiplier
+from lowbit.nonlinear.tflite_parameters import QuantizedMultiplier
 from lowbit.ops.arrays import check_range
-from lowbit.ops.cast.paths import FAST_CHUNK
-from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, Request, require_whole, unknown
+from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, plain, require_rows, require_whole
 
 LONGEST_ROW = 1 << 24
-WHY_LONGEST = "and no accumulator of these schemes means anything by then"
 
 
-def require_codes(rows: Array, bits: int, scheme: str) -> None:
-    """The codes must be signed integers of that width."""
-    half = 1 << (bits - 1)
-    check_range(rows, -half, half - 1, scheme)
+def require_rows_of_codes(request: Request) -> None:
+    """Rows of the scheme's codes, of a length that means anything."""
+    require_rows(request.rows, LONGEST_ROW, "and no accumulator of these schemes means anything by then")
+    require_codes(request)
+
+
+def require_codes(request: Request) -> None:
+    """The codes must be of the scheme's own type."""
+    limits = np.iinfo(request.call.scheme.codes)
+    check_range(request.rows, int(limits.min), int(limits.max), request.scheme)
+
+
+def zero_point_of(request: Request) -> int:
+    """The zero point of the codes; 0 if the caller does not say."""
+    return require_whole("zero_point", request.options.get("zero_point", 0), -128, 127)
+
+
+def vector(request: Request, multiplier: int, shift: int, *more: int) -> Integers:
+    """The constants of a kernel: a multiplier, its shift, which build, and what else it takes."""
+    return np.array([multiplier, shift, request.variant == "single_rounding", *more], np.int64)
 
 
 def require_multiplier(request: Request) -> QuantizedMultiplier | None:
@@ -29,10 +45,10 @@ def require_multiplier(request: Request) -> QuantizedMultiplier | None:
     InputError
         Only one of them is given, or a scale beside them, or a value is out of range.
     """
-    given = [name for name in ("multiplier", "shift") if name in request.options]
-    if not given:
+    names = [name for name in ("multiplier", "shift") if name in request.options]
+    if not names:
         return None
-    if len(given) == 1 or request.scale is not None or "beta" in request.options:
+    if len(names) == 1 or request.call.scale is not None or "beta" in request.options:
         raise InputError(
             "a multiplier needs a shift, and no scale or beta beside it",
             hint="scale=0.001, or multiplier=1 << 30, shift=1: the factor is multiplier * 2**(shift - 31)",
@@ -41,10 +57,17 @@ def require_multiplier(request: Request) -> QuantizedMultiplier | None:
     return QuantizedMultiplier(multiplier, require_whole("shift", request.options["shift"], -31, 30))
 
 
-def process_end(error: IntermediateOverflowError, request: Request) -> LowbitError:
-    """The error to raise: a trap as it is; where nothing traps, that the product itself does not get further."""
-    if request.overflow == "trap":
-        return error
+def plain_or_end(request: Request, kernel: Callable[..., None], *constants: Any) -> Array:
+    """By the plain kernel; where nothing traps, an overflow means that the product itself does not get further."""
+    try:
+        return plain(request, kernel, *constants)
+    except IntermediateOverflowError as error:
+        if request.overflow == "trap":
+            raise
+        raise _process_end(error) from error
+
+
+def _process_end(error: IntermediateOverflowError) -> LowbitError:
     reason = {
         "exponent": f"the shift by {error.value} is outside 0..31 and TFLite ends its process (TFLITE_CHECK)",
         "sum": f"the int32 sum of the exponentials has wrapped to {error.value}, and the next shift count is negative",
@@ -53,29 +76,3 @@ def process_end(error: IntermediateOverflowError, request: Request) -> LowbitErr
         f"row {error.row:,}: {reason}",
         hint="the row has too many codes near its maximum; overflow='saturate' computes on, 'trap' names the overflow",
     )
-
-
-def require_softmax_bits(request: Request) -> int:
-    """8 or 16 bits for the result of int8 codes; 8 if the caller does not say."""
-    bits = 8 if request.bits is None else request.bits
-    if bits not in (8, 16):
-        raise unknown(f"bits of {request.scheme}'s softmax", bits, (8, 16))
-    return require_whole("bits", bits, 8, 16)
-
-
-def require_result_bits(request: Request, bits: int) -> None:
-    """The scheme's results have one width, which the caller may repeat."""
-    if request.bits is not None and request.bits != bits:
-        raise InputError(f"bits = {request.bits!r}: the scheme {request.scheme} has results of {bits} bits")
-
-
-def by_table(request: Request, table: Array) -> Array:
-    """The entry of each code; the table's first belongs to the lowest code of its dtype."""
-    from lowbit.kernels.cast.gather import gather
-
-    bits = f"u{table.dtype.itemsize}"
-    entries = np.ascontiguousarray(np.roll(table, -(table.size // 2))).view(bits)  # by bits: 0, 1, ..., -2, -1
-    codes = request.rows.astype(table.dtype, copy=False).reshape(-1).view(bits)
-    out = np.empty(codes.size, dtype=bits)
-    in_chunks(lambda i, j: gather(codes[i:j], entries, out[i:j]), codes.size, request.threads, FAST_CHUNK)
-    return out.view(table.dtype).reshape(request.rows.shape)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
 
 
 class Steps:
-    """Applies the overflow rule of a scheme to each intermediate, and remembers the range that each took.
+    """Applies the overflow rule of a scheme to each intermediate.
 
     Parameters
     ----------
@@ -16,8 +18,8 @@ class Steps:
 
     Attributes
     ----------
-    ranges : dict
-        Name -> (smallest, largest) value that the intermediate had before the overflow rule.
+    limits : dict
+        Name -> the smallest and largest value that fits.
     row, element : int
         Where the computation is, for the report of a trap; -1 for a quantity of the whole row.
     """
@@ -27,21 +29,20 @@ class Steps:
             raise InputError(f"unknown overflow: {overflow!r}", hint=f"one of: {', '.join(OVERFLOWS)}")
         self.widths = widths
         self.overflow = overflow
-        self.ranges: dict[str, tuple[int, int]] = {}
+        self.limits = {step.name: (step.low, step.high) for step in widths.steps}
         self.row = 0
         self.element = -1
 
     def __call__(self, name: str, value: int) -> int:
         """The intermediate after the overflow rule."""
-        step = self.widths[name]
-        low, high = self.ranges.get(name, (value, value))
-        self.ranges[name] = (min(low, value), max(high, value))
-        if step.holds(value):
+        low, high = self.limits[name]
+        if low <= value <= high:
             return value
         if self.overflow == "saturate":
-            return step.low if value < step.low else step.high
+            return low if value < low else high
         if self.overflow == "wrap":
-            return step.wrapped(value)
+            return (value - low) % (high - low + 1) + low
+        step = self.widths[name]
         raise IntermediateOverflowError(
             f"{self.widths.operation} under {self.widths.scheme}: {name} is {value} and does not fit {step.bits} bits",
             row=self.row,
@@ -50,6 +51,13 @@ class Steps:
             value=value,
             bits=step.bits,
         )
+
+    def each(self, row: list[int], function: Callable[[int], int]) -> list[int]:
+        """A function of single codes over a row, its last intermediate being the result."""
+        results = []
+        for self.element, code in enumerate(row):
+            results.append(function(code))
+        return results
 
     def divisor(self, name: str, value: int) -> int:
         """A divisor that has passed its step; wrapping can make it zero, which no scheme defines."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lowbit.errors import InputError
+from lowbit.nonlinear.scheme import Parameters, get_scheme
 from lowbit.nonlinear.widths import Intermediate
 from lowbit.proof.nonlinear.result import OPEN, PROVED, REFUTED, AuditReport, Finding
 from lowbit.proof.nonlinear.search import witnesses
@@ -36,7 +37,7 @@ def audit(
     Parameters
     ----------
     operation : str
-        ``softmax``, ``gelu``, ``layernorm``, ``logistic`` or ``tanh``.
+        ``softmax``, ``gelu``, ``layernorm``, ``logistic``, ``tanh``, ``exp`` or ``l2norm``.
     scheme : str
         A scheme of that operation, see :data:`lowbit.proof.AUDITS`.
     length : int
@@ -139,13 +140,15 @@ def _subject(
     bits: int | None,
     options: Mapping[str, Any],
 ) -> Subject:
-    schemes = sorted(known for name, known in AUDITS if name == operation)
-    if not schemes:
+    known = sorted(name for audited, name in AUDITS if audited == operation)
+    if not known:
         operations = ", ".join(sorted({name for name, _ in AUDITS}))
         raise InputError(f"there is no audit of {operation!r}", hint=f"one of: {operations}")
-    if scheme not in schemes:
-        raise InputError(f"there is no audit of {operation} under {scheme!r}", hint=f"one of: {', '.join(schemes)}")
+    if scheme not in known:
+        raise InputError(f"there is no audit of {operation} under {scheme!r}", hint=f"one of: {', '.join(known)}")
     span = None if inputs is None else Span(int(inputs[0]), int(inputs[1]))
     if span is not None and span.low > span.high:
         raise InputError(f"inputs = {inputs!r}: the smallest code is above the largest")
-    return make_subject(Request(operation, scheme, variant, span, scale, bits, options))
+    record = get_scheme(operation, scheme)
+    call = Parameters(record, record.variant_named(variant or None), scale, bits, options)
+    return make_subject(Request(call, span))

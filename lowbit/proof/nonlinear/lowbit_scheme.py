@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from math import isqrt
 
-from lowbit.errors import InputError
-from lowbit.nonlinear.lowbit_scheme import (
-    GELU_BITS,
-    NORM_CODE_BITS,
-    NORM_FRACTION,
-    NORM_RECIPROCAL,
-    NORMAL_BITS,
-    RECIPROCAL,
-    SOFTMAX_BITS,
-    gelu_widths,
-    layernorm_widths,
-    softmax_widths,
-)
-from lowbit.oracle.nonlinear.gelu_lowbit import gelu as gelu_oracle
-from lowbit.oracle.nonlinear.layernorm_lowbit import layernorm as layernorm_oracle
-from lowbit.oracle.nonlinear.softmax_lowbit import softmax as softmax_oracle
-from lowbit.oracle.nonlinear.steps import Steps
-from lowbit.proof.nonlinear.recorder import Recorder
-from lowbit.proof.nonlinear.request import code_span, positive_scale, refuse_options
-from lowbit.proof.nonlinear.rows import elementwise, partial_sums, total_of
-from lowbit.proof.nonlinear.span import Span, span_of
+from lowbit.nonlinear.lowbit_scheme import NORM_CODE_BITS, NORM_FRACTION, NORM_RECIPROCAL, NORMAL_BITS, RECIPROCAL
+from lowbit.proof.nonlinear.rows import partial_sums, total_of
+from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
 
-_BY_CODE = ("distance", "scaled", "exponent", "polynomial", "exponential")
 _NORMALISED = Span(1 << (NORMAL_BITS - 1), (1 << NORMAL_BITS) - 1)
 """What is shifted to 31 bits: sums, and roots of 61 or 62 bits."""
 
 
-def _no_variant(request: Request) -> None:
-    if request.variant:
-        raise InputError(f"{request.operation} under {request.scheme} has no variants")
-
-
 def softmax(request: Request) -> Subject:
     """Softmax: exponentials by their distance from the maximum; the sum is normalised before it is divided by."""
-    refuse_options(request)
-    _no_variant(request)
-    inputs, scale = code_span(request, 8), positive_scale(request)
-    bits = SOFTMAX_BITS if request.bits is None else request.bits
-    widths = softmax_widths(bits)
-    recorder = Recorder(widths)
-    codes = range(inputs.low, inputs.high + 1)
-    softmax_oracle(list(codes), scale, bits, steps=recorder)
-    by_code = {name: span_of(recorder.values[name]) for name in _BY_CODE}
+    request.only_options()
+    call, inputs, bits = request.call, request.codes(), request.call.result_bits
+    recorder = request.every_code(inputs)
+    by_code = recorder.spans("distance", "scaled", "exponent", "polynomial", "exponential")
     exponentials = recorder.values["exponential"]
     factor = Span(RECIPROCAL // _NORMALISED.high, RECIPROCAL // _NORMALISED.low)
 
@@ -62,31 +33,20 @@ def softmax(request: Request) -> Subject:
             "result": Span(0, (1 << (bits - 1)) - 1),
         }
 
-    def run(row: list[int], steps: Steps) -> list[int]:
-        return softmax_oracle(row, scale, bits, steps=steps)
-
-    parts = dict(zip(codes, exponentials, strict=True))
-    return Subject(widths, inputs, run, spans, parts, {"scale": scale, "bits": bits})
+    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
+    return Subject(call, inputs, spans, parts, {"scale": call.scale, "bits": bits})
 
 
 def gelu(request: Request) -> Subject:
     """GELU: every code is run."""
-    refuse_options(request)
-    _no_variant(request)
-    inputs, scale = code_span(request, 8), positive_scale(request)
-    bits = GELU_BITS if request.bits is None else request.bits
-
-    def run(row: list[int], steps: Steps) -> list[int]:
-        return gelu_oracle(row, scale, bits, steps=steps)
-
-    return elementwise(gelu_widths(bits), inputs, run, {"scale": scale, "bits": bits})
+    request.only_options()
+    return request.elementwise(request.codes(), scale=request.call.scale, bits=request.call.result_bits)
 
 
 def layernorm(request: Request) -> Subject:
     """LayerNorm: exact sums; a code's distance over the deviation is at most sqrt(length - 1)."""
-    refuse_options(request)
-    _no_variant(request)
-    inputs = code_span(request, NORM_CODE_BITS)
+    request.only_options()
+    inputs = request.codes(NORM_CODE_BITS)
     largest = max(abs(code) for code in inputs)
 
     def spans(length: int) -> Spans:
@@ -107,7 +67,4 @@ def layernorm(request: Request) -> Subject:
             "result": Span(-normalized, normalized),
         }
 
-    def run(row: list[int], steps: Steps) -> list[int]:
-        return layernorm_oracle(row, None, steps=steps)
-
-    return Subject(layernorm_widths(), inputs, run, spans, {}, {"bias": 0})
+    return Subject(request.call, inputs, spans, {}, {"bias": 0})

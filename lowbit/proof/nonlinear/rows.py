@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from math import floor
-from typing import Any
 
-from lowbit.nonlinear.widths import Widths
-from lowbit.oracle.nonlinear.steps import Steps
-from lowbit.proof.nonlinear.recorder import Recorder
-from lowbit.proof.nonlinear.span import Span, span_of
-from lowbit.proof.nonlinear.subject import Subject
-
-Run = Callable[[list[int], Steps], Any]
-
-
-def elementwise(widths: Widths, inputs: Span, run: Run, parameters: dict[str, Any]) -> Subject:
-    """An operation whose codes do not meet: the ranges are those of all codes."""
-    recorder = Recorder(widths)
-    run(list(range(inputs.low, inputs.high + 1)), recorder)
-    known = {name: span_of(values) for name, values in recorder.values.items()}
-    never = frozenset(step.name for step in widths.steps) - set(known)
-    return Subject(widths, inputs, run, lambda _: known, {}, parameters, never)
+from lowbit.proof.nonlinear.span import Span
 
 
 def total_of(contributions: Iterable[int], top: int, length: int) -> Span:

@@ -10,11 +10,11 @@ from lowbit.errors import LowbitError
 from lowbit.proof.nonlinear.recorder import Recorder
 from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Subject
-from lowbit.vectors.nonlinear.row_sums import row_of_sum
+from lowbit.vectors.nonlinear.row_sums import near_powers
 
 RANDOM_ROWS = 32
 NEAR_A_POWER = 4
-"""So many sums below each power of two are aimed at, and the power itself."""
+"""That many sums below each power of two are aimed at, and the power itself."""
 MOST_ELEMENTS = 1 << 21
 """Codes that a search runs through the oracle at most: some seconds of Python."""
 
@@ -48,18 +48,8 @@ def _rails(inputs: Span, length: int) -> Iterator[list[int]]:
 
 def _sums(subject: Subject, length: int) -> Iterator[list[int]]:
     """Rows whose sums are next to powers of two, as far as the codes' contributions reach them."""
-    parts = subject.contributions
-    if not parts or length < 2:
-        return
-    high = subject.inputs.high
-    cheapest = min(parts, key=lambda code: (parts[code], code))
-    least = parts[high] + (length - 1) * parts[cheapest]
-    most = parts[high] + (length - 1) * max(parts.values())
-    for power in range(least.bit_length(), most.bit_length() + 1):
-        for distance in range(-1, NEAR_A_POWER):
-            row = row_of_sum((1 << power) - 1 - distance, parts, high, cheapest, length)
-            if row is not None:
-                yield row
+    if subject.contributions and length > 1:
+        yield from near_powers(subject.contributions, subject.inputs.high, length, NEAR_A_POWER)
 
 
 def _random(inputs: Span, length: int) -> Iterator[list[int]]:

@@ -36,5 +36,9 @@ def span_of(values: Iterable[int]) -> Span:
 
 
 def of_bits(bits: int, signed: bool = True) -> Span:
-    """What an integer of so many bits can hold."""
+    """What an integer of that many bits can hold."""
     return Span(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else Span(0, (1 << bits) - 1)
+
+
+SATURATED = of_bits(32)
+"""gemmlowp's functions saturate to 32 bits by construction."""

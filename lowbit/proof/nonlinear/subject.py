@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from lowbit.errors import InputError, LowbitError
+from lowbit.nonlinear.binary32 import scale32
+from lowbit.nonlinear.scheme import NONLINEARITIES, Parameters, resolve, schemes
 from lowbit.nonlinear.widths import Widths
 from lowbit.oracle.nonlinear.steps import Steps
-from lowbit.proof.nonlinear.span import Span
+from lowbit.proof.nonlinear.recorder import Recorder
+from lowbit.proof.nonlinear.span import Span, of_bits
 
 Spans = Mapping[str, Span]
+MOST_CODES = 1 << 17
+"""Input ranges up to this size are gone through code by code."""
+
+AUDITS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        (operation, record.id): record.home
+        for operation in NONLINEARITIES
+        for record in schemes(operation).values()
+        if record.audited
+    }
+)
+"""(operation, scheme) -> where its bounds are, in ``lowbit.proof.nonlinear``: a function of a :class:`Request`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """An operation whose parameters are fixed: what it declares, how to run it, and what is known of its ranges.
 
     Attributes
     ----------
-    widths : Widths
+    call : Parameters
     inputs : Span
         Codes that a row may hold.
-    run : callable
-        Takes (row, steps): the oracle.
     spans : callable
         Takes the row length; gives for each intermediate a range that no row leaves as long as nothing before it
         overflowed. An intermediate without an entry cannot be proved, only searched.
     contributions : mapping of int to int
-        Code -> what it adds to the row's sum when the row's maximum is the largest code; empty where sums are no
+        Code -> what it adds to the row's sum when the row's maximum is the largest code; empty where sums are not
         sums of exponentials. The search aims at sums next to powers of two with them.
     parameters : mapping
         For the report.
@@ -38,73 +51,117 @@ class Subject:
         Declared intermediates that this variant, or these parameters, never compute.
     """
 
-    widths: Widths
+    call: Parameters
     inputs: Span
-    run: Callable[[list[int], Steps], Any]
     spans: Callable[[int], Spans]
     contributions: Mapping[int, int] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     unused: frozenset[str] = frozenset()
 
+    @property
+    def widths(self) -> Widths:
+        """The declared intermediates."""
+        return self.call.widths
 
-AUDITS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("exp", "ivit"): "lowbit.proof.nonlinear.ivit:exp",
-        ("exp", "ibert"): "lowbit.proof.nonlinear.ibert:exp",
-        ("softmax", "ivit"): "lowbit.proof.nonlinear.ivit:softmax",
-        ("softmax", "ibert"): "lowbit.proof.nonlinear.ibert:softmax",
-        ("gelu", "ibert"): "lowbit.proof.nonlinear.ibert:gelu",
-        ("layernorm", "ibert"): "lowbit.proof.nonlinear.ibert:layernorm",
-        ("softmax", "fqvit"): "lowbit.proof.nonlinear.fqvit:softmax",
-        ("softmax", "lowbit"): "lowbit.proof.nonlinear.lowbit_scheme:softmax",
-        ("gelu", "lowbit"): "lowbit.proof.nonlinear.lowbit_scheme:gelu",
-        ("layernorm", "lowbit"): "lowbit.proof.nonlinear.lowbit_scheme:layernorm",
-        ("softmax", "litert_int16"): "lowbit.proof.nonlinear.tflite:softmax_int16",
-        ("l2norm", "tflite_int8"): "lowbit.proof.nonlinear.tflite:l2norm",
-        ("gelu", "ivit"): "lowbit.proof.nonlinear.ivit:gelu",
-        ("layernorm", "ivit"): "lowbit.proof.nonlinear.ivit:layernorm",
-        ("softmax", "tflite_int8"): "lowbit.proof.nonlinear.tflite:softmax_int8",
-        ("softmax", "tflite_int16"): "lowbit.proof.nonlinear.tflite:softmax_int16",
-        ("softmax", "cmsis_int16"): "lowbit.proof.nonlinear.tflite:softmax_int16",
-        ("logistic", "tflite_int8"): "lowbit.proof.nonlinear.tflite:sigmoid_int8",
-        ("tanh", "tflite_int8"): "lowbit.proof.nonlinear.tflite:sigmoid_int8",
-        ("logistic", "tflite_int16"): "lowbit.proof.nonlinear.tflite:sigmoid_int16",
-        ("tanh", "tflite_int16"): "lowbit.proof.nonlinear.tflite:sigmoid_int16",
-    }
-)
-"""(operation, scheme) -> where its subject is made: a function of a :class:`Request`."""
+    def run(self, row: list[int], steps: Steps) -> list[int]:
+        """The results of a row by the oracle."""
+        return self.call.oracle(row, steps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Request:
     """What is to be audited, as it was asked for.
 
     Attributes
     ----------
-    operation, scheme : str
-    variant : str
-        Empty for the scheme's default.
+    call : Parameters
     inputs : Span or None
         None for the scheme's own input type.
-    scale : Any
-        None if not given.
-    bits : int or None
-        Width of the result.
-    options : mapping
-        The scheme's further parameters (beta, ...).
     """
 
-    operation: str
-    scheme: str
-    variant: str = ""
+    call: Parameters
     inputs: Span | None = None
-    scale: Any = None
-    bits: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def only_options(self, *known: str) -> None:
+        """Options that an audit does not have are errors."""
+        for name in self.call.options:
+            if name not in known:
+                listed = f"it takes {', '.join(known)}" if known else "it takes none"
+                raise InputError(f"{self.call.scheme.title} has no option {name!r}", hint=listed)
+
+    def codes(self, bits: int = 0, *, fixed: bool = False) -> Span:
+        """The input codes: those that are given, or all of the signed type of ``bits`` or of the scheme's own.
+
+        Parameters
+        ----------
+        bits : int
+        fixed : bool
+            Whether the scheme takes this type only.
+        """
+        scheme = self.call.scheme
+        own = of_bits(bits or int(scheme.codes.removeprefix("int")))
+        if self.inputs is None:
+            return own
+        if fixed and not own.holds(self.inputs):
+            raise InputError(f"{scheme.id} takes {scheme.codes} codes, not {self.inputs}")
+        if self.inputs.size > MOST_CODES:
+            raise InputError(
+                f"inputs from {self.inputs} are more than {MOST_CODES:,} codes, which are gone through one by one"
+            )
+        return self.inputs
+
+    def codes_below_zero(self) -> Span:
+        """Codes that must not be positive: those that are given, or from -255, int8's widest difference."""
+        inputs = self.inputs or Span(-255, 0)
+        if inputs.high > 0:
+            raise InputError(f"inputs from {inputs}: {self.call.scheme.operation} takes codes that are not positive")
+        return replace(self, inputs=inputs).codes()
+
+    def whole(self, name: str, low: int, high: int, default: int = 0) -> int:
+        """An integer option within limits."""
+        value = self.call.options.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InputError(f"{name} = {value!r} is not a whole number from {low} to {high}")
+        return value
+
+    def every_code(self, inputs: Span) -> Recorder:
+        """What the intermediates are on the row of all codes, in ascending order.
+
+        The row may be one that the scheme refuses; what depends on single codes has been noted by then.
+
+        Raises
+        ------
+        InputError
+            The scheme refuses the parameters.
+        """
+        recorder = Recorder(self.call.widths)
+        try:
+            self.call.oracle(list(range(inputs.low, inputs.high + 1)), recorder)
+        except (LowbitError, IndexError, ValueError):
+            if not any(recorder.values.values()):
+                raise
+        return recorder
+
+    def elementwise(self, inputs: Span, **parameters: Any) -> Subject:
+        """The subject of an operation whose codes do not meet: the ranges are those of all codes."""
+        spans = self.every_code(inputs).spans()
+        never = frozenset(step.name for step in self.call.widths.steps) - set(spans)
+        return Subject(self.call, inputs, lambda _: spans, {}, parameters, never)
 
 
 def make_subject(request: Request) -> Subject:
-    """The subject of a request that names a known operation and scheme."""
-    module, _, function = AUDITS[request.operation, request.scheme].partition(":")
-    subject: Subject = getattr(importlib.import_module(module), function)(request)
+    """The subject of a request that names a known operation and scheme.
+
+    Raises
+    ------
+    InputError
+        A parameter is missing or out of range.
+    """
+    call, scheme = request.call, request.call.scheme
+    scheme.checked_bits(call.bits)
+    if scheme.needs_scale(call.options):
+        if call.scale is None:
+            raise InputError(f"{scheme.title} depends on the scale", hint="scale=0.05, say")
+        call = replace(call, scale=scale32(call.scale))
+    subject: Subject = resolve("proof", scheme.home)(replace(request, call=call))
     return subject

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+
+def near_powers(
+    parts: Mapping[int, int], high: int, length: int, distance: int, *, exact: bool = True
+) -> Iterator[list[int]]:
+    """Rows of a length whose sums are next to powers of two: the power itself, and ``distance`` sums below it.
+
+    ``parts`` are what codes add to the sum when the row's maximum is ``high``, as for :func:`row_of_sum`.
+    """
+    cheapest = min(parts, key=lambda code: (parts[code], code))
+    least = parts[high] + (length - 1) * parts[cheapest]
+    most = parts[high] + (length - 1) * max(parts.values())
+    for power in range(least.bit_length(), most.bit_length() + 1):
+        for below in range(distance + 1):
+            row = row_of_sum((1 << power) - below, parts, high, cheapest, length, exact=exact)
+            if row is not None:
+                yield row
 
 
 def row_of_sum(

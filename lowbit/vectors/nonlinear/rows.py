@@ -14,9 +14,8 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.gemm.values import random_codes
-from lowbit.vectors.nonlinear.row_sums import row_of_sum
+from lowbit.vectors.nonlinear.row_sums import near_powers
 from lowbit.vectors.nonlinear.rule import Nonlinearity
-from lowbit.vectors.nonlinear.twin import Twin, twin
 from lowbit.vectors.splitmix import splitmix64
 
 Row = list[int]
@@ -26,19 +25,19 @@ TAILS = (5, 9, 15, 31, 33, 63, 65, 127, 129)
 SUM_LENGTHS = (2, 8, 64, 256)
 PLACES = 9
 SWEEP = 4096
-"""So many codes stand for all of 32 bits."""
+"""That many codes stand for all of 32 bits."""
 MOST_PARTS = 256
 NEAR_A_POWER = 2
 
 
-def directed_rows(made: Nonlinearity, source: FixedFormat) -> list[Flagged]:
+def directed_rows(nonlinearity: Nonlinearity, source: FixedFormat) -> list[Flagged]:
     """(flag, row) of every directed row that the scheme is defined for, by what the format alone says."""
-    low, high = source.min_code, 0 if made.operation == "exp" else source.max_code
-    if not made.by_row:
+    low, high = source.min_code, nonlinearity.highest(source)
+    if not nonlinearity.by_row:
         return [(flag, row) for flag, row in _single_codes(low, high)]
     rows = [*_equal(low, high), *_hot(low, high), *_places(low, high), *_moved(low, high), *_lengths(source)]
-    rows += [*_tails(low, high), *_sums(made, low, high), *_small_variances(low, high), *_long(low, high)]
-    if made.operation == "gelu":
+    rows += [*_tails(low, high), *_sums(nonlinearity, low, high), *_small_variances(low, high), *_long(low, high)]
+    if nonlinearity.operation == "gelu":
         rows += [(f.EVERY_CODE, row) for _, row in _single_codes(low, high) if len(row) <= MOST_PARTS]
     return list({tuple(row): (flag, row) for flag, row in reversed(rows)}.values())[::-1]
 
@@ -126,30 +125,21 @@ def _tails(low: int, high: int) -> Iterator[Flagged]:
         yield f.ROW_TAIL, [high - span // 4 - index % 11 for index in range(length)]
 
 
-def _sums(made: Nonlinearity, low: int, high: int) -> Iterator[Flagged]:
+def _sums(nonlinearity: Nonlinearity, low: int, high: int) -> Iterator[Flagged]:
     """Rows of a softmax whose sum of exponentials is next to a power of two."""
-    if made.operation != "softmax":
+    if nonlinearity.operation != "softmax":
         return
-    parts = contributions(twin(made), low, high)
-    if not parts:
-        return
-    cheapest = min(parts, key=lambda code: (parts[code], code))
-    for length in SUM_LENGTHS:
-        least = parts[high] + (length - 1) * parts[cheapest]
-        most = parts[high] + (length - 1) * max(parts.values())
-        for power in range(least.bit_length(), most.bit_length() + 1):
-            for distance in range(-1, NEAR_A_POWER):
-                target = (1 << power) - 1 - distance
-                row = row_of_sum(target, parts, high, cheapest, length, exact=False)
-                if row is not None:
-                    yield f.SUM_OF_POWER, row
+    parts = contributions(nonlinearity, low, high)
+    for length in SUM_LENGTHS if parts else ():
+        for row in near_powers(parts, high, length, NEAR_A_POWER, exact=False):
+            yield f.SUM_OF_POWER, row
 
 
 class _Sums(Steps):
     """Notes what the sum is after each element."""
 
-    def __init__(self, oracle: Twin) -> None:
-        super().__init__(oracle.widths, "saturate")
+    def __init__(self, nonlinearity: Nonlinearity) -> None:
+        super().__init__(nonlinearity.widths, "saturate")
         self.sums: dict[int, int] = {}
 
     def __call__(self, name: str, value: int) -> int:
@@ -158,16 +148,16 @@ class _Sums(Steps):
         return super().__call__(name, value)
 
 
-def contributions(oracle: Twin, low: int, high: int) -> dict[int, int]:
+def contributions(nonlinearity: Nonlinearity, low: int, high: int) -> dict[int, int]:
     """Code -> what it adds to the sum of a row with the maximum ``high``; empty where there is no such sum."""
     step = max(1, -(-(high - low) // MOST_PARTS))
     codes = list(range(high, low - 1, -step))
     parts: dict[int, int] = {}
     for start in range(0, len(codes), 16):
         row = [high, *codes[start : start + 16]]
-        steps = _Sums(oracle)
+        steps = _Sums(nonlinearity)
         try:
-            oracle.run(row, {}, steps)
+            nonlinearity.by_oracle(row, {}, steps)
         except (LowbitError, ValueError):
             return {}
         before = 0

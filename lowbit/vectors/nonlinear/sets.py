@@ -18,8 +18,7 @@ from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.gemm.sets import pack_elements, unpack_elements
 from lowbit.vectors.nonlinear.cases import make_case, operands_of
 from lowbit.vectors.nonlinear.rows import Flagged, directed_rows
-from lowbit.vectors.nonlinear.rule import PER_ELEMENT, Nonlinearity, chosen, integer_format
-from lowbit.vectors.nonlinear.twin import twin
+from lowbit.vectors.nonlinear.rule import Nonlinearity, chosen, integer_format
 from lowbit.vectors.vec import Column, VectorFile, digits_for, read_vectors
 
 GENERATOR_VERSION = 1
@@ -28,7 +27,7 @@ LENGTH_DIGITS = 4
 MOST_LENGTH = (1 << 4 * LENGTH_DIGITS) - 1
 SINGLE_FLAGS = (f.EVERY_CODE, f.TABLE_EDGE)
 MOST_CODES = 1000
-"""About so many single codes of wide types are in a set; codes of 8 bits are all there."""
+"""About that many single codes of wide types are in a set; codes of 8 bits are all there."""
 
 
 def nonlinear_set(
@@ -42,27 +41,27 @@ def nonlinear_set(
     policy : str
         ``scheme`` or ``scheme+variant=name``.
     arguments : mapping
-        ``length``: codes of a row; ``rows``: at most so many; ``scale``, and the scheme's own parameters.
+        ``length``: codes of a row; ``rows``: at most that many; ``scale``, and the scheme's own parameters.
     """
-    made, codes, results = parse_policy(operation, source, target, policy, arguments)
+    nonlinearity, codes, results = parse_policy(operation, source, target, policy, arguments)
     length, most = int(arguments["length"]), int(arguments["rows"])
     if not 1 <= length <= MOST_LENGTH:
         raise InputError(f"length = {length} is not from 1 to {MOST_LENGTH}", code="LB100")
-    rows = list(_answered(made, codes, length, most))
+    rows = list(_answered(nonlinearity, codes, length, most))
     columns = [Column("length", LENGTH_DIGITS), Column("codes", length * digits_for(codes.bits))]
     parts = [
         np.array([len(row) for _, row, _ in rows], np.uint64)[:, None],
         pack_elements(np.array([_padded(row, length) for _, row, _ in rows], np.int64), codes),
     ]
-    for name, array in operands_of(made, length).items():
+    for name, array in operands_of(nonlinearity, length).items():
         fmt = integer_format(array.dtype.name)
         columns.append(Column(name, length * digits_for(fmt.bits)))
-        whole = [_padded(operands_of(made, len(row))[name].tolist(), length) for _, row, _ in rows]
+        whole = [_padded(operands_of(nonlinearity, len(row))[name].tolist(), length) for _, row, _ in rows]
         parts.append(pack_elements(np.array(whole, np.int64), fmt))
     columns += [Column("expected", length * digits_for(results.bits)), Column("flag", 2)]
     parts.append(pack_elements(np.array([_padded(answer, length) for _, _, answer in rows], np.int64), results))
     parts.append(np.array([flag for flag, _, _ in rows], np.uint64)[:, None])
-    header = _header(set_id, made, codes, results, policy, arguments)
+    header = _header(set_id, nonlinearity, codes, results, policy, arguments)
     return VectorFile(header, tuple(columns), np.concatenate(parts, axis=1))
 
 
@@ -84,15 +83,14 @@ def parse_policy(
 
 
 def _answered(
-    made: Nonlinearity, source: FixedFormat, length: int, most: int
+    nonlinearity: Nonlinearity, source: FixedFormat, length: int, most: int
 ) -> Iterator[tuple[int, list[int], list[int]]]:
     """Rows that the scheme is defined for, spread evenly over the directed ones, in the order of their flags."""
-    oracle = twin(made)
     answered = []
-    for flag, row in _short_rows(made, source, length):
-        operands = {name: array.tolist() for name, array in operands_of(made, len(row)).items()}
+    for flag, row in _short_rows(nonlinearity, source, length):
+        operands = {name: array.tolist() for name, array in operands_of(nonlinearity, len(row)).items()}
         try:
-            answered.append((flag, row, oracle.results(row, operands)))
+            answered.append((flag, row, nonlinearity.by_oracle(row, operands)))
         except (LowbitError, ValueError):
             continue
     by_flag: dict[int, list[Any]] = {}
@@ -105,11 +103,11 @@ def _answered(
         yield from items[::step]
 
 
-def _short_rows(made: Nonlinearity, source: FixedFormat, length: int) -> Iterator[Flagged]:
+def _short_rows(nonlinearity: Nonlinearity, source: FixedFormat, length: int) -> Iterator[Flagged]:
     """The rows that fit; what is about single codes is cut into rows, and thinned where there are too many codes."""
     single: dict[int, list[int]] = {}
-    for flag, row in directed_rows(made, source):
-        if not made.by_row or flag == f.EVERY_CODE:
+    for flag, row in directed_rows(nonlinearity, source):
+        if not nonlinearity.by_row or flag == f.EVERY_CODE:
             single.setdefault(flag, []).extend(row)
         elif len(row) <= length:
             yield flag, row
@@ -124,42 +122,48 @@ def _padded(row: list[int], length: int) -> list[int]:
 
 
 def _header(
-    set_id: str, made: Nonlinearity, source: FixedFormat, target: FixedFormat, policy: str, arguments: Mapping[str, Any]
+    set_id: str,
+    nonlinearity: Nonlinearity,
+    source: FixedFormat,
+    target: FixedFormat,
+    policy: str,
+    arguments: Mapping[str, Any],
 ) -> dict[str, str]:
-    given = " ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
+    stated = " ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
+    scale = [f"scale={nonlinearity.scale}"] if nonlinearity.scale else []
     return {
         "set": set_id,
-        "op": made.operation,
+        "op": nonlinearity.operation,
         "source": f"{source.id}, {source.bits} bits, up to {arguments['length']} elements",
         "target": f"{target.id}, {target.bits} bits",
         "policy": policy,
-        "choices": " ".join([*([f"scale={made.scale}"] if made.scale else []), f"overflow={made.overflow}"]),
-        "generator": f"directed {GENERATOR_VERSION} {given}",
+        "choices": " ".join([*scale, f"overflow={nonlinearity.overflow}"]),
+        "generator": f"directed {GENERATOR_VERSION} {stated}",
         "oracle": ORACLE,
     }
 
 
-def read_nonlinearities(path: str, made: Nonlinearity, source: FixedFormat) -> list[Case]:
+def read_nonlinearities(path: str, nonlinearity: Nonlinearity, source: FixedFormat) -> list[Case]:
     """The rows of a file as calls of one row each."""
     file = read_vectors(path)
     digits = {column.name: column.digits for column in file.columns}
     if not {"length", "codes"} <= set(digits):
         raise VectorFileError(
-            f"{path}: holds no rows of codes", hint=f"`lowbit gen {made.operation}` makes files of them"
+            f"{path}: does not hold rows of codes", hint=f"`lowbit gen {nonlinearity.operation}` makes files of them"
         )
     held = (file.header.get("op", ""), file.header.get("source", "").split(",")[0])
-    if held != (made.operation, source.id):
-        raise InputError(f"{path}: holds {' of '.join(held)}, the check is of {made.operation} of {source.id}")
+    if held != (nonlinearity.operation, source.id):
+        raise InputError(f"{path}: holds {' of '.join(held)}, the check is of {nonlinearity.operation} of {source.id}")
     codes = unpack_elements(file.words("codes"), digits["codes"], source)
     operands = {
         name: unpack_elements(file.words(name), digits[name], integer_format(dtype))
-        for name, dtype in zip(PER_ELEMENT, ("int16", "int32"), strict=True)
+        for name, dtype in nonlinearity.per_element.items()
         if name in digits
     }
     cases = []
     lengths = file.column("length").tolist()
     for row, (flag, length) in enumerate(zip(file.flags.tolist(), lengths, strict=True)):
-        case = make_case(flag, codes[row : row + 1, :length], made)
+        case = make_case(flag, codes[row : row + 1, :length], nonlinearity)
         arrays = {**case.arrays, **{name: array[row, :length] for name, array in operands.items()}}
         cases.append(Case(flag, arrays, case.sizes, case.shape, case.scalars, row))
     return cases

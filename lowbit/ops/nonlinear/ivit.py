@@ -1,0 +1,170 @@
+"""Runs I-ViT's Shiftmax, ShiftGELU, I-LayerNorm and ShiftExp; tables and lanes for narrow codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.nonlinear.ivit import (
+    GELU_SIGMOID_BITS,
+    LARGEST,
+    NORM_FIRST,
+    NORM_ITERATIONS,
+    NUMERATOR,
+    SOFTMAX_SHIFT,
+    ExpConstants,
+    gelu_exp,
+    norm_scale,
+    softmax_exp,
+)
+from lowbit.nonlinear.scheme import get_scheme
+from lowbit.ops.nonlinear.dispatch import (
+    Answer,
+    Array,
+    Integers,
+    Request,
+    fast,
+    fast_or_none,
+    limits_of,
+    no_trap,
+    plain,
+    prepared,
+    require_code_range,
+    require_not_positive,
+    require_rows,
+)
+from lowbit.ops.nonlinear.rows import (
+    affine,
+    byte_planes,
+    cannot_overflow,
+    centred_bytes,
+    fits_planes,
+    is_byte_sized,
+    norm_biases,
+    norm_in_lanes,
+    of_distances,
+)
+
+LONGEST = 1 << 20
+"""That many exponentials of the smallest scale, below 2^40 each, stay below the kernels' 2^62."""
+LONGEST_TVM = (1 << 15) - 1
+"""relay.mean divides by the length in the input's int16."""
+NORM_CODE_BITS = 20
+"""Squares of differences of such codes, over the longest rows, stay below 2^62."""
+WIDEST_IN_LANES = {"torch": 16, "paper": 8, "tvm": 0}
+"""Codes whose LayerNorm needs no more than 32-bit lanes; the paper's squares have 32 bits."""
+
+
+def _constants(exp: ExpConstants, variant: str, result_shift: int) -> Integers:
+    """The vector that the kernels take; the order is that of kernels/nonlinear/ivit.py."""
+    clamp = LARGEST if variant == "torch" else 0
+    return np.array([*exp, NUMERATOR[variant], clamp, result_shift, variant == "paper"], dtype=np.int64)
+
+
+def exp(request: Request) -> Answer:
+    """ShiftExp of every code."""
+    from lowbit.kernels.nonlinear.ivit import exponential
+
+    scale, variant = request.scale, request.variant
+    require_code_range(request.rows)
+    require_not_positive(request.rows)
+    codes = plain(request, exponential, _constants(softmax_exp(scale, variant), variant, 0))
+    return Answer(codes, scale / (1 << SOFTMAX_SHIFT[variant]))
+
+
+def softmax(request: Request) -> Answer:
+    """Shiftmax along the rows."""
+    from lowbit.kernels.nonlinear import ivit
+
+    scale, variant = request.scale, request.variant
+    require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
+    require_code_range(request.rows)
+    constants = _constants(softmax_exp(scale, variant), variant, 32 - request.bits)
+    codes = None
+    if is_byte_sized(request.rows) and request.bits <= 16:
+        codes = _softmax_by_table(request, constants, _exponentials(scale, variant, request.mode))
+    return Answer(plain(request, ivit.softmax, constants) if codes is None else codes, 2.0 ** (1 - request.bits))
+
+
+@prepared
+def _exponentials(scale: float, variant: str, mode: int) -> Integers:
+    from lowbit.kernels.nonlinear.ivit import exponential
+
+    widths = get_scheme("exp", "ivit").with_parameters(variant).widths
+    return of_distances(exponential, _constants(softmax_exp(scale, variant), variant, 0), widths, mode)
+
+
+def _softmax_by_table(request: Request, constants: Integers, table: Integers) -> Array | None:
+    """The codes; None where they need the plain kernel: a sum that wraps to 0, or what could trap."""
+    from lowbit.kernels.nonlinear.fast_ivit import softmax_bytes, softmax_words
+
+    falling = bool(table[0] == table.max())  # not where exponentials have wrapped
+    if not (falling and fits_planes(table)) or (request.overflow == "trap" and not _all_fit(request, constants)):
+        return None
+    narrow = table.astype(np.int32)  # read for products below 2^31 only: then the entries fit, too
+    limits = limits_of(request.call.widths)
+    kernel = softmax_words if request.bits > 8 else softmax_bytes
+    rows = centred_bytes(request.rows)
+    return fast_or_none(request, rows, kernel, table, narrow, byte_planes(table), constants, limits, request.mode)
+
+
+def _all_fit(request: Request, constants: Integers) -> bool:
+    """Whether no intermediate of 8-bit rows can leave its width.
+
+    The exponentials are at most -unit * 2^N. While their sum fits, exponential * factor is at most the numerator; the
+    paper's 2^31 is reached by the row of one code.
+    """
+    unit, shift = constants[:2].tolist()
+    length = request.rows.shape[1]
+    return (-unit << shift) * length <= LARGEST and (request.variant != "paper" or length > 1)
+
+
+def gelu(request: Request) -> Answer:
+    """ShiftGELU along the rows; a table of maximum and code for 8-bit codes."""
+    from lowbit.kernels.nonlinear import fast_ivit, ivit
+
+    scale, variant = request.scale, request.variant
+    require_rows(request.rows, LONGEST, "the longest that is supported")
+    require_code_range(request.rows)
+    table = None
+    if request.rows.dtype == np.int8 and request.overflow != "trap" and request.call.result_type == "int32":
+        table = _sigmoids(scale, variant, request.mode)
+    if table is None:
+        codes = plain(request, ivit.gelu, _gelu_constants(scale, variant))
+    else:
+        codes = fast(request, request.rows, fast_ivit.gelu_rows, table)
+    return Answer(codes, scale / (1 << (GELU_SIGMOID_BITS - 1)))
+
+
+def _gelu_constants(scale: float, variant: str) -> Integers:
+    return _constants(gelu_exp(scale, variant), variant, 32 - GELU_SIGMOID_BITS)
+
+
+@prepared
+def _sigmoids(scale: float, variant: str, mode: int) -> npt.NDArray[np.uint8] | None:
+    """The sigmoid of every maximum and code, if all are bytes and no sum is 0."""
+    from lowbit.kernels.nonlinear.ivit import gelu_table
+
+    limits = limits_of(get_scheme("gelu", "ivit").with_parameters(variant).widths)
+    entries, trap = np.empty((256, 256), dtype=np.int64), no_trap()
+    gelu_table(_gelu_constants(scale, variant), limits, mode, entries, trap)
+    # |code * sigmoid| <= 128 * 255 fits every variant's result.
+    return entries.astype(np.uint8) if trap[0] < 0 and entries.min() >= 0 and entries.max() <= 255 else None
+
+
+def layernorm(request: Request) -> Answer:
+    """I-LayerNorm along the rows; 32-bit lanes for 8- and 16-bit codes that cannot overflow."""
+    from lowbit.kernels.nonlinear import ivit
+
+    length, variant = request.rows.shape[1], request.variant
+    require_rows(request.rows, LONGEST_TVM if variant == "tvm" else LONGEST, "the longest that the sums allow")
+    require_code_range(request.rows, NORM_CODE_BITS)
+    gamma, beta = affine(request.options, length)
+    bias = norm_biases(gamma, beta, norm_scale(length))
+    first = 0 if variant == "paper" else NORM_FIRST
+    constants = np.array([LARGEST, first, NORM_ITERATIONS, variant == "tvm"], dtype=np.int64)
+    if request.rows.dtype.itemsize * 8 <= WIDEST_IN_LANES[variant] and cannot_overflow(request.rows, bias):
+        codes = norm_in_lanes(request, bias, constants)
+    else:
+        codes = plain(request, ivit.layernorm, bias, constants)
+    return Answer(codes, np.float32(norm_scale(length)) * gamma)
