@@ -53,13 +53,10 @@ def results(factor, table, narrow, constants, limits, mode, status, planes):
 
 
 @scalar
-def results_of_row(codes, table, narrow, table_planes, constants, limits, mode, planes, status, row):
-    """The maximum of a row, and its results by their distance from it; ``status`` notes a sum that is 0."""
-    maximum = row_maximum(codes)
-    total = step(distance_sum(codes, maximum, table_planes), SUM, limits, mode, status, row, -1)
-    factor = factor_of(total, constants, SUM, limits, mode, status, row, -1)
-    results(factor, table, narrow, constants, limits, mode, status, planes)
-    return maximum
+def factor_of_sum(total, constants, limits, mode, status, row):
+    """The reciprocal of a row's sum; 0, and a note of the row, where it has wrapped to 0."""
+    total = step(total, SUM, limits, mode, status, row, -1)
+    return factor_of(total, constants, SUM, limits, mode, status, row, -1)
 
 
 @kernel
@@ -67,7 +64,10 @@ def softmax_bytes(codes, table, narrow, table_planes, constants, limits, mode, o
     """Results of at most 8 bits; ``status[0]`` becomes the first row whose sum is 0."""
     planes = np.empty((2, ENTRIES), np.uint8)
     for row in range(codes.shape[0]):
-        maximum = results_of_row(codes[row], table, narrow, table_planes, constants, limits, mode, planes, status, row)
+        maximum = row_maximum(codes[row])
+        total = distance_sum(codes[row], maximum, table_planes)
+        factor = factor_of_sum(total, constants, limits, mode, status, row)
+        results(factor, table, narrow, constants, limits, mode, status, planes)
         distance_bytes(codes[row], maximum, planes, out[row])
 
 
@@ -76,7 +76,10 @@ def softmax_words(codes, table, narrow, table_planes, constants, limits, mode, o
     """Results of 9 to 16 bits."""
     planes = np.empty((2, ENTRIES), np.uint8)
     for row in range(codes.shape[0]):
-        maximum = results_of_row(codes[row], table, narrow, table_planes, constants, limits, mode, planes, status, row)
+        maximum = row_maximum(codes[row])
+        total = distance_sum(codes[row], maximum, table_planes)
+        factor = factor_of_sum(total, constants, limits, mode, status, row)
+        results(factor, table, narrow, constants, limits, mode, status, planes)
         distance_words(codes[row], maximum, planes, out[row])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ class Request:
         """The scheme's own keyword arguments that were given."""
         return self.call.options
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """The scale as a binary32 number; it must be positive and finite."""
         return scale32(self.call.scale)
@@ -128,7 +128,7 @@ def dispatch(  # noqa: PLR0913, PLR0917 (the public functions' keyword arguments
     rows = np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), length)
     answer = resolve("ops", record.home)(Request(rows, call, overflow, int(threads)))
     shaped = answer.codes.reshape(moved.shape)
-    result = _into(out, np.moveaxis(shaped, -1, axis) if array.ndim else shaped)
+    result = _into(out, shaped if moved is array else np.moveaxis(shaped, -1, axis))
     return (result, answer.scale) if return_scale else result
 
 
@@ -158,10 +158,10 @@ def integer_codes(codes: Any) -> Array:
 
 def _along_last(array: Array, axis: Any) -> Array:
     if array.ndim == 0:
-        return array.reshape(())
+        return array
     if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
         raise InputError(f"axis = {axis!r} is not an axis of codes of shape {array.shape}")
-    return np.moveaxis(array, axis, -1)
+    return array if axis in (-1, array.ndim - 1) else np.moveaxis(array, axis, -1)
 
 
 def _into(out: Any, result: Array) -> Any:

@@ -58,7 +58,7 @@ def _exponentials(scale: float) -> Integers:
     from lowbit.kernels.nonlinear.ibert import exponential
 
     widths = get_scheme("exp", "ibert").with_parameters("code").widths
-    return of_distances(exponential, exp_vector(scale, "code", 0), widths, 0)
+    return of_distances(exponential, exp_vector(scale, "code", 0), widths, 0).entries
 
 
 def layernorm(request: Request) -> Answer:

@@ -31,8 +31,8 @@ from lowbit.ops.nonlinear.dispatch import (
     require_whole,
 )
 from lowbit.ops.nonlinear.rows import (
+    ByteTable,
     affine,
-    byte_planes,
     cannot_overflow,
     centred_bytes,
     fits_planes,
@@ -52,6 +52,7 @@ ROOT_BITS = 63
 """Signed: values below 2^62."""
 
 
+@prepared
 def exp_vector(scale: float, variant: str, bits: int) -> Integers:
     """The vector that the kernels of i-exp take; the order is that of kernels/nonlinear/ibert.py."""
     multiplier, right = exp_multiplier(scale) if variant == "code" else (0, 0)
@@ -72,6 +73,7 @@ def exp(request: Request) -> Answer:
 def softmax(request: Request) -> Answer:
     """i-softmax along the rows."""
     from lowbit.kernels.nonlinear import ibert
+    from lowbit.kernels.nonlinear.fast_ibert import softmax_bytes
 
     scale = request.scale
     require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
@@ -79,27 +81,21 @@ def softmax(request: Request) -> Answer:
     constants = exp_vector(scale, request.variant, request.bits)
     codes = None
     if request.variant == "code" and request.bits <= SOFTMAX_BITS and is_byte_sized(request.rows):
-        codes = _softmax_by_table(request, constants, _weights(scale, request.mode))
+        tables, rows = _weights(scale, request.mode), centred_bytes(request.rows)
+        codes = None if tables is None else fast(request, rows, softmax_bytes, *tables, constants)
     return Answer(plain(request, ibert.softmax, constants) if codes is None else codes, 2.0**-request.bits)
 
 
 @prepared
-def _weights(scale: float, mode: int) -> Integers:
-    """The exponentials of the code's variant, requantised."""
+def _weights(scale: float, mode: int) -> ByteTable | None:
+    """The code's exponentials, if results of at most 8 bits cannot overflow: factor * weight stays below 2^32."""
     from lowbit.kernels.nonlinear.ibert import weights
 
     widths = get_scheme("softmax", "ibert").with_parameters("code").widths
-    return of_distances(weights, exp_vector(scale, "code", SOFTMAX_BITS), widths, mode)
-
-
-def _softmax_by_table(request: Request, constants: Integers, table: Integers) -> Array | None:
-    """The codes, if results of at most 8 bits cannot overflow: factor * weight stays below 2^32."""
-    from lowbit.kernels.nonlinear.fast_ibert import softmax_bytes
-
-    largest = int(table.max())
-    if not fits_planes(table) or largest >= 1 << 15 or largest * (NUMERATOR // largest) >= NUMERATOR:
-        return None
-    return fast(request, centred_bytes(request.rows), softmax_bytes, table, byte_planes(table), constants)
+    table = of_distances(weights, exp_vector(scale, "code", SOFTMAX_BITS), widths, mode)
+    largest = int(table.entries.max())
+    narrow = fits_planes(table.entries) and largest < 1 << 15
+    return table if narrow and largest * (NUMERATOR // largest) < NUMERATOR else None
 
 
 def gelu(request: Request) -> Answer:
@@ -125,13 +121,14 @@ def layernorm(request: Request) -> Answer:
     require_code_range(request.rows, NORM_CODE_BITS)
     shift = require_whole("shift", request.options.get("shift", 0), 0, LONGEST_SHIFT)
     gamma, beta = affine(request.options, length)
-    bias = norm_biases(gamma, beta, norm_scale(length))
+    unit = norm_scale(length)
+    bias = norm_biases(gamma, beta, unit)
     simple = request.variant == "code" and request.rows.dtype == np.int8 and shift == 0
     if simple and cannot_overflow(request.rows, bias):
         codes = norm_in_lanes(request, bias, np.array([NORM_NUMERATOR, 0, 0], dtype=np.int64))
     else:
         codes = plain(request, ibert.layernorm, bias, np.array([NORM_NUMERATOR, shift], dtype=np.int64))
-    return Answer(codes, np.float32(norm_scale(length)) * gamma)
+    return Answer(codes, np.float32(unit) * gamma)
 
 
 def integer_sqrt(request: Request) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,7 +37,6 @@ from lowbit.ops.nonlinear.dispatch import (
 )
 from lowbit.ops.nonlinear.rows import (
     affine,
-    byte_planes,
     cannot_overflow,
     centred_bytes,
     fits_planes,
@@ -68,7 +69,7 @@ def exp(request: Request) -> Answer:
     scale, variant = request.scale, request.variant
     require_code_range(request.rows)
     require_not_positive(request.rows)
-    codes = plain(request, exponential, _constants(softmax_exp(scale, variant), variant, 0))
+    codes = plain(request, exponential, _softmax_constants(scale, variant, 0))
     return Answer(codes, scale / (1 << SOFTMAX_SHIFT[variant]))
 
 
@@ -76,36 +77,51 @@ def softmax(request: Request) -> Answer:
     """Shiftmax along the rows."""
     from lowbit.kernels.nonlinear import ivit
 
-    scale, variant = request.scale, request.variant
     require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
     require_code_range(request.rows)
-    constants = _constants(softmax_exp(scale, variant), variant, 32 - request.bits)
+    constants = _softmax_constants(request.scale, request.variant, request.bits)
     codes = None
     if is_byte_sized(request.rows) and request.bits <= 16:
-        codes = _softmax_by_table(request, constants, _exponentials(scale, variant, request.mode))
+        codes = _softmax_by_table(request, constants)
     return Answer(plain(request, ivit.softmax, constants) if codes is None else codes, 2.0 ** (1 - request.bits))
 
 
 @prepared
-def _exponentials(scale: float, variant: str, mode: int) -> Integers:
+def _softmax_constants(scale: float, variant: str, bits: int) -> Integers:
+    return _constants(softmax_exp(scale, variant), variant, 32 - bits)
+
+
+class Exponentials(NamedTuple):
+    """The exponential of every distance, also in 32 bits and as byte planes."""
+
+    table: Integers
+    narrow: npt.NDArray[np.int32]
+    planes: npt.NDArray[np.uint8]
+
+
+@prepared
+def _exponentials(scale: float, variant: str, mode: int) -> Exponentials | None:
+    """None where they do not fall, because some have wrapped, or do not fit the planes."""
     from lowbit.kernels.nonlinear.ivit import exponential
 
     widths = get_scheme("exp", "ivit").with_parameters(variant).widths
-    return of_distances(exponential, _constants(softmax_exp(scale, variant), variant, 0), widths, mode)
+    table, planes = of_distances(exponential, _softmax_constants(scale, variant, 0), widths, mode)
+    if table[0] != table.max() or not fits_planes(table):
+        return None
+    # The narrow one is read for products below 2^31 only: then the entries fit, too.
+    return Exponentials(table, table.astype(np.int32), planes)
 
 
-def _softmax_by_table(request: Request, constants: Integers, table: Integers) -> Array | None:
+def _softmax_by_table(request: Request, constants: Integers) -> Array | None:
     """The codes; None where they need the plain kernel: a sum that wraps to 0, or what could trap."""
     from lowbit.kernels.nonlinear.fast_ivit import softmax_bytes, softmax_words
 
-    falling = bool(table[0] == table.max())  # not where exponentials have wrapped
-    if not (falling and fits_planes(table)) or (request.overflow == "trap" and not _all_fit(request, constants)):
+    tables = _exponentials(request.scale, request.variant, request.mode)
+    if tables is None or (request.overflow == "trap" and not _all_fit(request, constants)):
         return None
-    narrow = table.astype(np.int32)  # read for products below 2^31 only: then the entries fit, too
-    limits = limits_of(request.call.widths)
     kernel = softmax_words if request.bits > 8 else softmax_bytes
-    rows = centred_bytes(request.rows)
-    return fast_or_none(request, rows, kernel, table, narrow, byte_planes(table), constants, limits, request.mode)
+    limits = limits_of(request.call.widths)
+    return fast_or_none(request, centred_bytes(request.rows), kernel, *tables, constants, limits, request.mode)
 
 
 def _all_fit(request: Request, constants: Integers) -> bool:
@@ -160,11 +176,12 @@ def layernorm(request: Request) -> Answer:
     require_rows(request.rows, LONGEST_TVM if variant == "tvm" else LONGEST, "the longest that the sums allow")
     require_code_range(request.rows, NORM_CODE_BITS)
     gamma, beta = affine(request.options, length)
-    bias = norm_biases(gamma, beta, norm_scale(length))
+    unit = norm_scale(length)
+    bias = norm_biases(gamma, beta, unit)
     first = 0 if variant == "paper" else NORM_FIRST
     constants = np.array([LARGEST, first, NORM_ITERATIONS, variant == "tvm"], dtype=np.int64)
     if request.rows.dtype.itemsize * 8 <= WIDEST_IN_LANES[variant] and cannot_overflow(request.rows, bias):
         codes = norm_in_lanes(request, bias, constants)
     else:
         codes = plain(request, ivit.layernorm, bias, constants)
-    return Answer(codes, np.float32(norm_scale(length)) * gamma)
+    return Answer(codes, np.float32(unit) * gamma)

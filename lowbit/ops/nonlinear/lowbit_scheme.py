@@ -20,8 +20,8 @@ from lowbit.ops.nonlinear.dispatch import (
     require_rows,
 )
 from lowbit.ops.nonlinear.rows import (
+    ByteTable,
     affine,
-    byte_planes,
     cannot_overflow,
     centred_bytes,
     is_byte_sized,
@@ -37,6 +37,7 @@ def _constants(multiplier: own.Multiplier, limit: int, bits: int) -> Integers:
     return np.array(numbers, dtype=np.int64)
 
 
+@prepared
 def _softmax_constants(scale: float, bits: int) -> Integers:
     multiplier = own.exp_multiplier(scale)
     return _constants(multiplier, own.farthest(multiplier), bits)
@@ -52,16 +53,15 @@ def softmax(request: Request) -> Answer:
     constants = _softmax_constants(scale, request.bits)
     codes = None
     if request.bits == own.SOFTMAX_BITS and is_byte_sized(request.rows):
-        table, rows, kernel = _exponentials(scale), centred_bytes(request.rows), fast_lowbit_scheme.softmax_words
-        limits = limits_of(request.call.widths)
-        codes = fast_or_none(request, rows, kernel, table, byte_planes(table), constants, limits)
+        rows, kernel = centred_bytes(request.rows), fast_lowbit_scheme.softmax_words
+        codes = fast_or_none(request, rows, kernel, *_exponentials(scale), constants, limits_of(request.call.widths))
     if codes is None:
         codes = plain(request, lowbit_scheme.softmax, constants)
     return Answer(codes, 2.0 ** (1 - request.bits))
 
 
 @prepared
-def _exponentials(scale: float) -> Integers:
+def _exponentials(scale: float) -> ByteTable:
     from lowbit.kernels.nonlinear.lowbit_scheme import exponentials
 
     widths = get_scheme("softmax", "lowbit").with_parameters().widths

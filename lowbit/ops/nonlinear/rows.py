@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,13 @@ from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, fast, limits
 Floats = npt.NDArray[np.float32]
 PLANES = 4
 """The sum of a table reads four byte planes: entries of up to 32 bits."""
+
+
+class ByteTable(NamedTuple):
+    """256 entries, and ``planes[p, i]``: byte p of entry i."""
+
+    entries: Integers
+    planes: npt.NDArray[np.uint8]
 
 
 def is_byte_sized(rows: Array) -> bool:
@@ -40,46 +47,51 @@ def byte_planes(table: Integers) -> npt.NDArray[np.uint8]:
     return np.stack([(table >> (8 * plane)) & 255 for plane in range(PLANES)]).astype(np.uint8)
 
 
-def of_distances(kernel: Callable[..., None], constants: Integers, widths: Widths, mode: int) -> Integers:
+def of_distances(kernel: Callable[..., None], constants: Integers, widths: Widths, mode: int) -> ByteTable:
     """The table of a kernel of differences ``(rows, constants, limits, mode, out, trap)``: 0, -1, ..., -255."""
     differences = -np.arange(256, dtype=np.int64).reshape(1, -1)
     table = np.empty_like(differences)
     kernel(differences, constants, limits_of(widths), mode, table, no_trap())
-    return table.reshape(-1)
+    entries = table.reshape(-1)
+    return ByteTable(entries, byte_planes(entries))
 
 
 Run = Callable[[Request], Array]
 
 
-@prepared
-def _results(
-    run: Run,
-    scheme: Scheme,
-    variant: str,
-    scale: float,
-    bits: int | None,
-    options: tuple[tuple[str, Any], ...],
-    overflow: str,
-) -> Array:
+Key = tuple[Scheme, str, float, int | None, tuple[tuple[str, Any], ...], str]
+"""All that the results of an elementwise function depend on, beside the code."""
+
+
+def _key(request: Request) -> Key:
+    call = request.call
+    return call.scheme, call.variant, request.scale, call.bits, tuple(call.options.items()), request.overflow
+
+
+def _every_result(run: Run, key: Key) -> Array:
     """The results of all codes of the scheme's type, from the lowest up."""
+    scheme, variant, scale, bits, options, overflow = key
     limits = np.iinfo(scheme.codes)
     codes = np.arange(limits.min, limits.max + 1).astype(scheme.codes).reshape(1, -1)
     return run(Request(codes, Parameters(scheme, variant, scale, bits, dict(options)), overflow)).reshape(-1)
 
 
-def every_result(request: Request, run: Run) -> Array:
-    """The same for a request: an elementwise function's table."""
-    call = request.call
-    return _results(
-        run, call.scheme, call.variant, request.scale, call.bits, tuple(call.options.items()), request.overflow
-    )
+@prepared
+def _planes(run: Run, key: Key) -> npt.NDArray[np.uint8]:
+    return byte_planes(_every_result(run, key)[::-1].astype(np.int64))
+
+
+@prepared
+def _entries(run: Run, key: Key) -> Array:
+    table = _every_result(run, key)
+    return np.roll(table, -(table.size // 2)).view(f"u{table.itemsize}")  # by bits: 0, 1, ..., -2, -1
 
 
 def wide_by_table(request: Request, run: Run) -> Array:
     """An elementwise function of int8 codes with results of 32 bits, through the results of all codes."""
     from lowbit.kernels.nonlinear.lookup import each_by_table
 
-    return fast(request, request.rows, each_by_table, byte_planes(every_result(request, run)[::-1].astype(np.int64)))
+    return fast(request, request.rows, each_by_table, _planes(run, _key(request)))
 
 
 def narrow_by_table(request: Request, run: Run) -> Array:
@@ -89,11 +101,9 @@ def narrow_by_table(request: Request, run: Run) -> Array:
     dtype = np.dtype(request.call.scheme.codes)
     if request.rows.size <= 1 << (8 * dtype.itemsize) or request.overflow == "trap":
         return run(request)
-    table = every_result(request, run)
-    patterns = f"u{dtype.itemsize}"
-    entries = np.ascontiguousarray(np.roll(table, -(table.size // 2))).view(patterns)  # by bits: 0, 1, ..., -2, -1
-    codes = request.rows.astype(dtype, copy=False).reshape(-1).view(patterns)
-    out = np.empty(codes.size, dtype=patterns)
+    entries = _entries(run, _key(request))
+    codes = request.rows.astype(dtype, copy=False).reshape(-1).view(entries.dtype)
+    out = np.empty_like(codes)
     in_chunks(lambda i, j: gather(codes[i:j], entries, out[i:j]), codes.size, request.threads, FAST_CHUNK)
     return out.view(dtype).reshape(request.rows.shape)
 

@@ -33,12 +33,12 @@ def l2norm(request: Request) -> Answer:
     from lowbit.kernels.nonlinear import fast_tflite_norm, tflite_norm
 
     require_rows_of_codes(request)
-    constants = vector(request, 0, 0, zero_point_of(request))
+    zero_point = zero_point_of(request)
     if request.overflow == "trap":
-        codes = plain(request, tflite_norm.l2norm, constants)
+        codes = plain(request, tflite_norm.l2norm, vector(request, 0, 0, zero_point))
     else:
-        rows, single = request.rows.astype(np.int8, copy=False), int(constants[2])
-        codes = fast(request, rows, fast_tflite_norm.l2norm_bytes, zero_point_of(request), single, request.mode)
+        rows, single = request.rows.astype(np.int8, copy=False), int(request.variant == "single_rounding")
+        codes = fast(request, rows, fast_tflite_norm.l2norm_bytes, zero_point, single, request.mode)
     return Answer(codes, 2.0**-7)
 
 
