@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowbit.kernels._jit import scalar
+from lowbit.kernels._jit import routine, scalar
 
 WRAP, SATURATE, TRAP = range(3)
 
@@ -20,6 +20,16 @@ def note(trap, row, element, place, value):
         trap[VALUE] = value
 
 
+@routine
+def beyond(value, low, high, place, mode, trap, row, element):
+    """What an intermediate outside its range becomes."""
+    if mode == SATURATE:
+        return low if value < low else high
+    if mode == TRAP:
+        note(trap, row, element, place, value)
+    return ((value - low) & (high - low)) + low
+
+
 @scalar
 def step(value, place, limits, mode, trap, row, element):
     """The intermediate at a place of the table of limits, after the overflow rule ``mode``."""
@@ -27,11 +37,7 @@ def step(value, place, limits, mode, trap, row, element):
     high = limits[place, 1]
     if low <= value <= high:
         return value
-    if mode == SATURATE:
-        return low if value < low else high
-    if mode == TRAP:
-        note(trap, row, element, place, value)
-    return ((value - low) & (high - low)) + low
+    return beyond(value, low, high, place, mode, trap, row, element)
 
 
 @scalar
