@@ -18,12 +18,11 @@ SCHEMES = (
             "tosa",
             "TOSA's TABLE with the specification's 513 entries for this function: int16 codes in, int32 with 22 "
             "fraction bits out",
-            "fixed_point:tosa",
             lambda call: (Intermediate("result", call.result_bits),),
+            home="fixed_point:tosa",
             codes="int16",
             takes_scale=False,
             own_bits=32,
-            bits=(32,),
             audited=False,
             examples=(Example({}),),
         )
@@ -35,8 +34,8 @@ SCHEMES = (
             "gemmlowp",
             "gemmlowp's function of a number of ``bits`` bits (32 or 16), ``integer_bits`` of them before the point "
             "beside the sign",
-            "fixed_point:gemmlowp",
             lambda call: (Intermediate("result", call.result_bits, note="Q0"),),
+            home="fixed_point:gemmlowp",
             options=("integer_bits",),
             codes="int32",
             takes_scale=False,

@@ -21,9 +21,6 @@ from lowbit.nonlinear.widths import Intermediate, signed, unsigned
 
 FRACTION = 16
 """Fraction bits of z, the exponent."""
-EXP_BITS = 24
-"""Fraction bits of an exponential."""
-POLYNOMIAL_BITS = 30
 COEFFICIENTS = (-744187942, 257211667, -57311506, 7419134)
 """Of q, from the constant upward, times 2^30."""
 LARGEST_EXPONENT = 26
@@ -42,7 +39,6 @@ GELU_BITS = 8
 GELU_CODE_BITS = 24
 GELU_LIMIT = 8
 """Beyond, GELU is 0 or x."""
-GELU_BITS_OF_FACTORS = 24
 GELU_LINEAR = 38624644
 """2 sqrt(2 / pi) log2(e), times 2^24."""
 GELU_CUBIC = 1727101
@@ -52,8 +48,6 @@ NORM_LONGEST = 1 << 16
 NORM_CODE_BITS = 16
 NORM_FRACTION = 20
 """Fraction bits of a normalised value."""
-NORM_ROOT_BITS = 62
-"""The variance is shifted below 2^62 by an even count: its root has 31 bits."""
 NORM_RECIPROCAL = 1 << 59
 
 
@@ -153,33 +147,30 @@ SCHEMES = (
         "softmax",
         "lowbit",
         "this library's own: 2^-z by a polynomial of fourth order, a reciprocal of 31 bits",
-        "lowbit_scheme:softmax",
         _softmax_steps,
+        home="lowbit_scheme:softmax",
         own_bits=SOFTMAX_BITS,
         bits=range(2, 25),
         last_rounding=_last_rounding,
-        examples=(Example({"scale": 0.05}),),
     ),
     Scheme(
         "gelu",
         "lowbit",
         "this library's own: the form with tanh, one rounding at the end",
-        "lowbit_scheme:gelu",
         _gelu_steps,
+        home="lowbit_scheme:gelu",
         own_bits=GELU_BITS,
         bits=range(2, GELU_BITS + 1),
-        examples=(Example({"scale": 0.05}),),
     ),
     Scheme(
         "layernorm",
         "lowbit",
         "this library's own: exact sums and an exact root",
-        "lowbit_scheme:layernorm",
         _layernorm_steps,
+        home="lowbit_scheme:layernorm",
         options=("gamma", "beta"),
         takes_scale=False,
         own_bits=32,
-        bits=(32,),
         mean="times_length",
         examples=(Example({}),),
     ),

@@ -131,10 +131,10 @@ class Scheme:
     operation, id : str
     summary : str
         What it is, to follow the id.
-    home : str
-        "module:function": the same on every floor.
     steps : callable
         The declared intermediates of a call, from its :class:`Parameters`; the last one is the result.
+    home : str
+        "module:function", the same on every floor; "id:operation" if it is not said.
     variants : tuple of str
         The default first; ``("",)`` where there is only one.
     options : tuple of str
@@ -148,7 +148,7 @@ class Scheme:
     own_bits : int or mapping of str to int
         The width of the result, or that of each variant; 0 where there is nothing to choose.
     bits : collection of int
-        The widths of the result that a caller may ask for.
+        The widths of the result that a caller may ask for, where there is more than one.
     results : str
         The type of the results, where it is not the smallest that holds them.
     results_like_codes : bool
@@ -164,13 +164,14 @@ class Scheme:
     mean : {"", "rounded", "times_length"}
         What the intermediate ``centred`` is: a code less the rounded mean, or length times code less the sum.
     examples : tuple of Example
+        The first one is the scale 0.05, where nothing else is said.
     """
 
     operation: str
     id: str
     summary: str
-    home: str
     steps: Callable[[Parameters], tuple[Intermediate, ...]]
+    home: str = ""
     variants: tuple[str, ...] = ("",)
     options: tuple[str, ...] = ()
     operands: Mapping[str, str] = field(default_factory=dict)
@@ -185,7 +186,10 @@ class Scheme:
     trials: Mapping[str, Sequence[int]] = field(default_factory=dict)
     last_rounding: Callable[[Parameters], LastRounding | None] = lambda _: None
     mean: str = ""
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = (Example({"scale": 0.05}),)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", self.home or f"{self.id}:{self.operation}")
 
     @property
     def title(self) -> str:
@@ -217,9 +221,10 @@ class Scheme:
         if bits is None:
             return None
         width = None if isinstance(bits, bool) or not hasattr(bits, "__index__") else index(bits)
-        if width in self.bits:
+        own = (self.own_bits,) if isinstance(self.own_bits, int) and self.own_bits else ()
+        listed = sorted(self.bits or own)
+        if width in listed:
             return width
-        listed = sorted(self.bits)
         words = f"{listed[0]} to {listed[-1]}" if len(listed) > 2 else " or ".join(map(str, listed))
         takes = f"takes {words}" if listed else "leaves no choice of width"
         raise InputError(f"bits = {bits!r}: {self.title} {takes}", hint="leave bits out")

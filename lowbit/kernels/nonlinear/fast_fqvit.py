@@ -13,8 +13,7 @@ import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.divide import divide_half_even, positive_quotient
-from lowbit.kernels.nonlinear.fqvit import CLIP, rounded_log2
-from lowbit.kernels.nonlinear.ibert import RESULT_BITS
+from lowbit.kernels.nonlinear.fqvit import BITS, CLIP, rounded_log2
 from lowbit.kernels.nonlinear.lookup import distance_bytes, row_maximum
 from lowbit.kernels.nonlinear.steps import note, step
 
@@ -33,7 +32,7 @@ def softmax_bytes(codes, table, constants, out):
     ``fqvit.py``.
     """
     planes = np.empty((1, ENTRIES), np.uint8)
-    beyond = np.int64(1) << constants[RESULT_BITS]
+    beyond = np.int64(1) << constants[BITS]
     highest = beyond - constants[CLIP]
     for row in range(codes.shape[0]):
         maximum = row_maximum(codes[row])

@@ -3,7 +3,7 @@
 The sum of the squares of the centred codes follows from the sums of the codes and of their squares. Newton's iteration
 never falls below the floor of the root, so |centred| <= deviation and |centred * factor| <= 2^31. That limit itself is
 reached by even factors only, which are halved before the product instead of after it. Proved equal to
-``ivit.py`` and ``ibert.py``.
+the plain kernels of both.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from lowbit.kernels.nonlinear.steps import maximum_of, step
 
 # Places of the intermediates, in the order of nonlinear/fqvit.py.
 DIFFERENCE, EXP, SUM, RATIO, RESULT = 0, 1, 5, 6, 7
+BITS = RESULT_BITS
 CLIP = 9
 """Place of the constant that says whether logarithms are clipped, or 2^bits stands for probability 0."""
 
@@ -25,7 +26,7 @@ def rounded_log2(value):
 def softmax(codes, constants, limits, mode, out, trap):
     """The negative logarithm of the softmax of every row of a block."""
     length = codes.shape[1]
-    beyond = 1 << constants[RESULT_BITS]
+    beyond = 1 << constants[BITS]
     for row in range(codes.shape[0]):
         maximum = maximum_of(codes, row)
         total = 0

@@ -36,7 +36,7 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
         ShiftGELU is not elementwise: it depends on the maximum along this axis. The other schemes ignore it.
     {bits}
     return_scale : bool
-        Also return the real value of one unit of the result; it is negative under "ibert".
+        Also return the real value of one unit of the result; it is negative under i-GELU.
     {out}
     {threads}
     {options}
