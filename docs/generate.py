@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from data: formats, presets, axes, error codes."""
+"""Writes the reference pages that follow from data: formats, presets, axes, schemes, error codes."""
 
 import contextlib
 import io
@@ -13,6 +13,7 @@ from lowbit.cli.exit_codes import ExitCode
 from lowbit.exact import format_exact
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
+from lowbit.nonlinear.scheme import NONLINEARITIES, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.cast import DEFECTS, PRESETS, Policy
 from lowbit.policy.choices import Choices
@@ -37,6 +38,7 @@ def write_all(directory: Path) -> None:
     pages["statuses.md"] = statuses_page()
     pages["accumulators.md"] = accumulators_page()
     pages["requantization.md"] = requantization_page()
+    pages["nonlinear-schemes.md"] = nonlinear_schemes_page()
     pages["nonlinear-errors.md"] = nonlinear_errors.page()
     for name, text in pages.items():
         path = directory / name
@@ -168,6 +170,30 @@ def requantization_page() -> str:
         + "\n## Products of scales\n\n"
         + table(("scale_product", "rule"), [(f"`{name}`", rule) for name, rule in SCALE_PRODUCTS.items()])
     )
+
+
+def nonlinear_schemes_page() -> str:
+    """The schemes of every integer-only nonlinearity."""
+    text = (
+        "# Schemes of the integer-only nonlinearities\n\n"
+        "[Integer-only nonlinearities](../explanation/nonlinearities.md) and [those of "
+        "TFLite](../explanation/tflite-nonlinearities.md) say where they differ.\n"
+    )
+    for operation in NONLINEARITIES:
+        rows = [
+            (
+                f"`{record.id}`",
+                record.summary,
+                ", ".join(f"`{variant}`" for variant in record.variants if variant),
+                record.codes,
+                ", ".join(f"`{option}`" for option in record.options),
+                "yes" if record.audited else "",
+            )
+            for record in schemes(operation).values()
+        ]
+        head = ("scheme", "what it is", "variants", "codes", "further arguments", "`lowbit audit`")
+        text += f"\n## {operation}\n\n{table(head, rows)}"
+    return text
 
 
 def statuses_page() -> str:

@@ -1,5 +1,5 @@
-"""Integer-only nonlinearities as data: constants derived from a scale, and the declared width of every intermediate.
+"""Integer-only nonlinearities as data: the table of schemes, the declared widths, constants derived from a scale.
 
-One file a published scheme. Standard library only: the oracle, the kernels' array layer and the width audit all read
-the same constants, and each computes with them on its own.
+One file a family of schemes. Standard library only. The table and the widths are read on every floor; the constants by
+the array layer, for the kernels. The oracle derives its own.
 """

@@ -1,4 +1,4 @@
-"""I-BERT's i-exp, i-softmax, i-GELU, I-LayerNorm and i-sqrt in int64: the twin of ``oracle/nonlinear/ibert.py``."""
+"""I-BERT's i-exp, i-softmax, i-GELU, I-LayerNorm and i-sqrt in int64: the twin of the oracle's file of this name."""
 
 from __future__ import annotations
 
