@@ -134,7 +134,7 @@ def test_inverse_square_root_error():
         (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=8), "unknown bits: 8"),
         (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=16.0), "unknown bits: 16.0"),
         (lambda: fixed_point.exp_on_negative_values([0], integer_bits=3, bits=[32]), "unknown bits"),
-        (lambda: fixed_point.exp_on_negative_values([0.5], integer_bits=3), "are no integers"),
+        (lambda: fixed_point.exp_on_negative_values([0.5], integer_bits=3), "are not integers"),
         (lambda: fixed_point.one_over_one_plus_x([-1]), "from 0 to 2,147,483,647, not -1"),
         (lambda: fixed_point.reciprocal([0], integer_bits=12), "from 1 to 2,147,483,647, not 0"),
         (lambda: fixed_point.inverse_square_root(-1), "not -1"),
