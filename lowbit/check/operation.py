@@ -1,49 +1,71 @@
-"""What a checkable operation is to the checker: operands, inputs, the rule asked for, other rules, and words."""
+"""What a checkable operation is to the checker: operands, inputs, the rule asked for, other rules, and claims."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.dut.prototype import Prototype
+from lowbit.errors import InputError
 from lowbit.vectors.case import Array, Case
+from lowbit.vectors.flags.cast import FLAGS
 
-SETS = ("directed", "random")
+if TYPE_CHECKING:
+    from lowbit.check.claims import Claim
+    from lowbit.check.comparison import Comparison
 
-
-class Rule(ABC):
-    """One way to compute an operation."""
-
-    @abstractmethod
-    def run(self, case: Case) -> Array:
-        """The results of a case, as int64."""
-
-    def agrees(self, case: Case, got: Array) -> bool:
-        """Whether the rule gives the answers to a case."""
-        return bool((self.run(case) == got).all())
+UNDEFINED = int(np.iinfo(np.int64).min)
+"""No result: where a rule has none."""
 
 
 @dataclass(frozen=True)
-class Identification:
-    """Which rules agree with every answer.
+class Bug:
+    """A bug that is not a rule of its own.
 
     Attributes
     ----------
-    survivors : tuple of Rule
-        All candidates that agree, the closest to the one asked for first; empty where none does.
-    choices : mapping
-        Axis -> the values that the survivors have there.
-    asked : mapping
-        Axis -> the value asked for.
+    name : str
     words : str
         What the kernel does, to follow "your kernel".
     """
 
-    survivors: tuple[Rule, ...]
-    choices: Mapping[str, str]
-    asked: Mapping[str, str]
+    name: str
     words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Answers that differ for one reason.
+
+    Attributes
+    ----------
+    name, catches : str
+        The flag or the kind of input, and the bug that such rows are made to catch ("" for a kind).
+    rows : int array
+        The answers that differ.
+    total : int
+        How many answers of this kind were compared.
+    """
+
+    name: str
+    catches: str
+    rows: NDArray[np.intp]
+    total: int
+
+
+class Rule(ABC):
+    """One way to compute an operation, perhaps with a bug in it."""
+
+    bug: Any
+
+    @abstractmethod
+    def run(self, case: Case) -> Array:
+        """The results of a case; ``UNDEFINED`` where the rule has none."""
 
 
 class Operation(ABC):
@@ -52,24 +74,27 @@ class Operation(ABC):
     Attributes
     ----------
     name : str
-        ``gemm``, ``requantize``, ...
+        ``convert``, ``gemm``, ``requantize``, ...
     source, target, rule_name : str
         Operands, result and rule as reports name them.
+    types : mapping of str to str
+        The options that name the types -> what they name here.
     prototype : Prototype
-    result_bits : int
-        Of one result.
+    rule : Rule
+        The one asked for.
     """
 
     name: str
     source: str
     target: str
     rule_name: str
+    types: Mapping[str, str]
     prototype: Prototype
-    result_bits: int
+    rule: Rule
 
     @abstractmethod
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """The inputs of a set."""
+        """The inputs of a set: ``directed`` or ``random``."""
 
     @abstractmethod
     def read_cases(self, path: str) -> list[Case]:
@@ -77,26 +102,71 @@ class Operation(ABC):
 
     @abstractmethod
     def expected(self, case: Case) -> Array:
-        """The results that the rule asked for gives, as int64."""
+        """The results that the rule asked for gives."""
+
+    def differing(self, expected: Array, got: Array) -> NDArray[np.bool_]:
+        """Which results differ."""
+        return np.asarray(expected != got)
 
     @abstractmethod
-    def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
-        """Find the rules that explain the answers."""
+    def identify(self, comparison: Comparison) -> list[Claim]:
+        """What the kernel does, from the answers that are there and can be results."""
+
+    def changed(self, changes: Sequence[Mapping[str, Any]]) -> Rule | None:
+        """The rule asked for with the changes of published differences; None where they say nothing of it."""
+        del changes
+        return None
 
     @abstractmethod
-    def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
-        """One wrong result, in a few lines."""
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> Any:
+        """What there is to say of one wrong result beside its operands."""
 
     @abstractmethod
-    def command(self, case: Case) -> str:
-        """The command that writes the inputs of a case, to look at them alone."""
+    def command(self, case: Case, index: tuple[int, ...]) -> str:
+        """The command that shows one wrong result, or writes the inputs of its case."""
+
+    def groups(self, comparison: Comparison) -> list[Group]:
+        """The answers that differ, those of one flag together, the largest group first."""
+        return group_by_flag(comparison, np.concatenate([case.flags.reshape(-1) for case in comparison.cases]))
+
+    def _refuse_set(self, name: str, sets: Sequence[str] = ("directed", "random")) -> InputError:
+        return InputError(f"`check {self.name}` has no set {name!r}", hint=" or ".join(sets), code="LB100")
 
 
-def eliminate(rules: Iterable[Rule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]) -> list[Rule]:
-    """The rules that give every answer, looked at in an order that leaves few of them early."""
-    left = list(rules)
+def group_by_flag(comparison: Comparison, flags: NDArray[np.uint8]) -> list[Group]:
+    """The answers that differ, grouped by flags of all answers."""
+    rows = np.flatnonzero(comparison.wrong)
+    groups = []
+    for number in dict.fromkeys(flags[rows].tolist()):
+        flag, total = FLAGS[number], int(np.count_nonzero(flags == number))
+        groups.append(Group(flag.name, flag.catches, rows[flags[rows] == number], total))
+    return sorted(groups, key=lambda group: -len(group.rows))
+
+
+def surviving(
+    rules: Iterable[Rule], comparison: Comparison, order: Sequence[int], defined_share: float = 0.0
+) -> list[Rule]:
+    """The rules that give every answer for which they have one, in an order of cases that leaves few of them early.
+
+    ``defined_share`` is the share of the answers for which a rule has to have one.
+    """
+    left = [(rule, 0) for rule in rules]
     for index in order:
         if not left:
             break
-        left = [rule for rule in left if rule.agrees(cases[index], got[index])]
-    return left
+        case, got, good = comparison.cases[index], comparison.part("got", index), comparison.part("good", index)
+        still = []
+        for rule, defined in left:
+            results = rule.run(case)
+            agreeing = results == got
+            if agreeing.all():
+                still.append((rule, defined + agreeing.size))
+                continue
+            known = results != UNDEFINED
+            if (agreeing | ~known | ~good).all():
+                still.append((rule, defined + int(np.count_nonzero(known))))
+        left = still
+    total = sum(comparison.cases[index].outputs for index in order)
+    return [rule for rule, defined in left if defined >= defined_share * total]

@@ -1,34 +1,22 @@
-"""Check one kernel of an operation with several operands: run its cases, compare, identify, report."""
+"""The one way of a check: cases to a device, its answers beside the reference's, the verdict, claims and examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from lowbit.check.cast.explain import NOT_WRITTEN
-from lowbit.check.operation import Identification, Operation
-from lowbit.check.result import MISMATCH, PASS, CheckResult, Example, GroupResult, unwritten_words
-from lowbit.dut.kernel import place
+from lowbit.check.claims import Claim, beside_results
+from lowbit.check.comparison import Comparison, Rows, compare
+from lowbit.check.known import KnownDifference, explain_known
+from lowbit.check.operation import Group, Operation
+from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult, Example, GroupResult
+from lowbit.dut.device import Device
 from lowbit.vectors.case import Array, Case
-from lowbit.vectors.flags.cast import FLAGS
 
 Progress = Callable[[int, int], None]
-
-
-class Kernel(Protocol):
-    """What runs cases: a device, or a library."""
-
-    @property
-    def name(self) -> str:
-        """How reports call it."""
-        ...
-
-    def run(self, case: Case) -> Array:
-        """The results of a case; a masked array where some were not written."""
-        ...
+"""Called with the cases or rows done, and the differences found so far."""
 
 
 def unseen(done: int, differences: int) -> None:
@@ -36,142 +24,87 @@ def unseen(done: int, differences: int) -> None:
     del done, differences
 
 
-def check_kernel(
-    kernel: Kernel,
-    operation: Operation,
-    cases: Sequence[Case],
-    *,
-    version: str = "",
-    option: str = "",
-    max_errors: int = 3,
-    progress: Progress = unseen,
+def check(
+    device: Device, operation: Operation, cases: Sequence[Case], *, progress: Progress = unseen, **settings: Any
 ) -> CheckResult:
-    """Run a kernel on cases and compare."""
+    """Run a device on cases and compare; the settings are those of ``conclude``."""
+    return conclude(device.name, answered(device, operation, cases, progress), **settings)
+
+
+def answered(device: Device, operation: Operation, cases: Sequence[Case], progress: Progress = unseen) -> Comparison:
+    """What a device answers, beside the reference."""
     expected: list[Array] = []
-    got: list[Array] = []
+    answers: list[Array] = []
     wrong = 0
     for number, case in enumerate(cases, 1):
+        answers.append(np.asanyarray(device.run(case)))
         expected.append(operation.expected(case))
-        got.append(np.asanyarray(kernel.run(case)))
-        wrong += int(np.count_nonzero(_wrong(expected[-1], got[-1])))
+        wrong += int(np.ma.filled(answers[-1] != expected[-1], True).sum())
         progress(number, wrong)
-    return conclude_kernel(
-        kernel.name, operation, cases, expected, got, version=version, option=option, max_errors=max_errors
-    )
+    return compare(operation, cases, answers, expected)
 
 
-def conclude_kernel(
+def conclude(
     name: str,
-    operation: Operation,
-    cases: Sequence[Case],
-    expected: Sequence[Array],
-    got: Sequence[Array],
+    comparison: Comparison,
     *,
     version: str = "",
     option: str = "",
+    known: Sequence[KnownDifference] = (),
     max_errors: int = 3,
 ) -> CheckResult:
-    """The verdict and, where answers differ, what the kernel does instead."""
-    wrong = [_wrong(want, answer) for want, answer in zip(expected, got, strict=True)]
-    differences = [int(np.count_nonzero(rows)) for rows in wrong]
+    """Decide the verdict and, where there are differences that are not published, find out what the kernel does.
+
+    Parameters
+    ----------
+    name, version, option : str
+        The kernel.
+    comparison : Comparison
+    known : sequence of KnownDifference
+        The published differences that speak of it.
+    max_errors : int
+        Examples of each group.
+    """
     facts: dict[str, Any] = {
         "kernel": name,
         "version": version,
         "option": option,
-        "source": operation.source,
-        "target": operation.target,
-        "policy": operation.rule_name,
-        "vectors": sum(case.outputs for case in cases),
-        "differences": sum(differences),
+        "operation": comparison.operation,
+        "vectors": len(comparison),
+        "differences": comparison.differences,
     }
-    if not sum(differences):
+    if not comparison.differences:
         return CheckResult(**facts, verdict=PASS)
-    unwritten = sum(int(np.count_nonzero(np.ma.getmaskarray(answer))) for answer in got)
-    found = _identified(operation, cases, got, wrong) if unwritten else operation.identify(cases, got)
-    first = next(case for case, count in zip(cases, differences, strict=True) if count)
+    used, left = explain_known(comparison, known)
+    if not len(left):
+        return CheckResult(**facts, verdict=KNOWN, known=used)
+    operation = comparison.operation
+    claims = [*(operation.identify(comparison) if comparison.good.any() else ()), *beside_results(comparison)]
+    case, index = comparison.place(int(left[0]))
     return CheckResult(
         **facts,
         verdict=MISMATCH,
-        words=found.words,
-        hint="" if version else _hint(operation, sum(differences) - unwritten, facts["vectors"], found),
-        complete=bool(found.survivors) and not unwritten,
-        choices=dict(found.choices),
-        asked=dict(found.asked),
-        groups=_groups(operation, cases, expected, got, wrong, found, max_errors),
-        command=operation.command(first),
+        known=used,
+        claims=claims,
+        groups=[_group(group, comparison, claims, max_errors) for group in operation.groups(comparison)],
+        command=operation.command(comparison.cases[case], index),
     )
 
 
-def _wrong(expected: Array, got: Array) -> Array:
-    """Which results differ; what was not written always does."""
-    return np.asarray(np.ma.filled(expected != got, True))
+def _group(group: Group, comparison: Comparison, claims: Sequence[Claim], max_errors: int) -> GroupResult:
+    examples = [_example(comparison, row, claims) for row in _shown(comparison, group.rows)[:max_errors].tolist()]
+    return GroupResult(group.name, group.catches, len(group.rows), group.total, examples)
 
 
-def _identified(
-    operation: Operation, cases: Sequence[Case], got: Sequence[Array], wrong: Sequence[Array]
-) -> Identification:
-    """What the kernel does in the cases that it wrote whole, and how many results it did not write."""
-    masks = [np.ma.getmaskarray(answer) for answer in got]
-    whole = [index for index, mask in enumerate(masks) if not mask.any()]
-    found = Identification((), {}, {}, "is exact in what it wrote")
-    if any(wrong[index].any() for index in whole):
-        found = operation.identify([cases[index] for index in whole], [got[index] for index in whole])
-    elif any((rows & ~mask).any() for rows, mask in zip(wrong, masks, strict=True)):
-        found = replace(found, words="is wrong in cases that it did not write whole")
-    elif all(mask.all() for mask in masks):
-        found = replace(found, words="wrote nothing")
-    lost = unwritten_words(sum(int(mask.sum()) for mask in masks), sum(case.outputs for case in cases))
-    return replace(found, words=f"{found.words}; but {lost}")
+def _shown(comparison: Comparison, rows: Rows) -> Rows:
+    """Every row of a conversion; the first wrong result of each other case."""
+    if comparison.cases[0].has_rows:
+        return rows
+    return rows[np.unique(comparison.case_numbers(rows), return_index=True)[1]]
 
 
-def _hint(operation: Operation, differences: int, vectors: int, found: Identification) -> str:
-    if found.survivors or differences * 2 <= vectors:
-        return ""
-    return f"more than half of the results differ: a C function has to be {operation.prototype.c('f')}"
-
-
-def _groups(
-    operation: Operation,
-    cases: Sequence[Case],
-    expected: Sequence[Array],
-    got: Sequence[Array],
-    wrong: Sequence[Array],
-    found: Identification,
-    max_errors: int,
-) -> list[GroupResult]:
-    groups = []
-    for flag in dict.fromkeys(case.flag for case in cases):
-        members = [index for index, case in enumerate(cases) if case.flag == flag]
-        bad = [index for index in members if wrong[index].any()]
-        if not bad:
-            continue
-        total = sum(cases[index].outputs for index in members)
-        count = sum(int(np.count_nonzero(wrong[index])) for index in bad)
-        examples = [
-            _example(operation, cases[index], expected[index], got[index], wrong[index], found)
-            for index in bad[:max_errors]
-        ]
-        groups.append(GroupResult(FLAGS[flag].name, FLAGS[flag].catches, count, total, examples))
-    return sorted(groups, key=lambda group: -group.differences)
-
-
-def _example(
-    operation: Operation, case: Case, expected: Array, got: Array, wrong: Array, found: Identification
-) -> Example:
-    """The first wrong result of a case."""
-    index = tuple(int(axis[0]) for axis in np.nonzero(wrong))
-    want = int(expected[index])
-    if np.ma.getmaskarray(got)[index]:
-        text, given = f"{place(case)}\nexpected        {want}\ngot             {NOT_WRITTEN}", NOT_WRITTEN
-    else:
-        answer = int(got[index])
-        text = operation.explain(case, index, want, answer, found)
-        given = _hexadecimal(answer, operation.result_bits)
-    where = f"{case.name}[{','.join(map(str, index))}]"
-    return Example(where, _hexadecimal(want, operation.result_bits), given, text)
-
-
-def _hexadecimal(value: int, bits: int) -> str:
-    """Two's complement of the result's width, or of 64 bits where the value does not fit."""
-    width = bits if -(1 << (bits - 1)) <= value < 1 << bits else 64
-    return f"{value & ((1 << width) - 1):#0{width // 4 + 2}x}"
+def _example(comparison: Comparison, row: int, claims: Sequence[Claim]) -> Example:
+    number, index = comparison.place(row)
+    case, expected = comparison.cases[number], int(comparison.expected[row])
+    got = None if comparison.unwritten[row] else int(comparison.got[row])
+    return Example(case, index, expected, got, comparison.operation.detail(case, index, expected, got, claims))

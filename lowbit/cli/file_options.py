@@ -61,17 +61,6 @@ def output_file(parser: Any, *names: str, **settings: Any) -> None:
     parser.add_argument(*names, type=FileOption(names[0]), **settings)
 
 
-def shared_object(text: str) -> str:
-    """The file of ``FILE:SYMBOL``."""
-    return text.rpartition(":")[0]
-
-
-def python_file(text: str) -> str:
-    """The file of ``FILE.py:FUNCTION`` or ``package.module:FUNCTION``, from the current directory."""
-    module = shared_object(text)
-    return module if module.endswith(".py") or "/" in module else f"{module.replace('.', '/')}.py"
-
-
 def also_writes(parser: Any, files: AlsoWrites) -> None:
     """Say what a verb writes that no option names: a journal beside its output, the sets of a folder."""
     parser.set_defaults(also_writes=files)

@@ -113,9 +113,9 @@ def _rows_of_codes(arguments: Namespace) -> Any:
 
 def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
     """Operands, scalars and expected results of the cases that ``lowbit check`` would run."""
-    from lowbit.cli.check_kernel import kernel_operation
+    from lowbit.cli.operation_options import operation_of
 
-    operation = kernel_operation(arguments)
+    operation = operation_of(arguments)
     set_name = "random" if arguments.set == "random" else "directed"
     cases = operation.cases(set_name, arguments.n or 200, 1 if arguments.seed is None else arguments.seed)
     if arguments.case:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from lowbit.vectors.case import Array, Case
 
 CANNOT_LOAD = "LB606"
 """Code of the errors about a device that is not there: a usage error, not one of the device."""
 
 
 class Device(Protocol):
-    """Something that turns codes of one format into codes of another.
+    """Something that answers cases.
 
     Attributes
     ----------
@@ -19,11 +20,23 @@ class Device(Protocol):
         How reports call it.
     """
 
-    name: str
-
-    def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The target codes for an array of source codes in the source format's ``code_dtype``, one each.
-
-        A masked array where some answers were not written.
-        """
+    @property
+    def name(self) -> str:
+        """How reports call it."""
         ...
+
+    def run(self, case: Case) -> Array:
+        """The results of a case, integers in its shape; a masked array where some were not written."""
+        ...
+
+
+class NamedDevice(Device, Protocol):
+    """A device that a user named: it is opened before use and closed after it."""
+
+    def open(self) -> None:
+        """Load it, or read what it has to say, so that a missing one is noticed before any work."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...

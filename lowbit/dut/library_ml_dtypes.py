@@ -9,9 +9,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.format.registry import get_format
-from lowbit.policy.cast import Policy, get_policy
+from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 
 FLOATS = (
     "bfloat16",
@@ -35,19 +33,13 @@ def version() -> str:
     return str(ml_dtypes.__version__)
 
 
-def casts() -> Iterator[LibraryCast]:
-    """Every pair of types of which at least one is ml_dtypes' own."""
+def offers(operation: str) -> Iterator[Offer]:
+    """Conversions between every pair of types of which at least one is ml_dtypes' own."""
     own = tuple(name for name in (*FLOATS, *INTEGERS) if hasattr(ml_dtypes, name))
-    for target in (*own, *NUMPY_FLOATS):
+    for target in (*own, *NUMPY_FLOATS) if operation == "convert" else ():
         for source in (*own, *NUMPY_FLOATS, *NUMPY_INTEGERS):
             if source != target and (target in own or source in own) and _implemented(source, target):
-                yield LibraryCast(
-                    "ml_dtypes", version(), source, target, "", _policy(target), _converter(source, target)
-                )
-
-
-def _policy(target: str) -> Policy:
-    return get_policy("ml_dtypes", get_format(target)).without_defects()
+                yield conversion("ml_dtypes", version(), source, target, "ml_dtypes", _converter(source, target))
 
 
 def _implemented(source: str, target: str) -> bool:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.policy.cast import get_policy
+from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 
 
 def version() -> str:
@@ -17,13 +16,12 @@ def version() -> str:
     return np.__version__
 
 
-def casts() -> Iterator[LibraryCast]:
-    """From every NumPy number to each of its floating types."""
-    policy = get_policy("numpy").without_defects()
-    for target in NUMPY_FLOATS:
+def offers(operation: str) -> Iterator[Offer]:
+    """Conversions from every NumPy number to each of its floating types."""
+    for target in NUMPY_FLOATS if operation == "convert" else ():
         for source in (*NUMPY_FLOATS, *NUMPY_INTEGERS):
             if source != target:
-                yield LibraryCast("numpy", version(), source, target, "", policy, _converter(source, target))
+                yield conversion("numpy", version(), source, target, "numpy", _converter(source, target))
 
 
 def _converter(source: str, target: str) -> Any:

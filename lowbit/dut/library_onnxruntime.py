@@ -1,4 +1,4 @@
-"""ONNX Runtime's Cast on the CPU, with saturation on and off and every rounding mode it has.
+"""ONNX Runtime on the CPU: Cast with saturation on and off and every rounding mode it has, and MatMulInteger.
 
 Inputs and outputs are bound as raw memory, because NumPy has no array of the 8-bit floats and ``onnx`` need not be
 installed. ``saturate`` belongs to the float8 targets (operator set 19), ``round_mode`` to float8_e8m0fnu (24).
@@ -6,7 +6,7 @@ installed. ``saturate`` belongs to the float8 targets (operator set 19), ``round
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from typing import Any
@@ -15,10 +15,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.dut.onnx_model import ELEMENT_TYPES, cast_model
-from lowbit.format.registry import get_format
-from lowbit.policy.cast import Policy, get_policy
+from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
+from lowbit.dut.onnx_model import ELEMENT_TYPES, Value, cast_model, node_model
+from lowbit.vectors.case import Array, Case
 
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 SCALE = "float8_e8m0fnu"
@@ -27,6 +26,7 @@ SOURCES = (*NUMPY_FLOATS, "bfloat16", *FLOAT8, SCALE, *NUMPY_INTEGERS)
 TARGETS = (*NUMPY_FLOATS, "bfloat16", *FLOAT8, SCALE, "float4_e2m1fn", *SMALL_INTEGERS)
 OPSETS = ((25, 12), (24, 12), (21, 10))
 """Operator set and file version, the newest that the installed runtime takes."""
+PRODUCT_OPSET = (13, 8)
 ROUND_MODES = {"up": "away_from_zero", "down": "toward_zero", "nearest": "nearest_even"}
 """onnx/onnx, docs/Operators.md, Cast: the attribute ``round_mode`` speaks of magnitudes."""
 
@@ -38,36 +38,60 @@ def version() -> str:
     return str(onnxruntime.__version__)
 
 
-def casts() -> Iterator[LibraryCast]:
-    """Every pair that the CPU provider implements, under every option."""
+def offers(operation: str) -> Iterator[Offer]:
+    """All that the CPU provider implements of an operation, under every option."""
+    return _products() if operation == "gemm" else _casts() if operation == "convert" else iter(())
+
+
+def _casts() -> Iterator[Offer]:
     for target in TARGETS:
         for source in SOURCES:
             if source == target or (source in NUMPY_INTEGERS and target in NUMPY_FLOATS):
                 continue  # NumPy's own territory, which ONNX Runtime's Cast compiles to the same C conversion
-            for attributes, policy in _options(target):
+            for attributes, rule in _options(target):
                 session = _session(source, target, attributes)
                 if session is not None:
                     option = " ".join(f"{name}={value}" for name, value in attributes.items())
-                    yield LibraryCast(
-                        "onnxruntime", version(), source, target, option, policy, _converter(session, source, target)
-                    )
+                    convert = _converter(session, source, target)
+                    yield conversion("onnxruntime", version(), source, target, rule, convert, option)
 
 
-def _options(target: str) -> Iterator[tuple[Attributes, Policy]]:
+def _options(target: str) -> Iterator[tuple[Attributes, str]]:
+    presets = {1: "onnxruntime", 0: "onnxruntime_nosat"}
     if target in FLOAT8:
-        for saturate in (1, 0):
-            yield {"saturate": saturate}, _policy(target, saturate)
+        for saturate, preset in presets.items():
+            yield {"saturate": saturate}, preset
     elif target == SCALE:
-        for saturate, mode in product((1, 0), ROUND_MODES):
-            policy = _policy(target, saturate).choose(rounding=ROUND_MODES[mode])
-            yield {"saturate": saturate, "round_mode": mode}, policy
+        for saturate, mode in product(presets, ROUND_MODES):
+            yield {"saturate": saturate, "round_mode": mode}, f"{presets[saturate]}+rounding={ROUND_MODES[mode]}"
     else:
-        yield {}, _policy(target, 1)
+        yield {}, presets[1]
 
 
-def _policy(target: str, saturate: int) -> Policy:
-    preset = "onnxruntime" if saturate else "onnxruntime_nosat"
-    return get_policy(preset, get_format(target)).without_defects()
+def _products() -> Iterator[Offer]:
+    """MatMulInteger of every pair of 8-bit types, without and with zero points."""
+    for a, b, zero_points in product(("uint8", "int8"), ("int8", "uint8"), (False, True)):
+        inputs: list[Value] = [("a", a, ("m", "k")), ("b", b, ("k", "n"))]
+        if zero_points:
+            inputs += [("a_zero_point", a, ()), ("b_zero_point", b, ())]
+        opset, ir_version = PRODUCT_OPSET
+        model = node_model("MatMulInteger", inputs, ("c", "int32", ("m", "n")), opset=opset, ir_version=ir_version)
+        session = _loaded(model)
+        if session is not None:
+            option = "MatMulInteger zero_points" if zero_points else "MatMulInteger"
+            operands, answer = f"{a}_{b}", _multiplier(session, a, b)
+            yield Offer("onnxruntime", version(), option, "gemm", operands, "int32", "int32", answer, zero_points)
+
+
+def _multiplier(session: Any, a: str, b: str) -> Callable[[Case], Array]:
+    def multiply(case: Case) -> Array:
+        operands: dict[str, Array] = dict(case.arrays)
+        for name, dtype in (("a_zero_point", a), ("b_zero_point", b)):
+            if name in case.scalars:
+                operands[name] = np.array(case.scalars[name], dtype)
+        return np.asarray(session.run(None, operands)[0])
+
+    return multiply
 
 
 @cache
@@ -94,7 +118,10 @@ def _session(source: str, target: str, attributes: Attributes) -> Any:
 
 
 def _build(source: str, target: str, attributes: Attributes, opset: int, ir_version: int) -> Any:
-    model = cast_model(source, target, opset=opset, ir_version=ir_version, attributes=attributes)
+    return _loaded(cast_model(source, target, opset=opset, ir_version=ir_version, attributes=attributes))
+
+
+def _loaded(model: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(model, _session_options(), providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001  the runtime raises classes of its own for what it does not implement

@@ -1,4 +1,4 @@
-"""PyTorch: ``.to(dtype)`` on the CPU."""
+"""PyTorch on the CPU: ``.to(dtype)``, and ``torch._int_mm`` of int8 matrices."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lowbit.dut.libraries import NUMPY_FLOATS, NUMPY_INTEGERS, LibraryCast
-from lowbit.format.registry import get_format
-from lowbit.policy.cast import Policy, get_policy
+from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
+from lowbit.vectors.case import Array, Case
 
 OWN = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
 
@@ -21,18 +20,20 @@ def version() -> str:
     return str(torch.__version__)
 
 
-def casts() -> Iterator[LibraryCast]:
-    """From every type that NumPy shares with PyTorch, and PyTorch's own, to each of its low-precision types."""
+def offers(operation: str) -> Iterator[Offer]:
+    """Conversions from every type shared with NumPy, and PyTorch's own, to each of its low-precision types."""
     torch.set_num_threads(1)
-    for target in (*OWN, *NUMPY_FLOATS):
+    if operation == "gemm":
+        yield Offer("torch", version(), "_int_mm", "gemm", "int8_int8", "int32", "int32", _multiply)
+    for target in (*OWN, *NUMPY_FLOATS) if operation == "convert" else ():
         for source in (*OWN, *NUMPY_FLOATS, *NUMPY_INTEGERS):
-            if source == target or not _implemented(source, target):
-                continue
-            yield LibraryCast("torch", version(), source, target, "", _policy(target), _converter(source, target))
+            if source != target and _implemented(source, target):
+                yield conversion("torch", version(), source, target, "torch", _converter(source, target))
 
 
-def _policy(target: str) -> Policy:
-    return get_policy("torch", get_format(target)).without_defects()
+def _multiply(case: Case) -> Array:
+    a, b = (torch.from_numpy(case.arrays[name].copy()) for name in ("a", "b"))
+    return np.asarray(torch._int_mm(a, b).numpy())  # noqa: SLF001  has no public name
 
 
 def _implemented(source: str, target: str) -> bool:

@@ -1,10 +1,13 @@
-"""The prototypes of kernels with several operands: as a C and as a Python function, for the worker."""
+"""The prototype of a kernel: as a C and as a Python function, and for the worker that calls it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from lowbit.vectors.case import Array, Case, Number
+from lowbit.format.scalar import Scalar
+from lowbit.vectors.case import Case
 
 INPUT, OUTPUT, SIZE, SCALAR = "input", "output", "size", "scalar"
 _C_SCALARS = {"float32": "float", "float64": "double"}
@@ -21,20 +24,31 @@ class Parameter:
         As ``Case.arrays``, ``Case.sizes`` and ``Case.scalars`` call it.
     dtype : str
         NumPy's name of the element type; "" for a size, which is a ``size_t``.
+    format : FloatFormat or FixedFormat, optional
+        Of the codes in an array.
     """
 
     role: str
     name: str
     dtype: str = ""
+    format: Scalar | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is a pointer in C."""
+        return self.role in (INPUT, OUTPUT)
 
     def c(self) -> str:
         """The parameter as C declares it."""
         if self.role == SIZE:
             return f"size_t {self.name}"
-        if self.role == SCALAR:
-            return f"{_c_type(self.dtype)} {self.name}"
-        constant = "const " if self.role == INPUT else ""
-        return f"{constant}{_c_type(self.dtype)} *{self.name}"
+        c_type = _C_SCALARS.get(self.dtype) or f"{self.dtype}_t"
+        return f"{'const ' if self.role == INPUT else ''}{c_type} {'*' if self.is_array else ''}{self.name}"
+
+
+def codes_of(role: str, name: str, fmt: Scalar) -> Parameter:
+    """An array of the codes of a format."""
+    return Parameter(role, name, fmt.code_dtype, fmt)
 
 
 @dataclass(frozen=True)
@@ -48,9 +62,25 @@ class Prototype:
     parameters: tuple[Parameter, ...]
 
     @property
+    def arrays(self) -> Iterator[Parameter]:
+        """The inputs and the output."""
+        return (parameter for parameter in self.parameters if parameter.is_array)
+
+    @property
+    def inputs(self) -> Iterator[Parameter]:
+        """The operands."""
+        return (parameter for parameter in self.parameters if parameter.role == INPUT)
+
+    @property
     def output(self) -> Parameter:
         """The one result."""
         return next(parameter for parameter in self.parameters if parameter.role == OUTPUT)
+
+    @property
+    def result(self) -> Scalar:
+        """The format of the results."""
+        assert self.output.format is not None
+        return self.output.format
 
     def c(self, symbol: str) -> str:
         """``void f(const int8_t *a, const int8_t *b, int32_t *c, size_t m, size_t n, size_t k)``."""
@@ -58,22 +88,19 @@ class Prototype:
 
     def python(self, name: str) -> str:
         """``f(a, b)``."""
-        given = [parameter.name for parameter in self.parameters if parameter.role in (INPUT, SCALAR)]
-        return f"{name}({', '.join(given)})"
+        names = [parameter.name for parameter in self.parameters if parameter.role in (INPUT, SCALAR)]
+        return f"{name}({', '.join(names)})"
 
     def c_types(self) -> list[str]:
         """The parameters as ``lowbit.dut.worker.C_TYPES`` names them."""
-        kinds = {INPUT: "pointer", OUTPUT: "pointer", SIZE: "size_t"}
-        return [kinds.get(parameter.role) or parameter.dtype for parameter in self.parameters]
+        return ["pointer" if parameter.is_array else parameter.dtype or "size_t" for parameter in self.parameters]
 
-    def inputs(self, case: Case) -> list[Array]:
-        """The operands of a case in order."""
-        return [case.arrays[parameter.name] for parameter in self.parameters if parameter.role == INPUT]
-
-    def scalars(self, case: Case) -> list[Number]:
-        """The scalars of a case in order."""
-        return [case.scalars[parameter.name] for parameter in self.parameters if parameter.role == SCALAR]
+    def values(self, case: Case, role: str) -> list[Any]:
+        """The sizes or the scalars of a case, in order."""
+        source = case.sizes if role == SIZE else case.scalars
+        return [source[parameter.name] for parameter in self.parameters if parameter.role == role]
 
 
-def _c_type(dtype: str) -> str:
-    return _C_SCALARS.get(dtype) or f"{dtype}_t"
+def conversion_prototype(source: Scalar, target: Scalar) -> Prototype:
+    """``f(codes, out, n)``: a conversion of single codes."""
+    return Prototype((codes_of(INPUT, "codes", source), codes_of(OUTPUT, "out", target), Parameter(SIZE, "n")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.isolated import OUTPUT, IsolatedDevice
+from lowbit.dut.memory import Layout
+from lowbit.dut.process import ProcessDevice
+from lowbit.dut.prototype import Prototype
 from lowbit.errors import DeviceError, InputError, LowbitError
-from lowbit.format.scalar import Format, Scalar
+from lowbit.format.scalar import Scalar
+from lowbit.vectors.case import Array, Case
 
 NATIVE_FLOATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
@@ -30,8 +34,8 @@ def parse_function(text: str) -> tuple[str, str]:
     return module, function
 
 
-class PythonDevice(IsolatedDevice):
-    """A function that takes an array of source codes and returns as many target codes.
+class PythonDevice(ProcessDevice):
+    """A function that takes arrays of codes and returns one, ``module:function``, in a process of its own.
 
     Parameters
     ----------
@@ -40,95 +44,91 @@ class PythonDevice(IsolatedDevice):
         floats, which must be values of the target.
     """
 
-    def __init__(
-        self, device: str, source: Scalar, target: Scalar, *, values: bool = False, timeout: float = 60.0
-    ) -> None:
+    def __init__(self, device: str, prototype: Prototype, *, values: bool = False, timeout: float = 60.0) -> None:
         module, function = parse_function(device)
-        super().__init__(device, {"kind": "python", "path": module, "symbol": function}, source, target, timeout)
+        load = {"kind": "python", "path": module, "symbol": function}
+        super().__init__(device, load, prototype, f"the function is called as {prototype.python(function)}", timeout)
         self.values = values
 
-    def _prepare(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def _prepared(self, case: Case) -> Case:
+        case = super()._prepared(case)
         if not self.values:
-            return rows
-        native = NATIVE_FLOATS.get(self.source.id)
-        if native is not None:
-            return rows.view(native)
-        from lowbit.ops.cast.cast import decode
+            return case
+        formats = {item.name: item.format for item in self.prototype.inputs if item.format is not None}
+        return replace(case, arrays={name: _values(array, formats[name]) for name, array in case.arrays.items()})
 
-        return np.ascontiguousarray(decode(rows, self.source, dtype=_value_dtype(self.source)))
+    def _collected(self, reply: dict[str, Any], case: Case, layout: Layout, guard: int) -> Array:
+        """What the function returned, as codes."""
+        del guard
+        name, kind, shape = str(reply["dtype"]), reply["kind"], tuple(reply["shape"])
+        if shape != case.shape:
+            raise self._error(case, f"returned an array of shape {shape} where {case.shape} was expected")
+        if kind == "O":
+            raise self._error(case, "returned Python objects, not an array of numbers,")
+        start = layout.places[self.prototype.output.name].start
+        raw = self._memory[start : start + case.outputs * int(reply["itemsize"])].tobytes()
+        result = self.prototype.result
+        if kind in "iub":
+            codes = self._from_integers(np.frombuffer(raw, name), case)
+        elif kind == "f" and name in NATIVE_FLOATS and result.id != name:
+            codes = self._from_values(np.frombuffer(raw, name), case)
+        else:
+            self._require_format(name, case)
+            codes = np.frombuffer(raw, result.code_dtype)
+        return codes.reshape(case.shape)
 
-    def _collect(self, reply: dict[str, Any], rows: NDArray[Any], what: str) -> NDArray[Any]:
-        count, name, shape = rows.size, str(reply["dtype"]), tuple(reply["shape"])
-        if shape != (count,):
-            raise DeviceError(
-                f"{self.name} was given {count} rows and returned an array of shape {shape} {what}", code="LB604"
-            )
-        if reply["kind"] == "O":
-            raise DeviceError(f"{self.name} returned Python objects, not an array of numbers, {what}", code="LB604")
-        size = count * int(reply["itemsize"])
-        raw = self._bytes[OUTPUT : OUTPUT + size].tobytes()
-        if reply["kind"] in "iub":
-            return self._from_integers(np.frombuffer(raw, name), what)
-        if reply["kind"] == "f" and name in NATIVE_FLOATS and self.target.id != name:
-            if not self.values:
-                raise DeviceError(
-                    f"{self.name} returned {name} where codes of {self.target.id} ({self.target.code_dtype}) were "
-                    f"expected {what}",
-                    hint="with --values a function may take and return values",
-                    code="LB604",
-                )
-            return self._from_values(np.frombuffer(raw, name), what)
-        return self._from_viewed(raw, name, int(reply["itemsize"]), what)
+    def _error(self, case: Case, what: str, hint: str = "") -> DeviceError:
+        return DeviceError(f"{self.name} {what} on {case.place}", hint=hint or self.hint, code="LB604")
 
-    def _from_integers(self, result: NDArray[Any], what: str) -> NDArray[Any]:
+    def _from_integers(self, integers: NDArray[Any], case: Case) -> NDArray[Any]:
         """Any integer dtype will do; elements that the container cannot hold stay as they are, to be reported."""
-        container = np.iinfo(self.target.code_dtype)
-        if result.dtype == bool or not result.size:
-            return result.astype(self.target.code_dtype)
-        low, high = int(result.min()), int(result.max())
+        result = self.prototype.result
+        container, widest = np.iinfo(result.code_dtype), np.iinfo(np.int64)
+        if integers.dtype == bool or not integers.size:
+            return integers.astype(result.code_dtype)
+        low, high = int(integers.min()), int(integers.max())
         if container.min <= low and high <= container.max:
-            return result.astype(self.target.code_dtype)
-        widest = np.iinfo(np.int64)
-        if self.target.container_bits == widest.bits or high > widest.max:
+            return integers.astype(result.code_dtype)
+        if result.container_bits == widest.bits or high > widest.max:
             wrong = low if low < container.min else high
-            raise DeviceError(
-                f"{self.name} returned {wrong} {what}, which {self.target.code_dtype}, the container of "
-                f"{self.target.id}, cannot hold",
-                hint=f"return codes, as an array of {self.target.code_dtype}",
-                code="LB604",
-            )
-        return result.astype(np.int64)
+            what = f"returned {wrong}, which {result.code_dtype}, the container of {result.id}, cannot hold,"
+            raise self._error(case, what, f"return codes, as an array of {result.code_dtype}")
+        return integers.astype(np.int64)
 
-    def _from_values(self, result: NDArray[Any], what: str) -> NDArray[Any]:
+    def _from_values(self, values: NDArray[Any], case: Case) -> NDArray[Any]:
         from lowbit.ops.cast.cast import decode, encode
 
-        codes = np.asarray(encode(result, self.target))
-        back = decode(codes, self.target, dtype=np.float64)
-        wrong = ~((back == result) | (np.isnan(back) & np.isnan(result)))
+        result = self.prototype.result
+        if not self.values:
+            what = f"returned {values.dtype} where codes of {result.id} ({result.code_dtype}) were expected"
+            raise self._error(case, what, "with --values a function of a conversion may take and return values")
+        codes = np.asarray(encode(values, result))
+        back = decode(codes, result, dtype=np.float64)
+        wrong = ~((back == values) | (np.isnan(back) & np.isnan(values)))
         if wrong.any():
             where = int(np.flatnonzero(wrong)[0])
-            raise DeviceError(
-                f"{self.name} returned {result[where]!r}, which is no value of {self.target.id}, at position {where} "
-                f"{what}",
-                code="LB604",
-            )
+            what = f"returned {values[where]!r}, which is not a value of {result.id}, at {case.place_of((where,))}"
+            raise self._error(case, what)
         return codes
 
-    def _from_viewed(self, raw: bytes, name: str, itemsize: int, what: str) -> NDArray[Any]:
-        """A dtype that NumPy shows bit for bit, of ml_dtypes most likely."""
+    def _require_format(self, name: str, case: Case) -> None:
+        """Refuse a dtype that NumPy shows bit for bit, of ml_dtypes most likely, unless it is that of the results."""
         from lowbit.format.registry import get_format
 
         try:
-            returned = get_format(name)
+            returned = get_format(name).id
         except LowbitError:
-            returned = None
-        if returned is None or returned.id != self.target.id:
-            raise DeviceError(f"{self.name} returned {name} where {self.target.id} was expected {what}", code="LB604")
-        return np.frombuffer(raw, self.target.code_dtype if itemsize == self.target.container_bits // 8 else name)
+            returned = ""
+        if returned != self.prototype.result.id:
+            raise self._error(case, f"returned {name} where {self.prototype.result.id} was expected")
 
 
-def _value_dtype(source: Format) -> type:
-    """float32 where it holds every value of the source, float64 otherwise."""
-    precision = getattr(source, "precision", source.bits)
-    fits = precision <= 24 and getattr(source, "exponent_bits", 0) <= 8
-    return np.float32 if fits else np.float64
+def _values(codes: NDArray[Any], source: Scalar) -> NDArray[Any]:
+    """Codes as numbers: float32 where it holds every value of the source, float64 otherwise."""
+    native = NATIVE_FLOATS.get(source.id)
+    if native is not None:
+        return codes.view(native)
+    from lowbit.ops.cast.cast import decode
+
+    fits = getattr(source, "precision", source.bits) <= 24 and getattr(source, "exponent_bits", 0) <= 8
+    return np.ascontiguousarray(decode(codes, source, dtype=np.float32 if fits else np.float64))

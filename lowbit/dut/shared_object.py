@@ -1,16 +1,13 @@
-"""A C function in a shared object: ``void f(const source_t*, target_t*, size_t)``."""
+"""A C function in a shared object."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from lowbit.dut.container import prototype
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.isolated import Caller, IsolatedDevice
-from lowbit.dut.worker import CAST
+from lowbit.dut.process import Caller, ProcessDevice
+from lowbit.dut.prototype import Prototype
 from lowbit.errors import InputError
-from lowbit.format.scalar import Scalar
 
 
 def parse_shared_object(text: str) -> tuple[str, str]:
@@ -32,23 +29,16 @@ def parse_shared_object(text: str) -> tuple[str, str]:
     return str(file.resolve()), symbol
 
 
-def shared_object_load(device: str) -> dict[str, Any]:
-    """The request that makes a worker load a conversion."""
-    path, symbol = parse_shared_object(device)
-    return {"kind": "shared_object", "path": path, "symbol": symbol, "types": CAST}
-
-
-class SharedObjectDevice(IsolatedDevice):
-    """A C function ``void f(const source_t *in, target_t *out, size_t n)`` in a process of its own.
+class SharedObjectDevice(ProcessDevice):
+    """A C function, ``./cast.so:cast``, in a process of its own.
 
     The element types are the containers of the formats: ``uint32_t`` for float32 and tf32, ``uint8_t`` for a format
-    of at most 8 bits, ``int8_t`` for int4, and so on; the code stands in the low bits
-    (:func:`lowbit.dut.container.prototype`).
+    of at most 8 bits, ``int8_t`` for int4, and so on; the code stands in the low bits.
     """
 
     def __init__(
-        self, device: str, source: Scalar, target: Scalar, *, timeout: float = 60.0, caller: Caller | None = None
+        self, device: str, prototype: Prototype, *, timeout: float = 60.0, caller: Caller | None = None
     ) -> None:
-        load = shared_object_load(device)
-        super().__init__(device, load, source, target, timeout, caller)
-        self.hint = f"the function has to be {prototype(source, target, load['symbol'])}"
+        path, symbol = parse_shared_object(device)
+        load = {"kind": "shared_object", "path": path, "symbol": symbol, "types": prototype.c_types()}
+        super().__init__(device, load, prototype, f"the function has to be {prototype.c(symbol)}", timeout, caller)

@@ -53,11 +53,9 @@ C_TYPES: dict[str, Any] = {
     "float32": ctypes.c_float,
     "float64": ctypes.c_double,
 }
-CAST = ("pointer", "pointer", "size_t")
-"""Parameters of ``void f(const source_t *in, target_t *out, size_t n)``."""
 
 
-def load_symbol(path: str, symbol: str, types: Sequence[str] = CAST) -> Any:
+def load_symbol(path: str, symbol: str, types: Sequence[str]) -> Any:
     """The C function ``void symbol(...)`` of a shared object, with parameters of these ``C_TYPES``."""
     try:
         library = ctypes.CDLL(path)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from lowbit.check.cast.explain import describe_code, explain_mismatch
+from lowbit.check.report.cast import describe_code, explain_mismatch
 from lowbit.errors import InputError
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar

@@ -18,7 +18,7 @@ EXCEPTIONS = {
     ("cli/__init__.py", "os.open(os.devnull, os.O_WRONLY)"): "the null device in place of a closed standard output",
     ("cli/gen_kernel.py", "np.savez(stream, **arrays)"): "into memory",
     ("cli/verbs/sensitivity.py", "Path(journal).unlink(missing_ok=True)"): "the journal of what is written by then",
-    ("check/cast/installed.py", "TemporaryFile()"): "without a name, for a child's answers",
+    ("check/installed.py", "TemporaryFile()"): "without a name, for a child's answers",
     ("files/npz.py", "ZipFile(path)"): "for reading",
     ("files/npz.py", "archive.open(name + _SUFFIX)"): "for reading",
     ("dut/host.py", "os.ftruncate(descriptor, size)"): "the size of that memory",

@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 
-from lowbit.check.cast.classify import CLASS_NAMES, group_differences, input_kinds
-from lowbit.check.cast.compare import compare
-from lowbit.check.cast.explain import explain_mismatch
-from lowbit.check.cast.reference import reference
-from lowbit.check.result import conclude
+from lowbit.check.cast.classify import CLASS_NAMES, input_kinds
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.comparison import compare
+from lowbit.check.report.cast import explain_mismatch
+from lowbit.check.report.json import result_document
+from lowbit.check.report.sentence import hint, sentence
+from lowbit.check.run import conclude
 from lowbit.format.registry import get_format
 from lowbit.ops.arrays import is_nan
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import get_policy
+from lowbit.vectors.case import rows_case
 from lowbit.vectors.cast.boundary import boundary
-from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.flags.cast import FLAGS, RANDOM
 
 
 @pytest.mark.parametrize(
@@ -27,49 +30,60 @@ def test_nan_codes_are_those_of_the_oracle(name):
     assert is_nan(codes, fmt).tolist() == [decode(int(code), fmt).kind == 3 for code in codes]
 
 
-def comparison(got, nan="exact", flags=None):
-    source, target = get_format("float32"), get_format("float8_e4m3fn")
-    codes = np.array([0x3F800000, 0x7FC00000, 0x3F880000, 0xC47A0000], np.uint32)
-    expected = np.array([0x38, 0x7F, 0x38, 0xFE], np.uint8)
-    return compare(
-        source, target, get_policy("ocp_sat"), codes, expected, np.array(got, np.uint8), nan=nan, flags=flags
+def comparison(got, any_nan=False, flags=RANDOM):
+    operation = CastOperation(
+        get_format("float32"), get_format("float8_e4m3fn"), get_policy("ocp_sat"), any_nan=any_nan
     )
+    case = rows_case(np.array([0x3F800000, 0x7FC00000, 0x3F880000, 0xC47A0000], np.uint32), flags)
+    expected = np.array([0x38, 0x7F, 0x38, 0xFE], np.uint8)
+    assert np.array_equal(operation.expected(case), expected)
+    return compare(operation, [case], [np.array(got, np.uint8)], [expected])
+
+
+def wrong_rows(found):
+    return np.flatnonzero(found.wrong).tolist()
 
 
 def test_rows_that_differ():
     assert comparison([0x38, 0x7F, 0x38, 0xFE]).differences == 0
-    assert comparison([0x38, 0xFF, 0x39, 0xFE]).rows.tolist() == [1, 2]
-    assert comparison([0x38, 0xFF, 0x39, 0xFE], nan="any").rows.tolist() == [2]
-    assert comparison([0x7F, 0x7F, 0x38, 0xFE], nan="any").rows.tolist() == [0]
+    assert wrong_rows(comparison([0x38, 0xFF, 0x39, 0xFE])) == [1, 2]
+    assert wrong_rows(comparison([0x38, 0xFF, 0x39, 0xFE], any_nan=True)) == [2]
+    assert wrong_rows(comparison([0x7F, 0x7F, 0x38, 0xFE], any_nan=True)) == [0]
 
 
-@pytest.mark.parametrize("nan", ["exact", "any"])
+@pytest.mark.parametrize("any_nan", [False, True])
 @pytest.mark.parametrize("name", ["float8_e4m3fn", "float64", "int8"])
-def test_what_was_not_written_differs_whatever_stands_there(name, nan):
+def test_what_was_not_written_differs_whatever_stands_there(name, any_nan):
     source, target = get_format("float16"), get_format(name)
-    codes = np.arange(4, dtype=np.uint16) << 14 | 0x3E00  # a NaN among them
-    policy = get_policy(target.default_policy, target)
-    expected = reference(codes, source, target, policy)
-    got = np.ma.masked_array(expected, [False, True, False, True])
-    found = compare(source, target, policy, codes, expected, got, nan=nan)
-    assert found.rows.tolist() == [1, 3]
+    operation = CastOperation(source, target, get_policy(target.default_policy, target), any_nan=any_nan)
+    case = rows_case(np.arange(4, dtype=np.uint16) << 14 | 0x3E00, RANDOM)  # a NaN among them
+    expected = operation.expected(case)
+    found = compare(operation, [case], [np.ma.masked_array(expected, [False, True, False, True])], [expected])
+    assert wrong_rows(found) == [1, 3]
     assert found.unwritten.tolist() == [False, True, False, True]
-    result = conclude(found, "kernel")
+    result = conclude("kernel", found)
     assert result.verdict == "MISMATCH"
-    assert "2 of 4 results were not written" in result.words
-    assert not result.hint
-    assert {example.got for group in result.groups for example in group.examples} == {"not written"}
+    assert "2 of 4 results were not written" in sentence(result)
+    assert "otherwise exact" not in sentence(result)
+    assert not hint(result)
+    examples = [example for group in result_document(result)["groups"] for example in group["examples"]]
+    assert {example["got"] for example in examples} == {None}
+    assert all("got       not written" in example["text"] for example in examples)
+
+
+def groups_of(found):
+    return found.operation.groups(found)
 
 
 def test_groups_without_flags_are_classes_of_inputs():
-    groups = group_differences(comparison([0x39, 0xFF, 0x39, 0x00]))
+    groups = groups_of(comparison([0x39, 0xFF, 0x39, 0x00]))
     assert sorted(group.name for group in groups) == ["Exact", "NanSign", "OverflowBand", "TieEven"]
     assert all(len(group.rows) == 1 for group in groups)
 
 
 def test_groups_by_flag_count_their_rows():
     flags = np.array([0, 13, 1, 10], np.uint8)
-    groups = {group.name: group for group in group_differences(comparison([0x38, 0xFF, 0x39, 0xFE], flags=flags))}
+    groups = {group.name: group for group in groups_of(comparison([0x38, 0xFF, 0x39, 0xFE], flags=flags))}
     assert {name: (len(group.rows), group.total) for name, group in groups.items()} == {
         "NanSign": (1, 1),
         "TieEven": (1, 1),

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from lowbit.check.cast.exhaustive import all_codes, check_exhaustive_bits, sweep_device, sweep_shared_object
+from lowbit.check.cast.codes import all_codes, check_exhaustive_bits
+from lowbit.check.cast.exhaustive import sweep_device, sweep_shared_object
+from lowbit.check.cast.operation import CastOperation
+from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError
 from lowbit.format.registry import get_format
 from lowbit.ops.cast.cast import convert
@@ -36,17 +39,13 @@ def test_too_many_codes():
 
 @pytest.mark.parametrize(("symbol", "words"), [("crash_early", "SIGABRT.*0x412345"), ("hang_early", "did not answer")])
 def test_failure_in_the_middle_of_a_sweep(kernels, symbol, words):
-    device = kernels["right"].replace(":cast", f":{symbol}")
-    with pytest.raises(DeviceError, match=words):
-        sweep_shared_object(
-            device,
-            get_format("float32"),
-            get_format("float8_e4m3fn"),
-            get_policy("ocp_sat"),
-            nan="exact",
-            timeout=2.0,
-            progress=lambda done, differences: None,
-        )
+    operation = CastOperation(get_format("float32"), get_format("float8_e4m3fn"), get_policy("ocp_sat"))
+    name = kernels["right"].replace(":cast", f":{symbol}")
+    with (
+        SharedObjectDevice(name, operation.prototype, timeout=2.0) as device,
+        pytest.raises(DeviceError, match=words),
+    ):
+        sweep_shared_object(device, operation)
 
 
 class Device:
@@ -55,7 +54,8 @@ class Device:
     def __init__(self, source, target, policy):
         self.source, self.target, self.policy = source, target, policy
 
-    def run(self, codes):
+    def run(self, case):
+        codes = case.arrays["codes"]
         results = np.asarray(convert(codes, self.source, self.target, policy=self.policy)).copy()
         results[codes == 0x12345] ^= 1
         return results
@@ -64,9 +64,8 @@ class Device:
 def test_sweep_of_any_device_finds_the_one_wrong_row():
     source, target, policy = get_format("tf32"), get_format("float8_e5m2"), get_policy("ocp_sat")
     seen = []
-    found = sweep_device(
-        Device(source, target, policy), source, target, policy, nan="exact", progress=lambda *state: seen.append(state)
-    )
+    operation = CastOperation(source, target, policy)
+    found = sweep_device(Device(source, target, policy), operation, progress=lambda *state: seen.append(state))
     assert (found.rows, found.differences) == (1 << 19, 1)
     assert found.codes.tolist() == [0x12345]
     assert seen[-1] == (1 << 19, 1)

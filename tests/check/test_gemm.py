@@ -10,13 +10,15 @@ import pytest
 
 from lowbit.check.gemm.operation import GemmOperation
 from lowbit.check.gemm.rules import GemmRule, presets
-from lowbit.check.run import check_kernel, conclude_kernel
-from lowbit.dut.kernel import needed_room, shared_object_kernel
+from lowbit.check.report.sentence import example_text, sentence
+from lowbit.check.run import check as check_cases
+from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.oracle.gemm.gemm import dot
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.gemm.values import Operands
+from tests.check.answers import compared, concluded, rules_of
 
 SOURCE = Path(__file__).parents[1] / "dut" / "gemm_kernel.c"
 
@@ -70,8 +72,8 @@ def compiled(tmp_path_factory):
 def check(path, symbol="gemm", kinds=None, accumulator="int32", **options):
     operation = GemmOperation(kinds or operands(), get_accumulator(accumulator))
     cases = operation.cases(options.pop("set_name", "directed"), 60, 1)
-    with shared_object_kernel(f"{path}:{symbol}", operation.prototype, needed_room(cases)) as kernel:
-        return check_kernel(kernel, operation, cases, **options)
+    with SharedObjectDevice(f"{path}:{symbol}", operation.prototype) as kernel:
+        return check_cases(kernel, operation, cases, **options)
 
 
 def test_right_kernel_passes(compiled):
@@ -98,7 +100,7 @@ def test_right_kernel_of_other_formats_passes(compiled, a, b, c_types):
 def test_bug_is_named(compiled, bug):
     result = check(compiled(BUG=bug), max_errors=1)
     assert result.verdict == "MISMATCH"
-    assert BUGS[bug] in result.words
+    assert BUGS[bug] in sentence(result)
     assert sum(group.differences for group in result.groups) == result.differences
     assert result.command.startswith("lowbit gen gemm --a int8 --b int8 --accumulator int32 --case ")
 
@@ -106,19 +108,20 @@ def test_bug_is_named(compiled, bug):
 @pytest.mark.parametrize("bug", ZERO_BUGS)
 def test_bug_of_zero_points_is_named(compiled, bug):
     result = check(compiled(BUG="RIGHT", ZERO_BUG=bug), "gemm_zero", operands(zero_points=True), max_errors=1)
-    assert ZERO_BUGS[bug] in result.words
+    assert ZERO_BUGS[bug] in sentence(result)
     assert "ZeroPoint" in {group.name for group in result.groups}
 
 
 def test_example_says_where_and_what(compiled):
     result = check(compiled(BUG="K_TAIL"), max_errors=1)
     tails = next(group for group in result.groups if group.name == "KTail")
-    text = tails.examples[0].text
+    text = example_text(tails.examples[0], result)
     assert text.startswith("case KTail.0 (m=3 n=17 k=1)")
     assert "row 0, column 0" in text
     assert "got - expected = " in text
-    walk = next(group for group in check(compiled(BUG="BITS_24"), max_errors=1).groups if group.name == "WidthLadder")
-    assert "overflows first at k = " in walk.examples[0].text
+    narrow = check(compiled(BUG="BITS_24"), max_errors=1)
+    walk = next(group for group in narrow.groups if group.name == "WidthLadder")
+    assert "overflows first at k = " in example_text(walk.examples[0], narrow)
 
 
 def test_random_matrices_miss_the_pairs_that_saturate_a_wide_accumulator(compiled):
@@ -170,10 +173,10 @@ def test_every_preset_is_identified_from_its_answers(name):
     operation = GemmOperation(kinds, get_accumulator("int64"))
     cases = telling_cases(kinds.a.id, kinds.b.id)
     got = [GemmRule(accumulator, 64).run(case) for case in cases]
-    found = operation.identify(cases, got)
-    survivors = [rule.accumulator for rule in found.survivors]
+    rules = rules_of(operation.identify(compared(operation, cases, got)))
+    survivors = [rule.accumulator for rule in rules]
     assert accumulator in survivors
-    for rule in found.survivors:
+    for rule in rules:
         assert all(np.array_equal(rule.run(case), answer) for case, answer in zip(cases[:40], got[:40], strict=True))
     # Presets that agree everywhere (or cannot be told apart by these operands) are one class; no other is left.
     named = {item.name for item in survivors if item.name}
@@ -202,8 +205,8 @@ def test_every_preset_is_identified_from_its_answers(name):
 def test_other_accumulators_are_identified(accumulator):
     operation = GemmOperation(operands(), get_accumulator("int32"))
     cases = telling_cases("int8", "int8")
-    found = operation.identify(cases, [GemmRule(accumulator, 32).run(case) for case in cases])
-    survivors = {rule.accumulator for rule in found.survivors}
+    result = concluded(operation, cases, [GemmRule(accumulator, 32).run(case) for case in cases])
+    survivors = {rule.accumulator for rule in rules_of(result.claims)}
     assert accumulator in survivors
     assert {item.order for item in survivors} == {accumulator.order}
     assert {item.lanes for item in survivors} == {accumulator.lanes}
@@ -215,7 +218,12 @@ def test_rules_are_the_oracle():
     # What the elimination takes for granted (no overflow, modular sums) against Python integers.
     operation = GemmOperation(operands(zero_points=True), get_accumulator("int32"))
     cases = [case for case in operation.cases("directed", 0, 0) if case.sizes["k"] <= 40][::23]
-    for item in (*ACCUMULATORS.values(), Accumulator(width=16, overflow="saturate", order="lanes", lanes=4)):
+    others = (
+        Accumulator(width=16, overflow="saturate", order="lanes", lanes=4),
+        Accumulator(width=16, overflow="saturate", spill_every=2, spill_width=32),
+        Accumulator(width=17, overflow="saturate", spill_every=8, spill_width=64),
+    )
+    for item in (*ACCUMULATORS.values(), *others):
         for case in cases:
             got = GemmRule(item, 64).run(case)
             zeros = {name: int(case.scalars[name]) for name in ("a_zero_point", "b_zero_point")}
@@ -226,8 +234,6 @@ def test_rules_are_the_oracle():
 def test_wrong_answers_of_no_rule_are_not_named():
     operation = GemmOperation(operands(), get_accumulator("int32"))
     cases = operation.cases("directed", 0, 0)
-    expected = [operation.expected(case) for case in cases]
-    got = [array ^ 1 for array in expected]
-    result = conclude_kernel("odd", operation, cases, expected, got)
-    assert "follows no rule that lowbit knows" in result.words
+    result = concluded(operation, cases, [operation.expected(case) ^ 1 for case in cases])
+    assert "follows no rule that lowbit knows" in sentence(result)
     assert not result.complete

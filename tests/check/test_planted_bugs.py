@@ -2,7 +2,10 @@
 
 import pytest
 
-from lowbit.check.cast.run import Job, check_device
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.report.json import result_document
+from lowbit.check.report.sentence import example_text, sentence
+from lowbit.check.run import check as check_cases
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.policy.cast import get_policy
@@ -18,11 +21,11 @@ NAMED = {
 }
 
 
-def check(device, set_name="boundary", **options):
+def check(device, set_name="directed", count=1, seed=1, policy="ocp_sat", any_nan=False, **settings):
     source, target = get_format("float32"), get_format("float8_e4m3fn")
-    job = Job(source, target, get_policy(target.default_policy, target), set=set_name, timeout=30.0, **options)
-    with SharedObjectDevice(device, source, target) as dut:
-        return check_device(dut, job)
+    operation = CastOperation(source, target, get_policy(policy, target), any_nan=any_nan)
+    with SharedObjectDevice(device, operation.prototype, timeout=30.0) as dut:
+        return check_cases(dut, operation, operation.cases(set_name, count, seed), **settings)
 
 
 def test_right_kernel_passes(kernels):
@@ -37,7 +40,7 @@ def test_bug_is_named(kernels, bug):
     result = check(kernels[bug])
     assert result.verdict == "MISMATCH"
     for words in NAMED[bug]:
-        assert words in result.words
+        assert words in sentence(result)
 
 
 def test_mismatch_is_grouped_by_flag_and_explained(kernels):
@@ -47,14 +50,14 @@ def test_mismatch_is_grouped_by_flag_and_explained(kernels):
     assert sum(group.differences for group in result.groups) == result.differences
     assert "ties away" in groups["TieEven"].catches
     assert len(groups["TieEven"].examples) == 2
-    text = groups["TieEven"].examples[0].text
+    text = example_text(groups["TieEven"].examples[0], result)
     for word in ("input", "expected", "got", "below", "above", "midpoint", "a tie"):
         assert word in text
 
 
 def test_random_inputs_of_a_seed_are_the_same(kernels):
     first, second = (check(kernels["truncate"], "random", count=20_000, seed=7) for _ in range(2))
-    assert first == second
+    assert result_document(first) == result_document(second)
     assert first.vectors == 20_000
     assert {group.name for group in first.groups} <= {"Inexact", "Underflow", "OverflowBand"}
     assert check(kernels["truncate"], "random", count=20_000, seed=8).differences != first.differences
@@ -66,11 +69,6 @@ def test_random_inputs_miss_the_ties(kernels):
 
 
 def test_any_nan_will_do_on_request(kernels):
-    def differences(policy, nan):
-        source, target = get_format("float32"), get_format("float8_e4m3fn")
-        with SharedObjectDevice(kernels["right"], source, target) as dut:
-            return check_device(dut, Job(source, target, policy, nan=nan)).differences
-
     policy = get_policy("ocp_sat").choose(nan_sign="drop")
-    assert differences(policy, "exact") == 17
-    assert differences(policy, "any") == 0
+    assert check(kernels["right"], policy=policy).differences == 17
+    assert check(kernels["right"], policy=policy, any_nan=True).differences == 0

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lowbit.check.operation import UNDEFINED
+from lowbit.check.report.sentence import example_text, sentence
 from lowbit.check.requantize.operation import RequantizeOperation
-from lowbit.check.requantize.rules import UNDEFINED, RequantizeRule, converted
-from lowbit.check.run import check_kernel
-from lowbit.dut.kernel import needed_room, shared_object_kernel
+from lowbit.check.requantize.rules import RequantizeRule, converted
+from lowbit.check.run import check as check_cases
+from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.requantize.cases import NEAR_TIES_OF_53_BITS, real_scale
+from tests.check.answers import compared, concluded, rules_of
 
 SOURCE = Path(__file__).parents[1] / "dut" / "requantize_kernel.c"
 INT8 = get_format("int8")
@@ -52,8 +55,8 @@ def compiled(tmp_path_factory):
 
 def check(path, symbol, checked):
     cases = checked.cases("directed", 0, 0)
-    with shared_object_kernel(f"{path}:{symbol}", checked.prototype, needed_room(cases)) as kernel:
-        return check_kernel(kernel, checked, cases, max_errors=1)
+    with SharedObjectDevice(f"{path}:{symbol}", checked.prototype) as kernel:
+        return check_cases(kernel, checked, cases, max_errors=1)
 
 
 def test_right_kernels_pass(compiled):
@@ -67,13 +70,13 @@ def test_bug_is_named(compiled, bug):
     result = check(compiled(bug), "requantize", operation("tflite_double"))
     assert result.verdict == "MISMATCH"
     for words in NAMED[bug]:
-        assert words in result.words
+        assert words in sentence(result)
     assert result.command.startswith("lowbit gen requantize --scheme tflite_double --result int8 --case ")
 
 
 def test_bug_of_a_scaled_kernel_is_named(compiled):
     result = check(compiled("FLOORS"), "by_float", operation("onnxruntime"))
-    assert "shifts without rounding" in result.words
+    assert "shifts without rounding" in sentence(result)
 
 
 def test_closest_scheme_is_named():
@@ -83,7 +86,7 @@ def test_closest_scheme_is_named():
     largest = int(np.iinfo(np.int32).max)
     for case, answers in zip(cases, got, strict=True):  # as where the half is added in 32 bits
         answers[case.arrays["accumulators"] == largest] = -128
-    words = asked.identify(cases, got).words
+    words = sentence(concluded(asked, cases, got))
     assert "follows no scheme that lowbit knows" in words
     assert "closest is double_up_up, from which" in words
     assert words.endswith(f"the first for accumulator {largest}")
@@ -92,8 +95,8 @@ def test_closest_scheme_is_named():
 def test_tie_is_explained(compiled):
     result = check(compiled("EVEN"), "requantize", operation("tflite_single"))
     group = next(group for group in result.groups if group.name == "TieOfPower")
-    assert "(a tie)" in group.examples[0].text
-    assert "accumulator" in group.examples[0].text
+    assert "(a tie)" in example_text(group.examples[0], result)
+    assert "accumulator" in example_text(group.examples[0], result)
     assert "ties up, away or to even" in group.catches
 
 
@@ -111,11 +114,10 @@ def test_every_scheme_is_identified_from_its_answers(asked):
         defined = [bool((answer != UNDEFINED).all()) for answer in answers]
         kept = [index for index, good in enumerate(defined) if good]
         some, got = [cases[index] for index in kept], [answers[index] for index in kept]
-        found = checked.identify(some, got)
-        names = {survivor.scheme.name for survivor in found.survivors}
-        assert name in names, name
-        for survivor in found.survivors:
-            assert all(survivor.agrees(case, answer) for case, answer in zip(some, got, strict=True))
+        rules = rules_of(checked.identify(compared(checked, some, got)))
+        assert name in {rule.scheme.name for rule in rules}, name
+        for rule in rules:
+            assert all(np.array_equal(rule.run(case), answer) for case, answer in zip(some, got, strict=True))
     assert len(cases) > 40
 
 

@@ -5,12 +5,11 @@ import mmap
 import numpy as np
 import pytest
 
-from lowbit.check.cast import run
-from lowbit.check.cast.exhaustive import all_codes, sweep_device, sweep_shared_object
-from lowbit.check.cast.run import Job, check_device
-from lowbit.check.cast.sweep import BLOCK, Comparer, InsideCaller, codes_between, joined
-from lowbit.dut.isolated import ROOM
-from lowbit.dut.shared_object import SharedObjectDevice, shared_object_load
+from lowbit.check.cast.codes import all_codes, codes_between
+from lowbit.check.cast.exhaustive import check_every_input, sweep_device, sweep_shared_object
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.cast.sweep import BLOCK, Comparer, InsideCaller, joined
+from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.dut.worker import shared_object_runner
 from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
@@ -19,13 +18,14 @@ from lowbit.policy.cast import get_policy
 
 TF32, TARGET = get_format("tf32"), get_format("float8_e4m3fn")
 POLICY = get_policy("ocp_sat", TARGET)
+OPERATION = CastOperation(TF32, TARGET, POLICY)
 ALL = 1 << TF32.bits
+ROOM = 1 << 23
 
 
-def sweep(device):
-    return sweep_shared_object(
-        device, TF32, TARGET, POLICY, nan="exact", timeout=30.0, progress=lambda done, differences: None
-    )
+def sweep(name):
+    with SharedObjectDevice(name, OPERATION.prototype, timeout=30.0) as device:
+        return sweep_shared_object(device, OPERATION)
 
 
 def test_right_function_that_prints(hostile, capfd):
@@ -55,10 +55,10 @@ def test_failure_of_the_process(hostile, symbol, code, words):
 @pytest.mark.parametrize(
     ("symbol", "words"),
     [
-        ("clears_input", "overwrote its input on rows 0 to 262143"),
+        ("clears_input", "overwrote its input codes on rows 0 to 262143"),
         ("changes_input_with_many", "overwrote its input"),
-        ("skips_rows", "was given 262144 rows and wrote 261882: row 999 was never written"),
-        ("writes_nothing", "wrote 0: row 0 was never written"),
+        ("skips_rows", "wrote 261882 of 262144 results on rows 0 to 262143: row 999 was never written"),
+        ("writes_nothing", "wrote 0 of 262144 results .*: row 0 was never written"),
         ("passes_end_with_many", "wrote after the end of its 262144 results"),
         ("passes_start_with_many", "wrote before the start"),
     ],
@@ -66,23 +66,23 @@ def test_failure_of_the_process(hostile, symbol, code, words):
 def test_misbehaviour_with_many_rows_only(hostile, symbol, words):
     # In this process, as the worker does it in its own.
     memory = mmap.mmap(-1, ROOM)
-    caller = InsideCaller(memory, shared_object_runner(memory, shared_object_load(hostile(symbol))))
-    comparer = Comparer(TF32, TARGET, POLICY, "exact", np.empty(0, np.uint32))
+    path, name = hostile(symbol).rsplit(":", 1)
+    load = {"path": path, "symbol": name, "types": OPERATION.prototype.c_types()}
+    caller = InsideCaller(memory, shared_object_runner(memory, load))
+    comparer = Comparer(OPERATION, np.empty(0, np.uint32))
     with (
-        SharedObjectDevice(hostile(symbol), TF32, TARGET, caller=caller) as device,
+        SharedObjectDevice(hostile(symbol), OPERATION.prototype, caller=caller) as device,
         pytest.raises(DeviceError, match=words) as caught,
     ):
         joined(comparer.sweep(device, 0, ALL))
     assert caught.value.code == "LB604"
 
 
-def test_function_caught_by_the_boundary_set_only(hostile, monkeypatch):
-    monkeypatch.setattr(run, "AT_ONCE_BITS", 16)
-    job = Job(TF32, TARGET, POLICY, set="exhaustive")
-    with SharedObjectDevice(hostile("wrong_with_few"), TF32, TARGET) as device:
-        result = check_device(device, job)
+def test_function_caught_by_the_boundary_set_only(hostile):
+    with SharedObjectDevice(hostile("wrong_with_few"), OPERATION.prototype) as device:
+        result = check_every_input(device, OPERATION)
     assert (result.verdict, result.differences, result.vectors) == ("MISMATCH", 1, ALL)
-    assert result.groups[0].examples[0].got == "0x39"
+    assert result.groups[0].examples[0].got == 0x39
 
 
 class Device:
@@ -93,7 +93,8 @@ class Device:
     def __init__(self, source, wrong):
         self.source, self.wrong = source, wrong
 
-    def run(self, codes):
+    def run(self, case):
+        codes = case.arrays["codes"]
         results = np.asarray(convert(codes, self.source, TARGET, policy=POLICY)).copy()
         results[np.isin(codes, self.wrong)] ^= 1
         return results
@@ -101,15 +102,7 @@ class Device:
 
 @pytest.mark.parametrize("failed", [[], [0x12345], [0x12345, 0x54321], [BLOCK - 1, BLOCK]])
 def test_inputs_that_failed_before_count_once(failed):
-    found = sweep_device(
-        Device(TF32, [0x12345]),
-        TF32,
-        TARGET,
-        POLICY,
-        nan="exact",
-        progress=lambda done, differences: None,
-        failed=np.array(failed, np.uint32),
-    )
+    found = sweep_device(Device(TF32, [0x12345]), OPERATION, failed=np.array(failed, np.uint32))
     assert found.codes.tolist() == sorted({0x12345, *failed})
     assert found.differences == len(found.codes)
 
@@ -125,13 +118,7 @@ def test_codes_between(name):
 def test_sweep_of_a_signed_source():
     source = get_format("q5.16")
     seen = []
-    found = sweep_device(
-        Device(source, [-(1 << 20), -1, 7]),
-        source,
-        TARGET,
-        POLICY,
-        nan="exact",
-        progress=lambda *state: seen.append(state),
-    )
+    device, operation = Device(source, [-(1 << 20), -1, 7]), CastOperation(source, TARGET, POLICY)
+    found = sweep_device(device, operation, progress=lambda *state: seen.append(state))
     assert found.codes.tolist() == [7, -(1 << 20), -1]
     assert seen[-1] == (1 << 21, 3)

@@ -16,8 +16,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from lowbit.check.cast import installed
-from lowbit.check.report import text as report
+from lowbit.check import installed
+from lowbit.check.report import json as report
 from lowbit.cli import progress
 from lowbit.format.registry import get_format
 from lowbit.vectors.cast.boundary import boundary
@@ -77,8 +77,9 @@ def test_command_reproduces_an_unusual_policy(lowbit, right):
     explained = lowbit(*words[1:-1], "--format", "json")
     assert explained.status == 0
     first = lowbit(*TO, "--so", right, *options, "--format", "json", "--max-errors", "all").json["results"][0]
-    expected = {item["input"]: item["expected"] for group in first["groups"] for item in group["examples"]}
-    assert explained.json["results"][0]["code"] == expected[words[3].split("@")[0]]
+    examples = [item for group in first["groups"] for item in group["examples"]]
+    expected = {item["operands"]["codes"]: item["expected"] for item in examples}
+    assert int(explained.json["results"][0]["code"], 16) == expected[int(words[3].split("@")[0], 16)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_json_follows_its_schema(lowbit, right, ties_away):
         assert document["schema"] == report.SCHEMA
         assert document["arguments"]["so"] == device
     assert document["verdict"] == "MISMATCH"
-    assert document["results"][0]["choices"]["rounding"] == "nearest_away"
+    assert document["results"][0]["choices"]["rounding"] == ["nearest_away"]
 
 
 def test_max_errors(lowbit, ties_away):
@@ -337,7 +338,7 @@ def test_coloured_table(lowbit):
 
 
 def test_rich_is_loaded_for_a_coloured_table_only():
-    modules = "lowbit.cli.verbs.check, lowbit.check.cast.run, lowbit.check.cast.installed"
+    modules = "lowbit.cli.verbs.check, lowbit.check.run, lowbit.check.installed"
     program = f"import sys, {modules}; print('rich' in sys.modules)"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "False"
@@ -385,18 +386,18 @@ def test_stray_bits_are_a_mismatch_by_every_route(lowbit, tmp_path):
     ):
         result = lowbit(*words, *device)
         assert result.status == 1
-        assert "got       0x80 is no code of float4_e2m1fn: upper bits are not zero" in result.out
-        assert "1 of 2 answers are no code of float4_e2m1fn" in result.out
+        assert "got       0x80 is not a code of float4_e2m1fn: upper bits are not zero" in result.out
+        assert "1 of 2 answers are not codes of float4_e2m1fn" in result.out
 
 
 def test_a_wrong_width_is_suspected_where_most_results_differ(lowbit, right):
     result = lowbit("check", "encode", "--to", "float8_e5m2", "--so", right)
-    assert "do --from float32 and --to float8_e5m2 name the kernel's formats?" in result.out
-    assert "void cast(const uint32_t *, uint8_t *, size_t)" in result.out
+    assert "do --from float32 and --to float8_e5m2 name the kernel's types?" in result.out
+    assert "void cast(const uint32_t *codes, uint8_t *out, size_t n)" in result.out
 
 
 def test_prototype_is_told_where_no_device_is_given(lowbit):
-    assert "void cast(const uint32_t *, int8_t *, size_t)" in lowbit("check", "encode", "--to", "int4").err
+    assert "void cast(const uint32_t *codes, int8_t *out, size_t n)" in lowbit("check", "encode", "--to", "int4").err
 
 
 def test_help_and_topics_name_the_containers(lowbit):

@@ -76,8 +76,8 @@ def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     if form == "json":
         schema = Path(lowbit_check_directory(), "report/report.schema.json").read_text()
         jsonschema.validate(result.json, json.loads(schema))
-        assert result.json["results"][0]["choices"]["width"] == "16"
-        assert result.json["results"][0]["asked"]["width"] == "32"
+        assert result.json["results"][0]["choices"]["width"] == [16]
+        assert result.json["results"][0]["asked"]["width"] == 32
 
 
 def lowbit_check_directory():
@@ -124,20 +124,20 @@ def test_requantize(lowbit, kernel, tmp_path):
     ("words", "what"),
     [
         (("gemm", "--from", "int8"), "--from is for conversions"),
-        (("gemm", "--set", "boundary", "--python", "m:f"), "--set boundary is for conversions"),
+        (("gemm", "--set", "exhaustive", "--python", "m:f"), "`check gemm` has no set 'exhaustive'"),
+        (("encode", "--to", "int8", "--set", "exhaustive", "--from", "float64", "--python", "m:f"), "2^64"),
         (("gemm", "--a", "float32", "--python", "m:f"), "float32"),
         (("gemm", "--a", "uint16", "--python", "m:f"), "no operand"),
         (("gemm", "--accumulator", "int99", "--python", "m:f"), "int99"),
         (("gemm", "--accumulator", "x86_vpmaddubsw", "--python", "m:f"), "takes uint8 x int8, not int8 x int8"),
-        (("gemm", "--scheme", "tflm", "--python", "m:f"), "--scheme is not for"),
+        (("gemm", "--scheme", "tflm", "--python", "m:f"), "not for `check gemm`"),
         (("gemm", "--inputs", "x.vec"), "no device"),
         (("gemm", "--n", "0", "--set", "random", "--python", "m:f"), "--n 0"),
         (("requantize",), "no device is given"),
         (("requantize", "--scheme", "tflite", "--python", "m:f"), "tflite"),
-        (("requantize", "--result", "float8_e4m3fn", "--python", "m:f"), "no format of a requantisation"),
-        (("requantize", "--a", "int8", "--python", "m:f"), "--a is not for"),
+        (("requantize", "--result", "float8_e4m3fn", "--python", "m:f"), "not a format of a requantisation"),
+        (("requantize", "--a", "int8", "--python", "m:f"), "--a is for gemm, not for `check requantize`"),
         (("encode", "--to", "int8", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for"),
-        (("encode", "--to", "int8", "--set", "directed", "--python", "m:f"), "--set directed is for gemm"),
     ],
 )
 def test_usage_errors(lowbit, words, what):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lowbit.cli import VERBS
-from lowbit.cli.file_options import FileOption, python_file, refuse_lost_files
+from lowbit.cli.file_options import FileOption, refuse_lost_files
+from lowbit.dut.kinds import KINDS
 from lowbit.errors import InputError
 from tests.cli.file_actions import actions, file_actions
 
@@ -132,7 +133,7 @@ def test_format_files_count(lowbit, tmp_path, monkeypatch):
 
 def test_a_module_is_found_as_python_finds_it():
     texts = ["./cast.py:f", "folder/cast.py:f", "package.module:f", "folder/cast:f"]
-    assert [python_file(text) for text in texts] == [
+    assert [KINDS["python"].file_of(text) for text in texts] == [
         "./cast.py",
         "folder/cast.py",
         "package/module.py",

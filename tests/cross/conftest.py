@@ -1,6 +1,6 @@
 """What all comparisons with other people's implementations share: the published differences, both ways.
 
-A comparison fails on a difference that no row of lowbit/check/cast/published_differences.toml explains, by the very
+A comparison fails on a difference that no row of lowbit/check/published_differences.toml explains, by the very
 code that the row asks for; and each row carries an example that is run by itself, so that a row which has become untrue
 fails too.
 """
@@ -13,17 +13,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lowbit.check.cast.compare import compare as compare_codes
-from lowbit.check.cast.known import explain_known
-from lowbit.check.cast.known_entry import KnownDifference
-from lowbit.check.cast.known_list import entries_for, known_differences
-from lowbit.dut.libraries import LibraryCast, library_casts, library_version
-from lowbit.dut.library_products import onnxruntime_products
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.comparison import Comparison
+from lowbit.check.comparison import compare as compare_answers
+from lowbit.check.known import KnownDifference, explain_known, known_differences
+from lowbit.dut.library import Offer, library_offers, library_version
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import Format
 from lowbit.ops.cast.cast import convert
 from lowbit.policy.cast import Policy, get_policy
+from lowbit.vectors.case import rows_case
 from lowbit.vectors.cast.boundary import boundary
+from lowbit.vectors.flags.cast import RANDOM
 
 ANY_VERSION = "LOWBIT_CROSS_ANY_VERSION"
 CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.31.", "torch": "2.13."}
@@ -32,8 +33,14 @@ CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.31.", 
 
 def published(peer: str, option: str, source: str, target: str, *, with_defects: bool) -> list[KnownDifference]:
     """The rows that speak of a conversion; where the policy has the defects already, only those of other causes."""
-    rows = entries_for(peer, source, target, option)
+    rows = [row for row in known_differences() if row.applies(peer, source, target, option)]
     return [row for row in rows if not (with_defects and row.defects)]
+
+
+def compare_codes(source: Format, target: Format, policy: Policy, codes: np.ndarray, got: np.ndarray) -> Comparison:
+    """Answers to codes beside those that a policy asks for."""
+    operation, case = CastOperation(source, target, policy), rows_case(codes, RANDOM)
+    return compare_answers(operation, [case], [got], [operation.expected(case)])
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,11 @@ class Outputs:
             self._check(policy, with_defects=True)
 
     def _check(self, policy: Policy, *, with_defects: bool) -> None:
-        expected = np.asarray(convert(self.codes, self.source, self.target, policy=policy))
-        comparison = compare_codes(self.source, self.target, policy, self.codes, expected, self.got)
+        comparison = compare_codes(self.source, self.target, policy, self.codes, self.got)
         rows = published(self.peer, self.option, self.source.id, self.target.id, with_defects=with_defects)
         left = explain_known(comparison, rows)[1]
         shown = [
-            f"{int(self.codes[i]):#x}: lowbit {int(expected[i]):#x}, {self.peer} {int(self.got[i]):#x}"
+            f"{int(self.codes[i]):#x}: lowbit {int(comparison.expected[i]):#x}, {self.peer} {int(self.got[i]):#x}"
             for i in left[:8]
         ]
         assert not left.size, (
@@ -100,13 +106,13 @@ def preset_of(peer: str, option: str, target: Format) -> Policy:
     return policy
 
 
-def casts_of(product: str) -> list[LibraryCast]:
+def casts_of(product: str) -> list[Offer]:
     """The conversions of an installed library; the test is skipped where it is missing or not the one that is meant."""
     pytest.importorskip(product, reason=f"{product} is not installed")
     installed, claimed = library_version(product), CLAIMED_VERSIONS[product]
     if not installed.startswith(claimed) and not os.environ.get(ANY_VERSION):
         pytest.skip(f"the preset claims {product} {claimed}*, and {installed} is installed ({ANY_VERSION}=1 tries it)")
-    return list(library_casts(product))
+    return list(library_offers(product, "convert"))
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +127,7 @@ def check_casts() -> Callable[[str, str], None]:
             source = get_format(cast.source)
             codes = codes_to_try(source, target)
             with np.errstate(all="ignore"):
-                outputs = Outputs(product, cast.option, source, target, codes, cast.run(codes))
+                outputs = Outputs(product, cast.option, source, target, codes, cast.run(rows_case(codes, RANDOM)))
                 outputs.check(preset_of(product, cast.option, target))
 
     return check
@@ -180,8 +186,7 @@ def explained_by() -> Callable[[KnownDifference, int], bool]:
         if not row.applies(row.product, example.source.id, example.target.id, example.option):
             return False
         got = np.array([answer & (1 << 64) - 1], np.uint64).view(np.int64)
-        expected = np.array([example.plain])
-        comparison = compare_codes(example.source, example.target, example.policy, example.code, expected, got)
+        comparison = compare_codes(example.source, example.target, example.policy, example.code, got)
         return comparison.differences == 1 and not explain_known(comparison, [row])[1].size
 
     return explains
@@ -197,7 +202,7 @@ def run_library() -> Callable[[KnownDifference], set[int]]:
         chosen = [cast for cast in casts_of(row.product) if (cast.source, cast.target, cast.option) == name]
         assert len(chosen) == 1, f"{row.id}: no such conversion of {row.product}"
         with np.errstate(all="ignore"):
-            return {int(code) for code in chosen[0].run(np.repeat(example.code, 61))}
+            return {int(code) for code in chosen[0].run(rows_case(np.repeat(example.code, 61), RANDOM))}
 
     return run
 
@@ -216,5 +221,5 @@ def onnxruntime_saturates_pairs():
     """
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is the peer")
     pair = SimpleNamespace(arrays={"a": np.full((1, 2), 255, np.uint8), "b": np.full((2, 1), 127, np.int8)}, scalars={})
-    products = {(item.a, item.b): item for item in onnxruntime_products() if not item.zero_points}
-    return products["uint8", "int8"].run(pair).item() == 2**15 - 1
+    offers = {offer.source: offer for offer in library_offers("onnxruntime", "gemm") if not offer.zero_points}
+    return offers["uint8_int8"].run(pair).item() == 2**15 - 1

@@ -1,13 +1,21 @@
 """Every row of published_differences.toml still holds: its example is run through lowbit and through the product."""
 
+import numpy as np
 import pytest
 
-from lowbit.check.cast.known_list import known_differences
-from lowbit.dut.libraries import LIBRARIES
+from lowbit.check.gemm.operation import GemmOperation
+from lowbit.check.known import known_differences
+from lowbit.dut.library import LIBRARIES, library_offers
+from lowbit.policy.accumulator import get_accumulator
 from lowbit.policy.cast import DEFECTS, PRESET_OVERRIDES, PRESETS
+from lowbit.vectors.flags.cast import RANDOM
+from lowbit.vectors.gemm.cases import gemm_case
+from lowbit.vectors.gemm.sets import parse_operands
 
 IDS = [f"{row.product}-{row.id}" for row in known_differences()]
-OF_LIBRARIES = [f"{row.product}-{row.id}" for row in known_differences() if row.product in LIBRARIES]
+CONVERSIONS = [f"{row.product}-{row.id}" for row in known_differences() if row.operation == "convert"]
+PRODUCTS_OF_MATRICES = [name for name in IDS if name not in CONVERSIONS]
+OF_LIBRARIES = [name for name in CONVERSIONS if name.partition("-")[0] in LIBRARIES]
 MEASURED_ELSEWHERE = {"cuda", "gfloat"}
 """Products that tests/cross alone compares, each in a file of its own."""
 
@@ -31,7 +39,7 @@ def test_a_row_says_who_is_right_and_why(name, differences):
     assert bool(row.change) != bool(row.rule)
 
 
-@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("name", CONVERSIONS)
 def test_lowbit_gives_what_the_row_says(name, differences, example_of):
     row = differences[name]
     example = example_of(row)
@@ -39,7 +47,7 @@ def test_lowbit_gives_what_the_row_says(name, differences, example_of):
     assert example.whole == (example.theirs if row.defects else example.ours)
 
 
-@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("name", CONVERSIONS)
 def test_a_row_explains_its_example_and_no_other_answer(name, differences, example_of, explained_by):
     row = differences[name]
     example = example_of(row)
@@ -64,3 +72,23 @@ def test_every_defect_of_a_preset_has_a_row(differences):
         for defect in policy.defects
     }
     assert named == {(row.product, name) for row in differences.values() for name in row.defects}
+
+
+@pytest.mark.parametrize("name", PRODUCTS_OF_MATRICES)
+def test_a_row_of_matrix_products_says_what_both_give(name, differences):
+    row = differences[name]
+    operands = parse_operands(row.example["source"].replace(" x ", "_"))
+    operation = GemmOperation(operands, get_accumulator("int32"))
+    a, b = (np.frombuffer(bytes.fromhex(row.example[side]), side_format.code_dtype)
+            for side, side_format in (("a", operands.a), ("b", operands.b)))  # fmt: skip
+    case = gemm_case(RANDOM, a[None, :], b[:, None], operands)
+    ours, theirs = (int(row.example[side], 16) for side in ("ours", "theirs"))
+    assert operation.expected(case).item() == ours != theirs
+    assert operation.changed([row.change]).run(case).item() == theirs
+    assert row.applies(row.product, operation.source, operation.target, row.example["option"], "gemm")
+    assert not row.applies(row.product, operation.source, operation.target, row.example["option"])
+    pytest.importorskip(row.product)
+    source = row.example["source"].replace(" x ", "_")
+    options = [offer for offer in library_offers(row.product, "gemm") if offer.source == source]
+    (offer,) = [offer for offer in options if offer.option == row.example["option"]]
+    assert offer.run(case).item() in {theirs, *([ours] if row.varies else [])}

@@ -70,6 +70,23 @@ void exits_in_the_middle(const uint32_t *in, uint8_t *out, size_t n)
     cast(in, out, n);
 }
 
+/* What is none of its business. */
+
+void reads_past_the_end(const uint32_t *in, uint8_t *out, size_t n)
+{
+    cast(in, out, n);
+    out[n - 1] ^= in[n] & 1;
+}
+
+void adds_to_the_results(const uint32_t *in, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t before = out[i];
+        cast(in + i, out + i, 1);
+        out[i] += before & 1;
+    }
+}
+
 /* Streams and descriptors. */
 
 static const char forged[] = "{\"done\": 524288, \"rows\": 524288, \"differences\": 0, \"codes\": [], \"got\": []}\n";

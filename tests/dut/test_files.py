@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
+from lowbit.dut.code_files import read_codes
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.files import FileDevice, read_codes
+from lowbit.dut.results import ResultsFile
 from lowbit.errors import DeviceError, InputError, LowbitError
 from lowbit.format.registry import get_format
+from lowbit.vectors.case import rows_case
+
+
+def results_of(file, fmt, count):
+    case = rows_case(np.zeros(count, np.uint32), 0)
+    return ResultsFile(str(file), fmt, [case]).run(case)
 
 
 @pytest.mark.parametrize("suffix", [".hex", ".npy", ".bin"])
@@ -31,9 +38,8 @@ def test_round_trip(tmp_path, suffix, name, codes):
 def test_wrong_count_is_the_devices_fault(tmp_path):
     file = tmp_path / "results.hex"
     file.write_text("38\n38\n")
-    device = FileDevice(str(file), get_format("float8_e4m3fn"))
     with pytest.raises(DeviceError, match="2 results for 3 inputs"):
-        device.run(np.zeros(3, np.uint32))
+        results_of(file, get_format("float8_e4m3fn"), 3)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_wrong_count_is_the_devices_fault(tmp_path):
     [
         ("results.hex", b"38\n3x\n", "unresolved"),
         ("results.hex", b"38\nhello\n", "not a hexadecimal code"),
-        ("results.hex", b"138\n", "no code"),
+        ("results.hex", b"138\n", "not a code"),
         ("results.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "truncated"),
         ("results.npy", b"", "truncated"),
         ("results.npy", b"PK\x05\x06" + bytes(18), "damaged"),  # an .npz under another name
@@ -75,7 +81,7 @@ def test_missing_file(tmp_path):
 def test_results_that_are_no_codes_are_kept_to_be_compared(tmp_path, name, text, results):
     file = tmp_path / "results.hex"
     file.write_text(text)
-    assert FileDevice(str(file), get_format(name)).run(np.zeros(len(results), np.uint32)).tolist() == results
+    assert results_of(file, get_format(name), len(results)).tolist() == results
 
 
 def test_addresses_are_honoured(tmp_path):
@@ -83,7 +89,7 @@ def test_addresses_are_honoured(tmp_path):
     file = tmp_path / "codes.mem"
     file.write_text("@3 41 /* the last but one is written twice */ @1 40 3f @0 38 @2 3e\n")
     assert read_codes(file, fmt).tolist() == [0x38, 0x40, 0x3E, 0x41]
-    assert FileDevice(str(file), fmt).run(np.zeros(4, np.uint32)).tolist() == [0x38, 0x40, 0x3E, 0x41]
+    assert results_of(file, fmt, 4).tolist() == [0x38, 0x40, 0x3E, 0x41]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_addresses_are_honoured(tmp_path):
 def test_results_that_were_not_written_are_masked(tmp_path, text, results, name):
     file = tmp_path / "results.hex"
     file.write_text(text)
-    assert FileDevice(str(file), get_format(name)).run(np.zeros(4, np.uint32)).tolist() == results
+    assert results_of(file, get_format(name), 4).tolist() == results
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_results_beyond_the_inputs_are_the_devices_fault(tmp_path, text):
     file = tmp_path / "results.hex"
     file.write_text(text)
     with pytest.raises(DeviceError, match=r"holds .*results.* for 4 inputs") as caught:
-        FileDevice(str(file), get_format("float8_e4m3fn")).run(np.zeros(4, np.uint32))
+        results_of(file, get_format("float8_e4m3fn"), 4)
     assert caught.value.code == "LB604"
 
 

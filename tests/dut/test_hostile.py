@@ -5,19 +5,22 @@ import os
 import numpy as np
 import pytest
 
+from lowbit.dut.prototype import conversion_prototype
 from lowbit.dut.python import PythonDevice
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
+from lowbit.vectors.case import rows_case
 
 TF32, TARGET = get_format("tf32"), get_format("float8_e4m3fn")
-ONES = np.full(1000, 0x3F800000 >> 13, np.uint32)
+PROTOTYPE = conversion_prototype(TF32, TARGET)
+ONES = rows_case(np.full(1000, 0x3F800000 >> 13, np.uint32), 0)
 CODE_OF_ONE = 0x38
 
 
 @pytest.fixture
 def device(hostile):
-    return lambda symbol, timeout=20.0: SharedObjectDevice(hostile(symbol), TF32, TARGET, timeout=timeout)
+    return lambda symbol, timeout=20.0: SharedObjectDevice(hostile(symbol), PROTOTYPE, timeout=timeout)
 
 
 @pytest.fixture
@@ -36,6 +39,20 @@ def runs(process):
     return True
 
 
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [
+        ("reads_past_the_end", "depends on what stands around its operands on rows 0 to 0"),
+        ("adds_to_the_results", "depends on what the results held before"),
+    ],
+)
+def test_an_answer_depends_on_the_operands_alone(device, symbol, words):
+    with device(symbol) as dut, pytest.raises(DeviceError, match=words) as caught:
+        dut.run(ONES)
+    assert caught.value.code == "LB605"
+    assert f"the function has to be void {symbol}(const uint32_t *codes" in caught.value.hint
+
+
 @pytest.mark.parametrize("symbol", ["forks", "becomes_a_daemon", "starts_a_shell"])
 def test_processes_of_a_device_end_with_it(device, started, symbol):
     with device(symbol) as dut:
@@ -52,7 +69,7 @@ def test_processes_of_a_device_end_with_it(device, started, symbol):
 )
 def test_processes_of_a_device_that_fails_end_with_it(device, started, symbol, words):
     with device(symbol, timeout=0.5) as dut, pytest.raises(DeviceError, match=words):
-        dut.run(ONES[:1])
+        dut.run(ONES.part(0, 1))
     assert started()
     assert not any(map(runs, started()))
 
@@ -71,7 +88,7 @@ def test_a_fork_cannot_write_to_later_results(device):
 def test_a_fork_in_python_is_not_heard(tmp_path, capfd):
     file = tmp_path / "user.py"
     file.write_text("import os\ndef f(rows):\n    os.fork()\n    return rows * 0 + 56\n")
-    with PythonDevice(f"{file}:f", TF32, TARGET) as dut:
+    with PythonDevice(f"{file}:f", PROTOTYPE) as dut:
         assert all((dut.run(ONES) == CODE_OF_ONE).all() for _ in range(5))
     assert capfd.readouterr().err == ""
 

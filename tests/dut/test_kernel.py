@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from lowbit.check.gemm.operation import gemm_prototype
-from lowbit.dut.case_files import CaseFile
-from lowbit.dut.kernel import needed_room, python_kernel, shared_object_kernel
+from lowbit.dut import process
+from lowbit.dut.python import PythonDevice
+from lowbit.dut.results import ResultsFile
+from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError
 from lowbit.format.registry import get_format
 from lowbit.vectors.gemm.cases import gemm_case
@@ -40,7 +42,7 @@ def compiled(tmp_path_factory):
 
 
 def run(device, problem, **options):
-    with shared_object_kernel(device, PROTOTYPE, needed_room([problem]), **options) as kernel:
+    with SharedObjectDevice(device, PROTOTYPE, **options) as kernel:
         return kernel.run(problem)
 
 
@@ -62,6 +64,15 @@ def test_results_come_back_in_their_shape(compiled):
     assert np.array_equal(run(compiled("RIGHT"), problem), expected)
 
 
+def test_memory_grows_with_the_case(compiled, monkeypatch):
+    monkeypatch.setattr(process, "ROOM", 1 << 14)
+    small, large = case(1, 1, 1), case(65, 64, 63)
+    with SharedObjectDevice(compiled("RIGHT"), PROTOTYPE) as kernel:
+        for problem in (small, large, small):
+            expected = problem.arrays["a"].astype(np.int64) @ problem.arrays["b"].astype(np.int64)
+            assert np.array_equal(kernel.run(problem), expected)
+
+
 @pytest.mark.parametrize(
     ("bug", "code", "words"),
     [
@@ -69,7 +80,7 @@ def test_results_come_back_in_their_shape(compiled):
         ("READS_PAST_B", "LB605", "depends on what stands around its operands"),
         ("LEAVES_ROWS", "LB604", "wrote 10 of 15 results"),
         ("WRITES_PAST_C", "LB604", "after the end of its 15 results"),
-        ("OVERWRITES_A", "LB604", "overwrote its operand a"),
+        ("OVERWRITES_A", "LB604", "overwrote its input a"),
         ("CRASHES", "LB601", "SIGABRT"),
     ],
 )
@@ -85,7 +96,7 @@ def test_misbehaviour_is_named(compiled, bug, code, words):
 def test_missing_symbol(compiled):
     device = compiled("RIGHT").replace(":gemm", ":gemms")
     with (
-        shared_object_kernel(device, PROTOTYPE, needed_room([case(1, 1, 1)])) as kernel,
+        SharedObjectDevice(device, PROTOTYPE) as kernel,
         pytest.raises(InputError, match="gemms"),
     ):
         kernel.open()
@@ -118,18 +129,18 @@ def module(tmp_path_factory):
 
 def test_python_function(module):
     problem = case(4, 6, 9)
-    with python_kernel(f"{module}:right", PROTOTYPE, needed_room([problem])) as kernel:
+    with PythonDevice(f"{module}:right", PROTOTYPE) as kernel:
         assert np.array_equal(kernel.run(problem), problem.arrays["a"].astype(int) @ problem.arrays["b"].astype(int))
 
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [("wrong_shape", "shape"), ("floats", "float64 where integers"), ("raises", "raised an exception")],
+    [("wrong_shape", "shape"), ("floats", "float64 where codes of int32"), ("raises", "raised an exception")],
 )
 def test_python_function_that_fails(module, function, words):
     problem = case(4, 6, 9)
     with (
-        python_kernel(f"{module}:{function}", PROTOTYPE, needed_room([problem])) as kernel,
+        PythonDevice(f"{module}:{function}", PROTOTYPE) as kernel,
         pytest.raises(DeviceError, match=words),
     ):
         kernel.run(problem)
@@ -138,7 +149,7 @@ def test_python_function_that_fails(module, function, words):
 def test_python_function_that_hangs(module):
     problem = case(1, 1, 1)
     with (
-        python_kernel(f"{module}:sleeps", PROTOTYPE, needed_room([problem]), timeout=0.5) as kernel,
+        PythonDevice(f"{module}:sleeps", PROTOTYPE, timeout=0.5) as kernel,
         pytest.raises(DeviceError, match=r"0\.5 s") as caught,
     ):
         kernel.run(problem)
@@ -149,7 +160,7 @@ def test_file_of_results(tmp_path):
     problems = [case(2, 3, 4), case(1, 1, 5)]
     answers = [item.arrays["a"].astype(int) @ item.arrays["b"].astype(int) for item in problems]
     np.save(tmp_path / "c.npy", np.concatenate([answer.reshape(-1) for answer in answers]))
-    device = CaseFile(str(tmp_path / "c.npy"), get_format("int32"), problems)
+    device = ResultsFile(str(tmp_path / "c.npy"), get_format("int32"), problems)
     assert all(np.array_equal(device.run(item), answer) for item, answer in zip(problems, answers, strict=True))
     with pytest.raises(DeviceError, match="7 results; the 1 cases have 6"):
-        CaseFile(str(tmp_path / "c.npy"), get_format("int32"), problems[:1])
+        ResultsFile(str(tmp_path / "c.npy"), get_format("int32"), problems[:1]).open()

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
-from lowbit.dut.container import prototype
 from lowbit.dut.device import CANNOT_LOAD
-from lowbit.dut.isolated import CHUNK_ROWS
+from lowbit.dut.process import CHUNK_ROWS
+from lowbit.dut.prototype import conversion_prototype
 from lowbit.dut.shared_object import SharedObjectDevice, parse_shared_object
 from lowbit.errors import DeviceError, InputError
 from lowbit.format.registry import get_format
+from lowbit.vectors.case import rows_case
 
 ONE = 0x3F800000
 
 
 def device(kernel, symbol, source, target, timeout=20.0):
-    return SharedObjectDevice(f"{kernel}:{symbol}", source, target, timeout=timeout)
+    return SharedObjectDevice(f"{kernel}:{symbol}", conversion_prototype(source, target), timeout=timeout)
+
+
+def rows(*codes):
+    return rows_case(np.array(codes, np.uint32), 0)
 
 
 def test_answers_come_back_in_order_over_chunks(kernel, source, target):
@@ -22,20 +27,20 @@ def test_answers_come_back_in_order_over_chunks(kernel, source, target):
     exponents = np.arange(2 * CHUNK_ROWS + 5) % 15
     codes = (ONE + ((exponents - 6) << 23)).astype(np.uint32)
     with device(kernel, "cast", source, target) as dut:
-        got = dut.run(codes)
+        got = dut.run(rows_case(codes, 0))
     assert got.dtype == np.uint8
     assert np.array_equal(got, 8 * exponents + 8)
 
 
 def test_no_rows_give_no_rows(kernel, source, target):
     with device(kernel, "cast", source, target) as dut:
-        assert dut.run(np.array([], np.uint32)).shape == (0,)
+        assert dut.run(rows()).shape == (0,)
 
 
 def test_crash_names_the_signal_and_the_one_input(kernel, source, target):
     codes = np.arange(0x3F800000, 0x3F900000, dtype=np.uint32)
     with device(kernel, "crash", source, target) as dut, pytest.raises(DeviceError) as caught:
-        dut.run(codes)
+        dut.run(rows_case(codes, 0))
     assert "SIGABRT" in str(caught.value)
     assert "0x3f880000" in str(caught.value)
     assert caught.value.code == "LB601"
@@ -44,8 +49,8 @@ def test_crash_names_the_signal_and_the_one_input(kernel, source, target):
 def test_device_can_be_used_again_after_a_crash(kernel, source, target):
     with device(kernel, "crash", source, target) as dut:
         with pytest.raises(DeviceError):
-            dut.run(np.array([0x3F880000], np.uint32))
-        assert dut.run(np.array([ONE], np.uint32)).tolist() == [0x38]
+            dut.run(rows(0x3F880000))
+        assert dut.run(rows(ONE)).tolist() == [0x38]
 
 
 def test_hang_is_stopped(kernel, source, target):
@@ -53,7 +58,7 @@ def test_hang_is_stopped(kernel, source, target):
         device(kernel, "hang", source, target, timeout=0.5) as dut,
         pytest.raises(DeviceError, match=r"0\.5 s") as caught,
     ):
-        dut.run(np.array([ONE], np.uint32))
+        dut.run(rows(ONE))
     assert caught.value.code == "LB602"
 
 
@@ -70,7 +75,7 @@ def test_hang_is_stopped(kernel, source, target):
 )
 def test_misbehaviour_is_named(kernel, source, target, symbol, words):
     with device(kernel, symbol, source, target) as dut, pytest.raises(DeviceError, match=words):
-        dut.run(np.full(100, ONE, np.uint32))
+        dut.run(rows(*[ONE] * 100))
 
 
 def test_missing_symbol_is_a_usage_error(kernel, source, target):
@@ -83,27 +88,27 @@ def test_missing_symbol_is_a_usage_error(kernel, source, target):
 @pytest.mark.parametrize(
     ("source", "target", "expected"),
     [
-        ("float32", "float8_e4m3fn", "void cast(const uint32_t *, uint8_t *, size_t)"),
-        ("float4_e2m1fn", "float32", "void cast(const uint8_t *, uint32_t *, size_t)"),
-        ("bfloat16", "int4", "void cast(const uint16_t *, int8_t *, size_t)"),
-        ("tf32", "q4.12", "void cast(const uint32_t *, int16_t *, size_t)"),
+        ("float32", "float8_e4m3fn", "void cast(const uint32_t *codes, uint8_t *out, size_t n)"),
+        ("float4_e2m1fn", "float32", "void cast(const uint8_t *codes, uint32_t *out, size_t n)"),
+        ("bfloat16", "int4", "void cast(const uint16_t *codes, int8_t *out, size_t n)"),
+        ("tf32", "q4.12", "void cast(const uint32_t *codes, int16_t *out, size_t n)"),
     ],
 )
 def test_prototype(source, target, expected):
-    assert prototype(get_format(source), get_format(target)) == expected
+    assert conversion_prototype(get_format(source), get_format(target)).c("cast") == expected
 
 
 @pytest.mark.parametrize("symbol", ["crash", "wide_results", "leaves_tail"])
 def test_errors_say_what_the_function_has_to_be(kernel, source, target, symbol):
     with device(kernel, symbol, source, target) as dut, pytest.raises(DeviceError) as caught:
-        dut.run(np.full(100, 0x3F880000, np.uint32))
-    assert f"void {symbol}(const uint32_t *, uint8_t *, size_t)" in caught.value.hint
+        dut.run(rows(*[0x3F880000] * 100))
+    assert f"void {symbol}(const uint32_t *codes, uint8_t *out, size_t n)" in caught.value.hint
 
 
 def test_file_that_is_no_shared_object(tmp_path, source, target):
     path = tmp_path / "not.so"
     path.write_text("text")
-    with SharedObjectDevice(f"{path}:f", source, target) as dut, pytest.raises(InputError, match=r"not\.so"):
+    with device(path, "f", source, target) as dut, pytest.raises(InputError, match=r"not\.so"):
         dut.open()
 
 

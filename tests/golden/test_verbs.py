@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lowbit.cli import main
-from lowbit.dut.files import read_codes
+from lowbit.dut.code_files import read_codes
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
 from lowbit.vectors.cast.boundary import boundary

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.check.cast.explain import explain_mismatch
+from lowbit.check.report.cast import explain_mismatch
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
 from lowbit.policy.cast import PRESETS
@@ -102,4 +102,4 @@ def test_ml_dtypes_arrays_are_taken_by_their_bits():
 
 
 def test_a_code_that_is_none_is_shown():
-    assert "no code of float4_e2m1fn" in failure(np.uint8([0x1F]), np.uint8([0x0F]), "float4_e2m1fn")
+    assert "not a code of float4_e2m1fn" in failure(np.uint8([0x1F]), np.uint8([0x0F]), "float4_e2m1fn")

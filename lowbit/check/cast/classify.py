@@ -1,43 +1,17 @@
-"""Group what differs: by the flag of the vector that caught it, or by what the input is."""
+"""What an input is to its target, to group inputs that carry no flag."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import Comparison
-from lowbit.check.cast.reference import reference
+from lowbit.check.cast.rules import reference
 from lowbit.exact import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
 from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import is_nan, is_zero
 from lowbit.policy.cast import Policy
-from lowbit.vectors.flags.cast import FLAGS
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that differ for one reason.
-
-    Attributes
-    ----------
-    name : str
-        The flag, or the class of input.
-    catches : str
-        The bug that such rows are made to catch, "" for a class.
-    rows : int array
-        The rows that differ.
-    total : int
-        How many rows of this kind were compared.
-    """
-
-    name: str
-    catches: str
-    rows: NDArray[np.intp]
-    total: int
-
 
 CLASS_NAMES = (
     "Exact",
@@ -55,28 +29,6 @@ CLASS_NAMES = (
     "NanPayload",
 )
 """What an input is to its target, for inputs that carry no flag: the names of flags where one fits."""
-
-
-def group_differences(comparison: Comparison) -> list[Group]:
-    """The rows that differ, by flag (or class of input), the largest group first."""
-    rows = comparison.rows
-    if not len(rows):
-        return []
-    if comparison.flags is not None:
-        kinds = comparison.flags
-        names = {number: (flag.name, flag.catches) for number, flag in FLAGS.items()}
-    else:
-        # Classes cost a few conversions of every row, so only those that differ are looked at.
-        kinds = np.full(len(comparison.codes), len(CLASS_NAMES), np.uint8)
-        kinds[rows] = input_kinds(comparison.codes[rows], comparison.source, comparison.target)
-        catches = {flag.name: flag.catches for flag in FLAGS.values()}
-        names = {number: (name, catches.get(name, "")) for number, name in enumerate(CLASS_NAMES)}
-    groups = []
-    for kind in np.unique(kinds[rows]):
-        members = rows[kinds[rows] == kind]
-        total = int(np.count_nonzero(kinds == kind)) if comparison.flags is not None else len(members)
-        groups.append(Group(*names[int(kind)], members, total))
-    return sorted(groups, key=lambda group: -len(group.rows))
 
 
 def input_kinds(codes: NDArray[Any], source: Scalar, target: Scalar) -> NDArray[np.uint8]:

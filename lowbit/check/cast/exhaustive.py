@@ -1,27 +1,30 @@
-"""All inputs of a format: small sources at once, all 2^32 codes of a 32-bit one over several processes."""
+"""All inputs of a wide format, one block after the other: in this process, or over several workers."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lowbit.check.cast.sweep import Comparer, Progress, Sweep, codes_between, joined, task
+from lowbit.check.cast.codes import codes_between
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.cast.sweep import Comparer, Sweep, joined, task
+from lowbit.check.comparison import compare
+from lowbit.check.result import CheckResult
+from lowbit.check.run import Progress, answered, conclude, unseen
 from lowbit.dut.device import Device
 from lowbit.dut.host import Worker, WorkerDied
-from lowbit.dut.isolated import ROOM
-from lowbit.dut.shared_object import SharedObjectDevice, shared_object_load
-from lowbit.errors import DeviceError, InputError
-from lowbit.format.scalar import Scalar
-from lowbit.policy.cast import Policy
+from lowbit.dut.process import ROOM
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.errors import DeviceError
+from lowbit.vectors.case import rows_case
+from lowbit.vectors.flags.cast import RANDOM, REMAINING
 
-AT_ONCE_BITS = 20
-MOST_BITS = 32
 MOST_PROCESSES = 16
 REPORT_ROWS = 1 << 22
 """Rows that a process sweeps before it reports."""
@@ -29,57 +32,45 @@ START_SECONDS = 120.0
 """How long a process may take until it begins: it may have to compile the reference first."""
 
 
-def all_codes(fmt: Scalar) -> NDArray[Any]:
-    """Every code of a format, for formats of few bits, in the order of the bit patterns."""
-    half = 1 << (fmt.bits - 1)
-    return np.concatenate([codes_between(fmt, 0, half), codes_between(fmt, half, 2 * half)])
+def check_every_input(
+    device: Device, operation: CastOperation, *, progress: Progress = unseen, **settings: Any
+) -> CheckResult:
+    """All inputs of a source with too many codes to be held at once.
+
+    The diagnosis looks at the boundary set, on which the device is tried first, and at the first differences.
+    """
+    boundary = answered(device, operation, operation.cases("directed", 0, 0))
+    small = boundary.operand("codes")
+    failed = np.unique(small[boundary.wrong])
+    if isinstance(device, SharedObjectDevice):
+        sweep = sweep_shared_object(device, operation, progress=progress, failed=failed)
+    else:
+        sweep = sweep_device(device, operation, progress=progress, failed=failed)
+    codes, first = np.unique(np.concatenate([small, sweep.codes]), return_index=True)
+    case = rows_case(codes, RANDOM)
+    got = np.concatenate([boundary.got, sweep.got])[first]
+    result = conclude(device.name, compare(operation, [case], [got], [operation.expected(case)]), **settings)
+    return replace(result, vectors=sweep.rows, differences=sweep.differences)
 
 
-def check_exhaustive_bits(fmt: Scalar) -> None:
-    """Raise InputError where a format has too many codes to try."""
-    if fmt.bits > MOST_BITS:
-        raise InputError(
-            f"{fmt.id} has 2^{fmt.bits} codes: too many to try",
-            hint=f"at most {MOST_BITS} bits can be exhausted; use --set boundary, or --set random with --n N",
-        )
-
-
-def sweep_device(
-    device: Device,
-    source: Scalar,
-    target: Scalar,
-    policy: Policy,
-    *,
-    nan: str,
-    progress: Progress,
-    failed: NDArray[Any] | None = None,
-) -> Sweep:
+def sweep_device(device: Device, operation: CastOperation, *, progress: Progress = unseen, failed: Any = ()) -> Sweep:
     """Walk all inputs through any device, from this process.
 
     ``failed`` are inputs that the device was wrong on before: each counts as a difference, whatever it answers now.
     """
-    comparer = _comparer(source, target, policy, nan, failed)
-    return joined(comparer.sweep(device, 0, 1 << source.bits), progress)
+    whole = 1 << operation.formats[0].bits
+    return joined(_comparer(operation, failed).sweep(device, 0, whole), progress)
 
 
 def sweep_shared_object(
-    name: str,
-    source: Scalar,
-    target: Scalar,
-    policy: Policy,
-    *,
-    nan: str,
-    timeout: float,
-    progress: Progress,
-    failed: NDArray[Any] | None = None,
+    device: SharedObjectDevice, operation: CastOperation, *, progress: Progress = unseen, failed: Any = ()
 ) -> Sweep:
     """Walk all inputs through a C function as ``sweep_device`` does, in as many processes as there are cores."""
-    comparer = _comparer(source, target, policy, nan, failed)
-    whole = 1 << source.bits
+    comparer = _comparer(operation, failed)
+    whole = 1 << operation.formats[0].bits
     with ExitStack() as stack:
         sweepers = [
-            stack.enter_context(_Sweeper(name, comparer, timeout))
-            for _ in range(min(os.cpu_count() or 1, MOST_PROCESSES))
+            stack.enter_context(_Sweeper(device, comparer)) for _ in range(min(os.cpu_count() or 1, MOST_PROCESSES))
         ]
         idle: SimpleQueue[_Sweeper] = SimpleQueue()
         for sweeper in sweepers:
@@ -102,16 +93,17 @@ def sweep_shared_object(
             raise
 
 
-def _comparer(source: Scalar, target: Scalar, policy: Policy, nan: str, failed: NDArray[Any] | None) -> Comparer:
-    return Comparer(source, target, policy, nan, np.empty(0, source.code_dtype) if failed is None else failed)
+def _comparer(operation: CastOperation, failed: Any) -> Comparer:
+    return Comparer(operation, np.asarray(failed, operation.formats[0].code_dtype))
 
 
 class _Sweeper:
     """One worker that sweeps."""
 
-    def __init__(self, name: str, comparer: Comparer, timeout: float) -> None:
-        self._name, self._comparer, self._timeout = name, comparer, timeout
-        self.worker = Worker({**shared_object_load(name), **task(comparer, name)}, ROOM, name, START_SECONDS)
+    def __init__(self, device: SharedObjectDevice, comparer: Comparer) -> None:
+        self._device, self._comparer = device, comparer
+        load = {**device.load, **task(comparer, device.name)}
+        self.worker = Worker(load, ROOM, device.name, START_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -123,19 +115,20 @@ class _Sweeper:
         """Sweep a range of inputs."""
         what = f"on inputs {start:#x} to {stop - 1:#x}"
         try:
-            reply = self.worker.request({"start": start, "stop": stop}, timeout=self._timeout, what=what)
+            reply = self.worker.request({"start": start, "stop": stop}, timeout=self._device.timeout, what=what)
         except WorkerDied:
             self._name_crash(start, stop)
             raise
         if "fault" in reply:
             message, hint, code = reply["fault"]
             raise DeviceError(message, hint=hint, code=code)
-        source, target = self._comparer.source, self._comparer.target
+        source, target = self._comparer.operation.formats
         codes, got = np.array(reply["codes"], source.code_dtype), np.array(reply["got"], target.code_dtype)
         return Sweep(reply["rows"], reply["differences"], codes, got)
 
     def _name_crash(self, start: int, stop: int) -> None:
         """Run a range once more, without the reference beside it, to find the input that crashes the device."""
-        source, target = self._comparer.source, self._comparer.target
-        with SharedObjectDevice(self._name, source, target, timeout=self._timeout) as device:
-            device.run(codes_between(source, start, stop), start)
+        operation, device = self._comparer.operation, self._device
+        case = rows_case(codes_between(operation.formats[0], start, stop), REMAINING, start)
+        with SharedObjectDevice(device.name, operation.prototype, timeout=device.timeout) as again:
+            again.run(case)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -68,6 +68,16 @@ class Survivors:
     def assignments(self) -> Iterator[Assignment]:
         """All combinations that are left."""
         return self.candidates(tuple(axis for factor in self.factors for axis in factor.axes), {})
+
+    def nearest(self, distance: Callable[[tuple[str, ...], Choice], int]) -> Survivors:
+        """Of each factor, the choices whose distance is least."""
+        factors = []
+        for factor in self.factors:
+            distances = [distance(factor.axes, choice) for choice in factor.choices]
+            least = min(distances)
+            kept = [choice for choice, far in zip(factor.choices, distances, strict=True) if far == least]
+            factors.append(Factor(factor.axes, tuple(kept)))
+        return Survivors(factors)
 
     def count(self) -> int:
         """How many combinations are left."""

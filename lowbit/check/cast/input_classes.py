@@ -24,14 +24,8 @@ INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
 LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
 
 IN_RANGE = "inputs in range"
-CLASS_WORDS = {
-    LOW: "small results",
-    HIGH: "overflow",
-    NEGATIVE: "negative inputs",
-    SOURCE_SUBNORMAL: "subnormal inputs",
-    VIA_HIGH: "huge inputs",
-    VIA_LOW: "tiny inputs",
-}
+KINDS = {NEGATIVE: "negative", SOURCE_SUBNORMAL: "subnormal", VIA_HIGH: "huge", VIA_LOW: "tiny"}
+PLACES = {HIGH: "from the top binade up", LOW: "up to the lowest normal binade"}
 
 
 @dataclass(frozen=True)
@@ -92,19 +86,26 @@ def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputC
     """Every input in exactly one class, the classes with the fewest live axes first."""
     vias = intermediate_formats(source, target)
     special = inputs.kind != FINITE
-    classes = [
+    specials = [
         ("NaN inputs", inputs.kind == NAN, (*_nan_axes(target), *(("via",) if vias else ()))),
         ("infinite inputs", special & (inputs.kind != NAN), _infinity_axes(target)),
         ("zero inputs", inputs.zero, _zero_axes(target)),
     ]
-    found = [InputClass(name, np.flatnonzero(mask), axes) for name, mask, axes in classes if mask.any()]
+    classes = [InputClass(name, np.flatnonzero(mask), axes) for name, mask, axes in specials if mask.any()]
     rows = np.flatnonzero(~special & ~inputs.zero)
     bands = _bands(inputs, source, target, vias)[rows]
-    for band in np.unique(bands):
-        words = [text for bit, text in CLASS_WORDS.items() if band & bit]
-        name = " and ".join(words) or IN_RANGE
-        found.append(InputClass(name, rows[bands == band], _finite_axes(int(band), target, vias)))
-    return sorted(found, key=lambda item: (len(item.axes), item.name))
+    classes += [
+        InputClass(_name(band), rows[bands == band], _finite_axes(band, target, vias))
+        for band in np.unique(bands).tolist()
+    ]
+    return sorted(classes, key=lambda item: (len(item.axes), item.name))
+
+
+def _name(band: int) -> str:
+    """``negative inputs from the top binade up``."""
+    kinds = [text for bit, text in KINDS.items() if band & bit]
+    places = [text for bit, text in PLACES.items() if band & bit]
+    return " ".join([*kinds, "inputs", " and ".join(places)]).rstrip() if kinds or places else IN_RANGE
 
 
 def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]) -> NDArray[np.int64]:
@@ -114,7 +115,7 @@ def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]
     if not target.wraps:
         bands[leading <= _lowest_normal_exponent(target)] |= LOW
     if not target.signed:
-        bands[inputs.negative] |= HIGH if target.wraps else NEGATIVE
+        bands[inputs.negative] |= NEGATIVE
     bands[magnitudes(inputs.codes, source)[0] < source.min_normal_code] |= SOURCE_SUBNORMAL
     formats = [get_format(name) for name in vias]
     if formats:
@@ -166,7 +167,7 @@ def _finite_axes(band: int, target: Scalar, vias: tuple[str, ...]) -> tuple[str,
     axes = ["rounding", *_live(target, "tie_without_mantissa")]
     if vias:
         axes.append("via")
-    if band & HIGH:
+    if band & HIGH or (band & NEGATIVE and target.wraps):
         axes += ["overflow", *_nan_axes(target)]
     if not target.wraps:
         axes += _float_axes(band, target, vias)

@@ -9,27 +9,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import Comparison
-from lowbit.format.scalar import FloatFormat
+from lowbit.check.comparison import Comparison
+from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.ops.arrays import is_nan
 
 RowRule = Callable[[Comparison, NDArray[np.intp]], NDArray[np.bool_]]
 """(comparison, rows) -> which of the rows the rule explains."""
 
 
+def _codes(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[Any]:
+    return comparison.operand("codes")[rows]
+
+
+def _formats(comparison: Comparison) -> tuple[Scalar, Scalar]:
+    prototype = comparison.operation.prototype
+    source = next(prototype.inputs).format
+    assert source is not None
+    return source, prototype.result
+
+
 def nan_payload_unquieted(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """The payload of a NaN is moved over without the quiet bit being set; one that vanishes becomes 1."""
-    source, target = comparison.source, comparison.target
+    source, target = _formats(comparison)
     if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
         return np.zeros(len(rows), dtype=bool)
-    codes = comparison.codes[rows].astype(np.uint64)
+    codes = _codes(comparison, rows).astype(np.uint64)
     mantissa = codes & np.uint64((1 << source.mantissa_bits) - 1)
     move = target.mantissa_bits - source.mantissa_bits
     payload = mantissa << np.uint64(max(move, 0)) >> np.uint64(max(-move, 0))
     top = ((1 << target.exponent_bits) - 1) << target.mantissa_bits
     sign = np.where(codes & np.uint64(source.sign_bit), np.uint64(target.sign_bit), np.uint64(0))
     moved = sign | np.uint64(top) | np.maximum(payload, np.uint64(1))
-    return np.asarray(is_nan(comparison.codes[rows], source) & (comparison.got[rows].astype(np.uint64) == moved))
+    return np.asarray(is_nan(_codes(comparison, rows), source) & (comparison.got[rows].astype(np.uint64) == moved))
 
 
 def nan_gives(*codes: int) -> RowRule:
@@ -38,18 +49,20 @@ def nan_gives(*codes: int) -> RowRule:
     def rule(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         got = comparison.got[rows]
         wanted = np.array(codes, np.uint64)
-        return np.asarray(is_nan(comparison.codes[rows], comparison.source) & np.isin(got.astype(np.uint64), wanted))
+        return np.asarray(
+            is_nan(_codes(comparison, rows), _formats(comparison)[0]) & np.isin(got.astype(np.uint64), wanted)
+        )
 
     return rule
 
 
 def infinity_gives_all_ones(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """+infinity becomes the integer code of all ones: -1, or the largest unsigned one."""
-    source, target = comparison.source, comparison.target
+    source, target = _formats(comparison)
     if not source.has_infinity:
         return np.zeros(len(rows), dtype=bool)
     ones = target.from_pattern((1 << target.bits) - 1)
-    return np.asarray((comparison.codes[rows] == source.infinities[0]) & (comparison.got[rows] == ones))
+    return np.asarray((_codes(comparison, rows) == source.infinities[0]) & (comparison.got[rows] == ones))
 
 
 def nan_result_gives(*codes: int) -> RowRule:
@@ -58,7 +71,7 @@ def nan_result_gives(*codes: int) -> RowRule:
     def rule(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         got = comparison.got[rows].astype(np.uint64)
         wanted = np.array(codes, np.uint64)
-        return np.asarray(is_nan(comparison.expected[rows], comparison.target) & np.isin(got, wanted))
+        return np.asarray(is_nan(comparison.expected[rows], _formats(comparison)[1]) & np.isin(got, wanted))
 
     return rule
 
@@ -70,7 +83,7 @@ def beyond_int32_gives_zero(comparison: Comparison, rows: NDArray[np.intp]) -> N
 
 
 def e8m0_negative_exponent(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """A value below 2^-127 becomes its biased exponent, which is negative and no code."""
+    """A value below 2^-127 becomes its biased exponent, which is negative and not a code."""
     magnitude = _magnitudes(comparison, rows)
     tiny = np.isfinite(magnitude) & (magnitude > 0) & (magnitude < 2.0**-127)
     return np.asarray(tiny & (comparison.got[rows].astype(np.int64) < 0))
@@ -79,7 +92,9 @@ def e8m0_negative_exponent(comparison: Comparison, rows: NDArray[np.intp]) -> ND
 def _magnitudes(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     from lowbit.ops.cast.cast import decode
 
-    values: NDArray[np.float64] = np.asarray(decode(comparison.codes[rows], comparison.source, dtype=np.float64))
+    values: NDArray[np.float64] = np.asarray(
+        decode(_codes(comparison, rows), _formats(comparison)[0], dtype=np.float64)
+    )
     return np.abs(values)
 
 
@@ -97,8 +112,3 @@ RULES_ON_CODES: Mapping[str, Callable[..., RowRule]] = MappingProxyType(
 def row_rule(name: str, codes: tuple[int, ...]) -> RowRule:
     """The rule that a row of the list names, with the codes that it speaks of."""
     return RULES_ON_CODES[name](*codes) if codes else RULES[name]
-
-
-def apply_rule(rule: RowRule | None, comparison: Comparison, rows: NDArray[Any]) -> NDArray[np.bool_]:
-    """The rows that a rule explains; none where there is no rule."""
-    return np.zeros(len(rows), dtype=bool) if rule is None else rule(comparison, rows)

@@ -1,4 +1,4 @@
-"""A device and the reference side by side, block by block over all inputs.
+"""A device and the reference side by side, block by block over all inputs of a conversion.
 
 A C function does it in its worker process, so that no row crosses a process border: a block stays in the cache from
 the call to the comparison. A crash still takes down the worker only; ``exhaustive`` looks for the input that did it.
@@ -7,23 +7,25 @@ the call to the comparison. A crash still takes down the worker only; ``exhausti
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.compare import differing
-from lowbit.check.cast.reference import reference
+from lowbit.check.cast.codes import codes_between
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.run import Progress, unseen
 from lowbit.dut.device import Device
-from lowbit.dut.isolated import IsolatedDevice
+from lowbit.dut.process import ProcessDevice
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.dut.worker import Request, Runner
 from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
+from lowbit.vectors.case import rows_case
+from lowbit.vectors.flags.cast import REMAINING
 
 BLOCK = 1 << 18
 """Rows a call: a mebibyte of float32 codes, which stays in the second-level cache."""
@@ -34,11 +36,8 @@ KEEP_IN_REPORT = 1 << 12
 INSIDE = ("lowbit.check.cast.sweep", "sweep_inside")
 """What the worker loads to sweep."""
 
-Progress = Callable[[int, int], None]
-"""Called with the rows done and the differences found so far."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """What a walk over inputs found: how many rows and differences, and the first differences themselves."""
 
@@ -48,54 +47,43 @@ class Sweep:
     got: NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparer:
     """Compares a device with the reference.
 
     Attributes
     ----------
-    source, target : FloatFormat or FixedFormat
-    policy : Policy
-    nan : {"exact", "any"}
+    operation : CastOperation
     failed : array
         Inputs that the device was wrong on before: each counts as a difference, whatever it answers now.
     """
 
-    source: Scalar
-    target: Scalar
-    policy: Policy
-    nan: str
+    operation: CastOperation
     failed: NDArray[Any]
 
     def sweep(self, device: Device, start: int, stop: int) -> Iterator[Sweep]:
         """Walk the inputs whose bit patterns lie in a range, one block after the other."""
-        rows = min(BLOCK, 1 << (self.source.bits - 1))
+        source = self.operation.formats[0]
+        rows = min(BLOCK, 1 << (source.bits - 1))
         for first in range(start, stop, rows):
-            yield self._block(device, first, codes_between(self.source, first, min(first + rows, stop)))
+            yield self._block(device, first, codes_between(source, first, min(first + rows, stop)))
 
     def _block(self, device: Device, first: int, codes: NDArray[Any]) -> Sweep:
         """Run one block; the device is given a copy of the codes that the reference converts."""
-        got = device.run(codes, first) if isinstance(device, IsolatedDevice) else device.run(codes)
-        wrong = differing(reference(codes, self.source, self.target, self.policy), got, self.target, nan=self.nan)
+        case = rows_case(codes, REMAINING, first)
+        got = np.asarray(device.run(case))
+        wrong = self.operation.differing(self.operation.expected(case), got)
         failed = self.failed[(self.failed >= codes[0]) & (self.failed <= codes[-1])]
         if not failed.size and not wrong.any():  # as in most blocks: the rest would take a tenth of the time
             return Sweep(codes.size, 0, codes[:0].copy(), got[:0].copy())  # a view would keep the whole block
-        if isinstance(device, IsolatedDevice):
-            device.refuse_unwritten(codes, got[wrong])
+        if isinstance(device, ProcessDevice):
+            device.refuse_unwritten(case, got[wrong])
         wrong[failed - codes[0]] = True
         rows = np.flatnonzero(wrong)
         return Sweep(codes.size, rows.size, codes[rows[:KEEP]], got[rows[:KEEP]])
 
 
-def codes_between(fmt: Scalar, start: int, stop: int) -> NDArray[Any]:
-    """The codes whose bit patterns lie in a range, all with the same leading bit."""
-    if fmt.signed_codes and start >> (fmt.bits - 1):
-        whole = 1 << fmt.bits
-        start, stop = max(start - whole, fmt.codes[0]), stop - whole
-    return np.arange(start, stop, dtype=fmt.code_dtype)
-
-
-def joined(sweeps: Iterable[Sweep], progress: Progress | None = None) -> Sweep:
+def joined(sweeps: Iterable[Sweep], progress: Progress = unseen) -> Sweep:
     """What several sweeps found together."""
     rows = differences = kept = 0
     codes: list[NDArray[Any]] = []
@@ -106,8 +94,7 @@ def joined(sweeps: Iterable[Sweep], progress: Progress | None = None) -> Sweep:
         codes.append(sweep.codes[: KEEP - kept])
         got.append(sweep.got[: KEEP - kept])
         kept += len(codes[-1])
-        if progress is not None:
-            progress(rows, differences)
+        progress(rows, differences)
     return Sweep(rows, differences, np.concatenate(codes), np.concatenate(got))
 
 
@@ -132,13 +119,14 @@ class InsideCaller:
 
 def task(comparer: Comparer, name: str) -> Request:
     """What ``sweep_inside`` needs to know, for a request to load a device."""
+    operation = comparer.operation
     return {
         "within": INSIDE,
         "name": name,
-        "source": comparer.source.id,
-        "target": comparer.target.id,
-        "policy": asdict(comparer.policy),
-        "nan": comparer.nan,
+        "source": operation.source,
+        "target": operation.target,
+        "policy": operation.policy.spell(),
+        "any_nan": operation.any_nan,
         "failed": comparer.failed.tolist(),
     }
 
@@ -146,10 +134,10 @@ def task(comparer: Comparer, name: str) -> Request:
 def sweep_inside(memory: mmap.mmap, runner: Runner, task: Request) -> Runner:
     """Make of what runs one call what sweeps a range of inputs; both in the worker."""
     source, target = get_format(task["source"]), get_format(task["target"])
-    policy = Policy(**{**task["policy"], "defects": tuple(task["policy"]["defects"])})
-    comparer = Comparer(source, target, policy, task["nan"], np.array(task["failed"], source.code_dtype))
-    device = SharedObjectDevice(task["name"], source, target, caller=InsideCaller(memory, runner))
-    reference(codes_between(source, 0, BLOCK), source, target, policy)  # compiles, or loads what was compiled
+    operation = CastOperation(source, target, Policy.parse(task["policy"]), any_nan=task["any_nan"])
+    comparer = Comparer(operation, np.array(task["failed"], source.code_dtype))
+    device = SharedObjectDevice(task["name"], operation.prototype, caller=InsideCaller(memory, runner))
+    operation.expected(rows_case(codes_between(source, 0, BLOCK), REMAINING))  # compiles, or loads what was compiled
 
     def run(request: Request) -> Request:
         try:

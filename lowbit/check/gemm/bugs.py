@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.check.operation import Bug
 from lowbit.vectors.gemm.values import Operands
 
 Matrix = NDArray[np.int64]
@@ -59,14 +60,11 @@ def _as_it_is(problem: Problem, results: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True)
-class Bug:
+class GemmBug(Bug):
     """A bug, as other inputs, other results, or both.
 
     Attributes
     ----------
-    name : str
-    words : str
-        What the kernel does, to follow "your kernel".
     rewrite : callable
         The problem that the kernel solves instead.
     finish : callable
@@ -75,8 +73,6 @@ class Bug:
         Whether the bug may come on top of any accumulator; else it stands for one.
     """
 
-    name: str
-    words: str
     rewrite: Rewrite = _same
     finish: Finish = _as_it_is
     any_accumulator: bool = True
@@ -86,7 +82,7 @@ TAILS = (2, 4, 8, 16, 32, 64, 128)
 FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
 
 
-def gemm_bugs(operands: Operands) -> Iterator[Bug]:
+def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
     """Every bug that these operands can have, the likeliest first."""
     yield from _layout_bugs()
     yield from _tail_bugs()
@@ -96,45 +92,49 @@ def gemm_bugs(operands: Operands) -> Iterator[Bug]:
     yield from _result_bugs()
 
 
-def _layout_bugs() -> Iterator[Bug]:
-    yield Bug("b_transposed", "takes b for transposed: n rows of k", lambda p: p.with_matrices(p.a, _transposed(p.b)))
-    yield Bug("a_transposed", "takes a for transposed: k rows of m", lambda p: p.with_matrices(_transposed(p.a), p.b))
-    yield Bug(
+def _layout_bugs() -> Iterator[GemmBug]:
+    yield GemmBug(
+        "b_transposed", "takes b for transposed: n rows of k", lambda p: p.with_matrices(p.a, _transposed(p.b))
+    )
+    yield GemmBug(
+        "a_transposed", "takes a for transposed: k rows of m", lambda p: p.with_matrices(_transposed(p.a), p.b)
+    )
+    yield GemmBug(
         "both_transposed",
         "takes both operands for transposed",
         lambda p: p.with_matrices(_transposed(p.a), _transposed(p.b)),
     )
-    yield Bug("result_transposed", "writes the result transposed", _same, lambda _, c: _transposed_result(c))
-    yield Bug(
+    yield GemmBug("result_transposed", "writes the result transposed", _same, lambda _, c: _transposed_result(c))
+    yield GemmBug(
         "a_stride",
         "steps from row to row of a by k - 1 instead of k",
         lambda p: p.with_matrices(_narrow_stride(p.a), p.b),
     )
-    yield Bug(
+    yield GemmBug(
         "b_stride",
         "steps from row to row of b by n - 1 instead of n",
         lambda p: p.with_matrices(p.a, _narrow_stride(p.b)),
     )
 
 
-def _tail_bugs() -> Iterator[Bug]:
+def _tail_bugs() -> Iterator[GemmBug]:
     for step in TAILS:
-        yield Bug(
+        yield GemmBug(
             f"k_tail_{step}",
             f"drops the tail of k: only whole groups of {step} products are added",
             lambda p, step=step: _shortened(p, 0, p.length - p.length % step),  # type: ignore[misc]
         )
-    yield Bug("last_product", "drops the last product of each sum", lambda p: _shortened(p, 0, p.length - 1))
-    yield Bug("first_product", "drops the first product of each sum", lambda p: _shortened(p, 1, p.length))
+    yield GemmBug("last_product", "drops the last product of each sum", lambda p: _shortened(p, 0, p.length - 1))
+    yield GemmBug("first_product", "drops the first product of each sum", lambda p: _shortened(p, 1, p.length))
 
 
-def _sign_bugs(operands: Operands) -> Iterator[Bug]:
+def _sign_bugs(operands: Operands) -> Iterator[GemmBug]:
     a, b = operands.a, operands.b
     for name, a_bits, b_bits in (("a", a.bits, 0), ("b", 0, b.bits), ("both", a.bits, b.bits)):
         kinds = {fmt.signed for fmt, bits in ((a, a_bits), (b, b_bits)) if bits}
         other = " and ".join("unsigned" if signed else "signed" for signed in sorted(kinds))
         what = "both operands" if name == "both" else name
-        yield Bug(
+        yield GemmBug(
             f"{name}_signedness",
             f"takes {what} for {other}",
             lambda p, a_bits=a_bits, b_bits=b_bits: p.with_matrices(  # type: ignore[misc]
@@ -143,27 +143,27 @@ def _sign_bugs(operands: Operands) -> Iterator[Bug]:
         )
 
 
-def _zero_point_bugs(operands: Operands) -> Iterator[Bug]:
-    yield Bug("a_zero_ignored", "ignores the zero point of a", lambda p: p.with_zero_points(0, p.b_zero))
-    yield Bug("b_zero_ignored", "ignores the zero point of b", lambda p: p.with_zero_points(p.a_zero, 0))
-    yield Bug("zeros_ignored", "ignores both zero points", lambda p: p.with_zero_points(0, 0))
-    yield Bug("zeros_swapped", "swaps the zero points", lambda p: p.with_zero_points(p.b_zero, p.a_zero))
-    yield Bug(
+def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
+    yield GemmBug("a_zero_ignored", "ignores the zero point of a", lambda p: p.with_zero_points(0, p.b_zero))
+    yield GemmBug("b_zero_ignored", "ignores the zero point of b", lambda p: p.with_zero_points(p.a_zero, 0))
+    yield GemmBug("zeros_ignored", "ignores both zero points", lambda p: p.with_zero_points(0, 0))
+    yield GemmBug("zeros_swapped", "swaps the zero points", lambda p: p.with_zero_points(p.b_zero, p.a_zero))
+    yield GemmBug(
         "a_zero_added",
         "adds the zero point of a instead of subtracting it",
         lambda p: p.with_zero_points(-p.a_zero, p.b_zero),
     )
-    yield Bug(
+    yield GemmBug(
         "b_zero_added",
         "adds the zero point of b instead of subtracting it",
         lambda p: p.with_zero_points(p.a_zero, -p.b_zero),
     )
-    yield Bug(
+    yield GemmBug(
         "zeros_added",
         "adds both zero points instead of subtracting them",
         lambda p: p.with_zero_points(-p.a_zero, -p.b_zero),
     )
-    yield Bug(
+    yield GemmBug(
         "zero_product",
         "forgets the product of the zero points, k * a_zero_point * b_zero_point",
         _same,
@@ -171,29 +171,29 @@ def _zero_point_bugs(operands: Operands) -> Iterator[Bug]:
     )
     for name, bits in (("a", operands.a.bits), ("b", operands.b.bits)):
         for how, cut in (("wraps", _wrapped), ("saturates", _saturated)):
-            yield Bug(
+            yield GemmBug(
                 f"{name}_zero_{how}",
                 f"{how} {name} less its zero point to {bits} bits",
                 lambda p, name=name, bits=bits, cut=cut: _cut_operand(p, name, bits, cut),  # type: ignore[misc]
             )
 
 
-def _result_bugs() -> Iterator[Bug]:
+def _result_bugs() -> Iterator[GemmBug]:
     for width in FINAL_WIDTHS:
-        yield Bug(
+        yield GemmBug(
             f"result_saturates_{width}",
             f"saturates the finished sum to {width} bits",
             _same,
             lambda _, c, width=width: _saturated(c, width),  # type: ignore[misc]
         )
-    yield Bug(
+    yield GemmBug(
         "binary32_sum",
         "accumulates in binary32 (float), one product after another",
         _same,
         _binary32_sum,
         any_accumulator=False,
     )
-    yield Bug(
+    yield GemmBug(
         "binary32_result",
         "rounds the finished sum to binary32 (float)",
         _same,

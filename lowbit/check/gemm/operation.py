@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
+from lowbit.check.claims import Claim, Follows, Unexplained
+from lowbit.check.comparison import Comparison
+from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
-from lowbit.check.gemm.explain import explain_result, pattern_words
-from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, presets, problem_of, takes
-from lowbit.check.gemm.words import accumulator_words, closest, ranges, survivor_choices
-from lowbit.check.operation import Identification, Operation, Rule, eliminate
-from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype
+from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, presets, problem_of, takes
+from lowbit.check.operation import Operation, Rule, surviving
+from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.errors import InputError
-from lowbit.policy.accumulator import Accumulator
+from lowbit.format.registry import get_format
+from lowbit.policy.accumulator import Accumulator, get_accumulator
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.gemm.cases import directed_cases, random_cases
 from lowbit.vectors.gemm.values import Operands
 
 LARGE = 1 << 17
 """Multiplications in a case that is worth putting off."""
+NARROWED = (8, 16, 24)
 
 
 def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
     """The prototype of a matrix product: ``f(a, b, c, m, n, k)``, with zero points at the end if it takes them."""
     parameters = [
-        Parameter(INPUT, "a", np.dtype(operands.a.code_dtype).name),
-        Parameter(INPUT, "b", np.dtype(operands.b.code_dtype).name),
-        Parameter(OUTPUT, "c", f"int{result_bits}"),
+        codes_of(INPUT, "a", operands.a),
+        codes_of(INPUT, "b", operands.b),
+        codes_of(OUTPUT, "c", get_format(f"int{result_bits}")),
         *(Parameter(SIZE, name) for name in "mnk"),
     ]
     if operands.zero_points:
         parameters += [Parameter(SCALAR, f"{name}_zero_point", "int32") for name in "ab"]
     return Prototype(tuple(parameters))
+
+
+@dataclass(frozen=True)
+class GemmDetail:
+    """What a wrong element may be.
+
+    Attributes
+    ----------
+    first : int or None
+        It is the sum of so many products of the row.
+    missing : int or None
+        It lacks the product of this k.
+    low : int or None
+        It is the low bits of the sum, so many.
+    end : int or None
+        It is the largest or the lowest number of so many bits.
+    overflow : int or None
+        From which product on an accumulator like the kernel's overflows.
+    """
+
+    first: int | None = None
+    missing: int | None = None
+    low: int | None = None
+    end: int | None = None
+    overflow: int | None = None
 
 
 class GemmOperation(Operation):
@@ -59,9 +89,10 @@ class GemmOperation(Operation):
         self.result_bits = 32 if accumulator.result_width <= 32 else 64
         self.prototype = gemm_prototype(operands, self.result_bits)
         self.source, self.target = operands.words, f"int{self.result_bits}"
+        self.types = {"--a": operands.a.id, "--b": operands.b.id}
         self.rule_name = f"accumulator {accumulator.name or 'as given'}"
+        self.rule = GemmRule(accumulator, self.result_bits)
         self._file = ""
-        self._rule = GemmRule(accumulator, self.result_bits)
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random matrices."""
@@ -69,7 +100,7 @@ class GemmOperation(Operation):
             return directed_cases(self.operands)
         if set_name == "random":
             return random_cases(self.operands, count, seed)
-        raise InputError(f"a matrix product has no set {set_name!r}", hint="directed or random", code="LB100")
+        raise self._refuse_set(set_name)
 
     def read_cases(self, path: str) -> list[Case]:
         """The rows of a file of dot products, one case each."""
@@ -80,26 +111,38 @@ class GemmOperation(Operation):
 
     def expected(self, case: Case) -> Array:
         """What the accumulator asked for gives."""
-        return self._rule.run(case)
+        return self.rule.run(case)
 
-    def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
+    def changed(self, changes: Sequence[Mapping[str, Any]]) -> GemmRule | None:
+        """Another accumulator."""
+        names = [change["accumulator"] for change in changes]
+        return GemmRule(get_accumulator(names[0]), self.result_bits) if len(names) == 1 else None
+
+    def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate accumulators; where none is left, bugs with the accumulator asked for or a named one."""
+        wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
         # A wrong case leaves few candidates, and a small one is soon done; large ones come when few are left.
-        right = [bool((self.expected(case) == answer).all()) for case, answer in zip(cases, got, strict=True)]
-        order = sorted(range(len(cases)), key=lambda index: _order(cases[index], right=right[index]))
-        survivors: list[Rule] = list(self._accumulators_left(cases, got, order))
-        if not survivors:
-            survivors = eliminate(self._bug_rules(), cases, got, order)
-        return self._identified([rule for rule in survivors if isinstance(rule, GemmRule)], cases, got)
+        order = sorted(range(len(wrong)), key=lambda index: _order(comparison.cases[index], right=not wrong[index]))
+        left = self._accumulators_left(comparison, order) or surviving(self._bug_rules(), comparison, order)
+        if not left:
+            rows = np.flatnonzero(comparison.wrong & comparison.good)
+            facts = tuple(size_facts(comparison, "mnk", ("rows", "columns")))
+            return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
+        accumulators = [rule.accumulator for rule in left if isinstance(rule, GemmRule) and rule.bug is left[0].bug]
+        best = _closest(accumulators, self.accumulator)
+        rules = sorted(left, key=lambda rule: (rule.bug is not left[0].bug, rule.accumulator != best))  # type: ignore[attr-defined]
+        choices = {} if left[0].bug else self._choices(accumulators, best)
+        asked = {axis: getattr(self.accumulator, axis) for axis in choices}
+        return [Follows(np.flatnonzero(comparison.good), rules, choices=choices, asked=asked)]
 
-    def _accumulators_left(self, cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]) -> list[GemmRule]:
+    def _accumulators_left(self, comparison: Comparison, order: Sequence[int]) -> list[Rule]:
         """The accumulators that agree; those that no sum of these sizes can tell apart are looked at once."""
-        sizes = reduce(Magnitudes.joined, (Magnitudes.of(problem_of(case)) for case in cases))
-        alike: dict[Accumulator, list[GemmRule]] = {}
+        sizes = reduce(Magnitudes.joined, (Magnitudes.of(problem_of(case)) for case in comparison.cases))
+        alike: dict[Accumulator, list[Rule]] = {}
         for item in (self.accumulator, *(item for item in candidates(self.operands) if item != self.accumulator)):
             rule = GemmRule(item, self.result_bits)
             alike.setdefault(sizes.plain(item, self.result_bits), []).append(rule)
-        left = eliminate([rules[0] for rules in alike.values()], cases, got, order)
+        left = surviving([rules[0] for rules in alike.values()], comparison, order)
         return [rule for rules in alike.values() if rules[0] in left for rule in rules]
 
     def _bug_rules(self) -> list[Rule]:
@@ -110,45 +153,62 @@ class GemmOperation(Operation):
             for item in (named if bug.any_accumulator else named[:1])
         ]
 
-    def _identified(self, survivors: list[GemmRule], cases: Sequence[Case], got: Sequence[Array]) -> Identification:
-        if not survivors:
-            wrong = [np.asarray(self.expected(case) != answer) for case, answer in zip(cases, got, strict=True)]
-            return Identification((), {}, {}, pattern_words(cases, wrong))
-        bug = survivors[0].bug
-        same_bug = [rule for rule in survivors if rule.bug is bug]
-        accumulators = [rule.accumulator for rule in same_bug]
-        best = closest(accumulators, self.accumulator)
-        ordered = sorted(same_bug, key=lambda rule: rule.accumulator != best)
-        spelled_alike = self._alike(accumulators, best, {"width", "overflow"})
-        choices = survivor_choices(spelled_alike, self.accumulator)
-        asked = {axis: ranges([getattr(self.accumulator, axis)]) for axis in choices}
-        if bug is not None:
-            others = {rule.bug.name: rule.bug.words for rule in survivors if rule.bug not in (None, bug)}
-            words = " or ".join([bug.words, *others.values()])
-            return Identification(tuple(ordered), {}, {}, f"{words}, and is otherwise exact")
-        return Identification(tuple(ordered), choices, asked, self._words(best, accumulators))
+    def _choices(self, accumulators: list[Accumulator], best: Accumulator) -> dict[str, tuple[Any, ...]]:
+        """Axis -> the values that survive, for the axes that say something about any survivor."""
+        alike = spelled_alike(accumulators, best, {"width", "overflow"}, zero_points=self.operands.zero_points)
+        live = {axis for item in alike for axis in item.live_axes()} - {"operands", "bias", "zero_points"}
+        values = {axis: {getattr(item, axis) for item in alike} for axis in Accumulator.AXES if axis in live}
+        asked = self.accumulator
+        return {
+            axis: tuple(
+                sorted(own, key=lambda value: (isinstance(value, str) and value != getattr(asked, axis), value))
+            )
+            for axis, own in values.items()
+        }
 
-    def _alike(self, accumulators: list[Accumulator], best: Accumulator, free: set[str]) -> list[Accumulator]:
-        """The survivors that are spelled like the best one but for some axes, and those that cannot matter here."""
-        idle = {"operands", "bias"} if self.operands.zero_points else {"operands", "bias", "zero_points"}
-        return [item for item in accumulators if not item.differences(best).keys() - free - idle]
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> GemmDetail:
+        """Which sum a wrong value may be, and where an accumulator like the kernel's overflows."""
+        if got is None:
+            return GemmDetail()
+        row, column = index
+        problem = problem_of(case)
+        products = (problem.a[row] - problem.a_zero) * (problem.b[:, column] - problem.b_zero)
+        overflow = self._first_overflow(case, row, column, claims)
+        sums = np.concatenate([[0], np.cumsum(products)])
+        prefixes = np.flatnonzero(sums[:-1] == got)
+        if len(prefixes) and got:
+            return GemmDetail(first=int(prefixes[-1]), overflow=overflow)
+        missing = np.flatnonzero(products == expected - got)
+        if len(missing) == 1 and len(products) > 1:
+            return GemmDetail(missing=int(missing[0]), overflow=overflow)
+        low = next((bits for bits in NARROWED if got == int(low_bits(sums[-1:], bits)[0])), None)
+        bits = max(got, ~got).bit_length() + 1
+        end = bits if low is None and bits >= NARROWED[0] and max(got, ~got) + 1 == 1 << (bits - 1) else None
+        return GemmDetail(low=low, end=end, overflow=overflow)
 
-    def _words(self, best: Accumulator, accumulators: list[Accumulator]) -> str:
-        widths = ranges([item.width for item in self._alike(accumulators, best, {"width"})])
-        words = accumulator_words(
-            best, widths.replace("|", " or ").replace("..", " to "), everything=self.operands.zero_points
+    def _first_overflow(self, case: Case, row: int, column: int, claims: Sequence[Claim]) -> int | None:
+        """The first product at which the accumulator that the kernel follows overflows."""
+        from lowbit.ops.gemm.accumulate import accumulate
+
+        rule = next((rule for claim in claims if isinstance(claim, Follows) for rule in claim.rules), None)
+        if not isinstance(rule, GemmRule) or rule.bug is not None:
+            return None
+        problem = problem_of(case)
+        _, counts = accumulate(
+            problem.a[row : row + 1].astype(np.int16),
+            problem.b[:, column : column + 1].astype(np.int16),
+            replace(rule.accumulator, operands="any"),
+            a_zero_point=problem.a_zero,
+            b_zero_point=problem.b_zero,
+            return_counts=True,
         )
-        named = [item.name for item in accumulators if item.name and item.name != self.accumulator.name]
-        known = f" (as {', '.join(named)})" if named else ""
-        return f"{words}{known}, and is otherwise exact"
+        return None if counts["first"] is None else int(counts["first"][-1])
 
-    def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
-        """One wrong result: where it is, what it should be, and from which product on it is not."""
-        rule = next((rule for rule in found.survivors if isinstance(rule, GemmRule)), None)
-        return explain_result(case, (index[0], index[1]), expected, got, self.result_bits, rule)
-
-    def command(self, case: Case) -> str:
+    def command(self, case: Case, index: tuple[int, ...]) -> str:
         """Writes the matrices of a case and the expected result; or shows the row of a file."""
+        del index
         if self._file:
             return f"grep -v // {self._file} | sed -n {case.number + 1}p"
         zero_points = " --zero-points" if self.operands.zero_points else ""
@@ -159,3 +219,22 @@ class GemmOperation(Operation):
 def _order(case: Case, *, right: bool) -> tuple[bool, bool, int]:
     work = case.sizes["m"] * case.sizes["n"] * case.sizes["k"]
     return work > LARGE, right, work
+
+
+def _closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator:
+    """The survivor to put into words: the one asked for, else a named one, else what takes the fewest words."""
+
+    def rank(item: Accumulator) -> tuple[Any, ...]:
+        idle = Accumulator(width=item.width, overflow=item.overflow)
+        plain = item.order == "sequential" and not item.spill_every
+        return (item != asked, not item.name, not plain, len(item.differences(idle)), item.width)
+
+    return min(survivors, key=rank)
+
+
+def spelled_alike(
+    accumulators: Sequence[Accumulator], best: Accumulator, free: set[str], *, zero_points: bool
+) -> list[Accumulator]:
+    """The survivors that are spelled like the best one but for some axes, and those that cannot matter here."""
+    idle = {"operands", "bias"} if zero_points else {"operands", "bias", "zero_points"}
+    return [item for item in accumulators if not item.differences(best).keys() - free - idle]

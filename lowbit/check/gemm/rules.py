@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.gemm.bugs import Bug, Matrix, Problem
+from lowbit.check.gemm.bugs import GemmBug, Matrix, Problem
 from lowbit.check.operation import Rule
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.accumulator import ACCUMULATORS, NARROWEST, WIDEST, Accumulator
@@ -25,6 +25,7 @@ SPILLS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 NARROW = range(NARROWEST, 33)
 TERM_WIDTHS = (16, 24)
 DROPPED = range(1, 9)
+ENDLESS = 1 << 80
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class GemmRule(Rule):
     accumulator : Accumulator
     bits : int
         Of the results that the kernel hands out: wider sums keep their low bits.
-    bug : Bug or None
+    bug : GemmBug or None
     """
 
     accumulator: Accumulator
     bits: int = 32
-    bug: Bug | None = None
+    bug: GemmBug | None = None
 
     def run(self, case: Case) -> Array:
         """The results of a case."""
@@ -79,6 +80,13 @@ class Magnitudes:
         raw_peak, raw_bound = _largest(raw_a) * _largest(raw_b), _largest(_product(raw_a, raw_b))
         return cls(peak, bound, max(peak, raw_peak), max(bound, raw_bound), *sizes, zero_points=True)
 
+    @classmethod
+    def of_formats(cls, operands: Operands) -> Magnitudes:
+        """Those of any problem with operands of two formats, however long its sums are."""
+        sizes = [max(abs(fmt.min_code), abs(fmt.max_code)) for fmt in (operands.a, operands.b)]
+        a, b = (2 * size if operands.zero_points else size for size in sizes)
+        return cls(a * b, ENDLESS, a * b, ENDLESS, a, b, ENDLESS, operands.zero_points)
+
     def joined(self, other: Magnitudes) -> Magnitudes:
         """The larger of both."""
         return Magnitudes(*(max(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
@@ -98,6 +106,22 @@ class Magnitudes:
             peak, bound = self.raw_peak, self.raw_bound
             if not self.zero_points:
                 plain = replace(plain, zero_points="subtracted")
+        if (
+            plain.spill_every == 2
+            and plain.combine == 1
+            and plain.order == "sequential"
+            and peak < 1 << (plain.width - 1)
+        ):
+            # Only the sum of a pair can overflow: the pair is combined, and the spills are the sum.
+            plain = Accumulator(
+                width=plain.spill_width,
+                overflow=plain.spill_overflow,
+                combine=2,
+                combine_width=plain.width,
+                combine_overflow=plain.overflow,
+                zero_points=plain.zero_points,
+                dropped_bits=dropped,
+            )
         if plain.combine_width and plain.combine * peak < 1 << (plain.combine_width - 1):
             plain = replace(plain, combine_width=0, combine_overflow="wrap")
         if self._only_terms_overflow(plain, peak, bound, bits):
@@ -110,6 +134,8 @@ class Magnitudes:
             width = plain.result_width
             exact = bound < 1 << (width - 1) or width >= bits
             return Accumulator(width=WIDEST if exact else width, dropped_bits=dropped)
+        if plain.spill_every and plain.spill_overflow == "wrap" and plain.width <= bits < plain.spill_width:
+            plain = replace(plain, spill_width=bits)
         return plain
 
     @staticmethod

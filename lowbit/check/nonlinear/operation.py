@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lowbit.check.claims import Becomes, Claim, Unexplained, explained
+from lowbit.check.comparison import Comparison
+from lowbit.check.facts import Fact, NeverFirst, RightAtMaximumZero, off_by, size_facts
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
+from lowbit.check.nonlinear.intermediates import intermediates
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
-from lowbit.check.nonlinear.words import explain_code, pattern_words
-from lowbit.check.operation import Identification, Operation
-from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
-from lowbit.errors import InputError
+from lowbit.check.operation import Operation, Rule, surviving
+from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
-from lowbit.vectors.case import Array, Case
+from lowbit.vectors.case import Array, Case, numbered
 from lowbit.vectors.flags import nonlinear as f
-from lowbit.vectors.nonlinear.cases import directed_nonlinearities, make_case, numbered, pool, random_nonlinearities
+from lowbit.vectors.nonlinear.cases import directed_nonlinearities, make_case, pool, random_nonlinearities
 from lowbit.vectors.nonlinear.rule import Nonlinearity
 
 DEFINED_SHARE, DEFINED_SHARE_OF_BUGS = 0.75, 0.5
 """A rule that has no result for more of the codes explains nothing; a sum that wraps to 0 has none."""
-NAMED_AT_MOST, BUGS_AT_MOST = 4, 3
-"""That many survivors are told; the rest is counted."""
 MOST_TOLD_APART = 24
 """Rows added because relatives differ there."""
 MOST_CODES_OF_BUGS = 4096
@@ -31,10 +31,19 @@ MOST_CODES_OF_BUGS = 4096
 
 def nonlinear_prototype(made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> Prototype:
     """``f(codes, out, rows, length)``, where there are some with weights and biases; or ``f(codes, out, n)``."""
-    operands = [Parameter(INPUT, "codes", np.dtype(source.code_dtype).name)]
+    operands = [codes_of(INPUT, "codes", source)]
     operands += [Parameter(INPUT, name, dtype) for name, dtype in made.per_element.items()]
     sizes = [Parameter(SIZE, name) for name in (("rows", "length") if made.by_row else ("n",))]
-    return Prototype((*operands, Parameter(OUTPUT, "out", np.dtype(target.code_dtype).name), *sizes))
+    return Prototype((*operands, codes_of(OUTPUT, "out", target), *sizes))
+
+
+@dataclass(frozen=True)
+class NonlinearDetail:
+    """The code of a wrong result, the codes of its row, and the reference's intermediates by name."""
+
+    code: int
+    row: tuple[int, ...]
+    intermediates: Mapping[str, int]
 
 
 class NonlinearOperation(Operation):
@@ -54,10 +63,10 @@ class NonlinearOperation(Operation):
         self.source, self.target = source.id, target.id
         at = f" at scale {made.scale:g}" if made.scale is not None else ""
         self.rule_name = f"{made.label}{at}"
-        self.result_bits = target.container_bits
+        self.types = {"--from": source.id, "--to": target.id}
         self.prototype = nonlinear_prototype(made, source, target)
         self._file = ""
-        self._rule = NonlinearRule(made, target)
+        self.rule = NonlinearRule(made, target)
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random rows."""
@@ -65,7 +74,7 @@ class NonlinearOperation(Operation):
         if set_name == "random":
             return self._defined(random_nonlinearities(self.made, source, count, seed))
         if set_name != "directed":
-            raise InputError(f"{self.name} has no set {set_name!r}", hint="directed or random", code="LB100")
+            raise self._refuse_set(set_name)
         cases = self._defined(directed_nonlinearities(self.made, source))
         return numbered([*cases, *self._telling_apart(cases)]) if self.made.by_row else cases
 
@@ -78,7 +87,7 @@ class NonlinearOperation(Operation):
 
     def expected(self, case: Case) -> Array:
         """What the scheme asked for gives."""
-        return self._rule.run(case)
+        return self.rule.run(case)
 
     def _defined(self, cases: Iterable[Case]) -> list[Case]:
         """The cases without the rows that the scheme refuses; their numbers stay."""
@@ -110,77 +119,60 @@ class NonlinearOperation(Operation):
                 classes = [part for members in classes for part in _classes(members, chosen[-1:])]
         return chosen[:MOST_TOLD_APART]
 
-    def identify(self, cases: Sequence[Case], got: Sequence[Array]) -> Identification:
+    def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the others."""
         source, target = self.formats
-        right = [bool((self.expected(case) == answer).all()) for case, answer in zip(cases, got, strict=True)]
-        order = sorted(range(len(cases)), key=lambda index: (right[index], cases[index].outputs))
-        found = candidates(self.made, source, target)
-        rules = [NonlinearRule(made, target) for made in found]
-        left = self._surviving(rules, cases, got, order)
-        if left:
-            return self._identified(left)
-        constant = {int(value) for answer in got for value in (answer.min(), answer.max())}
-        if len(constant) == 1:
-            return Identification((), {}, {}, f"gives {constant.pop()} whatever the codes are")
-        small = [index for index in order if cases[index].outputs <= MOST_CODES_OF_BUGS]
-        for made in dict.fromkeys(item for item in found if item.overflow == "wrap"):
+        wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
+        order = sorted(range(len(wrong)), key=lambda index: (not wrong[index], comparison.cases[index].outputs))
+        schemes = candidates(self.made, source, target)
+        rules = [NonlinearRule(made, target) for made in schemes]
+        claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
+        if claims or not (comparison.wrong & comparison.good).any():
+            return claims
+        good = np.flatnonzero(comparison.good)
+        if (comparison.got[good] == comparison.got[good[0]]).all():
+            return [Becomes(good, "", len(comparison), comparison.got[good])]
+        small = [index for index in order if comparison.cases[index].outputs <= MOST_CODES_OF_BUGS]
+        for made in dict.fromkeys(item for item in schemes if item.overflow == "wrap"):
             bugs = [NonlinearRule(made, target, bug) for bug in nonlinear_bugs(made, source)]
-            left = self._surviving(bugs, cases, got, small)
+            left = surviving(bugs, comparison, small, DEFINED_SHARE_OF_BUGS)
             if left:
-                return self._of_bugs(left)
-        return Identification((), {}, {}, pattern_words([*map(self.expected, cases)], cases, got))
+                return self._explained(left, comparison, MOST_CODES_OF_BUGS)
+        return [self._unknown(comparison)]
 
-    def _surviving(
-        self, rules: Sequence[NonlinearRule], cases: Sequence[Case], got: Sequence[Array], order: Sequence[int]
-    ) -> list[NonlinearRule]:
-        """The rules that give every answer that they have one for, and have one for most."""
-        left = [(rule, 0) for rule in rules]
-        for index in order:
-            still = []
-            for rule, defined in left:
-                results = rule.run(cases[index])
-                known = results != UNDEFINED
-                if (results == got[index])[known].all():
-                    still.append((rule, defined + int(np.count_nonzero(known))))
-            left = still
-        total = sum(cases[index].outputs for index in order)
-        share = DEFINED_SHARE_OF_BUGS if left and left[0][0].bug else DEFINED_SHARE
-        return [rule for rule, defined in left if defined >= share * total]
+    def _explained(self, left: Sequence[Rule], comparison: Comparison, largest_case: int | None = None) -> list[Claim]:
+        return explained(left, comparison, self._choices, lambda axis: _choice(self.made, axis), largest_case)
 
-    def _of_bugs(self, left: Sequence[NonlinearRule]) -> Identification:
-        words = list(dict.fromkeys(rule.bug.words for rule in left if rule.bug))
-        told = " or ".join(words[:BUGS_AT_MOST])
-        if len(words) > BUGS_AT_MOST:
-            told += f" (or one of {len(words) - BUGS_AT_MOST} more that cannot be told apart from it)"
-        of = "" if left[0].made == self.made else f"follows {left[0].made.label}, but "
-        return Identification(tuple(left), {}, {}, f"{of}{told}, and is otherwise exact")
+    def _choices(self, rules: Sequence[NonlinearRule]) -> dict[str, tuple[str, ...]]:
+        """The values of schemes on the axes on which none of them is the one asked for."""
+        axes = ("scheme", "variant", "bits", "overflow") if not rules[0].bug else ()
+        choices = {axis: tuple(dict.fromkeys(_choice(rule.made, axis) for rule in rules)) for axis in axes}
+        return {axis: values for axis, values in choices.items() if _choice(self.made, axis) not in values}
 
-    def _identified(self, left: list[NonlinearRule]) -> Identification:
-        # Wrapping and saturating intermediates are one where nothing overflows: only what differs is told.
-        names = list(dict.fromkeys(rule.made.label for rule in left if rule.made.overflow == "wrap"))
-        names = names or list(dict.fromkeys(rule.made.label for rule in left))
-        more = len(names) - NAMED_AT_MOST
-        rest = f" and {more} more" if more > 0 else ""
-        also = f" (the same on these inputs: {'; '.join(names[1:NAMED_AT_MOST])}{rest})" if len(names) > 1 else ""
-        axes = ("scheme", "variant", "bits", "overflow")
-        choices = {axis: list(dict.fromkeys(_choice(rule.made, axis) for rule in left)) for axis in axes}
-        asked = {axis: _choice(self.made, axis) for axis in axes}
-        told = [axis for axis in axes if asked[axis] not in choices[axis]]
-        return Identification(
-            tuple(left),
-            {axis: "|".join(choices[axis]) for axis in told},
-            {axis: asked[axis] for axis in told},
-            f"follows {names[0]}{also}",
-        )
+    def _unknown(self, comparison: Comparison) -> Unexplained:
+        """What the wrong results have in common."""
+        facts: list[Fact] = [off_by(comparison)]
+        if self.made.by_row:
+            facts += [fact for fact in (RightAtMaximumZero(),) if fact.holds(comparison)]
+            facts += size_facts(comparison, ("length",), ("rows", "elements"))
+            facts += [fact for fact in (NeverFirst(),) if fact.holds(comparison)]
+        return Unexplained(np.flatnonzero(comparison.wrong & comparison.good), "", len(comparison), tuple(facts))
 
-    def explain(self, case: Case, index: tuple[int, ...], expected: int, got: int, found: Identification) -> str:
-        """One wrong result: its code, its row, and the intermediates that lead to it."""
-        del found
-        return explain_code(self.made, case, index, expected, got)
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> NonlinearDetail:
+        """The code, its row, and the intermediates that lead to the result."""
+        del expected, got, claims
+        codes = case.arrays["codes"][index[0]] if self.made.by_row else case.arrays["codes"]
+        element = index[-1]
+        code = int(codes[element])
+        if not self.made.by_row:
+            return NonlinearDetail(code, (), intermediates(self.made, case, codes[element : element + 1], 0))
+        return NonlinearDetail(code, tuple(codes.tolist()), intermediates(self.made, case, codes, element))
 
-    def command(self, case: Case) -> str:
+    def command(self, case: Case, index: tuple[int, ...]) -> str:
         """Writes the codes of a case and the expected results; or shows the row of a file."""
+        del index
         if self._file:
             return f"grep -v // {self._file} | sed -n {case.number + 1}p"
         made = self.made

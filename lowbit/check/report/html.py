@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import TextIO
 
-from lowbit.check.cast.policy_table import EITHER, policy_table, subject, table_heading
-from lowbit.check.report.text import (
-    HEADINGS,
-    RIGHT,
-    Report,
-    distinct,
-    fit_to_print,
-    known_entries,
-    known_line,
-    table_rows,
+from lowbit.check.report.report import HEADINGS, RIGHT, Report, known_line
+from lowbit.check.report.sentence import (
+    EITHER,
+    choice_rows,
+    choices_heading,
+    example_text,
+    hint,
+    sentence,
+    subject,
 )
 from lowbit.check.result import CheckResult, GroupResult
 
@@ -35,23 +34,23 @@ pre { background: #f5f5f5; border-left: 3px solid #bbb; padding: .6rem .8rem; ov
 
 def write_html(report: Report, stream: TextIO) -> None:
     """A page that stands alone: the table, published differences, and every mismatch with its examples."""
-    report = fit_to_print(report)
+    report = report.fit_to_print()
     verdict = escape(report.verdict.split()[0], quote=True)
     parts = [
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>lowbit check</title><style>{STYLE}</style>',
         f'<h1>lowbit check</h1>\n<p class="summary {verdict}">{escape(report.summary())}</p>',
     ]
     if report.results:
-        parts.append(_table(HEADINGS, [row.cells() for row in table_rows(report)], right=RIGHT))
+        parts.append(_table(HEADINGS, [row.cells() for row in report.rows()], right=RIGHT))
     parts += [f"<p>skipped {escape(skipped.kernel)}: {escape(skipped.reason)}</p>" for skipped in report.skipped]
-    known = known_entries(report)
+    known = report.known()
     if known:
         items = (
             f'<li>{escape(known_line(entry))} <a href="{escape(entry.link, quote=True)}">{escape(entry.link)}</a></li>'
             for entry in known
         )
         parts += ["<h2>known differences</h2>\n<ol>", *items, "</ol>"]
-    for result in distinct(report.mismatches):
+    for result in report.distinct_mismatches():
         parts += _mismatch(result)
     stream.write("\n".join(parts) + "\n</html>\n")
 
@@ -71,23 +70,25 @@ def _cell(tag: str, text: str, *, number: bool) -> str:
 
 
 def _mismatch(result: CheckResult) -> list[str]:
-    told = f"{result.differences:,} of {result.vectors:,} vectors differ: {subject(result)} {result.words}."
+    operation = result.operation
+    told = f"{result.differences:,} of {result.vectors:,} vectors differ: {subject(result)} {sentence(result)}."
+    types = f"{operation.source} → {operation.target}"
     parts = [
-        f"<h2>{escape(result.kernel)}: {result.source} → {result.target} under {escape(result.policy)}</h2>",
+        f"<h2>{escape(result.kernel)}: {types} under {escape(operation.rule_name)}</h2>",
         f"<p>{escape(told)}</p>",
     ]
-    if result.hint:
-        parts.append(f"<p>{escape(result.hint)}</p>")
-    rows = [(axis, values, result.asked[axis]) for axis, values, _ in policy_table(result, whole=True)]
+    if text := hint(result):
+        parts.append(f"<p>{escape(text)}</p>")
+    rows = [row[:3] for row in choice_rows(result, whole=True)]
     if rows:
-        parts += [_table(("axis", table_heading(result), "asked for"), rows), f"<p>{EITHER}</p>"]
+        parts += [_table(("axis", choices_heading(result), "asked for"), rows), f"<p>{EITHER}</p>"]
     for group in result.groups:
-        parts += _group(group)
+        parts += _group(group, result)
     return [*parts, f"<pre>{escape(result.command)}</pre>"]
 
 
-def _group(group: GroupResult) -> list[str]:
+def _group(group: GroupResult, result: CheckResult) -> list[str]:
     total = f" of {group.total:,}" if group.total > group.differences else ""
     catches = f" <small>{escape(group.catches)}</small>" if group.catches else ""
-    examples = (f"<pre>{escape(example.text)}</pre>" for example in group.examples)
+    examples = (f"<pre>{escape(example_text(example, result))}</pre>" for example in group.examples)
     return [f"<h3>{escape(group.name)}: {group.differences:,}{total} differ{catches}</h3>", *examples]

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
+from lowbit.check.report.github import write_github
 from lowbit.check.report.html import write_html
-from lowbit.check.report.text import Report, write_github, write_json, write_junit, write_text
+from lowbit.check.report.json import write_json
+from lowbit.check.report.junit import write_junit
+from lowbit.check.report.report import Report
+from lowbit.check.report.text import write_text
 
 WRITERS: Mapping[str, Callable[[Report, TextIO], None]] = {
     "text": write_text,

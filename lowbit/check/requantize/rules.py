@@ -10,17 +10,27 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.operation import Rule
+from lowbit.check.operation import UNDEFINED, Bug, Rule
 from lowbit.errors import InputError, PolicyError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 from lowbit.vectors.case import Array, Case, Number
 from lowbit.vectors.requantize.cases import real_scale
 
-UNDEFINED = np.iinfo(np.int64).min
-"""No code: where a scheme has no result."""
-
 RELATED_AXES = ("tie", "overflow", "high_half", "zero_point", "narrowing", "left_shift")
+
+
+@dataclass(frozen=True)
+class RequantizeBug(Bug):
+    """A bug of the way from accumulators to codes.
+
+    Attributes
+    ----------
+    compute : callable
+        (case, rule with the bug) -> the results.
+    """
+
+    compute: Callable[[Case, RequantizeRule], Array]
 
 
 @dataclass(frozen=True)
@@ -33,29 +43,19 @@ class RequantizeRule(Rule):
     asked : RequantizeScheme
         In whose convention the cases are.
     result : FixedFormat
-    bug : str
-        A key of ``BUGS``; "" for none.
+    bug : RequantizeBug or None
     """
 
     scheme: RequantizeScheme
     asked: RequantizeScheme
     result: FixedFormat
-    bug: str = ""
+    bug: RequantizeBug | None = None
 
     def run(self, case: Case) -> Array:
         """The results of a case; ``UNDEFINED`` everywhere if the scheme is not defined for it."""
-        if self.bug:
-            return BUGS[self.bug][1](case, self)
+        if self.bug is not None:
+            return self.bug.compute(case, self)
         return self.codes(case, int(case.scalars["zero_point"]))
-
-    def agrees(self, case: Case, got: Array) -> bool:
-        """Whether the scheme gives the answers, or is not defined for the case and says nothing."""
-        results = self.run(case)
-        return bool((results == got).all()) or bool((results == UNDEFINED).all())
-
-    def is_defined(self, case: Case) -> bool:
-        """Whether the scheme can express the case's scale and takes its accumulators."""
-        return bool((self.run(case) != UNDEFINED).all())
 
     def codes(self, case: Case, zero_point: int) -> Array:
         """The codes with another zero point than the case's."""
@@ -161,12 +161,11 @@ def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
     return np.asarray(np.clip(values, rule.result.min_code, rule.result.max_code))
 
 
-BUGS: dict[str, tuple[str, Callable[[Case, RequantizeRule], Array]]] = {
-    "floor": ("shifts without rounding (toward -infinity)", _floor),
-    "toward_zero": ("truncates (toward zero)", _toward_zero),
-    "no_zero_point": ("ignores the zero point", _without_zero_point),
-    "minus_zero_point": ("subtracts the zero point instead of adding it", _zero_point_subtracted),
-    "clamped_twice": ("clamps before the zero point is added, and again after it", _clamped_twice),
-    "clamped_first": ("clamps before the zero point is added, and wraps after it", _clamped_first),
-}
-"""Bug -> words to follow "your kernel", and what it computes."""
+REQUANTIZE_BUGS = (
+    RequantizeBug("floor", "shifts without rounding (toward -infinity)", _floor),
+    RequantizeBug("toward_zero", "truncates (toward zero)", _toward_zero),
+    RequantizeBug("no_zero_point", "ignores the zero point", _without_zero_point),
+    RequantizeBug("minus_zero_point", "subtracts the zero point instead of adding it", _zero_point_subtracted),
+    RequantizeBug("clamped_twice", "clamps before the zero point is added, and again after it", _clamped_twice),
+    RequantizeBug("clamped_first", "clamps before the zero point is added, and wraps after it", _clamped_first),
+)

@@ -5,32 +5,42 @@ from __future__ import annotations
 import sys
 import textwrap
 from argparse import Namespace, RawDescriptionHelpFormatter
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from lowbit.check.report.text import Report, write_text
+from lowbit.check.report.report import Report
+from lowbit.check.report.text import write_text
 from lowbit.check.report.writers import FORMS, WRITERS
-from lowbit.check.result import MISMATCH
-from lowbit.cli.check_kernel import KERNELS, add_kernel_options, check_kernels
-from lowbit.cli.device_topics import CONTAINERS
+from lowbit.check.result import MISMATCH, CheckResult
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.file_options import input_file, python_file, shared_object
-from lowbit.cli.nonlinear_options import OWN_OPTIONS
+from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer, seconds
+from lowbit.cli.operation_options import (
+    CONVERSIONS,
+    OPERATIONS,
+    add_operation_options,
+    conversion_formats,
+    operation_of,
+    refuse_other_options,
+)
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import terminal
-from lowbit.cli.verbs.encode import add_policy_options, chosen_policy
-from lowbit.errors import InputError, PolicyError
+from lowbit.cli.verbs.encode import add_policy_options
+from lowbit.dut.kinds import CONTAINERS, KINDS, Question
+from lowbit.dut.library import LIBRARIES
+from lowbit.errors import InputError
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import Scalar
-from lowbit.policy.cast import Policy
 
-OPERATIONS = {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
-"""Operation -> the source and the target it means where none is given."""
-SETS = ("boundary", "random", "exhaustive", "directed")
-RANDOM_ROWS = 1_000_000
+if TYPE_CHECKING:
+    from lowbit.check.operation import Operation
+    from lowbit.vectors.case import Case
+
+SETS = ("boundary", "directed", "random", "exhaustive")
+RANDOM_ROWS, RANDOM_CASES = 1_000_000, 200
+AT_ONCE_BITS = 20
+"""All codes of a format of more bits are not held at once."""
 HELP_WIDTH = 100
-KERNEL_OPTIONS = ("a", "b", "accumulator", "zero_points", "scheme", "result", *OWN_OPTIONS)
-PRODUCTS = ("numpy", "ml_dtypes", "onnxruntime", "torch")
+EXAMPLES_OF_MANY = 3
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,27 +57,31 @@ def add_parser(subparsers: Any) -> None:
             "mismatch.",
             HELP_WIDTH,
         ),
-        epilog=textwrap.fill(f"{CONTAINERS} `lowbit explain so`, `python` and `results` say more.", HELP_WIDTH),
+        epilog=textwrap.fill(
+            f"{CONTAINERS} {', '.join(f'`lowbit explain {name}`' for name in KINDS)} say more.", HELP_WIDTH
+        ),
     )
     parser.add_argument(
         "op",
         nargs="?",
-        choices=(*OPERATIONS, *KERNELS),
+        choices=tuple(OPERATIONS),
         help="encode (from float32), decode (to it), convert; gemm; requantize; softmax, gelu, layernorm, ...",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
     device = parser.add_argument_group("device").add_mutually_exclusive_group()
-    _add_device_files(device)
+    for kind in KINDS.values():
+        option, path_of = f"--{kind.option}", kind.file_of
+        input_file(device, option, what=kind.what, path_of=path_of, metavar=kind.metavar, help=kind.help)
     parser.add_argument("--values", action="store_true", help="the Python function takes and returns values, not codes")
     inputs = "the inputs of the results (.vec .hex .npy .bin)"
     input_file(parser, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
-    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary; gemm and the like: directed)")
+    parser.add_argument("--set", choices=SETS, help="which inputs (default: boundary, which is the same as directed)")
     parser.add_argument(
         "--n", type=integer, metavar="ROWS", help="random: how many (default: 1000000; gemm and the like: 200 calls)"
     )
     parser.add_argument("--seed", type=integer, default=1, help="random: from which seed (default: 1)")
-    add_kernel_options(parser)
+    add_operation_options(parser, "what to compare with")
     add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
     parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
@@ -78,40 +92,21 @@ def add_parser(subparsers: Any) -> None:
         metavar="SECONDS",
         help="for loading, and for a chunk of rows (default: 60)",
     )
-    parser.add_argument("--kernel", action="append", choices=PRODUCTS, help="without a device: only this product")
+    parser.add_argument("--kernel", action="append", choices=LIBRARIES, help="without a device: only this product")
     parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
-
-
-def _add_device_files(device: Any) -> None:
-    input_file(
-        device,
-        "--so",
-        what="the device",
-        path_of=shared_object,
-        metavar="FILE:SYMBOL",
-        help="a C function in a shared object (`lowbit explain so`)",
-    )
-    input_file(
-        device,
-        "--python",
-        what="the device",
-        path_of=python_file,
-        metavar="MODULE:FUNCTION",
-        help="a function over NumPy arrays",
-    )
-    results = "results computed elsewhere (.hex .npy .bin), in order"
-    input_file(device, "--results", what="the file of results", metavar="FILE", help=results)
 
 
 def run(arguments: Namespace) -> int:
     max_errors = _max_errors(arguments.max_errors)
+    named = [name for name in KINDS if getattr(arguments, name)]
     if arguments.op is None:
-        _refuse_device_options(arguments)
-        report = _check_installed(arguments, max_errors)
-    elif arguments.op in KERNELS:
-        report = check_kernels(arguments, max_errors, _given(arguments))
+        _refuse_without_operation(arguments, named)
     else:
-        report = _check_device(arguments, max_errors)
+        refuse_other_options(arguments, "check")
+    if named:
+        report = Report([_check_device(arguments, named[0], max_errors)], arguments=_recorded(arguments))
+    else:
+        report = _check_installed(arguments, max_errors)
     _write(report, arguments)
     if not report.vectors:
         return ExitCode.NOTHING_COMPARED
@@ -126,123 +121,114 @@ def _max_errors(text: str) -> int:
     return int(text)
 
 
-def _refuse_device_options(arguments: Namespace) -> None:
-    given = [name for name in ("so", "python", "results", "inputs") if getattr(arguments, name)]
-    if given:
+def _refuse_without_operation(arguments: Namespace, named: Sequence[str]) -> None:
+    for name in [*named, *(["inputs"] if arguments.inputs else [])]:
         raise InputError(
-            f"--{given[0]} is given, but no operation: one of {', '.join(OPERATIONS)}",
+            f"--{name} is given, but no operation: one of {', '.join(CONVERSIONS)}",
             hint="lowbit check encode --from float32 --to float8_e4m3fn --so ./cast.so:cast",
             code="LB100",
         )
 
 
-def _refuse_kernel_options(arguments: Namespace) -> None:
-    given = [name for name in KERNEL_OPTIONS if getattr(arguments, name)]
-    if given:
-        option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for `check gemm`, `check requantize` or `check softmax`", code="LB100")
+def _check_device(arguments: Namespace, name: str, max_errors: int) -> CheckResult:
+    from lowbit.check.run import check
+
+    operation = operation_of(arguments)
+    every_input = _is_sweep(arguments)
+    cases = operation.cases("directed", 0, 0) if every_input else _cases(arguments, operation)
+    question = Question(operation.prototype, cases, arguments.timeout, arguments.values)
+    with KINDS[name].make(getattr(arguments, name), question) as device:
+        device.open()
+        with Bar(_rows(operation) if every_input else len(cases)) as bar:
+            settings: Any = {
+                "max_errors": max_errors,
+                "progress": lambda done, wrong: bar.update(done, f"{wrong:,} differ"),
+            }
+            if every_input:
+                from lowbit.check.cast.exhaustive import check_every_input
+
+                return check_every_input(device, operation, **settings)  # type: ignore[arg-type]
+            return check(device, operation, cases, **settings)
+
+
+def _rows(operation: Operation) -> int:
+    return 1 << get_format(operation.source).bits
+
+
+def _is_sweep(arguments: Namespace) -> bool:
+    """Whether all inputs are asked for of a conversion that has many."""
+    if arguments.set != "exhaustive" or arguments.inputs or arguments.op not in CONVERSIONS:
+        return False
+    from lowbit.check.cast.codes import check_exhaustive_bits
+
+    source, _ = conversion_formats(arguments, "check")
+    check_exhaustive_bits(source)
+    return source.bits > AT_ONCE_BITS
+
+
+def _cases(arguments: Namespace, operation: Operation) -> list[Case]:
+    if arguments.inputs:
+        return operation.read_cases(arguments.inputs)
+    set_name = {None: "directed", "boundary": "directed"}.get(arguments.set, arguments.set)
+    default = RANDOM_ROWS if arguments.op in CONVERSIONS else RANDOM_CASES
+    count = default if arguments.n is None else arguments.n
+    if count < 1:
+        raise InputError(f"--n {count}: at least one row or case is needed", code="LB100")
+    return operation.cases(set_name, count, arguments.seed)
 
 
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:
-    from lowbit.check.cast.installed import Skipped, check_installed
+    """Check what the libraries installed here offer."""
+    from lowbit.check.installed import OPERATIONS as OFFERED
+    from lowbit.check.installed import Skipped, check_installed
 
-    source, target = (get_format(name).id if name else "" for name in (arguments.source, arguments.target))
-    products = arguments.kernel or PRODUCTS
+    name = arguments.op or "convert"
+    if arguments.op and arguments.op not in OFFERED.keys() - CONVERSIONS.keys():
+        operation = operation_of(arguments)
+        prototype = operation.prototype.c("cast" if arguments.op in CONVERSIONS else "f")
+        ways = f"--so ./{arguments.op}.so:f with {prototype}, --python module:function or --results FILE"
+        raise InputError("no device is given", hint=ways, code="LB100")
+    if arguments.inputs:
+        raise InputError("--inputs is given, but no device", hint="--so, --python or --results", code="LB100")
+    if arguments.accumulator:
+        raise InputError("--accumulator is for a device", hint="--so ./gemm.so:gemm --accumulator int32", code="LB100")
+    source, target = _wanted(arguments)
+    products = arguments.kernel or [product for product, operations in LIBRARIES.items() if name in operations]
     results, skipped = [], []
+    options: Any = {"source": source, "target": target, "max_errors": min(max_errors, EXAMPLES_OF_MANY)}
     with Bar() as bar:
-        for item in check_installed(products, source=source, target=target, max_errors=min(max_errors, 3)):
+        for item in check_installed(name, products, **options):
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
             results.append(item)
-            bar.update(len(results), f"{item.kernel}: {item.source} -> {item.target}")
+            bar.update(len(results), f"{item.kernel}: {item.operation.source} -> {item.operation.target}")
     heard = {item.kernel for item in results} | {item.kernel for item in skipped}
-    wanted = f"offers no conversion from {source or 'any format'} to {target or 'any format'}"
-    skipped += [Skipped(product, wanted) for product in products if product not in heard]
-    return Report(results, skipped, _given(arguments))
+    reason = _without_offer(arguments)
+    skipped += [Skipped(product, reason) for product in products if product not in heard]
+    return Report(results, skipped, _recorded(arguments))
 
 
-def _check_device(arguments: Namespace, max_errors: int) -> Report:
-    from lowbit.check.cast.run import Job
+def _wanted(arguments: Namespace) -> tuple[str, str]:
+    """The formats whose operations are looked at, with wildcards."""
+    if arguments.op == "gemm":
+        return f"{arguments.a or '*'}_{arguments.b or '*'}", "*"
+    source, target = (get_format(name).id if name else "*" for name in (arguments.source, arguments.target))
+    return source, target
 
-    source, target = _formats(arguments)
-    count = RANDOM_ROWS if arguments.n is None else arguments.n
-    if count < 1:
-        raise InputError(f"--n {count}: at least one row is needed", code="LB100")
-    if arguments.set == "directed":
-        raise InputError(
-            "--set directed is for gemm and requantize", hint="boundary, random or exhaustive", code="LB100"
+
+def _without_offer(arguments: Namespace) -> str:
+    if arguments.op != "gemm":
+        source, target = (
+            get_format(name).id if name else "any format" for name in (arguments.source, arguments.target)
         )
-    _refuse_kernel_options(arguments)
-    job = Job(
-        source=source,
-        target=target,
-        policy=_policy(arguments, target),
-        set=arguments.set or "boundary",
-        count=count,
-        seed=arguments.seed,
-        nan=arguments.nan,
-        max_errors=max_errors,
-        timeout=arguments.timeout,
-    )
-    return Report([_run_device(arguments, job)], arguments=_given(arguments))
+        return f"offers no conversion from {source} to {target}"
+    if not (arguments.a or arguments.b):
+        return "offers no integer matrix product"
+    return f"offers no integer matrix product of {arguments.a or 'any format'} and {arguments.b or 'any format'}"
 
 
-def _run_device(arguments: Namespace, job: Any) -> Any:
-    from lowbit.check.cast.run import check_device, check_results
-    from lowbit.dut.container import prototype
-    from lowbit.dut.files import FileDevice, read_codes
-
-    if arguments.so or arguments.python:
-        with _isolated_device(arguments, job) as device, Bar(1 << job.source.bits) as bar:
-            device.open()
-            if arguments.inputs:
-                codes = read_codes(arguments.inputs, job.source)
-                return check_results(device.name, codes, None, device.run(codes), job)
-            return check_device(device, job, lambda done, wrong: bar.update(done, f"{wrong:,} differ"))
-    if not arguments.results:
-        raise InputError(
-            "no device is given",
-            hint=f"--so ./cast.so:cast with {prototype(job.source, job.target)}, --python module:function or --results "
-            "FILE",
-            code="LB100",
-        )
-    device_file = FileDevice(arguments.results, job.target)
-    if arguments.inputs:
-        codes = read_codes(arguments.inputs, job.source)
-        return check_results(device_file.name, codes, None, device_file.run(codes), job)
-    return check_device(device_file, job)
-
-
-def _isolated_device(arguments: Namespace, job: Any) -> Any:
-    from lowbit.dut.python import PythonDevice
-    from lowbit.dut.shared_object import SharedObjectDevice
-
-    if arguments.so:
-        return SharedObjectDevice(arguments.so, job.source, job.target, timeout=job.timeout)
-    return PythonDevice(arguments.python, job.source, job.target, values=arguments.values, timeout=job.timeout)
-
-
-def _formats(arguments: Namespace) -> tuple[Scalar, Scalar]:
-    defaults = OPERATIONS[arguments.op]
-    names = [given or default for given, default in zip((arguments.source, arguments.target), defaults, strict=True)]
-    for name, option in zip(names, ("--from", "--to"), strict=True):
-        if not name:
-            raise InputError(f"`check {arguments.op}` needs {option} FORMAT", code="LB100")
-    return get_format(names[0]), get_format(names[1])
-
-
-def _policy(arguments: Namespace, target: Scalar) -> Policy:
-    policy = chosen_policy(arguments, target)
-    if policy.stochastic:
-        raise PolicyError(
-            "a stochastic rounding cannot be checked: the device's random bits are not known",
-            hint="check the kernel with its random bits fixed, under the rounding that they amount to",
-        )
-    return policy
-
-
-def _given(arguments: Namespace) -> dict[str, Any]:
+def _recorded(arguments: Namespace) -> dict[str, Any]:
     """The arguments as the report records them."""
     return {name: value for name, value in vars(arguments).items() if name not in ("verb", "color", "debug")}
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from lowbit.cli.device_topics import DEVICE_TOPICS
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.terminal import Terminal, columns, terminal
+from lowbit.dut.kinds import KINDS
 from lowbit.errors import FormatError, LowbitError, PolicyError, UnknownFormatError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
@@ -107,7 +107,7 @@ GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
     "scheme-axes": lambda: RequantizeScheme.AXES,
     "flags": _flags,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
-    "devices": lambda: DEVICE_TOPICS,
+    "devices": lambda: {name: kind.topic for name, kind in KINDS.items()},
     "statuses": lambda: {str(code.value): code.meaning for code in ExitCode},
 }
 """Group -> its topics with a line on each."""
@@ -141,7 +141,7 @@ def _write_group(page: Terminal, group: str) -> None:
 
 
 def _write_summary(page: Terminal, group: str, name: str) -> None:
-    for line in textwrap.wrap(GROUPS[group]()[name], WIDTH):
+    for line in textwrap.wrap(GROUPS[group]()[name], WIDTH, break_on_hyphens=False):
         page.write(line)
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import Parameters, Scheme
 from lowbit.nonlinear.widths import Widths
-from lowbit.ops.cast.conversion import in_chunks
 from lowbit.ops.cast.paths import FAST_CHUNK
+from lowbit.ops.chunks import in_chunks
 from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, fast, limits_of, no_trap, prepared
 
 Floats = npt.NDArray[np.float32]

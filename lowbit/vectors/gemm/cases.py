@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.vectors.case import Case, Number
+from lowbit.vectors.case import Case, Number, numbered
 from lowbit.vectors.flags import gemm as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.values import Codes, Operands, as_matrices, extremes, rails, random_codes, with_sum
@@ -35,7 +35,7 @@ def directed_cases(operands: Operands) -> list[Case]:
     """All directed cases of two formats, numbered within each flag."""
     makers = (_products, _one_hot, _shapes, _tails, _product_rails, _ladder, _swamping, _rail_walks, _cancellation)
     cases = [case for maker in (*makers, _zeros, _long_runs, _zero_points) for case in maker(operands)]
-    return _numbered(cases)
+    return numbered(cases)
 
 
 def random_cases(operands: Operands, count: int, seed: int) -> list[Case]:
@@ -52,7 +52,7 @@ def random_cases(operands: Operands, count: int, seed: int) -> list[Case]:
                 int(random_codes(operands.b, (1,), start + 4)[0]),
             )
         cases.append(gemm_case(RANDOM, a, b, operands, zero_points))
-    return _numbered(cases)
+    return numbered(cases)
 
 
 def gemm_case(flag: int, a: Codes, b: Codes, operands: Operands, zero_points: tuple[int, int] = (0, 0)) -> Case:
@@ -63,16 +63,6 @@ def gemm_case(flag: int, a: Codes, b: Codes, operands: Operands, zero_points: tu
         scalars = {"a_zero_point": zero_points[0], "b_zero_point": zero_points[1]}
     arrays = {"a": np.ascontiguousarray(a, operands.a.code_dtype), "b": np.ascontiguousarray(b, operands.b.code_dtype)}
     return Case(flag, arrays, {"m": m, "n": n, "k": k}, (m, n), scalars)
-
-
-def _numbered(cases: list[Case]) -> list[Case]:
-    counts: dict[int, int] = {}
-    numbered = []
-    for case in cases:
-        number = counts.get(case.flag, 0)
-        counts[case.flag] = number + 1
-        numbered.append(Case(case.flag, case.arrays, case.sizes, case.shape, case.scalars, number))
-    return numbered
 
 
 def _products(operands: Operands) -> Iterator[Case]:

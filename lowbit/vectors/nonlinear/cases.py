@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
 from lowbit.format.scalar import FixedFormat
-from lowbit.vectors.case import Array, Case
+from lowbit.vectors.case import Array, Case, numbered
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.values import random_codes
@@ -41,17 +40,6 @@ def operands_of(nonlinearity: Nonlinearity, length: int) -> dict[str, Array]:
         name: (numbers >> (64 - OPERAND_BITS[dtype])).astype(dtype)
         for (name, dtype), numbers in zip(operands.items(), drawn, strict=True)
     }
-
-
-def numbered(cases: Iterable[Case]) -> list[Case]:
-    """The cases, numbered within each flag."""
-    counts: dict[int, int] = {}
-    result = []
-    for case in cases:
-        number = counts.get(case.flag, 0)
-        counts[case.flag] = number + 1
-        result.append(replace(case, number=number))
-    return result
 
 
 def directed_nonlinearities(nonlinearity: Nonlinearity, source: FixedFormat) -> list[Case]:

@@ -15,7 +15,7 @@ from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.multiplier import derive_multiplier
 from lowbit.policy.requantize import RequantizeScheme
-from lowbit.vectors.case import Case, Number
+from lowbit.vectors.case import Case, Number, numbered
 from lowbit.vectors.flags import requantize as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.splitmix import splitmix64
@@ -89,17 +89,6 @@ def random_requantizations(scheme: RequantizeScheme, result: FixedFormat, count:
 
 def _fraction(pair: tuple[int, int]) -> tuple[int, int]:
     return pair[0], 1 << pair[1]
-
-
-def numbered(cases: list[Case]) -> list[Case]:
-    """Cases with their place among those of one flag."""
-    counts: dict[int, int] = {}
-    made = []
-    for case in cases:
-        number = counts.get(case.flag, 0)
-        counts[case.flag] = number + 1
-        made.append(Case(case.flag, case.arrays, case.sizes, case.shape, case.scalars, number))
-    return made
 
 
 def _zero_points(result: FixedFormat) -> list[int]:

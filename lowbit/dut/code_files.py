@@ -1,4 +1,4 @@
-"""A device somewhere else: its inputs and its answers as files, one code a row.
+"""Files of codes, one a row: the inputs of a device, and the answers of one that is somewhere else.
 
 ``.hex``, ``.txt`` and ``.mem``: hexadecimal codes, row 0 at address 0 (``lowbit.dut.memory_file``). ``.npy``: a vector
 of integers. ``.bin``: the containers of the codes, little-endian. ``.vec``: the first column of a vector file (inputs
@@ -20,18 +20,6 @@ from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import from_patterns
 
 TEXT_SUFFIXES = (".hex", ".txt", ".mem")
-
-
-class FileDevice:
-    """Answers that were computed elsewhere, in the order of the inputs."""
-
-    def __init__(self, path: str, target: Scalar) -> None:
-        self.name, self._target = path, target
-
-    def run(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The answers, if there are as many as inputs; a masked array where some were not written."""
-        hint = "give the inputs with --inputs FILE, or the same --set, --n and --seed as they were made with"
-        return read_results(self.name, self._target, len(codes), beside=f" for {len(codes)} inputs", hint=hint)
 
 
 def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
@@ -148,7 +136,9 @@ def _read_binary(file: Path, fmt: Scalar) -> NDArray[Any]:
     data = file.read_bytes()
     width = np.dtype(fmt.code_dtype).itemsize
     if len(data) % width:
-        raise VectorFileError(f"{file}: {len(data)} bytes are no multiple of {width}: truncated, or of another format")
+        raise VectorFileError(
+            f"{file}: {len(data)} bytes are not a multiple of {width}: truncated, or of another format"
+        )
     return np.frombuffer(data, np.dtype(fmt.code_dtype).newbyteorder("<")).astype(fmt.code_dtype)
 
 
@@ -165,7 +155,7 @@ def _checked(patterns: NDArray[Any], fmt: Scalar, file: Path, *, stray: bool) ->
             mixed[~wrong] = _as_codes(patterns[~wrong], fmt, signed=low < 0)
             return mixed
         raise InputError(
-            f"{file}: row {row}: {int(patterns[row]):#x} is no code of {fmt.id}, which has {fmt.bits} bits"
+            f"{file}: row {row}: {int(patterns[row]):#x} is not a code of {fmt.id}, which has {fmt.bits} bits"
         )
     return _as_codes(patterns, fmt, signed=low < 0)
 

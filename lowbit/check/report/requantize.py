@@ -1,0 +1,53 @@
+"""A requantisation in words: the scheme or the bug of a kernel, and one wrong code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lowbit.check.claims import Closest, Follows
+from lowbit.check.report.values import NOT_WRITTEN, alternatives, counted
+from lowbit.check.requantize.operation import RequantizeOperation
+from lowbit.check.result import Example
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
+
+
+def rule_words(claims: Sequence[Follows], operation: RequantizeOperation) -> str:
+    """The scheme that a kernel follows, or its bug."""
+    (claim,) = claims
+    if claim.bugs:
+        return alternatives([bug.words for bug in claim.bugs])
+    schemes: list[RequantizeScheme] = [rule.scheme for rule in claim.rules]  # type: ignore[attr-defined]
+    best, asked = schemes[0], operation.scheme
+    if not best.name:
+        changes = ", ".join(f"{axis} {own}" for axis, (own, _) in best.differences(asked).items())
+        return f"follows {asked.name} but for {changes}"
+    names = [scheme.name for scheme in schemes if scheme.name and scheme.name != best.name]
+    same = [scheme.name for scheme in schemes if scheme == best and scheme.name in names]
+    parts = [f"the same as {counted(same)}"] if same else []
+    others = [name for name in names if name not in same]
+    parts += [f"on these inputs also {counted(others)}"] if others else []
+    told = "; ".join(parts)
+    return f"follows {best.name}{f' ({told})' if told else ''}: {REQUANTIZE_SCHEMES.summaries[best.name]}"
+
+
+def closest_words(claim: Closest, operation: RequantizeOperation) -> str:
+    """The scheme that is not quite that of the kernel."""
+    del operation
+    name = claim.rule.scheme.name  # type: ignore[attr-defined]
+    return f"closest is {name}, from which {len(claim.left):,} differ, the first for accumulator {claim.first}"
+
+
+def example_lines(example: Example, operation: RequantizeOperation) -> list[str]:
+    """The exact product, and what was asked for."""
+    del operation
+    exact = example.detail.product
+    twice = exact * 2
+    tie = " (a tie)" if twice.denominator == 1 and twice.numerator % 2 else ""
+    got = NOT_WRITTEN if example.got is None else f"{example.got}, {example.got - example.expected:+d}"
+    return [
+        example.case.place,
+        f"accumulator     {int(example.case.arrays['accumulators'][example.index])}",
+        f"exact product   {float(exact):.9g}{tie}, zero point {example.case.scalars['zero_point']}",
+        f"expected        {example.expected}",
+        f"got             {got}",
+    ]

@@ -1,0 +1,51 @@
+"""What a check says of answers that are there already, and whether it is true of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.check.claims import Follows, NotWritten, Right, Stray, Unexplained, Unseen
+from lowbit.check.comparison import compare
+from lowbit.check.run import conclude
+
+
+def compared(operation, cases, got):
+    """Answers beside the reference's."""
+    return compare(operation, cases, got, [operation.expected(case) for case in cases])
+
+
+def concluded(operation, cases, got, **settings):
+    """The result of a check whose answers are these; every claim of it is replayed."""
+    comparison = compared(operation, cases, got)
+    result = conclude("kernel", comparison, **settings)
+    require_true(result, comparison)
+    return result
+
+
+def rules_of(claims):
+    """The rules that answers are said to follow."""
+    return [rule for claim in claims if isinstance(claim, Follows) for rule in claim.rules]
+
+
+def require_true(result, comparison):
+    """Replay every claim over the answers that it covers: what it foretells is what was given."""
+    operation = comparison.operation
+    spoken = np.zeros(len(comparison), int)
+    for claim in result.claims:
+        got = comparison.got[claim.rows]
+        for answers in claim.replay(comparison):
+            assert not operation.differing(answers, got).any(), claim
+        if isinstance(claim, Follows):
+            assert len(claim.rows), "a rule that explains nothing"
+            assert all(rule.bug is None or rule.bug in claim.bugs for rule in claim.rules)
+        if isinstance(claim, Unexplained):
+            assert comparison.wrong[claim.rows].all(), "a right answer is called wrong"
+            assert all(fact.holds(comparison) for fact in claim.facts)
+        if isinstance(claim, Right):
+            assert not comparison.wrong[claim.rows].any()
+        if isinstance(claim, Stray):
+            assert np.array_equal(claim.low_bits(comparison), comparison.expected[claim.right])
+        if isinstance(claim, Follows | Unexplained | Right | Stray | NotWritten | Unseen):
+            spoken[claim.rows] += 1
+    assert result.complete == all(isinstance(claim, Follows) for claim in result.claims) or not result.claims
+    return spoken
