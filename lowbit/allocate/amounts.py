@@ -45,19 +45,10 @@ MAX_DECIMALS = 15
 def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
     """The exact value of a number or of text with a prefix.
 
-    Parameters
-    ----------
-    value : int, float, str, Fraction or Decimal
-        A float stands for the shortest decimal that reads as it: 0.1 is one tenth.
-    where : str
-        What it is, for the message.
-    unit : str
-        The unit that text may carry; ``B`` stands for bytes.
+    ``value``: a float stands for the shortest decimal that reads as it: 0.1 is one tenth. ``where``: what it is, for
+    the message. ``unit``: the unit that text may carry; ``B`` stands for bytes.
 
-    Raises
-    ------
-    AllocationError
-        It is not a number, infinite, NaN, or carries another unit.
+    Raises AllocationError: it is not a number, infinite, NaN, or carries another unit.
     """
     if isinstance(value, str):
         return _from_text(value, where, unit)
@@ -98,16 +89,9 @@ def _from_text(text: str, where: str, unit: str) -> Fraction:
 def integer_row(values: Any, *, where: str) -> tuple[NDArray[Any], int]:
     """A row of costs as integers over one denominator: ``values[i] == numerators[i] / denominator`` exactly.
 
-    Parameters
-    ----------
-    values : array_like
-        Integers stay as they are; floats stand for the shortest decimals that read as them.
+    ``values``: integers stay as they are; floats stand for the shortest decimals that read as them.
 
-    Returns
-    -------
-    numerators : numpy.ndarray
-        int64, or Python integers (dtype object) where those do not fit.
-    denominator : int
+    Returns ``numerators``, int64, or Python integers (dtype object) where those do not fit; ``denominator``.
     """
     array = values if isinstance(values, np.ndarray) else _to_array(values)
     if array.dtype.kind in "iu" and (array.dtype != np.uint64 or not array.size or array.max() < 2**63):

@@ -48,12 +48,8 @@ def infeasible(reduction: Reduction) -> InfeasibleError:
 def least_limit(problem: Problem, budget: str) -> Least:
     """The least limit of a budget that some plan keeps while the other limits stay, as far as it is found.
 
-    Raises
-    ------
-    InfeasibleError
-        The other limits alone cannot be kept.
-    AllocationError
-        No plan within them was found in ``DIAGNOSIS_SECONDS``.
+    Raises InfeasibleError: the other limits alone cannot be kept; AllocationError: no plan within them was found in
+    ``DIAGNOSIS_SECONDS``.
     """
     reduction = reduce(problem.with_limits({budget: 0}))
     rows = reduction.core.rows

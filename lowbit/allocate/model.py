@@ -91,10 +91,7 @@ def _losses(layer: LayerErrors, score: str, traces: Mapping[str, float] | None) 
 def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
     """Groups of layers whose names are the same once the pattern's match is cut out.
 
-    Raises
-    ------
-    AllocationError
-        The pattern is not a regular expression, or ties nothing.
+    Raises AllocationError: the pattern is not a regular expression, or ties nothing.
     """
     try:
         groups: dict[str, list[str]] = {}
@@ -113,29 +110,14 @@ def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a plan and a uniform choice do to a model, measured.
+    """What a plan and a uniform choice do to a model, measured."""
 
-    Attributes
-    ----------
-    what : str
-        ``"plan"``, or the format that every layer takes.
-    average_bits : float
-        Bits a weight, scales included.
-    bytes : int
-    weight_error : float
-        ``‖W - Q(W)‖² / ‖W‖²`` over all layers together.
-    output_error : float or None
-        The same of the outputs of the layers whose inputs are known.
-    loss : float
-        What the allocation minimised.
-    """
-
-    what: str
-    average_bits: float
+    what: str  # ``"plan"``, or the format that every layer takes
+    average_bits: float  # bits a weight, scales included
     bytes: int
-    weight_error: float
-    output_error: float | None
-    loss: float
+    weight_error: float  # ``‖W - Q(W)‖² / ‖W‖²`` over all layers together
+    output_error: float | None  # the same of the outputs of the layers whose inputs are known
+    loss: float  # what the allocation minimised
 
 
 def compare(measured: Measured, plan: Plan) -> list[Comparison]:

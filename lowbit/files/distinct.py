@@ -22,15 +22,10 @@ def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> Non
     Devices and pipes may be named as often as one likes, standard output among the outputs too. A file inside a folder
     that is an input is one of the inputs.
 
-    Parameters
-    ----------
-    outputs, inputs : iterable of (str, path)
-        What messages call a file, such as ``--apply new.safetensors`` and ``the model``, and where it is.
+    ``outputs`` and ``inputs``: what messages call a file, such as ``--apply new.safetensors`` and ``the model``, and
+    where it is.
 
-    Raises
-    ------
-    InputError
-        Writing would lose an input or another output; code LB102.
+    Raises InputError: writing would lose an input or another output; code LB102.
     """
     places: dict[Identity, Named] = {}
     for output in outputs:

@@ -44,16 +44,9 @@ def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]
     What was there stays if anything fails, and its permissions are kept. A symbolic link stays one; a device, a pipe or
     standard output is written to as it is.
 
-    Parameters
-    ----------
-    path : path
-    parents : bool
-        Make the folders that are missing.
+    ``parents``: make the folders that are missing.
 
-    Raises
-    ------
-    InputError
-        The file cannot be written; code LB101.
+    Raises InputError: the file cannot be written; code LB101.
     """
     path = Path(path)
     try:
@@ -111,10 +104,7 @@ def write_bytes(path: str | Path, content: bytes, *, parents: bool = False) -> N
 def write_text(path: str | Path, text: str) -> None:
     """Write text in UTF-8, whole or not at all.
 
-    Raises
-    ------
-    InputError
-        The file cannot be written, or the text has half a surrogate pair, which UTF-8 lacks; code LB101.
+    Raises InputError: the file cannot be written, or the text has half a surrogate pair, which UTF-8 lacks; code LB101.
     """
     try:
         content = text.encode("utf-8")

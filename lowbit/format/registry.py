@@ -52,10 +52,7 @@ def data_directory(name: str) -> Path:
 
     A wheel carries it as ``lowbit/_data/<name>``; a checkout, an editable install too, has it beside the package.
 
-    Raises
-    ------
-    FormatError
-        It is in neither place: the installation is incomplete.
+    Raises FormatError: it is in neither place: the installation is incomplete.
     """
     package = Path(__file__).resolve().parents[1]
     for candidate in (package / "_data" / name, package.parent / name):
@@ -98,12 +95,7 @@ def get_format(name: object) -> Scalar:
 def scalar_format(name: object) -> Scalar:
     """The scalar format of a name, a dtype or itself: what every ``fmt`` argument is resolved by, once.
 
-    Raises
-    ------
-    UnknownFormatError
-        As for :func:`get_format`.
-    InputError
-        It is not a scalar format.
+    Raises UnknownFormatError: as for :func:`get_format`; InputError: it is not a scalar format.
     """
     fmt = get_format(name)
     if not isinstance(fmt, Scalar):
@@ -114,12 +106,7 @@ def scalar_format(name: object) -> Scalar:
 def integer_format(name: object, hint: str = "int8, uint8, int4, int16, ...") -> FixedFormat:
     """The integer or fixed-point format of a name, a dtype or itself.
 
-    Raises
-    ------
-    UnknownFormatError
-        As for :func:`get_format`.
-    InputError
-        It is of another kind.
+    Raises UnknownFormatError: as for :func:`get_format`; InputError: it is of another kind.
     """
     fmt = scalar_format(name)
     if not isinstance(fmt, FixedFormat):

@@ -18,10 +18,7 @@ __all__ = ["binary32", "divided_by_tensor32", "floor_of", "reciprocal32", "scale
 def scale32(value: object, name: str = "scale") -> float:
     """A scale as the binary32 number that a framework holds.
 
-    Raises
-    ------
-    InputError
-        It is missing, or not a positive finite number, in binary32 too.
+    Raises InputError: it is missing, or not a positive finite number, in binary32 too.
     """
     if value is None:
         raise InputError(f"{name} is missing", hint=f"{name}=0.05, say: what one unit of a code is worth")

@@ -43,22 +43,13 @@ SQUARE_ROOT_2 = {"code": 1.4142, "paper": math.sqrt(2.0)}
 
 
 class ExpConstants(NamedTuple):
-    """Integers of i-exp.
+    """Integers of i-exp."""
 
-    Attributes
-    ----------
-    unit : int
-        The code worth -ln 2, negative.
-    b, c : int
-        Code: p = r (r + b) + c. Paper: p = (r + b)^2 + c.
-    shift : int
-        N: results are scaled by 2^N.
-    """
-
-    unit: int
+    unit: int  # the code worth -ln 2, negative
+    # b, c: p = r (r + b) + c in the code, p = (r + b)^2 + c in the paper
     b: int
     c: int
-    shift: int
+    shift: int  # N: results are scaled by 2^N
 
 
 class GeluConstants(NamedTuple):

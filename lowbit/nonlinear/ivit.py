@@ -40,24 +40,12 @@ LARGEST_UNIT = 1 << 24
 
 
 class ExpConstants(NamedTuple):
-    """What the shift-based exponential needs besides its input.
+    """What the shift-based exponential needs besides its input."""
 
-    Attributes
-    ----------
-    unit : int
-        x0, the code worth -1 (negative).
-    shift : int
-        N: results are in units of scale / 2^N.
-    keep_half : bool
-        Whether r / 2 keeps its half bit until the shift (PyTorch), or loses it at once (r >> 1).
-    truncate : bool
-        Whether x / x0 rounds toward zero, as C does; it matters for positive x only.
-    """
-
-    unit: int
-    shift: int
-    keep_half: bool
-    truncate: bool
+    unit: int  # x0, the code worth -1 (negative)
+    shift: int  # N: results are in units of scale / 2^N
+    keep_half: bool  # whether r / 2 keeps its half bit until the shift (PyTorch), or loses it at once (r >> 1)
+    truncate: bool  # whether x / x0 rounds toward zero, as C does; it matters for positive x only
 
 
 def unit_code(scale: float, variant: str, factor: float = 1.0) -> int:

@@ -25,29 +25,15 @@ FAMILIES = ("ivit", "ibert", "fqvit", "lowbit_scheme", "tflite", "litert", "cmsi
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation that schemes compute.
-
-    Attributes
-    ----------
-    name : str
-    function : str
-        The public function, as "module:name" in ``lowbit.ops.nonlinear``.
-    scheme : str
-        The scheme that is taken where none is named.
-    by_row : bool
-        Whether results may depend on other codes of a row: kernels take rows of a length then, else single codes.
-    highest : int or None
-        The highest code that it takes; None if there is no limit.
-    has_vectors : bool
-        Whether ``lowbit check``, ``gen`` and ``audit`` and the golden sets know it.
-    """
+    """An operation that schemes compute."""
 
     name: str
-    function: str
-    scheme: str
+    function: str  # the public function, as "module:name" in ``lowbit.ops.nonlinear``
+    scheme: str  # the scheme that is taken where none is named
+    # Whether results may depend on other codes of a row: kernels take rows of a length then, else single codes.
     by_row: bool = True
-    highest: int | None = None
-    has_vectors: bool = True
+    highest: int | None = None  # the highest code that it takes; None if there is no limit
+    has_vectors: bool = True  # whether ``lowbit check``, ``gen`` and ``audit`` and the golden sets know it
 
     def call(self, *arguments: Any, **options: Any) -> Any:
         """Call the public function."""
@@ -73,28 +59,16 @@ NONLINEARITIES = tuple(operation.name for operation in OPERATIONS.values() if op
 
 
 class LastRounding(NamedTuple):
-    """The shift that makes a result, which a kernel may round in another way.
+    """The shift that makes a result, which a kernel may round in another way."""
 
-    Attributes
-    ----------
-    before, after : str
-        Which intermediate is shifted into which.
-    shift : int or callable
-        By how much; it may depend on what the intermediates of the row were last.
-    offset : int
-        What is added afterwards.
-    limits : (int, int) or None
-        To which the sum is limited.
-    signed_by_code : bool
-        Whether what is shifted first gets the sign of the code.
-    """
-
+    # before, after: which intermediate is shifted into which
     before: str
     after: str
+    # By how much; it may depend on what the intermediates of the row were last.
     shift: int | Callable[[Mapping[str, int]], int]
-    offset: int = 0
-    limits: tuple[int, int] | None = None
-    signed_by_code: bool = False
+    offset: int = 0  # what is added afterwards
+    limits: tuple[int, int] | None = None  # to which the sum is limited
+    signed_by_code: bool = False  # whether what is shifted first gets the sign of the code
 
     def count(self, last: Mapping[str, int]) -> int:
         """By how much it shifts, after these intermediates."""
@@ -102,90 +76,46 @@ class LastRounding(NamedTuple):
 
 
 class Example(NamedTuple):
-    """Parameters at which variants differ: a golden set is made with them, and tests run with them.
+    """Parameters at which variants differ: a golden set is made with them, and tests run with them."""
 
-    Attributes
-    ----------
-    parameters : mapping
-        The scale and the scheme's own options.
-    bits : int or None
-        Width of the results; None for the scheme's own.
-    codes : str
-        The type of the codes; "" for the scheme's own.
-    variants : tuple of str
-        Those that it is for, in the order of the manifest; all if empty.
-    """
-
-    parameters: Mapping[str, Any]
-    bits: int | None = None
-    codes: str = ""
-    variants: tuple[str, ...] = ()
+    parameters: Mapping[str, Any]  # the scale and the scheme's own options
+    bits: int | None = None  # width of the results; None for the scheme's own
+    codes: str = ""  # the type of the codes; "" for the scheme's own
+    variants: tuple[str, ...] = ()  # those that it is for, in the order of the manifest; all if empty
 
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """How one operation is computed by one product or paper.
-
-    Attributes
-    ----------
-    operation, id : str
-    summary : str
-        What it is, to follow the id.
-    steps : callable
-        The declared intermediates of a call, from its :class:`Parameters`; the last one is the result.
-    home : str
-        "module:function", the same on every floor; "id:operation" if it is not said.
-    variants : tuple of str
-        The default first; ``("",)`` where there is only one.
-    options : tuple of str
-        The further keyword arguments that it takes.
-    operands : mapping of str to str
-        Those of the options that are arrays of one integer for every element of a row, and their types.
-    codes : str
-        The type of the codes that it is made for.
-    takes_scale : bool
-        Whether results depend on what a code is worth.
-    own_bits : int or mapping of str to int
-        The width of the result, or that of each variant; 0 where there is nothing to choose.
-    bits : collection of int
-        The widths of the result that a caller may ask for, where there is more than one.
-    results : str
-        The type of the results, where it is not the smallest that holds them.
-    results_like_codes : bool
-        Whether a kernel's results have the type of its codes.
-    audited : bool
-        Whether ``proof/nonlinear`` has bounds for it.
-    relatives : str
-        Schemes with the same word here differ in details only: rows are looked for that tell them apart.
-    trials : mapping
-        Options of which ``lowbit check`` tries every value, rather than believe the one that it is told.
-    last_rounding : callable
-        The :class:`LastRounding` of a call, None where the last step is not a shift.
-    mean : {"", "rounded", "times_length"}
-        What the intermediate ``centred`` is: a code less the rounded mean, or length times code less the sum.
-    examples : tuple of Example
-        The first one is the scale 0.05, where nothing else is said.
-    """
+    """How one operation is computed by one product or paper."""
 
     operation: str
     id: str
-    summary: str
+    summary: str  # what it is, to follow the id
+    # The declared intermediates of a call, from its :class:`Parameters`; the last one is the result.
     steps: Callable[[Parameters], tuple[Intermediate, ...]]
-    home: str = ""
-    variants: tuple[str, ...] = ("",)
-    options: tuple[str, ...] = ()
+    home: str = ""  # "module:function", the same on every floor; "id:operation" if it is not said
+    variants: tuple[str, ...] = ("",)  # the default first; ``("",)`` where there is only one
+    options: tuple[str, ...] = ()  # the further keyword arguments that it takes
+    # Those of the options that are arrays of one integer for every element of a row, and their types.
     operands: Mapping[str, str] = field(default_factory=dict)
-    codes: str = "int8"
-    takes_scale: bool = True
+    codes: str = "int8"  # the type of the codes that it is made for
+    takes_scale: bool = True  # whether results depend on what a code is worth
+    # The width of the result, or that of each variant; 0 where there is nothing to choose.
     own_bits: int | Mapping[str, int] = 0
-    bits: Collection[int] = ()
-    results: str = ""
-    results_like_codes: bool = False
-    audited: bool = True
+    bits: Collection[int] = ()  # the widths of the result that a caller may ask for, where there is more than one
+    results: str = ""  # the type of the results, where it is not the smallest that holds them
+    results_like_codes: bool = False  # whether a kernel's results have the type of its codes
+    audited: bool = True  # whether ``proof/nonlinear`` has bounds for it
+    # Schemes with the same word here differ in details only: rows are looked for that tell them apart.
     relatives: str = ""
+    # Options of which ``lowbit check`` tries every value, rather than believe the one that it is told.
     trials: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    # The :class:`LastRounding` of a call, None where the last step is not a shift.
     last_rounding: Callable[[Parameters], LastRounding | None] = lambda _: None
+    # What the intermediate ``centred`` is: a code less the rounded mean ("rounded"), or length times code less the sum
+    # ("times_length").
     mean: str = ""
+    # The first one is the scale 0.05, where nothing else is said.
     examples: tuple[Example, ...] = (Example({"scale": 0.05}),)
 
     def __post_init__(self) -> None:
@@ -199,10 +129,7 @@ class Scheme:
     def variant_named(self, name: Any, code: str = "") -> str:
         """The variant of a name; the default for None.
 
-        Raises
-        ------
-        InputError
-            There is no such variant.
+        Raises InputError: there is no such variant.
         """
         if name is None:
             return self.variants[0]
@@ -213,10 +140,7 @@ class Scheme:
     def checked_bits(self, bits: Any) -> int | None:
         """The width of the result that is asked for; None for the scheme's own.
 
-        Raises
-        ------
-        InputError
-            The scheme does not have it.
+        Raises InputError: the scheme does not have it.
         """
         if bits is None:
             return None
@@ -246,25 +170,13 @@ class Scheme:
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """What a call of a scheme fixes beside its codes.
-
-    Attributes
-    ----------
-    scheme : Scheme
-    variant : str
-    scale : Any
-        What one unit of a code is worth, as the caller has it; None if there is none.
-    bits : int or None
-        The width of the result that is asked for, None for the scheme's own.
-    options : mapping
-        The scheme's further arguments that are given.
-    """
+    """What a call of a scheme fixes beside its codes."""
 
     scheme: Scheme
     variant: str
-    scale: Any = None
-    bits: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    scale: Any = None  # what one unit of a code is worth, as the caller has it; None if there is none
+    bits: int | None = None  # the width of the result that is asked for, None for the scheme's own
+    options: Mapping[str, Any] = field(default_factory=dict)  # the scheme's further arguments that are given
 
     @property
     def result_bits(self) -> int:
@@ -306,10 +218,7 @@ def schemes(operation: str) -> Mapping[str, Scheme]:
 def get_scheme(operation: str, name: Any, code: str = "") -> Scheme:
     """The record of a scheme, by its id in any case; ``code`` is that of the error.
 
-    Raises
-    ------
-    InputError
-        The operation or the scheme is unknown.
+    Raises InputError: the operation or the scheme is unknown.
     """
     known = schemes(operation)
     if not known:

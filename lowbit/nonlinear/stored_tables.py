@@ -23,10 +23,7 @@ def stored_tables() -> list[str]:
 def stored_table(name: str) -> tuple[int, ...]:
     """The entries of a table.
 
-    Raises
-    ------
-    InputError
-        There is no table of that name.
+    Raises InputError: there is no table of that name.
     """
     if name not in stored_tables():
         raise InputError(f"no stored table is called {name!r}", hint=f"one of: {', '.join(stored_tables())}")

@@ -63,10 +63,7 @@ def quantize_multiplier(factor: float) -> QuantizedMultiplier:
 def softmax_parameters(scale: float, beta: float, variant: str = "double_rounding") -> SoftmaxParameters:
     """Of the softmax of int8 codes: beta * scale * 2**26, limited, and the differences that exp() sees.
 
-    Raises
-    ------
-    InputError
-        beta * scale <= 2**-26: the product refuses it (TFLITE_CHECK_GT(double_multiplier, 1)).
+    Raises InputError: beta * scale <= 2**-26: the product refuses it (TFLITE_CHECK_GT(double_multiplier, 1)).
     """
     factor = scale * beta * (1 << (31 - SOFTMAX_INTEGER_BITS))  # exact: two 24-bit significands
     factor = min(factor, LARGEST_MULTIPLIER[variant])
@@ -92,10 +89,7 @@ def softmax_reciprocal_table(scheme: str) -> str:
 def softmax_int16_multiplier(scale: float, beta: float, scheme: str) -> QuantizedMultiplier:
     """Of the softmax of int16 codes: differences in steps of 10/65535. LiteRT multiplies scale by beta in binary32.
 
-    Raises
-    ------
-    InputError
-        beta * scale is so large that the left shift is beyond 30.
+    Raises InputError: beta * scale is so large that the left shift is beyond 30.
     """
     product = scale32(scale * beta, "scale * beta") if scheme == "litert_int16" else scale * beta
     parameters = quantize_multiplier(product / INT16_EXP_STEP)
@@ -107,10 +101,7 @@ def softmax_int16_multiplier(scale: float, beta: float, scheme: str) -> Quantize
 def sigmoid_parameters(scale: float) -> SigmoidParameters:
     """Of logistic and tanh of int8 codes.
 
-    Raises
-    ------
-    InputError
-        The scale is below 2**-28: the product shifts by a negative count.
+    Raises InputError: the scale is below 2**-28: the product shifts by a negative count.
     """
     multiplier, shift = quantize_multiplier(scale * (1 << (31 - SIGMOID_INTEGER_BITS)))
     if shift < 0:
@@ -124,10 +115,7 @@ def sigmoid_int16_parameters(scale: float, function: str) -> QuantizedMultiplier
     A scale within a thousandth of 2**-12 (tanh: of 2**-11 as well), measured in its logarithm to base 2, is taken for
     that power of two and needs no shift; TFLite compares in binary32, here the comparison is exact.
 
-    Raises
-    ------
-    InputError
-        The multiplier is beyond 16 bits: the product's debug build stops.
+    Raises InputError: the multiplier is beyond 16 bits: the product's debug build stops.
     """
     left = sigmoid_int16_left_shift(scale, function)
     if left is not None:

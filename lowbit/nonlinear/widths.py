@@ -20,22 +20,12 @@ SIMULATED = "the code computes in binary32 and sets no width"
 
 
 class Intermediate(NamedTuple):
-    """One named intermediate.
-
-    Attributes
-    ----------
-    name : str
-    bits : int
-        Declared width, the sign bit included where there is one.
-    signed : bool
-    note : str
-        Where the width comes from, if that is not obvious.
-    """
+    """One named intermediate."""
 
     name: str
-    bits: int
+    bits: int  # declared width, the sign bit included where there is one
     signed: bool = True
-    note: str = ""
+    note: str = ""  # where the width comes from, if that is not obvious
 
     @property
     def low(self) -> int:
@@ -64,19 +54,12 @@ class Intermediate(NamedTuple):
 
 @dataclass(frozen=True)
 class Widths:
-    """The intermediates of one operation under one scheme and variant, in the order in which they arise.
-
-    Attributes
-    ----------
-    operation, scheme, variant : str
-    steps : tuple of Intermediate
-        At least one; the last one is what the operation returns.
-    """
+    """The intermediates of one operation under one scheme and variant, in the order in which they arise."""
 
     operation: str
     scheme: str
     variant: str
-    steps: tuple[Intermediate, ...]
+    steps: tuple[Intermediate, ...]  # at least one; the last one is what the operation returns
 
     def index(self, name: str) -> int:
         """The place of an intermediate; raises InputError for a name that is not one."""

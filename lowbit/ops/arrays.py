@@ -43,10 +43,7 @@ __all__ = [
 def as_array(values: Any, what: str) -> Array:
     """An array of whatever NumPy takes.
 
-    Raises
-    ------
-    InputError
-        NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
+    Raises InputError: NumPy does not take it (nested sequences of different lengths, say), or it is a masked array.
     """
     if isinstance(values, np.ma.MaskedArray):
         raise InputError(f"{what}: a masked array, but numbers have no mask", hint="pass values.filled(0), say")
@@ -63,10 +60,7 @@ def integer_array(numbers: npt.ArrayLike, what: str, empty: str = "int64") -> Ar
     NumPy makes floats or objects of a list that mixes Python integers below and from 2**63; such a list is read as
     uint64 here.
 
-    Raises
-    ------
-    InputError
-        As for :func:`as_array`.
+    Raises InputError: as for :func:`as_array`.
     """
     array = as_array(numbers, what)
     if isinstance(numbers, np.ndarray):
@@ -102,10 +96,8 @@ def code_space(fmt: Scalar) -> CodeSpace:
 def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
     """An array of the format's code dtype whose elements are codes of the format.
 
-    Raises
-    ------
-    InputError
-        The array does not hold integers, or an element is not a code of the format; the message says which and where.
+    Raises InputError: the array does not hold integers, or an element is not a code of the format; the message says
+    which and where.
     """
     space = code_space(fmt)
     if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
@@ -147,10 +139,7 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 def values_to_codes(values: Any) -> tuple[Array, Scalar]:
     """Raw codes and format of an array of values: NumPy floats and integers, ml_dtypes arrays, Python numbers.
 
-    Raises
-    ------
-    InputError
-        The dtype holds no numbers that can be converted exactly (object, complex, longdouble, strings).
+    Raises InputError: the dtype holds no numbers that can be converted exactly (object, complex, longdouble, strings).
     """
     if type(values) is np.ndarray:
         plain = _plain(values.dtype)

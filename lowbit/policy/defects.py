@@ -14,31 +14,17 @@ class Defect:
     """A known bug of a product: an interval of inputs that it sends to a wrong code, or a step it should not take.
 
     The steps (``via``) of a policy's defects are taken before its intervals are looked at.
-
-    Attributes
-    ----------
-    summary : str
-        What happens, and the public thread about it.
-    via : str
-        The intermediate format of a double rounding; "" where the defect is an interval.
-    sources : tuple of str
-        Ids of the source formats that are affected, () for all.
-    target : str
-        Id of the only target affected, "" for all.
-    above, below : Exact or None
-        The magnitudes strictly between them get ``code``, with the sign of the input where the format has one; a
-        negative value into an unsigned format has no magnitude here unless the policy's ``negative`` is "absolute".
-    code : int
-        The wrong magnitude code.
     """
 
-    summary: str
-    via: str = ""
-    sources: tuple[str, ...] = ()
-    target: str = ""
+    summary: str  # what happens, and the public thread about it
+    via: str = ""  # the intermediate format of a double rounding; "" where the defect is an interval
+    sources: tuple[str, ...] = ()  # ids of the source formats that are affected, () for all
+    target: str = ""  # id of the only target affected, "" for all
+    # above, below: the magnitudes strictly between them get ``code``, with the sign of the input where the format has
+    # one; a negative value into an unsigned format has no magnitude here unless the policy's ``negative`` is "absolute"
     above: Exact | None = None
     below: Exact | None = None
-    code: int = 0
+    code: int = 0  # the wrong magnitude code
 
     def applies(self, source: str, target: str) -> bool:
         """Whether a conversion between these formats meets the defect."""

@@ -17,16 +17,8 @@ _TYPE_NAMES = {str: "a string", int: "an integer", bool: "true or false", list: 
 class Table:
     """One table of a file.
 
-    Parameters
-    ----------
-    values : mapping
-        What the TOML reader gave.
-    path : Path
-        The file.
-    prefix : str
-        Where the table stands in it (``"fields."``), "" for the whole file.
-    kind : type of LowbitError
-        What its errors are.
+    ``values``: what the TOML reader gave; ``path``: the file; ``prefix``: where the table stands in it (``"fields."``),
+    "" for the whole file; ``kind``: what its errors are.
     """
 
     def __init__(

@@ -15,18 +15,10 @@ UNLIMITED = 1 << 80
 
 
 class Witness(NamedTuple):
-    """Operands that overflow: K products of the same two codes.
+    """Operands that overflow: K products of the same two codes."""
 
-    Attributes
-    ----------
-    k : int
-        How many.
-    a, b : int
-        The code of every element of the row and of the column.
-    bias : int
-    """
-
-    k: int
+    k: int  # how many
+    # a, b: the code of every element of the row and of the column
     a: int
     b: int
     bias: int

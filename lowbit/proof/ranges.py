@@ -26,10 +26,7 @@ class Range(NamedTuple):
 def code_range(values: Any, role: str) -> Range:
     """A range of integers from a format, a dtype, one integer or a pair of them.
 
-    Raises
-    ------
-    InputError
-        It is none of these, or the pair is in the wrong order.
+    Raises InputError: it is none of these, or the pair is in the wrong order.
     """
     if is_whole(values):
         return Range(int(values), int(values))
@@ -57,10 +54,7 @@ def is_whole(value: Any) -> bool:
 def whole_zero_point(value: Any, role: str) -> int:
     """A zero point as a Python integer, whose differences never wrap.
 
-    Raises
-    ------
-    InputError
-        It is not one integer.
+    Raises InputError: it is not one integer.
     """
     if not is_whole(value):
         raise InputError(f"{role} = {value!r} is not one integer", hint=f"{role}=0, say")

@@ -19,32 +19,16 @@ Number = int | float
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One call of a kernel.
+    """One call of a kernel."""
 
-    Attributes
-    ----------
-    flag : int
-        The number of the bug that the case is made to catch (``lowbit.vectors.flags``).
-    arrays : mapping of str to array
-        Operands by name, in the order of the kernel's parameters.
-    sizes : mapping of str to int
-        The sizes that the kernel is told, in the order of its parameters.
-    shape : tuple of int
-        Of the result.
-    scalars : mapping of str to number
-        Further parameters, in order: zero points, multiplier, scale.
-    number : int
-        The place among the cases of one flag; the number of the first row where there are rows.
-    row_flags : uint8 array or None
-        The flag of each result, where each is a row with a number and a flag of its own: the inputs of a conversion.
-    """
-
-    flag: int
-    arrays: Mapping[str, Array]
-    sizes: Mapping[str, int]
-    shape: tuple[int, ...]
+    flag: int  # the number of the bug that the case is made to catch (``lowbit.vectors.flags``)
+    arrays: Mapping[str, Array]  # operands by name, in the order of the kernel's parameters
+    sizes: Mapping[str, int]  # the sizes that the kernel is told, in the order of its parameters
+    shape: tuple[int, ...]  # of the result
+    # Further parameters, in order: zero points, multiplier, scale.
     scalars: Mapping[str, Number] = field(default_factory=lambda: MappingProxyType({}))
-    number: int = 0
+    number: int = 0  # the place among the cases of one flag; the number of the first row where there are rows
+    # The flag of each result, where each is a row with a number and a flag of its own: the inputs of a conversion.
     row_flags: Flags | None = None
 
     @property

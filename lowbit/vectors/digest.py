@@ -105,10 +105,7 @@ def render_digests(digests: Iterable[Digest]) -> str:
 def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
     """The digests of both files: (source, target) -> Digest.
 
-    Raises
-    ------
-    VectorFileError
-        The file is missing, damaged or of another version.
+    Raises VectorFileError: the file is missing, damaged or of another version.
     """
     return {**_read_file(directory / DIGESTS), **_read_file(directory / DIGESTS_P3109)}
 

@@ -40,35 +40,22 @@ EXHAUSTIVE_BITS = 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a set: the same recipe gives the same bytes.
+    """What makes a set: the same recipe gives the same bytes."""
 
-    Attributes
-    ----------
-    op : str
-        ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
-        conversions of codes. ``gemm``: dot products (``lowbit.vectors.gemm.sets``), whose source is
-        ``<a>_<b>`` and whose policy the name of an accumulator; ``requantize``: the policy is the name of a scheme.
-        ``softmax``, ``gelu``, ...: the policy is the name of a scheme, and ``+variant=`` where it has some.
-    source, target : str
-        Ids of the formats.
-    policy : str
-        A preset, with choices on single axes after it: ``ocp_sat``, ``ocp_sat+rounding=toward_zero``.
-    generator : str
-        One of ``GENERATORS``.
-    arguments : mapping
-        Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``;
-        ``scale`` and what else a nonlinearity has.
-    folder : str
-        Subfolder of the file, "" for none.
-    """
-
+    # ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
+    # conversions of codes. ``gemm``: dot products (``lowbit.vectors.gemm.sets``), whose source is ``<a>_<b>`` and whose
+    # policy the name of an accumulator; ``requantize``: the policy is the name of a scheme. ``softmax``, ``gelu``, ...:
+    # the policy is the name of a scheme, and ``+variant=`` where it has some.
     op: str
+    # source, target: ids of the formats
     source: str
     target: str
-    policy: str
-    generator: str = "boundary"
+    policy: str  # a preset, with choices on single axes after it: ``ocp_sat``, ``ocp_sat+rounding=toward_zero``
+    generator: str = "boundary"  # one of ``GENERATORS``
+    # Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``;
+    # ``scale`` and what else a nonlinearity has.
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    folder: str = ""
+    folder: str = ""  # subfolder of the file, "" for none
 
     @property
     def id(self) -> str:
@@ -91,10 +78,7 @@ class Recipe:
 def parse_policy(text: str, target: Scalar | None = None) -> Policy:
     """A policy from ``preset`` or ``preset+axis=value+axis=value``; presets may differ between targets.
 
-    Raises
-    ------
-    PolicyError
-        Unknown preset, axis or value.
+    Raises PolicyError: unknown preset, axis or value.
     """
     preset, _, choices = text.partition("+")
     try:
@@ -116,10 +100,7 @@ def read_policy(choices: str, name: str = "") -> Policy:
 def inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
     """The bit patterns of a recipe's inputs and their flags.
 
-    Raises
-    ------
-    InputError
-        The generator is unknown, or the source too wide to be listed whole.
+    Raises InputError: the generator is unknown, or the source too wide to be listed whole.
     """
     arguments = dict(recipe.arguments)
     if recipe.generator == "boundary":
@@ -180,16 +161,9 @@ def expected_by_kernels(patterns: Unsigned, source: Scalar, target: Scalar, poli
 def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
     """Make a set.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    oracle_up_to : int, optional
-        Sets of more rows than this take their expected codes from the kernels. Golden sets never do.
+    ``oracle_up_to``: sets of more rows than this take their expected codes from the kernels. Golden sets never do.
 
-    Raises
-    ------
-    InputError
-        The policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
+    Raises InputError: the policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
     """
     if recipe.op == "gemm":
         from lowbit.vectors.gemm.sets import dot_set

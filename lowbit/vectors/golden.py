@@ -35,22 +35,11 @@ def regenerate(
 ) -> list[Difference]:
     """Make every core set anew and write those that are new; the manifest with them.
 
-    Parameters
-    ----------
-    directory : Path, optional
-        Where to; ``golden/`` by default.
-    overwrite : bool
-        Write sets whose rows changed too. Without it they are left alone and reported: changing an expected bit is a
-        major version.
-    version : str
-        The ``since`` of sets that are new.
-    progress : callable
-        Called with the id of each set.
+    ``directory``: where to; ``golden/`` by default. ``overwrite``: write sets whose rows changed too. Without it they
+    are left alone and reported: changing an expected bit is a major version. ``version``: the ``since`` of sets that
+    are new. ``progress``: called with the id of each set.
 
-    Returns
-    -------
-    list of Difference
-        The sets whose rows are not those of the manifest, and those that the manifest has and no recipe makes.
+    Returns the sets whose rows are not those of the manifest, and those that the manifest has and no recipe makes.
     """
     directory = directory or golden_directory()
     old = read_manifest(directory) if (directory / MANIFEST).exists() else {}

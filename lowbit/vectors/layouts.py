@@ -26,10 +26,7 @@ def render_layout(file: VectorFile, layout: str) -> bytes:
     codes a structured array of the fields input, expected and flag. ``hex``: one word a row, its columns concatenated
     with the first one on top, and a header that says which bits are which.
 
-    Raises
-    ------
-    InputError
-        The layout is unknown.
+    Raises InputError: the layout is unknown.
     """
     if layout == "vec":
         return render(file)

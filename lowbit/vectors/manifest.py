@@ -32,35 +32,16 @@ schema = "lowbit.golden/1"
 
 @dataclass(frozen=True)
 class Entry:
-    """One set of the manifest.
+    """One set of the manifest."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        What makes it.
-    rows : int
-        How many rows it has.
-    flags : tuple of str
-        Names of the flags that occur.
-    sha256 : str
-        Of the rows, as in the header of the file.
-    since : str
-        The version of lowbit that first had it.
-    generator_version : int
-        Of the generator that made it.
-    oracle : str
-        What gave the expected codes.
-    withdrawn : str
-        Why the set is not to be used any more; "" while it is good. A wrong set is never edited silently.
-    """
-
-    recipe: Recipe
-    rows: int
-    flags: tuple[str, ...]
-    sha256: str
-    since: str = FIRST_VERSION
-    generator_version: int = GENERATOR_VERSION
-    oracle: str = ORACLE
+    recipe: Recipe  # what makes it
+    rows: int  # how many rows it has
+    flags: tuple[str, ...]  # names of the flags that occur
+    sha256: str  # of the rows, as in the header of the file
+    since: str = FIRST_VERSION  # the version of lowbit that first had it
+    generator_version: int = GENERATOR_VERSION  # of the generator that made it
+    oracle: str = ORACLE  # what gave the expected codes
+    # Why the set is not to be used any more; "" while it is good. A wrong set is never edited silently.
     withdrawn: str = ""
 
     @property
@@ -125,10 +106,8 @@ def _toml(value: Any) -> str:
 def read_manifest(directory: Path | None = None) -> dict[str, Entry]:
     """The entries of a manifest by id, in order.
 
-    Raises
-    ------
-    VectorFileError
-        The manifest is missing, is not TOML, is of another version, or an entry is incomplete or comes twice.
+    Raises VectorFileError: the manifest is missing, is not TOML, is of another version, or an entry is incomplete or
+    comes twice.
     """
     path = (directory or golden_directory()) / MANIFEST
     try:
@@ -178,10 +157,7 @@ def _parse_entry(item: Mapping[str, Any], where: str) -> Entry:
 def read_set(entry: Entry, directory: Path | None = None) -> VectorFile:
     """Read the file of an entry and verify that it is the one that the manifest means.
 
-    Raises
-    ------
-    VectorFileError
-        The file is missing or damaged, or its rows are not those of the manifest.
+    Raises VectorFileError: the file is missing or damaged, or its rows are not those of the manifest.
     """
     path = (directory or golden_directory()) / entry.recipe.file
     file = read_vectors(path)

@@ -31,20 +31,11 @@ def splitmix64(seed: int, count: int, start: int = 0) -> Unsigned:
 def random_patterns(fmt: Scalar, count: int, seed: int, distribution: str = "bits") -> Unsigned:
     """Random bit patterns of a format.
 
-    Parameters
-    ----------
-    fmt : Format
-        Scalar format.
-    count, seed : int
-        How many, and from which seed.
-    distribution : str
-        ``"bits"``: every pattern is equally likely, NaNs included. ``"normal"``: values close to N(0, 1), a sum of
-        twelve uniform numbers rounded toward zero (their absolute value where the format is unsigned).
+    ``fmt``: Scalar format. ``count`` and ``seed``: how many, and from which seed. ``distribution``: ``"bits"``: every
+    pattern is equally likely, NaNs included. ``"normal"``: values close to N(0, 1), a sum of twelve uniform numbers
+    rounded toward zero (their absolute value where the format is unsigned).
 
-    Raises
-    ------
-    InputError
-        The distribution is unknown or the count negative.
+    Raises InputError: the distribution is unknown or the count negative.
     """
     if count < 0:
         raise InputError(f"count = {count} is negative")

@@ -53,20 +53,12 @@ class Column:
 
 @dataclass(frozen=True)
 class VectorFile:
-    """What a ``.vec`` file holds.
+    """What a ``.vec`` file holds."""
 
-    Attributes
-    ----------
-    header : mapping of str to str
-        Header keys in file order, without columns, rows, flags and sha256, which follow from the rest.
-    columns : tuple of Column
-        The last one is ``flag``.
-    rows : uint64 array, shape (rows, words)
-        Bit patterns: a word a column, several (the most significant first) for one of more than 16 digits.
-    """
-
+    # Header keys in file order, without columns, rows, flags and sha256, which follow from the rest.
     header: Mapping[str, str]
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...]  # the last one is ``flag``
+    # Bit patterns, shape (rows, words): a word a column, several (the most significant first) if it has over 16 digits.
     rows: Unsigned = field(repr=False)
 
     @property
@@ -77,10 +69,7 @@ class VectorFile:
     def column(self, name: str) -> Unsigned:
         """The bit patterns of a column.
 
-        Raises
-        ------
-        VectorFileError
-            There is no such column.
+        Raises VectorFileError: there is no such column.
         """
         words = self.words(name)
         if words.shape[1] > 1:
@@ -140,10 +129,7 @@ def write_vectors(path: str | Path, file: VectorFile) -> None:
 def read_vectors(path: str | Path) -> VectorFile:
     """Read and verify a file: header, columns, number of rows, widths, digits and sha256.
 
-    Raises
-    ------
-    VectorFileError
-        Naming the file, the line, what is wrong, and how to mend it.
+    Raises VectorFileError: naming the file, the line, what is wrong, and how to mend it.
     """
     path = Path(path)
     try:

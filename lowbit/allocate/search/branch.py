@@ -44,18 +44,9 @@ def search(
 ) -> Found:
     """Search a separable core.
 
-    Parameters
-    ----------
-    core : Core
-        Without edges; entries that cannot help are best taken out before.
-    prices : numpy.ndarray
-        Where the root starts.
-    incumbent : (float, numpy.ndarray or None)
-        The best plan so far.
-    tolerance : float
-        Plans must be better by this (absolute) to be looked for.
-    enough : callable
-        Says when the time is up.
+    ``core``: without edges; entries that cannot help are best taken out before. ``prices``: where the root starts.
+    ``incumbent``: the best plan so far. ``tolerance``: plans must be better by this (absolute) to be looked for.
+    ``enough``: says when the time is up.
     """
     tree = _Tree(core, prices, incumbent[0], tolerance)
     while not tree.finished and not enough():

@@ -28,49 +28,27 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A term of two nodes, ``first < second``.
-
-    Parameters
-    ----------
-    first, second : int
-    losses : numpy.ndarray, shape (m, m)
-        Padded with 0.
-    switches : numpy.ndarray of int64, shape (m, m)
-        How many switches each pair of entries makes.
-    """
+    """A term of two nodes, ``first < second``."""
 
     first: int
     second: int
-    losses: Reals
-    switches: Integers
+    losses: Reals  # padded with 0, shape (m, m)
+    switches: Integers  # how many switches each pair of entries makes, shape (m, m)
 
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """Arrays of n nodes with at most m entries and K rows.
+    """Arrays of n nodes with at most m entries and K rows."""
 
-    Parameters
-    ----------
-    losses : numpy.ndarray, shape (n, m)
-        inf where a node has no such entry (any more).
-    costs : numpy.ndarray of int64, shape (K, n, m)
-        0 where there is no entry.
-    limits, safe_limits : numpy.ndarray of int64, shape (K,)
-        Bounds rest on ``limits``, plans keep ``safe_limits``. The two differ only where a row was too large for int64
-        and lost its last bits.
-    edges : tuple of Edge
-    rows : tuple of str
-        The budgets' names; the last may be ``SWITCHES``.
-    exact : mapping of int to (numpy.ndarray of Python integers, shape (n, m), limit)
-        Row -> what it was before it lost its last bits.
-    """
-
-    losses: Reals
-    costs: Integers
+    losses: Reals  # inf where a node has no such entry (any more), shape (n, m)
+    costs: Integers  # 0 where there is no entry, shape (K, n, m)
+    # limits, safe_limits: bounds rest on ``limits``, plans keep ``safe_limits``. The two differ only where a row was
+    # too large for int64 and lost its last bits, shape (K,).
     limits: Integers
     safe_limits: Integers
     edges: tuple[Edge, ...]
-    rows: tuple[str, ...]
+    rows: tuple[str, ...]  # the budgets' names; the last may be ``SWITCHES``
+    # Row -> what it was before it lost its last bits, Python integers of shape (n, m), and its limit.
     exact: Mapping[int, tuple[NDArray[Any], int]] = field(default_factory=dict)
 
     @property
@@ -117,19 +95,12 @@ class Core:
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """A problem and its core, and the way back.
-
-    Parameters
-    ----------
-    node_of : numpy.ndarray of int64, shape (layers,)
-    pick_of : numpy.ndarray of int64, shape (layers, m)
-        The choice of a layer when its node takes an entry; -1 where there is none.
-    """
+    """A problem and its core, and the way back."""
 
     problem: Problem
     core: Core
-    node_of: Integers
-    pick_of: Integers
+    node_of: Integers  # shape (layers,)
+    pick_of: Integers  # the choice of a layer when its node takes an entry; -1 where there is none, shape (layers, m)
 
     def to_layers(self, picks: Integers) -> tuple[int, ...]:
         """One choice a layer from one entry a node."""

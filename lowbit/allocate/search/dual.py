@@ -32,12 +32,7 @@ class Point:
 
 
 class Lagrangian:
-    """The dual function of a core.
-
-    Parameters
-    ----------
-    core : Core
-    """
+    """The dual function of a core."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -106,13 +101,7 @@ STOP = 1e-10
 def maximise(dual: Lagrangian, *, start: Reals | None = None, enough: Callable[[], bool] | None = None) -> Dual:
     """Find prices with the best bound.
 
-    Parameters
-    ----------
-    dual : Lagrangian
-    start : numpy.ndarray, optional
-        Prices to begin with.
-    enough : callable, optional
-        Says when to stop early (the time is up).
+    ``start``: prices to begin with. ``enough``: says when to stop early (the time is up).
     """
     rows = len(dual.core.rows)
     first = dual(np.zeros(rows))

@@ -21,23 +21,12 @@ LARGEST_TABLE = 1 << 16
 
 @dataclass(frozen=True)
 class Step:
-    """What happens at one node.
-
-    Parameters
-    ----------
-    node : int
-    before : tuple of int
-        The frontier before the node.
-    after : tuple of int
-        The frontier after it: a subsequence of ``before`` and the node.
-    edges : tuple of Edge
-        From the frontier to the node.
-    """
+    """What happens at one node."""
 
     node: int
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    edges: tuple[Edge, ...]
+    before: tuple[int, ...]  # the frontier before the node
+    after: tuple[int, ...]  # the frontier after it: a subsequence of ``before`` and the node
+    edges: tuple[Edge, ...]  # from the frontier to the node
 
 
 @dataclass(frozen=True)
@@ -88,12 +77,7 @@ def _steps(nodes: int, edges: list[Edge]) -> tuple[Step, ...]:
 def tables_to_go(order: Order, losses: Reals, switch_price: float = 0.0) -> list[Reals]:
     """``tables[i]``: the least loss of nodes i and later, over the entries of the frontier before node i.
 
-    Parameters
-    ----------
-    losses : numpy.ndarray, shape (n, m)
-        Losses of the nodes, prices of the rows included.
-    switch_price : float
-        The price of a switch.
+    ``losses``: losses of the nodes, prices of the rows included, shape (n, m). ``switch_price``: the price of a switch.
     """
     width = losses.shape[1]
     tables: list[Reals] = [np.zeros(())] * (len(order.steps) + 1)

@@ -68,21 +68,10 @@ def label_search(
 ) -> Found:
     """Search a core.
 
-    Parameters
-    ----------
-    core : Core
-    prices : sequence of numpy.ndarray
-        Prices to bound with; the first are the best ones.
-    incumbent : (float, numpy.ndarray or None)
-        The best plan so far.
-    tolerance : float
-        Plans must be better by this (absolute) to be looked for.
-    enough : callable
-        Says when the time is up.
-    most : int
-        Labels kept at a time.
-    accepts : callable, optional
-        Whether a plan is within the limits, asked where int64 does not decide it (``core.accepts``).
+    ``prices``: prices to bound with; the first are the best ones. ``incumbent``: the best plan so far. ``tolerance``:
+    plans must be better by this (absolute) to be looked for. ``enough``: says when the time is up. ``most``: labels
+    kept at a time. ``accepts``: whether a plan is within the limits, asked where int64 does not decide it
+    (``core.accepts``).
     """
     accepts = accepts or core.accepts
     if not core.edges:

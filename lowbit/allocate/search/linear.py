@@ -38,37 +38,21 @@ EXACT_BITS = 53
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
-    """Minimise ``objective @ x`` with rows of ``coefficient * variable`` between two ends; 0 <= x <= 1.
+    """Minimise ``objective @ x`` with rows of ``coefficient * variable`` between two ends; 0 <= x <= 1."""
 
-    Parameters
-    ----------
-    names : tuple of str
-        Of the variables: ``x_NODE_ENTRY`` and ``y_NODE_NODE_ENTRY_ENTRY``.
-    objective : numpy.ndarray
-        Losses times ``2**exponent``.
-    exponent : int
-    integral : numpy.ndarray of bool
-        Which variables are binary.
-    row_names : tuple of str
-    row_index, column_index, coefficients : numpy.ndarray
-        The entries of the rows.
-    lower, upper : numpy.ndarray
-        The ends of the rows; -inf for a budget.
-    columns : tuple of (int, int)
-        Node and entry of the binary variables, which come first.
-    """
-
-    names: tuple[str, ...]
-    objective: Reals
+    names: tuple[str, ...]  # of the variables: ``x_NODE_ENTRY`` and ``y_NODE_NODE_ENTRY_ENTRY``
+    objective: Reals  # losses times ``2**exponent``
     exponent: int
-    integral: NDArray[np.bool_]
+    integral: NDArray[np.bool_]  # which variables are binary
     row_names: tuple[str, ...]
+    # row_index, column_index, coefficients: the entries of the rows
     row_index: Integers
     column_index: Integers
     coefficients: Reals
+    # lower, upper: the ends of the rows; -inf for a budget
     lower: Reals
     upper: Reals
-    columns: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]  # node and entry of the binary variables, which come first
 
     def picks(self, values: Reals, nodes: int) -> Integers:
         """One entry a node: the one whose variable is largest."""

@@ -50,15 +50,8 @@ class Arm:
 class NeighbourhoodSearch:
     """A search from one plan.
 
-    Parameters
-    ----------
-    core : Core
-    prices : numpy.ndarray
-        The best prices known.
-    picks : numpy.ndarray
-        A plan within the limits.
-    seed : int
-        Of the random choices: the same seed gives the same sequence of neighbourhoods.
+    ``prices``: the best prices known; ``picks``: a plan within the limits; ``seed``: of the random choices: the same
+    seed gives the same sequence of neighbourhoods.
     """
 
     def __init__(self, core: Core, prices: Reals, picks: Integers, seed: int) -> None:

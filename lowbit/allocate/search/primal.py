@@ -15,11 +15,7 @@ PAIR_MOVES = 256
 class Walker:
     """Picks that are changed move by move, with the losses and costs of all single moves.
 
-    Parameters
-    ----------
-    core : Core
-    prices : numpy.ndarray
-        What rows are worth, to order the moves by.
+    ``prices``: what rows are worth, to order the moves by.
     """
 
     def __init__(self, core: Core, prices: Reals) -> None:

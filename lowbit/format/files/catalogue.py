@@ -20,15 +20,8 @@ def format_files(paths: Iterable[Path]) -> list[Path]:
 class Catalogue:
     """Formats by id and alias, names in use for several formats, and families.
 
-    Attributes
-    ----------
-    formats : dict of str to Format
-        By id.
-    spellings : dict of str to str
-        Lower-case id or alias to id.
-    ambiguous : dict of str to list of str
-        Lower-case name to the ids of the formats that it is in use for.
-    families : list of Family
+    ``formats``: by id; ``spellings``: lower-case id or alias to id; ``ambiguous``: lower-case name to the ids of the
+    formats that it is in use for.
     """
 
     def __init__(self) -> None:
@@ -62,10 +55,7 @@ class Catalogue:
     def add(self, fmt: Scalar, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
         """Add a format; what the same origin gave before under that id is replaced.
 
-        Raises
-        ------
-        FormatError
-            One of its names belongs to another format, or is in use for several.
+        Raises FormatError: one of its names belongs to another format, or is in use for several.
         """
         before = self.formats.get(fmt.id)
         replaced = before is not None and self._origins[fmt.id] == origin
@@ -102,10 +92,7 @@ class Catalogue:
     def find(self, name: str) -> Scalar | None:
         """The format of a lower-case name; None where it is not known here.
 
-        Raises
-        ------
-        UnknownFormatError
-            The name is of a family, but a parameter is out of range.
+        Raises UnknownFormatError: the name is of a family, but a parameter is out of range.
         """
         identifier = self.spellings.get(name)
         return self.formats[identifier] if identifier is not None else self._member(name)

@@ -27,10 +27,7 @@ _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 def read_document(path: Path) -> Table:
     """The whole of a TOML file.
 
-    Raises
-    ------
-    FormatError
-        It cannot be read, or is not TOML.
+    Raises FormatError: it cannot be read, or is not TOML.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -45,10 +42,8 @@ def read_document(path: Path) -> Table:
 def read_format(document: Table) -> Scalar:
     """The format that a document describes.
 
-    Raises
-    ------
-    FormatError
-        A field is missing, unknown, of the wrong type, or contradicts another; or a fact does not follow.
+    Raises FormatError: a field is missing, unknown, of the wrong type, or contradicts another; or a fact does not
+    follow.
     """
     document.only(
         "id", "kind", "bits", "aliases", "ambiguous", "summary", "fields", "specials", "defaults", "source", "facts"

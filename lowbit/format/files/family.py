@@ -22,47 +22,26 @@ PARAMETER = re.compile(r"\{([A-Z])\}")
 
 @dataclass(frozen=True)
 class Parameter:
-    """An integer parameter of a family: a range, and single values beside it.
+    """An integer parameter of a family: a range, and single values beside it."""
 
-    Attributes
-    ----------
-    name : str
-        One capital letter.
-    minimum, maximum : int or str
-        Bounds; formulas of the parameters before it.
-    also : tuple of int
-        Values outside the range.
-    meaning : str
-        What it stands for.
-    """
-
-    name: str
+    name: str  # one capital letter
+    # minimum, maximum: bounds; formulas of the parameters before it
     minimum: Formula
     maximum: Formula
-    also: tuple[int, ...] = ()
-    meaning: str = ""
+    also: tuple[int, ...] = ()  # values outside the range
+    meaning: str = ""  # what it stands for
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One spelling of the members of a family, with the formulas of its fields.
+    """One spelling of the members of a family, with the formulas of its fields."""
 
-    Attributes
-    ----------
-    name : str
-        The id with parameters in braces: ``int{N}``.
-    aliases : tuple of str
-        Other spellings with the same parameters.
-    limits : mapping of str to (minimum, maximum)
-        Bounds of parameters that are narrower here than in the family.
-    fields : mapping
-        Formulas (bits, exponent, mantissa, bias, infinity, nan, fraction) and flags (signed, narrow).
-    """
-
-    name: str
-    aliases: tuple[str, ...]
+    name: str  # the id with parameters in braces: ``int{N}``
+    aliases: tuple[str, ...]  # other spellings with the same parameters
     summary: str
+    # Bounds of parameters that are narrower here than in the family.
     limits: Mapping[str, tuple[Formula | None, Formula | None]]
+    # Formulas (bits, exponent, mantissa, bias, infinity, nan, fraction) and flags (signed, narrow).
     fields: Mapping[str, Formula | bool]
 
     @cached_property

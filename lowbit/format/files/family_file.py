@@ -15,10 +15,7 @@ from lowbit.policy.table import Table
 def read_family(document: Table) -> Family:
     """The family that a document describes.
 
-    Raises
-    ------
-    FormatError
-        A field is missing, unknown or of the wrong type; or a fact names no member.
+    Raises FormatError: a field is missing, unknown or of the wrong type; or a fact names no member.
     """
     document.only(
         "family", "kind", "summary", "version", "listed", "parameters", "variants", "defaults", "source", "facts"

@@ -18,10 +18,7 @@ _LARGEST_POWER = 1 << 20
 def evaluate(text: str, parameters: Mapping[str, int] | None = None) -> Fraction:
     """The exact value of a formula.
 
-    Raises
-    ------
-    FormatError
-        The text is not a formula, or names an unknown parameter.
+    Raises FormatError: the text is not a formula, or names an unknown parameter.
     """
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")

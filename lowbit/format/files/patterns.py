@@ -14,22 +14,13 @@ from lowbit.errors import FormatError
 
 @dataclass(frozen=True)
 class CodeRange:
-    """The codes that one pattern covers: consecutive magnitudes, with one sign or both.
+    """The codes that one pattern covers: consecutive magnitudes, with one sign or both."""
 
-    Attributes
-    ----------
-    low, high : int
-        First and last magnitude (exponent and mantissa field read as one integer).
-    signs : str
-        ``"0"``, ``"1"``, or ``"s"`` for both; ``"0"`` in an unsigned format.
-    pattern : str
-        The text it was written as.
-    """
-
+    # low, high: first and last magnitude (exponent and mantissa field read as one integer)
     low: int
     high: int
-    signs: str
-    pattern: str
+    signs: str  # ``"0"``, ``"1"``, or ``"s"`` for both; ``"0"`` in an unsigned format
+    pattern: str  # the text it was written as
 
     def overlaps(self, other: CodeRange) -> bool:
         """Whether some code is in both."""
@@ -40,10 +31,7 @@ class CodeRange:
 def parse_pattern(text: str, *, signed: bool, exponent_bits: int, mantissa_bits: int) -> CodeRange:
     """The codes that a pattern covers.
 
-    Raises
-    ------
-    FormatError
-        The pattern does not have the format's fields, or covers codes that are not consecutive.
+    Raises FormatError: the pattern does not have the format's fields, or covers codes that are not consecutive.
     """
     widths = [("sign", int(signed)), ("exponent", exponent_bits), ("mantissa", mantissa_bits)]
     present = [(name, width) for name, width in widths if width]

@@ -33,10 +33,7 @@ class Fields:
 def read_specials(specials: Table, fields: Fields) -> dict[str, Any]:
     """The fields of a FloatFormat that say which codes are special.
 
-    Raises
-    ------
-    FormatError
-        A pattern does not fit the fields, two specials share a code, or NaNs do not stand together.
+    Raises FormatError: a pattern does not fit the fields, two specials share a code, or NaNs do not stand together.
     """
     specials.only("zero", "negative_zero", "subnormals", "infinity", "nan", "canonical_nan")
     infinities = _ranges(specials, "infinity", fields)

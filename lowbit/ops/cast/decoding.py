@@ -24,12 +24,7 @@ class Decoding(NamedTuple):
 def decoding(source: Scalar, requested: np.dtype[Any]) -> Decoding:
     """How codes of a format become values of a dtype, of either byte order.
 
-    Raises
-    ------
-    InputError
-        The dtype is not a float.
-    InexactError
-        The dtype cannot hold every value of the format.
+    Raises InputError: the dtype is not a float; InexactError: the dtype cannot hold every value of the format.
     """
     dtype = requested.newbyteorder("=")
     target = scalar_format(dtype)

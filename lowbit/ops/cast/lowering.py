@@ -31,10 +31,7 @@ def lower(source: Scalar | None, target: Scalar, policy: Policy) -> Vector:
 
     ``via`` and ``defects`` are not lowered: ``lowbit.ops.cast.conversion`` takes those steps.
 
-    Raises
-    ------
-    PolicyError
-        The policy asks for what the target cannot do (``overflow="wrap"`` in a float format).
+    Raises PolicyError: the policy asks for what the target cannot do (``overflow="wrap"`` in a float format).
     """
     vector = [0] * at.SIZE
     if isinstance(source, FloatFormat):

@@ -23,10 +23,7 @@ class Outcome(NamedTuple):
 class Outcomes:
     """The final codes that a policy gives in a format.
 
-    Raises
-    ------
-    PolicyError
-        ``overflow="wrap"`` where nothing can wrap.
+    Raises PolicyError: ``overflow="wrap"`` where nothing can wrap.
     """
 
     def __init__(self, target: Scalar, policy: Policy) -> None:

@@ -34,18 +34,12 @@ class Cast(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A way to make casts.
+    """A way to make casts."""
 
-    Attributes
-    ----------
-    applies : callable
-        ``applies(cast)`` gives what ``run`` needs to know, or None where the path does not make the cast.
-    run : callable
-        ``run(parameters, codes, out, flags, random, stream)`` makes it, on at most ``chunk`` codes: ``flags`` is None
-        where they were not asked for, ``random`` but for the stochastic modes, and ``stream`` writes past the caches.
-    """
-
+    # ``applies(cast)`` gives what ``run`` needs to know, or None where the path does not make the cast.
     applies: Callable[[Cast], Any]
+    # ``run(parameters, codes, out, flags, random, stream)`` makes it, on at most ``chunk`` codes: ``flags`` is None
+    # where they were not asked for, ``random`` but for the stochastic modes, and ``stream`` writes past the caches.
     run: Callable[..., None]
     chunk: int
 

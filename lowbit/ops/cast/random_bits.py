@@ -15,12 +15,8 @@ from lowbit.policy.cast import Policy
 def checked_random(random_bits: Any, policy: Policy, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
     """The random integers as a flat array, one a value; None for a mode that uses none.
 
-    Raises
-    ------
-    PolicyError
-        They are missing, or given to a mode that uses none.
-    InputError
-        They are not integers, out of range, or of a shape that does not fit.
+    Raises PolicyError: they are missing, or given to a mode that uses none; InputError: they are not integers, out of
+    range, or of a shape that does not fit.
     """
     if not policy.stochastic:
         if random_bits is not None:

@@ -23,10 +23,7 @@ CHUNK = 1 << 14
 def checked_format(integer_bits: Any, bits: Any, doubled: int = 0) -> int:
     """The integer bits, if gemmlowp's exp takes such a number: two bits after the point must remain.
 
-    Raises
-    ------
-    InputError
-        ``bits`` is not 32 or 16, or ``integer_bits`` leaves too few bits after the point.
+    Raises InputError: ``bits`` is not 32 or 16, or ``integer_bits`` leaves too few bits after the point.
     """
     if not isinstance(bits, int | np.integer) or bits not in WIDTHS:
         raise unknown("bits", bits, WIDTHS)

@@ -17,24 +17,13 @@ _REDUCTIONS = ("sequential", "adjacent", "halves", "widening")
 
 
 class Magnitudes(NamedTuple):
-    """Upper bounds of what the operands can make.
+    """Upper bounds of what the operands can make."""
 
-    Attributes
-    ----------
-    product : int
-        Of one product.
-    row : int
-        Of the sum of all products of a result, each taken with its magnitude.
-    correction, bias : int
-    products : int
-        K.
-    """
-
-    product: int
-    row: int
+    product: int  # of one product
+    row: int  # of the sum of all products of a result, each taken with its magnitude
     correction: int
     bias: int
-    products: int
+    products: int  # K
 
 
 def rule(width: int, overflow: str) -> list[int]:

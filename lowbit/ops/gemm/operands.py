@@ -30,10 +30,7 @@ class Operand(NamedTuple):
 def integer_operand(values: Any, role: str) -> Operand:
     """A matrix or stack of matrices of integer codes.
 
-    Raises
-    ------
-    InputError
-        The dtype is not one that is taken, or there are fewer than two axes.
+    Raises InputError: the dtype is not one that is taken, or there are fewer than two axes.
     """
     array = as_array(values, role)
     try:
@@ -56,10 +53,7 @@ def integer_operand(values: Any, role: str) -> Operand:
 def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) -> npt.NDArray[np.int64]:
     """One zero point for each row of ``a`` or column of ``b``, from that many or a single one.
 
-    Raises
-    ------
-    InputError
-        They are no integers, are not as many, or lie outside the operand's codes.
+    Raises InputError: they are no integers, are not as many, or lie outside the operand's codes.
     """
     array = as_array(values, role)
     python_integers = array.dtype.kind == "O" and all(type(value) is int for value in array.reshape(-1))
@@ -88,10 +82,7 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
 def checked_bias(values: Any, columns: int, width: int = 64) -> npt.NDArray[np.int64]:
     """One bias for each column, from that many, a single one or none.
 
-    Raises
-    ------
-    InputError
-        They are no integers of ``width`` bits, or not as many.
+    Raises InputError: they are no integers of ``width`` bits, or not as many.
     """
     array = as_array(0 if values is None else values, "bias")
     if array.dtype.kind not in "iu" and array.size:

@@ -51,10 +51,7 @@ def available() -> tuple[str, ...]:
 def chosen(path: str | None = None) -> str:
     """The path of that name, of the environment's, or the fastest.
 
-    Raises
-    ------
-    InputError
-        There is no such path, or this processor cannot take it.
+    Raises InputError: there is no such path, or this processor cannot take it.
     """
     name = default() if path is None else path
     if not isinstance(name, str):
@@ -147,26 +144,13 @@ def scratch() -> Integers:
 
 
 class Right(NamedTuple):
-    """The right operand of one product.
+    """The right operand of one product."""
 
-    Attributes
-    ----------
-    array : ndarray
-        ``(k, n)``, or panels packed by ``packer``.
-    signed : bool
-        Whether the codes are signed; for packed bytes, whether they are as the instruction reads them.
-    packed : bool
-    sums : ndarray
-        For panels: the sum over k of each column, as the instruction reads it.
-    offset : int
-        For panels: what packing added to each code.
-    """
-
-    array: Array
-    signed: bool
+    array: Array  # ``(k, n)``, or panels packed by ``packer``
+    signed: bool  # whether the codes are signed; for packed bytes, whether they are as the instruction reads them
     packed: bool = False
-    sums: Integers = NOTHING
-    offset: int = 0
+    sums: Integers = NOTHING  # for panels: the sum over k of each column, as the instruction reads it
+    offset: int = 0  # for panels: what packing added to each code
 
     def columns(self, start: int, stop: int, panel: int) -> Right:
         """Some of the columns; for panels, ``start`` is a multiple of their width."""

@@ -36,21 +36,12 @@ prepared = lru_cache(maxsize=64)
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a runner is asked for.
+    """What a runner is asked for."""
 
-    Attributes
-    ----------
-    rows : ndarray
-        Integer codes, two-dimensional, C-contiguous: the operation runs along the last axis.
-    call : Parameters
-        The scheme, and what is given beside the codes; only the scale and the options are not checked yet.
-    overflow : {"wrap", "saturate", "trap"}
-    threads : int
-    """
-
-    rows: Array
+    rows: Array  # integer codes, two-dimensional, C-contiguous: the operation runs along the last axis
+    # The scheme, and what is given beside the codes; only the scale and the options are not checked yet.
     call: Parameters
-    overflow: str
+    overflow: str  # one of "wrap", "saturate", "trap"
     threads: int = 1
 
     @property
@@ -216,12 +207,7 @@ def no_trap() -> Integers:
 def plain(request: Request, kernel: Callable[..., None], *constants: Any) -> Array:
     """Run a plain int64 kernel ``(rows, *constants, limits, mode, out, trap)`` over all rows, block by block.
 
-    Raises
-    ------
-    InputError
-        A divisor is 0.
-    IntermediateOverflowError
-        The first overflow, where overflows trap.
+    Raises InputError: a divisor is 0; IntermediateOverflowError: the first overflow, where overflows trap.
     """
     rows, widths = request.rows, request.call.widths
     limits, mode = limits_of(widths), request.mode

@@ -118,10 +118,7 @@ def affine(options: Mapping[str, Any], length: int) -> tuple[Floats, Floats]:
 def norm_biases(gamma: Floats, beta: Floats, unit: float) -> Integers:
     """floor((beta / gamma) / unit), each step in binary32.
 
-    Raises
-    ------
-    InputError
-        A gamma is 0, or a bias is beyond what can be added in 64 bits.
+    Raises InputError: a gamma is 0, or a bias is beyond what can be added in 64 bits.
     """
     _require_nonzero(gamma)
     with np.errstate(over="ignore", under="ignore"):

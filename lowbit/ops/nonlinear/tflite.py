@@ -40,10 +40,7 @@ def vector(request: Request, multiplier: int, shift: int, *more: int) -> Integer
 def require_multiplier(request: Request) -> QuantizedMultiplier | None:
     """``multiplier`` and ``shift`` as the caller gives them, instead of a scale.
 
-    Raises
-    ------
-    InputError
-        Only one of them is given, or a scale beside them, or a value is out of range.
+    Raises InputError: only one of them is given, or a scale beside them, or a value is out of range.
     """
     names = [name for name in ("multiplier", "shift") if name in request.options]
     if not names:

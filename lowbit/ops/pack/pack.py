@@ -37,31 +37,17 @@ TF32_DROPPED_BITS = 13
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to place codes in bytes or words.
+    """A way to place codes in bytes or words."""
 
-    Attributes
-    ----------
-    summary : str
-        Where each bit goes, and who does it so.
-    low, high : int
-        The widths of code that it takes.
-    group : int
-        The number of codes must be a multiple of this.
-    pack : callable
-        ``(patterns, bits) -> words`` along the last axis; patterns are unsigned.
-    unpack : callable
-        Its inverse, ``(words, bits) -> patterns``; may return more than were packed where ``group`` is 1.
-    word : str
-        dtype of what it packs into.
-    """
-
-    summary: str
+    summary: str  # where each bit goes, and who does it so
+    # low, high: the widths of code that it takes
     low: int
     high: int
-    group: int
-    pack: Callable[[Array, int], Array]
+    group: int  # the number of codes must be a multiple of this
+    pack: Callable[[Array, int], Array]  # ``(patterns, bits) -> words`` along the last axis; patterns are unsigned
+    # Its inverse, ``(words, bits) -> patterns``; may return more than were packed where ``group`` is 1.
     unpack: Callable[[Array, int], Array]
-    word: str = "uint8"
+    word: str = "uint8"  # dtype of what it packs into
 
 
 def _pack_stream(patterns: Array, bits: int) -> Array:

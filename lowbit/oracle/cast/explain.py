@@ -28,48 +28,26 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The trace of one encoding.
+    """The trace of one encoding."""
 
-    Attributes
-    ----------
-    value : Exact
-        The input.
-    steps : tuple of Step
-        Intermediate formats that it was rounded to first (``via``, and defects that round twice).
-    rounded_from : Exact
-        What the last step rounded: ``value``, or the result of the last of ``steps``.
-    lower, upper : Exact or None
-        Its neighbours in the target, ``lower <= rounded_from <= upper``; None where the target has none on that side.
-    midpoint : Exact or None
-        Halfway between the neighbours. Beyond the largest value, where overflow begins under nearest rounding:
-        halfway to the value that the next code would have. None where the value is exact or special.
-    lower_code, upper_code : int or None
-        The codes of the neighbours.
-    rule : str
-        Which rule decided, in words.
-    code : int
-        The result, of the target format.
-    decoded : Exact
-        The value of ``code``.
-    flags : int
-        NV=16 DZ=8 OF=4 UF=2 NX=1.
-    saturated : bool
-        Whether the end of the range stands in for something beyond it.
-    """
-
-    value: Exact
-    steps: tuple[Step, ...]
-    rounded_from: Exact
+    value: Exact  # the input
+    steps: tuple[Step, ...]  # intermediate formats that it was rounded to first (``via``, and defects that round twice)
+    rounded_from: Exact  # what the last step rounded: ``value``, or the result of the last of ``steps``
+    # lower, upper: its neighbours in the target, ``lower <= rounded_from <= upper``; None where the target has none on
+    # that side
     lower: Exact | None
     upper: Exact | None
+    # Halfway between the neighbours. Beyond the largest value, where overflow begins under nearest rounding: halfway to
+    # the value that the next code would have. None where the value is exact or special.
     midpoint: Exact | None
+    # lower_code, upper_code: the codes of the neighbours
     lower_code: int | None
     upper_code: int | None
-    rule: str
-    code: int
-    decoded: Exact
-    flags: int
-    saturated: bool
+    rule: str  # which rule decided, in words
+    code: int  # the result, of the target format
+    decoded: Exact  # the value of ``code``
+    flags: int  # NV=16 DZ=8 OF=4 UF=2 NX=1
+    saturated: bool  # whether the end of the range stands in for something beyond it
     code_bits: str
     """The result's code in binary, the fields of a float set apart: ``0 1111 110``."""
 

@@ -26,21 +26,10 @@ def project(value: Exact, fmt: Scalar, policy: Policy, random: int = 0) -> Proje
     The axes ``via``, ``flush_inputs`` and ``defects`` speak of what happens before: :func:`lowbit.oracle.encode`
     sees to them.
 
-    Parameters
-    ----------
-    value : Exact
-    fmt : Format
-        The target.
-    policy : Policy
-    random : int
-        R of the stochastic modes, ``0 <= R < 2**policy.random_bits``; 0 for the others.
+    ``fmt``: the target. ``random``: R of the stochastic modes, ``0 <= R < 2**policy.random_bits``; 0 for the others.
 
-    Raises
-    ------
-    InputError
-        The policy refuses the value (an axis says ``error``), or R is out of range.
-    PolicyError
-        ``overflow="wrap"`` with a floating-point target.
+    Raises InputError: the policy refuses the value (an axis says ``error``), or R is out of range; PolicyError:
+    ``overflow="wrap"`` with a floating-point target.
     """
     if not 0 <= random < 1 << policy.random_bits:
         raise InputError(

@@ -14,30 +14,17 @@ FLAG_NAMES = {INVALID: "NV", DIVIDE_BY_ZERO: "DZ", OVERFLOW: "OF", UNDERFLOW: "U
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The code that a value was projected to.
+    """The code that a value was projected to."""
 
-    Attributes
-    ----------
-    code : int
-        Of the target format; a signed value for an integer or fixed-point format.
-    flags : int
-        The exceptions raised, NV=16 DZ=8 OF=4 UF=2 NX=1.
-    lower, upper : Exact or None
-        The neighbours of a finite value in the target's set of values: ``lower <= value <= upper``, both equal to
-        the value where it is in the set. An infinity counts where the target has it; None where nothing is on that
-        side. Both None for an infinity or a NaN.
-    rule : str
-        Which rule decided, in words.
-    saturated : bool
-        Whether an infinity, or a finite value beyond the range, came out as the end of the range.
-    """
-
-    code: int
-    flags: int
+    code: int  # of the target format; a signed value for an integer or fixed-point format
+    flags: int  # the exceptions raised, NV=16 DZ=8 OF=4 UF=2 NX=1
+    # lower, upper: the neighbours of a finite value in the target's set of values: ``lower <= value <= upper``, both
+    # equal to the value where it is in the set. An infinity counts where the target has it; None where nothing is on
+    # that side. Both None for an infinity or a NaN.
     lower: Exact | None
     upper: Exact | None
-    rule: str
-    saturated: bool = False
+    rule: str  # which rule decided, in words
+    saturated: bool = False  # whether an infinity, or a finite value beyond the range, came out as the end of the range
 
 
 def flag_names(flags: int) -> str:

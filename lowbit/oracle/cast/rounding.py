@@ -14,24 +14,14 @@ from lowbit.policy.cast import Policy
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Where a magnitude lies between its neighbours: ``0 < rest < gap``.
+    """Where a magnitude lies between its neighbours: ``0 < rest < gap``."""
 
-    Attributes
-    ----------
-    rest, gap : int
-        Distance from the lower neighbour, and between the neighbours, in the same unit.
-    lower_is_odd : bool
-        Whether the magnitude code of the lower neighbour is odd; that of the upper one is then even.
-    negative : bool
-        Sign of the value.
-    without_mantissa : bool
-        Whether the target codes powers of two only, so that ``tie_without_mantissa`` applies.
-    """
-
+    # rest, gap: distance from the lower neighbour, and between the neighbours, in the same unit
     rest: int
     gap: int
-    lower_is_odd: bool
-    negative: bool
+    lower_is_odd: bool  # whether the magnitude code of the lower neighbour is odd; that of the upper one is then even
+    negative: bool  # sign of the value
+    # Whether the target codes powers of two only, so that ``tie_without_mantissa`` applies.
     without_mantissa: bool = False
 
 

@@ -17,20 +17,11 @@ from lowbit.policy.accumulator import Accumulator
 
 
 class Accumulation(NamedTuple):
-    """The result, and what overflowed on the way.
-
-    Attributes
-    ----------
-    value : int
-    overflows : int
-        How many steps overflowed.
-    first : int or None
-        The smallest time k of a step that overflowed.
-    """
+    """The result, and what overflowed on the way."""
 
     value: int
-    overflows: int
-    first: int | None
+    overflows: int  # how many steps overflowed
+    first: int | None  # the smallest time k of a step that overflowed
 
 
 def fit(exact: int, width: int, overflow: str) -> int:
@@ -71,16 +62,9 @@ def accumulate(
 ) -> Accumulation:
     """Accumulate exact products.
 
-    Parameters
-    ----------
-    products : sequence of int
-        In the order of k.
-    accumulator : Accumulator
-        Its axes ``dropped_bits``, ``operands`` and ``zero_points`` concern operands, not products: see
-        :func:`lowbit.oracle.gemm.gemm.dot`.
-    bias : int
-    correction : int
-        What compensates for zero points, added in one step after the products.
+    ``products``: in the order of k. ``accumulator``: its axes ``dropped_bits``, ``operands`` and ``zero_points``
+    concern operands, not products: see :func:`lowbit.oracle.gemm.gemm.dot`. ``correction``: what compensates for zero
+    points, added in one step after the products.
     """
     log = _Log()
     own, result = (accumulator.width, accumulator.overflow), (accumulator.result_width, accumulator.result_overflow)

@@ -21,10 +21,7 @@ ROOT_BITS = 200
 def binary32(value: Fraction) -> Fraction:
     """The nearest binary32 number, ties to even.
 
-    Raises
-    ------
-    InputError
-        It is beyond the largest one.
+    Raises InputError: it is beyond the largest one.
     """
     rounded = round_to(value, "float32")
     if rounded.kind != FINITE:
@@ -40,10 +37,7 @@ def binary64(value: Fraction | str) -> Fraction:
 def positive32(value: Any, name: str = "scale") -> Fraction:
     """A scale as the binary32 number that a framework holds.
 
-    Raises
-    ------
-    InputError
-        It is not a positive number, in binary32 too.
+    Raises InputError: it is not a positive number, in binary32 too.
     """
     try:
         rounded = binary32(Fraction(float(value)))
@@ -57,10 +51,7 @@ def positive32(value: Any, name: str = "scale") -> Fraction:
 def over_tensor(number: Fraction, tensor: Fraction) -> Fraction:
     """``number / tensor`` as PyTorch computes it in binary32: the tensor's reciprocal, times the number.
 
-    Raises
-    ------
-    InputError
-        The reciprocal is beyond binary32.
+    Raises InputError: the reciprocal is beyond binary32.
     """
     if tensor == 0:
         raise InputError("the scale is too small: a constant is divided by 0", hint="give a larger scale")

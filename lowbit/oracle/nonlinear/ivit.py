@@ -57,18 +57,11 @@ def shift_exp(
 ) -> int:
     """Exp of one code, in units of scale / 2^N.
 
-    Parameters
-    ----------
-    code : int
-        Not positive, but for the second exponential of ShiftGELU.
-    constants : Exponential
-    variant : str
-        PyTorch keeps the half bit of r / 2 until the shift; TVM divides as C does, toward zero.
-    steps : Steps
-        Passes the intermediates ``scaled``, ``quotient``, ``remainder`` and ``exponential``, with ``suffix``.
-    limit : int, optional
-        The exponential is clamped to this. PyTorch's second exponential is only ever added to a sum that is clamped, so
-        the clamp changes nothing there, and its shift may exceed every width.
+    ``code``: not positive, but for the second exponential of ShiftGELU. ``variant``: PyTorch keeps the half bit of r /
+    2 until the shift; TVM divides as C does, toward zero. ``steps``: passes the intermediates ``scaled``, ``quotient``,
+    ``remainder`` and ``exponential``, with ``suffix``. ``limit``: the exponential is clamped to this. PyTorch's second
+    exponential is only ever added to a sum that is clamped, so the clamp changes nothing there, and its shift may
+    exceed every width.
     """
     unit, shift = constants
     scaled = steps(f"scaled{suffix}", code + (code >> 1) - (code >> 4))

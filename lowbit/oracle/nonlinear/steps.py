@@ -11,17 +11,8 @@ from lowbit.nonlinear.widths import OVERFLOWS, Widths
 class Steps:
     """Applies the overflow rule of a scheme to each intermediate.
 
-    Parameters
-    ----------
-    widths : Widths
-    overflow : {"wrap", "saturate", "trap"}
-
-    Attributes
-    ----------
-    limits : dict
-        Name -> the smallest and largest value that fits.
-    row, element : int
-        Where the computation is, for the report of a trap; -1 for a quantity of the whole row.
+    ``limits``: name -> the smallest and largest value that fits; ``row`` and ``element``: where the computation is, for
+    the report of a trap; -1 for a quantity of the whole row.
     """
 
     def __init__(self, widths: Widths, overflow: str = "wrap") -> None:

@@ -47,10 +47,7 @@ def parameters_int8(scale: Any, beta: Any, variant: str) -> tuple[Multiplier, in
 def softmax_int8(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     """The softmax of a row of int8 codes, to 8 or 16 bits.
 
-    Raises
-    ------
-    InputError
-        The sum is so large that the product ends its process, and ``steps`` wraps.
+    Raises InputError: the sum is so large that the product ends its process, and ``steps`` wraps.
     """
     multiplier, lowest_difference = parameters_int8(call.scale, call.options.get("beta", 1), call.variant)
     bits = call.result_bits

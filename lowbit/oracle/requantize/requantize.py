@@ -22,23 +22,12 @@ HIGH_HALF = 31
 
 
 class Requantized(NamedTuple):
-    """A result and how it came about.
-
-    Attributes
-    ----------
-    code : int
-    rounded : int
-        The rounded, not yet clamped value, the zero point included.
-    saturated : bool
-        Whether the last clamp changed it.
-    wrapped : bool
-        Whether an intermediate value left its width, modulo or saturating.
-    """
+    """A result and how it came about."""
 
     code: int
-    rounded: int
-    saturated: bool
-    wrapped: bool
+    rounded: int  # the rounded, not yet clamped value, the zero point included
+    saturated: bool  # whether the last clamp changed it
+    wrapped: bool  # whether an intermediate value left its width, modulo or saturating
 
 
 def requantize(

@@ -27,25 +27,14 @@ EVIDENCE = {
 
 @dataclass(frozen=True)
 class Claim:
-    """What a preset claims.
+    """What a preset claims."""
 
-    Attributes
-    ----------
-    summary : str
-        In a line.
-    product, version : str
-        What it stands for; "" for a rule without a product.
-    evidence : str
-        One of ``EVIDENCE``, or "".
-    source : str
-        Where: standard and clause, or repository, file and revision.
-    """
-
-    summary: str
+    summary: str  # in a line
+    # product, version: what it stands for; "" for a rule without a product
     product: str = ""
     version: str = ""
-    evidence: str = ""
-    source: str = ""
+    evidence: str = ""  # one of ``EVIDENCE``, or ""
+    source: str = ""  # where: standard and clause, or repository, file and revision
 
 
 class Lazy(Mapping[str, Value]):
@@ -74,25 +63,9 @@ class Lazy(Mapping[str, Value]):
 class Presets(Lazy[Kind]):
     """The presets of one vocabulary: name -> choices.
 
-    Parameters
-    ----------
-    kind : type
-        The vocabulary.
-    what : str
-        What messages call one.
-    file : str
-        Its name in this folder.
-    also : str
-        What else is a name, for the hint about an unknown one.
-    usual : tuple of str
-        Names known to be there: asking for them reads no file.
-
-    Attributes
-    ----------
-    claims : mapping of str to Claim
-    overrides : mapping of str to mapping
-        Preset -> target id or kind -> the choices there.
-    summaries : mapping of str to str
+    ``kind``: the vocabulary; ``what``: what messages call one; ``file``: its name in this folder; ``also``: what else
+    is a name, for the hint about an unknown one; ``usual``: names known to be there: asking for them reads no file;
+    ``overrides``: preset -> target id or kind -> the choices there.
     """
 
     def __init__(self, kind: type[Kind], what: str, file: str, also: str = "", usual: tuple[str, ...] = ()) -> None:
@@ -114,10 +87,7 @@ class Presets(Lazy[Kind]):
     def named(self, value: object) -> Kind:
         """Choices from themselves, or those of a preset; look-up ignores case.
 
-        Raises
-        ------
-        PolicyError
-            The name is unknown (the nearest one is suggested), or the argument is neither.
+        Raises PolicyError: the name is unknown (the nearest one is suggested), or the argument is neither.
         """
         if isinstance(value, self._kind):
             return value

@@ -34,10 +34,8 @@ class PresetFile(Generic[Kind]):
 def read_presets(kind: type[Kind], path: Path) -> PresetFile[Kind]:
     """The presets of a file.
 
-    Raises
-    ------
-    PolicyError
-        The file is not TOML, or a field, an axis, a choice or a base is unknown; the message says where.
+    Raises PolicyError: the file is not TOML, or a field, an axis, a choice or a base is unknown; the message says
+    where.
     """
     try:
         document = Table(tomllib.loads(path.read_text(encoding="utf-8")), path, kind=PolicyError)

@@ -10,10 +10,7 @@ from lowbit.proof.nonlinear.span import Span, span_of
 class Recorder(Steps):
     """Steps without an overflow rule: values pass as they are, and are remembered.
 
-    Attributes
-    ----------
-    values : dict
-        Name -> the values it had, in the order in which they arose; in the order of the widths.
+    ``values``: name -> the values it had, in the order in which they arose; in the order of the widths.
     """
 
     def __init__(self, widths: Widths) -> None:

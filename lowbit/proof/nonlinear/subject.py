@@ -32,31 +32,18 @@ AUDITS: Mapping[tuple[str, str], str] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """An operation whose parameters are fixed: what it declares, how to run it, and what is known of its ranges.
-
-    Attributes
-    ----------
-    call : Parameters
-    inputs : Span
-        Codes that a row may hold.
-    spans : callable
-        Takes the row length; gives for each intermediate a range that no row leaves as long as nothing before it
-        overflowed. An intermediate without an entry cannot be proved, only searched.
-    contributions : mapping of int to int
-        Code -> what it adds to the row's sum when the row's maximum is the largest code; empty where sums are not
-        sums of exponentials. The search aims at sums next to powers of two with them.
-    parameters : mapping
-        For the report.
-    unused : frozenset of str
-        Declared intermediates that this variant, or these parameters, never compute.
-    """
+    """An operation whose parameters are fixed: what it declares, how to run it, and what is known of its ranges."""
 
     call: Parameters
-    inputs: Span
+    inputs: Span  # codes that a row may hold
+    # Takes the row length; gives for each intermediate a range that no row leaves as long as nothing before it
+    # overflowed. An intermediate without an entry cannot be proved, only searched.
     spans: Callable[[int], Spans]
+    # Code -> what it adds to the row's sum when the row's maximum is the largest code; empty where sums are not sums of
+    # exponentials. The search aims at sums next to powers of two with them.
     contributions: Mapping[int, int] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    unused: frozenset[str] = frozenset()
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # for the report
+    unused: frozenset[str] = frozenset()  # declared intermediates that this variant, or these parameters, never compute
 
     @property
     def widths(self) -> Widths:
@@ -70,17 +57,10 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is to be audited, as it was asked for.
-
-    Attributes
-    ----------
-    call : Parameters
-    inputs : Span or None
-        None for the scheme's own input type.
-    """
+    """What is to be audited, as it was asked for."""
 
     call: Parameters
-    inputs: Span | None = None
+    inputs: Span | None = None  # None for the scheme's own input type
 
     def only_options(self, *known: str) -> None:
         """Options that an audit does not have are errors."""
@@ -129,10 +109,7 @@ class Request:
 
         The row may be one that the scheme refuses; what depends on single codes has been noted by then.
 
-        Raises
-        ------
-        InputError
-            The scheme refuses the parameters.
+        Raises InputError: the scheme refuses the parameters.
         """
         recorder = Recorder(self.call.widths)
         try:
@@ -152,10 +129,7 @@ class Request:
 def make_subject(request: Request) -> Subject:
     """The subject of a request that names a known operation and scheme.
 
-    Raises
-    ------
-    InputError
-        A parameter is missing or out of range.
+    Raises InputError: a parameter is missing or out of range.
     """
     call, scheme = request.call, request.call.scheme
     scheme.checked_bits(call.bits)

@@ -49,21 +49,12 @@ Group = tuple[Unsigned, Flags]
 
 @dataclass(frozen=True)
 class BoundarySet:
-    """Inputs of a conversion and what each is for.
+    """Inputs of a conversion and what each is for."""
 
-    Attributes
-    ----------
-    codes : int64 or uint64 array
-        Source codes (signed values for integers and fixed point), in rising order of their bit patterns.
-    flags : uint8 array
-        The flag number of each.
-    flag_names : mapping
-        The flags that occur: number -> Flag.
-    """
-
+    # Source codes (signed values for integers and fixed point), in rising order of their bit patterns.
     codes: Signed | Unsigned
-    flags: Flags
-    flag_names: Mapping[int, Flag]
+    flags: Flags  # the flag number of each
+    flag_names: Mapping[int, Flag]  # the flags that occur: number -> Flag
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -72,19 +63,10 @@ class BoundarySet:
 def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: bool = True) -> BoundarySet:
     """The directed vectors of a conversion from ``source`` to ``target``.
 
-    Parameters
-    ----------
-    source, target : Format
-        Scalar formats.
-    reach : int
-        How many source ulps on each side of every value and midpoint are taken; 0 for the points alone.
-    intermediates : bool
-        Whether steps that vanish in float32, float16 or bfloat16 are taken.
+    ``reach``: how many source ulps on each side of every value and midpoint are taken; 0 for the points alone.
+    ``intermediates``: whether steps that vanish in float32, float16 or bfloat16 are taken.
 
-    Raises
-    ------
-    InputError
-        The reach is negative.
+    Raises InputError: the reach is negative.
     """
     if reach < 0:
         raise InputError(f"reach = {reach} is negative", hint="0 takes the points alone, 3 is the usual reach")

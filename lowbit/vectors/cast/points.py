@@ -72,14 +72,8 @@ def midpoints(fmt: Scalar, codes: Unsigned) -> Points:
 def floor_codes(place: Points, source: Scalar) -> tuple[Unsigned, NDArray[np.bool_], NDArray[np.bool_]]:
     """The magnitude code of the source at or just below each point.
 
-    Returns
-    -------
-    codes : uint64 array
-        Clamped to the largest finite magnitude.
-    exact : bool array
-        Whether the code's value is the point itself.
-    valid : bool array
-        False where the source has nothing at or below the point (formats without zero).
+    Returns ``codes``, clamped to the largest finite magnitude; ``exact``, whether the code's value is the point itself;
+    ``valid``, False where the source has nothing at or below the point (formats without zero).
     """
     # fixed point is one binade of subnormals, wider than every magnitude
     mantissa_bits = 63 if source.wraps else source.precision - 1

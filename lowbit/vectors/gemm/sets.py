@@ -58,14 +58,7 @@ def generate_dot_products(
 ) -> VectorFile:
     """A set with the sums that the oracle computes.
 
-    Parameters
-    ----------
-    operands : Operands
-    accumulator : Accumulator
-    arguments : mapping
-        ``length``, the number of elements of a row.
-    header : mapping
-        Lines of the header.
+    The argument ``length`` is the number of elements of a row.
     """
     length = int(arguments["length"])
     rows = dot_rows(operands, length)

@@ -19,19 +19,12 @@ NARROWEST, WIDEST_SIGNED, WIDEST_UNSIGNED = 2, 16, 8
 
 @dataclass(frozen=True)
 class Operands:
-    """The formats of the two matrices.
+    """The formats of the two matrices."""
 
-    Attributes
-    ----------
-    a, b : FixedFormat
-        Integers of 2 to 16 bits, at most 8 if unsigned.
-    zero_points : bool
-        Whether the kernel takes a zero point for each of them.
-    """
-
+    # a, b: integers of 2 to 16 bits, at most 8 if unsigned
     a: FixedFormat
     b: FixedFormat
-    zero_points: bool = False
+    zero_points: bool = False  # whether the kernel takes a zero point for each of them
 
     def __post_init__(self) -> None:
         for name, fmt in (("a", self.a), ("b", self.b)):

@@ -27,18 +27,9 @@ def row_of_sum(
 ) -> list[int] | None:
     """A row of this sum with the largest code in it, found greedily; None if the greedy way misses it.
 
-    Parameters
-    ----------
-    target : int
-        The wanted sum.
-    parts : mapping of int to int
-        Code -> what it adds to the sum when the row's maximum is ``high``.
-    high, cheapest : int
-        The maximum, and the code that adds least.
-    length : int
-        Codes in the row.
-    exact : bool
-        Whether a sum a little below will not do.
+    ``target``: the wanted sum. ``parts``: code -> what it adds to the sum when the row's maximum is ``high``. ``high``
+    and ``cheapest``: the maximum, and the code that adds least. ``length``: codes in the row. ``exact``: whether a sum
+    a little below will not do.
     """
     floor = parts[cheapest]
     missing = target - parts[high] - (length - 1) * floor

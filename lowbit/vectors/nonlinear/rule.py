@@ -22,28 +22,16 @@ DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64")
 
 @dataclass(frozen=True)
 class Nonlinearity:
-    """An operation under a scheme with everything fixed but the codes.
+    """An operation under a scheme with everything fixed but the codes."""
 
-    Attributes
-    ----------
-    operation, scheme, variant : str
-        ``variant`` is "" where the scheme has one only.
-    scale : float or None
-    bits : int or None
-        Width of the result; None for the scheme's own.
-    options : tuple of (str, number)
-        The scheme's further parameters.
-    overflow : {"wrap", "saturate"}
-        What an intermediate beyond its width becomes.
-    """
-
+    # operation, scheme, variant: ``variant`` is "" where the scheme has one only
     operation: str
     scheme: str
     variant: str = ""
     scale: float | None = None
-    bits: int | None = None
-    options: tuple[tuple[str, float], ...] = ()
-    overflow: str = "wrap"
+    bits: int | None = None  # width of the result; None for the scheme's own
+    options: tuple[tuple[str, float], ...] = ()  # the scheme's further parameters
+    overflow: str = "wrap"  # what an intermediate beyond its width becomes: "wrap", "saturate"
 
     @property
     def label(self) -> str:
@@ -91,10 +79,7 @@ class Nonlinearity:
     def run(self, codes: Array, operands: Mapping[str, Array] | None = None) -> Array:
         """The results of rows of codes, by the kernels, in their own dtype.
 
-        Raises
-        ------
-        InputError
-            The scheme is not defined for them.
+        Raises InputError: the scheme is not defined for them.
         """
         options: dict[str, Any] = {"scheme": self.scheme, "overflow": self.overflow, **dict(self.options)}
         options |= {name: operands[name] for name in self.per_element} if operands else {}
@@ -114,10 +99,7 @@ class Nonlinearity:
     def result_dtype(self, source: FixedFormat) -> str:
         """NumPy's name of the type of the results.
 
-        Raises
-        ------
-        InputError
-            The scheme does not take these codes or parameters.
+        Raises InputError: the scheme does not take these codes or parameters.
         """
         codes = np.array([[source.min_code, source.min_code + 1, 0, 0]], source.code_dtype)
         operands = {name: np.ones(codes.shape[1], dtype) for name, dtype in self.per_element.items()}
@@ -136,14 +118,10 @@ def chosen(
 ) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
     """A nonlinearity of given types: the scheme's own ones where none are named.
 
-    Returns
-    -------
-    Nonlinearity, source format, result format
+    Returns Nonlinearity, source format, result format.
 
-    Raises
-    ------
-    InputError
-        An unknown scheme, variant or option, types that the scheme does not have, or a scale that it lacks.
+    Raises InputError: an unknown scheme, variant or option, types that the scheme does not have, or a scale that it
+    lacks.
     """
     record = get_scheme(operation, scheme or OPERATIONS[operation].scheme, "LB100")
     variant = record.variant_named(variant or None, "LB100")

@@ -35,13 +35,8 @@ def nonlinear_set(
 ) -> VectorFile:
     """The set of a recipe, with the results that the oracle computes.
 
-    Parameters
-    ----------
-    set_id, operation, source, target : str
-    policy : str
-        ``scheme`` or ``scheme+variant=name``.
-    arguments : mapping
-        ``length``: codes of a row; ``rows``: at most that many; ``scale``, and the scheme's own parameters.
+    The policy is ``scheme`` or ``scheme+variant=name``. Arguments: ``length``, how many codes a row has; ``rows``, at
+    most that many; ``scale``, and the scheme's own parameters.
     """
     nonlinearity, codes, results = parse_policy(operation, source, target, policy, arguments)
     length, most = int(arguments["length"]), int(arguments["rows"])

@@ -24,11 +24,7 @@ Row = tuple[int, dict[str, Number], int]
 def requantize_set(set_id: str, result_name: str, scheme_name: str, arguments: dict[str, Any]) -> VectorFile:
     """The set of a recipe, with the codes that the oracle computes.
 
-    Parameters
-    ----------
-    set_id, result_name, scheme_name : str
-    arguments : mapping
-        ``rows``: about so many, spread evenly over the directed cases.
+    The argument ``rows``: about that many, spread evenly over the directed cases.
     """
     scheme, result = get_requantize_scheme(scheme_name), integer_format(result_name)
     rows = list(_rows(scheme, result, int(arguments["rows"])))
