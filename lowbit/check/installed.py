@@ -33,9 +33,9 @@ from lowbit.format.registry import get_format
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS
+from lowbit.vectors.cast.sets import parse_policy
 from lowbit.vectors.flags.cast import REMAINING
 from lowbit.vectors.gemm.sets import parse_operands
-from lowbit.vectors.generate import parse_policy
 
 SLOW_TO_IMPORT = ("torch",)
 """Asked in a process of their own beside the others: importing them takes longer than checking them."""

@@ -17,6 +17,8 @@ from lowbit.errors import InputError
 from lowbit.files.whole import write_bytes
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.vectors.case import Case
+from lowbit.vectors.operations import generate
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import render
 
 KERNELS = ("gemm", "requantize", *NONLINEARITIES)
@@ -56,7 +58,7 @@ def generate_kernel(arguments: Namespace) -> int:
             hint = "a .vec file, or matrices with -o FILE.npz"
             raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
         makers = {"gemm": _dot_products, "requantize": _requantizations}
-        file = makers.get(arguments.op, _rows_of_codes)(arguments)
+        file = generate(makers.get(arguments.op, _rows_of_codes)(arguments))
         data = render(file)
         if arguments.output:
             write_file(arguments.output, data, f"{len(file.rows)} rows")
@@ -76,39 +78,33 @@ def write_file(name: str, data: bytes, what: str) -> None:
     sys.stderr.write(f"{name}: {what}, {len(data)} bytes\n")
 
 
-def _dot_products(arguments: Namespace) -> Any:
+def _dot_products(arguments: Namespace) -> Recipe:
     from lowbit.policy.accumulator import get_accumulator
-    from lowbit.vectors.gemm.sets import dot_set
 
     accumulator = get_accumulator(arguments.accumulator or "int32")
     source = f"{arguments.a or 'int8'}_{arguments.b or 'int8'}"
     target = "int32" if accumulator.result_width <= 32 else "int64"
     if arguments.zero_points:
         raise InputError("dot products have no zero points", hint="matrices do: -o FILE.npz", code="LB100")
-    return dot_set(f"gemm.{source}.{target}.{accumulator.name}", source, accumulator.name, {"length": arguments.length})
+    return Recipe("gemm", source, target, accumulator.name, "directed", {"length": arguments.length})
 
 
-def _requantizations(arguments: Namespace) -> Any:
+def _requantizations(arguments: Namespace) -> Recipe:
     from lowbit.policy.requantize import get_requantize_scheme
-    from lowbit.vectors.requantize.sets import requantize_set
 
-    scheme = get_requantize_scheme(arguments.scheme or "tflite_double")
-    result = arguments.result or "int8"
-    set_id = f"requantize.int{scheme.accumulator_bits}.{result}.{scheme.name}"
-    return requantize_set(set_id, result, scheme.name, {"rows": arguments.n or ROWS})
+    scheme, rows = get_requantize_scheme(arguments.scheme or "tflite_double"), {"rows": arguments.n or ROWS}
+    source, target = f"int{scheme.accumulator_bits}", arguments.result or "int8"
+    return Recipe("requantize", source, target, scheme.name, "directed", rows)
 
 
-def _rows_of_codes(arguments: Namespace) -> Any:
-    from lowbit.vectors.nonlinear.sets import nonlinear_set
-
-    made, source, target = chosen_nonlinearity(arguments)
-    policy = f"{made.scheme}+variant={made.variant}" if made.variant else made.scheme
-    given = {"length": arguments.length, "rows": arguments.n or ROWS_OF_CODES, **dict(made.options)}
-    if made.scale is not None:
-        given["scale"] = made.scale
-    slug = policy.replace("+variant=", "-variant-")
-    set_id = f"{made.operation}.{source.id}.{target.id}.{slug}"
-    return nonlinear_set(set_id, made.operation, source.id, target.id, policy, given)
+def _rows_of_codes(arguments: Namespace) -> Recipe:
+    nonlinearity, source, target = chosen_nonlinearity(arguments)
+    variant = f"+variant={nonlinearity.variant}" if nonlinearity.variant else ""
+    numbers = {"length": arguments.length, "rows": arguments.n or ROWS_OF_CODES, **dict(nonlinearity.options)}
+    if nonlinearity.scale is not None:
+        numbers["scale"] = nonlinearity.scale
+    policy = nonlinearity.scheme + variant
+    return Recipe(nonlinearity.operation, source.id, target.id, policy, "directed", numbers)
 
 
 def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:

@@ -21,7 +21,7 @@ from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
-from lowbit.vectors.generate import parse_policy
+from lowbit.vectors.cast.sets import parse_policy
 from lowbit.vectors.manifest import Difference
 from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
 from lowbit.vectors.digest import DIGESTS, DIGESTS_P3109
-from lowbit.vectors.generate import Recipe, generate
 from lowbit.vectors.manifest import (
     MANIFEST,
     Difference,
@@ -20,6 +19,8 @@ from lowbit.vectors.manifest import (
     read_set,
     render_manifest,
 )
+from lowbit.vectors.operations import generate
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.recipes import core_recipes
 from lowbit.vectors.vec import render
 

@@ -16,7 +16,7 @@ import numpy as np
 from lowbit.errors import VectorFileError
 from lowbit.format.registry import data_directory
 from lowbit.vectors.flags.cast import FLAGS
-from lowbit.vectors.generate import GENERATOR_VERSION, ORACLE, Recipe
+from lowbit.vectors.recipe import GENERATOR_VERSION, ORACLE, Recipe
 from lowbit.vectors.vec import VectorFile, read_vectors, render_body
 
 SCHEMA = "lowbit.golden/1"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from lowbit.format.registry import get_format
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.policy.requantize import get_requantize_scheme
-from lowbit.vectors.generate import Recipe
 from lowbit.vectors.nonlinear.recipes import nonlinear_recipes
+from lowbit.vectors.recipe import Recipe
 
 FLOATS_16 = ("float16", "bfloat16")
 FLOATS_8 = (

@@ -8,12 +8,12 @@ more than 16 digits holds a row of elements, element 0 in its last digits, as a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
@@ -87,8 +87,15 @@ class VectorFile:
         raise VectorFileError(f"there is no column {name!r}", hint=f"the columns are {names}")
 
 
+def assemble(header: Mapping[str, str], columns: Sequence[tuple[Column, Unsigned]], flags: ArrayLike) -> VectorFile:
+    """A set from its columns, each with its words or with one word a row, and the flag of each row."""
+    words = [words.reshape(len(words), -1) for _, words in columns]
+    rows = np.concatenate([*words, np.asarray(flags, np.uint64)[:, None]], axis=1)
+    return VectorFile(dict(header), (*(column for column, _ in columns), Column("flag", 2)), rows)
+
+
 def digits_for(bits: int) -> int:
-    """How many hexadecimal digits hold so many bits."""
+    """How many hexadecimal digits hold that many bits."""
     return -(-bits // 4)
 
 

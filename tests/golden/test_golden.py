@@ -13,6 +13,7 @@ import pytest
 from lowbit.errors import VectorFileError
 from lowbit.format.registry import formats, get_format, scalar_format
 from lowbit.oracle.cast.cast import convert
+from lowbit.vectors.cast.sets import expected_by_kernels, parse_policy, read_policy
 from lowbit.vectors.digest import (
     BLOCKS,
     compute_digest,
@@ -22,9 +23,9 @@ from lowbit.vectors.digest import (
     read_digests,
     verify_digests,
 )
-from lowbit.vectors.generate import OPERATIONS, expected_by_kernels, parse_policy, read_policy
 from lowbit.vectors.golden import regenerate, verify, verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set, render_manifest
+from lowbit.vectors.operations import CONVERSIONS
 from lowbit.vectors.recipes import core_recipes, named_formats, p3109_names
 
 GOLDEN = golden_directory()
@@ -97,7 +98,7 @@ def test_all_120_members_of_p3109_up_to_8_bits(manifest):
 
 def test_the_kernels_give_every_expected_bit(manifest):
     for entry in manifest.values():
-        if entry.recipe.op not in OPERATIONS:
+        if entry.recipe.op not in CONVERSIONS:
             continue  # test_kernels.py
         file = read_set(entry)
         source, target = scalar_format(entry.recipe.source), scalar_format(entry.recipe.target)

@@ -8,7 +8,8 @@ from lowbit.format.registry import get_format
 from lowbit.ops.gemm.accumulate import accumulate
 from lowbit.policy.accumulator import ACCUMULATORS, get_accumulator
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, get_requantize_scheme
-from lowbit.vectors.gemm.sets import parse_operands, unpack_elements
+from lowbit.vectors.elements import elements_of
+from lowbit.vectors.gemm.sets import parse_operands
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
 from lowbit.vectors.requantize.sets import read_requantizations
 
@@ -20,9 +21,8 @@ REQUANTIZATIONS = [entry for entry in ENTRIES.values() if entry.recipe.op == "re
 def matrices(entry):
     file = read_set(entry)
     operands = parse_operands(entry.recipe.source)
+    a, b = elements_of(file, "a", operands.a), elements_of(file, "b", operands.b)
     digits = {column.name: column.digits for column in file.columns}
-    a = unpack_elements(file.words("a"), digits["a"], operands.a)
-    b = unpack_elements(file.words("b"), digits["b"], operands.b)
     bits = np.int64(64 - 4 * digits["expected"])
     return a, b, (file.column("expected").view(np.int64) << bits) >> bits
 

@@ -6,18 +6,17 @@ import pytest
 from lowbit.check.nonlinear.operation import NonlinearOperation
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule
 from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
-from lowbit.vectors.gemm.sets import unpack_elements
+from lowbit.vectors.elements import elements_of
 from lowbit.vectors.golden import verify_regeneration
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
-from lowbit.vectors.nonlinear.sets import parse_policy, read_nonlinearities
+from lowbit.vectors.nonlinear.sets import nonlinearity_of, read_nonlinearities
 
 SETS = [entry for entry in read_manifest().values() if entry.recipe.op in NONLINEARITIES]
 LARGEST = 2_000_000
 
 
 def operation(entry):
-    recipe = entry.recipe
-    return NonlinearOperation(*parse_policy(recipe.op, recipe.source, recipe.target, recipe.policy, recipe.arguments))
+    return NonlinearOperation(*nonlinearity_of(entry.recipe))
 
 
 def rows_of(entry):
@@ -25,8 +24,7 @@ def rows_of(entry):
     file, checked = read_set(entry), operation(entry)
     path = str(golden_directory() / entry.recipe.file)
     cases = read_nonlinearities(path, checked.made, checked.formats[0])
-    digits = next(column.digits for column in file.columns if column.name == "expected")
-    expected = unpack_elements(file.words("expected"), digits, checked.formats[1])
+    expected = elements_of(file, "expected", checked.formats[1])
     return cases, [row[: case.outputs] for case, row in zip(cases, expected, strict=True)]
 
 
@@ -77,8 +75,7 @@ def test_regeneration_is_byte_for_byte(op):
 def test_rows_shorter_than_the_set_end_in_zeros():
     entry = next(entry for entry in SETS if entry.recipe.op == "softmax")
     file, checked = read_set(entry), operation(entry)
-    digits = {column.name: column.digits for column in file.columns}
-    codes = unpack_elements(file.words("codes"), digits["codes"], checked.formats[0])
+    codes = elements_of(file, "codes", checked.formats[0])
     lengths = file.column("length").astype(np.int64)
     assert lengths.min() == 1
     assert all(not row[length:].any() for row, length in zip(codes, lengths, strict=True))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lowbit.format.registry import scalar_format
-from lowbit.vectors.generate import parse_policy
+from lowbit.vectors.cast.sets import parse_policy
 
 
 @dataclass(frozen=True)

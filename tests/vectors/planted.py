@@ -13,8 +13,9 @@ import numpy as np
 
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import FloatFormat
-from lowbit.vectors.generate import Recipe, expected, parse_policy
+from lowbit.vectors.cast.sets import expected, parse_policy
 from lowbit.vectors.manifest import golden_directory
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.splitmix import random_patterns
 from lowbit.vectors.vec import read_vectors
 from tests.vectors.broken_casts import Unit, cast_float, cast_integer

@@ -7,10 +7,12 @@ from lowbit.errors import InputError, VectorFileError
 from lowbit.format.registry import get_format
 from lowbit.oracle.gemm.gemm import exact_dot
 from lowbit.policy.accumulator import get_accumulator
+from lowbit.vectors.elements import pack_elements, unpack_elements
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.gemm.cases import directed_cases, random_cases
-from lowbit.vectors.gemm.sets import dot_set, pack_elements, read_dot_products, unpack_elements
+from lowbit.vectors.gemm.sets import dot_set, read_dot_products
 from lowbit.vectors.gemm.values import Operands, random_codes, with_sum
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import parse_vectors, render, write_vectors
 
 
@@ -36,7 +38,7 @@ def test_elements_come_back(name, length):
 
 
 def test_file_of_wide_columns_comes_back(tmp_path):
-    file = dot_set("gemm.int8_int4.int32.int32", "int8_int4", "int32", {"length": 19})
+    file = dot_set(Recipe("gemm", "int8_int4", "int32", "int32", "directed", {"length": 19}))
     assert [(column.name, column.digits) for column in file.columns] == [
         ("a", 38),
         ("b", 19),

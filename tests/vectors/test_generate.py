@@ -8,17 +8,18 @@ import pytest
 from lowbit.errors import InputError, LowbitError, PolicyError
 from lowbit.format.registry import get_format
 from lowbit.policy.cast import PRESETS, Policy
-from lowbit.vectors.generate import (
+from lowbit.vectors.cast.sets import (
     KERNELS,
-    Recipe,
+    conversion_inputs,
+    conversion_set,
     expected,
     expected_by_kernels,
-    generate,
-    generate_inputs,
     parse_policy,
     read_policy,
     spell_out,
 )
+from lowbit.vectors.operations import generate
+from lowbit.vectors.recipe import Recipe
 
 POLICIES = (*PRESETS.values(), Policy(rounding="stochastic_b", random_bits=7), Policy(via="float32"))
 
@@ -66,7 +67,7 @@ def test_a_stochastic_policy_needs_random_bits_per_row():
 
 def test_inputs_alone_have_no_expected_column():
     recipe = Recipe("encode", "float32", "float4_e2m1fn", "ocp_sat")
-    alone, whole = generate_inputs(recipe), generate(recipe)
+    alone, whole = conversion_inputs(recipe), generate(recipe)
     assert [column.name for column in alone.columns] == ["input", "flag"]
     assert np.array_equal(alone.rows, whole.rows[:, [0, 2]])
     assert "policy" not in alone.header
@@ -80,7 +81,7 @@ def test_a_narrow_source_has_no_lowest_code():
 
 def test_large_sets_come_from_the_kernels_and_say_so():
     recipe = Recipe("encode", "float32", "float8_e5m2", "ocp_sat", "random", {"count": 500, "seed": 3})
-    slow, fast = generate(recipe), generate(recipe, oracle_up_to=100)
+    slow, fast = generate(recipe), conversion_set(recipe, oracle_up_to=100)
     assert np.array_equal(slow.rows, fast.rows)
     assert fast.header["oracle"] == KERNELS != slow.header["oracle"]
 
@@ -91,7 +92,7 @@ def test_the_kernels_give_what_the_oracle_gives(source, target):
     recipe = Recipe("convert", source, target, "ieee" if target == "bfloat16" else "ocp_sat")
     formats = get_format(source), get_format(target)
     policy = parse_policy("integer" if formats[1].kind != "float" else recipe.policy, formats[1])
-    patterns = generate_inputs(recipe).column("input")
+    patterns = conversion_inputs(recipe).column("input")
     assert np.array_equal(expected_by_kernels(patterns, *formats, policy), expected(patterns, *formats, policy))
 
 

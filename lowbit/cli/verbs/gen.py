@@ -12,8 +12,10 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.errors import InputError
 from lowbit.format.registry import scalar_format
-from lowbit.vectors.generate import OPERATIONS, Recipe, generate, generate_inputs
+from lowbit.vectors.cast.sets import conversion_inputs, conversion_set
 from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
+from lowbit.vectors.operations import CONVERSIONS
+from lowbit.vectors.recipe import Recipe
 
 SETS = ("boundary", "random", "exhaustive")
 ORACLE_UP_TO = 50_000
@@ -32,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "op",
-        choices=(*OPERATIONS, *KERNELS),
+        choices=(*CONVERSIONS, *KERNELS),
         help="encode (from float32), decode (to float32), convert, gemm, requantize, softmax, ...",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
@@ -69,7 +71,7 @@ def run(arguments: Namespace) -> int:
     binary = arguments.layout in BINARY_LAYOUTS
     if binary and not arguments.output:
         raise InputError(f"the layout {arguments.layout!r} is binary", hint="name a file with -o FILE", code="LB100")
-    file = generate(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else generate_inputs(recipe)
+    file = conversion_set(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else conversion_inputs(recipe)
     data = render_layout(file, arguments.layout)
     if arguments.output:
         write_file(arguments.output, data, f"{len(file.rows)} rows")

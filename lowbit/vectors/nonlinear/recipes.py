@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lowbit.nonlinear.scheme import NONLINEARITIES, Example, Scheme, schemes
-from lowbit.vectors.generate import Recipe
+from lowbit.vectors.recipe import Recipe
 
 LENGTH, ROWS = 65, 56
 """An odd length, and about that many rows a set."""

@@ -1,12 +1,12 @@
 """Sets of nonlinearities in ``.vec`` files: a row of codes, how many of them count, and the row of results.
 
-Codes and results are one wide column each: element 0 in the last digits, every element in whole digits, two's
-complement. A row shorter than the set's length has zeros beyond its own.
+A row shorter than the set's length has zeros beyond its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,15 @@ import numpy as np
 from lowbit.errors import InputError, LowbitError, VectorFileError
 from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Case
+from lowbit.vectors.cast.points import Unsigned
+from lowbit.vectors.elements import elements, elements_of
 from lowbit.vectors.flags import nonlinear as f
-from lowbit.vectors.gemm.sets import pack_elements, unpack_elements
 from lowbit.vectors.nonlinear.cases import make_case, operands_of
 from lowbit.vectors.nonlinear.rows import Flagged, directed_rows
 from lowbit.vectors.nonlinear.rule import Nonlinearity, chosen, integer_format
-from lowbit.vectors.vec import Column, VectorFile, digits_for, read_vectors
+from lowbit.vectors.recipe import Recipe
+from lowbit.vectors.vec import Column, VectorFile, assemble, read_vectors
 
-GENERATOR_VERSION = 1
-ORACLE = "lowbit.oracle 1"
 LENGTH_DIGITS = 4
 MOST_LENGTH = (1 << 4 * LENGTH_DIGITS) - 1
 SINGLE_FLAGS = (f.EVERY_CODE, f.TABLE_EDGE)
@@ -30,49 +30,49 @@ MOST_CODES = 1000
 """About that many single codes of wide types are in a set; codes of 8 bits are all there."""
 
 
-def nonlinear_set(
-    set_id: str, operation: str, source: str, target: str, policy: str, arguments: Mapping[str, Any]
-) -> VectorFile:
+def nonlinear_set(recipe: Recipe) -> VectorFile:
     """The set of a recipe, with the results that the oracle computes.
 
-    The policy is ``scheme`` or ``scheme+variant=name``. Arguments: ``length``, how many codes a row has; ``rows``, at
-    most that many; ``scale``, and the scheme's own parameters.
+    Arguments: ``length``, how many codes a row has; ``rows``, at most that many; ``scale``, and the scheme's own.
     """
-    nonlinearity, codes, results = parse_policy(operation, source, target, policy, arguments)
-    length, most = int(arguments["length"]), int(arguments["rows"])
+    nonlinearity, codes, results = nonlinearity_of(recipe)
+    length, most = int(recipe.arguments["length"]), int(recipe.arguments["rows"])
     if not 1 <= length <= MOST_LENGTH:
         raise InputError(f"length = {length} is not from 1 to {MOST_LENGTH}", code="LB100")
-    rows = list(_answered(nonlinearity, codes, length, most))
-    columns = [Column("length", LENGTH_DIGITS), Column("codes", length * digits_for(codes.bits))]
-    parts = [
-        np.array([len(row) for _, row, _ in rows], np.uint64)[:, None],
-        pack_elements(np.array([_padded(row, length) for _, row, _ in rows], np.int64), codes),
+    answered = list(_answered(nonlinearity, codes, length, most))
+    rows = [row for _, row, _ in answered]
+
+    def column(name: str, values: Iterable[list[int]], fmt: FixedFormat) -> tuple[Column, Unsigned]:
+        return elements(name, np.array([row + [0] * (length - len(row)) for row in values], np.int64), fmt)
+
+    columns = [
+        (Column("length", LENGTH_DIGITS), np.array([len(row) for row in rows], np.uint64)),
+        column("codes", rows, codes),
     ]
-    for name, array in operands_of(nonlinearity, length).items():
-        fmt = integer_format(array.dtype.name)
-        columns.append(Column(name, length * digits_for(fmt.bits)))
-        whole = [_padded(operands_of(nonlinearity, len(row))[name].tolist(), length) for _, row, _ in rows]
-        parts.append(pack_elements(np.array(whole, np.int64), fmt))
-    columns += [Column("expected", length * digits_for(results.bits)), Column("flag", 2)]
-    parts.append(pack_elements(np.array([_padded(answer, length) for _, _, answer in rows], np.int64), results))
-    parts.append(np.array([flag for flag, _, _ in rows], np.uint64)[:, None])
-    header = _header(set_id, nonlinearity, codes, results, policy, arguments)
-    return VectorFile(header, tuple(columns), np.concatenate(parts, axis=1))
+    for name, dtype in nonlinearity.per_element.items():
+        values = (operands_of(nonlinearity, len(row))[name].tolist() for row in rows)
+        columns.append(column(name, values, integer_format(dtype)))
+    columns.append(column("expected", [answer for _, _, answer in answered], results))
+    scale = [f"scale={nonlinearity.scale}"] if nonlinearity.scale else []
+    header = recipe.header(
+        f"{codes.id}, {codes.bits} bits, up to {length} elements",
+        f"{results.id}, {results.bits} bits",
+        " ".join([*scale, f"overflow={nonlinearity.overflow}"]),
+    )
+    return assemble(header, columns, [flag for flag, _, _ in answered])
 
 
-def parse_policy(
-    operation: str, source: str, target: str, policy: str, arguments: Mapping[str, Any]
-) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
-    """The nonlinearity of a recipe, and its formats."""
-    scheme, _, choice = policy.partition("+")
-    options = {name: value for name, value in arguments.items() if name not in ("length", "rows", "scale")}
+def nonlinearity_of(recipe: Recipe) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
+    """The nonlinearity of a recipe, whose policy is ``scheme`` or ``scheme+variant=name``, and its formats."""
+    scheme, _, choice = recipe.policy.partition("+")
+    options = {name: value for name, value in recipe.arguments.items() if name not in ("length", "rows", "scale")}
     return chosen(
-        operation,
+        recipe.op,
         scheme,
         variant=choice.removeprefix("variant="),
-        scale=arguments.get("scale"),
-        source=source,
-        target=target,
+        scale=recipe.arguments.get("scale"),
+        source=recipe.source,
+        target=recipe.target,
         options=options,
     )
 
@@ -112,53 +112,27 @@ def _short_rows(nonlinearity: Nonlinearity, source: FixedFormat, length: int) ->
             yield flag, chosen_codes[start : start + length]
 
 
-def _padded(row: list[int], length: int) -> list[int]:
-    return row + [0] * (length - len(row))
-
-
-def _header(
-    set_id: str,
-    nonlinearity: Nonlinearity,
-    source: FixedFormat,
-    target: FixedFormat,
-    policy: str,
-    arguments: Mapping[str, Any],
-) -> dict[str, str]:
-    stated = " ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
-    scale = [f"scale={nonlinearity.scale}"] if nonlinearity.scale else []
-    return {
-        "set": set_id,
-        "op": nonlinearity.operation,
-        "source": f"{source.id}, {source.bits} bits, up to {arguments['length']} elements",
-        "target": f"{target.id}, {target.bits} bits",
-        "policy": policy,
-        "choices": " ".join([*scale, f"overflow={nonlinearity.overflow}"]),
-        "generator": f"directed {GENERATOR_VERSION} {stated}",
-        "oracle": ORACLE,
-    }
-
-
 def read_nonlinearities(path: str, nonlinearity: Nonlinearity, source: FixedFormat) -> list[Case]:
     """The rows of a file as calls of one row each."""
     file = read_vectors(path)
-    digits = {column.name: column.digits for column in file.columns}
-    if not {"length", "codes"} <= set(digits):
+    names = {column.name for column in file.columns}
+    if not {"length", "codes"} <= names:
         raise VectorFileError(
             f"{path}: does not hold rows of codes", hint=f"`lowbit gen {nonlinearity.operation}` makes files of them"
         )
     held = (file.header.get("op", ""), file.header.get("source", "").split(",")[0])
     if held != (nonlinearity.operation, source.id):
         raise InputError(f"{path}: holds {' of '.join(held)}, the check is of {nonlinearity.operation} of {source.id}")
-    codes = unpack_elements(file.words("codes"), digits["codes"], source)
+    codes = elements_of(file, "codes", source)
     operands = {
-        name: unpack_elements(file.words(name), digits[name], integer_format(dtype))
+        name: elements_of(file, name, integer_format(dtype))
         for name, dtype in nonlinearity.per_element.items()
-        if name in digits
+        if name in names
     }
     cases = []
     lengths = file.column("length").tolist()
     for row, (flag, length) in enumerate(zip(file.flags.tolist(), lengths, strict=True)):
         case = make_case(flag, codes[row : row + 1, :length], nonlinearity)
         arrays = {**case.arrays, **{name: array[row, :length] for name, array in operands.items()}}
-        cases.append(Case(flag, arrays, case.sizes, case.shape, case.scalars, row))
+        cases.append(replace(case, arrays=arrays, number=row))
     return cases

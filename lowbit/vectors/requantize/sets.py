@@ -1,4 +1,7 @@
-"""Sets of requantisations in ``.vec`` files: one accumulator a row, with its parameters and the code it becomes."""
+"""Sets of requantisations in ``.vec`` files: one accumulator a row, with its parameters and the code it becomes.
+
+Columns: accumulator, multiplier and shift or scale (the bits of a float or double), zero_point, expected, flag.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +16,57 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.requantize.requantize import requantize
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 from lowbit.vectors.case import Case, Number
+from lowbit.vectors.cast.points import Unsigned
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.requantize.cases import directed_requantizations, real_scale
-from lowbit.vectors.vec import Column, VectorFile, digits_for, read_vectors
+from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for, read_vectors
 
-GENERATOR_VERSION = 1
-ORACLE = "lowbit.oracle 1"
 Row = tuple[int, dict[str, Number], int]
 
 
-def requantize_set(set_id: str, result_name: str, scheme_name: str, arguments: dict[str, Any]) -> VectorFile:
+def requantize_set(recipe: Recipe) -> VectorFile:
     """The set of a recipe, with the codes that the oracle computes.
 
     The argument ``rows``: about that many, spread evenly over the directed cases.
     """
-    scheme, result = get_requantize_scheme(scheme_name), integer_format(result_name)
-    rows = list(_rows(scheme, result, int(arguments["rows"])))
-    columns = set_columns(scheme, result)
-    table = [[*_patterns(row, scheme), expected_code(row, scheme, result), row[0]] for row in rows]
-    masks = [(1 << (4 * column.digits)) - 1 for column in columns]
-    patterns = [[value & mask for value, mask in zip(line, masks, strict=True)] for line in table]
-    return VectorFile(_header(set_id, scheme, result, arguments), columns, np.array(patterns, np.uint64))
+    scheme, result = get_requantize_scheme(recipe.policy), integer_format(recipe.target)
+    rows = list(_rows(scheme, result, int(recipe.arguments["rows"])))
 
+    def column(name: str, digits: int, values: list[Any]) -> tuple[Column, Unsigned]:
+        return Column(name, digits), np.array([value & ((1 << 4 * digits) - 1) for value in values], np.uint64)
 
-def set_columns(scheme: RequantizeScheme, result: FixedFormat) -> tuple[Column, ...]:
-    """accumulator, multiplier and shift or scale (the bits of a float or double), zero_point, expected, flag."""
-    if scheme.takes_scale:
-        given = [Column("scale", 8 if scheme.multiplier_bits <= 24 else 16)]
-    else:
-        given = [Column("multiplier", 8), Column("shift", 2)]
     digits = digits_for(result.bits)
-    accumulator = Column("accumulator", scheme.accumulator_bits // 4)
-    return accumulator, *given, Column("zero_point", digits), Column("expected", digits), Column("flag", 2)
+    columns = [
+        column("accumulator", scheme.accumulator_bits // 4, [accumulator for _, _, accumulator in rows]),
+        *(
+            column(name, width, [_pattern(scalars[name], name, scheme) for _, scalars, _ in rows])
+            for name, width in _parameters(scheme).items()
+        ),
+        column("zero_point", digits, [scalars["zero_point"] for _, scalars, _ in rows]),
+        column("expected", digits, [expected_code(row, scheme, result) for row in rows]),
+    ]
+    header = recipe.header(
+        f"int{scheme.accumulator_bits}, {scheme.accumulator_bits} bits",
+        f"{result.id}, {result.bits} bits",
+        " ".join(f"{axis}={getattr(scheme, axis)}" for axis in scheme.AXES),
+    )
+    return assemble(header, columns, [flag for flag, _, _ in rows])
+
+
+def _parameters(scheme: RequantizeScheme) -> dict[str, int]:
+    """What the scheme takes, and in how many digits."""
+    return {"scale": 2 * _scale_type(scheme).itemsize} if scheme.takes_scale else {"multiplier": 8, "shift": 2}
+
+
+def _scale_type(scheme: RequantizeScheme) -> np.dtype[Any]:
+    return np.dtype(np.float32 if scheme.multiplier_bits <= 24 else np.float64)
+
+
+def _pattern(value: Number, name: str, scheme: RequantizeScheme) -> int:
+    if name != "scale":
+        return int(value)
+    dtype = _scale_type(scheme)
+    return int(np.array(value, dtype).view(f"u{dtype.itemsize}"))
 
 
 def expected_code(row: Row, scheme: RequantizeScheme, result: FixedFormat) -> int:
@@ -60,69 +83,47 @@ def expected_code(row: Row, scheme: RequantizeScheme, result: FixedFormat) -> in
 
 
 def _rows(scheme: RequantizeScheme, result: FixedFormat, count: int) -> Iterator[Row]:
-    """Every accumulator of short cases, every so-manieth of long ones."""
+    """Every accumulator of short cases, evenly spread ones of long cases."""
     cases = directed_requantizations(scheme, result)
     step = max(1, sum(case.outputs for case in cases) // count)
     for index, case in enumerate(cases):
         accumulators = case.arrays["accumulators"].tolist()
-        chosen = accumulators if len(accumulators) <= step else accumulators[index % step :: step]
-        for accumulator in chosen:
+        for accumulator in accumulators if len(accumulators) <= step else accumulators[index % step :: step]:
             yield case.flag, dict(case.scalars), accumulator
-
-
-def _patterns(row: Row, scheme: RequantizeScheme) -> list[int]:
-    _, scalars, accumulator = row
-    if scheme.takes_scale:
-        dtype = np.float32 if scheme.multiplier_bits <= 24 else np.float64
-        given = [int(np.array(scalars["scale"], dtype).view(np.uint32 if dtype is np.float32 else np.uint64))]
-    else:
-        given = [int(scalars["multiplier"]), int(scalars["shift"])]
-    return [accumulator, *given, int(scalars["zero_point"])]
-
-
-def _header(set_id: str, scheme: RequantizeScheme, result: FixedFormat, arguments: dict[str, Any]) -> dict[str, str]:
-    return {
-        "set": set_id,
-        "op": "requantize",
-        "source": f"int{scheme.accumulator_bits}, {scheme.accumulator_bits} bits",
-        "target": f"{result.id}, {result.bits} bits",
-        "policy": scheme.name,
-        "choices": " ".join(f"{axis}={getattr(scheme, axis)}" for axis in scheme.AXES),
-        "generator": f"directed {GENERATOR_VERSION} rows={arguments['rows']}",
-        "oracle": ORACLE,
-    }
 
 
 def read_requantizations(path: str, scheme: RequantizeScheme) -> list[Case]:
     """The rows of a file as cases of one accumulator, with the parameters in the scheme's convention."""
     file = read_vectors(path)
-    names = [column.name for column in file.columns]
-    wanted = ["scale"] if scheme.takes_scale else ["multiplier", "shift"]
-    if "accumulator" not in names or not set(wanted) <= set(names):
+    bits = {column.name: 4 * column.digits for column in file.columns}
+    wanted = list(_parameters(scheme))
+    if not {"accumulator", *wanted} <= set(bits):
         raise VectorFileError(
             f"{path}: has no columns accumulator, {', '.join(wanted)}",
             hint=f"`lowbit gen requantize --scheme {scheme.name}` makes such files",
         )
-    bits = {column.name: 4 * column.digits for column in file.columns}
 
-    def signed(name: str) -> list[int]:
+    def numbers(name: str) -> list[Any]:
+        patterns = file.column(name)
+        if name == "scale":
+            dtype = _scale_type(scheme)
+            return patterns.astype(f"u{dtype.itemsize}").view(dtype).tolist()  # type: ignore[no-any-return]
+        if name == "zero_point" and "uint" in file.header["target"]:
+            return patterns.tolist()  # type: ignore[no-any-return]
         shift = np.int64(64 - bits[name])
-        return ((file.column(name).view(np.int64) << shift) >> shift).tolist()  # type: ignore[no-any-return]
+        return ((patterns.view(np.int64) << shift) >> shift).tolist()  # type: ignore[no-any-return]
 
-    low_zero = file.column("zero_point").tolist() if "uint" in file.header["target"] else signed("zero_point")
-    rows = zip(signed("accumulator"), low_zero, file.flags.tolist(), _given(file, scheme, signed), strict=True)
+    names = [*wanted, "zero_point"]
+    rows = zip(file.flags.tolist(), numbers("accumulator"), *(numbers(name) for name in names), strict=True)
     dtype = np.int32 if scheme.accumulator_bits == 32 else np.int64
     return [
-        Case(flag, {"accumulators": np.array([value], dtype)}, {"n": 1}, (1,), {**given, "zero_point": zero}, row)
-        for row, (value, zero, flag, given) in enumerate(rows)
+        Case(
+            flag,
+            {"accumulators": np.array([value], dtype)},
+            {"n": 1},
+            (1,),
+            dict(zip(names, scalars, strict=True)),
+            row,
+        )
+        for row, (flag, value, *scalars) in enumerate(rows)
     ]
-
-
-def _given(file: VectorFile, scheme: RequantizeScheme, signed: Any) -> list[dict[str, Number]]:
-    if not scheme.takes_scale:
-        pairs = zip(signed("multiplier"), signed("shift"), strict=True)
-        return [{"multiplier": multiplier, "shift": shift} for multiplier, shift in pairs]
-    patterns = file.column("scale")
-    if scheme.multiplier_bits <= 24:
-        return [{"scale": float(value)} for value in patterns.astype(np.uint32).view(np.float32)]
-    return [{"scale": float(value)} for value in patterns.view(np.float64)]

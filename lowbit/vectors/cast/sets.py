@@ -1,14 +1,6 @@
-"""Making a vector set from its recipe: the inputs from a generator, the expected codes from the oracle.
-
-The oracle gives the expected bits, so that no error of a kernel can reach a golden file.
-"""
+"""Sets of conversions in ``.vec`` files: a code a row, and the code that it becomes."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -24,55 +16,14 @@ from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.representative import class_flags, representative_codes
 from lowbit.vectors.flags import cast as f
+from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.splitmix import random_patterns
-from lowbit.vectors.vec import Column, VectorFile, digits_for
+from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for
 
-GENERATOR_VERSION = 1
-"""Raised whenever a generator makes other rows from the same arguments: that is a major version of the sets."""
-
-ORACLE = "lowbit.oracle 1"
 KERNELS = "lowbit.kernels 1"
-OPERATIONS = ("encode", "decode", "convert")
 GENERATORS = ("boundary", "random", "exhaustive", "representative")
 EXHAUSTIVE_BITS = 20
 """A source of more bits is not listed whole in a file."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes a set: the same recipe gives the same bytes."""
-
-    # ``encode`` (a float to a low-bit format), ``decode`` (exactly, to a wider one) or ``convert``; all three are
-    # conversions of codes. ``gemm``: dot products (``lowbit.vectors.gemm.sets``), whose source is ``<a>_<b>`` and whose
-    # policy the name of an accumulator; ``requantize``: the policy is the name of a scheme. ``softmax``, ``gelu``, ...:
-    # the policy is the name of a scheme, and ``+variant=`` where it has some.
-    op: str
-    # source, target: ids of the formats
-    source: str
-    target: str
-    policy: str  # a preset, with choices on single axes after it: ``ocp_sat``, ``ocp_sat+rounding=toward_zero``
-    generator: str = "boundary"  # one of ``GENERATORS``
-    # Its arguments: ``reach`` and ``intermediates``; ``count``, ``seed`` and ``distribution``; ``length``; ``rows``;
-    # ``scale`` and what else a nonlinearity has.
-    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    folder: str = ""  # subfolder of the file, "" for none
-
-    @property
-    def id(self) -> str:
-        """``encode.float32.float8_e4m3fn.ocp_sat``."""
-        return f"{self.op}.{self.source}.{self.target}.{self.policy_slug}"
-
-    @property
-    def policy_slug(self) -> str:
-        """The policy as part of a file name: ``ocp_sat-rounding-toward_zero``."""
-        preset, *choices = self.policy.split("+")
-        return "-".join((preset, *(choice.replace("=", "-") for choice in choices)))
-
-    @property
-    def file(self) -> str:
-        """Where the set lives below ``golden/``."""
-        folders = [self.op, self.source, *([self.folder] if self.folder else [])]
-        return "/".join((*folders, f"{self.target}.{self.policy_slug}.vec"))
 
 
 def parse_policy(text: str, target: Scalar | None = None) -> Policy:
@@ -104,8 +55,8 @@ def inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Fl
     """
     arguments = dict(recipe.arguments)
     if recipe.generator == "boundary":
-        made = boundary(source, target, **arguments)
-        return to_patterns(made.codes, source), made.flags
+        directed = boundary(source, target, **arguments)
+        return to_patterns(directed.codes, source), directed.flags
     if recipe.generator == "random":
         patterns = random_patterns(source, arguments.pop("count"), arguments.pop("seed"), **arguments)
         return patterns, np.full(patterns.shape, f.RANDOM, dtype=np.uint8)
@@ -131,16 +82,13 @@ def expected(patterns: Unsigned, source: Scalar, target: Scalar, policy: Policy)
     return np.fromiter(results, dtype=np.uint64, count=len(codes))
 
 
-def generate_inputs(recipe: Recipe) -> VectorFile:
-    """Make a set without the column of expected codes."""
+def conversion_inputs(recipe: Recipe) -> VectorFile:
+    """A set without the column of expected codes."""
     source, target = scalar_format(recipe.source), scalar_format(recipe.target)
-    policy = parse_policy(recipe.policy, target)
     patterns, flags = legal_inputs(recipe, source, target)
-    columns = (Column("input", digits_for(source.bits)), Column("flag", 2))
-    lines = header(recipe, source, target, policy)
-    for key in ("policy", "choices", "oracle"):
-        del lines[key]
-    return VectorFile(lines, columns, np.column_stack((patterns, flags)))
+    lines = _header(recipe, source, target, parse_policy(recipe.policy, target))
+    kept = {key: value for key, value in lines.items() if key not in ("policy", "choices", "oracle")}
+    return assemble(kept, [(Column("input", digits_for(source.bits)), patterns)], flags)
 
 
 def legal_inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
@@ -158,31 +106,17 @@ def expected_by_kernels(patterns: Unsigned, source: Scalar, target: Scalar, poli
     return to_patterns(np.asarray(convert_array(codes, source, target, policy=policy)), target)
 
 
-def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
-    """Make a set.
-
-    ``oracle_up_to``: sets of more rows than this take their expected codes from the kernels. Golden sets never do.
+def conversion_set(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
+    """The set of a recipe; one of more rows than ``oracle_up_to`` takes its codes from the kernels, a golden one never.
 
     Raises InputError: the policy refuses an input (an axis with the value ``error``), or a decode would not be exact.
     """
-    if recipe.op == "gemm":
-        from lowbit.vectors.gemm.sets import dot_set
-
-        return dot_set(recipe.id, recipe.source, recipe.policy, recipe.arguments)
-    if recipe.op == "requantize":
-        from lowbit.vectors.requantize.sets import requantize_set
-
-        return requantize_set(recipe.id, recipe.target, recipe.policy, dict(recipe.arguments))
-    if recipe.op not in OPERATIONS:
-        from lowbit.vectors.nonlinear.sets import nonlinear_set
-
-        return nonlinear_set(recipe.id, recipe.op, recipe.source, recipe.target, recipe.policy, recipe.arguments)
     source, target = scalar_format(recipe.source), scalar_format(recipe.target)
     policy = parse_policy(recipe.policy, target)
     if policy.stochastic:
         raise PolicyError("a stochastic policy needs random bits for each row, which .vec sets do not carry")
     patterns, flags = legal_inputs(recipe, source, target)
-    lines = header(recipe, source, target, policy)
+    lines = _header(recipe, source, target, policy)
     if oracle_up_to is not None and len(patterns) > oracle_up_to:
         results = expected_by_kernels(patterns, source, target, policy)
         lines["oracle"] = KERNELS
@@ -190,27 +124,16 @@ def generate(recipe: Recipe, *, oracle_up_to: int | None = None) -> VectorFile:
         results = expected(patterns, source, target, policy)
     if recipe.op == "decode":
         require_exact(patterns, results, source, target)
-    columns = (
-        Column("input", digits_for(source.bits)),
-        Column("expected", digits_for(target.bits)),
-        Column("flag", 2),
-    )
-    return VectorFile(lines, columns, np.column_stack((patterns, results, flags)))
+    columns = [
+        (Column("input", digits_for(source.bits)), patterns),
+        (Column("expected", digits_for(target.bits)), results),
+    ]
+    return assemble(lines, columns, flags)
 
 
-def header(recipe: Recipe, source: Scalar, target: Scalar, policy: Policy) -> dict[str, str]:
-    """The header of a set, without what follows from its rows."""
-    arguments = " ".join(f"{key}={value}" for key, value in sorted(recipe.arguments.items()))
-    return {
-        "set": recipe.id,
-        "op": recipe.op,
-        "source": f"{source.id}, {source.bits} bits",
-        "target": f"{target.id}, {target.bits} bits",
-        "policy": recipe.policy,
-        "choices": spell_out(policy),
-        "generator": f"{recipe.generator} {GENERATOR_VERSION} {arguments}".strip(),
-        "oracle": ORACLE,
-    }
+def _header(recipe: Recipe, source: Scalar, target: Scalar, policy: Policy) -> dict[str, str]:
+    source_words, target_words = (f"{fmt.id}, {fmt.bits} bits" for fmt in (source, target))
+    return recipe.header(source_words, target_words, spell_out(policy))
 
 
 def require_exact(patterns: Unsigned, results: Unsigned, source: Scalar, target: Scalar) -> None:
