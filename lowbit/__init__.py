@@ -25,6 +25,7 @@ _HOMES = {
     ),
     "lowbit.policy.dyadic": ("Dyadic",),
     "lowbit.policy.multiplier": ("effective_scale",),
+    "lowbit.ops.types": ("Codes", "FormatLike", "RangeLike", "Results", "ScaleLike"),
     "lowbit.ops.cast.cast": ("convert", "decode", "encode"),
     "lowbit.ops.cast.exact": ("decode_exact", "encode_exact"),
     "lowbit.ops.gemm.gemm": ("gemm",),

@@ -49,6 +49,11 @@ from lowbit.ops.requantize.quantized import quantized_add as quantized_add
 from lowbit.ops.requantize.quantized import quantized_multiply as quantized_multiply
 from lowbit.ops.requantize.requantize import quantize_multiplier as quantize_multiplier
 from lowbit.ops.requantize.requantize import requantize as requantize
+from lowbit.ops.types import Codes as Codes
+from lowbit.ops.types import FormatLike as FormatLike
+from lowbit.ops.types import RangeLike as RangeLike
+from lowbit.ops.types import Results as Results
+from lowbit.ops.types import ScaleLike as ScaleLike
 from lowbit.policy.accumulator import ACCUMULATORS as ACCUMULATORS
 from lowbit.policy.accumulator import Accumulator as Accumulator
 from lowbit.policy.accumulator import get_accumulator as get_accumulator

@@ -46,14 +46,37 @@ def test_python_blocks_run(page, repository, monkeypatch):
             function()
 
 
-def test_a_strict_type_checker_accepts_the_readme(repository, tmp_path):
-    """What py.typed promises: the calls that README shows are typed, and no argument of theirs is of another type."""
-    prompts = re.findall(r"^(?:>>>|\.\.\.) (.*)", "\n".join(blocks(repository / "README.md", "python")), re.MULTILINE)
-    assert len(prompts) > 10
-    module = tmp_path / "readme.py"
-    module.write_text("\n".join([*prompts, "lowbit.encode(1.0, 8)  # type: ignore[arg-type]"]) + "\n", encoding="utf-8")
+def python_of(page):
+    """What a user would type: prompts without their answers, and whole blocks where there are no prompts."""
+    prompts = (
+        re.findall(r"^(?:>>>|\.\.\.) ?(.*)", block, re.MULTILINE) if block.startswith(">>>") else block.splitlines()
+        for block in blocks(page, "python")
+    )
+    return [line for lines in prompts for line in lines]
+
+
+OF_A_USER = """
+def halved(codes: lowbit.Codes, fmt: lowbit.FormatLike, scale: lowbit.ScaleLike = 1.0) -> lowbit.Results:
+    return lowbit.requantize(codes, scheme="exact", scale=0.5, result=fmt)
+
+lowbit.largest_safe_k("int32", (0, 255), np.int8)
+lowbit.encode(1.0, 8)  # type: ignore[arg-type]
+lowbit.gemm(np.eye(2, dtype=np.int8), np.eye(2, dtype=np.int8), accumulator=32)  # type: ignore[arg-type]
+lowbit.softmax([1, 2], scale="0.1")  # type: ignore[arg-type]
+"""
+"""Annotations by the names that lowbit exports, and arguments of another type than the signatures have."""
+
+
+def test_a_strict_type_checker_accepts_the_python_of_the_pages(repository, tmp_path):
+    """What py.typed promises: the calls that the pages show are typed, and no argument of theirs is of another type."""
+    pages = [repository / "README.md", *sorted((DOCS / "tutorial").glob("*.md")), DOCS / "how-to" / "pack-codes.md"]
+    texts = {page.stem.replace("-", "_"): python_of(page) for page in pages if python_of(page)}
+    assert sum(map(len, texts.values())) > 30
+    texts["README"].append(OF_A_USER)
+    for stem, lines in texts.items():
+        (tmp_path / f"{stem}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = ["--strict", "--config-file", repository / "pyproject.toml", "--cache-dir", repository / ".mypy_cache"]
-    command = [sys.executable, "-m", "mypy", *options, module]
+    command = [sys.executable, "-m", "mypy", *options, *sorted(tmp_path.glob("*.py"))]
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stdout
 

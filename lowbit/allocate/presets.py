@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowbit.allocate import checks
 from lowbit.allocate.amounts import Amount, amount
@@ -37,12 +38,12 @@ MOST_POWER = 4
 
 def hawq_v3(  # noqa: PLR0913 (the facts of the formulation)
     layers: Sequence[str],
-    traces: Sequence[Any],
-    errors: Mapping[int, Sequence[Any]],
+    traces: Sequence[float] | NDArray[Any],
+    errors: Mapping[int, Sequence[float] | NDArray[Any]],
     parameters: Sequence[int],
     *,
     macs: Sequence[int] | None = None,
-    latencies: Mapping[int, Sequence[Any]] | None = None,
+    latencies: Mapping[int, Sequence[Amount]] | None = None,
     ties: Iterable[Iterable[int | str]] = (),
     limits: Mapping[str, Amount] | None = None,
     name: str = "",

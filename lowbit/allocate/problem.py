@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lowbit.allocate import checks
 from lowbit.allocate.amounts import Amount, amount, integer_row
@@ -131,15 +131,15 @@ class Problem:
     @classmethod
     def from_arrays(  # noqa: PLR0913 (keywords, one a part of a problem)
         cls,
-        losses: Any,
-        choices: Sequence[Any],
+        losses: ArrayLike | Sequence[ArrayLike],
+        choices: Sequence[str] | Sequence[Sequence[str]],
         *,
         costs: Mapping[str, Any] | None = None,
         limits: Mapping[str, Amount] | None = None,
         layers: Sequence[str] | None = None,
         units: Mapping[str, str] | None = None,
         divisors: Mapping[str, Amount] | None = None,
-        pairs: Iterable[tuple[int | str, int | str, Any]] = (),
+        pairs: Iterable[tuple[int | str, int | str, ArrayLike]] = (),
         ties: Iterable[Iterable[int | str]] = (),
         fixed: Mapping[Any, str] | None = None,
         max_switches: int | None = None,

@@ -24,7 +24,7 @@ class Journal:
         What the results depend on, as JSON has it; its keys are what messages call its parts.
     """
 
-    def __init__(self, path: str | Path, subject: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, subject: Mapping[str, object]) -> None:
         self._path = Path(path)
         self._subject: dict[str, Any] = json.loads(json.dumps(subject))
 
@@ -67,7 +67,7 @@ class Journal:
                 file.write(b"".join(whole) if documents else json.dumps(self._subject).encode() + b"\n")
         return results
 
-    def append(self, name: str, result: Any) -> None:
+    def append(self, name: str, result: object) -> None:
         """Note the result of a task, as JSON has it.
 
         Raises

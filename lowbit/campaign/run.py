@@ -22,7 +22,7 @@ def unseen(done: int, total: int, name: str) -> None:
 
 
 def run_tasks(
-    work: Callable[[str], Any],
+    work: Callable[[str], object],
     names: Sequence[str],
     decode: Callable[[Any], Result],
     *,
@@ -78,7 +78,7 @@ def lost_worker(error: Exception) -> LowbitError:
     )
 
 
-def _by_executor(work: Callable[[str], Any], names: list[str], executor: Executor) -> Iterator[tuple[str, Any]]:
+def _by_executor(work: Callable[[str], object], names: list[str], executor: Executor) -> Iterator[tuple[str, Any]]:
     """Results as they are finished; what is waiting is cancelled when the caller leaves or a task fails."""
     rest = iter(names)
     waiting: dict[Future[Any], str] = {}

@@ -22,6 +22,7 @@ from lowbit.format.files.document import KINDS, read_document, read_format, read
 from lowbit.format.files.family import Family
 from lowbit.format.fixed import FixedFormat
 from lowbit.format.protocol import Scalar
+from lowbit.format.types import FormatLike
 
 __all__ = [
     "Family",
@@ -64,7 +65,7 @@ def data_directory(name: str) -> Path:
     )
 
 
-def get_format(name: object) -> Scalar:
+def get_format(name: FormatLike) -> Scalar:
     """The format of a name, of a NumPy or ml_dtypes dtype, or of itself.
 
     Parameters
@@ -97,7 +98,7 @@ def scalar_format(name: object) -> Scalar:
 
     Raises UnknownFormatError: as for :func:`get_format`; InputError: it is not a scalar format.
     """
-    fmt = get_format(name)
+    fmt = get_format(name)  # type: ignore[arg-type]  # whatever it is: what does not name a format is refused
     if not isinstance(fmt, Scalar):
         raise InputError(f"{fmt.id} is not a scalar format")
     return fmt

@@ -11,12 +11,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError, UnknownFormatError
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
-from lowbit.format.types import FormatLike
-
-Array = npt.NDArray[Any]
-
-Codes = npt.ArrayLike
-"""What codes may be given as: an array of integers or of the format's own ml_dtypes dtype, lists, or a number."""
+from lowbit.ops.types import Array, Codes, FormatLike
 
 __all__ = [
     "Array",

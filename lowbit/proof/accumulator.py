@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lowbit.errors import InputError
+from lowbit.ops.types import RangeLike
 from lowbit.policy.accumulator import Accumulator, get_accumulator
 from lowbit.proof.ranges import Corner, Range, code_range, corners, limits, multiplied, whole_zero_point
 
@@ -72,12 +73,12 @@ class _Sum(NamedTuple):
 
 def largest_safe_k(
     accumulator: Accumulator | str,
-    a: Any = "int8",
-    b: Any = "int8",
+    a: RangeLike = "int8",
+    b: RangeLike = "int8",
     *,
     a_zero_point: int = 0,
     b_zero_point: int = 0,
-    bias: Any = 0,
+    bias: RangeLike = 0,
 ) -> SafeLength:
     """The largest K for which an accumulator cannot overflow, whatever the operands.
 

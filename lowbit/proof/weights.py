@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.ops.gemm.operands import checked_bias, integer_operand
+from lowbit.ops.types import Array, Codes, RangeLike
 from lowbit.policy.accumulator import Accumulator, get_accumulator
 from lowbit.proof.ranges import Range, code_range, limits, multiplied, whole_zero_point
 
-Array = npt.NDArray[Any]
 _WIDEST = limits(64)
 _LARGEST_WEIGHT = 1 << 15
 REGISTERS = ("term", "accumulator", "result")
@@ -74,13 +73,13 @@ class _Extremes:
 
 
 def prove_weights(
-    weights: Any,
+    weights: Codes,
     accumulator: Accumulator | str = "int32",
     *,
-    activations: Any = "int8",
+    activations: RangeLike = "int8",
     activation_zero_point: int = 0,
     weight_zero_point: int = 0,
-    bias: Any = None,
+    bias: Codes | None = None,
 ) -> WeightBounds:
     """Bound every partial sum of ``activations @ weights`` for each column, exactly, in the accumulator's order.
 

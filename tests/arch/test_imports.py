@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_every_public_name_loads_and_is_documented():
     for name in lowbit.__all__:
         thing = getattr(lowbit, name)
         assert thing is getattr(lowbit, name)
-        if callable(thing):
+        if callable(thing) and get_origin(thing) is None:  # aliases of types are documented where they stand
             assert thing.__doc__, name
 
 

@@ -7,13 +7,12 @@ here is one of IEEE 754 in round to nearest even, so the bits are the same every
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.ops.types import Array
+
 Doubles = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 
 UNIT_BITS = 24
 """Every binary16 number is a multiple of 2^-24."""

@@ -19,6 +19,7 @@ from lowbit.ops.cast.conversion import cast_codes, conversion
 from lowbit.ops.cast.counts import count, refuse
 from lowbit.ops.cast.decoding import decoding
 from lowbit.ops.cast.random_bits import checked_random
+from lowbit.ops.types import Results
 from lowbit.policy.cast import Policy, get_policy
 
 
@@ -32,7 +33,7 @@ def encode(
     return_counts: bool = False,
     return_flags: bool = False,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Encode values into a scalar format: round once, decide overflow on the rounded value, then code it.
 
     Parameters
@@ -96,7 +97,7 @@ def convert(  # noqa: PLR0913 (all but three are keyword-only options)
     return_counts: bool = False,
     return_flags: bool = False,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Convert codes of one scalar format into codes of another.
 
     Parameters
@@ -185,7 +186,7 @@ def _check_threads(threads: Any) -> None:
 
 def decode(
     codes: Codes, fmt: FormatLike, *, dtype: npt.DTypeLike = np.float32, out: Array | None = None, threads: int = 1
-) -> Any:
+) -> Results:
     """Decode codes of a scalar format to values, exactly.
 
     Parameters

@@ -18,10 +18,11 @@ from lowbit.ops.cast.counts import refuse
 from lowbit.ops.cast.lowering import lower
 from lowbit.ops.cast.random_bits import checked_random
 from lowbit.ops.cast.unpacked import project_unpacked, unpack
+from lowbit.ops.types import Results
 from lowbit.policy.cast import PRESETS, Policy, get_policy
 
 
-def decode_exact(codes: Codes, fmt: FormatLike) -> tuple[Any, Any, Any]:
+def decode_exact(codes: Codes, fmt: FormatLike) -> tuple[Results, Results, Results]:
     """Decode codes to exact triples, which hold every value of every format.
 
     Parameters
@@ -70,7 +71,7 @@ def encode_exact(
     *,
     policy: Policy | str | None = None,
     random_bits: npt.ArrayLike | None = None,
-) -> Any:
+) -> Results:
     """Encode exact triples, the inverse of :func:`decode_exact` with a policy.
 
     Parameters

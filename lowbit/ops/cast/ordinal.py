@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +28,12 @@ from lowbit.ops.arrays import (
     magnitudes,
     scalar_format,
 )
+from lowbit.ops.types import Results
 
 DIRECTIONS = ("up", "down")
 
 
-def ordinal(codes: Codes, fmt: FormatLike, *, nan: int | None = None) -> Any:
+def ordinal(codes: Codes, fmt: FormatLike, *, nan: int | None = None) -> Results:
     """The ordinals of codes.
 
     Parameters
@@ -66,7 +66,7 @@ def ordinal(codes: Codes, fmt: FormatLike, *, nan: int | None = None) -> Any:
     return _like(codes, ordinals_of(array, spec, nan))
 
 
-def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Any:
+def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Results:
     """The codes of ordinals: the inverse of :func:`ordinal`, with +0 for 0.
 
     Parameters
@@ -93,7 +93,7 @@ def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Any:
     return _like(ordinals, _codes(array.astype(ordinal_dtype(spec)), spec))
 
 
-def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Any:
+def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Results:
     """The next value up or down, as IEEE 754-2019 5.3.1 nextUp and nextDown.
 
     A NaN stays as it is, so does the last value in that direction: an infinity, or the largest value of a format
@@ -131,7 +131,7 @@ def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Any:
     return _like(codes, result)
 
 
-def ulp_distance(first: Codes, second: Codes, fmt: FormatLike, *, nan: int | None = None) -> Any:
+def ulp_distance(first: Codes, second: Codes, fmt: FormatLike, *, nan: int | None = None) -> Results:
     """How many code steps lie between two values of one format; 0 between -0 and +0.
 
     Parameters
@@ -196,7 +196,7 @@ def _broadcast(first: Array, second: Array) -> tuple[Array, Array]:
     return left, right
 
 
-def _like(codes: npt.ArrayLike, result: Array) -> Any:
+def _like(codes: npt.ArrayLike, result: Array) -> Results:
     """A Python int for a scalar, the array otherwise."""
     return int(result) if result.ndim == 0 and not isinstance(codes, np.ndarray) else result
 

@@ -14,7 +14,8 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import unknown
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole
+from lowbit.ops.nonlinear.dispatch import integer_codes, require_whole
+from lowbit.ops.types import Array, Codes, Results
 
 WIDTHS: dict[int, np.dtype[Any]] = {32: np.dtype(np.int32), 16: np.dtype(np.int16)}
 CHUNK = 1 << 14
@@ -30,7 +31,7 @@ def checked_format(integer_bits: Any, bits: Any, doubled: int = 0) -> int:
     return require_whole("integer_bits", integer_bits, 0, bits - 3 - doubled)
 
 
-def exp_on_negative_values(raw: Any, *, integer_bits: int, bits: int = 32, threads: int = 1) -> Any:
+def exp_on_negative_values(raw: Codes, *, integer_bits: int, bits: int = 32, threads: int = 1) -> Results:
     """Exponential of numbers at most 0, by gemmlowp: a Taylor series in [-1/4, 0) and a barrel of constants.
 
     Parameters
@@ -68,7 +69,7 @@ def exp_on_negative_values(raw: Any, *, integer_bits: int, bits: int = 32, threa
     return _each(values, bits, threads, lambda part, out: exp_each(part, places, bits, out))
 
 
-def one_over_one_plus_x(raw: Any, *, bits: int = 32, threads: int = 1) -> Any:
+def one_over_one_plus_x(raw: Codes, *, bits: int = 32, threads: int = 1) -> Results:
     """1 / (1 + x) of numbers in [0, 1), by gemmlowp: three steps of Newton's division.
 
     Parameters
@@ -104,7 +105,7 @@ def one_over_one_plus_x(raw: Any, *, bits: int = 32, threads: int = 1) -> Any:
     return _each(values, bits, threads, lambda part, out: one_over_one_plus_x_each(part, bits, out))
 
 
-def reciprocal(raw: Any, *, integer_bits: int) -> Any:
+def reciprocal(raw: Codes, *, integer_bits: int) -> tuple[Results, Results]:
     """1 / x of numbers above 0, normalised, by TFLite: GetReciprocal.
 
     Parameters
@@ -141,7 +142,7 @@ def reciprocal(raw: Any, *, integer_bits: int) -> Any:
     return _pair(values, lambda part, out, other: reciprocal_each(part, places, out, other))
 
 
-def inverse_square_root(values: Any) -> Any:
+def inverse_square_root(values: Codes) -> tuple[Results, Results]:
     """1 / sqrt(n) of whole numbers, as a multiplier and a right shift, by TFLite: GetInvSqrtQuantizedMultiplierExp.
 
     Parameters

@@ -10,7 +10,8 @@ from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import unknown
 from lowbit.ops.arrays import check_range
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole
+from lowbit.ops.nonlinear.dispatch import integer_codes, require_whole
+from lowbit.ops.types import Array, Codes, Results
 
 SCHEMES = {
     "tosa": "int16 codes give int32 with 7 more fraction bits, not rounded",
@@ -20,7 +21,7 @@ SHORT, LONG = 256, 513
 HIGHEST_INT16 = (1 << 15) - 1
 
 
-def table_lookup(codes: Any, table: Any, *, scheme: str = "tosa", threads: int = 1) -> Any:
+def table_lookup(codes: Codes, table: Codes, *, scheme: str = "tosa", threads: int = 1) -> Results:
     """Look codes up in a table: one entry a code for int8, linear interpolation between two for int16.
 
     Parameters

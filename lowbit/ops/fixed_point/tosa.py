@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.ops.nonlinear.dispatch import Array, integer_codes, require_whole
+from lowbit.ops.nonlinear.dispatch import integer_codes, require_whole
+from lowbit.ops.types import Array, Codes, Results
 
 INT32 = np.iinfo(np.int32)
 LONGEST_SHIFT = 62
 LONGEST_POOL = 1 << 31
 
 
-def arithmetic_right_shift(values: Any, shift: Any, *, round_half_up: bool = False) -> Any:
+def arithmetic_right_shift(values: Codes, shift: Codes, *, round_half_up: bool = False) -> Results:
     """Shift integers right as TOSA's ARITHMETIC_RIGHT_SHIFT: rounding down, or to nearest with ties upward.
 
     Parameters
@@ -57,7 +58,7 @@ def arithmetic_right_shift(values: Any, shift: Any, *, round_half_up: bool = Fal
     return _run(left, right, lambda a, b, out: arithmetic_right_shift_each(a, b, int(round_half_up), out), array.dtype)
 
 
-def multiply_shifted(a: Any, b: Any, *, shift: int = 0) -> Any:
+def multiply_shifted(a: Codes, b: Codes, *, shift: int = 0) -> Results:
     """Multiply int32 numbers and shift the product right, as TOSA's MUL: to nearest, ties upward.
 
     Parameters
@@ -101,7 +102,7 @@ def multiply_shifted(a: Any, b: Any, *, shift: int = 0) -> Any:
     return products.astype(np.int32)[()]
 
 
-def integer_divide(a: Any, b: Any) -> Any:
+def integer_divide(a: Codes, b: Codes) -> Results:
     """Divide int32 numbers toward zero, as TOSA's INTDIV.
 
     Parameters

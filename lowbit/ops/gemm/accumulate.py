@@ -12,9 +12,9 @@ from lowbit.errors import InputError
 from lowbit.ops.chunks import in_chunks
 from lowbit.ops.gemm.lowering import Magnitudes, cannot_overflow, fits_narrow_lanes, parameters
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
+from lowbit.ops.types import Array, Codes, Results
 from lowbit.policy.accumulator import Accumulator, get_accumulator
 
-Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 
 TILE = 256
@@ -44,16 +44,16 @@ class _Answer(NamedTuple):
 
 
 def accumulate(
-    a: Any,
-    b: Any,
+    a: Codes,
+    b: Codes,
     accumulator: Accumulator | str = "int32",
     *,
-    a_zero_point: Any = 0,
-    b_zero_point: Any = 0,
-    bias: Any = None,
+    a_zero_point: int | Codes = 0,
+    b_zero_point: int | Codes = 0,
+    bias: Codes | None = None,
     threads: int = 1,
     return_counts: bool = False,
-) -> Any:
+) -> Results:
     """The matrix product of integer codes, each sum in the given accumulator, overflows included.
 
     Parameters

@@ -16,8 +16,8 @@ from lowbit.ops.gemm.quick import quick_product
 from lowbit.ops.gemm.wide import multiply_wide
 from lowbit.ops.memory import aligned_empty
 from lowbit.ops.pack.packed_codes import PackedCodes
-
-Array = npt.NDArray[Any]
+from lowbit.ops.types import Array, Codes, Results
+from lowbit.policy.accumulator import Accumulator
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _USUAL = {
@@ -26,18 +26,18 @@ _USUAL = {
 
 
 def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
-    a: Any,
-    b: Any,
+    a: Codes | PackedCodes,
+    b: Codes | PackedCodes | PackedMatrix,
     *,
-    a_zero_point: Any = 0,
-    b_zero_point: Any = 0,
-    bias: Any = None,
-    accumulator: Any = "int32",
+    a_zero_point: int | Codes = 0,
+    b_zero_point: int | Codes = 0,
+    bias: Codes | None = None,
+    accumulator: Accumulator | str = "int32",
     threads: int = 1,
     out: Array | None = None,
     return_counts: bool = False,
     path: str | None = None,
-) -> Any:
+) -> Results:
     """The matrix product of integer codes less their zero points, plus a bias: exact, or in any accumulator.
 
     Parameters

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
 from lowbit.ops.arrays import as_array, scalar_format, view_codes
+from lowbit.ops.types import Array
 
-Array = npt.NDArray[Any]
 _TAKEN = "int8, uint8, int16, and ml_dtypes' int4, uint4, int2, uint2"
 
 

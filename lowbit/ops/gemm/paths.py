@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.ops.memory import aligned_empty
+from lowbit.ops.types import Array
 
-Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int32]
 
 PLAIN = "plain"

@@ -13,8 +13,7 @@ from lowbit.ops.gemm.operands import Operand, integer_operand
 from lowbit.ops.gemm.paths import NOTHING, OFFSET, PLAIN, SIGN_BIT, Right, chosen, layout, packer
 from lowbit.ops.memory import aligned_empty
 from lowbit.ops.pack.packed_codes import PackedCodes
-
-Array = npt.NDArray[Any]
+from lowbit.ops.types import Array, Codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,7 @@ class PackedMatrix:
         return self.right.array.nbytes
 
 
-def prepack(b: Any, *, a_dtype: Any = "int8", path: str | None = None) -> PackedMatrix:
+def prepack(b: Codes | PackedCodes, *, a_dtype: npt.DTypeLike = "int8", path: str | None = None) -> PackedMatrix:
     """Pack the right operand of matrix products, weights say, once.
 
     Parameters

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.ops.gemm.paths import NOTHING, OFFSET, SIGN_BIT, Right, chosen, multiplier, scratch
 from lowbit.ops.gemm.prepack import PackedMatrix
 from lowbit.ops.memory import aligned_empty
-
-Array = npt.NDArray[Any]
+from lowbit.ops.types import Array
 
 _INT32 = np.dtype(np.int32)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.ops.gemm.paths import NOTHING, Right, Terms, run_threads
-
-Array = npt.NDArray[Any]
+from lowbit.ops.types import Array
 
 BYTE_DEPTH = 1 << 15
 """Products of 8-bit codes in a sum that stays below 2**31: each is below 2**16."""

@@ -21,8 +21,8 @@ from lowbit.nonlinear.scheme import Parameters, get_scheme, resolve, unknown
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
 from lowbit.ops.arrays import as_array, check_out
 from lowbit.ops.chunks import in_chunks
+from lowbit.ops.types import Array
 
-Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 MODES = {"wrap": 0, "saturate": 1, "trap": 2}
 """What the kernels call the overflow choices."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lowbit.ops.nonlinear.dispatch import Array, dispatch
+from lowbit.ops.nonlinear.dispatch import dispatch
 from lowbit.ops.nonlinear.documentation import documented
+from lowbit.ops.types import Array, Codes, Results, ScaleLike
 
 
 @documented
 def exp(
-    codes: Any,
+    codes: Codes,
     *,
     scheme: str = "ivit",
     variant: str | None = None,
-    scale: Any = None,
+    scale: ScaleLike | None = None,
     overflow: str = "wrap",
     return_scale: bool = False,
     out: Array | None = None,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Exponential of integer codes that are not positive, as the integer-only softmaxes compute it.
 
     Parameters
@@ -58,13 +57,13 @@ def exp(
 
 @documented
 def integer_sqrt(
-    values: Any,
+    values: Codes,
     *,
     scheme: str = "ibert",
     overflow: str = "wrap",
     out: Array | None = None,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Floor of the square root of non-negative integers: I-BERT's i-sqrt.
 
     Parameters

@@ -10,7 +10,8 @@ from lowbit.nonlinear.stored_tables import stored_table
 from lowbit.ops.arrays import check_range
 from lowbit.ops.fixed_point.gemmlowp import checked_format
 from lowbit.ops.fixed_point.table import table_lookup
-from lowbit.ops.nonlinear.dispatch import Answer, Array, Request, plain
+from lowbit.ops.nonlinear.dispatch import Answer, Request, plain
+from lowbit.ops.types import Array
 
 DOUBLED = {"logistic": 0, "tanh": 1}
 """Tanh reads its input with one more integer bit."""

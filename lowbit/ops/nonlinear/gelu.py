@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy.typing as npt
 
-from lowbit.ops.nonlinear.dispatch import Array, dispatch
+from lowbit.ops.nonlinear.dispatch import dispatch
 from lowbit.ops.nonlinear.documentation import documented
+from lowbit.ops.types import Array, Codes, Results, ScaleLike
 
 
 @documented
 def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
-    codes: Any,
+    codes: Codes,
     *,
     scheme: str = "ivit",
     variant: str | None = None,
-    scale: Any = None,
+    scale: ScaleLike | None = None,
     overflow: str = "wrap",
     axis: int = -1,
     bits: int | None = None,
     return_scale: bool = False,
     out: Array | None = None,
     threads: int = 1,
-    **options: Any,
-) -> Any:
+    **options: npt.ArrayLike,
+) -> Results:
     """GELU of integer codes, bit for bit as a published integer-only scheme computes it.
 
     Parameters

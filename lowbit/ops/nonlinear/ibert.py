@@ -19,7 +19,6 @@ from lowbit.nonlinear.ivit import norm_scale
 from lowbit.nonlinear.scheme import get_scheme
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
-    Array,
     Integers,
     Request,
     fast,
@@ -42,6 +41,7 @@ from lowbit.ops.nonlinear.rows import (
     of_distances,
     wide_by_table,
 )
+from lowbit.ops.types import Array
 
 LONGEST = 1 << 20
 """That many exponentials, 16 bits in the code and 33 in the paper's variant, stay below the kernels' 2^62."""

@@ -22,7 +22,6 @@ from lowbit.nonlinear.ivit import (
 from lowbit.nonlinear.scheme import get_scheme
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
-    Array,
     Integers,
     Request,
     fast,
@@ -45,6 +44,7 @@ from lowbit.ops.nonlinear.rows import (
     norm_in_lanes,
     of_distances,
 )
+from lowbit.ops.types import Array
 
 LONGEST = 1 << 20
 """That many exponentials of the smallest scale, below 2^40 each, stay below the kernels' 2^62."""

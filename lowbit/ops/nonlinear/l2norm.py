@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy.typing as npt
 
-from lowbit.ops.nonlinear.dispatch import Array, dispatch
+from lowbit.ops.nonlinear.dispatch import dispatch
 from lowbit.ops.nonlinear.documentation import documented
+from lowbit.ops.types import Array, Codes, Results
 
 
 @documented
 def l2norm(
-    codes: Any,
+    codes: Codes,
     *,
     scheme: str = "tflite_int8",
     variant: str | None = None,
@@ -19,8 +20,8 @@ def l2norm(
     return_scale: bool = False,
     out: Array | None = None,
     threads: int = 1,
-    **options: Any,
-) -> Any:
+    **options: npt.ArrayLike,
+) -> Results:
     """Rows of integer codes over the square root of the sum of their squares, bit for bit as TFLite computes it.
 
     Parameters

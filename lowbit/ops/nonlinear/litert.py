@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from lowbit.nonlinear.binary32 import scale32
 from lowbit.nonlinear.litert import RESULT_STEPS, sigmoid_table, softmax_table
-from lowbit.ops.nonlinear.dispatch import Answer, Array, Request, fast, prepared
+from lowbit.ops.nonlinear.dispatch import Answer, Request, fast, prepared
 from lowbit.ops.nonlinear.rows import narrow_by_table
 from lowbit.ops.nonlinear.tflite import require_codes, require_rows_of_codes, zero_point_of
+from lowbit.ops.types import Array
 
 
 def softmax(request: Request) -> Answer:

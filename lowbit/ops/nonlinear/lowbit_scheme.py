@@ -8,7 +8,6 @@ from lowbit.nonlinear import lowbit_scheme as own
 from lowbit.nonlinear.scheme import get_scheme
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
-    Array,
     Integers,
     Request,
     fast,
@@ -29,6 +28,7 @@ from lowbit.ops.nonlinear.rows import (
     rounded_biases,
     wide_by_table,
 )
+from lowbit.ops.types import Array
 
 
 def _constants(multiplier: own.Multiplier, limit: int, bits: int) -> Integers:

@@ -13,7 +13,8 @@ from lowbit.nonlinear.scheme import Parameters, Scheme
 from lowbit.nonlinear.widths import Widths
 from lowbit.ops.cast.paths import FAST_CHUNK
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, fast, limits_of, no_trap, prepared
+from lowbit.ops.nonlinear.dispatch import Integers, Request, fast, limits_of, no_trap, prepared
+from lowbit.ops.types import Array
 
 Floats = npt.NDArray[np.float32]
 PLANES = 4

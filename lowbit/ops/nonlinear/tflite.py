@@ -10,7 +10,8 @@ import numpy as np
 from lowbit.errors import InputError, IntermediateOverflowError, LowbitError
 from lowbit.nonlinear.tflite_parameters import QuantizedMultiplier
 from lowbit.ops.arrays import check_range
-from lowbit.ops.nonlinear.dispatch import Array, Integers, Request, plain, require_rows, require_whole
+from lowbit.ops.nonlinear.dispatch import Integers, Request, plain, require_rows, require_whole
+from lowbit.ops.types import Array
 
 LONGEST_ROW = 1 << 24
 

@@ -8,7 +8,6 @@ from lowbit.errors import InputError
 from lowbit.ops.arrays import check_range
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
-    Array,
     Request,
     fast,
     integer_codes,
@@ -23,6 +22,7 @@ from lowbit.ops.nonlinear.tflite import (
     vector,
     zero_point_of,
 )
+from lowbit.ops.types import Array
 
 LONGEST = 1 << 20
 OUTPUT_SHIFT = 12

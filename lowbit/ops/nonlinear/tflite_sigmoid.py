@@ -8,9 +8,10 @@ import numpy as np
 
 from lowbit.nonlinear.stored_tables import stored_table
 from lowbit.nonlinear.tflite_parameters import sigmoid_int16_left_shift, sigmoid_int16_parameters, sigmoid_parameters
-from lowbit.ops.nonlinear.dispatch import Answer, Array, Request, plain
+from lowbit.ops.nonlinear.dispatch import Answer, Request, plain
 from lowbit.ops.nonlinear.rows import narrow_by_table
 from lowbit.ops.nonlinear.tflite import require_codes, vector, zero_point_of
+from lowbit.ops.types import Array
 
 INT8_SCALE = {"logistic": 2.0**-8, "tanh": 2.0**-7}
 

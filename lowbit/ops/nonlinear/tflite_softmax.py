@@ -18,7 +18,6 @@ from lowbit.nonlinear.tflite_parameters import (
 )
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
-    Array,
     Integers,
     Request,
     fast_or_none,
@@ -28,6 +27,7 @@ from lowbit.ops.nonlinear.dispatch import (
 )
 from lowbit.ops.nonlinear.rows import byte_planes
 from lowbit.ops.nonlinear.tflite import plain_or_end, require_multiplier, require_rows_of_codes, vector
+from lowbit.ops.types import Array
 
 SUM_SHIFT = 12
 DIFFERENCES = 1 << 16

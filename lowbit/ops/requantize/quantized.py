@@ -14,6 +14,7 @@ from lowbit.ops.requantize.arguments import checked_range, checked_result, whole
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.requantize import checked_out, checked_threads, requantize
 from lowbit.ops.requantize.run import nearest_integers
+from lowbit.ops.types import Results
 from lowbit.policy.multiplier import binary32_scale, effective_scale
 from lowbit.policy.quantized_add import Addition, derive_addition
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
@@ -37,7 +38,7 @@ def quantized_add(  # noqa: PLR0913 (all but the operands are keyword-only)
     maximum: int | None = None,
     out: Array | None = None,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Add two quantised tensors of different scales (a residual connection).
 
     Parameters
@@ -126,7 +127,7 @@ def quantized_multiply(  # noqa: PLR0913 (all but the operands are keyword-only)
     maximum: int | None = None,
     out: Array | None = None,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Multiply two quantised tensors: the product of the codes less their zero points, requantised.
 
     Parameters

@@ -19,6 +19,7 @@ from lowbit.ops.requantize.arguments import (
     within_domain,
 )
 from lowbit.ops.requantize.run import Task, requantize_array
+from lowbit.ops.types import Results
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
 
@@ -37,7 +38,7 @@ def requantize(  # noqa: PLR0913 (all but the first are keyword-only options)
     out: Array | None = None,
     return_counts: bool = False,
     threads: int = 1,
-) -> Any:
+) -> Results:
     """Requantise integer accumulators: times a scale, rounded as the scheme says, plus the zero point, clamped.
 
     Parameters
@@ -117,7 +118,7 @@ def requantize(  # noqa: PLR0913 (all but the first are keyword-only options)
     return results, counts
 
 
-def quantize_multiplier(scale: npt.ArrayLike, *, scheme: RequantizeScheme | str) -> tuple[Any, Any]:
+def quantize_multiplier(scale: npt.ArrayLike, *, scheme: RequantizeScheme | str) -> tuple[Results, Results]:
     """The multiplier and the shift that a scheme's product derives from a scale, in the scheme's own convention.
 
     Parameters

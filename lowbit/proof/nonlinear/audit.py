@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy.typing as npt
+
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import Parameters, get_scheme
 from lowbit.nonlinear.widths import Intermediate
+from lowbit.ops.types import ScaleLike
 from lowbit.proof.nonlinear.result import OPEN, PROVED, REFUTED, AuditReport, Finding
 from lowbit.proof.nonlinear.search import witnesses
 from lowbit.proof.nonlinear.span import Span
@@ -24,9 +27,9 @@ def audit(
     length: int,
     variant: str = "",
     inputs: tuple[int, int] | None = None,
-    scale: Any = None,
+    scale: ScaleLike | None = None,
     bits: int | None = None,
-    **options: Any,
+    **options: npt.ArrayLike,
 ) -> AuditReport:
     """Prove or refute that no intermediate of an operation leaves its declared width.
 
@@ -72,9 +75,9 @@ def longest_row(
     scheme: str,
     variant: str = "",
     inputs: tuple[int, int] | None = None,
-    scale: Any = None,
+    scale: ScaleLike | None = None,
     bits: int | None = None,
-    **options: Any,
+    **options: npt.ArrayLike,
 ) -> int | None:
     """The longest row for which every intermediate is proved, up to 2^24; None if that is not even one code.
 

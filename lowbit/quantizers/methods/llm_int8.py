@@ -10,9 +10,9 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.ops.arithmetic.exact_rounding import add_products, divide_sum, fused_multiply_add
 from lowbit.ops.arrays import as_array
+from lowbit.ops.types import Array
 from lowbit.policy.choices import require_choice
 
-Array = npt.NDArray[Any]
 Halves = npt.NDArray[np.float16]
 Singles = npt.NDArray[np.float32]
 
@@ -55,7 +55,7 @@ class LLMInt8Rows(NamedTuple):
     uncertain: npt.NDArray[np.bool_]
 
 
-def llm_int8_quantize(values: Any, *, variant: str = "cpu", threshold: float = 0.0) -> LLMInt8Rows:
+def llm_int8_quantize(values: npt.ArrayLike, *, variant: str = "cpu", threshold: float = 0.0) -> LLMInt8Rows:
     """Quantise each row to int8 by its largest magnitude, columns with outliers set aside.
 
     Parameters
@@ -111,12 +111,12 @@ def llm_int8_quantize(values: Any, *, variant: str = "cpu", threshold: float = 0
 
 
 def llm_int8_matmul(
-    activations: Any,
-    weights: Any,
+    activations: npt.ArrayLike,
+    weights: npt.ArrayLike | LLMInt8Rows,
     *,
     variant: str = "cpu",
     threshold: float = 6.0,
-    bias: Any = None,
+    bias: npt.ArrayLike | None = None,
     threads: int = 1,
 ) -> Halves:
     """The product of binary16 activations and weights through int8, outlier columns in binary16.
@@ -170,10 +170,14 @@ def llm_int8_matmul(
     require_choice("variant", variant, VARIANTS)
     left, limit = _matrix(activations, "activations"), _threshold(threshold)
     rows = _quantize(left, variant, limit, _outliers(left, variant, limit))
-    if isinstance(weights, LLMInt8Rows) and variant == "paper":
+    right: Halves | None = None
+    if not isinstance(weights, LLMInt8Rows):
+        right = _matrix(weights, "weights")
+        columns = _quantize(right, variant, 0.0, rows.outlier_columns)
+    elif variant == "paper":
         raise InputError("the paper's variant quantises weights without the outlier columns", hint="pass the weights")
-    right = None if isinstance(weights, LLMInt8Rows) else _matrix(weights, "weights")
-    columns = weights if right is None else _quantize(right, variant, 0.0, rows.outlier_columns)
+    else:
+        columns = weights
     if columns.codes.shape[1] != left.shape[1]:
         raise InputError(
             f"activations have shape {left.shape} and weights {columns.codes.shape}: both have k columns",
