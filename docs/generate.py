@@ -191,7 +191,7 @@ def nonlinear_schemes_page() -> str:
             )
             for record in schemes(operation).values()
         ]
-        head = ("scheme", "what it is", "variants", "codes", "further arguments", "`lowbit audit`")
+        head = ("scheme", "what it is", "variants", "codes", "further arguments", "`lowbit prove`")
         text += f"\n## {operation}\n\n{table(head, rows)}"
     return text
 

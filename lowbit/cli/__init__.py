@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType, ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import refuse_lost_files
+from lowbit.cli.old_spellings import refuse_old_spellings
 from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError
 from lowbit.printable import printable, shortened
@@ -34,9 +35,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "gen": "generate test vectors",
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
-        "audit": "prove or refute that intermediates stay within their widths",
         "sensitivity": "what each format would cost each layer of a model",
-        "prove": "the largest K that an accumulator takes without any chance of an overflow",
+        "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
         "allocate": "choose a format for every layer within budgets",
         "doctor": "versions, processor, caches and the optional packages found",
     }
@@ -50,7 +50,10 @@ COLOR_MODES = ("auto", "always", "never")
 
 
 class Parser(ArgumentParser):
-    """An argument parser whose complaints are rendered like every other error of lowbit."""
+    """An argument parser whose complaints are rendered like every other error of lowbit; it takes no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
@@ -98,6 +101,7 @@ def _drop_output() -> None:
 
 def _run(words: list[str]) -> int:
     verb = _verb(words)
+    refuse_old_spellings(verb, words)
     if verb and verb not in VERBS:
         close = get_close_matches(verb, list(VERBS), n=1)
         hint = f"did you mean `lowbit {close[0]}`? " if close else ""
@@ -117,7 +121,6 @@ def _build_parser(verb: str) -> tuple[ArgumentParser, ModuleType | None]:
         description="The golden reference for low-bit numerics: what a low-bit kernel must return, bit for bit.",
         epilog=_epilog(),
         formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lowbit {__version__}")
     _add_common_options(parser, color="auto", debug=False)

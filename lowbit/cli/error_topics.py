@@ -13,8 +13,8 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "`lowbit --help` lists the verbs, `lowbit VERB --help` the options of one."
         ),
         "LB101": (
-            "The output could not be written: the disk is full, or the directory of the file that -o names does not "
-            "exist or may not be written to. lowbit makes no directories for a file."
+            "The output could not be written: the disk is full, or the directory of the file that --output names "
+            "does not exist or may not be written to. lowbit makes no directories for a file."
         ),
         "LB102": (
             "A file that would be written is also one that is read, or another one that is written, perhaps under "

@@ -10,11 +10,11 @@ class ExitCode(IntEnum):
     """The exit statuses of the command line."""
 
     EQUAL = 0, "done; for `check`: no difference but the published expected ones"
-    MISMATCH = 1, "`check` found differences; `prove`, `audit`: an overflow is possible"
+    MISMATCH = 1, "`check` found differences; `prove`: an overflow is possible"
     USAGE = 2, "wrong usage, unknown format or policy, bad specification or input"
     INTERNAL = 3, "a bug in lowbit: please report it"
     DEVICE = 4, "the device under test crashed, hung, or returned the wrong number of rows"
-    NOTHING_COMPARED = 5, "`check` had nothing to compare; `audit`: neither proved nor refuted"
+    NOTHING_COMPARED = 5, "`check` had nothing to compare; `prove`: neither proved nor refuted"
     INFEASIBLE = 6, "`allocate`: no plan keeps the budgets"
     INTERRUPTED = 130, "stopped from the keyboard (128 + SIGINT, as shells have it)"
     BROKEN_PIPE = 141, "the reader of standard output went away (128 + SIGPIPE)"

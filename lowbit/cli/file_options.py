@@ -58,7 +58,7 @@ def input_file(parser: Any, *names: str, what: str, path_of: Callable[[str], str
 
 def output_file(parser: Any, *names: str, **settings: Any) -> None:
     """Add an option whose file is written."""
-    parser.add_argument(*names, type=FileOption(names[0]), **settings)
+    parser.add_argument(*names, type=FileOption(names[-1]), **settings)
 
 
 def also_writes(parser: Any, files: AlsoWrites) -> None:

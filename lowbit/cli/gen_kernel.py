@@ -24,6 +24,7 @@ from lowbit.vectors.vec import render
 KERNELS = ("gemm", "requantize", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
+OPTION_NAMES = {"source": "from", "target": "to"}
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
 
 
@@ -39,23 +40,24 @@ def add_kernel_options(parser: Any) -> None:
     )
     group.add_argument("--case", metavar="NAME", help="one case of a check alone, KTail.16 (npz)")
     group = parser.add_argument_group("requantize")
-    group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double)")
-    group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
+    group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double; --to: int8)")
     add_nonlinear_options(parser)
 
 
 def generate_kernel(arguments: Namespace) -> int:
     """Write dot products (vec) or whole matrices (npz)."""
-    types = ("source", "target") if arguments.op in NONLINEARITIES else ()
+    types = {"gemm": (), "requantize": ("target",)}.get(arguments.op, ("source", "target"))
     for name in CAST_OPTIONS:
         if getattr(arguments, name) and name not in types:
             raise InputError(
-                f"--{name} is for conversions", hint=f"`lowbit gen {arguments.op}` does not take it", code="LB100"
+                f"--{OPTION_NAMES.get(name, name)} is not for `lowbit gen {arguments.op}`",
+                hint="`lowbit gen --help` lists what each operation takes",
+                code="LB100",
             )
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
     if not matrices:
         if arguments.layout != "vec":
-            hint = "a .vec file, or matrices with -o FILE.npz"
+            hint = "a .vec file, or matrices with --output FILE.npz"
             raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
         makers = {"gemm": _dot_products, "requantize": _requantizations}
         file = generate(makers.get(arguments.op, _rows_of_codes)(arguments))
@@ -66,7 +68,7 @@ def generate_kernel(arguments: Namespace) -> int:
             sys.stdout.write(data.decode("ascii"))
         return 0
     if not arguments.output:
-        raise InputError("whole cases are binary", hint="name a file with -o FILE.npz", code="LB100")
+        raise InputError("whole cases are binary", hint="name a file with --output FILE.npz", code="LB100")
     cases, data = _matrices(arguments)
     write_file(arguments.output, data, f"{len(cases)} cases")
     return 0
@@ -85,15 +87,15 @@ def _dot_products(arguments: Namespace) -> Recipe:
     source = f"{arguments.a or 'int8'}_{arguments.b or 'int8'}"
     target = "int32" if accumulator.result_width <= 32 else "int64"
     if arguments.zero_points:
-        raise InputError("dot products have no zero points", hint="matrices do: -o FILE.npz", code="LB100")
+        raise InputError("dot products have no zero points", hint="matrices do: --output FILE.npz", code="LB100")
     return Recipe("gemm", source, target, accumulator.name, "directed", {"length": arguments.length})
 
 
 def _requantizations(arguments: Namespace) -> Recipe:
-    from lowbit.policy.requantize import get_requantize_scheme
+    from lowbit.cli.operation_options import chosen_requantization
 
-    scheme, rows = get_requantize_scheme(arguments.scheme or "tflite_double"), {"rows": arguments.n or ROWS}
-    source, target = f"int{scheme.accumulator_bits}", arguments.result or "int8"
+    scheme, rows = chosen_requantization(arguments), {"rows": arguments.n or ROWS}
+    source, target = f"int{scheme.accumulator_bits}", arguments.target or "int8"
     return Recipe("requantize", source, target, scheme.name, "directed", rows)
 
 

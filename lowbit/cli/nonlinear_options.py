@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lowbit.errors import InputError
-from lowbit.nonlinear.scheme import NONLINEARITIES
+from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, Scheme, get_scheme
 
 if TYPE_CHECKING:
     from lowbit.format.scalar import FixedFormat
@@ -26,19 +30,49 @@ def add_nonlinear_options(parser: Any) -> None:
     )
 
 
+def chosen_scheme(operation: str, name: str | None) -> Scheme:
+    """The scheme of the command line; where none is named, that of the operation, which is said."""
+    scheme = get_scheme(operation, name or OPERATIONS[operation].scheme, "LB100")
+    if not name:
+        say_default("--scheme", scheme.id, "`lowbit list schemes` has the others")
+    return scheme
+
+
+def say_default(option: str, value: str, more: str) -> None:
+    """Say which value an option has that was left out, for results depend on it."""
+    sys.stderr.write(f"note: {option} {value} is taken, the default; {more}\n")
+
+
+_ARGUMENT = re.compile(r"\b(scale|variant|scheme|length) ?= ?")
+
+
+@contextmanager
+def option_words() -> Iterator[None]:
+    """Errors of the library name the options of the command line, not the arguments of a function."""
+    try:
+        yield
+    except InputError as error:
+        if type(error) is not InputError:
+            raise
+        message, hint = (_ARGUMENT.sub(r"--\1 ", text) for text in (error.message, error.hint))
+        raise InputError(message, hint=hint, code="LB100") from error
+
+
 def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
     """The nonlinearity that the command line describes, and the formats of its codes and results."""
     from lowbit.vectors.nonlinear.rule import chosen
 
-    return chosen(
-        arguments.op,
-        arguments.scheme or "",
-        variant=arguments.variant or "",
-        scale=arguments.scale,
-        source=arguments.source or "",
-        target=arguments.target or "",
-        options=parse_options(arguments.option or []),
-    )
+    scheme = chosen_scheme(arguments.op, arguments.scheme)
+    with option_words():
+        return chosen(
+            arguments.op,
+            scheme.id,
+            variant=arguments.variant or "",
+            scale=arguments.scale,
+            source=arguments.source or "",
+            target=arguments.target or "",
+            options=parse_options(arguments.option or []),
+        )
 
 
 def parse_options(listed: list[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity
+from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity, say_default
 from lowbit.cli.verbs.encode import chosen_policy
 from lowbit.errors import InputError, PolicyError
 from lowbit.format.registry import get_format, scalar_format
@@ -16,18 +16,21 @@ from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
+    from lowbit.policy.requantize import RequantizeScheme
 
 CONVERSIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
 )
 """Conversion -> the source and the target that it means where none is given."""
 WIDEST_RESULT = 16
+REQUANTIZE_SCHEME = "tflite_double"
+"""The scheme of a requantisation that names none."""
 
 OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
         "conversions": ("from", "to", "policy", "rounding", "overflow", "choice", "values", "nan", "distribution"),
         "gemm": ("a", "b", "accumulator", "zero-points"),
-        "requantize": ("scheme", "result"),
+        "requantize": ("scheme", "to"),
         "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
     }
 )
@@ -52,8 +55,7 @@ def add_operation_options(parser: Any, what: str) -> None:
     group.add_argument("--accumulator", metavar="NAME", help=f"{what} (default: int32)")
     group.add_argument("--zero-points", action="store_true", help="there is a zero point for each matrix")
     group = parser.add_argument_group("requantize")
-    group.add_argument("--scheme", metavar="NAME", help=f"{what} (default: tflite_double)")
-    group.add_argument("--result", metavar="FORMAT", help="format of the results (default: int8)")
+    group.add_argument("--scheme", metavar="NAME", help=f"{what} (default: tflite_double; --to: int8)")
     add_nonlinear_options(parser)
 
 
@@ -84,7 +86,7 @@ def _conversion(arguments: Namespace) -> Operation:
     policy = chosen_policy(arguments, target)
     if policy.stochastic:
         raise PolicyError(
-            "a stochastic rounding cannot be checked: the device's random bits are not known",
+            "a stochastic rounding cannot be checked: the kernel's random bits are not known",
             hint="check the kernel with its random bits fixed, under the rounding that they amount to",
         )
     return CastOperation(source, target, policy.without_defects(), any_nan=arguments.nan == "any")
@@ -113,16 +115,24 @@ def _product(arguments: Namespace) -> Operation:
 
 def _requantization(arguments: Namespace) -> Operation:
     from lowbit.check.requantize.operation import RequantizeOperation
-    from lowbit.policy.requantize import get_requantize_scheme
 
-    result = get_format(arguments.result or "int8")
+    result = get_format(arguments.target or "int8")
     if not isinstance(result, FixedFormat) or result.fraction_bits or result.bits > WIDEST_RESULT:
         raise InputError(
-            f"--result {result.id} is not a format of a requantisation",
+            f"--to {result.id} is not a format of a requantisation",
             hint=f"an integer of at most {WIDEST_RESULT} bits: int8, uint8, int16, int4, ...",
             code="LB100",
         )
-    return RequantizeOperation(get_requantize_scheme(arguments.scheme or "tflite_double"), result)
+    return RequantizeOperation(chosen_requantization(arguments), result)
+
+
+def chosen_requantization(arguments: Namespace) -> RequantizeScheme:
+    """The scheme of the command line; where none is named, the default, which is said."""
+    from lowbit.policy.requantize import get_requantize_scheme
+
+    if not arguments.scheme:
+        say_default("--scheme", REQUANTIZE_SCHEME, "`lowbit list schemes` has the others")
+    return get_requantize_scheme(arguments.scheme or REQUANTIZE_SCHEME)
 
 
 def _nonlinearity(arguments: Namespace) -> Operation:

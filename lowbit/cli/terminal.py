@@ -6,7 +6,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 STYLES = {
     "bold": "1",
@@ -76,6 +76,11 @@ def takes_color(stream: TextIO) -> bool:
 def terminal(arguments: Namespace) -> Terminal:
     """Standard output under the ``--color`` of the command line."""
     return Terminal(getattr(arguments, "color", "auto"))
+
+
+def add_output_format(parser: Any, forms: Sequence[str] = ("text", "json")) -> None:
+    """``--output-format``: in which form a verb prints."""
+    parser.add_argument("--output-format", choices=forms, default="text", help="form of the output (default: text)")
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:

@@ -112,7 +112,7 @@ _SHARED_OBJECT = (
     "int32_t *accumulators, int8_t *out, size_t n, int32_t multiplier, int32_t shift, int32_t zero_point)` with "
     "multiplier and shift in the convention of --scheme; schemes that multiply by the scale itself have `float scale` "
     "(`double scale` if they work in binary64) in place of both, those with 48-bit accumulators `const int64_t "
-    "*accumulators`; out is of --result's type. Calls that are not large are made twice, with other bytes around the "
+    "*accumulators`; out is of --to's type. Calls that are not large are made twice, with other bytes around the "
     "operands and in the results."
 )
 _PYTHON = (

@@ -71,7 +71,7 @@ def test_bug_is_named(compiled, bug):
     assert result.verdict == "MISMATCH"
     for words in NAMED[bug]:
         assert words in sentence(result)
-    assert result.command.startswith("lowbit gen requantize --scheme tflite_double --result int8 --case ")
+    assert result.command.startswith("lowbit gen requantize --scheme tflite_double --to int8 --case ")
 
 
 def test_bug_of_a_scaled_kernel_is_named(compiled):

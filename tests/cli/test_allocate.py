@@ -45,7 +45,7 @@ def test_report(lowbit):
 
 
 def test_json_follows_its_schema(lowbit):
-    document = lowbit(*EXAMPLE, "--budget", "latency=4.3", "--pareto", 3, "--format", "json").json
+    document = lowbit(*EXAMPLE, "--budget", "latency=4.3", "--pareto", 3, "--output-format", "json").json
     folder = Path(allocate.__file__).parent
     for name, part in (("report", document), ("plan", document["plan"])):
         schema = json.loads((folder / f"{name}.schema.json").read_text())
@@ -73,7 +73,7 @@ def test_contradictory_budgets(lowbit):
 
 def test_fix_same_switches(lowbit, costs):
     def choices(*words):
-        plan = lowbit("allocate", costs, "--no-more", "--format", "json", *words).json["plan"]
+        plan = lowbit("allocate", costs, "--no-more", "--output-format", "json", *words).json["plan"]
         return [layer["choice"] for layer in plan["layers"]]
 
     assert choices("--budget", "bytes=3") == ["int4", "int8"]
@@ -89,7 +89,7 @@ def test_plan_picture_export_and_warm_start(lowbit, tmp_path):
     assert written["status"] == "optimal"
     assert image.read_text().startswith("<svg")
     assert "ENDATA" in program.read_text()
-    again = lowbit(*FAST, "--warm-start", plan, "--format", "json").json["plan"]
+    again = lowbit(*FAST, "--warm-start", plan, "--output-format", "json").json["plan"]
     assert again["layers"] == written["layers"]
 
 
@@ -97,14 +97,14 @@ def test_plan_picture_export_and_warm_start(lowbit, tmp_path):
 def test_methods(lowbit, method):
     # Neighbourhoods take all the time that there is; the others end early, but loading SciPy may take a second.
     limit = "0.5" if method == "neighborhoods" else "30"
-    document = lowbit(*FAST, "--method", method, "--time-limit", limit, "--format", "json").json
+    document = lowbit(*FAST, "--solver", method, "--time-limit", limit, "--output-format", "json").json
     assert document["plan"]["loss"] == pytest.approx(0.0745059296)
 
 
 def test_help_lists_what_there_is(lowbit):
     from lowbit.cli.verbs import allocate as verb
 
-    assert tuple(allocate.METHODS) == verb.METHODS
+    assert tuple(allocate.METHODS) == verb.SOLVERS
     assert allocate.EXAMPLES == verb.EXAMPLES
 
 
@@ -147,4 +147,4 @@ def test_a_warm_start_that_is_no_plan(lowbit, tmp_path):
     path.write_text("[]")
     result = lowbit(*FAST, "--warm-start", path)
     assert result.status == 2
-    assert "no plan" in result.err
+    assert "not a plan" in result.err

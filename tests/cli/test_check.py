@@ -74,9 +74,9 @@ def test_command_reproduces_an_unusual_policy(lowbit, right):
     result = lowbit(*TO, "--so", right, *options)
     assert result.status == 1
     words = shlex.split(result.lines[-1].split("the first one: ")[1])
-    explained = lowbit(*words[1:-1], "--format", "json")
+    explained = lowbit(*words[1:-1], "--output-format", "json")
     assert explained.status == 0
-    first = lowbit(*TO, "--so", right, *options, "--format", "json", "--max-errors", "all").json["results"][0]
+    first = lowbit(*TO, "--so", right, *options, "--output-format", "json", "--max-errors", "all").json["results"][0]
     examples = [item for group in first["groups"] for item in group["examples"]]
     expected = {item["operands"]["codes"]: item["expected"] for item in examples}
     assert int(explained.json["results"][0]["code"], 16) == expected[int(words[3].split("@")[0], 16)]
@@ -134,7 +134,7 @@ def test_json_follows_its_schema(lowbit, right, ties_away):
     schema = json.loads(Path(report.__file__).with_name("report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     for device in (right, ties_away):
-        document = lowbit(*TO, "--so", device, "--format", "json").json
+        document = lowbit(*TO, "--so", device, "--output-format", "json").json
         jsonschema.validate(document, schema)
         assert document["schema"] == report.SCHEMA
         assert document["arguments"]["so"] == device
@@ -144,7 +144,9 @@ def test_json_follows_its_schema(lowbit, right, ties_away):
 
 def test_max_errors(lowbit, ties_away):
     def examples(count):
-        groups = lowbit(*TO, "--so", ties_away, "--format", "json", "--max-errors", count).json["results"][0]["groups"]
+        groups = lowbit(*TO, "--so", ties_away, "--output-format", "json", "--max-errors", count).json["results"][0][
+            "groups"
+        ]
         return [len(group["examples"]) for group in groups], sum(group["differences"] for group in groups)
 
     assert set(examples(0)[0]) == {0}
@@ -154,13 +156,13 @@ def test_max_errors(lowbit, ties_away):
 
 
 def test_junit_is_xml_with_a_failure(lowbit, ties_away):
-    suite = ET.fromstring(lowbit(*TO, "--so", ties_away, "--format", "junit").out)
+    suite = ET.fromstring(lowbit(*TO, "--so", ties_away, "--output-format", "junit").out)
     assert suite.attrib["tests"] == suite.attrib["failures"] == "1"
     assert "round-ties-away" in suite.find("testcase/failure").attrib["message"]
 
 
 def test_github_annotations(lowbit, ties_away):
-    lines = lowbit(*TO, "--so", ties_away, "--format", "github").lines
+    lines = lowbit(*TO, "--so", ties_away, "--output-format", "github").lines
     assert lines[0].startswith("::error title=")
     assert "round-ties-away" in lines[0]
     assert lines[-1].startswith("::notice ")
@@ -177,7 +179,7 @@ def steering(kernels):
 @pytest.mark.parametrize("form", ["text", "junit", "github", "html"])
 @pytest.mark.parametrize("color", ["never", "always"])
 def test_names_of_devices_do_not_steer_the_terminal(lowbit, steering, form, color):
-    printed = lowbit(*TO, "--so", steering, "--format", form, "--color", color).out
+    printed = lowbit(*TO, "--so", steering, "--output-format", form, "--color", color).out
     assert r"/\x1b[2Jties\npass all\x9b7m\udc80.so" in printed
     assert not {"\x1b", "\x9b", "\udc80"} & set(printed)
     if form == "junit":
@@ -185,16 +187,16 @@ def test_names_of_devices_do_not_steer_the_terminal(lowbit, steering, form, colo
 
 
 def test_json_keeps_names_of_devices(lowbit, steering):
-    assert lowbit(*TO, "--so", steering, "--format", "json").json["results"][0]["kernel"] == steering
+    assert lowbit(*TO, "--so", steering, "--output-format", "json").json["results"][0]["kernel"] == steering
 
 
 def test_html_is_one_page(lowbit, ties_away):
-    page = lowbit(*TO, "--so", ties_away, "--format", "html").out
+    page = lowbit(*TO, "--so", ties_away, "--output-format", "html").out
     assert page.startswith("<!doctype html>")
     assert "round-ties-away" in page
     assert "<td>rounding</td><td>nearest_away</td><td>nearest_even</td>" in page
     assert page.count("this tie") == 3 + 2  # three of 124 TieEven, both of the Underflow ones
-    assert lowbit(*TO, "--so", ties_away, "--format", "html", "--max-errors", "all").out.count("this tie") == 126
+    assert lowbit(*TO, "--so", ties_away, "--output-format", "html", "--max-errors", "all").out.count("this tie") == 126
 
 
 def test_table_of_choices(lowbit, kernels, ties_away):
@@ -323,7 +325,7 @@ def test_no_inputs_exits_5(lowbit, tmp_path):
 
 
 def test_installed_kernels_in_a_table(lowbit):
-    result = lowbit("check", "--kernel", "numpy", "--kernel", "ml_dtypes")
+    result = lowbit("check", "--library", "numpy", "--library", "ml_dtypes")
     assert result.lines[0].split() == ["kernel", "conversion", "policy", "vectors", "differences", "verdict"]
     assert any("-> float8_e4m3fn" in line for line in result.lines)
     assert result.status == (1 if "MISMATCH" in result.lines[-1] else 0)
@@ -332,7 +334,7 @@ def test_installed_kernels_in_a_table(lowbit):
 
 
 def test_coloured_table(lowbit):
-    result = lowbit("--color", "always", "check", "--kernel", "numpy")
+    result = lowbit("--color", "always", "check", "--library", "numpy")
     assert "float16" in result.out
     assert "pass" in result.out
 
@@ -345,12 +347,12 @@ def test_rich_is_loaded_for_a_coloured_table_only():
 
 
 def test_every_form_gives_the_reason_of_a_published_difference(lowbit):
-    words = ("check", "--kernel", "ml_dtypes")
-    document = json.loads(lowbit(*words, "--format", "json").out)
+    words = ("check", "--library", "ml_dtypes")
+    document = json.loads(lowbit(*words, "--output-format", "json").out)
     jsonschema.validate(document, json.loads(Path(report.__file__).with_name("report.schema.json").read_text()))
     met = {name for result in document["results"] for name in result["known"]}
     assert met == {entry["id"] for entry in document["known"]}
-    text, page = lowbit(*words).out, html.unescape(lowbit(*words, "--format", "html").out)
+    text, page = lowbit(*words).out, html.unescape(lowbit(*words, "--output-format", "html").out)
     assert document["known"]
     for number, entry in enumerate(document["known"], 1):
         assert (
@@ -408,15 +410,15 @@ def test_help_and_topics_name_the_containers(lowbit):
 
 
 def test_installed_kernels_of_some_formats(lowbit):
-    words = ("check", "--kernel", "ml_dtypes", "--format", "json")
+    words = ("check", "--library", "ml_dtypes", "--output-format", "json")
     results = lowbit(*words, "--to", "e4m3fn").json["results"]
     assert {result["target"] for result in results} == {"float8_e4m3fn"}
     assert len(results) > 10
     [result] = lowbit(*words, "--to", "float8_e4m3fn", "--from", "float32").json["results"]
     assert (result["source"], result["verdict"]) == ("float32", "pass")
-    one = lowbit("check", "--kernel", "ml_dtypes", "--from", "float64", "--to", "float8_e4m3fn")
+    one = lowbit("check", "--library", "ml_dtypes", "--from", "float64", "--to", "float8_e4m3fn")
     assert one.lines[0].split()[0] == "kernel"
-    none = lowbit("check", "--kernel", "numpy", "--to", "float8_e4m3fn")
+    none = lowbit("check", "--library", "numpy", "--to", "float8_e4m3fn")
     assert none.lines[0] == "skipped numpy: offers no conversion from any format to float8_e4m3fn"
     assert none.status == 5
 
@@ -424,7 +426,7 @@ def test_installed_kernels_of_some_formats(lowbit):
 def test_a_product_that_is_missing_has_no_table(lowbit, monkeypatch):
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
     monkeypatch.setattr(installed, "library_version", missing)
-    result = lowbit("check", "--kernel", "torch")
+    result = lowbit("check", "--library", "torch")
     assert result.lines == ["skipped torch: not installed", "nothing compared"]
     assert result.status == 5
 

@@ -70,7 +70,7 @@ def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     dots = tmp_path / "dots.vec"
     assert lowbit("gen", "gemm", "--length", "24", "-o", dots).status == 0
     device = f"{kernel}/BITS_16_SATURATING.so:gemm"
-    result = lowbit("check", "gemm", "--so", device, "--inputs", dots, "--format", form)
+    result = lowbit("check", "gemm", "--so", device, "--inputs", dots, "--output-format", form)
     assert result.status == 1
     assert "accumulates in 16 bits" in result.out
     if form == "json":
@@ -131,11 +131,11 @@ def test_requantize(lowbit, kernel, tmp_path):
         (("gemm", "--accumulator", "int99", "--python", "m:f"), "int99"),
         (("gemm", "--accumulator", "x86_vpmaddubsw", "--python", "m:f"), "takes uint8 x int8, not int8 x int8"),
         (("gemm", "--scheme", "tflm", "--python", "m:f"), "not for `check gemm`"),
-        (("gemm", "--inputs", "x.vec"), "no device"),
+        (("gemm", "--inputs", "x.vec"), "no kernel"),
         (("gemm", "--n", "0", "--set", "random", "--python", "m:f"), "--n 0"),
-        (("requantize",), "no device is given"),
+        (("requantize",), "no kernel is given"),
         (("requantize", "--scheme", "tflite", "--python", "m:f"), "tflite"),
-        (("requantize", "--result", "float8_e4m3fn", "--python", "m:f"), "not a format of a requantisation"),
+        (("requantize", "--to", "float8_e4m3fn", "--python", "m:f"), "not a format of a requantisation"),
         (("requantize", "--a", "int8", "--python", "m:f"), "--a is for gemm, not for `check requantize`"),
         (("encode", "--to", "int8", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for"),
     ],

@@ -75,7 +75,7 @@ def test_what_was_not_written_is_a_mismatch_and_told(checked, unwritten):
     writes = [(row, word) for row, word in enumerate(checked.results) if row not in rows]
     if unwritten == "unknown digits":
         writes += [(row, "xx") for row in rows]
-    result = checked(writes, "--max-errors", "all", "--format", "json")
+    result = checked(writes, "--max-errors", "all", "--output-format", "json")
     assert result.status == 1
     jsonschema.validate(
         result.json,
@@ -94,7 +94,7 @@ def test_what_was_not_written_is_a_mismatch_and_told(checked, unwritten):
 
 def test_holes_beside_wrong_results(checked):
     wrong = [(row, int(word) ^ 1) for row, word in enumerate(checked.results) if row]
-    result = checked(wrong, "--format", "json")
+    result = checked(wrong, "--output-format", "json")
     assert result.status == 1
     assert result.json["results"][0]["differences"] == len(checked.results)
     assert "; but 1 of " in result.json["results"][0]["words"]
@@ -110,7 +110,7 @@ def test_results_beyond_the_last_input(checked, place):
 
 
 def test_nothing_but_unknown_digits(checked):
-    result = checked([(row, "x") for row in range(len(checked.results))], "--format", "json")
+    result = checked([(row, "x") for row in range(len(checked.results))], "--output-format", "json")
     assert result.status == 1
     assert result.json["results"][0]["differences"] == len(checked.results)
     assert result.json["results"][0]["words"].startswith(("wrote nothing; but", "gives no codes: "))

@@ -71,7 +71,7 @@ def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     made = ("--scheme", "ivit", "--scale", "0.05", "--to", "int8", "--length", "40", "--n", "60")
     assert lowbit("gen", "softmax", *made, "-o", rows).status == 0
     device = f"{kernel}/TVM.so:shiftmax"
-    result = lowbit("check", "softmax", *GIVEN, "--so", device, "--inputs", rows, "--format", form)
+    result = lowbit("check", "softmax", *GIVEN, "--so", device, "--inputs", rows, "--output-format", form)
     assert result.status == 1
     assert "follows ivit, variant tvm" in result.out
     if form == "json":
@@ -118,7 +118,7 @@ def test_one_case_alone(lowbit, tmp_path):
     [
         (["softmax"], "depends on the scale"),
         (["softmax", "--scale", "0"], "scale"),
-        (["softmax", "--scale", "0.05"], "no device is given"),
+        (["softmax", "--scale", "0.05"], "no kernel is given"),
         (["softmax", "--scheme", "ivt", "--scale", "1"], "unknown softmax scheme"),
         (["softmax", "--scale", "1", "--variant", "x"], "no variant 'x'"),
         (["softmax", "--scale", "1", "--option", "beta"], "is not NAME=NUMBER"),

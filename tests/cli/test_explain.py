@@ -71,7 +71,7 @@ def test_a_format_is_shown_and_not_explained(lowbit, name):
 
 def test_doctor(lowbit, monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    report = lowbit("doctor", "--format", "json").json
+    report = lowbit("doctor", "--output-format", "json").json
     assert report["packages"]["numpy"][0].isdigit()
     assert "missing" not in report["packages"].values()
     assert report["processor"]["threads"][0].isdigit()
@@ -84,7 +84,7 @@ def test_doctor(lowbit, monkeypatch, tmp_path):
 def test_doctor_where_the_locale_is_ascii_and_the_cache_nowhere(tmp_path):
     # PEP 538 and PEP 540 would make UTF-8 of the C locale.
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LOWBIT_CACHE_DIR": "relative"}
-    command = [sys.executable, "-m", "lowbit.cli", "doctor", "--format", "json"]
+    command = [sys.executable, "-m", "lowbit.cli", "doctor", "--output-format", "json"]
     environment = {**os.environ, **ascii_only}
     result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -14,12 +14,15 @@ def test_all_single_formats_and_families(lowbit):
 
 
 def test_filters(lowbit):
-    fours = {record["id"] for record in lowbit("formats", "--bits", 4, "--format", "json").json["formats"]}
+    fours = {record["id"] for record in lowbit("formats", "--bits", 4, "--output-format", "json").json["formats"]}
     assert {"float4_e2m1fn", "float4_e3m0"} <= fours
     assert all(
-        record["kind"] == "float" for record in lowbit("formats", "--kind", "float", "--format", "json").json["formats"]
+        record["kind"] == "float"
+        for record in lowbit("formats", "--kind", "float", "--output-format", "json").json["formats"]
     )
-    members = [record["id"] for record in lowbit("formats", "--family", "p3109", "--format", "json").json["formats"]]
+    members = [
+        record["id"] for record in lowbit("formats", "--family", "p3109", "--output-format", "json").json["formats"]
+    ]
     assert members == formats(family="p3109")
     assert len(members) > 100
 

@@ -32,7 +32,7 @@ def test_answers(capsys, words, status, text):
 
 
 def test_json(capsys):
-    assert main(["prove", "arm_smlal", "--format", "json"]) == ExitCode.EQUAL
+    assert main(["prove", "arm_smlal", "--output-format", "json"]) == ExitCode.EQUAL
     (answer,) = json.loads(capsys.readouterr().out)["answers"]
     assert answer["largest_safe_k"] == 1
     assert answer["witness"] == {"k": 2, "a": -128, "b": -128, "bias": 0}
@@ -46,7 +46,7 @@ def test_weights(capsys, tmp_path):
     text = capsys.readouterr().out
     assert "1 of 2 columns cannot overflow for activations of uint8" in text
     assert "column 0 can: accumulator 0 to 97,155" in text
-    assert main([*words, "--format", "json"]) == ExitCode.MISMATCH
+    assert main([*words, "--output-format", "json"]) == ExitCode.MISMATCH
     assert json.loads(capsys.readouterr().out)["safe"] == [False, True]
     assert main(["prove", "int32", "--weights", str(path)]) == ExitCode.EQUAL
 
@@ -56,7 +56,7 @@ def test_weights(capsys, tmp_path):
     [
         (["vpdpbusds"], "did you mean 'x86_vpdpbusds'"),
         (["int32", "-a", "1:2:3"], "3 numbers"),
-        (["int32", "-a", "x:2"], "no LOW:HIGH"),
+        (["int32", "-a", "x:2"], "not LOW:HIGH"),
         (["int32", "-a", "5:2"], "lowest code"),
         (["int32", "--weights", "missing.npy"], "missing.npy"),
         (["int8", "--bias", "1000"], "does not fit"),

@@ -30,12 +30,12 @@ def test_a_table_and_a_file_of_costs(model, tmp_path, capsys):
     assert "1 tensors with 16 numbers are left as they are" in out
     assert costs.exists()
     assert not (tmp_path / "costs.toml.partial").exists()
-    assert main(["allocate", str(costs), "--budget", "avg_bits=5.5", "--no-more", "--format", "json"]) == 0
+    assert main(["allocate", str(costs), "--budget", "avg_bits=5.5", "--no-more", "--output-format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["plan"]["status"] == "optimal"
     assert document["comparison"] == []
     words = ["allocate", "--model", str(model), "--formats", "int2,int4,int8", "--group", "16"]
-    assert main([*words, "--budget", "avg_bits=5.5", "--no-more", "--format", "json"]) == 0
+    assert main([*words, "--budget", "avg_bits=5.5", "--no-more", "--output-format", "json"]) == 0
     direct = json.loads(capsys.readouterr().out)
     assert [layer["choice"] for layer in direct["plan"]["layers"]] == [
         layer["choice"] for layer in document["plan"]["layers"]
@@ -49,7 +49,7 @@ def test_a_table_and_a_file_of_costs(model, tmp_path, capsys):
 def test_from_a_model_to_a_plan_and_the_model_applied(model, tmp_path, capsys):
     applied, plan, picture = tmp_path / "applied.safetensors", tmp_path / "plan.json", tmp_path / "plan.svg"
     words = "--formats int2,int3,int4,float4_e2m1fn,int8 --group 32 --budget avg_bits=4 --tie query|key --jobs 2"
-    files = ["--apply", str(applied), "--plan", str(plan), "--picture", str(picture)]
+    files = ["--apply", str(applied), "--output", str(plan), "--picture", str(picture)]
     assert main(["allocate", "--model", str(model), *words.split(), *files]) == 0
     out = capsys.readouterr().out
     assert "the plan" in out
@@ -63,7 +63,7 @@ def test_from_a_model_to_a_plan_and_the_model_applied(model, tmp_path, capsys):
 
 
 def test_json_of_sensitivities(model, capsys):
-    assert main(["sensitivity", str(model), "--formats", "int4", "--format", "json", "--exclude", ""]) == 0
+    assert main(["sensitivity", str(model), "--formats", "int4", "--output-format", "json", "--exclude", ""]) == 0
     document = json.loads(capsys.readouterr().out)
     assert len(document["layers"]) == 10
     assert document["layers"][0]["choices"][0]["bits"] == 16 * (32 * 4 + 16)
@@ -73,7 +73,7 @@ def test_hessian_traces_come_from_a_file(model, tmp_path, capsys):
     traces = tmp_path / "traces.toml"
     names = [name for name in read_header(model).entries if name != "embed.weight"]
     traces.write_text("\n".join(f'"{name}" = {index + 1}' for index, name in enumerate(names)))
-    words = ["sensitivity", str(model), "--formats", "int4", "--format", "json", "--score", "hessian"]
+    words = ["sensitivity", str(model), "--formats", "int4", "--output-format", "json", "--score", "hessian"]
     assert main([*words, "--traces", str(traces)]) == 0
     for index, layer in enumerate(json.loads(capsys.readouterr().out)["layers"]):
         choice = layer["choices"][0]

@@ -33,7 +33,7 @@ def test_every_format_has_a_page(lowbit, name):
     page = lowbit("show", name)
     assert page.status == 0, page.err
     assert page.lines[0].startswith(name)
-    document = lowbit("show", name, "--format", "json").json
+    document = lowbit("show", name, "--output-format", "json").json
     assert document["id"] == name
     assert sum(field["high"] - field["low"] + 1 for field in document["fields"]) == document["bits"]
 
@@ -51,7 +51,7 @@ def test_values_of_a_wide_format_need_a_range(lowbit):
     refused = lowbit("show", "bfloat16", "--values")
     assert refused.status == 2
     assert "--range" in refused.err
-    codes = lowbit("show", "bfloat16", "--range", "0x3f80:0x3f82", "--format", "json").json["codes"]
+    codes = lowbit("show", "bfloat16", "--range", "0x3f80:0x3f82", "--output-format", "json").json["codes"]
     assert [(entry["code"], entry["decimal"]) for entry in codes] == [
         ("0x3f80", "1"),
         ("0x3f81", "1.0078125"),
@@ -60,9 +60,9 @@ def test_values_of_a_wide_format_need_a_range(lowbit):
 
 
 def test_values_of_signed_integers_go_by_bit_pattern(lowbit):
-    codes = lowbit("show", "int3", "--values", "--format", "json").json["codes"]
+    codes = lowbit("show", "int3", "--values", "--output-format", "json").json["codes"]
     assert [entry["decimal"] for entry in codes] == ["0", "1", "2", "3", "-4", "-3", "-2", "-1"]
-    narrow = lowbit("show", "int3_narrow", "--values", "--format", "json").json["codes"]
+    narrow = lowbit("show", "int3_narrow", "--values", "--output-format", "json").json["codes"]
     assert [entry["decimal"] for entry in narrow] == ["0", "1", "2", "3", "-3", "-2", "-1"]
 
 
@@ -72,7 +72,7 @@ def test_bad_ranges(lowbit, span):
 
 
 def test_classes(lowbit):
-    codes = lowbit("show", "float8_e5m2", "--values", "--format", "json").json["codes"]
+    codes = lowbit("show", "float8_e5m2", "--values", "--output-format", "json").json["codes"]
     counts = {}
     for entry in codes:
         counts[entry["class"]] = counts.get(entry["class"], 0) + 1

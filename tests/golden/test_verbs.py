@@ -113,7 +113,7 @@ def test_reach_0_takes_the_points_alone(capsys):
         (["gen", "encode", "--to", "e4m3"], "e4m3"),
         (["gen", "encode", "--to", "int4", "--set", "exhaustive"], "2^32"),
         (["gen", "encode", "--to", "int4", "--seed", "4"], "--seed"),
-        (["gen", "encode", "--to", "int4", "--layout", "npy"], "-o FILE"),
+        (["gen", "encode", "--to", "int4", "--layout", "npy"], "--output FILE"),
         (["gen", "encode", "--to", "int4", "--rounding", "sideways", "--expected"], "sideways"),
         (["gen", "encode", "--to", "int4", "-o", "/dev/null/x/y.vec"], "cannot be written"),
         (["gen", "encode", "--to", "int4", "-o", "/dev/null/x/y.vec"], "LB101"),
@@ -137,7 +137,7 @@ def test_gen_makes_no_directories(tmp_path, capsys):
 
 
 def test_golden_list(capsys):
-    assert main(["golden", "list", "--to", "float8_e4m3fn", "--format", "json"]) == 0
+    assert main(["golden", "list", "--to", "float8_e4m3fn", "--output-format", "json"]) == 0
     records = json.loads(capsys.readouterr().out)["sets"]
     manifest = read_manifest()
     assert {record["id"] for record in records} == {

@@ -36,7 +36,7 @@ def shared_object(verilator, run, tmp_path_factory):
 
 def check(library, capfd, *more):
     arguments = ["check", "encode", "--from", "float32", "--to", "float8_e4m3fn", "--policy", "ocp_sat"]
-    status = main([*arguments, "--so", f"{library}:cast", "--format", "json", *more])
+    status = main([*arguments, "--so", f"{library}:cast", "--output-format", "json", *more])
     (result,) = json.loads(capfd.readouterr().out)["results"]
     return status, result
 

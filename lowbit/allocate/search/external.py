@@ -136,7 +136,7 @@ def _run_pulp(pulp: Any, solver: Any, model: LinearModel, state: State) -> Answe
     try:
         stats = problem.solve(solver)
     except pulp.PulpSolverError as error:
-        raise AllocationError(f"PuLP: {error}", hint="`--method auto` needs no other solver") from error
+        raise AllocationError(f"PuLP: {error}", hint="`--solver auto` needs no other solver") from error
     except IndexError:
         # PuLP 3.3 reads the rows of a solution that HiGHS does not have when its presolve proves that there is none.
         if "Infeasible" not in str(problem.solverModel.getModelStatus()):

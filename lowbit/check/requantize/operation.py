@@ -67,7 +67,7 @@ class RequantizeOperation(Operation):
         self.scheme, self.result = scheme, result
         self.source = "int32" if scheme.accumulator_bits == 32 else "int48"
         self.target = result.id
-        self.types = {"--scheme": scheme.name, "--result": result.id}
+        self.types = {"--scheme": scheme.name, "--to": result.id}
         self.rule_name = f"scheme {scheme.name or 'as given'}"
         self.prototype = requantize_prototype(scheme, result)
         self.rule = RequantizeRule(scheme, scheme, result)
@@ -142,5 +142,5 @@ class RequantizeOperation(Operation):
         del index
         if self._file:
             return f"grep -v // {self._file} | sed -n {case.number + 1}p"
-        names = f"--scheme {self.scheme.name} --result {self.result.id}"
+        names = f"--scheme {self.scheme.name} --to {self.result.id}"
         return f"lowbit gen requantize {names} --case {case.name} -o case.npz"

@@ -13,7 +13,7 @@ from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
-from lowbit.cli.terminal import terminal
+from lowbit.cli.terminal import add_output_format, terminal
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.whole import write_text
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lowbit.allocate.model import Comparison
     from lowbit.allocate.sensitivity import Measured
 
-METHODS = ("auto", "lagrangian", "exact", "neighborhoods", "milp", "highs", "cbc")
+SOLVERS = ("auto", "lagrangian", "exact", "neighborhoods", "milp", "highs", "cbc")
 EXAMPLES = ("hawq_v3_resnet18", "hawq_v3_resnet50")
 EXPORTS = (".mps", ".lp")
 
@@ -51,18 +51,18 @@ def add_parser(subparsers: Any) -> None:
     limits.add_argument("--same", action="append", default=[], metavar="LAYER,LAYER,...", help="layers that must agree")
     limits.add_argument("--switches", type=integer, metavar="N", help="at most N changes from a layer to the next")
     search = parser.add_argument_group("the search")
-    search.add_argument("--method", choices=METHODS, default="auto", help="default: auto")
+    search.add_argument("--solver", choices=SOLVERS, default="auto", help="default: auto")
     search.add_argument("--gap", type=_gap, default=1e-9, metavar="G", help="relative gap that will do (default: 1e-9)")
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="then the best plan so far, with its gap")
-    search.add_argument("--seed", type=integer, default=0, metavar="N", help="of --method neighborhoods")
+    search.add_argument("--seed", type=integer, default=0, metavar="N", help="of --solver neighborhoods")
     earlier = "begin with an earlier plan"
     input_file(search, "--warm-start", what="the earlier plan", metavar="PLAN.json", help=earlier)
     output = parser.add_argument_group("output")
     output.add_argument("--pareto", type=integer, metavar="N", help="also the front of loss against a budget, N points")
     output.add_argument("--along", metavar="NAME", help="the budget of the front (default: the first with a limit)")
     output.add_argument("--no-more", action="store_true", help="leave out what 5 %% more of each budget would give")
-    output.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
-    output_file(output, "-o", "--plan", metavar="FILE", help="write the plan as JSON")
+    add_output_format(output)
+    output_file(output, "-o", "--output", metavar="PLAN.json", help="write the plan as JSON")
     output_file(output, "--picture", metavar="FILE.svg", help="draw the bits of the layers, and the front")
     program = "write the integer program, for other solvers"
     output_file(output, "--export", metavar="FILE.mps|FILE.lp", help=program)
@@ -80,7 +80,7 @@ def run(arguments: Namespace) -> int:
         _export(problem, Path(arguments.export))
     plan = solve(
         problem,
-        method=arguments.method,
+        method=arguments.solver,
         gap=arguments.gap,
         time_limit=arguments.time_limit,
         warm_start=_warm_start(arguments.warm_start),
@@ -100,12 +100,12 @@ def run(arguments: Namespace) -> int:
             )
     from lowbit.cli import allocate_report
 
-    if arguments.plan:
-        write_text(arguments.plan, plan.to_json())
+    if arguments.output:
+        write_text(arguments.output, plan.to_json())
     if arguments.picture:
         write_text(arguments.picture, picture(plan, front, along))
     rows = _apply(measured, plan, arguments) if measured else []
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps(allocate_report.document(plan, more, front, along, rows), indent=2))
     else:
         allocate_report.show(terminal(arguments), plan, more, front, along)
@@ -216,4 +216,6 @@ def _warm_start(path: str | None) -> Sequence[str] | None:
     except OSError as error:
         raise AllocationError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise AllocationError(f"{path}: no plan: {error}", hint="-o writes one") from error
+        raise AllocationError(
+            f"{path}: not a plan: {error}", hint="`lowbit allocate ... --output FILE` writes one"
+        ) from error

@@ -24,7 +24,7 @@ from lowbit.cli.operation_options import (
     refuse_other_options,
 )
 from lowbit.cli.progress import Bar
-from lowbit.cli.terminal import terminal
+from lowbit.cli.terminal import add_output_format, terminal
 from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.dut.kinds import CONTAINERS, KINDS, Question
 from lowbit.dut.library import LIBRARIES
@@ -50,11 +50,11 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=RawDescriptionHelpFormatter,
         description=textwrap.fill(
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
-            "those that --from, --to and --kernel name. With a device: that one. `gemm` checks integer matrix products "
-            "with directed matrices, those of the libraries installed here where no device is given; `requantize` "
-            "checks the way from accumulators to codes; `softmax`, `gelu`, `layernorm`, `logistic`, `tanh`, `exp` and "
-            "`l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences included; 1: a "
-            "mismatch.",
+            "those that --from, --to and --library name. With a kernel: that one. `gemm` checks integer matrix "
+            "products with directed matrices, those of the libraries installed here where no kernel is given; "
+            "`requantize` checks the way from accumulators to codes; `softmax`, `gelu`, `layernorm`, `logistic`, "
+            "`tanh`, `exp` and `l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences "
+            "included; 1: a mismatch.",
             HELP_WIDTH,
         ),
         epilog=textwrap.fill(
@@ -69,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
-    device = parser.add_argument_group("device").add_mutually_exclusive_group()
+    device = parser.add_argument_group("kernel").add_mutually_exclusive_group()
     for kind in KINDS.values():
         option, path_of = f"--{kind.option}", kind.file_of
         input_file(device, option, what=kind.what, path_of=path_of, metavar=kind.metavar, help=kind.help)
@@ -92,8 +92,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="SECONDS",
         help="for loading, and for a chunk of rows (default: 60)",
     )
-    parser.add_argument("--kernel", action="append", choices=LIBRARIES, help="without a device: only this product")
-    parser.add_argument("--format", dest="output", choices=FORMS, default="text", help="form of the report")
+    parser.add_argument("--library", action="append", choices=LIBRARIES, help="without a kernel: only this library")
+    add_output_format(parser, FORMS)
 
 
 def run(arguments: Namespace) -> int:
@@ -187,13 +187,13 @@ def _check_installed(arguments: Namespace, max_errors: int) -> Report:
         operation = operation_of(arguments)
         prototype = operation.prototype.c("cast" if arguments.op in CONVERSIONS else "f")
         ways = f"--so ./{arguments.op}.so:f with {prototype}, --python module:function or --results FILE"
-        raise InputError("no device is given", hint=ways, code="LB100")
+        raise InputError("no kernel is given", hint=ways, code="LB100")
     if arguments.inputs:
-        raise InputError("--inputs is given, but no device", hint="--so, --python or --results", code="LB100")
+        raise InputError("--inputs is given, but no kernel", hint="--so, --python or --results", code="LB100")
     if arguments.accumulator:
-        raise InputError("--accumulator is for a device", hint="--so ./gemm.so:gemm --accumulator int32", code="LB100")
+        raise InputError("--accumulator is for a kernel", hint="--so ./gemm.so:gemm --accumulator int32", code="LB100")
     source, target = _wanted(arguments)
-    products = arguments.kernel or [product for product, operations in LIBRARIES.items() if name in operations]
+    products = arguments.library or [product for product, operations in LIBRARIES.items() if name in operations]
     results, skipped = [], []
     options: Any = {"source": source, "target": target, "max_errors": min(max_errors, EXAMPLES_OF_MANY)}
     with Bar() as bar:
@@ -234,8 +234,8 @@ def _recorded(arguments: Namespace) -> dict[str, Any]:
 
 
 def _write(report: Report, arguments: Namespace) -> None:
-    if arguments.output == "text":
+    if arguments.output_format == "text":
         page = terminal(arguments)
         write_text(report, page.stream, color=page.color)
     else:
-        WRITERS[arguments.output](report, sys.stdout)
+        WRITERS[arguments.output_format](report, sys.stdout)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
-from lowbit.cli.terminal import columns, terminal
+from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.cli.words import number_json
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.cast.decode import decode
@@ -26,13 +26,13 @@ def add_parser(subparsers: Any) -> None:
     parser._negative_number_matcher = re.compile(r"^-\d")  # noqa: SLF001
     parser.add_argument("format", metavar="FORMAT", help="the format of the codes")
     parser.add_argument("codes", metavar="CODE", nargs="+", help="a code to decode")
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:
     fmt = scalar_format(arguments.format)
     codes = [parse_code(text, fmt) for text in arguments.codes]
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         results = [
             {"code": fmt.hexadecimal(code), "class": fmt.classify(code), **number_json(decode(code, fmt))}
             for code in codes

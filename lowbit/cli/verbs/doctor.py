@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.terminal import terminal
+from lowbit.cli.terminal import add_output_format, terminal
 
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "pulp", "ml_dtypes", "rich")
 
@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         help="versions, processor, caches and the optional packages found",
         description="Report versions, processor features, the compile cache, and the optional packages found.",
     )
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -58,7 +58,7 @@ def run(arguments: Namespace) -> int:
         "kernels": {"gemm": _gemm()},
         "compile cache": _cache(),
     }
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps({"schema": "lowbit/doctor/1", **report}, indent=2))
         return 0
     page = terminal(arguments)

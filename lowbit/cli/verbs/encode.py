@@ -11,7 +11,7 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.bits import painted
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, columns, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
 from lowbit.errors import PolicyError
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
     add_policy_options(parser)
     parser.add_argument("--random", type=integer, metavar="R", help="the random integer of a stochastic rounding")
     parser.add_argument("--explain", action="store_true", help="show the exact arithmetic")
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(parser)
 
 
 def add_policy_options(parser: Any) -> None:
@@ -94,7 +94,7 @@ def run(arguments: Namespace) -> int:
         if value.note:
             sys.stderr.write(f"note: {value.note}\n")
         results.append((value, encode(value.exact, fmt, policy, source=value.source, random=random)))
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps(document(fmt, policy, results), indent=2, ensure_ascii=False))
         return 0
     page = terminal(arguments)

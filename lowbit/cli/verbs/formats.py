@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import columns, terminal
+from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.format.registry import families, formats, scalar_format
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
     parser.add_argument("--bits", type=integer, metavar="N", help="only formats of N bits")
     parser.add_argument("--family", metavar="NAME", help="the members of a family, such as p3109 or int")
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> int:
         groups = [family for family in groups if family.kind == arguments.kind]
     if not chosen and not groups:
         raise InputError("no format fits these filters", hint="`lowbit formats` without filters lists them all")
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(
             json.dumps(
                 {"schema": "lowbit/formats/1", "lowbit": __version__, "formats": [_record(f) for f in chosen]}, indent=2

@@ -70,7 +70,8 @@ def run(arguments: Namespace) -> int:
     recipe = _recipe(arguments)
     binary = arguments.layout in BINARY_LAYOUTS
     if binary and not arguments.output:
-        raise InputError(f"the layout {arguments.layout!r} is binary", hint="name a file with -o FILE", code="LB100")
+        hint = "name a file with --output FILE"
+        raise InputError(f"the layout {arguments.layout!r} is binary", hint=hint, code="LB100")
     file = conversion_set(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else conversion_inputs(recipe)
     data = render_layout(file, arguments.layout)
     if arguments.output:

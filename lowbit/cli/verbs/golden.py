@@ -11,7 +11,7 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import also_writes, output_file
-from lowbit.cli.terminal import columns, terminal
+from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named
 from lowbit.vectors.manifest import Entry, golden_directory, read_manifest
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
     listing = actions.add_parser("list", help="one line a set")
     _add_filters(listing)
-    listing.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(listing)
     verify = actions.add_parser("verify", help="read sets and compare them with the manifest; exit 1 on a difference")
     _add_filters(verify)
     verify.add_argument("--regenerate", action="store_true", help="make each set anew too, and compare byte for byte")
@@ -82,7 +82,7 @@ def _chosen(arguments: Namespace, directory: Path) -> list[Entry]:
 
 
 def _list(arguments: Namespace, entries: list[Entry], directory: Path) -> int:
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         records = [
             {
                 "id": entry.id,

@@ -1,17 +1,20 @@
-"""``lowbit prove ACCUMULATOR``: how many products it takes without any chance of an overflow."""
+"""``lowbit prove``: what cannot overflow, an accumulator or an intermediate of a nonlinearity."""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, columns, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, terminal
+from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
 from lowbit.errors import InputError, LowbitError
+from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.proof.accumulator import SafeLength, largest_safe_k
 from lowbit.proof.weights import WeightBounds, prove_weights
@@ -23,44 +26,68 @@ LISTED_COLUMNS = 10
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "prove",
-        help="the largest K that an accumulator takes without any chance of an overflow",
+        help="that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
         description="Prove that an accumulator cannot overflow: the largest K for given operand ranges, with operands "
-        "that overflow at K + 1; or the bounds of each column of a weight matrix. Without an accumulator: all presets; "
-        "int32 for --weights. "
-        "Exit status 1: a K or a matrix was given, and it can overflow.",
+        "that overflow at K + 1; or the bounds of each column of a weight matrix. Without a subject: all accumulators; "
+        "int32 for --weights. Of a nonlinearity: for every intermediate the range that no row leaves, whether it fits "
+        "the declared width, and a row that overflows where it does not. Exit status 1: an overflow is possible (of an "
+        "accumulator: at the K or with the matrix that is given); 5: an intermediate is neither proved nor refuted.",
     )
     parser.add_argument(
-        "accumulator",
-        metavar="ACCUMULATOR",
+        "subject",
+        metavar="ACCUMULATOR|OPERATION",
         nargs="?",
-        help="a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate likewise",
+        help="an accumulator: a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate "
+        f"likewise; or a nonlinearity: {', '.join(NONLINEARITIES)}",
     )
-    parser.add_argument(
+    group = parser.add_argument_group("accumulators")
+    group.add_argument(
         "-a",
         "--a",
         metavar="RANGE",
         help="codes of a (activations): int8, uint8, or LOW:HIGH, -a=-5:5 where LOW is negative (default: what the "
         "accumulator takes, int8 if anything)",
     )
-    parser.add_argument("-b", "--b", metavar="RANGE", help="codes of b (weights), likewise")
-    parser.add_argument("--a-zero-point", type=integer, default=0, metavar="N", help="zero point of a (default: 0)")
-    parser.add_argument("--b-zero-point", type=integer, default=0, metavar="N", help="zero point of b (default: 0)")
-    parser.add_argument(
-        "--bias", metavar="RANGE", default="0", help="biases that may occur: N or LOW:HIGH (default: 0)"
-    )
-    parser.add_argument("-k", "--k", type=integer, metavar="K", help="ask about this K: exit status 0 safe, 1 not")
+    group.add_argument("-b", "--b", metavar="RANGE", help="codes of b (weights), likewise")
+    group.add_argument("--a-zero-point", type=integer, metavar="N", help="zero point of a (default: 0)")
+    group.add_argument("--b-zero-point", type=integer, metavar="N", help="zero point of b (default: 0)")
+    group.add_argument("--bias", metavar="RANGE", help="biases that may occur: N or LOW:HIGH (default: 0)")
+    group.add_argument("-k", "--k", type=integer, metavar="K", help="ask about this K: exit status 0 safe, 1 not")
     weights = "a .npy matrix (k, n): bound each of its columns"
-    input_file(parser, "--weights", what="the matrix", metavar="FILE", help=weights)
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    input_file(group, "--weights", what="the matrix", metavar="FILE", help=weights)
+    add_width_options(parser)
+    add_output_format(parser)
+
+
+ACCUMULATOR_OPTIONS = ("a", "b", "a-zero-point", "b-zero-point", "bias", "k", "weights")
 
 
 def run(arguments: Namespace) -> int:
+    of_widths = arguments.subject in NONLINEARITIES
+    _refuse_other_options(arguments, ACCUMULATOR_OPTIONS if of_widths else WIDTH_OPTIONS)
+    return prove_widths(arguments) if of_widths else _run_accumulators(arguments)
+
+
+def _refuse_other_options(arguments: Namespace, foreign: Sequence[str]) -> None:
+    kind = "an accumulator" if foreign is ACCUMULATOR_OPTIONS else "a nonlinearity"
+    attributes = {"from": "source", "to": "target"}
+    for option in foreign:
+        if getattr(arguments, attributes.get(option, option.replace("-", "_"))) is not None:
+            subject = f" {arguments.subject}" if arguments.subject else ""
+            raise InputError(
+                f"--{option} is for {kind}, not for `lowbit prove{subject}`",
+                hint="`lowbit prove --help` lists the options of both",
+                code="LB100",
+            )
+
+
+def _run_accumulators(arguments: Namespace) -> int:
     page = terminal(arguments)
     if arguments.k is not None and arguments.k < 0:
         raise LowbitError(f"--k {arguments.k} is negative", hint="--k 1024, say", code="LB100")
     if arguments.weights is not None:
         return _run_weights(arguments, page)
-    chosen = [get_accumulator(arguments.accumulator)] if arguments.accumulator else list(ACCUMULATORS.values())
+    chosen = [get_accumulator(arguments.subject)] if arguments.subject else list(ACCUMULATORS.values())
     answers = [(accumulator, *_operands(arguments, accumulator)) for accumulator in chosen]
     found = [
         (
@@ -70,16 +97,16 @@ def run(arguments: Namespace) -> int:
                 accumulator,
                 a,
                 b,
-                a_zero_point=arguments.a_zero_point,
-                b_zero_point=arguments.b_zero_point,
-                bias=parse_range(arguments.bias, "--bias"),
+                a_zero_point=arguments.a_zero_point or 0,
+                b_zero_point=arguments.b_zero_point or 0,
+                bias=parse_range(arguments.bias or "0", "--bias"),
             ),
         )
         for accumulator, a, b in answers
     ]
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps({"schema": "lowbit/prove/1", "lowbit": __version__, "answers": [_record(*f) for f in found]}))
-    elif arguments.accumulator:
+    elif arguments.subject:
         _write_answer(page, *found[0], arguments.k)
     else:
         _write_table(page, found)
@@ -95,7 +122,7 @@ def parse_range(text: str, option: str) -> Any:
     except ValueError as error:
         if len(parts) == 1:
             return text
-        raise LowbitError(f"{option} {text!r} is no LOW:HIGH", hint=f"{option}=-127:127, say", code="LB100") from error
+        raise LowbitError(f"{option} {text!r} is not LOW:HIGH", hint=f"{option}=-127:127, say", code="LB100") from error
     if len(numbers) > 2:
         raise LowbitError(f"{option} {text!r} has {len(numbers)} numbers", hint=f"{option}=-127:127, say", code="LB100")
     return (numbers[0], numbers[-1])
@@ -171,7 +198,7 @@ def _write_table(page: Terminal, found: list[tuple[Accumulator, tuple[str, str],
 def _run_weights(arguments: Namespace, page: Terminal) -> int:
     import numpy as np
 
-    accumulator = get_accumulator(arguments.accumulator or "int32")
+    accumulator = get_accumulator(arguments.subject or "int32")
     for option, given in (("--k", arguments.k), ("--b", arguments.b)):
         if given is not None:
             raise LowbitError(
@@ -183,7 +210,7 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
         raise InputError(f"{arguments.weights}: no .npy array: {error}", hint="numpy.save(path, weights)") from error
     if not isinstance(weights, np.ndarray):
         raise InputError(f"{arguments.weights}: an archive of arrays, not one", hint="numpy.save(path, weights)")
-    bias = parse_range(arguments.bias, "--bias")
+    bias = parse_range(arguments.bias or "0", "--bias")
     if not isinstance(bias, tuple) or bias[0] != bias[1]:
         raise LowbitError("--bias is one number where --weights is given", hint="--bias 0", code="LB100")
     activations = _operands(arguments, accumulator)[0]
@@ -191,11 +218,11 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
         weights,
         accumulator,
         activations=activations,
-        activation_zero_point=arguments.a_zero_point,
-        weight_zero_point=arguments.b_zero_point,
+        activation_zero_point=arguments.a_zero_point or 0,
+        weight_zero_point=arguments.b_zero_point or 0,
         bias=bias[0],
     )
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps(_weights_record(accumulator, proof)))
     else:
         _write_weights(page, accumulator, activations, proof)
@@ -228,4 +255,4 @@ def _write_weights(page: Terminal, accumulator: Accumulator, activations: Any, p
         spans = ", ".join(f"{name} {low[column]:,} to {high[column]:,}" for name, (low, high) in proof.bounds.items())
         page.write(f"  column {column} can: {spans}")
     if len(unsafe) > LISTED_COLUMNS:
-        page.write(f"  and {len(unsafe) - LISTED_COLUMNS:,} more; --format json lists them")
+        page.write(f"  and {len(unsafe) - LISTED_COLUMNS:,} more; --output-format json lists them")

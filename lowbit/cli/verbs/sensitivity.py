@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lowbit._version import __version__
 from lowbit.cli.file_options import also_writes, input_file, output_file
 from lowbit.cli.model_options import add_model_options, measure, model_problem
-from lowbit.cli.terminal import columns, terminal
+from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
@@ -25,34 +25,34 @@ def add_parser(subparsers: Any) -> None:
         "sensitivity",
         help="what each format would cost each layer of a model",
         description="Quantise every layer of a safetensors file to nearest in every format, and measure. The result "
-        "is a table, or with -o a file of costs that `lowbit allocate` reads. With -o a run that was stopped goes on "
-        "where it was.",
+        "is a table, or with --output a file of costs that `lowbit allocate` reads. With --output a run that was "
+        "stopped goes on where it was.",
     )
     input_file(parser, "model", what="the model", metavar="MODEL.safetensors", help="the model")
     add_model_options(parser)
-    output_file(parser, "-o", "--output", dest="file", metavar="COSTS.toml", help="write the costs to a file")
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    output_file(parser, "-o", "--output", metavar="COSTS.toml", help="write the costs to a file")
+    add_output_format(parser)
     also_writes(parser, _own_journal)
 
 
 def _own_journal(arguments: Namespace) -> list[Named]:
     """The journal beside the file of costs, which is removed once that is there; none where another is named."""
-    if not arguments.file or arguments.journal or is_stream(arguments.file):
+    if not arguments.output or arguments.journal or is_stream(arguments.output):
         return []
-    return [(f"the journal of {arguments.file}", f"{arguments.file}.partial")]
+    return [(f"the journal of {arguments.output}", f"{arguments.output}.partial")]
 
 
 def run(arguments: Namespace) -> int:
     journal = next((str(path) for _, path in _own_journal(arguments)), None)
     measured = measure(arguments.model, arguments, journal)
     problem = model_problem(arguments.model, measured, arguments, {})
-    if arguments.file:
+    if arguments.output:
         from lowbit.allocate import write_costs
 
-        write_costs(problem, arguments.file)
+        write_costs(problem, arguments.output)
         if journal:
             Path(journal).unlink(missing_ok=True)
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps(_document(measured, problem), indent=2))
     else:
         _write(measured, problem, arguments)
@@ -98,5 +98,5 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
         f"{arguments.scale_format}; {measured.left_out_tensors} tensors with {measured.left_out_parameters:,} numbers "
         "are left as they are"
     )
-    if arguments.file:
-        page.write(f"written: {arguments.file}; lowbit allocate {arguments.file} --budget avg_bits=4")
+    if arguments.output:
+        page.write(f"written: {arguments.output}; lowbit allocate {arguments.output} --budget avg_bits=4")

@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
-from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns, terminal
+from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, columns, terminal
 from lowbit.cli.words import number_json
 from lowbit.errors import InputError
 from lowbit.exact import Exact, format_value
@@ -33,13 +33,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("format", metavar="FORMAT", help="a format's name, such as float8_e4m3fn, int4 or q4.4")
     parser.add_argument("--values", action="store_true", help="list codes and values, all of them up to 8 bits")
     parser.add_argument("--range", metavar="FIRST:LAST", help="list these codes only, as in 0x3c00:0x3c1f")
-    parser.add_argument("--format", dest="output", choices=("text", "json"), default="text", help="form of the output")
+    add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:
     fmt = scalar_format(arguments.format)
     codes = _codes(fmt, arguments.range) if arguments.values or arguments.range else []
-    if arguments.output == "json":
+    if arguments.output_format == "json":
         print(json.dumps(document(fmt, codes), indent=2, ensure_ascii=False))
         return 0
     page = terminal(arguments)

@@ -126,7 +126,7 @@ def chosen(
     record = get_scheme(operation, scheme or OPERATIONS[operation].scheme, "LB100")
     variant = record.variant_named(variant or None, "LB100")
     if scale is None and record.needs_scale(options or {}):
-        hint = "0.05, say: what one unit of a code is worth"
+        hint = "scale=0.05, say: what one unit of a code is worth"
         raise InputError(f"{record.title} depends on the scale of the codes", hint=hint, code="LB100")
     own = Nonlinearity(operation, record.id, variant, scale, None, tuple((options or {}).items()))
     codes = integer_format(source or record.codes)

@@ -1,4 +1,4 @@
-"""``lowbit audit``."""
+"""``lowbit prove`` of nonlinearities."""
 
 import json
 
@@ -6,7 +6,7 @@ from lowbit.cli import main
 
 
 def test_a_refuted_audit_shows_its_witness_and_exits_1(capsys):
-    arguments = ["audit", "softmax", "--scheme", "cmsis_int16", "--length", "9", "--scale", "0.00015259021896696422"]
+    arguments = ["prove", "softmax", "--scheme", "cmsis_int16", "--length", "9", "--scale", "0.00015259021896696422"]
     assert main(arguments) == 1
     out = capsys.readouterr().out
     assert "refuted  32,768 for 8 times 32767, -10176" in out
@@ -15,12 +15,14 @@ def test_a_refuted_audit_shows_its_witness_and_exits_1(capsys):
 
 
 def test_without_a_length_the_longest_safe_row_is_audited(capsys):
-    assert main(["audit", "softmax", "--scheme", "tflite_int8", "--scale", "0.05"]) == 0
+    assert main(["prove", "softmax", "--scheme", "tflite_int8", "--scale", "0.05"]) == 0
     assert "rows of 511 codes" in capsys.readouterr().out
 
 
 def test_json_and_options(capsys):
-    words = "audit softmax --scheme tflite_int8 --scale 0.05 --option beta=2 --length 4 --inputs=-5:5 --format json"
+    words = (
+        "prove softmax --scheme tflite_int8 --scale 0.05 --option beta=2 --length 4 --from=-5:5 --output-format json"
+    )
     assert main(words.split()) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["parameters"]["beta"] == 2
@@ -30,10 +32,10 @@ def test_json_and_options(capsys):
 
 def test_bad_options_are_usage_errors(capsys):
     for words in (
-        "audit softmax --scheme ivit --scale 0.1 --inputs float8_e4m3fn",
-        "audit softmax --scheme ivit --scale 0.1 --inputs 1:x",
-        "audit softmax --scheme ivit --scale 0.1 --option beta",
-        "audit softmax --scheme none --scale 0.1",
+        "prove softmax --scheme ivit --scale 0.1 --from float8_e4m3fn",
+        "prove softmax --scheme ivit --scale 0.1 --from 1:x",
+        "prove softmax --scheme ivit --scale 0.1 --option beta",
+        "prove softmax --scheme none --scale 0.1",
     ):
         assert main(words.split()) == 2
         assert "error[" in capsys.readouterr().err

@@ -1,0 +1,42 @@
+"""Spellings of earlier releases: each is refused, and the one that stands in its place is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from lowbit.errors import LowbitError
+
+OLD_VERBS: Mapping[str, str] = MappingProxyType({"audit": "prove"})
+"""Old verb -> the verb that does its work."""
+
+OLD_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "": {"--format": "--output-format"},
+        "allocate": {"--method": "--solver", "--plan": "--output"},
+        "check": {"--kernel": "--library", "--result": "--to"},
+        "gen": {"--result": "--to"},
+        "prove": {"--inputs": "--from", "--bits": "--to"},
+    }
+)
+"""Verb ("" for every verb) -> its old options, each with the new one."""
+
+
+def refuse_old_spellings(verb: str, words: Sequence[str]) -> None:
+    """Refuse a verb or an option of an earlier release.
+
+    Raises
+    ------
+    LowbitError
+        One is among the words; code LB100.
+    """
+    if verb in OLD_VERBS:
+        new = OLD_VERBS[verb]
+        rest = " ".join(words[words.index(verb) + 1 :][:1]) or "OPERATION"
+        raise LowbitError(f"`lowbit {verb}` is now `lowbit {new}`", hint=f"lowbit {new} {rest} ...", code="LB100")
+    renamed = {**OLD_OPTIONS[""], **OLD_OPTIONS.get(verb, {})}
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in renamed:
+            new = renamed[option]
+            raise LowbitError(f"{option} is now {new}", hint=f"`lowbit {verb} ... {new}{equals}{value}`", code="LB100")
