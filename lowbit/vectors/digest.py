@@ -19,10 +19,10 @@ from lowbit.errors import InputError, VectorFileError
 from lowbit.files.whole import write_text
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
-from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.sets import parse_policy
 from lowbit.vectors.manifest import Difference
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
 
 BLOCKS = 16

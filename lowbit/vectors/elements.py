@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.format.scalar import FixedFormat
-from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.vec import Column, VectorFile, digits_for
 
 _SHIFTS = np.arange(0, 64, 4, dtype=np.uint64)

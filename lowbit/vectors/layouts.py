@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
-from lowbit.vectors.cast.patterns import from_patterns
 from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.vec import VectorFile, render
 
 LAYOUTS = ("vec", "csv", "npy", "hex")

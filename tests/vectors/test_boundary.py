@@ -17,10 +17,10 @@ from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
 from lowbit.policy.cast import Policy
 from lowbit.vectors.cast.boundary import boundary
-from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import floor_codes, magnitudes, max_magnitude, points
 from lowbit.vectors.cast.representative import class_flags, representative_codes
 from lowbit.vectors.flags import cast as f
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.splitmix import splitmix64
 
 DOWN = Policy(rounding="toward_zero")

@@ -10,9 +10,9 @@ import pytest
 
 from lowbit.errors import VectorFileError
 from lowbit.format.registry import get_format
-from lowbit.vectors.cast.patterns import to_patterns
 from lowbit.vectors.layouts import render_layout
 from lowbit.vectors.operations import generate
+from lowbit.vectors.patterns import to_patterns
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import Column, VectorFile, parse_vectors, read_vectors, render, write_vectors
 

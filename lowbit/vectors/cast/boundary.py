@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
-from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import (
     Points,
     Signed,
@@ -34,6 +33,7 @@ from lowbit.vectors.cast.representative import WHOLE_UP_TO, nan_magnitudes, repr
 from lowbit.vectors.flags import cast as f
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.flags.flag import Flag
+from lowbit.vectors.patterns import from_patterns, to_patterns
 
 WHOLE_SOURCE_BITS = 10
 """A source of at most so many bits is listed whole."""

@@ -12,10 +12,10 @@ from lowbit.oracle.cast.cast import convert
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import Policy, get_policy
 from lowbit.vectors.cast.boundary import Flags, boundary
-from lowbit.vectors.cast.patterns import from_patterns, to_patterns
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.representative import class_flags, representative_codes
 from lowbit.vectors.flags import cast as f
+from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.splitmix import random_patterns
 from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
-from lowbit.vectors.cast.patterns import from_patterns
+from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.splitmix import random_patterns
 
 Codes = NDArray[Any]
