@@ -5,7 +5,9 @@ import numpy as np
 from lowbit.kernels._jit import kernel, scalar
 
 
-def test_a_scalar_is_compiled_once_for_all_constants():
+def test_a_scalar_is_compiled_once_for_all_constants(monkeypatch, tmp_path):
+    monkeypatch.setenv("LOWBIT_CACHE_DIR", str(tmp_path))  # what an earlier run compiled would not be compiled again
+
     @scalar
     def shifted(value, count):
         return value << count

@@ -276,7 +276,9 @@ def test_exhaustive_looks_at_the_memory_of_the_kernel(lowbit, hostile):
 def test_interrupt_of_an_exhaustive_check(hostile):
     words = (*TO, "--so", hostile("announces"), "--set", "exhaustive")
     command = [sys.executable, "-m", "lowbit.cli", *words]
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a background job would ignore it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    signal.signal(signal.SIGINT, previous)
     try:
         assert process.stderr.readline() == b"sweeping\n"
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: the whole foreground group of the terminal
