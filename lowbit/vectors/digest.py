@@ -8,20 +8,19 @@ sixteenth of the outputs, find the block of a difference.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lowbit.errors import InputError, VectorFileError
+from lowbit.errors import InputError
 from lowbit.files.whole import write_text
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.sets import parse_policy
-from lowbit.vectors.manifest import Difference
+from lowbit.vectors.manifest import Difference, read_document
 from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
 
@@ -111,20 +110,12 @@ def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
 
 
 def _read_file(path: Path) -> dict[tuple[str, str], Digest]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VectorFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
-    if document.pop("schema", None) != SCHEMA:
-        raise VectorFileError(f"{path}: this version reads the schema {SCHEMA!r} only")
-    found = {}
-    for source, table in document.items():
-        for target, item in table.items():
-            digest = Digest(source, target, item["policy"], item["sha256"], tuple(item["blocks"].split()))
-            found[source, target] = digest
-    return found
+    tables = {source: table for source, table in read_document(path, SCHEMA).items() if source != "schema"}
+    return {
+        (source, target): Digest(source, target, item["policy"], item["sha256"], tuple(item["blocks"].split()))
+        for source, table in tables.items()
+        for target, item in table.items()
+    }
 
 
 def differing_blocks(left: Digest, right: Digest) -> list[int]:

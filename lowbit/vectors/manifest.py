@@ -110,16 +110,7 @@ def read_manifest(directory: Path | None = None) -> dict[str, Entry]:
     comes twice.
     """
     path = (directory or golden_directory()) / MANIFEST
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VectorFileError(
-            f"{path}: cannot be read: {error.strerror}", hint="`lowbit golden regen` makes it"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
-    if document.get("schema") != SCHEMA:
-        raise VectorFileError(f"{path}: schema is {document.get('schema')!r}, this version reads {SCHEMA!r}")
+    document = read_document(path, SCHEMA)
     entries: dict[str, Entry] = {}
     for number, item in enumerate(document.get("set", []), start=1):
         entry = _parse_entry(item, f"{path}: set {number}")
@@ -127,6 +118,20 @@ def read_manifest(directory: Path | None = None) -> dict[str, Entry]:
             raise VectorFileError(f"{path}: set {number}: the id {entry.id!r} comes twice", hint="remove one of them")
         entries[entry.id] = entry
     return entries
+
+
+def read_document(path: Path, schema: str) -> dict[str, Any]:
+    """A file of tables that ``lowbit golden regen`` wrote."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "`lowbit golden regen` makes it"
+        raise VectorFileError(f"{path}: cannot be read: {error.strerror}", hint=hint) from error
+    except tomllib.TOMLDecodeError as error:
+        raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
+    if document.get("schema") != schema:
+        raise VectorFileError(f"{path}: schema is {document.get('schema')!r}, this version reads {schema!r}")
+    return document
 
 
 def _parse_entry(item: Mapping[str, Any], where: str) -> Entry:

@@ -52,6 +52,8 @@ def test_holds_package_formats_and_golden(wheel, repository):
         "__init__.pyi",
         "check/report/report.schema.json",
         "check/published_differences.toml",
+        "policy/defects.toml",
+        "vectors/flags/flags.toml",
     }
     beside_the_code |= {f"allocate/{name}.schema.json" for name in ("plan", "report")}
     beside_the_code |= {f"allocate/data/hawq_v3_{name}.toml" for name in ("resnet18", "resnet50")}

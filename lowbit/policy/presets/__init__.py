@@ -13,6 +13,7 @@ from lowbit.policy.choices import Choices
 if TYPE_CHECKING:
     from lowbit.policy.presets.reader import PresetFile
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", bound=Choices)
 
@@ -37,20 +38,20 @@ class Claim:
     source: str = ""  # where: standard and clause, or repository, file and revision
 
 
-class Lazy(Mapping[str, Value]):
+class Lazy(Mapping[Key, Value]):
     """A mapping whose items are read when it is first looked at."""
 
-    def __init__(self, read: Callable[[], Mapping[str, Value]]) -> None:
+    def __init__(self, read: Callable[[], Mapping[Key, Value]]) -> None:
         self._read = read
 
     @cached_property
-    def _items(self) -> Mapping[str, Value]:
+    def _items(self) -> Mapping[Key, Value]:
         return self._read()
 
-    def __getitem__(self, key: str) -> Value:
+    def __getitem__(self, key: Key) -> Value:
         return self._items[key]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Key]:
         return iter(self._items)
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class Lazy(Mapping[str, Value]):
         return repr(self._items)
 
 
-class Presets(Lazy[Kind]):
+class Presets(Lazy[str, Kind]):
     """The presets of one vocabulary: name -> choices.
 
     ``kind``: the vocabulary; ``what``: what messages call one; ``file``: its name in this folder; ``also``: what else
