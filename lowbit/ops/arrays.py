@@ -22,6 +22,7 @@ __all__ = [
     "check_out",
     "check_range",
     "checked_codes",
+    "first_place",
     "from_patterns",
     "integer_array",
     "is_infinite",
@@ -122,10 +123,14 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
         outside |= array < array.dtype.type(low)
     if limits.max > high:
         outside |= array > array.dtype.type(high)
-    position = tuple(int(index) for index in np.argwhere(outside)[0])
-    value = int(array[position])
-    where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
-    raise InputError(f"{value:#x}{where} is not a code of {what}: the codes are {low:#x} to {high:#x}")
+    place, where = first_place(outside)
+    raise InputError(f"{int(array[place]):#x}{where} is not a code of {what}: the codes are {low:#x} to {high:#x}")
+
+
+def first_place(mask: Any) -> tuple[tuple[int, ...], str]:
+    """The first place that a mask marks, in C order, and the words that name it in a message."""
+    place = tuple(np.argwhere(mask)[0].tolist())
+    return place, f" at index {place[0] if len(place) == 1 else place}" if place else ""
 
 
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}

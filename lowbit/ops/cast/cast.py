@@ -19,6 +19,7 @@ from lowbit.ops.cast.conversion import cast_codes, conversion
 from lowbit.ops.cast.counts import count, refuse
 from lowbit.ops.cast.decoding import decoding
 from lowbit.ops.cast.random_bits import checked_random
+from lowbit.ops.chunks import checked_threads
 from lowbit.ops.types import Results
 from lowbit.policy.cast import Policy, get_policy
 
@@ -138,7 +139,7 @@ def _convert(codes: Array, source: Scalar, fmt: FormatLike, policy: Any, random_
     stochastic = random_bits is not None or way.cast.policy.stochastic
     random = checked_random(random_bits, way.cast.policy, codes.shape) if stochastic else None
     check_out(out, codes.shape, way.code_dtype)
-    _check_threads(threads)
+    checked_threads(threads)
     direct = None if way.refuses else _direct(out, flat)
     result, flags = cast_codes(way, flat, random, return_flags or return_counts or way.refuses, threads, direct)
     extras: list[Any] = []
@@ -177,11 +178,6 @@ def _direct(out: Array | None, source: Array) -> Array | None:
     if out is None or not out.flags.carray or np.may_share_memory(out, source):
         return None
     return out if out.ndim == 1 else out.reshape(-1)
-
-
-def _check_threads(threads: Any) -> None:
-    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
 def decode(
@@ -223,7 +219,7 @@ def decode(
     requested = _dtype(dtype)
     wanted, step = decoding(source, requested)
     check_out(out, array.shape, requested)
-    _check_threads(threads)
+    checked_threads(threads)
     flat = _flattened(array)
     native = requested is wanted or requested == wanted
     direct = _direct(out, flat) if native else None

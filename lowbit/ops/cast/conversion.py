@@ -17,6 +17,7 @@ from lowbit.format.registry import get_format
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array, is_nan
+from lowbit.ops.cast.counts import refusing
 from lowbit.ops.cast.ordinal import first_ordinal, ordinals_of
 from lowbit.ops.cast.paths import Cast, Runner, runner
 from lowbit.ops.cast.tables import TABLE_BITS
@@ -26,16 +27,9 @@ from lowbit.policy.cast import DEFECTS, Policy, get_policy
 BEYOND_CACHES = 1 << 25
 """Bytes of results: from here on, writing past the caches took a fifth to a half less time, in cache twice as much."""
 INTERMEDIATE = Policy(nan_code="payload")
-_REFUSING = ("overflow", "infinity", "nan", "negative", "zero", "underflow")
-
 
 Results = tuple[Array, Array | None]
 """Codes of a format and, where they were asked for, the flags of the conversion that gave them."""
-
-
-def refuses(policy: Policy) -> bool:
-    """Whether some input is an error under the policy."""
-    return any(getattr(policy, axis) == "error" for axis in _REFUSING)
 
 
 class Step:
@@ -99,7 +93,8 @@ def conversion(source: Scalar, target: Scalar, policy: Policy | str | None) -> C
         remaining = replace(remaining, via="", defects=(), name="")
     steps.append(Step(Cast(first, target, remaining)))
     plain = len(steps) == 1 and not chosen.defects
-    return Conversion(Cast(source, target, chosen), tuple(steps), np.dtype(target.code_dtype), refuses(chosen), plain)
+    cast, code_dtype = Cast(source, target, chosen), np.dtype(target.code_dtype)
+    return Conversion(cast, tuple(steps), code_dtype, bool(refusing(chosen)), plain)
 
 
 def cast_codes(

@@ -23,6 +23,7 @@ from lowbit.ops.arrays import (
     FormatLike,
     check_range,
     checked_codes,
+    first_place,
     integer_array,
     is_nan,
     magnitudes,
@@ -226,10 +227,9 @@ def ordinals_of(codes: Array, spec: Scalar, nan: int | None) -> Array:
     """The ordinals of codes of the format, ``nan`` for each NaN."""
     nans = is_nan(codes, spec)
     if nan is None and nans.any():
-        position = tuple(int(index) for index in np.argwhere(nans)[0])
-        where = f" at index {position[0] if len(position) == 1 else position}" if position else ""
+        place, where = first_place(nans)
         hint = "nan=... gives every NaN that number instead"
-        raise InputError(f"{int(codes[position]):#x}{where} is a NaN of {spec.id}: it has no ordinal", hint=hint)
+        raise InputError(f"{int(codes[place]):#x}{where} is a NaN of {spec.id}: it has no ordinal", hint=hint)
     if spec.wraps:
         return np.asarray(codes.astype(ordinal_dtype(spec)))
     if spec.listed:

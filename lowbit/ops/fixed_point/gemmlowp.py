@@ -13,6 +13,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import unknown
+from lowbit.ops.arrays import first_place
 from lowbit.ops.chunks import in_chunks
 from lowbit.ops.nonlinear.dispatch import integer_codes, require_whole
 from lowbit.ops.types import Array, Codes, Results
@@ -179,9 +180,7 @@ def _numbers(raw: Any, low: int, high: int, what: str) -> Array:
     """Integers within limits, as int64."""
     array = integer_codes(raw)
     if array.size and not (int(array.min()) >= low and int(array.max()) <= high):
-        outside = np.argwhere((array < low) | (array > high))[0]
-        place = tuple(int(index) for index in outside)
-        where = f" at index {place[0] if len(place) == 1 else place}" if place else ""
+        place, where = first_place((array < low) | (array > high))
         raise InputError(f"{what} from {low:,} to {high:,}, not {int(array[place]):,}{where}")
     return array.astype(np.int64, order="C")
 

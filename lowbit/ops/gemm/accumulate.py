@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.chunks import in_chunks
+from lowbit.ops.chunks import checked_threads, in_chunks
 from lowbit.ops.gemm.lowering import Magnitudes, cannot_overflow, fits_narrow_lanes, parameters
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.types import Array, Codes, Results
@@ -107,7 +107,7 @@ def accumulate(
     left, right = integer_operand(a, "a"), integer_operand(b, "b")
     check_inner(left.codes, right.codes)
     _check_operands(chosen, left, right)
-    _check_threads(threads)
+    checked_threads(threads)
     rows, columns = left.codes.shape[-2], right.codes.shape[-1]
     matrices = _Matrices(
         left.codes,
@@ -130,11 +130,6 @@ def _check_operands(accumulator: Accumulator, a: Operand, b: Operand) -> None:
     if accumulator.operands == "uint8_int8" and {a.kind, b.kind} == {"int8"}:
         hint = "libraries offset one side: (a.view('uint8') ^ 0x80) with a_zero_point=128"
     raise InputError(f"{name} multiplies {wanted}, not {a.kind} and {b.kind}", hint=hint)
-
-
-def _check_threads(threads: object) -> None:
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
 
 
 def _run(matrices: _Matrices, accumulator: Accumulator, threads: int, counted: bool) -> Any:

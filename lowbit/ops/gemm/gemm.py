@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import check_out
+from lowbit.ops.chunks import checked_threads
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.gemm.paths import NOTHING, Right, Terms, chosen, run_threads
 from lowbit.ops.gemm.prepack import PackedMatrix
@@ -139,7 +140,7 @@ def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     flat = left.codes.ndim == right.codes.ndim == 2
     if not flat or left.codes.shape[1] != right.codes.shape[0]:
         check_inner(left.codes, right.codes)
-    threads = _checked_threads(request.threads)
+    threads = checked_threads(request.threads)
     m, n = left.codes.shape[-2], right.codes.shape[-1]
     zeros = (
         _zeros(request.a_zero_point, "a_zero_point", left, m, "rows of a"),
@@ -157,12 +158,6 @@ def _gemm(a: Any, b: Any, accumulator: Any, request: _Request) -> Any:
     if out is not None and result is not out:
         out[...] = result
     return result if out is None else out
-
-
-def _checked_threads(threads: Any) -> int:
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
-    return int(threads)
 
 
 def _plain_width(accumulator: Any) -> int:

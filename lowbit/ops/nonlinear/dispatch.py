@@ -163,12 +163,13 @@ def _into(out: Any, result: Array) -> Any:
     return out
 
 
-def require_rows(rows: Array, longest: int, why: str) -> None:
-    """Rows must have an element, and at most that many."""
+def require_rows(rows: Array, longest: int, why: str, bits: int = 32) -> None:
+    """Rows must have an element, and at most that many; and codes of at most that many bits, as below."""
     if rows.shape[1] == 0:
         raise InputError("the rows are empty: there is nothing to reduce over", hint="give rows of at least one code")
     if rows.shape[1] > longest:
         raise InputError(f"rows of {rows.shape[1]:,} codes are longer than {longest:,}, {why}")
+    require_code_range(rows, bits)
 
 
 def require_code_range(rows: Array, bits: int = 32) -> None:

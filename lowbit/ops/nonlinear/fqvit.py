@@ -18,7 +18,6 @@ from lowbit.ops.nonlinear.dispatch import (
     fast,
     plain,
     prepared,
-    require_code_range,
     require_rows,
 )
 from lowbit.ops.nonlinear.ibert import exp_vector
@@ -38,7 +37,6 @@ def softmax(request: Request) -> Answer:
 
     scale, length = request.scale, request.rows.shape[1]
     require_rows(request.rows, LONGEST, "the longest that is supported")
-    require_code_range(request.rows)
     exp = exp_constants(scale, "code")
     if (exp.c << exp.shift) * length >> SUM_BITS:
         raise InputError(
@@ -66,8 +64,7 @@ def layernorm(request: Request) -> Answer:
     from lowbit.kernels.nonlinear import fast_fqvit
 
     length = request.rows.shape[1]
-    require_rows(request.rows, NORM_LONGEST, "for which the variance fits 62 bits")
-    require_code_range(request.rows, NORM_CODE_BITS)
+    require_rows(request.rows, NORM_LONGEST, "for which the variance fits 62 bits", NORM_CODE_BITS)
     unit = scale32(request.options.get("result_scale"), "result_scale")
     gamma, beta = (values.astype(np.float64) for values in affine(request.options, length))
     factors = _factors(request.options.get("factors"), length)

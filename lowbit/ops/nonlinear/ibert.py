@@ -5,16 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.nonlinear.ibert import (
-    NORM_NUMERATOR,
-    NUMERATOR,
-    SOFTMAX_BITS,
-    exp_constants,
-    exp_multiplier,
-    exp_scale,
-    gelu_constants,
-    gelu_scale,
-)
+from lowbit.nonlinear import ibert as own
 from lowbit.nonlinear.ivit import norm_scale
 from lowbit.nonlinear.scheme import get_scheme
 from lowbit.ops.nonlinear.dispatch import (
@@ -55,8 +46,8 @@ ROOT_BITS = 63
 @prepared
 def exp_vector(scale: float, variant: str, bits: int) -> Integers:
     """The vector that the kernels of i-exp take; the order is that of kernels/nonlinear/ibert.py."""
-    multiplier, right = exp_multiplier(scale) if variant == "code" else (0, 0)
-    numbers = (*exp_constants(scale, variant), variant == "code", multiplier, right, NUMERATOR, bits)
+    multiplier, right = own.exp_multiplier(scale) if variant == "code" else (0, 0)
+    numbers = (*own.exp_constants(scale, variant), variant == "code", multiplier, right, own.NUMERATOR, bits)
     return np.array(numbers, dtype=np.int64)
 
 
@@ -67,7 +58,7 @@ def exp(request: Request) -> Answer:
     scale, variant = request.scale, request.variant
     require_code_range(request.rows)
     require_not_positive(request.rows)
-    return Answer(plain(request, exponential, exp_vector(scale, variant, 0)), exp_scale(scale, variant))
+    return Answer(plain(request, exponential, exp_vector(scale, variant, 0)), own.exp_scale(scale, variant))
 
 
 def softmax(request: Request) -> Answer:
@@ -77,10 +68,9 @@ def softmax(request: Request) -> Answer:
 
     scale = request.scale
     require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
-    require_code_range(request.rows)
     constants = exp_vector(scale, request.variant, request.bits)
     codes = None
-    if request.variant == "code" and request.bits <= SOFTMAX_BITS and is_byte_sized(request.rows):
+    if request.variant == "code" and request.bits <= own.SOFTMAX_BITS and is_byte_sized(request.rows):
         tables, rows = _weights(scale, request.mode), centred_bytes(request.rows)
         codes = None if tables is None else fast(request, rows, softmax_bytes, *tables, constants)
     return Answer(plain(request, ibert.softmax, constants) if codes is None else codes, 2.0**-request.bits)
@@ -92,10 +82,10 @@ def _weights(scale: float, mode: int) -> ByteTable | None:
     from lowbit.kernels.nonlinear.ibert import weights
 
     widths = get_scheme("softmax", "ibert").with_parameters("code").widths
-    table = of_distances(weights, exp_vector(scale, "code", SOFTMAX_BITS), widths, mode)
+    table = of_distances(weights, exp_vector(scale, "code", own.SOFTMAX_BITS), widths, mode)
     largest = int(table.entries.max())
     narrow = fits_planes(table.entries) and largest < 1 << 15
-    return table if narrow and largest * (NUMERATOR // largest) < NUMERATOR else None
+    return table if narrow and largest * (own.NUMERATOR // largest) < own.NUMERATOR else None
 
 
 def gelu(request: Request) -> Answer:
@@ -103,13 +93,13 @@ def gelu(request: Request) -> Answer:
     require_code_range(request.rows)
     by_table = request.rows.dtype == np.int8 and request.overflow != "trap"
     codes = wide_by_table(request, _gelu) if by_table else _gelu(request)
-    return Answer(codes, gelu_scale(request.scale, request.variant))
+    return Answer(codes, own.gelu_scale(request.scale, request.variant))
 
 
 def _gelu(request: Request) -> Array:
     from lowbit.kernels.nonlinear.ibert import gelu
 
-    return plain(request, gelu, np.array(gelu_constants(request.scale, request.variant), dtype=np.int64))
+    return plain(request, gelu, np.array(own.gelu_constants(request.scale, request.variant), dtype=np.int64))
 
 
 def layernorm(request: Request) -> Answer:
@@ -117,17 +107,16 @@ def layernorm(request: Request) -> Answer:
     from lowbit.kernels.nonlinear import ibert
 
     length = request.rows.shape[1]
-    require_rows(request.rows, LONGEST, "the longest that the sums allow")
-    require_code_range(request.rows, NORM_CODE_BITS)
+    require_rows(request.rows, LONGEST, "the longest that the sums allow", NORM_CODE_BITS)
     shift = require_whole("shift", request.options.get("shift", 0), 0, LONGEST_SHIFT)
     gamma, beta = affine(request.options, length)
     unit = norm_scale(length)
     bias = norm_biases(gamma, beta, unit)
     simple = request.variant == "code" and request.rows.dtype == np.int8 and shift == 0
     if simple and cannot_overflow(request.rows, bias):
-        codes = norm_in_lanes(request, bias, np.array([NORM_NUMERATOR, 0, 0], dtype=np.int64))
+        codes = norm_in_lanes(request, bias, np.array([own.NORM_NUMERATOR, 0, 0], dtype=np.int64))
     else:
-        codes = plain(request, ibert.layernorm, bias, np.array([NORM_NUMERATOR, shift], dtype=np.int64))
+        codes = plain(request, ibert.layernorm, bias, np.array([own.NORM_NUMERATOR, shift], dtype=np.int64))
     return Answer(codes, np.float32(unit) * gamma)
 
 

@@ -7,18 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.nonlinear.ivit import (
-    GELU_SIGMOID_BITS,
-    LARGEST,
-    NORM_FIRST,
-    NORM_ITERATIONS,
-    NUMERATOR,
-    SOFTMAX_SHIFT,
-    ExpConstants,
-    gelu_exp,
-    norm_scale,
-    softmax_exp,
-)
+from lowbit.nonlinear import ivit as own
 from lowbit.nonlinear.scheme import get_scheme
 from lowbit.ops.nonlinear.dispatch import (
     Answer,
@@ -56,10 +45,10 @@ WIDEST_IN_LANES = {"torch": 16, "paper": 8, "tvm": 0}
 """Codes whose LayerNorm needs no more than 32-bit lanes; the paper's squares have 32 bits."""
 
 
-def _constants(exp: ExpConstants, variant: str, result_shift: int) -> Integers:
+def _constants(exp: own.ExpConstants, variant: str, result_shift: int) -> Integers:
     """The vector that the kernels take; the order is that of kernels/nonlinear/ivit.py."""
-    clamp = LARGEST if variant == "torch" else 0
-    return np.array([*exp, NUMERATOR[variant], clamp, result_shift, variant == "paper"], dtype=np.int64)
+    clamp = own.LARGEST if variant == "torch" else 0
+    return np.array([*exp, own.NUMERATOR[variant], clamp, result_shift, variant == "paper"], dtype=np.int64)
 
 
 def exp(request: Request) -> Answer:
@@ -70,7 +59,7 @@ def exp(request: Request) -> Answer:
     require_code_range(request.rows)
     require_not_positive(request.rows)
     codes = plain(request, exponential, _softmax_constants(scale, variant, 0))
-    return Answer(codes, scale / (1 << SOFTMAX_SHIFT[variant]))
+    return Answer(codes, scale / (1 << own.SOFTMAX_SHIFT[variant]))
 
 
 def softmax(request: Request) -> Answer:
@@ -78,7 +67,6 @@ def softmax(request: Request) -> Answer:
     from lowbit.kernels.nonlinear import ivit
 
     require_rows(request.rows, LONGEST, "where the sum could leave 62 bits")
-    require_code_range(request.rows)
     constants = _softmax_constants(request.scale, request.variant, request.bits)
     codes = None
     if is_byte_sized(request.rows) and request.bits <= 16:
@@ -88,7 +76,7 @@ def softmax(request: Request) -> Answer:
 
 @prepared
 def _softmax_constants(scale: float, variant: str, bits: int) -> Integers:
-    return _constants(softmax_exp(scale, variant), variant, 32 - bits)
+    return _constants(own.softmax_exp(scale, variant), variant, 32 - bits)
 
 
 class Exponentials(NamedTuple):
@@ -132,7 +120,7 @@ def _all_fit(request: Request, constants: Integers) -> bool:
     """
     unit, shift = constants[:2].tolist()
     length = request.rows.shape[1]
-    return (-unit << shift) * length <= LARGEST and (request.variant != "paper" or length > 1)
+    return (-unit << shift) * length <= own.LARGEST and (request.variant != "paper" or length > 1)
 
 
 def gelu(request: Request) -> Answer:
@@ -141,7 +129,6 @@ def gelu(request: Request) -> Answer:
 
     scale, variant = request.scale, request.variant
     require_rows(request.rows, LONGEST, "the longest that is supported")
-    require_code_range(request.rows)
     table = None
     if request.rows.dtype == np.int8 and request.overflow != "trap" and request.call.result_type == "int32":
         table = _sigmoids(scale, variant, request.mode)
@@ -149,11 +136,11 @@ def gelu(request: Request) -> Answer:
         codes = plain(request, ivit.gelu, _gelu_constants(scale, variant))
     else:
         codes = fast(request, request.rows, fast_ivit.gelu_rows, table)
-    return Answer(codes, scale / (1 << (GELU_SIGMOID_BITS - 1)))
+    return Answer(codes, scale / (1 << (own.GELU_SIGMOID_BITS - 1)))
 
 
 def _gelu_constants(scale: float, variant: str) -> Integers:
-    return _constants(gelu_exp(scale, variant), variant, 32 - GELU_SIGMOID_BITS)
+    return _constants(own.gelu_exp(scale, variant), variant, 32 - own.GELU_SIGMOID_BITS)
 
 
 @prepared
@@ -173,13 +160,13 @@ def layernorm(request: Request) -> Answer:
     from lowbit.kernels.nonlinear import ivit
 
     length, variant = request.rows.shape[1], request.variant
-    require_rows(request.rows, LONGEST_TVM if variant == "tvm" else LONGEST, "the longest that the sums allow")
-    require_code_range(request.rows, NORM_CODE_BITS)
+    longest = LONGEST_TVM if variant == "tvm" else LONGEST
+    require_rows(request.rows, longest, "the longest that the sums allow", NORM_CODE_BITS)
     gamma, beta = affine(request.options, length)
-    unit = norm_scale(length)
+    unit = own.norm_scale(length)
     bias = norm_biases(gamma, beta, unit)
-    first = 0 if variant == "paper" else NORM_FIRST
-    constants = np.array([LARGEST, first, NORM_ITERATIONS, variant == "tvm"], dtype=np.int64)
+    first = 0 if variant == "paper" else own.NORM_FIRST
+    constants = np.array([own.LARGEST, first, own.NORM_ITERATIONS, variant == "tvm"], dtype=np.int64)
     if request.rows.dtype.itemsize * 8 <= WIDEST_IN_LANES[variant] and cannot_overflow(request.rows, bias):
         codes = norm_in_lanes(request, bias, constants)
     else:

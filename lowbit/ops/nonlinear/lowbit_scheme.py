@@ -49,7 +49,6 @@ def softmax(request: Request) -> Answer:
 
     scale = request.scale
     require_rows(request.rows, own.LONGEST, "for which the sum has its width")
-    require_code_range(request.rows)
     constants = _softmax_constants(scale, request.bits)
     codes = None
     if request.bits == own.SOFTMAX_BITS and is_byte_sized(request.rows):
@@ -86,8 +85,7 @@ def layernorm(request: Request) -> Answer:
     """LayerNorm along the rows."""
     from lowbit.kernels.nonlinear import fast_lowbit_scheme, lowbit_scheme
 
-    require_rows(request.rows, own.NORM_LONGEST, "for which the variance has its width")
-    require_code_range(request.rows, own.NORM_CODE_BITS)
+    require_rows(request.rows, own.NORM_LONGEST, "for which the variance has its width", own.NORM_CODE_BITS)
     gamma, beta = affine(request.options, request.rows.shape[1])
     bias = rounded_biases(gamma, beta, own.NORM_FRACTION)
     # 2^29 for the normalised value, so that nothing overflows and nothing can trap.

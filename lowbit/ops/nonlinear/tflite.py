@@ -18,8 +18,8 @@ LONGEST_ROW = 1 << 24
 
 def require_rows_of_codes(request: Request) -> None:
     """Rows of the scheme's codes, of a length that means anything."""
-    require_rows(request.rows, LONGEST_ROW, "and no accumulator of these schemes means anything by then")
     require_codes(request)
+    require_rows(request.rows, LONGEST_ROW, "and no accumulator of these schemes means anything by then")
 
 
 def require_codes(request: Request) -> None:

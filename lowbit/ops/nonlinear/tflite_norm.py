@@ -46,8 +46,8 @@ def layernorm(request: Request) -> Answer:
     """Normalise along the rows; the result is in 1/4096 of the multiplier's unit."""
     from lowbit.kernels.nonlinear import tflite_norm
 
-    require_rows(request.rows, LONGEST, "for which 2**20 / length is 0")
     require_codes(request)
+    require_rows(request.rows, LONGEST, "for which 2**20 / length is 0")
     stated = require_multiplier(request)
     if stated is None:
         raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 
 from lowbit.errors import InputError, LowbitError
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import Array, FormatLike, as_array, integer_array, scalar_format, view_codes
+from lowbit.ops.arrays import Array, FormatLike, as_array, first_place, integer_array, scalar_format, view_codes
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.run import LARGEST_SUM, Multipliers
 from lowbit.policy.multiplier import binary32_scale, derive_multiplier, positive_scale
@@ -167,9 +167,8 @@ def _require_defined(array: Array, scheme: RequantizeScheme, limits: list[tuple[
     outside = (array < lows) | (array > highs)
     if not outside.any():
         return
-    place = tuple(int(index) for index in np.argwhere(outside)[0])
+    place, where = first_place(outside)
     low, high = (int(np.broadcast_to(limit, array.shape)[place]) for limit in (lows, highs))
-    where = f" at index {place[0] if len(place) == 1 else place}" if place else ""
     why = "with this shift" if scheme.bounded else f"in {scheme.accumulator_bits} bits"
     raise InputError(
         f"accumulator {int(array[place])}{where} is outside {low} to {high}: scheme {scheme.name!r} defines no "

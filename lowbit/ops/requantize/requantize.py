@@ -10,6 +10,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.kernels.requantize import layout as at
 from lowbit.ops.arrays import Array, FormatLike, as_array, check_out
+from lowbit.ops.chunks import checked_threads
 from lowbit.ops.requantize.arguments import (
     checked_accumulators,
     checked_multipliers,
@@ -177,10 +178,3 @@ def checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs:
     check_out(out, shape, dtype)
     suits = out.flags.c_contiguous and not any(np.may_share_memory(out, array) for array in inputs)
     return out if suits else np.empty(shape, dtype=dtype)
-
-
-def checked_threads(threads: Any) -> int:
-    """A positive number of threads."""
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
-    return int(threads)
