@@ -24,15 +24,9 @@ from lowbit.vectors.case import Array
 
 @dataclass(frozen=True, eq=False)
 class Claim(ABC):
-    """One thing that is said of some answers.
+    """One thing that is said of some answers."""
 
-    Attributes
-    ----------
-    rows : int array
-        The answers, in order.
-    """
-
-    rows: Rows
+    rows: Rows  # the answers, in order
 
     @abstractmethod
     def replay(self, comparison: Comparison) -> list[Array]:
@@ -41,25 +35,16 @@ class Claim(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Follows(Claim):
-    """The device follows a rule, perhaps with a bug.
+    """The device follows a rule, perhaps with a bug."""
 
-    Attributes
-    ----------
-    rules : sequence of Rule
-        Those that the answers cannot tell apart, the closest to the one asked for first; all have the bug, or one of
-        the bugs that cannot be told apart.
-    where : tuple of str
-        The kinds of inputs that the claim speaks of; none where it is not about some kinds only.
-    choices : mapping
-        Axis -> the values that agree with the answers, of which the inputs cannot tell one from another.
-    asked : mapping
-        Axis -> the value asked for.
-    """
-
+    # Those that the answers cannot tell apart, the closest to the one asked for first; all have the bug, or one of the
+    # bugs that cannot be told apart.
     rules: Sequence[Rule]
+    # The kinds of inputs that the claim speaks of; none where it is not about some kinds only.
     where: tuple[str, ...] = ()
+    # Axis -> the values that agree with the answers, of which the inputs cannot tell one from another.
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    asked: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    asked: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # axis -> the value asked for
 
     @property
     def bugs(self) -> list[Any]:
@@ -73,21 +58,11 @@ class Follows(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Becomes(Claim):
-    """All answers to some kind of input are one and the same number, which no rule asks for.
+    """All answers to some kind of input are one and the same number, which no rule asks for."""
 
-    Attributes
-    ----------
-    name : str
-        The kind.
-    total : int
-        How many inputs of this kind there are.
-    codes : array
-        The number for each answer: it may have the input's sign.
-    """
-
-    name: str
-    total: int
-    codes: Array
+    name: str  # the kind
+    total: int  # how many inputs of this kind there are
+    codes: Array  # the number for each answer: it may have the input's sign
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """The number."""
@@ -97,21 +72,11 @@ class Becomes(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Unexplained(Claim):
-    """Wrong answers that follow no known rule.
+    """Wrong answers that follow no known rule."""
 
-    Attributes
-    ----------
-    name : str
-        The kind of inputs, "" for all.
-    total : int
-        How many answers of this kind there are.
-    facts : tuple of Fact
-        What they have in common.
-    """
-
-    name: str
-    total: int
-    facts: tuple[Fact, ...] = ()
+    name: str  # the kind of inputs, "" for all
+    total: int  # how many answers of this kind there are
+    facts: tuple[Fact, ...] = ()  # what they have in common
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """Nothing."""
@@ -121,20 +86,11 @@ class Unexplained(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Closest(Claim):
-    """A rule that gives most answers, for which no better explanation is known.
-
-    Attributes
-    ----------
-    rule : Rule
-    left : int array
-        The answers that differ from it.
-    first : int or None
-        The operand of the first of them.
-    """
+    """A rule that gives most answers, for which no better explanation is known."""
 
     rule: Rule
-    left: Rows
-    first: int | None
+    left: Rows  # the answers that differ from it
+    first: int | None  # the operand of the first of them
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """The answers of the rule."""
@@ -143,15 +99,9 @@ class Closest(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Right(Claim):
-    """Answers that are as asked for, and are no answers of the rule that the device is said to follow.
+    """Answers that are as asked for, and are no answers of the rule that the device is said to follow."""
 
-    Attributes
-    ----------
-    against : bool
-        Whether that rule has others for them, or none, so that they are worth a word.
-    """
-
-    against: bool = True
+    against: bool = True  # whether that rule has others for them, or none, so that they are worth a word
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """What was asked for."""
@@ -160,15 +110,9 @@ class Right(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Neighbour(Claim):
-    """Every answer is one of the two neighbours of its input, as stochastic rounding gives.
+    """Every answer is one of the two neighbours of its input, as stochastic rounding gives."""
 
-    Attributes
-    ----------
-    neighbours : pair of arrays
-        The codes below and above each input.
-    """
-
-    neighbours: tuple[Array, Array]
+    neighbours: tuple[Array, Array]  # the codes below and above each input
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """The neighbour that was given."""
@@ -178,15 +122,9 @@ class Neighbour(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Stray(Claim):
-    """Answers that are not codes of the result's format.
+    """Answers that are not codes of the result's format."""
 
-    Attributes
-    ----------
-    right : int array
-        Those whose low bits are right.
-    """
-
-    right: Rows
+    right: Rows  # those whose low bits are right
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """Nothing but the low bits of some (``low_bits``)."""
@@ -200,15 +138,9 @@ class Stray(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Unseen(Claim):
-    """Answers in calls so large that no bug was looked for in them.
+    """Answers in calls so large that no bug was looked for in them."""
 
-    Attributes
-    ----------
-    largest_case : int
-        Answers of the largest call that was looked at.
-    """
-
-    largest_case: int
+    largest_case: int  # answers of the largest call that was looked at
 
     def replay(self, comparison: Comparison) -> list[Array]:
         """Nothing."""
@@ -258,17 +190,9 @@ def explained(
 ) -> list[Claim]:
     """The claims that rules explain the answers, and what is left of these.
 
-    Parameters
-    ----------
-    rules : sequence of Rule
-        Each gives all answers for which it has one; only those that have most are named.
-    comparison : Comparison
-    choices : callable
-        Named rules -> axis -> their values.
-    asked : callable
-        Axis -> the value asked for.
-    largest_case : int, optional
-        Cases of more answers are not looked at.
+    ``rules``: each gives all answers for which it has one; only those that have most are named. ``choices``: named
+    rules -> axis -> their values. ``asked``: axis -> the value asked for. ``largest_case``: cases of more answers are
+    not looked at.
     """
     good = np.flatnonzero(comparison.good)
     seen = np.ones(len(good), bool)

@@ -20,23 +20,15 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What a device answered beside what it should have answered: all answers of all cases in a row.
-
-    Attributes
-    ----------
-    operation : Operation
-    cases : sequence of Case
-    expected, got : arrays
-        By the reference, and what the device gave: results, or what is none (``lowbit.check.stray``); any number where
-        it gave nothing.
-    unwritten, stray, wrong : bool arrays
-        Which answers were not written, cannot be results, or differ (as those do, too).
-    """
+    """What a device answered beside what it should have answered: all answers of all cases in a row."""
 
     operation: Operation
     cases: Sequence[Case]
+    # expected, got: by the reference, and what the device gave: results, or what is none (``lowbit.check.stray``); any
+    # number where it gave nothing
     expected: Array
     got: Array
+    # unwritten, stray, wrong: which answers were not written, cannot be results, or differ (as those do, too)
     unwritten: Mask
     stray: Mask
     wrong: Mask

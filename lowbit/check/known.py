@@ -28,46 +28,25 @@ FILE = "published_differences.toml"
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """One row of ``published_differences.toml``, whose head says what each field means.
+    """One row of ``published_differences.toml``, whose head says what each field means."""
 
-    Attributes
-    ----------
-    id, product : str
-        Together unique.
-    version : str
-        The version it was seen in.
-    operation : str
-        ``convert``, ``gemm``, ...
-    sources, targets, option : str and tuples of str
-        Where it applies, with wildcards.
-    change : mapping
-        Axis of the rule (or ``defects``) -> the choice that reproduces it.
-    rule : callable or None
-        Which answers it explains, where no rule can say so.
-    varies : bool
-        Whether the answer depends on the machine or on the place in the array.
-    example : mapping
-        One input with both answers, in hexadecimal.
-    right : str
-        ``lowbit``, ``product`` or ``unspecified``.
-    why, link : str
-        What happens, and where it is discussed or written.
-    """
-
+    # id, product: together unique
     id: str
     product: str
-    version: str
+    version: str  # the version it was seen in
+    # why, link: what happens, and where it is discussed or written
     why: str
     link: str
-    right: str
-    example: Mapping[str, str]
-    change: Mapping[str, Any]
-    rule: RowRule | None = None
-    operation: str = "convert"
+    right: str  # ``lowbit``, ``product`` or ``unspecified``
+    example: Mapping[str, str]  # one input with both answers, in hexadecimal
+    change: Mapping[str, Any]  # axis of the rule (or ``defects``) -> the choice that reproduces it
+    rule: RowRule | None = None  # which answers it explains, where no rule can say so
+    operation: str = "convert"  # ``convert``, ``gemm``, ...
+    # sources, targets, option: where it applies, with wildcards
     sources: tuple[str, ...] = ("*",)
     targets: tuple[str, ...] = ("*",)
     option: str = "*"
-    varies: bool = False
+    varies: bool = False  # whether the answer depends on the machine or on the place in the array
 
     @property
     def defects(self) -> tuple[str, ...]:

@@ -25,37 +25,21 @@ UNDEFINED = int(np.iinfo(np.int64).min)
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug that is not a rule of its own.
-
-    Attributes
-    ----------
-    name : str
-    words : str
-        What the kernel does, to follow "your kernel".
-    """
+    """A bug that is not a rule of its own."""
 
     name: str
-    words: str
+    words: str  # what the kernel does, to follow "your kernel"
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Answers that differ for one reason.
+    """Answers that differ for one reason."""
 
-    Attributes
-    ----------
-    name, catches : str
-        The flag or the kind of input, and the bug that such rows are made to catch ("" for a kind).
-    rows : int array
-        The answers that differ.
-    total : int
-        How many answers of this kind were compared.
-    """
-
+    # name, catches: the flag or the kind of input, and the bug that such rows are made to catch ("" for a kind)
     name: str
     catches: str
-    rows: NDArray[np.intp]
-    total: int
+    rows: NDArray[np.intp]  # the answers that differ
+    total: int  # how many answers of this kind were compared
 
 
 class Rule(ABC):
@@ -69,28 +53,16 @@ class Rule(ABC):
 
 
 class Operation(ABC):
-    """A kernel of some operation, with its formats and the rule that it is compared with.
+    """A kernel of some operation, with its formats and the rule that it is compared with."""
 
-    Attributes
-    ----------
-    name : str
-        ``convert``, ``gemm``, ``requantize``, ...
-    source, target, rule_name : str
-        Operands, result and rule as reports name them.
-    types : mapping of str to str
-        The options that name the types -> what they name here.
-    prototype : Prototype
-    rule : Rule
-        The one asked for.
-    """
-
-    name: str
+    name: str  # ``convert``, ``gemm``, ``requantize``, ...
+    # source, target, rule_name: operands, result and rule as reports name them
     source: str
     target: str
     rule_name: str
-    types: Mapping[str, str]
+    types: Mapping[str, str]  # the options that name the types -> what they name here
     prototype: Prototype
-    rule: Rule
+    rule: Rule  # the one asked for
 
     @abstractmethod
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:

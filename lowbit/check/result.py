@@ -15,42 +15,23 @@ PASS, KNOWN, MISMATCH = "pass", "known", "MISMATCH"
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One result that differs.
-
-    Attributes
-    ----------
-    case : Case
-    index : tuple of int
-        Where it is in the results of the case.
-    expected : int
-    got : int or None
-        None where nothing was written.
-    detail : object
-        What the operation has to say of it.
-    """
+    """One result that differs."""
 
     case: Case
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # where it is in the results of the case
     expected: int
-    got: int | None
-    detail: Any
+    got: int | None  # None where nothing was written
+    detail: Any  # what the operation has to say of it
 
 
 @dataclass(frozen=True, eq=False)
 class GroupResult:
-    """Results that differ for one reason: a flag of the vectors, or a kind of input.
+    """Results that differ for one reason: a flag of the vectors, or a kind of input."""
 
-    Attributes
-    ----------
-    name, catches : str
-        The flag, and the bug that such rows are made to catch; "" for a kind without a flag.
-    differences, total : int
-        How many differ, of how many.
-    examples : sequence of Example
-    """
-
+    # name, catches: the flag, and the bug that such rows are made to catch; "" for a kind without a flag
     name: str
     catches: str
+    # differences, total: how many differ, of how many
     differences: int
     total: int
     examples: Sequence[Example]
@@ -58,37 +39,20 @@ class GroupResult:
 
 @dataclass(frozen=True, eq=False)
 class CheckResult:
-    """One kernel, compared.
+    """One kernel, compared."""
 
-    Attributes
-    ----------
-    kernel, version, option : str
-        What was compared; a version only where it is an installed library.
-    operation : Operation
-        What it was compared with.
-    vectors, differences : int
-    verdict : str
-        ``pass``, ``known`` (all differences are published) or ``MISMATCH``.
-    known : sequence of str
-        Ids of the published differences that were met.
-    claims : sequence of Claim
-        What the kernel does instead; none where nothing differs or all is known.
-    groups : sequence of GroupResult
-    command : str
-        Shows the first difference.
-    """
-
+    # kernel, version, option: what was compared; a version only where it is an installed library
     kernel: str
     version: str
     option: str
-    operation: Operation
+    operation: Operation  # what it was compared with
     vectors: int
     differences: int
-    verdict: str
-    known: Sequence[str] = ()
-    claims: Sequence[Claim] = ()
+    verdict: str  # ``pass``, ``known`` (all differences are published) or ``MISMATCH``
+    known: Sequence[str] = ()  # ids of the published differences that were met
+    claims: Sequence[Claim] = ()  # what the kernel does instead; none where nothing differs or all is known
     groups: Sequence[GroupResult] = ()
-    command: str = ""
+    command: str = ""  # shows the first difference
 
     @property
     def complete(self) -> bool:

@@ -55,15 +55,8 @@ def conclude(
 ) -> CheckResult:
     """Decide the verdict and, where there are differences that are not published, find out what the kernel does.
 
-    Parameters
-    ----------
-    name, version, option : str
-        The kernel.
-    comparison : Comparison
-    known : sequence of KnownDifference
-        The published differences that speak of it.
-    max_errors : int
-        Examples of each group.
+    ``name``, ``version`` and ``option``: the kernel. ``known``: the published differences that speak of it.
+    ``max_errors``: examples of each group.
     """
     facts: dict[str, Any] = {
         "kernel": name,

@@ -20,10 +20,7 @@ def parse_code(text: str, fmt: Scalar) -> int:
 
     Patterns in hexadecimal and binary are two's complement for fixed point; a decimal integer is the code itself.
 
-    Raises
-    ------
-    InputError
-        The text is not an integer, or not a code of the format.
+    Raises InputError: the text is not an integer, or not a code of the format.
     """
     digits = text.strip().lower()
     if "." in digits:

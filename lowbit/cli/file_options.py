@@ -28,21 +28,11 @@ class FileName(str):
 
 @dataclass(frozen=True)
 class FileOption:
-    """The ``type`` of an option that names a file.
+    """The ``type`` of an option that names a file."""
 
-    Parameters
-    ----------
-    name : str
-        As users write it.
-    what : str
-        What messages call a file that is read, ``"the model"``; empty for one that is written.
-    path_of : callable
-        The file in a text that has more than its name, such as ``FILE:SYMBOL``.
-    """
-
-    name: str
-    what: str = ""
-    path_of: Callable[[str], str] = str
+    name: str  # as users write it
+    what: str = ""  # what messages call a file that is read, ``"the model"``; empty for one that is written
+    path_of: Callable[[str], str] = str  # the file in a text that has more than its name, such as ``FILE:SYMBOL``
 
     def __call__(self, text: str) -> FileName:
         """The text; ``-`` stands for standard output where a file is written."""
@@ -69,10 +59,7 @@ def also_writes(parser: Any, files: AlsoWrites) -> None:
 def refuse_lost_files(arguments: Namespace) -> None:
     """Refuse a command line that would write over its own files.
 
-    Raises
-    ------
-    InputError
-        An output is an input or another output; code LB102.
+    Raises InputError: an output is an input or another output; code LB102.
     """
     outputs: list[Named] = [("standard output", STANDARD_OUTPUT)]
     inputs: list[Named] = []

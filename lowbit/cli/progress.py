@@ -15,10 +15,7 @@ BAR_AFTER_SECONDS = 1.0
 class Bar:
     """The bar, which loads rich only once it is shown.
 
-    Parameters
-    ----------
-    total : int or None
-        How much there is to do; None where that is not known.
+    ``total``: how much there is to do; None where that is not known.
     """
 
     def __init__(self, total: int | None = None) -> None:

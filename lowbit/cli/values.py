@@ -41,10 +41,8 @@ class Value(NamedTuple):
 def parse_value(text: str, source: Scalar | None) -> Value:
     """Read one value and, where a source format is given, round it to that (nearest even), with a note if it moved.
 
-    Raises
-    ------
-    InputError
-        The text is none of the accepted forms, or is no binary fraction and there is no format to round it to.
+    Raises InputError: the text is none of the accepted forms, or is no binary fraction and there is no format to round
+    it to.
     """
     if "@" in text:
         digits, _, name = text.partition("@")

@@ -25,10 +25,7 @@ TEXT_SUFFIXES = (".hex", ".txt", ".mem")
 def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
     """Read a vector of codes of a format.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read, is truncated, lacks a row, or holds what is not a code of the format.
+    Raises InputError: the file cannot be read, is truncated, lacks a row, or holds what is not a code of the format.
     """
     file = Path(path)
     patterns = _read(file, fmt)
@@ -40,26 +37,12 @@ def read_codes(path: str | Path, fmt: Scalar) -> NDArray[Any]:
 def read_results(path: str | Path, fmt: Scalar, count: int, *, beside: str, hint: str) -> NDArray[Any]:
     """Read the results of a device: codes of a format, or what is to be compared although it is not a code.
 
-    Parameters
-    ----------
-    path : path-like
-    fmt : Scalar
-    count : int
-        How many there should be.
-    beside, hint : str
-        What an error says after the number of results in the file, and how to mend it.
+    ``count``: how many there should be. ``beside`` and ``hint``: what an error says after the number of results in the
+    file, and how to mend it.
 
-    Returns
-    -------
-    array
-        A masked array where some results were not written: their addresses were skipped, or have unknown digits.
+    Returns a masked array where some results were not written: their addresses were skipped, or have unknown digits.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read or is truncated.
-    DeviceError
-        It holds another number of results.
+    Raises InputError: the file cannot be read or is truncated; DeviceError: it holds another number of results.
     """
     file = Path(path)
     patterns = _read(file, fmt)

@@ -14,10 +14,7 @@ CANNOT_LOAD = "LB606"
 class Device(Protocol):
     """Something that answers cases.
 
-    Attributes
-    ----------
-    name : str
-        How reports call it.
+    ``name``: how reports call it.
     """
 
     @property

@@ -37,16 +37,9 @@ class WorkerDied(DeviceError):
 class Worker:
     """One worker process with memory shared between it and this one.
 
-    Parameters
-    ----------
-    load : dict
-        The first request: ``kind``, ``path`` and ``symbol`` of the device.
-    size : int
-        Bytes of shared memory.
-    name : str
-        How errors call the device.
-    timeout : float
-        Seconds that loading the device may take, at least ``LEAST_START_SECONDS``.
+    ``load``: the first request: ``kind``, ``path`` and ``symbol`` of the device; ``size``: bytes of shared memory;
+    ``name``: how errors call the device; ``timeout``: seconds that loading the device may take, at least
+    ``LEAST_START_SECONDS``.
     """
 
     def __init__(self, load: dict[str, Any], size: int, name: str, timeout: float = 60.0) -> None:
@@ -81,12 +74,8 @@ class Worker:
     def request(self, message: dict[str, Any], *, timeout: float, what: str) -> dict[str, Any]:
         """Send one request and wait for the reply.
 
-        Raises
-        ------
-        InputError
-            The device does not exist.
-        DeviceError
-            The process died, did not answer in time, or the user's code raised.
+        Raises InputError: the device does not exist; DeviceError: the process died, did not answer in time, or the
+        user's code raised.
         """
         if self._connection is None:
             self.start()

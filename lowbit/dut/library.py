@@ -28,36 +28,21 @@ NUMPY_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 
 @dataclass(frozen=True)
 class Offer:
-    """One operation of an installed library under one of its options, as a device.
+    """One operation of an installed library under one of its options, as a device."""
 
-    Attributes
-    ----------
-    product, version : str
-        The library.
-    option : str
-        The library's own option in its own words, "" where it offers none.
-    operation : str
-        ``convert`` or ``gemm``.
-    source, target : str
-        Ids of the formats; ``uint8_int8`` for the two of a matrix product.
-    rule : str
-        What the product is known or documented to follow, without defects: a policy as recipes spell it, or the name
-        of an accumulator.
-    answer : callable
-        A case to its results.
-    zero_points : bool
-        Whether a matrix product is given zero points.
-    """
-
+    # product, version: the library
     product: str
     version: str
-    option: str
-    operation: str
+    option: str  # the library's own option in its own words, "" where it offers none
+    operation: str  # ``convert`` or ``gemm``
+    # source, target: ids of the formats; ``uint8_int8`` for the two of a matrix product
     source: str
     target: str
+    # What the product is known or documented to follow, without defects: a policy as recipes spell it, or the name of
+    # an accumulator.
     rule: str
-    answer: Callable[[Case], Array]
-    zero_points: bool = False
+    answer: Callable[[Case], Array]  # a case to its results
+    zero_points: bool = False  # whether a matrix product is given zero points
 
     @property
     def name(self) -> str:

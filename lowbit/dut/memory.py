@@ -23,21 +23,11 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Layout:
-    """The places of arrays.
+    """The places of arrays."""
 
-    Attributes
-    ----------
-    places : mapping of str to slice
-        The bytes of each array, by its name; each begins at a page.
-    guards : tuple of slice
-        The bytes around them.
-    end : int
-        Behind the last guard.
-    """
-
-    places: Mapping[str, slice]
-    guards: tuple[slice, ...]
-    end: int
+    places: Mapping[str, slice]  # the bytes of each array, by its name; each begins at a page
+    guards: tuple[slice, ...]  # the bytes around them
+    end: int  # behind the last guard
 
     def fill(self, memory: Bytes, case: Case, prototype: Prototype, fill: int, guard: int) -> None:
         """Write the operands, and known bytes everywhere else."""

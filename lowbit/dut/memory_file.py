@@ -28,18 +28,11 @@ SEVERAL_COLUMNS = re.compile(r"^// (?:input: \[|columns: )", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Memory:
-    """The words of a file.
+    """The words of a file."""
 
-    Attributes
-    ----------
-    words : dict
-        Address -> the word there; None where one of its digits is unknown. As in a memory, the last write counts.
-    addressed : bool
-        Whether the file says where words go; otherwise they follow each other from 0.
-    """
-
+    # Address -> the word there; None where one of its digits is unknown. As in a memory, the last write counts.
     words: dict[int, int | None]
-    addressed: bool
+    addressed: bool  # whether the file says where words go; otherwise they follow each other from 0
 
     @property
     def length(self) -> int:
@@ -55,10 +48,8 @@ class Memory:
 def read_memory(file: Path) -> Memory:
     """Read a memory file.
 
-    Raises
-    ------
-    InputError
-        Something in it is neither a word nor an address nor a comment, or is too wide; or it holds several columns.
+    Raises InputError: something in it is neither a word nor an address nor a comment, or is too wide; or it holds
+    several columns.
     """
     whole = file.read_text("ascii", errors="replace")
     if SEVERAL_COLUMNS.search(whole):

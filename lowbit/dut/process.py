@@ -55,19 +55,9 @@ class Caller(Protocol):
 class ProcessDevice:
     """A kernel that is called in a process of its own.
 
-    Parameters
-    ----------
-    name : str
-        How reports call it.
-    load : dict
-        ``kind``, ``path`` and ``symbol``, as ``lowbit.dut.worker`` takes them.
-    prototype : Prototype
-    hint : str
-        What the function has to be, for errors.
-    timeout : float
-        Seconds that one call may take, and loading (which gets 5 s at least).
-    caller : Caller, optional
-        What calls the device; a worker process of its own where it is left out.
+    ``name``: how reports call it; ``load``: ``kind``, ``path`` and ``symbol``, as ``lowbit.dut.worker`` takes them;
+    ``hint``: what the function has to be, for errors; ``timeout``: seconds that one call may take, and loading (which
+    gets 5 s at least); ``caller``: what calls the device; a worker process of its own where it is left out.
     """
 
     def __init__(
@@ -111,10 +101,8 @@ class ProcessDevice:
 
         Integers of the result's own type, or wider ones where an answer does not fit it.
 
-        Raises
-        ------
-        DeviceError
-            It crashed, hung, wrote where it must not, or gave an answer that depends on more than its operands.
+        Raises DeviceError: it crashed, hung, wrote where it must not, or gave an answer that depends on more than its
+        operands.
         """
         if case.divisible and case.outputs and not self._probed:
             self._probe(case)

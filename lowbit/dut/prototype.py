@@ -15,23 +15,12 @@ _C_SCALARS = {"float32": "float", "float64": "double"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a kernel.
+    """One parameter of a kernel."""
 
-    Attributes
-    ----------
-    role : {"input", "output", "size", "scalar"}
-    name : str
-        As ``Case.arrays``, ``Case.sizes`` and ``Case.scalars`` call it.
-    dtype : str
-        NumPy's name of the element type; "" for a size, which is a ``size_t``.
-    format : FloatFormat or FixedFormat, optional
-        Of the codes in an array.
-    """
-
-    role: str
-    name: str
-    dtype: str = ""
-    format: Scalar | None = None
+    role: str  # one of "input", "output", "size", "scalar"
+    name: str  # as ``Case.arrays``, ``Case.sizes`` and ``Case.scalars`` call it
+    dtype: str = ""  # NumPy's name of the element type; "" for a size, which is a ``size_t``
+    format: Scalar | None = None  # of the codes in an array
 
     @property
     def is_array(self) -> bool:

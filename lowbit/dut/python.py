@@ -37,11 +37,8 @@ def parse_function(text: str) -> tuple[str, str]:
 class PythonDevice(ProcessDevice):
     """A function that takes arrays of codes and returns one, ``module:function``, in a process of its own.
 
-    Parameters
-    ----------
-    values : bool
-        The function takes values (float16, float32 or float64, whichever holds the source exactly) and may return
-        floats, which must be values of the target.
+    ``values``: the function takes values (float16, float32 or float64, whichever holds the source exactly) and may
+    return floats, which must be values of the target.
     """
 
     def __init__(self, device: str, prototype: Prototype, *, values: bool = False, timeout: float = 60.0) -> None:

@@ -13,13 +13,7 @@ from lowbit.vectors.case import Array, Case
 class ResultsFile:
     """Answers that were computed elsewhere; a masked array has those that were not written.
 
-    Parameters
-    ----------
-    path : str
-    result : FloatFormat or FixedFormat
-        The format of a result.
-    cases : sequence of Case
-        What was answered, in order.
+    ``result``: the format of a result; ``cases``: what was answered, in order.
     """
 
     def __init__(self, path: str, result: Scalar, cases: Sequence[Case]) -> None:
@@ -29,12 +23,7 @@ class ResultsFile:
     def open(self) -> None:
         """Read the file.
 
-        Raises
-        ------
-        InputError
-            It cannot be read or is truncated.
-        DeviceError
-            It holds another number of results.
+        Raises InputError: it cannot be read or is truncated; DeviceError: it holds another number of results.
         """
         self._read()
 

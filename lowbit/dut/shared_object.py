@@ -13,10 +13,7 @@ from lowbit.errors import InputError
 def parse_shared_object(text: str) -> tuple[str, str]:
     """Split ``./cast.so:cast`` into the absolute path and the symbol.
 
-    Raises
-    ------
-    InputError
-        There is no symbol, or no such file.
+    Raises InputError: there is no symbol, or no such file.
     """
     path, colon, symbol = text.rpartition(":")
     if not colon or not path or not symbol:

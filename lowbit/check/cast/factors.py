@@ -13,17 +13,10 @@ Assignment = dict[str, Any]
 
 @dataclass(frozen=True)
 class Factor:
-    """The combinations that are left of some axes, whatever the other axes are.
-
-    Attributes
-    ----------
-    axes : tuple of str
-    choices : tuple of tuples
-        One value an axis, in the order of ``axes``.
-    """
+    """The combinations that are left of some axes, whatever the other axes are."""
 
     axes: tuple[str, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[Choice, ...]  # one value an axis, in the order of ``axes``
 
 
 @dataclass

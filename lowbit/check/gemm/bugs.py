@@ -61,21 +61,11 @@ def _as_it_is(problem: Problem, results: Matrix) -> Matrix:
 
 @dataclass(frozen=True)
 class GemmBug(Bug):
-    """A bug, as other inputs, other results, or both.
+    """A bug, as other inputs, other results, or both."""
 
-    Attributes
-    ----------
-    rewrite : callable
-        The problem that the kernel solves instead.
-    finish : callable
-        (problem, its right results) -> what comes out.
-    any_accumulator : bool
-        Whether the bug may come on top of any accumulator; else it stands for one.
-    """
-
-    rewrite: Rewrite = _same
-    finish: Finish = _as_it_is
-    any_accumulator: bool = True
+    rewrite: Rewrite = _same  # the problem that the kernel solves instead
+    finish: Finish = _as_it_is  # (problem, its right results) -> what comes out
+    any_accumulator: bool = True  # whether the bug may come on top of any accumulator; else it stands for one
 
 
 TAILS = (2, 4, 8, 16, 32, 64, 128)

@@ -30,18 +30,10 @@ ENDLESS = 1 << 80
 
 @dataclass(frozen=True)
 class GemmRule(Rule):
-    """An accumulator, and perhaps a bug; computes what a kernel with it would return.
-
-    Attributes
-    ----------
-    accumulator : Accumulator
-    bits : int
-        Of the results that the kernel hands out: wider sums keep their low bits.
-    bug : GemmBug or None
-    """
+    """An accumulator, and perhaps a bug; computes what a kernel with it would return."""
 
     accumulator: Accumulator
-    bits: int = 32
+    bits: int = 32  # of the results that the kernel hands out: wider sums keep their low bits
     bug: GemmBug | None = None
 
     def run(self, case: Case) -> Array:

@@ -16,14 +16,8 @@ from lowbit.vectors.nonlinear.rule import Nonlinearity
 class Mutant(Steps):
     """Steps of the oracle with some of them changed.
 
-    Attributes
-    ----------
-    codes : list of int
-        The row.
-    everything : list of int
-        All codes of the call.
-    last : dict
-        Name -> the value that the intermediate had last.
+    ``codes``: the row; ``everything``: all codes of the call; ``last``: name -> the value that the intermediate had
+    last.
     """
 
     def __init__(
@@ -52,20 +46,11 @@ Compute = Callable[[Nonlinearity, FixedFormat, Case], Array]
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug.
-
-    Attributes
-    ----------
-    name : str
-    words : str
-        What the kernel does, to follow "your kernel".
-    run : callable
-        (nonlinearity, result format, case) -> the results.
-    """
+    """A bug."""
 
     name: str
-    words: str
-    run: Compute
+    words: str  # what the kernel does, to follow "your kernel"
+    run: Compute  # (nonlinearity, result format, case) -> the results
 
 
 def mutant(name: str, words: str, changes: Mapping[str, Change]) -> Bug:

@@ -49,12 +49,7 @@ class NonlinearDetail:
 class NonlinearOperation(Operation):
     """A nonlinearity of integer codes, compared under one scheme.
 
-    Parameters
-    ----------
-    made : Nonlinearity
-        What to compare with.
-    source, target : FixedFormat
-        Of the codes and of the results.
+    ``made``: what to compare with; ``source`` and ``target``: of the codes and of the results.
     """
 
     def __init__(self, made: Nonlinearity, source: FixedFormat, target: FixedFormat) -> None:

@@ -24,18 +24,10 @@ OVERFLOWS = ("wrap", "saturate")
 
 @dataclass(frozen=True)
 class NonlinearRule(Rule):
-    """A scheme with its parameters, and perhaps a bug.
-
-    Attributes
-    ----------
-    made : Nonlinearity
-    target : FixedFormat
-        Of the results.
-    bug : Bug or None
-    """
+    """A scheme with its parameters, and perhaps a bug."""
 
     made: Nonlinearity
-    target: FixedFormat
+    target: FixedFormat  # of the results
     bug: Bug | None = None
 
     def run(self, case: Case) -> Array:

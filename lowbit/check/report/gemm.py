@@ -40,13 +40,8 @@ def rule_words(claims: Sequence[Follows], operation: GemmOperation) -> str:
 def accumulator_words(accumulator: Accumulator, claim: Follows, *, everything: bool = False) -> str:
     """What a kernel with this accumulator does.
 
-    Parameters
-    ----------
-    accumulator : Accumulator
-    claim : Follows
-        Its choices are the widths and overflows that the answers allow.
-    everything : bool
-        Whether compensated zero points are worth a word.
+    ``claim``: its choices are the widths and overflows that the answers allow. ``everything``: whether compensated zero
+    points are worth a word.
     """
     parts = []
     if accumulator.combine_width:

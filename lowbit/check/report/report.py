@@ -17,19 +17,11 @@ MANY = 4
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one run.
-
-    Attributes
-    ----------
-    results : list of CheckResult
-    skipped : list of Skipped
-    arguments : dict
-        The command line, for whoever wants to run it again.
-    """
+    """All results of one run."""
 
     results: list[CheckResult]
     skipped: list[Skipped] = field(default_factory=list)
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)  # the command line, for whoever wants to run it again
 
     @property
     def vectors(self) -> int:

@@ -54,11 +54,7 @@ class RequantizeDetail:
 class RequantizeOperation(Operation):
     """A requantisation to one format, compared under one scheme.
 
-    Parameters
-    ----------
-    scheme : RequantizeScheme
-        What to compare with; parameters are in its convention.
-    result : FixedFormat
+    ``scheme``: what to compare with; parameters are in its convention.
     """
 
     name = "requantize"

@@ -22,32 +22,17 @@ RELATED_AXES = ("tie", "overflow", "high_half", "zero_point", "narrowing", "left
 
 @dataclass(frozen=True)
 class RequantizeBug(Bug):
-    """A bug of the way from accumulators to codes.
+    """A bug of the way from accumulators to codes."""
 
-    Attributes
-    ----------
-    compute : callable
-        (case, rule with the bug) -> the results.
-    """
-
-    compute: Callable[[Case, RequantizeRule], Array]
+    compute: Callable[[Case, RequantizeRule], Array]  # (case, rule with the bug) -> the results
 
 
 @dataclass(frozen=True)
 class RequantizeRule(Rule):
-    """A scheme, given the same scale as the scheme asked for, and perhaps a bug.
-
-    Attributes
-    ----------
-    scheme : RequantizeScheme
-    asked : RequantizeScheme
-        In whose convention the cases are.
-    result : FixedFormat
-    bug : RequantizeBug or None
-    """
+    """A scheme, given the same scale as the scheme asked for, and perhaps a bug."""
 
     scheme: RequantizeScheme
-    asked: RequantizeScheme
+    asked: RequantizeScheme  # in whose convention the cases are
     result: FixedFormat
     bug: RequantizeBug | None = None
 

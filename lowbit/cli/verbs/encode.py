@@ -67,10 +67,7 @@ def add_policy_options(parser: Any) -> None:
 def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
     """The policy of the command line: a preset or the format's default, and the axes changed on it.
 
-    Raises
-    ------
-    PolicyError
-        A preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
+    Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
     """
     policy = get_policy(arguments.policy or fmt.default_policy, fmt)
     changes: dict[str, Any] = {}
