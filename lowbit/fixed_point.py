@@ -4,12 +4,7 @@ They take raw integers whose binary point the caller knows. ``lowbit.softmax`` a
 with a scale.
 """
 
-from lowbit.ops.fixed_point.gemmlowp import (
-    exp_on_negative_values,
-    inverse_square_root,
-    one_over_one_plus_x,
-    reciprocal,
-)
+from lowbit.ops.fixed_point.gemmlowp import exp_on_negative_values, inverse_square_root, one_over_one_plus_x, reciprocal
 from lowbit.ops.fixed_point.table import table_lookup
 from lowbit.ops.fixed_point.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
 from lowbit.ops.nonlinear.exponential import exp, integer_sqrt

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lowbit.exact import (
-    FINITE,
-    INFINITY,
-    MINUS_INFINITY,
-    NAN,
-    Exact,
-    finite,
-    floor_log2,
-    format_decimal,
-    format_exact,
-)
+from lowbit.exact import FINITE, INFINITY, MINUS_INFINITY, NAN, Exact, finite, floor_log2, format_decimal, format_exact
 from lowbit.format.common import MAX_BITS, Field, fields_of
 from lowbit.format.protocol import Scalar
 from lowbit.policy.cast import Policy

@@ -3,8 +3,6 @@
 Source: ARM-software/CMSIS-NN, ``Source/SoftmaxFunctions/arm_softmax_s16.c``.
 """
 
-from __future__ import annotations
-
 from lowbit.nonlinear.tflite import softmax_int16
 
 SCHEMES = (softmax_int16("cmsis_int16", "CMSIS-NN's arm_softmax_s16, its defect included", None),)

@@ -3,8 +3,6 @@
 Source: TOSA specification 1.0, operator TABLE; gemmlowp, ``fixedpoint/fixedpoint.h``.
 """
 
-from __future__ import annotations
-
 from lowbit.nonlinear.scheme import Example, Scheme
 from lowbit.nonlinear.widths import Intermediate
 

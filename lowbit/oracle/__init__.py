@@ -5,8 +5,6 @@ Written from the standards and the axes of :class:`lowbit.policy.cast.Policy`, a
 order of things.
 """
 
-from __future__ import annotations
-
 from lowbit.oracle.cast.cast import convert, encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project

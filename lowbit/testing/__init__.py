@@ -9,8 +9,6 @@
 ...     testing.assert_bits_equal(my_cast(values), expected, "float8_e4m3fn", inputs=values)
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 if find_spec("hypothesis") is None:

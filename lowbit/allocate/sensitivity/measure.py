@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.sensitivity.group_quantization import (
-    GroupScheme,
-    quantize_groups,
-    row_chunks,
-    rows_and_columns,
-)
+from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups, row_chunks, rows_and_columns
 from lowbit.errors import InputError
 
 SCORES = {

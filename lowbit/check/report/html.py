@@ -7,15 +7,7 @@ from html import escape
 from typing import TextIO
 
 from lowbit.check.report.report import HEADINGS, RIGHT, Report, known_line
-from lowbit.check.report.sentence import (
-    EITHER,
-    choice_rows,
-    choices_heading,
-    example_text,
-    hint,
-    sentence,
-    subject,
-)
+from lowbit.check.report.sentence import EITHER, choice_rows, choices_heading, example_text, hint, sentence, subject
 from lowbit.check.result import CheckResult, GroupResult
 
 STYLE = """

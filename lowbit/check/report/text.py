@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from lowbit.check.report.report import HEADINGS, RIGHT, Report, Row, known_line
-from lowbit.check.report.sentence import (
-    EITHER,
-    choice_rows,
-    choices_heading,
-    example_text,
-    hint,
-    sentence,
-    subject,
-)
+from lowbit.check.report.sentence import EITHER, choice_rows, choices_heading, example_text, hint, sentence, subject
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult
 
 

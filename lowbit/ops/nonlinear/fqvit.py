@@ -11,15 +11,7 @@ from lowbit.nonlinear.binary32 import scale32
 from lowbit.nonlinear.fqvit import LARGEST_FACTOR
 from lowbit.nonlinear.ibert import exp_constants
 from lowbit.nonlinear.scheme import get_scheme
-from lowbit.ops.nonlinear.dispatch import (
-    Answer,
-    Integers,
-    Request,
-    fast,
-    plain,
-    prepared,
-    require_rows,
-)
+from lowbit.ops.nonlinear.dispatch import Answer, Integers, Request, fast, plain, prepared, require_rows
 from lowbit.ops.nonlinear.ibert import exp_vector
 from lowbit.ops.nonlinear.rows import affine, centred_bytes, is_byte_sized, of_distances
 

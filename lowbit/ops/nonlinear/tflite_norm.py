@@ -6,22 +6,8 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import check_range
-from lowbit.ops.nonlinear.dispatch import (
-    Answer,
-    Request,
-    fast,
-    integer_codes,
-    plain,
-    require_rows,
-    require_whole,
-)
-from lowbit.ops.nonlinear.tflite import (
-    require_codes,
-    require_multiplier,
-    require_rows_of_codes,
-    vector,
-    zero_point_of,
-)
+from lowbit.ops.nonlinear.dispatch import Answer, Request, fast, integer_codes, plain, require_rows, require_whole
+from lowbit.ops.nonlinear.tflite import require_codes, require_multiplier, require_rows_of_codes, vector, zero_point_of
 from lowbit.ops.types import Array
 
 LONGEST = 1 << 20

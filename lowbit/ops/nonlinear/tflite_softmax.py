@@ -16,15 +16,7 @@ from lowbit.nonlinear.tflite_parameters import (
     softmax_parameters,
     softmax_reciprocal_table,
 )
-from lowbit.ops.nonlinear.dispatch import (
-    Answer,
-    Integers,
-    Request,
-    fast_or_none,
-    limits_of,
-    no_trap,
-    prepared,
-)
+from lowbit.ops.nonlinear.dispatch import Answer, Integers, Request, fast_or_none, limits_of, no_trap, prepared
 from lowbit.ops.nonlinear.rows import byte_planes
 from lowbit.ops.nonlinear.tflite import plain_or_end, require_multiplier, require_rows_of_codes, vector
 from lowbit.ops.types import Array
