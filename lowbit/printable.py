@@ -17,11 +17,7 @@ LONGEST_MESSAGE = 4_000
 def excerpt(text: str, *, quoted: bool = True) -> str:
     """The text for a message or a table; of a long one the beginning, and how long it is.
 
-    Parameters
-    ----------
-    text : str
-    quoted : bool
-        In quotes, as Python writes it; else as part of a line, its controls and line ends spelled out.
+    ``quoted``: in quotes, as Python writes it; else as part of a line, its controls and line ends spelled out.
     """
     start = repr(text[:LONGEST_EXCERPT]) if quoted else printable(text[:LONGEST_EXCERPT], line=True)
     return start if len(text) <= LONGEST_EXCERPT else f"{start}... ({len(text):,} characters)"
@@ -41,11 +37,7 @@ def printable(text: str, *, line: bool = False) -> str:
 
     A name or message from elsewhere must not colour, move or rename the reader's terminal.
 
-    Parameters
-    ----------
-    text : str
-    line : bool
-        The text is part of a line: its line ends and tabs are spelled out as well.
+    ``line``: the text is part of a line: its line ends and tabs are spelled out as well.
     """
     kept = "" if line else "\n\t"
     return "".join(

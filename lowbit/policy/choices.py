@@ -18,15 +18,8 @@ _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 def axis(default: Any, words: str, choices: Mapping[str, str] | range | None = None, *, compare: bool = True) -> Any:
     """A field of a vocabulary.
 
-    Parameters
-    ----------
-    default : str, int, bool or tuple
-    words : str
-        What it decides; "" for a field that reports leave out.
-    choices : mapping of str to str, or range, optional
-        The closed set of its values with what each means, or the integers that it may be.
-    compare : bool
-        Whether two records that differ in it are different.
+    ``words``: what it decides; "" for a field that reports leave out. ``choices``: the closed set of its values with
+    what each means, or the integers that it may be. ``compare``: whether two records that differ in it are different.
     """
     return field(default=default, compare=compare, metadata={"words": words, "choices": choices})
 
@@ -68,10 +61,7 @@ class Choices:
     def check_choices(self) -> None:
         """Refuse a value that its axis has not.
 
-        Raises
-        ------
-        PolicyError
-            The message names the axis, the hint the values that it may take.
+        Raises PolicyError: the message names the axis, the hint the values that it may take.
         """
         for name, choices in self.CHOICES.items():
             require_choice(name, getattr(self, name), choices)
@@ -182,12 +172,7 @@ class Choices:
 
     @classmethod
     def require(cls, what: str, value: object, names: Collection[str], *, also: str = "") -> None:
-        """Refuse what is not one of some names; the hint has the nearest one, or the axis of which it is a choice.
-
-        Raises
-        ------
-        PolicyError
-        """
+        """Raise PolicyError for what is not one of some names; the hint has the nearest, or the axis that it is of."""
         require_choice(what, value, names, cls._hint(value) if isinstance(value, str) else "", also)
 
     @classmethod

@@ -69,10 +69,7 @@ def derive_multiplier(scale: float, scheme: RequantizeScheme | str) -> tuple[int
 def positive_scale(scale: object, name: str = "scale") -> float:
     """The scale as a binary64 number; ``name`` is what messages call it.
 
-    Raises
-    ------
-    InputError
-        It is not a number, or zero, negative, infinite or NaN.
+    Raises InputError: it is not a number, or zero, negative, infinite or NaN.
     """
     if isinstance(scale, str | bytes):
         raise InputError(f"{name} = {scale!r} is not a number")
@@ -97,10 +94,7 @@ def round_to_binary32(value: float) -> float:
 def binary32_scale(scale: object, name: str = "scale") -> float:
     """The scale as a binary32 number, positive and finite there too.
 
-    Raises
-    ------
-    InputError
-        As for :func:`positive_scale`, or it is zero or infinite in binary32.
+    Raises InputError: as for :func:`positive_scale`, or it is zero or infinite in binary32.
     """
     number = positive_scale(scale, name)
     rounded = round_to_binary32(number)

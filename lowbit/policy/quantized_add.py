@@ -28,31 +28,16 @@ LEFT_SHIFTS = {8: 20, 16: 15}
 
 @dataclass(frozen=True)
 class Addition:
-    """How two quantised tensors are added.
+    """How two quantised tensors are added."""
 
-    Attributes
-    ----------
-    scheme : RequantizeScheme
-        How ``result`` is applied.
-    operands : RequantizeScheme
-        How ``a`` and ``b`` are applied.
-    left_shift : int
-        Both operands, less their zero points, are shifted left by this much first.
-    a, b : tuple of int
-        Multiplier and shift of each operand; with ``shared`` the shift is that of ``result``.
-    result : tuple of int or None
-        Multiplier and shift of the sum; None where the sum is the result.
-    shared : bool
-        Whether operands are multiplied exactly, and only the sum is rounded.
-    """
-
-    scheme: RequantizeScheme
-    operands: RequantizeScheme
-    left_shift: int
+    scheme: RequantizeScheme  # how ``result`` is applied
+    operands: RequantizeScheme  # how ``a`` and ``b`` are applied
+    left_shift: int  # both operands, less their zero points, are shifted left by this much first
+    # a, b: multiplier and shift of each operand; with ``shared`` the shift is that of ``result``
     a: tuple[int, int]
     b: tuple[int, int]
-    result: tuple[int, int] | None
-    shared: bool
+    result: tuple[int, int] | None  # multiplier and shift of the sum; None where the sum is the result
+    shared: bool  # whether operands are multiplied exactly, and only the sum is rounded
 
 
 def derive_addition(
