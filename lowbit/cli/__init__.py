@@ -27,12 +27,14 @@ from lowbit.printable import printable, shortened
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
-        "formats": "list the number formats",
+        "list": "what there is: formats, policies, schemes, methods, layouts",
+        "formats": "the same as `lowbit list formats`",
         "show": "one format: bit diagram, facts, special values, source, value table",
         "encode": "values to codes, with the arithmetic behind it",
         "decode": "codes to exact values",
-        "explain": "error codes, rounding modes, policies, flags, defects in words",
+        "explain": "any name that lowbit prints, in words",
         "gen": "generate test vectors",
+        "export": "what other tools read: a C header of all kernel prototypes",
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
         "sensitivity": "what each format would cost each layer of a model",

@@ -22,6 +22,10 @@ OLD_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """Verb ("" for every verb) -> its old options, each with the new one."""
 
 
+OLD_TOPICS: Mapping[str, str] = MappingProxyType({"devices": "kernels"})
+"""Old topic of ``lowbit explain`` -> the new one."""
+
+
 def refuse_old_spellings(verb: str, words: Sequence[str]) -> None:
     """Refuse a verb or an option of an earlier release.
 

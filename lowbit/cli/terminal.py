@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -29,6 +31,10 @@ FIELD_STYLES = {
     "code": "blue",
 }
 """The colour of each bit field, the same wherever bits are shown."""
+
+
+WIDEST, NARROWEST = 100, 40
+"""Prose is wrapped between these widths."""
 
 
 class Terminal:
@@ -57,6 +63,13 @@ class Terminal:
         self.stream.write(text.rstrip() + "\n")
 
     @property
+    def columns(self) -> int:
+        """How wide a line of prose may be: that of the terminal or of ``COLUMNS``, else 100 for a file or a pipe."""
+        if not (os.environ.get("COLUMNS") or (hasattr(self.stream, "isatty") and self.stream.isatty())):
+            return WIDEST
+        return min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+
+    @property
     def boxes(self) -> bool:
         """Whether the stream's encoding has the box-drawing characters."""
         try:
@@ -81,6 +94,11 @@ def terminal(arguments: Namespace) -> Terminal:
 def add_output_format(parser: Any, forms: Sequence[str] = ("text", "json")) -> None:
     """``--output-format``: in which form a verb prints."""
     parser.add_argument("--output-format", choices=forms, default="text", help="form of the output (default: text)")
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """The lines of a text that stands ``indent`` columns from the left."""
+    return textwrap.wrap(text, max(NARROWEST // 2, width - indent), break_on_hyphens=False, break_long_words=False)
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:

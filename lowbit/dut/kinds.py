@@ -105,15 +105,11 @@ _SHARED_OBJECT = (
     "--so FILE:SYMBOL: a C function `void f(const source_t *in, target_t *out, size_t n)` in a shared object; float32 "
     "to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. Compile it by `cc -O2 -shared -fPIC -o "
     "cast.so cast.c`. It runs in a process of its own, is called with 1, 3, 17 and many rows, and must write exactly "
-    "n results. What it prints goes to standard error; processes that it starts end with the check. gemm: `void "
-    "f(const int8_t *a, const int8_t *b, int32_t *c, size_t m, size_t n, size_t k)`, all row by row: a is m by k, b "
-    "is k by n, c is m by n; uint8_t or int16_t as --a and --b say, int64_t *c where --accumulator is wider than 32 "
-    "bits, and with --zero-points `int32_t a_zero_point, int32_t b_zero_point` at the end. requantize: `void f(const "
-    "int32_t *accumulators, int8_t *out, size_t n, int32_t multiplier, int32_t shift, int32_t zero_point)` with "
-    "multiplier and shift in the convention of --scheme; schemes that multiply by the scale itself have `float scale` "
-    "(`double scale` if they work in binary64) in place of both, those with 48-bit accumulators `const int64_t "
-    "*accumulators`; out is of --to's type. Calls that are not large are made twice, with other bytes around the "
-    "operands and in the results."
+    "n results. What it prints goes to standard error; processes that it starts end with the check. Matrices lie row "
+    "by row, a is m by k, b is k by n, c is m by n; --zero-points adds `int32_t a_zero_point, int32_t b_zero_point` at "
+    "the end. multiplier and shift of requantize are in the convention of --scheme; schemes that multiply by the scale "
+    "itself have `float scale`, or `double scale`, in place of both. Calls that are not large are made twice, with "
+    "other bytes around the operands and in the results."
 )
 _PYTHON = (
     "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns as "
@@ -138,7 +134,7 @@ _KINDS = (
         "FILE:SYMBOL",
         "a C function in a shared object (`lowbit explain so`)",
         "the device",
-        f"{_SHARED_OBJECT} {CONTAINERS}",
+        _SHARED_OBJECT,
         _shared_object,
         _before_colon,
     ),

@@ -1,5 +1,6 @@
 """``lowbit explain`` and ``lowbit doctor``."""
 
+import ast
 import json
 import os
 import re
@@ -8,9 +9,17 @@ import sys
 
 import pytest
 
+import lowbit
+from lowbit.cli import VERBS
 from lowbit.cli.error_topics import ERROR_TOPICS
-from lowbit.cli.verbs.explain import GROUPS
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.glossary import WORDS
+from lowbit.cli.topics import GROUPS, OPTIONS_OF_SCHEMES, TITLES, VARIANTS, parsers
+from lowbit.cli.verbs.check import SETS
+from lowbit.nonlinear.scheme import OPERATIONS, schemes
+from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 
 
 def test_every_error_code_in_the_sources_is_explained(repository):
@@ -93,3 +102,148 @@ def test_doctor_where_the_locale_is_ascii_and_the_cache_nowhere(tmp_path):
         "under an absolute path only"
     }
     assert not list(tmp_path.iterdir())
+
+
+def explained():
+    return {name.lower() for group in GROUPS.values() for name in group()}
+
+
+def names_of_schemes():
+    records = [record for operation in OPERATIONS for record in schemes(operation).values()]
+    for record in records:
+        yield from (record.id, record.operation, *record.variants, *record.options, *record.operands)
+
+
+def names_of_options():
+    """Every option of every verb, read off the pages of help."""
+    for verb, parser in parsers().items():
+        yield from re.findall(r"(?<![\w-])--?[a-z][a-z-]*", f"{verb} {parser.format_usage()}")
+
+
+def names_of_choices():
+    for kind in (Policy, Accumulator, RequantizeScheme):
+        yield from kind.AXES
+        yield from (value for values in kind.CHOICES.values() for value in values)
+
+
+def test_every_name_that_is_printed_is_a_topic():
+    """Schemes, variants, options, flags, axes and their choices, presets, verbs: a new one comes with words."""
+    from lowbit.allocate import METHODS
+    from lowbit.check.result import KNOWN, MISMATCH, PASS
+    from lowbit.proof.nonlinear.result import VERDICTS
+    from lowbit.vectors.flags import cast, gemm, nonlinear, requantize
+
+    flags = (*cast.FLAGS.values(), *gemm.GEMM_FLAGS, *requantize.REQUANTIZE_FLAGS, *nonlinear.NONLINEAR_FLAGS)
+    printed = {*names_of_schemes(), *names_of_options(), *names_of_choices(), *(flag.name for flag in flags)}
+    printed |= {*PRESETS, *ACCUMULATORS, *REQUANTIZE_SCHEMES, *DEFECTS, *ERROR_TOPICS, *VERBS, *METHODS, *VERDICTS}
+    printed |= {PASS, KNOWN, MISMATCH, *(str(code.value) for code in ExitCode)}
+    assert len(printed) > 350
+    assert sorted(name for name in printed - {"", "-h"} if name.lower() not in explained()) == []
+
+
+NAMES_OF_OTHERS = re.compile(
+    "ANSI|ARM|CMSIS-NN|ECMA|IBM|IEEE|JSON|LLVM|MB|ONNX|PMADDUBSW|README|RISC-V|SDM|SGR|SIGINT|SIGPIPE|TOML|TOSA|TVM|UTF"
+    "|XNNPACK"
+)
+"""Standards, products, instructions: not words of lowbit."""
+PLACEHOLDERS = re.compile(
+    r"FILE|NAME|LOW|HIGH|VALUE|VERB|NUMBER|FORMAT|ID|FUNCTION|SECONDS|ROWS|LIMIT|AXIS|CODE|TABLE|SYMBOL|MODULE"
+)
+
+
+def test_every_abbreviation_in_a_message_is_a_topic():
+    found = set()
+    for folder in ("check", "cli", "dut", "proof", "vectors/flags"):
+        for path in (lowbit_folder() / folder).rglob("*.py"):
+            for text in messages(path):
+                found |= set(re.findall(r"\b[A-Z]{2}[A-Z-]*\b", text))
+    words = {word for name in found if not NAMES_OF_OTHERS.fullmatch(word := name.strip("-"))}
+    assert len(words) > 5
+    assert sorted(word for word in words if word.lower() not in explained() and not PLACEHOLDERS.fullmatch(word)) == []
+
+
+def lowbit_folder():
+    from pathlib import Path
+
+    return Path(lowbit.__file__).parent
+
+
+def messages(path):
+    """The text in a module, docstrings apart."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [node.value for node in strings if id(node) not in alone and " " in node.value]
+
+
+def test_every_group_has_a_title():
+    assert set(TITLES) == set(GROUPS)
+
+
+def test_words_of_schemes_are_those_in_use():
+    records = [record for operation in OPERATIONS for record in schemes(operation).values()]
+    assert {name for record in records for name in record.variants if name} == set(VARIANTS)
+    assert {name for record in records for name in (*record.options, *record.operands)} == set(OPTIONS_OF_SCHEMES)
+
+
+@pytest.mark.parametrize(
+    "topic", ["ivit", "tflite_int8", "lowbit", "softmax", "FTZ", "ftz", "MISMATCH", "beta", "torch"]
+)
+def test_what_a_newcomer_asks_for(lowbit, topic):
+    result = lowbit("explain", topic)
+    assert result.status == 0, result.err
+    assert result.lines[0].lower().startswith(topic.lower())
+
+
+def test_a_scheme_says_its_operations_variants_options_and_needs(lowbit):
+    out = lowbit("explain", "tflite_int8").out
+    for operation in ("softmax", "logistic", "tanh", "l2norm"):
+        assert f"\n{operation}: " in out
+    for part in ("--option beta=", "--scale is needed", "double_rounding, single_rounding", "lowbit prove softmax"):
+        assert part in out
+
+
+def test_an_option_is_a_topic_with_and_without_dashes(lowbit):
+    assert lowbit("explain", "--solver").out == lowbit("explain", "solver").out.replace("solvers", "solver")
+    out = lowbit("explain", "--to").out
+    assert "option of gen, golden, check, prove" in out
+    assert "the format of the results" in out
+    assert "--help" in lowbit("explain", "--help").out  # the options of the verb itself stay what they are
+
+
+def test_explain_so_is_a_table_of_prototypes(lowbit, monkeypatch):
+    out = lowbit("explain", "so").out
+    assert "encode      void f(const uint32_t *codes, uint8_t *out, size_t n)\n" in out
+    for operation in (
+        "decode",
+        "gemm",
+        "requantize",
+        "softmax",
+        "gelu",
+        "layernorm",
+        "logistic",
+        "tanh",
+        "exp",
+        "l2norm",
+    ):
+        assert re.search(rf"\n  {operation} +void f\(", out)
+    assert "`lowbit export prototypes`" in out
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+@pytest.mark.parametrize("topic", ["so", "LB601", "flags", "words", "ivit", "torch", "--to"])
+def test_prose_is_as_wide_as_the_terminal(lowbit, monkeypatch, columns, topic):
+    monkeypatch.setenv("COLUMNS", columns)
+    wide = [line for line in lowbit("explain", topic).lines if len(line) > int(columns) and "http" not in line]
+    assert [line for line in wide if len(line.split()) > 1] == []  # but a path that is longer
+
+
+def test_an_old_topic_names_the_new_one(lowbit):
+    result = lowbit("explain", "devices")
+    assert result.status == 2
+    assert "`lowbit explain kernels`" in result.err
+
+
+def test_the_words_are_sentences():
+    assert all(text.endswith(".") for text in WORDS.values())
+    assert set(SETS) <= {"boundary", "directed", "random", "exhaustive"}

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from lowbit.cli.error_topics import ERROR_TOPICS
-from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.terminal import Terminal, columns, terminal
-from lowbit.dut.kinds import KINDS
+from lowbit.cli.old_spellings import OLD_TOPICS
+from lowbit.cli.terminal import Terminal, columns, terminal, wrapped
+from lowbit.cli.topics import GROUPS, TITLES, option_helps, records
 from lowbit.errors import FormatError, LowbitError, PolicyError, UnknownFormatError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
+from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
-from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.cast import DEFECTS, PRESETS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import Presets
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
 
-WIDTH = 100
-"""Prose is wrapped here."""
+NOT_AN_OPTION = re.compile(r"^--?(?!(help|h|color(=.*)?|debug)$)")
+"""What may be asked about though it begins like an option."""
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "explain",
-        help="error codes, rounding modes, policies, flags, defects in words",
-        description="Explain an error code, a rounding mode, a preset, an axis, a vector flag or a defect; or list a "
-        f"whole group: {', '.join(GROUPS)}. Without a topic: the groups.",
+        help="any name that lowbit prints, in words",
+        description="Explain an option, an error code, a scheme, a preset, an axis, a vector flag, a word of a report: "
+        f"any name that lowbit prints; or list a whole group: {', '.join(GROUPS)}. Without a topic: the groups.",
     )
-    parser.add_argument("topic", metavar="TOPIC", nargs="?", help="LB201, nearest_even, ocp_sat, TieEven, presets, ...")
+    parser._negative_number_matcher = NOT_AN_OPTION  # noqa: SLF001 - else argparse takes --to for an option of this verb
+    parser.add_argument(
+        "topic", metavar="TOPIC", nargs="?", help="LB201, nearest_even, ivit, --to, TieEven, FTZ, so, ..."
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -46,7 +49,7 @@ def run(arguments: Namespace) -> int:
     if wanted in GROUPS:
         _write_group(page, wanted)
         return 0
-    topics = [(group, name) for group, names in GROUPS.items() for name in names() if name.lower() == wanted]
+    topics = _topics(wanted)
     if not topics and _write_plain_accumulator(page, wanted):
         return 0
     if not topics:
@@ -59,12 +62,24 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _topics(wanted: str) -> list[tuple[str, str]]:
+    """(group, name) of each topic of this name. Options are looked up last: all verbs are imported for them."""
+    own = [group for group in GROUPS if group != "options"]
+    names = (wanted, f"{wanted}s") if not wanted.startswith("-") else ()
+    topics = [(group, name) for group in own for name in GROUPS[group]() if name.lower() == wanted]
+    topics = topics or [(group, name) for group in own for name in GROUPS[group]() if f"{name.lower()}s" in names]
+    return topics or [("options", name) for name in GROUPS["options"]() if name in (wanted, f"--{wanted}")]
+
+
 def _fail(topic: str) -> None:
     names = {name.lower(): name for topics in GROUPS.values() for name in topics()} | {name: name for name in GROUPS}
     if _is_format(topic):
         raise LowbitError(
             f"{topic!r} is a format, not a topic", hint=f"`lowbit show {topic}` describes it", code="LB100"
         )
+    if topic.lower() in OLD_TOPICS:
+        new = OLD_TOPICS[topic.lower()]
+        raise LowbitError(f"{topic!r} is now {new!r}", hint=f"`lowbit explain {new}`", code="LB100")
     close = [names[name] for name in get_close_matches(topic.lower(), list(names), n=3)]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the groups are {', '.join(GROUPS)}"
     raise LowbitError(f"nothing is known about {topic!r}", hint=hint, code="LB100")
@@ -80,12 +95,6 @@ def _is_format(topic: str) -> bool:
     return True
 
 
-def _flags() -> Mapping[str, str]:
-    from lowbit.vectors.flags.cast import FLAGS
-
-    return {flag.name: f"{flag.catches} ({flag.source})" for flag in FLAGS.values()}
-
-
 VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
     "presets": (PRESETS, Policy),
     "axes": (PRESETS, Policy),
@@ -96,43 +105,12 @@ VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
 }
 """The groups of presets and of axes."""
 
-GROUPS: dict[str, Callable[[], Mapping[str, str]]] = {
-    "errors": lambda: ERROR_TOPICS,
-    "roundings": lambda: ROUNDINGS,
-    "presets": lambda: PRESETS.summaries,
-    "axes": lambda: Policy.AXES,
-    "accumulators": lambda: ACCUMULATORS.summaries,
-    "accumulator-axes": lambda: Accumulator.AXES,
-    "schemes": lambda: REQUANTIZE_SCHEMES.summaries,
-    "scheme-axes": lambda: RequantizeScheme.AXES,
-    "flags": _flags,
-    "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
-    "devices": lambda: {name: kind.topic for name, kind in KINDS.items()},
-    "statuses": lambda: {str(code.value): code.meaning for code in ExitCode},
-}
-"""Group -> its topics with a line on each."""
-
-TITLES = {
-    "errors": "error code",
-    "roundings": "choice of the axis `rounding`",
-    "presets": "policy preset",
-    "axes": "policy axis",
-    "accumulators": "accumulator preset",
-    "accumulator-axes": "accumulator axis",
-    "schemes": "requantisation scheme",
-    "scheme-axes": "requantisation axis",
-    "flags": "vector flag: the bug that its rows are made to catch",
-    "defects": "defect of a product",
-    "devices": "device of `lowbit check`",
-    "statuses": "exit status",
-}
-
 
 def _write_group(page: Terminal, group: str) -> None:
     topics = GROUPS[group]()
     width = max(len(name) for name in topics)
     for name, summary in topics.items():
-        head, *rest = textwrap.wrap(summary, max(40, WIDTH - width - 2))
+        head, *rest = wrapped(summary, page.columns, width + 2) or [""]
         page.write(f"{page.paint(name.ljust(width), 'cyan')}  {head}")
         for line in rest:
             page.write(" " * (width + 2) + line)
@@ -141,8 +119,71 @@ def _write_group(page: Terminal, group: str) -> None:
 
 
 def _write_summary(page: Terminal, group: str, name: str) -> None:
-    for line in textwrap.wrap(GROUPS[group]()[name], WIDTH, break_on_hyphens=False):
+    for line in wrapped(GROUPS[group]()[name], page.columns):
         page.write(line)
+
+
+def _write_option(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    meanings: dict[str, list[str]] = {}
+    for verb, words in option_helps(name):
+        meanings.setdefault(words, []).append(verb)
+    rows = [(", ".join(verbs), words) for words, verbs in meanings.items()]
+    _write_rows(page, rows if len(rows) > 1 else [("does", rows[0][1])])
+
+
+def _write_kernel(page: Terminal, group: str, name: str) -> None:
+    """What a kernel has to be; of a C function the prototype for each operation."""
+    _write_summary(page, group, name)
+    if name != "so":
+        return
+    from lowbit.cli.prototypes import CONTAINERS, usual
+
+    page.write()
+    page.write(page.paint("prototypes, each with the options of its types", "bold"))
+    _write_rows(
+        page,
+        [row for entry in usual() for row in ((entry.operation, entry.prototype.c("f")), ("", entry.options))],
+    )
+    page.write()
+    page.write(page.paint("element types, the code in the low bits", "bold"))
+    _write_rows(page, [(f"{name}_t", words) for name, words in CONTAINERS.items()])
+    page.write()
+    page.write("`lowbit export prototypes` writes all of them as a C header")
+
+
+def _write_nonlinear_scheme(page: Terminal, group: str, name: str) -> None:
+    """What a scheme is of each of its operations."""
+    del group
+    for record in records(name):
+        rows = [("codes", record.codes)]
+        rows += [("variants", ", ".join(record.variants))] if record.variants[0] else []
+        rows += [("scale", "--scale is needed")] if record.takes_scale else []
+        rows += [("options", ", ".join(f"--option {option}=..." for option in record.options))] * bool(record.options)
+        rows += [("proof", f"lowbit prove {record.operation} --scheme {name}")] if record.audited else []
+        head, *rest = wrapped(f"{record.operation}: {record.summary.replace('``', '`')}", page.columns)
+        for line in (page.paint(head, "cyan"), *rest):
+            page.write(line)
+        _write_rows(page, rows)
+
+
+def _write_operation(page: Terminal, group: str, name: str) -> None:
+    _write_summary(page, group, name)
+    _write_rows(
+        page, [(scheme.id, scheme.summary.replace("``", "`")) for scheme in schemes(name).values()] or [("", "")]
+    )
+
+
+def _write_holders(page: Terminal, group: str, name: str) -> None:
+    """A variant or an option of schemes, and whose it is."""
+    _write_summary(page, group, name)
+    of = [
+        record.title
+        for operation in OPERATIONS
+        for record in schemes(operation).values()
+        if name in (record.variants if group == "variants" else (*record.options, *record.operands))
+    ]
+    _write_rows(page, [("of", ", ".join(of))])
 
 
 def _write_axis(page: Terminal, group: str, name: str) -> None:
@@ -152,8 +193,17 @@ def _write_axis(page: Terminal, group: str, name: str) -> None:
 
 
 def _write_rows(page: Terminal, rows: Sequence[tuple[str, ...]]) -> None:
-    for line in columns(rows):
-        page.write("  " + line)
+    for line in _lines(page, rows):
+        page.write(line)
+
+
+def _lines(page: Terminal, rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows in columns, each a text of one line or more: the last cell is wrapped."""
+    names = columns([row[:-1] for row in rows])
+    indent = max(map(len, names), default=0) + 4
+    texts = (wrapped(row[-1], page.columns, indent) or [""] for row in rows)
+    joint = "\n" + " " * indent
+    return [f"  {name.ljust(indent - 4)}  {joint.join(text)}" for name, text in zip(names, texts, strict=True)]
 
 
 def _write_plain_accumulator(page: Terminal, name: str) -> bool:
@@ -173,16 +223,16 @@ def _write_preset(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     presets, kind = VOCABULARIES[group]
     preset, plain = presets[name], kind()
-    for (axis, *_), line in zip(preset.describe(), columns(preset.describe()), strict=True):
+    for (axis, *_), line in zip(preset.describe(), _lines(page, preset.describe()), strict=True):
         changed = getattr(preset, axis) != getattr(plain, axis)
-        page.write("  " + (page.paint(line, "bold") if changed else line))
-    for target, rule in presets.overrides.get(name, {}).items():
-        changes = rule.choose(defects=preset.defects).spell(preset)
-        if changes:
-            page.write(f"  {page.paint('into', 'yellow')} {target}: {changes}")
-    for defect in getattr(preset, "defects", ()):
-        page.write(f"  {page.paint('defect', 'yellow')}  {defect}: {DEFECTS[defect].summary}")
-    _write_rows(page, _claim(presets, name))
+        page.write(page.paint(line, "bold") if changed else line)
+    overrides = {
+        target: rule.choose(defects=preset.defects).spell(preset)
+        for target, rule in presets.overrides.get(name, {}).items()
+    }
+    rows = [("into", f"{target}: {changes}") for target, changes in overrides.items() if changes]
+    rows += [("defect", f"{defect}: {DEFECTS[defect].summary}") for defect in getattr(preset, "defects", ())]
+    _write_rows(page, [*rows, *_claim(presets, name)])
 
 
 def _claim(presets: Presets[Any], name: str) -> list[tuple[str, str]]:
@@ -224,5 +274,11 @@ DETAILS: dict[str, Callable[[Terminal, str, str], None]] = {
     "defects": _write_defect,
     "schemes": _write_scheme,
     "scheme-axes": _write_axis,
+    "options": _write_option,
+    "kernels": _write_kernel,
+    "nonlinear-schemes": _write_nonlinear_scheme,
+    "operations": _write_operation,
+    "variants": _write_holders,
+    "scheme-options": _write_holders,
 }
 """Groups that say more than a line."""

@@ -25,10 +25,15 @@ def add_parser(subparsers: Any) -> None:
         help="list the number formats",
         description="List the number formats; a parametric family is one line unless --family names it.",
     )
+    add_filters(parser)
+    add_output_format(parser)
+
+
+def add_filters(parser: Any) -> None:
+    """The options that choose among the formats."""
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
     parser.add_argument("--bits", type=integer, metavar="N", help="only formats of N bits")
     parser.add_argument("--family", metavar="NAME", help="the members of a family, such as p3109 or int")
-    add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:

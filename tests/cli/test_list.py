@@ -1,0 +1,89 @@
+"""``lowbit list`` and ``lowbit export``: what there is, and the prototypes of all kernels."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from lowbit.cli.prototypes import every, header
+from lowbit.cli.verbs.list import TABLES
+from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, schemes
+from lowbit.ops.pack.pack import LAYOUTS
+from lowbit.policy.accumulator import ACCUMULATORS
+from lowbit.policy.cast import PRESETS
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+from lowbit.vectors.nonlinear.rule import chosen
+
+COMPILERS = [compiler for compiler in ("cc", "c++") if shutil.which(compiler)]
+
+
+def listed(lowbit, what, *words):
+    records = lowbit("list", what, *words, "--output-format", "json").json[what]
+    text = lowbit("list", what, *words).out
+    assert all(record["id"] in text for record in records)
+    return [record["id"] for record in records]
+
+
+def test_each_table_has_all_that_there_is(lowbit):
+    assert listed(lowbit, "policies") == [*PRESETS, *ACCUMULATORS]
+    nonlinear = [name for operation in OPERATIONS for name in schemes(operation)]
+    assert listed(lowbit, "schemes") == [*REQUANTIZE_SCHEMES, *nonlinear]
+    assert listed(lowbit, "layouts") == list(LAYOUTS)
+    assert "llm_int8" in listed(lowbit, "methods")
+
+
+def test_list_formats_is_formats(lowbit):
+    for words in ((), ("--bits", "4"), ("--kind", "float"), ("--family", "p3109", "--output-format", "json")):
+        assert lowbit("list", "formats", *words).out == lowbit("formats", *words).out
+
+
+def test_filters(lowbit):
+    assert listed(lowbit, "schemes", "--op", "gelu") == list(schemes("gelu"))
+    assert listed(lowbit, "policies", "--op", "gemm") == list(ACCUMULATORS)
+    for words, part in (
+        (("schemes", "--op", "cos"), "one of requantize, softmax"),
+        (("layouts", "--bits", "4"), "--bits is not for `lowbit list layouts`"),
+        (("formats", "--op", "gelu"), "--op is not for `lowbit list formats`"),
+        (("units",), "units"),
+    ):
+        result = lowbit("list", *words)
+        assert result.status == 2
+        assert part in result.err
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_lines_fit_the_terminal(lowbit, what, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in lowbit("list", what).lines if len(line) > 80] == []
+
+
+@pytest.mark.skipif(not COMPILERS, reason="no C compiler")
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_header_compiles_and_catches_another_prototype(lowbit, compiler, tmp_path):
+    file = tmp_path / "lowbit_kernels.h"
+    result = lowbit("export", "prototypes", "--output", file)
+    assert (result.status, result.err) == (0, f"written: {file}\n")
+    assert file.read_text() == lowbit("export", "prototypes").out == header()
+    uses = "".join(f"{entry.name} kernel_{number};\n" for number, entry in enumerate(every()))
+    right = "void kernel_0(const uint8_t *codes, uint8_t *out, size_t n) { (void)codes; (void)out; (void)n; }\n"
+    command = [compiler, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", tmp_path]
+    for body, status in ((right, 0), (right.replace("size_t n", "int n"), 1)):
+        source = tmp_path / ("use.c" if compiler == "cc" else "use.cpp")
+        source.write_text(f'#include "lowbit_kernels.h"\n{uses}{body}')
+        ended = subprocess.run([*command, source], capture_output=True, text=True, check=False, timeout=60)
+        if compiler == "cc" or status == 0:  # another list of parameters is an overload in C++
+            assert ended.returncode == status, ended.stderr
+
+
+@pytest.mark.parametrize("operation", NONLINEARITIES)
+def test_prototypes_are_those_of_the_checker(operation):
+    """The header computes the types of results from the records; the checker runs the kernel to see them."""
+    from lowbit.check.nonlinear.operation import NonlinearOperation
+
+    known = {entry.prototype.c("f") for entry in every() if entry.operation == operation}
+    for record in schemes(operation).values():
+        for variant in record.variants:
+            parameters = dict(record.examples[0].parameters)
+            scale = parameters.pop("scale", None)
+            asked = NonlinearOperation(*chosen(operation, record.id, variant=variant, scale=scale, options=parameters))
+            assert asked.prototype.c("f") in known, (record.id, variant)
