@@ -10,6 +10,7 @@ import nonlinear_errors  # beside this file
 from lowbit.cli import main
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.prototypes import CONTAINERS, header, usual
 from lowbit.exact import format_exact
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
@@ -35,6 +36,7 @@ def write_all(directory: Path) -> None:
     pages = {f"formats/{name}.md": format_page(get_format(name)) for name in formats() if not get_format(name).family}
     pages["formats/index.md"] = formats_index()
     pages["policies.md"] = policies_page()
+    pages["prototypes.md"] = prototypes_page()
     pages["statuses.md"] = statuses_page()
     pages["accumulators.md"] = accumulators_page()
     pages["requantization.md"] = requantization_page()
@@ -194,6 +196,25 @@ def nonlinear_schemes_page() -> str:
         head = ("scheme", "what it is", "variants", "codes", "further arguments", "`lowbit prove`")
         text += f"\n## {operation}\n\n{table(head, rows)}"
     return text
+
+
+def prototypes_page() -> str:
+    """The C functions that ``lowbit check --so`` calls: one an operation, all others in the header."""
+    rows = [
+        (entry.operation, f"`{entry.prototype.c('f')}`", f"`{entry.prototype.python('f')}`", f"`{entry.options}`")
+        for entry in usual()
+    ]
+    containers = [(f"`{name}_t`", words) for name, words in CONTAINERS.items()]
+    return (
+        "# Prototypes of kernels\n\nWhat `lowbit check` calls: a C function in a shared object (`--so FILE:SYMBOL`), "
+        "or a Python function over\nNumPy arrays (`--python MODULE:FUNCTION`). Matrices and rows lie row by row; a "
+        "call must write all of its results.\n\n"
+        + table(("operation", "C", "Python", "types of"), rows)
+        + "\n## Element types\n\nThe code lies in the low bits.\n\n"
+        + table(("type", "codes"), containers)
+        + "\n## All of them\n\n`lowbit export prototypes --output lowbit_kernels.h` writes this header. Declare your "
+        f"kernel by its type, and\nthe compiler says where it differs.\n\n```c\n{header()}```\n"
+    )
 
 
 def statuses_page() -> str:

@@ -112,10 +112,9 @@ def _operations() -> Topics:
 
 
 def _flags() -> Topics:
-    from lowbit.vectors.flags import cast, gemm, nonlinear, requantize
+    from lowbit.vectors.flags.cast import FLAGS
 
-    listed = (*cast.FLAGS.values(), *gemm.GEMM_FLAGS, *requantize.REQUANTIZE_FLAGS, *nonlinear.NONLINEAR_FLAGS)
-    return {flag.name: f"{flag.catches} ({flag.source})" for flag in listed}
+    return {flag.name: f"{flag.catches} ({flag.source})" for flag in FLAGS.values()}
 
 
 def _choices() -> Topics:

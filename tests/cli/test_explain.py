@@ -131,10 +131,9 @@ def test_every_name_that_is_printed_is_a_topic():
     from lowbit.allocate import METHODS
     from lowbit.check.result import KNOWN, MISMATCH, PASS
     from lowbit.proof.nonlinear.result import VERDICTS
-    from lowbit.vectors.flags import cast, gemm, nonlinear, requantize
+    from lowbit.vectors.flags.cast import FLAGS
 
-    flags = (*cast.FLAGS.values(), *gemm.GEMM_FLAGS, *requantize.REQUANTIZE_FLAGS, *nonlinear.NONLINEAR_FLAGS)
-    printed = {*names_of_schemes(), *names_of_options(), *names_of_choices(), *(flag.name for flag in flags)}
+    printed = {*names_of_schemes(), *names_of_options(), *names_of_choices(), *(flag.name for flag in FLAGS.values())}
     printed |= {*PRESETS, *ACCUMULATORS, *REQUANTIZE_SCHEMES, *DEFECTS, *ERROR_TOPICS, *VERBS, *METHODS, *VERDICTS}
     printed |= {PASS, KNOWN, MISMATCH, *(str(code.value) for code in ExitCode)}
     assert len(printed) > 350
