@@ -1,6 +1,7 @@
 """Who may import whom, what `import lowbit` costs, and which names must not collide."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_the_oracle_of_nonlinearities_derives_its_constants_itself():
             assert taken <= allowed | {f"lowbit.nonlinear.{module}" for module in data}, name
         if name.startswith("lowbit.nonlinear."):
             assert not any(item.startswith("lowbit.oracle") for item in imported_modules(path)), name
+
+
+def test_the_page_on_two_implementations_names_all_that_the_oracle_shares(repository):
+    taken = {item for path in FILES if module_name(path).startswith("lowbit.oracle") for item in imported_modules(path)}
+    modules = {module_name(path) for path in FILES}
+    shared = {item for item in taken if item in modules and not item.startswith("lowbit.oracle")} - {"lowbit"}
+    page = (repository / "docs/explanation/two-implementations.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1] for row in page.splitlines() if row.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([\w.]+)`", row)} == shared
 
 
 def test_import_lowbit_is_light(modules_after):

@@ -116,3 +116,10 @@ def test_numbers_are_integers(value):
 def test_a_name_is_text(kind):
     with pytest.raises(PolicyError, match="name = 3 is not a string"):
         kind(name=3)
+
+
+@kinds
+def test_what_is_neither_a_record_nor_a_name_is_refused(kind):
+    what = {Policy: "a policy is a Policy", Accumulator: "an accumulator is an Accumulator"}
+    with pytest.raises(PolicyError, match=f"^{what.get(kind, 'a scheme is a RequantizeScheme')} or the name of a"):
+        VOCABULARIES[kind].named(3)

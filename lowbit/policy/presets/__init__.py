@@ -93,9 +93,10 @@ class Presets(Lazy[str, Kind]):
         if isinstance(value, self._kind):
             return value
         if not isinstance(value, str):
-            article = "an" if self._what[0] in "aeiou" else "a"
-            kinds = f"a {self._kind.__name__} or the name of a preset"
-            raise PolicyError(f"{article} {self._what} is {kinds}, not {type(value).__name__}")
+            what, kind = (
+                f"{'an' if word[0] in 'aeiouA' else 'a'} {word}" for word in (self._what, self._kind.__name__)
+            )
+            raise PolicyError(f"{what} is {kind} or the name of a preset, not {type(value).__name__}")
         name = value.lower()
         if name not in self:
             self._kind.require(self._what, name, self, also=self._also)
