@@ -1,13 +1,12 @@
-"""What is said of a device: each claim knows the answers that it speaks of, and foretells them.
+"""What is said of a device: each claim knows the answers that it speaks of.
 
-Sentences are made of claims in ``lowbit.check.report``. A claim is true if the device gave what it foretells; no claim
-but that of a rule speaks of a right answer, and what no claim of a rule covers is left to another claim, so that their
-counts are those of the whole.
+Sentences are made of claims in ``lowbit.check.report``. A claim foretells its answers, and is true if the device gave
+them (``tests/check/answers.py`` asks that of each); no claim but that of a rule speaks of a right answer, and what no
+claim of a rule covers is left to another claim, so that their counts are those of the whole.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,14 +22,10 @@ from lowbit.vectors.case import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Claim(ABC):
+class Claim:
     """One thing that is said of some answers."""
 
     rows: Rows  # the answers, in order
-
-    @abstractmethod
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """What each reading of the claim foretells for its answers; nothing where it only counts them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +46,6 @@ class Follows(Claim):
         """The bugs that the rules have, each once."""
         return list(dict.fromkeys(rule.bug for rule in self.rules if rule.bug))
 
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """The answers of each of the rules."""
-        return [comparison.by_rule(rule, self.rows) for rule in self.rules]
-
 
 @dataclass(frozen=True, eq=False)
 class Becomes(Claim):
@@ -63,11 +54,6 @@ class Becomes(Claim):
     name: str  # the kind
     total: int  # how many inputs of this kind there are
     codes: Array  # the number for each answer: it may have the input's sign
-
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """The number."""
-        del comparison
-        return [self.codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +64,6 @@ class Unexplained(Claim):
     total: int  # how many answers of this kind there are
     facts: tuple[Fact, ...] = ()  # what they have in common
 
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """Nothing."""
-        del comparison
-        return []
-
 
 @dataclass(frozen=True, eq=False)
 class Closest(Claim):
@@ -92,20 +73,12 @@ class Closest(Claim):
     left: Rows  # the answers that differ from it
     first: int | None  # the operand of the first of them
 
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """The answers of the rule."""
-        return [comparison.by_rule(self.rule, self.rows)]
-
 
 @dataclass(frozen=True, eq=False)
 class Right(Claim):
     """Answers that are as asked for, and are no answers of the rule that the device is said to follow."""
 
     against: bool = True  # whether that rule has others for them, or none, so that they are worth a word
-
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """What was asked for."""
-        return [comparison.expected[self.rows]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,26 +87,12 @@ class Neighbour(Claim):
 
     neighbours: tuple[Array, Array]  # the codes below and above each input
 
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """The neighbour that was given."""
-        below, above = self.neighbours
-        return [np.where(comparison.got[self.rows] == above, above, below)]
-
 
 @dataclass(frozen=True, eq=False)
 class Stray(Claim):
     """Answers that are not codes of the result's format."""
 
     right: Rows  # those whose low bits are right
-
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """Nothing but the low bits of some (``low_bits``)."""
-        del comparison
-        return []
-
-    def low_bits(self, comparison: Comparison) -> Array:
-        """The low bits of the answers that have them right."""
-        return without_stray_bits(comparison.got[self.right], comparison.operation.prototype.result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,20 +101,10 @@ class Unseen(Claim):
 
     largest_case: int  # answers of the largest call that was looked at
 
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """Nothing."""
-        del comparison
-        return []
-
 
 @dataclass(frozen=True, eq=False)
 class NotWritten(Claim):
     """Results that are missing."""
-
-    def replay(self, comparison: Comparison) -> list[Array]:
-        """Nothing."""
-        del comparison
-        return []
 
 
 def covered_by(rules: Sequence[Rule], comparison: Comparison, rows: Rows) -> Mask:

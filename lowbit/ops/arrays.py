@@ -89,7 +89,7 @@ def code_space(fmt: Scalar) -> CodeSpace:
     return CodeSpace(dtype, low, high, (low, high) == (limits.min, limits.max))
 
 
-def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
+def checked_codes(codes: Any, fmt: Scalar) -> Array:
     """An array of the format's code dtype whose elements are codes of the format.
 
     Raises InputError: the array does not hold integers, or an element is not a code of the format; the message says
@@ -98,11 +98,11 @@ def checked_codes(codes: Any, fmt: Scalar, role: str = "codes") -> Array:
     space = code_space(fmt)
     if type(codes) is np.ndarray and codes.dtype == space.dtype and space.whole:
         return codes
-    array = integer_array(codes, role, fmt.code_dtype)
+    array = integer_array(codes, "codes", fmt.code_dtype)
     if array.dtype.kind not in "iu":
         if not _same_format(array.dtype, fmt):
             raise InputError(
-                f"{role} of {fmt.id} are integers, not {array.dtype}",
+                f"codes of {fmt.id} are integers, not {array.dtype}",
                 hint="encode(values, fmt) makes codes of values; array.view(numpy.uint8) reads those of another dtype",
             )
         array = view_codes(array, fmt)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.check.claims import Follows, NotWritten, Right, Stray, Unexplained, Unseen
+from lowbit.check.claims import (
+    Becomes,
+    Closest,
+    Follows,
+    Neighbour,
+    NotWritten,
+    Right,
+    Stray,
+    Unexplained,
+    Unseen,
+)
 from lowbit.check.comparison import compare
 from lowbit.check.run import conclude
+from lowbit.check.stray import without_stray_bits
 
 
 def compared(operation, cases, got):
@@ -27,13 +38,32 @@ def rules_of(claims):
     return [rule for claim in claims if isinstance(claim, Follows) for rule in claim.rules]
 
 
+def foretold(claim, comparison):
+    """What each reading of a claim foretells for its answers; nothing where it only counts them."""
+    match claim:
+        case Follows():
+            return [comparison.by_rule(rule, claim.rows) for rule in claim.rules]
+        case Closest():
+            return [comparison.by_rule(claim.rule, claim.rows)]
+        case Becomes():
+            return [claim.codes]
+        case Right():
+            return [comparison.expected[claim.rows]]
+        case Neighbour():
+            below, above = claim.neighbours
+            return [np.where(comparison.got[claim.rows] == above, above, below)]
+        case Unexplained() | Stray() | Unseen() | NotWritten():
+            return []
+    raise AssertionError(f"nobody knows what {claim} foretells")
+
+
 def require_true(result, comparison):
     """Replay every claim over the answers that it covers: what it foretells is what was given."""
     operation = comparison.operation
     spoken = np.zeros(len(comparison), int)
     for claim in result.claims:
         got = comparison.got[claim.rows]
-        for answers in claim.replay(comparison):
+        for answers in foretold(claim, comparison):
             assert not operation.differing(answers, got).any(), claim
         if isinstance(claim, Follows):
             assert len(claim.rows), "a rule that explains nothing"
@@ -44,7 +74,8 @@ def require_true(result, comparison):
         if isinstance(claim, Right):
             assert not comparison.wrong[claim.rows].any()
         if isinstance(claim, Stray):
-            assert np.array_equal(claim.low_bits(comparison), comparison.expected[claim.right])
+            low = without_stray_bits(comparison.got[claim.right], operation.prototype.result)
+            assert np.array_equal(low, comparison.expected[claim.right])
         if isinstance(claim, Follows | Unexplained | Right | Stray | NotWritten | Unseen):
             spoken[claim.rows] += 1
     assert result.complete == all(isinstance(claim, Follows) for claim in result.claims) or not result.claims

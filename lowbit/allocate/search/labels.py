@@ -64,35 +64,25 @@ def label_search(
     enough: Callable[[], bool],
     *,
     most: int,
-    accepts: Callable[[Integers], bool] | None = None,
 ) -> Found:
     """Search a core.
 
     ``prices``: prices to bound with; the first are the best ones. ``incumbent``: the best plan so far. ``tolerance``:
     plans must be better by this (absolute) to be looked for. ``enough``: says when the time is up. ``most``: labels
-    kept at a time. ``accepts``: whether a plan is within the limits, asked where int64 does not decide it
-    (``core.accepts``).
+    kept at a time.
     """
-    accepts = accepts or core.accepts
-    if not core.edges:
-        return _separable(core, prices, incumbent, tolerance, enough, most)
-    return _Search(core, prices, incumbent, tolerance, most, accepts).run(enough)
+    search = _Search(core, prices, incumbent, tolerance, enough, most, core.accepts)
+    return search.run() if core.edges else _separable(search)
 
 
-def _separable(
-    core: Core,
-    prices: Sequence[Reals],
-    incumbent: tuple[float, Integers | None],
-    tolerance: float,
-    enough: Callable[[], bool],
-    most: int,
-) -> Found:
+def _separable(search: _Search) -> Found:
     """Only nodes with a choice left take part, those with the least to decide first."""
+    core, incumbent = search.core, search.incumbent
     alive = np.isfinite(core.losses)
     only = core.losses.argmin(axis=1)
     free = np.flatnonzero(alive.sum(axis=1) > 1)
     given = np.flatnonzero(alive.sum(axis=1) <= 1)
-    priced = np.sort(Lagrangian(core).priced(prices[0])[free], axis=1)
+    priced = np.sort(Lagrangian(core).priced(search.prices[0])[free], axis=1)
     free = free[np.argsort(priced[:, 1] - priced[:, 0], kind="stable")] if len(free) else free
     taken = core.costs[:, given, only[given]].sum(axis=1)
     constant = float(core.losses[given, only[given]].sum())
@@ -111,32 +101,30 @@ def _separable(
         return every
 
     accepts = lambda picks: core.accepts(whole(picks))  # noqa: E731
-    found = _Search(small, prices, inner, tolerance, most, accepts).run(enough)
+    found = replace(search, core=small, incumbent=inner, accepts=accepts).run()
     picks = whole(found.picks) if found.picks is not None else incumbent[1]
     loss = core.loss_of(picks) if picks is not None else np.inf
-    bound = found.bound + constant if not found.complete else loss - tolerance
+    bound = found.bound + constant if not found.complete else loss - search.tolerance
     return Found(loss, picks, bound, found.complete, found.visited)
 
 
+@dataclass(eq=False)
 class _Search:
-    def __init__(
-        self,
-        core: Core,
-        prices: Sequence[Reals],
-        incumbent: tuple[float, Integers | None],
-        tolerance: float,
-        most: int,
-        accepts: Callable[[Integers], bool],
-    ) -> None:
-        self.core = core
-        self.accepts = accepts
-        self.incumbent = incumbent
-        self.cutoff = incumbent[0] - tolerance
-        self.tolerance = tolerance
-        self.most = most
+    core: Core
+    prices: Sequence[Reals]
+    incumbent: tuple[float, Integers | None]
+    tolerance: float
+    enough: Callable[[], bool]
+    most: int
+    # Whether a plan is within the limits, asked where int64 does not decide it.
+    accepts: Callable[[Integers], bool]
+
+    def _begin(self) -> None:
+        core = self.core
+        self.cutoff = self.incumbent[0] - self.tolerance
         self.order = elimination_order(core, largest_table=MOST_TABLES)
         dual = Lagrangian(core)
-        self.guides = [self._guide(dual, price) for price in prices]
+        self.guides = [self._guide(dual, price) for price in self.prices]
         least = np.where(np.isfinite(core.losses), core.costs, np.iinfo(np.int64).max).min(axis=2)
         later = np.cumsum(least[:, ::-1], axis=1)[:, ::-1] if core.nodes else least
         self.least_later = np.concatenate([later, np.zeros((len(core.rows), 1), dtype=np.int64)], axis=1)
@@ -154,12 +142,13 @@ class _Search:
         tables = tables_to_go(order, dual.priced(prices), switch)
         return _Guide(prices, tables, cut, dual.margin(prices), order)
 
-    def run(self, enough: Callable[[], bool]) -> Found:
+    def run(self) -> Found:
         """Extend label by label, then read the best plan back."""
+        self._begin()
         rows = len(self.core.rows)
         labels = _Labels(np.zeros(1), np.zeros((1, rows), np.int64), np.zeros((1, 0), np.int64), np.full(1, -np.inf))
         for step in self.order.steps:
-            if enough():
+            if self.enough():
                 bound = min(self.dropped, float(labels.bounds.min(initial=np.inf)), self.cutoff)
                 return Found(self.incumbent[0], self.incumbent[1], bound, False, self.visited)
             labels = self._extend(step, labels)

@@ -64,14 +64,12 @@ class NeighbourhoodSearch:
         self.arms = [Arm(kind, size) for kind in kinds for size in SIZES if size <= max(core.nodes, SIZES[0])]
         priced = Lagrangian(core).priced(prices)
         self.priced = priced - priced.min(axis=1)[:, None]
-        self.rounds = 0
 
     def run(self, enough: Callable[[], bool], *, rounds: int) -> None:
         """Look at that many neighbourhoods, or until it is enough."""
         for _ in range(rounds):
             if enough():
                 return
-            self.rounds += 1
             total = sum(arm.weight for arm in self.arms)
             arm = max(self.arms, key=lambda arm: arm.score(total))
             gain = self._look(self._free(arm.kind, min(arm.size, self.core.nodes)))

@@ -36,11 +36,6 @@ class NonlinearRule(Rule):
             return _guarded(self.bug.run, self.made, self.target, case)
         return _guarded(_by_kernels, self.made, self.target, case)
 
-    def agrees(self, case: Case, got: Array) -> bool:
-        """Whether the rule gives the answers wherever it is defined."""
-        results = self.run(case)
-        return bool(((results == got) | (results == UNDEFINED)).all())
-
 
 def _by_kernels(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
     del target

@@ -118,15 +118,15 @@ def checked_result(result: FormatLike) -> Scalar:
     return target
 
 
-def checked_accumulators(accumulators: Any, what: str = "accumulators") -> Array:
+def checked_accumulators(accumulators: Any) -> Array:
     """Integers as a C-contiguous int32 array, or int64 where they need it."""
-    array = integer_array(accumulators, what, "int32")
+    array = integer_array(accumulators, "accumulators", "int32")
     if array.dtype.kind == "V":
         array = _small_integers(array)
     if array.dtype.kind not in "iu":
-        raise InputError(f"{what} have dtype {array.dtype}, not an integer one", hint="lowbit.gemm gives int32")
+        raise InputError(f"accumulators have dtype {array.dtype}, not an integer one", hint="lowbit.gemm gives int32")
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and array.size and int(array.max()) >= 1 << 63:
-        raise InputError(f"{what} reach {int(array.max())}, beyond 64 bits")
+        raise InputError(f"accumulators reach {int(array.max())}, beyond 64 bits")
     narrow = array.dtype.itemsize < 4 or array.dtype == np.int32
     return np.ascontiguousarray(array, dtype=np.int32 if narrow else np.int64)
 
