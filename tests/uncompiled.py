@@ -16,7 +16,7 @@ def load(*names):
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(f"{PACKAGE}.")}
     attributes = dict(vars(package))
     plain = ModuleType(f"{PACKAGE}._jit")
-    plain.scalar = plain.kernel = plain.routine = lambda function: function
+    plain.scalar = plain.kernel = plain.routine = plain.part = lambda function: function
     plain.constants = lambda vector, size: tuple(vector[:size])
     sys.modules.update(kept)
     sys.modules[plain.__name__] = plain

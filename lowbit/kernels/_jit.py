@@ -30,7 +30,12 @@ def scalar(function: Callable[..., Any]) -> Any:
 
 def routine(function: Callable[..., Any]) -> Any:
     """Compile a loop that kernels call from many places: once a type, where inlining would compile it at each place."""
-    return numba.njit(**_OPTIONS)(function)
+    return _without_literals(numba.njit(**_OPTIONS)(function))
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """A part of a kernel that is called at one place, and compiled there only: not by itself first, as a scalar is."""
+    return numba.njit(inline="always", **_OPTIONS)(function)
 
 
 def _without_literals(compiled: Any) -> Any:

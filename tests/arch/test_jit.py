@@ -1,18 +1,18 @@
 """The decorators of kernels."""
 
 import numpy as np
+import pytest
 
-from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels._jit import routine, scalar
 
 
-def test_a_scalar_is_compiled_once_for_all_constants(monkeypatch, tmp_path):
-    monkeypatch.setenv("LOWBIT_CACHE_DIR", str(tmp_path))  # what an earlier run compiled would not be compiled again
-
-    @scalar
+@pytest.mark.parametrize("decorator", [scalar, routine])
+def test_a_function_is_compiled_once_for_all_constants(decorator):
+    @decorator
     def shifted(value, count):
         return value << count
 
-    @kernel
+    @routine  # not a kernel, which the next run would find compiled
     def run(out):
         out[0] = shifted(out[0], 1) + shifted(3, 2) + shifted(value=out[1], count=4)
 

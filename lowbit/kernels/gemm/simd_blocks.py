@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowbit.kernels._jit import scalar
+from lowbit.kernels._jit import part, scalar
 from lowbit.kernels.gemm.simd_operands import (
     COLUMN_TERMS,
     FLIPS,
@@ -38,7 +38,7 @@ from lowbit.kernels.gemm.simd_operands import (
 from lowbit.kernels.gemm.simd_tile import PACK_AFTER, UNROLLED
 
 
-@scalar
+@part
 def multiply_group(kit, shape, tile_rows, left, rows, right, depth, source, out, terms, scratch):
     """A group of rows that are in place times panels, which the first group packs.
 
@@ -158,7 +158,7 @@ def reads_in_place(column, depth, flip, element):
     return column == element and flip == 0 and (depth * element) % 4 == 0
 
 
-@scalar
+@part
 def multiply(kit, shape, tile_rows, a, b, c, bias, sums, scratch, numbers):
     """The product of ``a`` (m, k) and ``b`` (k, n), or of ``a`` and panels of ``b`` packed before.
 

@@ -230,7 +230,8 @@ def _stepwise(matrices: _Matrices, accumulator: Accumulator, narrow: bool, threa
     rows, columns = matrices.a.shape[0], matrices.b.shape[1]
     width = min(TILE, -(-max(columns, 1) // 16) * 16)
     tiles = -(-columns // width)
-    a = np.ascontiguousarray(matrices.a, dtype=np.int16 if narrow else np.int32)
+    # A copy, since read-only memory is another type: the kernel would be compiled once more.
+    a = np.array(matrices.a, dtype=np.int16 if narrow else np.int32, order="C")
     b = _tiled(matrices.b, tiles, width, a.dtype)
     sums = a.sum(axis=1, dtype=np.int64), b.sum(axis=1, dtype=np.int64)
     by_tile = [_tiled(vector[None], tiles, width, np.int64)[:, 0] for vector in (matrices.b_zeros, matrices.bias)]
