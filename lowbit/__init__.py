@@ -10,7 +10,7 @@ from lowbit._version import __version__
 
 _HOMES = {
     "lowbit.policy.accumulator": ("ACCUMULATORS", "Accumulator", "get_accumulator"),
-    "lowbit.format.build": ("float_format",),
+    "lowbit.format.build": ("float_format", "power_format", "table_format"),
     "lowbit.exact": ("Exact", "format_decimal", "format_exact", "format_hexfloat", "parse_exact"),
     "lowbit.errors": (
         "DeviceError",
@@ -47,7 +47,7 @@ _HOMES = {
     "lowbit.policy.cast": ("PRESETS", "Policy", "get_policy"),
     "lowbit.format.registry": ("Family", "families", "formats", "get_format", "load_format"),
     "lowbit.policy.requantize": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),
-    "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format"),
+    "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format", "TableFormat"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = ("allocate", "fixed_point")

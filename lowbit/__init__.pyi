@@ -16,6 +16,8 @@ from lowbit.exact import format_exact as format_exact
 from lowbit.exact import format_hexfloat as format_hexfloat
 from lowbit.exact import parse_exact as parse_exact
 from lowbit.format.build import float_format as float_format
+from lowbit.format.build import power_format as power_format
+from lowbit.format.build import table_format as table_format
 from lowbit.format.registry import Family as Family
 from lowbit.format.registry import families as families
 from lowbit.format.registry import formats as formats
@@ -24,6 +26,7 @@ from lowbit.format.registry import load_format as load_format
 from lowbit.format.scalar import FixedFormat as FixedFormat
 from lowbit.format.scalar import FloatFormat as FloatFormat
 from lowbit.format.scalar import Format as Format
+from lowbit.format.scalar import TableFormat as TableFormat
 from lowbit.ops.cast.cast import convert as convert
 from lowbit.ops.cast.cast import decode as decode
 from lowbit.ops.cast.cast import encode as encode

@@ -1,13 +1,19 @@
-"""Float formats of one's own, from a few parameters in Python."""
+"""Formats of one's own in Python: floats from a few parameters, tables from their values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
+from lowbit.exact import NOT_A_NUMBER, Exact, finite, from_float
+from lowbit.format.common import Format
 from lowbit.format.files.document import ID_RULE, is_identifier
 from lowbit.format.registry import get_format
-from lowbit.format.scalar import MAX_BITS, FloatFormat
+from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
+from lowbit.format.table import check_list
 from lowbit.policy.cast import PRESETS
 
 SPECIALS = MappingProxyType(
@@ -67,8 +73,7 @@ def float_format(
     _check_arguments(exponent_bits, mantissa_bits, bias, signed, id)
     if str(specials) not in SPECIALS:
         raise FormatError(f"specials = {specials!r} is unknown", hint=f"one of {', '.join(SPECIALS)}")
-    if default_policy is not None and str(default_policy) not in PRESETS:
-        raise FormatError(f"default_policy = {default_policy!r} is not a preset", hint=f"one of {', '.join(PRESETS)}")
+    _check_policy(default_policy)
     if specials == "ieee" and (exponent_bits == 0 or mantissa_bits == 0):
         raise FormatError(
             f"specials = 'ieee' needs an exponent and a mantissa field, not {exponent_bits} and {mantissa_bits} bits",
@@ -107,8 +112,17 @@ def _check_arguments(exponent_bits: object, mantissa_bits: object, bias: object,
         raise FormatError(f"bias = {bias!r} is not an integer")
     if not isinstance(signed, bool):
         raise FormatError(f"signed = {signed!r} is neither True nor False")
+    _check_id(id)
+
+
+def _check_id(id: object) -> None:
     if id is not None and (not isinstance(id, str) or not is_identifier(id)):
         raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
+
+
+def _check_policy(default_policy: object) -> None:
+    if default_policy is not None and str(default_policy) not in PRESETS:
+        raise FormatError(f"default_policy = {default_policy!r} is not a preset", hint=f"one of {', '.join(PRESETS)}")
 
 
 def _usual_bias(exponent_bits: int, mantissa_bits: int, specials: str) -> int:
@@ -124,7 +138,7 @@ def _name(exponent_bits: int, mantissa_bits: int, bias: str, specials: str, sign
     return f"custom_e{exponent_bits}m{mantissa_bits}{bias}{letters}{'' if signed else 'u'}"
 
 
-def _refuse_taken_id(fmt: FloatFormat) -> None:
+def _refuse_taken_id(fmt: Format) -> None:
     if fmt.id.startswith("custom_"):
         return
     try:
@@ -133,3 +147,124 @@ def _refuse_taken_id(fmt: FloatFormat) -> None:
         return
     if known != fmt:
         raise FormatError(f"the id {fmt.id!r} belongs to another format: {known.summary}", hint="choose another id")
+
+
+def table_format(
+    values: Iterable[float | Exact], *, id: str | None = None, ordered: bool = True, default_policy: str = "ocp_sat"
+) -> TableFormat:
+    """A format from the list of its values: a codebook.
+
+    Every ``fmt`` argument of lowbit takes the result; it has no name in the registry (``load_format`` gives one).
+
+    Parameters
+    ----------
+    values : array of float, or iterable of float and Exact
+        What code 0, 1, 2, ... is worth, ``2**bits`` of them for 1 to 16 bits. NaN stands for a code without a value.
+    id : str, optional
+        A name for messages and files; by default ``"custom_table4"`` of 4 bits.
+    ordered : bool
+        Whether the values rise with the code, as they must unless this is False.
+    default_policy : str
+        The preset that ``encode`` follows unasked.
+
+    Raises
+    ------
+    FormatError
+        The number of values is not a power of two, one of them is not a number or stands there twice, they do not
+        rise, or the id belongs to another format.
+
+    Examples
+    --------
+    >>> import lowbit
+    >>> fmt = table_format([-1, -0.25, 0, 1])
+    >>> lowbit.encode([-0.2, 0.6], fmt).tolist()
+    [1, 3]
+    """
+    _check_id(id)
+    _check_policy(default_policy)
+    numbers = list(values.tolist() if hasattr(values, "tolist") else values)
+    for code, value in enumerate(numbers):
+        if not isinstance(value, int | float | Exact) or isinstance(value, bool):
+            raise FormatError(f"values: {value!r}, of code {code}, is not a number")
+    exact = tuple(value if isinstance(value, Exact) else from_float(float(value)) for value in numbers)
+    bits = max((len(exact) - 1).bit_length(), 1)
+    if len(exact) != 1 << bits:
+        raise FormatError(
+            f"{len(exact)} values are not one for each of 2^{bits} codes", hint="nan stands for a code without a value"
+        )
+    check_list(exact, ordered=ordered)
+    fmt = TableFormat(
+        id=f"custom_table{bits}" if id is None else id,
+        bits=bits,
+        values=exact,
+        summary=f"user-defined: a table of {len(exact)} values",
+        default_policy=default_policy,
+    )
+    _refuse_taken_id(fmt)
+    return fmt
+
+
+POWER_DIGITS = 40
+"""Decimal digits of a power before it is rounded to binary32, which has 9: no power is as near to a tie."""
+
+MAX_POWER_BITS, MAX_POWER = 12, 16
+
+
+def power_format(bits: int, exponent: float | Fraction, *, id: str | None = None) -> TableFormat:
+    """A power grid: even steps on an axis of values that were raised to a power, with their sign kept.
+
+    With m = ``2**(bits - 1) - 1``, the two's complement code q of -m to m is worth ``sign(q) * (abs(q) / m) **
+    (1 / exponent)``, rounded to binary32; code -m - 1 is NaN. ``encode`` takes the code whose value is nearest, not the
+    one that ``sign(x) * abs(x) ** exponent * m`` rounds to.
+
+    Parameters
+    ----------
+    bits : int
+        2 to 12.
+    exponent : float or Fraction
+        The power that values are raised to before even steps, above 0 and at most 16; 1 gives a grid of even steps.
+    id : str, optional
+        A name for messages and files; by default ``"custom_power4_0.5"`` of 4 bits and the exponent 1/2.
+
+    Raises
+    ------
+    FormatError
+        The parameters are out of range, two codes would have one value, or the id belongs to another format.
+
+    Notes
+    -----
+    Source: E. Yvinec et al., PowerQuant: Automorphism Search for Non-Uniform Quantization, ICLR 2023,
+    arXiv:2301.09858; NUPES: Non-Uniform Post-Training Quantization via Power Exponent Search, arXiv:2308.05600.
+
+    Examples
+    --------
+    >>> import lowbit
+    >>> lowbit.decode([0, 1, 3, 5], power_format(3, 0.5)).tolist()
+    [0.0, 0.1111111119389534, 1.0, -1.0]
+    """
+    _check_power(bits, exponent)
+    top, ratio = (1 << bits - 1) - 1, Fraction(exponent)
+    with localcontext(prec=POWER_DIGITS):
+        inverse = Decimal(ratio.denominator) / ratio.numerator
+        powers = [(Decimal(code) / top) ** inverse for code in range(1, top + 1)]
+    above = [_binary32(Fraction(power)) for power in powers]
+    below = [finite(-value.significand, value.exponent) for value in reversed(above)]
+    name = f"custom_power{bits}_{float(exponent):.6g}".replace("-", "m")
+    return table_format([0, *above, NOT_A_NUMBER, *below], id=name if id is None else id, ordered=False)
+
+
+def _check_power(bits: object, exponent: object) -> None:
+    if type(bits) is not int or not 2 <= bits <= MAX_POWER_BITS:
+        raise FormatError(f"bits = {bits!r} is not an integer from 2 to {MAX_POWER_BITS}")
+    if isinstance(exponent, bool) or not isinstance(exponent, int | float | Fraction) or not 0 < exponent <= MAX_POWER:
+        raise FormatError(f"exponent = {exponent!r} is not a number above 0 and at most {MAX_POWER}")
+
+
+def _binary32(value: Fraction) -> Exact:
+    """The nearest binary32 number below 2**128, the even one of two."""
+    if not value:
+        return finite(0)
+    leading = value.numerator.bit_length() - value.denominator.bit_length()
+    leading -= value < Fraction(2) ** leading
+    exponent = max(leading - 23, -149)
+    return finite(round(value / Fraction(2) ** exponent), exponent)

@@ -238,7 +238,7 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
 
     Parameters
     ----------
-    kind : {"float", "integer", "fixed"}, optional
+    kind : {"float", "integer", "fixed", "table"}, optional
         Only formats of this kind.
     bits : int, optional
         Only formats with codes of this width.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import inf
 
-from lowbit.exact import FINITE, Exact, floor_log2, from_float
+from lowbit.errors import FormatError
+from lowbit.exact import FINITE, NAN, Exact, floor_log2, format_value, from_float
 from lowbit.format.listing import LISTED_BITS
 from lowbit.format.protocol import Scalar
 
@@ -45,7 +50,7 @@ class TableFormat(Scalar):
                 not value.significand or abs(floor_log2(value)) <= MAX_EXPONENT, f"{value} is beyond 2^±{MAX_EXPONENT}"
             )
         require(any(value.significand for value in finite), "no value differs from zero")
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", tuple(value.reduced() for value in values))
         object.__setattr__(self, "signed", any(value.significand < 0 for value in finite))
 
     def __hash__(self) -> int:
@@ -59,3 +64,42 @@ class TableFormat(Scalar):
         value = self.values[code]
         assert isinstance(value, Exact)
         return value
+
+    @property
+    def figures(self) -> Mapping[str, Exact | int | None]:
+        counts = {"nan_codes": self.nan_count, "infinity_codes": self.infinity_count}
+        return {**super().figures, "smallest": self.smallest, **counts}
+
+
+def check_list(values: Sequence[Exact], *, ordered: bool) -> None:
+    """Refuse a list of one's own with a value that stands there twice or, where they shall rise, out of order.
+
+    Codes without a value, which are NaN, may be many; -0 and +0 are two values.
+
+    Raises
+    ------
+    FormatError
+        The first value that is wrong.
+    """
+    places: dict[object, int] = {}
+    numbers = [(code, _place(value)) for code, value in enumerate(values) if value.kind != NAN]
+    for code, place in numbers:
+        first = places.setdefault(place, code)
+        if first != code:
+            raise FormatError(
+                f"values: codes {first} and {code} are both worth {format_value(values[code])}",
+                hint="nan stands for a code without a value",
+            )
+    for (before, below), (code, place) in pairwise(numbers):
+        if ordered and place < below:
+            raise FormatError(
+                f"values: code {code} is worth {format_value(values[code])}, less than code {before}, which is worth "
+                f"{format_value(values[before])}",
+                hint="sort the values; or, where the codes have another order, say ordered = false",
+            )
+
+
+def _place(value: Exact) -> tuple[Fraction | float, bool]:
+    """Where a value stands in the order of all, -0 before +0."""
+    number = value.fraction() if value.kind == FINITE else -inf if value.negative else inf
+    return number, not value.negative

@@ -21,7 +21,7 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
 
     Parameters
     ----------
-    kind : {"float", "integer", "fixed"}, optional
+    kind : {"float", "integer", "fixed", "table"}, optional
         Only this kind.
     max_bits : int
         The widest.

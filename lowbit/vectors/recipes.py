@@ -42,6 +42,7 @@ FLOATS_SMALL = (
 FLOATS = (*FLOATS_16, *FLOATS_8, *FLOATS_SMALL)
 NARROW = tuple(f"int{bits}_narrow" for bits in range(2, 17))
 FIXED = ("q1.7", "q4.4", "q1.15", "q8.8")
+TABLES = ("nf4", "nf3", "af4", "bnb_fp4", "bnb_dynamic8", "bnb_dynamic8u", "power4_0.5")
 
 P3109_BITS = range(3, 9)
 
@@ -69,7 +70,7 @@ def integers() -> list[str]:
 
 def named_formats() -> list[str]:
     """The named scalar formats of at most 16 bits."""
-    return [*FLOATS, *integers()]
+    return [*FLOATS, *integers(), *TABLES]
 
 
 def core_recipes() -> list[Recipe]:

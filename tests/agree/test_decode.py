@@ -13,9 +13,7 @@ NAMED = [name for name in formats() if get_format(name).bits <= 16]
 
 
 def all_codes(fmt):
-    if isinstance(fmt, FloatFormat):
-        return np.arange(1 << fmt.bits, dtype=fmt.code_dtype)
-    return np.arange(fmt.min_code, fmt.max_code + 1, dtype=np.int64).astype(fmt.code_dtype)
+    return np.arange(fmt.codes[0], fmt.codes[-1] + 1).astype(fmt.code_dtype)
 
 
 def require_equal_triples(codes, name):

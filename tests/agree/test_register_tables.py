@@ -65,7 +65,7 @@ def test_every_code_of_every_narrow_format(name, monkeypatch):
 
 
 def test_which_formats_binary32_words_need_their_lower_halves():
-    """All others are bfloat16 numbers, NaNs included."""
+    """Codebooks do; the values of all others are bfloat16 numbers, NaNs included."""
     beyond = set()
     for name in NARROW:
         try:
@@ -75,7 +75,7 @@ def test_which_formats_binary32_words_need_their_lower_halves():
             continue
         if (words & np.uint32(0xFFFF)).any():
             beyond.add(name)
-    assert beyond == set()
+    assert beyond == {name for name in NARROW if get_format(name).kind == "table"}
 
 
 @pytest.mark.parametrize("width", KERNELS)

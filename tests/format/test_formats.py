@@ -3,6 +3,7 @@
 import json
 import tomllib
 from fractions import Fraction
+from math import isfinite, isinf, isnan
 from pathlib import Path
 
 import jsonschema
@@ -71,6 +72,12 @@ def printed_facts():
 
 def enumerated_figure(fmt, fact):
     """A fact from the decoded values of every code; None where it counts or bounds nothing that is there."""
+    if fmt.kind == "table":
+        values = [float(value) for value in load(DIRECTORY / f"{fmt.id}.toml")["values"]]
+        numbers = {value for value in values if isfinite(value)}
+        positive = min(value for value in numbers if value > 0)
+        figures = {"max": max(numbers), "min": min(numbers), "smallest": positive, "finite_values": len(numbers)}
+        return {**figures, "nan_codes": sum(map(isnan, values)), "infinity_codes": sum(map(isinf, values))}[fact]
     if fmt.kind != "float":
         ends = [code * Fraction(1, 2**fmt.fraction_bits) for code in (fmt.min_code, fmt.max_code)]
         return {"min": ends[0], "max": ends[1], "finite_values": fmt.max_code - fmt.min_code + 1}[fact]

@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from lowbit.cli import main
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format import registry
 from lowbit.format.files.catalogue import Catalogue
@@ -133,3 +134,36 @@ def test_entry_points(tmp_path, monkeypatch, kind):
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "lowbit.formats" else [])
     assert get_format("mine").bias == 3
     assert "float7_e3m3" in formats()
+
+
+def write_table(directory, values, more=""):
+    text = f'id = "mine"\nkind = "table"\nbits = 2\nvalues = {values}\n{more}[defaults]\npolicy = "ocp_sat"\n'
+    return write(directory, text)
+
+
+def test_a_table_of_ones_own(tmp_path, monkeypatch, capsys):
+    fmt = load_format(write_table(tmp_path, "[-1, -0.25, 0.0, inf]"))
+    assert [str(value) for value in fmt.values[:3]] == ["-1", "-0.25", "0"]
+    assert fmt.infinity_code() == 3
+    monkeypatch.setenv("LOWBIT_FORMATS", str(tmp_path))
+    assert main(["encode", "mine", "-0.6"]) == 0
+    assert "-0.25" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "match"),
+    [
+        ("[0, 1, 2]", "", "3 values for 2"),
+        ("[0, 1, 2, '3']", "", r"values\[3\]: '3' is not a number"),
+        ("[0, 1, 2, true]", "", r"values\[3\]: True is not a number"),
+        ("[0, 2, 1, 3]", "", "mine.toml: values: code 2 is worth 1, less than code 1"),
+        ("[0, 2, 2, 3]", "ordered = false\n", "codes 1 and 2 are both worth 2"),
+        ("[0, 1, 2, 3]", "ordered = 1\n", "ordered: 1 is not true or false"),
+        ("'many'", "", "'many' is not a list"),
+        ("[0, 1, 2, 3]", "[fields]\nsigned = true\n", "fields: unknown field"),
+        ("[0, 1, 2, 3]", "[facts]\nmax = '4'\n", "but the fields of 'mine' give 3"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, values, more, match):
+    with pytest.raises(FormatError, match=match):
+        load_format(write_table(tmp_path, values, more))

@@ -11,10 +11,9 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
+from lowbit.format.files.document import KINDS
 from lowbit.format.registry import families, formats, scalar_format
 from lowbit.format.scalar import Scalar
-
-KINDS = ("float", "integer", "fixed")
 
 HEADS = ("id", "bits", "s-e-m", "bias", "largest", "smallest", "inf", "NaN", "-0", "default policy", "also")
 

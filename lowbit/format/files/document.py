@@ -6,20 +6,22 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from lowbit.errors import FormatError, LowbitError
+from lowbit.exact import from_float
 from lowbit.format.files.facts import check_facts
 from lowbit.format.files.specials import Fields, read_specials
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source, TableFormat
+from lowbit.format.table import check_list
 from lowbit.policy.cast import PRESETS
 from lowbit.policy.table import Table
 
-KINDS = ("float", "integer", "fixed")
+KINDS = ("float", "integer", "fixed", "table")
 ID_RULE = "use lower-case letters, digits, '_' and '.'"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 
@@ -45,10 +47,9 @@ def read_format(document: Table) -> Scalar:
     Raises FormatError: a field is missing, unknown, of the wrong type, or contradicts another; or a fact does not
     follow.
     """
-    document.only(
-        "id", "kind", "bits", "aliases", "ambiguous", "summary", "fields", "specials", "defaults", "source", "facts"
-    )
     kind = read_kind(document)
+    own = ("values", "ordered") if kind == "table" else ("fields", "specials")
+    document.only("id", "kind", "bits", "aliases", "ambiguous", "summary", *own, "defaults", "source", "facts")
     identifier = read_identifier(document)
     common = {
         "id": identifier,
@@ -63,7 +64,7 @@ def read_format(document: Table) -> Scalar:
     for name in facts.values:
         facts.get(name, str)
     try:
-        fmt = _float(document, common) if kind == "float" else _fixed(document, common, kind)
+        fmt = _READERS[kind](document, common)
         check_facts(fmt, facts.values)
     except FormatError as error:
         raise with_place(error, document.path) from error
@@ -151,7 +152,8 @@ def _float(document: Table, common: Mapping[str, Any]) -> FloatFormat:
     return FloatFormat(**common, **asdict(fields), bias=bias, **specials)
 
 
-def _fixed(document: Table, common: Mapping[str, Any], kind: str) -> FixedFormat:
+def _fixed(document: Table, common: Mapping[str, Any]) -> FixedFormat:
+    kind = document.values["kind"]
     fields = document.table("fields")
     fields.only("signed", "fraction", "narrow")
     if "specials" in document.values:
@@ -166,3 +168,18 @@ def _fixed(document: Table, common: Mapping[str, Any], kind: str) -> FixedFormat
         fraction_bits=fraction_bits,
         narrow=fields.get("narrow", bool, default=False),
     )
+
+
+def _table(document: Table, common: Mapping[str, Any]) -> TableFormat:
+    values = document.get("values", list)
+    for place, value in enumerate(values):
+        if type(value) not in (int, float):
+            raise document.error(f"values[{place}]", f"{value!r} is not a number", "write 0.25, 1, inf or nan")
+    exact = tuple(from_float(float(value)) for value in values)
+    check_list(exact, ordered=document.get("ordered", bool, default=True))
+    return TableFormat(**common, values=exact)
+
+
+_READERS: Mapping[str, Callable[[Table, Mapping[str, Any]], Scalar]] = MappingProxyType(
+    {"float": _float, "integer": _fixed, "fixed": _fixed, "table": _table}
+)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
+from lowbit.vectors.cast.listed import listed_boundary
 from lowbit.vectors.cast.points import (
     Points,
     Signed,
@@ -29,7 +30,7 @@ from lowbit.vectors.cast.points import (
     midpoints,
     points,
 )
-from lowbit.vectors.cast.representative import WHOLE_UP_TO, nan_magnitudes, representative_magnitudes
+from lowbit.vectors.cast.representative import WHOLE_UP_TO, class_flags, nan_magnitudes, representative_magnitudes
 from lowbit.vectors.flags import cast as f
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.flags.flag import Flag
@@ -70,13 +71,11 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
     """
     if reach < 0:
         raise InputError(f"reach = {reach} is negative", hint="0 takes the points alone, 3 is the usual reach")
-    for fmt in (source, target):
-        if fmt.listed:
-            raise InputError(f"{fmt.id}: there are no directed vectors for formats of the kind {fmt.kind!r}")
-    groups = list(_groups(source, target, reach, intermediates))
-    positive = np.concatenate([codes for codes, _ in groups])
-    flags = np.concatenate([flag for _, flag in groups])
-    patterns, flags = _with_signs(source, target, positive, flags)
+    if source.listed:
+        patterns = np.arange(1 << source.bits, dtype=np.uint64)
+        flags = class_flags(patterns, source)
+    else:
+        patterns, flags = _of_fields(source, target, reach, intermediates)
     if source.bits <= WHOLE_SOURCE_BITS:
         rest = np.arange(1 << source.bits, dtype=np.uint64)
         patterns = np.concatenate([patterns, rest])
@@ -87,6 +86,20 @@ def boundary(source: Scalar, target: Scalar, *, reach: int = 3, intermediates: b
         flags[patterns == np.uint64(source.sign_bit)] = f.NAN_SIGN
     used = {number: FLAGS[number] for number in np.unique(flags).tolist()}
     return BoundarySet(from_patterns(patterns, source), flags, MappingProxyType(used))
+
+
+def _of_fields(source: Scalar, target: Scalar, reach: int, intermediates: bool) -> tuple[Unsigned, Flags]:
+    """Bit patterns of a source with fields, and their flags."""
+    if target.listed:
+        groups = [*_specials(source), *_source_edges(source)]
+    else:
+        groups = list(_groups(source, target, reach, intermediates))
+    positive = np.concatenate([codes for codes, _ in groups])
+    patterns, flags = _with_signs(source, target, positive, np.concatenate([flag for _, flag in groups]))
+    if target.listed:
+        among, kinds = listed_boundary(source, target, reach)
+        patterns, flags = np.concatenate([among, patterns]), np.concatenate([kinds, flags])
+    return patterns, flags
 
 
 def _with_signs(source: Scalar, target: Scalar, positive: Unsigned, flags: Flags) -> tuple[Unsigned, Flags]:
