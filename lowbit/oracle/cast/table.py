@@ -75,7 +75,8 @@ def project_table(value: Exact, fmt: Scalar, policy: Policy, random: int) -> Pro
     if number <= places[0].value or number >= places[-1].value:
         return _out_of_range(value, fmt, policy, "beyond the ends")
     if number == below.value:
-        return Projection(_signed_code(value, below, fmt, policy), 0, _exact(below), _exact(below), "exact")
+        code = _signed_code(value, below, fmt, policy)
+        return Projection(code, 0, fmt.decode(code), fmt.decode(code), "exact")
     near, far = (above, below) if negative else (below, above)
     rest = (number - near.value) / (far.value - near.value)
     odd = near.code % 2 == 1 if near.code is not None else far.code is not None and far.code % 2 == 0
