@@ -8,6 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 SEED ?= $(shell date +%s)
+# A file stays with one worker, and files keep their order: neighbours need the same kernels, which are then compiled once.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The first interpreter that is new enough and can make virtual environments; PYTHON=/path/to/python overrides it.
 PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
@@ -21,18 +23,18 @@ check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit w
 	@$(BIN)/lowbit check; status=$$?; echo '. $(BIN)/activate   # puts lowbit on your PATH' >&2; exit $$status
 
 test: lint ## lint, types, import contracts, tests
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(PYTEST)
 
 test-all: test test-rest ## that, the slow tests, simulators where there are any, and what oracle and ops are covered by
 
 test-rest: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) -m "(slow or rtl) and not exhaustive"
-	$(BIN)/python -m pytest -n $(JOBS) -q tests/oracle tests/agree tests/ops \
+	HYPOTHESIS_PROFILE=whole $(PYTEST) -m "(slow or hypothesis or rtl) and not exhaustive"
+	$(PYTEST) -q tests/oracle tests/agree tests/ops \
 		--cov=lowbit.oracle --cov=lowbit.ops --cov-branch --cov-report=term:skip-covered
 
 explore: $(VENV)/.installed-test ## other random examples than make test has; prints the seed (SEED=... repeats it)
 	@echo "HYPOTHESIS_PROFILE=explore, SEED=$(SEED)"
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --hypothesis-seed=$(SEED)
+	HYPOTHESIS_PROFILE=explore $(PYTEST) --hypothesis-seed=$(SEED)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -41,7 +43,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors
-	$(BIN)/python -m pytest -n $(JOBS) tests/cross
+	$(PYTEST) tests/cross
 
 rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; uses what is installed
 	$(BIN)/python -m pytest tests/rtl -m "not exhaustive"

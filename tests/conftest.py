@@ -15,7 +15,9 @@ from hypothesis import settings
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Deadlines measure the machine, not the code: the first call of a kernel compiles it.
-settings.register_profile("lowbit", deadline=None, print_blob=True, derandomize=True)
+# `make test` draws a fifth of the examples (tests/thinned.py), `make test-rest` all of them, `make explore` other ones.
+settings.register_profile("lowbit", deadline=None, print_blob=True, derandomize=True, max_examples=20)
+settings.register_profile("whole", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "lowbit"))
 

@@ -10,6 +10,7 @@ from lowbit.ops.gemm import accumulate as accumulate_module
 from lowbit.ops.gemm.accumulate import accumulate
 from lowbit.oracle.gemm.gemm import exact_dot, gemm
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from tests.thinned import examples
 
 DTYPES = {"int8": np.int8, "uint8": np.uint8, "int16": np.int16}
 SHAPES = [(1, 1, 1), (2, 3, 5), (3, 16, 17), (1, 33, 2), (5, 7, 16), (2, 64, 3), (1, 0, 3), (0, 4, 2), (2, 5, 0)]
@@ -124,7 +125,7 @@ def accumulators(draw):
     st.tuples(st.integers(1, 3), st.integers(0, 40), st.integers(1, 3)),
     st.integers(0, 1 << 32),
 )
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_random_accumulators(accumulator, kind, types, shape, seed):
     random = np.random.default_rng(seed)
     m, k, n = shape

@@ -20,6 +20,7 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.table import TableFormat
 from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy
 from lowbit.testing.places import as_float
+from tests.thinned import examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ def policies(draw):
     return Policy(**axes, via=draw(st.sampled_from(["", "", "float32"])))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(policy=policies(), fmt=st.sampled_from(KINDS), source=st.sampled_from(SOURCES), seed=st.integers(0, 99))
 def test_the_array_path_is_the_oracle(agree, policy, fmt, source, seed):
     drawn = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from lowbit.oracle.cast.project import project
 from lowbit.oracle.quantizers import llm_int8 as oracle
 from lowbit.policy.cast import Policy
 from lowbit.quantizers.methods.llm_int8 import VARIANTS, llm_int8_matmul, llm_int8_quantize
+from tests.thinned import examples
 
 MODES = [(variant, threshold) for variant in VARIANTS for threshold in (0.0, 6.0, 6.001, 1e-3)]
 HALF_BITS = st.integers(0, (1 << 16) - 1)
@@ -68,7 +69,7 @@ def test_random_matrices(variant, threshold):
 
 
 @given(st.lists(st.lists(HALF_BITS, min_size=5, max_size=5), min_size=1, max_size=3), st.sampled_from(MODES))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_any_bits(rows, mode):
     """Infinities, NaNs, subnormals, zeros."""
     values = np.array(rows, dtype=np.uint16).view(np.float16)
@@ -141,7 +142,7 @@ def test_weights_that_are_quantised_already():
 
 
 @given(st.lists(st.integers(0, (1 << 32) - 1), min_size=2, max_size=2), HALF_BITS)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_fused_multiply_add(words, half):
     factors = np.array(words, dtype=np.uint32).view(np.float32)
     addend = np.array([half], dtype=np.uint16).view(np.float16)
@@ -153,7 +154,7 @@ def test_fused_multiply_add(words, half):
 
 
 @given(st.integers(-(1 << 31), 1 << 31), st.integers(0, 0x7BFF), st.integers(0, 0x7BFF), st.integers(0, 0x7BFF))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_divided_sums(total, row, column, bias):
     halves = (row, column, bias)
     row, column, bias = (float(np.uint16(half).view(np.float16)) for half in halves)
@@ -165,7 +166,7 @@ def test_divided_sums(total, row, column, bias):
 
 
 @given(HALF_BITS, st.lists(st.tuples(HALF_BITS, HALF_BITS), min_size=1, max_size=4))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_sums_of_products(start, pairs):
     numbers = np.array([start, *[half for pair in pairs for half in pair]], dtype=np.uint16).view(np.float16)
     value, left, right = numbers[:1][None], numbers[1::2][None], numbers[2::2][None]

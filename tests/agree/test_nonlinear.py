@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import OPERATIONS, get_scheme, schemes
 from tests.agree.schemes import CALLS, OVERFLOWS, by_kernels, by_oracle, operands_of, over, require_equal, taken
+from tests.thinned import examples
 
 SOFTMAXES = [call for call in CALLS if call[0].operation == "softmax"]
 OF_ANY_INTEGERS = [call for call in CALLS if call[0].relatives != "tflite" and call[0].id not in ("tosa", "gemmlowp")]
@@ -118,7 +119,7 @@ def test_many_rows_and_threads(record, variant):
         assert np.array_equal(alone, by_kernels(record, variant, codes.T, axis=0, **stated).T)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     call=st.sampled_from([call for call in CALLS if call[0].codes == "int8"]),
     codes=st.lists(st.integers(-128, 127), min_size=1, max_size=300),

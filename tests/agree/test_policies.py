@@ -10,6 +10,7 @@ from lowbit.format.scalar import FloatFormat
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.cast import DEFECTS, PRESETS, Policy, get_policy
 from lowbit.testing.format_strategies import own_floats
+from tests.thinned import examples
 
 FLOATS = [name for name in formats() if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
@@ -80,19 +81,19 @@ OWN_CASTS = FLOAT_CASTS | {"source": st.sampled_from(SOURCES) | own_floats(), "t
 FIXED_CASTS = FLOAT_CASTS | {"policy": policies(wrap=True), "target": st.sampled_from([*FIXED, "int32", "q8.24"])}
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(**FLOAT_CASTS)
 def test_floats(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(**OWN_CASTS)
 def test_formats_of_no_standard(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(**FIXED_CASTS)
 def test_fixed(agree, policy, source, target, seed):
     compare(agree, source, target, policy, seed, 8)
@@ -101,7 +102,7 @@ def test_fixed(agree, policy, source, target, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("casts", [FLOAT_CASTS, OWN_CASTS, FIXED_CASTS], ids=["floats", "own", "fixed"])
 def test_many_more(agree, casts):
-    @settings(max_examples=1200)
+    @settings(max_examples=examples(1200))
     @given(**casts)
     def run(policy, source, target, seed):
         compare(agree, source, target, policy, seed, 8)

@@ -10,6 +10,7 @@ from lowbit.format.registry import get_format
 from lowbit.kernels.cast import layout as at
 from lowbit.ops.cast.lowering import lower
 from lowbit.policy.cast import Policy
+from tests.thinned import thinned
 
 # Python warns of ~True from 3.12 on; under Numba it is a plain logical not.
 pytestmark = pytest.mark.filterwarnings("ignore:Bitwise inversion '~' on bool:DeprecationWarning")
@@ -98,7 +99,7 @@ def matches_oracle(oracle_codes, codes, random, source, target, policy, plain):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("target", FLOATS + FIXED)
+@pytest.mark.parametrize("target", thinned(FLOATS + FIXED, 8))
 def test_three_runs(python_kernels, checked, oracle_codes, source, target):
     _, cast = python_kernels
     codes = some_codes(get_format(source), 3)

@@ -15,6 +15,7 @@ from lowbit.allocate.search.dual import Lagrangian, maximise
 from lowbit.allocate.search.labels import label_search
 from lowbit.errors import InfeasibleError
 from tests.allocate.instances import brute_force, problems
+from tests.thinned import examples
 
 CLOSE = 1e-9
 
@@ -23,7 +24,7 @@ def agrees(loss, best):
     return abs(loss - best) <= CLOSE * max(1.0, abs(best))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(problems())
 def test_solve_is_optimal(problem):
     best = brute_force(problem)
@@ -38,7 +39,7 @@ def test_solve_is_optimal(problem):
     assert plan.status == "optimal"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(problems())
 def test_multipliers_and_swaps_have_a_valid_bound(problem):
     best = brute_force(problem)
@@ -51,7 +52,7 @@ def test_multipliers_and_swaps_have_a_valid_bound(problem):
     assert plan.status != "optimal" or agrees(plan.loss, best[0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(problems(coupled=False))
 def test_branch_and_bound_alone(problem):
     best = brute_force(problem)
@@ -67,7 +68,7 @@ def test_branch_and_bound_alone(problem):
         assert agrees(problem.loss_of(reduction.to_layers(found.picks)), best[0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(problems())
 def test_labels_alone_and_as_a_beam(problem):
     best = brute_force(problem)
@@ -84,7 +85,7 @@ def test_labels_alone_and_as_a_beam(problem):
     assert beam.picks is None or beam.loss >= best[0] - CLOSE
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(problems(tight=True))
 def test_the_smallest_feasible_budgets_are(problem):
     if brute_force(problem) is not None:
@@ -102,7 +103,7 @@ def test_the_smallest_feasible_budgets_are(problem):
         assert below < 0 or brute_force(_with(problem, name, below)) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(problems())
 def test_the_smallest_limit_is_that_of_some_plan_within_the_others(problem):
     for name in (budget.name for budget in problem.budgets):
@@ -126,7 +127,7 @@ def _with(problem, name, limit):
     return problem.with_limits({name: limit})
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(problems())
 def test_highs_agrees(problem):
     pytest.importorskip("scipy")

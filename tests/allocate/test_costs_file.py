@@ -10,6 +10,7 @@ from lowbit.allocate.amounts import amount
 from lowbit.allocate.costs_text import costs_text
 from lowbit.errors import AllocationError
 from tests.allocate.instances import problems
+from tests.thinned import examples
 
 GOOD = """
 name = "small"
@@ -67,7 +68,7 @@ def test_reads_everything():
     assert plan.loss == pytest.approx(0.1 + 0.1 + 0.2 + 0.1)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(problems())
 def test_what_is_written_reads_back_the_same(problem):
     again = parse_costs(costs_text(problem))

@@ -1,6 +1,7 @@
 """Who may import whom, what `import lowbit` costs, and which names must not collide."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def imported_modules(path):
     """Every module that a file imports, inside functions too; type-checking imports count as well."""
     found = set()

@@ -1,6 +1,7 @@
 """Rules about the source files themselves."""
 
 import ast
+import functools
 import re
 import tokenize
 from pathlib import Path
@@ -20,6 +21,12 @@ MAX_FUNCTION_LINES = 60
 """About 40 is the aim; the hard limit leaves room for docstrings, which are not counted."""
 
 
+@functools.cache
+def parsed(path):
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def relative(path):
     return str(path.relative_to(PACKAGE))
 
@@ -27,7 +34,7 @@ def relative(path):
 @pytest.mark.parametrize("path", KERNELS, ids=relative)
 def test_kernels_have_no_float_and_no_uint64(path):
     # uint64 unifies with int64 to float64 in Numba (numba#7888, #4631); a float literal makes float64 of integers.
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Constant):
             assert not isinstance(node.value, float), f"{path.name}:{node.lineno}: float literal {node.value}"
         if isinstance(node, ast.Attribute):
@@ -40,7 +47,7 @@ def test_only_jit_calls_njit():
             continue
         names = {
             node.attr if isinstance(node, ast.Attribute) else node.id
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.walk(parsed(path))
             if isinstance(node, (ast.Attribute, ast.Name))
         }
         assert not names & {"njit", "jit", "vectorize", "guvectorize", "prange"}, path
@@ -50,7 +57,7 @@ def test_only_jit_calls_njit():
 def test_files_and_functions_are_short(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= MAX_LINES
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
@@ -59,7 +66,7 @@ def test_files_and_functions_are_short(path):
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_modules_say_what_they_are(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), "no module docstring"
+    assert ast.get_docstring(parsed(path)), "no module docstring"
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
@@ -68,7 +75,7 @@ def test_nothing_is_left_to_do(path):
         for token in tokenize.tokenize(stream.readline):
             if token.type == tokenize.COMMENT:
                 assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", token.string), f"{path.name}:{token.start[0]}"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Raise):
             assert "NotImplementedError" not in ast.unparse(node), f"{path.name}:{node.lineno}"
 
@@ -101,9 +108,7 @@ def text_without_encoding(tree):
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_text_files_name_their_encoding(path):
     # Otherwise it is the locale's: lowbit's own sources cannot be read under LC_ALL=C PYTHONUTF8=0.
-    found = [
-        f"{path.name}:{node.lineno}" for node in text_without_encoding(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    found = [f"{path.name}:{node.lineno}" for node in text_without_encoding(parsed(path))]
     assert not found
 
 

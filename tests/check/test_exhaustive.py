@@ -11,6 +11,7 @@ from lowbit.errors import DeviceError, InputError
 from lowbit.format.registry import get_format
 from lowbit.ops.cast.cast import convert
 from lowbit.policy.cast import get_policy
+from tests.thinned import thinned
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,9 @@ def test_too_many_codes():
         check_exhaustive_bits(get_format("float64"))
 
 
-@pytest.mark.parametrize(("symbol", "words"), [("crash_early", "SIGABRT.*0x412345"), ("hang_early", "did not answer")])
+@pytest.mark.parametrize(
+    ("symbol", "words"), thinned([("crash_early", "SIGABRT.*0x412345"), ("hang_early", "did not answer")], 1)
+)
 def test_failure_in_the_middle_of_a_sweep(kernels, symbol, words):
     operation = CastOperation(get_format("float32"), get_format("float8_e4m3fn"), get_policy("ocp_sat"))
     name = kernels["right"].replace(":cast", f":{symbol}")

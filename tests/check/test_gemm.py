@@ -19,6 +19,7 @@ from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.gemm.values import Operands
 from tests.check.answers import compared, concluded, rules_of
+from tests.thinned import thinned
 
 SOURCE = Path(__file__).parents[1] / "dut" / "gemm_kernel.c"
 
@@ -84,11 +85,14 @@ def test_right_kernel_passes(compiled):
 
 @pytest.mark.parametrize(
     ("a", "b", "c_types"),
-    [
-        ("uint8", "int8", ("uint8_t", "int8_t")),
-        ("int16", "int16", ("int16_t", "int16_t")),
-        ("int4", "int8", ("int8_t", "int8_t")),
-    ],
+    thinned(
+        [
+            ("uint8", "int8", ("uint8_t", "int8_t")),
+            ("int16", "int16", ("int16_t", "int16_t")),
+            ("int4", "int8", ("int8_t", "int8_t")),
+        ],
+        1,
+    ),
 )
 def test_right_kernel_of_other_formats_passes(compiled, a, b, c_types):
     path = compiled(BUG="RIGHT", A=c_types[0], B=c_types[1])
@@ -96,7 +100,7 @@ def test_right_kernel_of_other_formats_passes(compiled, a, b, c_types):
     assert check(path, "gemm_zero", operands(a, b, zero_points=True)).verdict == "pass"
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", thinned(BUGS, 4))
 def test_bug_is_named(compiled, bug):
     result = check(compiled(BUG=bug), max_errors=1)
     assert result.verdict == "MISMATCH"
@@ -105,7 +109,7 @@ def test_bug_is_named(compiled, bug):
     assert result.command.startswith("lowbit gen gemm --a int8 --b int8 --accumulator int32 --case ")
 
 
-@pytest.mark.parametrize("bug", ZERO_BUGS)
+@pytest.mark.parametrize("bug", thinned(ZERO_BUGS, 1))
 def test_bug_of_zero_points_is_named(compiled, bug):
     result = check(compiled(BUG="RIGHT", ZERO_BUG=bug), "gemm_zero", operands(zero_points=True), max_errors=1)
     assert ZERO_BUGS[bug] in sentence(result)
@@ -154,16 +158,17 @@ def telling_cases(a, b):
     return [case for case in operation.cases("directed", 0, 0) if FLAGS[case.flag].name not in idle]
 
 
-QUICK = {"int64", "int32_saturate", "x86_vpmaddubsw", "x86_vpdpbusds", "fpga_20", "fpga_24_saturate", "dfp16_15bit"}
+QUICK = {"x86_vpmaddubsw", "fpga_20"}
+LONGER = {"int64", "int32_saturate", "x86_vpdpbusds", "fpga_24_saturate", "dfp16_15bit"}
 WANTED = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive)
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow if name in LONGER else pytest.mark.exhaustive)
     for name in ACCUMULATORS
     if name != "int32"
 ]
 
 
 def test_the_quick_presets_exist():
-    assert set(ACCUMULATORS) >= QUICK
+    assert set(ACCUMULATORS) >= QUICK | LONGER
 
 
 @pytest.mark.parametrize("name", WANTED)
@@ -190,16 +195,19 @@ def test_every_preset_is_identified_from_its_answers(name):
 
 @pytest.mark.parametrize(
     "accumulator",
-    [
-        Accumulator(width=17, overflow="saturate"),
-        Accumulator(width=23),
-        Accumulator(width=18, overflow="saturate", order="pairwise"),
-        Accumulator(width=16, overflow="saturate", order="blocked", block=64),
-        Accumulator(width=19, overflow="saturate", order="lanes", lanes=32, reduction="halves"),
-        Accumulator(width=20, overflow="saturate", order="lanes", lanes=16, reduction="adjacent"),
-        Accumulator(width=16, overflow="wrap", spill_every=32, spill_width=32),
-        Accumulator(width=16, overflow="saturate", combine=4),
-    ],
+    thinned(
+        [
+            Accumulator(width=17, overflow="saturate"),
+            Accumulator(width=23),
+            Accumulator(width=18, overflow="saturate", order="pairwise"),
+            Accumulator(width=16, overflow="saturate", order="blocked", block=64),
+            Accumulator(width=19, overflow="saturate", order="lanes", lanes=32, reduction="halves"),
+            Accumulator(width=20, overflow="saturate", order="lanes", lanes=16, reduction="adjacent"),
+            Accumulator(width=16, overflow="wrap", spill_every=32, spill_width=32),
+            Accumulator(width=16, overflow="saturate", combine=4),
+        ],
+        2,
+    ),
     ids=lambda item: "-".join(str(value) for _, value, _ in item.describe()[:6]),
 )
 def test_other_accumulators_are_identified(accumulator):

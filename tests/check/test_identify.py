@@ -22,6 +22,7 @@ from lowbit.format.registry import get_format
 from lowbit.policy.cast import Policy, get_policy
 from lowbit.vectors.case import rows_case
 from lowbit.vectors.cast.boundary import boundary
+from tests.thinned import examples
 
 PAIRS = [
     ("float8_e5m2", "float6_e2m3fn"),
@@ -57,7 +58,7 @@ def conversions(draw):
     return source, target, as_policy({axis: draw(st.sampled_from(choices)) for axis, choices in values.items()})
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(conversions())
 def test_survivors_hold_the_truth_and_nothing_but(conversion):
     source, target, policy = conversion

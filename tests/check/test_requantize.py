@@ -18,6 +18,7 @@ from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.requantize.cases import NEAR_TIES_OF_53_BITS, real_scale
 from tests.check.answers import compared, concluded, rules_of
+from tests.thinned import thinned
 
 SOURCE = Path(__file__).parents[1] / "dut" / "requantize_kernel.c"
 INT8 = get_format("int8")
@@ -65,7 +66,7 @@ def test_right_kernels_pass(compiled):
     assert check(compiled("RIGHT_DOUBLE"), "by_float", operation("xnnpack_fp32")).verdict == "pass"
 
 
-@pytest.mark.parametrize("bug", NAMED)
+@pytest.mark.parametrize("bug", thinned(NAMED, 3))
 def test_bug_is_named(compiled, bug):
     result = check(compiled(bug), "requantize", operation("tflite_double"))
     assert result.verdict == "MISMATCH"

@@ -15,6 +15,7 @@ from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
 from lowbit.ops.cast.cast import convert
 from lowbit.policy.cast import get_policy
+from tests.thinned import thinned
 
 TF32, TARGET = get_format("tf32"), get_format("float8_e4m3fn")
 POLICY = get_policy("ocp_sat", TARGET)
@@ -38,13 +39,16 @@ def test_right_function_that_prints(hostile, capfd):
 
 @pytest.mark.parametrize(
     ("symbol", "code", "words"),
-    [
-        ("clears_input", "LB604", "overwrote its input"),
-        ("forges", "LB601", "ended the process with exit code 0"),
-        ("forges_everywhere", "LB604", "wrote to the socket"),
-        ("exits_in_the_middle", "LB601", r"exit code 0 .*input 0x12345 \(row 74565\) alone does it"),
-        ("closes", "LB601", "closed the socket"),
-    ],
+    thinned(
+        [
+            ("clears_input", "LB604", "overwrote its input"),
+            ("forges", "LB601", "ended the process with exit code 0"),
+            ("forges_everywhere", "LB604", "wrote to the socket"),
+            ("exits_in_the_middle", "LB601", r"exit code 0 .*input 0x12345 \(row 74565\) alone does it"),
+            ("closes", "LB601", "closed the socket"),
+        ],
+        2,
+    ),
 )
 def test_failure_of_the_process(hostile, symbol, code, words):
     with pytest.raises(DeviceError, match=words) as caught:

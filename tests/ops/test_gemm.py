@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import lowbit
 from lowbit.errors import InputError, PolicyError
 from lowbit.ops.gemm import paths as _gemm_paths
+from tests.thinned import examples
 
 PATHS = _gemm_paths.available()
 DTYPES = (np.int8, np.uint8, np.int16)
@@ -488,7 +489,7 @@ def test_the_environment_chooses(path, run_python):
     assert run_python(code).strip() == path
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_any_call(data):
     m, k, n = (data.draw(st.integers(0, 90)) for _ in range(3))

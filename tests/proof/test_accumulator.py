@@ -10,6 +10,7 @@ from lowbit.oracle.gemm.gemm import dot
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.proof.accumulator import largest_safe_k
 from lowbit.proof.weights import prove_weights
+from tests.thinned import examples
 
 LONGEST = 200_000
 """Chains up to here are run through the oracle."""
@@ -77,7 +78,7 @@ def spans():
 
 
 @given(small_accumulators(), spans(), spans(), st.integers(-9, 9), st.integers(-9, 9), spans(), st.randoms())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_random_accumulators(accumulator, a, b, a_zero, b_zero, bias, random):
     zeros = {"a_zero_point": a_zero, "b_zero_point": b_zero}
     answer = largest_safe_k(accumulator, a, b, bias=bias, **zeros)
@@ -102,7 +103,7 @@ def test_random_accumulators(accumulator, a, b, a_zero, b_zero, bias, random):
 @given(
     small_accumulators(), spans(), st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 30), st.integers(0, 1 << 30)
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_bounds_of_weights(accumulator, activations, a_zero, b_zero, count, seed):
     random = np.random.default_rng(seed)
     weights = random.integers(-8, 9, (count, 3)).astype(np.int8)
@@ -131,7 +132,7 @@ def test_bounds_of_weights(accumulator, activations, a_zero, b_zero, count, seed
 
 
 @given(spans(), st.integers(1, 40), st.integers(0, 1 << 30), st.sampled_from(["sequential", "pairwise"]))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_bounds_are_tight(activations, count, seed, order):
     """The width that a column needs is enough for it, and one bit less is not."""
     weights = np.random.default_rng(seed).integers(-100, 101, (count, 1)).astype(np.int8)

@@ -22,6 +22,7 @@ from lowbit.ops.cast.cast import encode as encode_array
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import Policy, get_policy
+from tests.thinned import examples
 
 FORMATS = (
     "float8_e4m3fn",
@@ -34,7 +35,7 @@ FORMATS = (
     "q4.4",
     "tf32",
 )
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def value_of(code, fmt):
