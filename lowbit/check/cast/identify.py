@@ -7,21 +7,21 @@ device on every input given, and the true policy is among the survivors if it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.bugs import CAST_BUGS, CastBug
+from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, CastBug
+from lowbit.check.cast.conversion import View
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import InputClass, decode_inputs, input_classes
-from lowbit.check.cast.rules import IDENTIFIED_AXES, as_assignment, as_policy, axis_values, reference
+from lowbit.check.cast.rules import IDENTIFIED_AXES, CastRule, as_assignment, as_policy, axis_values, reference
 from lowbit.check.stray import stray_rows
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import is_nan
 from lowbit.policy.cast import Policy
 
@@ -29,6 +29,8 @@ CLOSE = 0.25
 """A rule that leaves at most this share of a class unexplained is still worth naming."""
 MOST_RULES = 24
 """The rules of an identification that are compared one by one, and named; the others are counted."""
+SAMPLE = 48
+"""Wrong answers that bugs are tried on before all of a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +40,14 @@ class Explained:
     Attributes
     ----------
     group : InputClass
-    bug : CastBug or None
-        The bug that it takes to explain them.
+    bugs : tuple of CastBug
+        The bug that it takes to explain them, or the bugs that these inputs cannot tell apart.
     rows : int array
         The inputs that the survivors, with the bug, explain.
     """
 
     group: InputClass
-    bug: CastBug | None
+    bugs: tuple[CastBug, ...]
     rows: NDArray[np.intp]
 
     @property
@@ -74,7 +76,7 @@ class Identification:
     @property
     def complete(self) -> bool:
         """Whether a policy, without further bugs, explains every input."""
-        return not any(item.bug or len(item.left) for item in self.classes)
+        return not any(item.bugs or len(item.left) for item in self.classes)
 
     def contains(self, policy: Policy) -> bool:
         """Whether a policy is among the survivors."""
@@ -121,46 +123,81 @@ class Elimination:
     def process(self, group: InputClass) -> None:
         """Eliminate by one class of inputs."""
         candidates = list(self.result.survivors.candidates(group.axes, self.values))
-        wrong = [self._differing(item, group.rows, self.codes) for item in candidates]
+        wrong = [self._differing(item, group.rows) for item in candidates]
         counts = np.array([np.count_nonzero(mask) for mask in wrong])
         if not counts.min():
             self._keep(candidates, counts == 0, group)
             return
-        for bug, codes in self._rewritten.items():
-            if (codes[group.rows] != self.codes[group.rows]).any():
-                agreeing = np.array([not self._differing(item, group.rows, codes).any() for item in candidates])
-                if agreeing.any():
-                    self._keep(candidates, agreeing, group, bug)
-                    return
+        bugs = self._bugs(group, candidates, wrong[int(np.argmin(counts))])
+        if bugs:
+            agreeing = next(iter(bugs.values()))
+            alike = tuple(bug for bug, mask in bugs.items() if (mask | ~agreeing).all())
+            self._keep(candidates, agreeing, group, alike)
+            return
         best = wrong[int(np.argmin(counts))]
         if counts.min() <= CLOSE * len(group.rows):
             self._keep(candidates, np.array([np.array_equal(mask, best) for mask in wrong]), group, left=best)
         else:
-            self.result.classes.append(Explained(group, None, group.rows[:0]))
+            self.result.classes.append(Explained(group, (), group.rows[:0]))
 
     def _keep(
         self,
         candidates: list[Assignment],
         kept: NDArray[np.bool_],
         group: InputClass,
-        bug: CastBug | None = None,
+        bugs: tuple[CastBug, ...] = (),
         left: NDArray[np.bool_] | None = None,
     ) -> None:
         self.result.survivors.keep([item for item, agrees in zip(candidates, kept, strict=True) if agrees])
-        self.result.classes.append(Explained(group, bug, group.rows if left is None else group.rows[~left]))
+        self.result.classes.append(Explained(group, bugs, group.rows if left is None else group.rows[~left]))
 
-    def _differing(self, item: Assignment, rows: NDArray[np.intp], codes: NDArray[Any]) -> NDArray[np.bool_]:
-        expected = reference(codes[rows], self.source, self.target, as_policy(item))
-        return differing(expected, self.got[rows], self.target, any_nan=self.any_nan)
+    def _bugs(
+        self, group: InputClass, candidates: list[Assignment], wrong: NDArray[np.bool_]
+    ) -> dict[CastBug, NDArray[np.bool_]]:
+        """The bugs that explain a class, with the candidates that they explain it with.
 
-    @cached_property
-    def _rewritten(self) -> Mapping[CastBug, NDArray[Any]]:
-        """The inputs as each bug takes them."""
-        source, target = self.source, self.target
-        if not isinstance(source, FloatFormat) or not isinstance(target, FloatFormat):
-            return {}
-        inputs = decode_inputs(self.codes, source)
-        return {bug: bug.rewrite(inputs, source, target) for bug in CAST_BUGS}
+        Some wrong answers are tried first, and of the candidates only those that give them different results.
+        """
+        rows = group.rows[np.flatnonzero(wrong)]
+        sample = rows[:: -(-len(rows) // SAMPLE)]
+        view = View(self.codes[sample], self.source, self.target)
+        different: dict[bytes, list[int]] = {}
+        for place, item in enumerate(candidates):
+            if not (item.get("via") or item.get("defects")):
+                key = reference(view.codes, self.source, self.target, as_policy(item)).tobytes()
+                different.setdefault(key, []).append(place)
+        known = [bug for item in self.result.classes for bug in item.bugs]
+        for bugs in ((*known, *CAST_BUGS), LOW_BIT_BUGS):
+            agreeing = {
+                bug: self._agreeing(bug, group, candidates, sample, list(different.values()))
+                for bug in dict.fromkeys(bugs)
+                if bug.touches(view).all()
+            }
+            if any(mask.any() for mask in agreeing.values()):
+                return {bug: mask for bug, mask in agreeing.items() if mask.any()}
+        return {}
+
+    def _agreeing(
+        self,
+        bug: CastBug,
+        group: InputClass,
+        candidates: list[Assignment],
+        sample: NDArray[np.intp],
+        different: list[list[int]],
+    ) -> NDArray[np.bool_]:
+        """The candidates that explain a class with a bug; a class that has no overflow may have some by the bug."""
+        agreeing = np.zeros(len(candidates), bool)
+        bases: list[Assignment] = [{}] if "overflow" in group.axes else [{}, {"overflow": "saturate"}]
+        for base in bases:
+            for places in different:
+                if not self._differing({**base, **candidates[places[0]]}, sample, bug).any():
+                    for place in places:
+                        agreeing[place] |= not self._differing({**base, **candidates[place]}, group.rows, bug).any()
+        return agreeing
+
+    def _differing(self, item: Assignment, rows: NDArray[np.intp], bug: CastBug | None = None) -> NDArray[np.bool_]:
+        results = CastRule(self.source, self.target, as_policy(item), bug).convert(self.codes[rows])
+        return differing(results, self.got[rows], self.target, any_nan=self.any_nan)
 
 
 def identify(
@@ -179,7 +216,14 @@ def identify(
     elimination = Elimination(codes, got, source, target, any_nan=any_nan)
     for group in input_classes(decode_inputs(codes, source), source, target):
         elimination.process(group)
+    elimination.result.classes = _told_apart(elimination.result.classes)
     return elimination.result
+
+
+def _told_apart(classes: list[Explained]) -> list[Explained]:
+    """The classes, where one of several bugs is sure in another class with that one."""
+    sure = {item.bugs[0] for item in classes if len(item.bugs) == 1}
+    return [replace(item, bugs=tuple(bug for bug in item.bugs if bug in sure) or item.bugs) for item in classes]
 
 
 def differing(expected: NDArray[Any], got: NDArray[Any], target: Scalar, *, any_nan: bool = False) -> NDArray[np.bool_]:

@@ -23,7 +23,9 @@ INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
 
 LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
 
-IN_RANGE = "inputs in range"
+BELOW_TOP, BETWEEN = "inputs below the top binade", "inputs between the lowest and the top binade"
+IN_RANGES = frozenset((BELOW_TOP, BETWEEN))
+"""What has neither end of the range in it, of integers and of others."""
 KINDS = {NEGATIVE: "negative", SOURCE_SUBNORMAL: "subnormal", VIA_HIGH: "huge", VIA_LOW: "tiny"}
 PLACES = {HIGH: "from the top binade up", LOW: "up to the lowest normal binade"}
 
@@ -95,17 +97,21 @@ def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputC
     rows = np.flatnonzero(~special & ~inputs.zero)
     bands = _bands(inputs, source, target, vias)[rows]
     classes += [
-        InputClass(_name(band), rows[bands == band], _finite_axes(band, target, vias))
+        InputClass(_name(band, target), rows[bands == band], _finite_axes(band, target, vias))
         for band in np.unique(bands).tolist()
     ]
     return sorted(classes, key=lambda item: (len(item.axes), item.name))
 
 
-def _name(band: int) -> str:
+def _name(band: int, target: Scalar) -> str:
     """``negative inputs from the top binade up``."""
     kinds = [text for bit, text in KINDS.items() if band & bit]
     places = [text for bit, text in PLACES.items() if band & bit]
-    return " ".join([*kinds, "inputs", " and ".join(places)]).rstrip() if kinds or places else IN_RANGE
+    return (
+        " ".join([*kinds, "inputs", " and ".join(places)]).rstrip()
+        if kinds or places
+        else (BELOW_TOP if target.wraps else BETWEEN)
+    )
 
 
 def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]) -> NDArray[np.int64]:

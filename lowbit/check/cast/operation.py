@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lowbit.check.cast.classify import CLASS_NAMES, input_kinds
 from lowbit.check.cast.codes import all_codes, check_exhaustive_bits, random_codes
-from lowbit.check.cast.identify import Explained, Identification, differing, identify
+from lowbit.check.cast.identify import Identification, differing, identify
 from lowbit.check.cast.input_classes import decode_inputs
+from lowbit.check.cast.other_formats import other_formats
 from lowbit.check.cast.rules import CastRule, reference
 from lowbit.check.claims import Becomes, Claim, Follows, Neighbour, Right, Unexplained, covered_by
 from lowbit.check.comparison import Comparison, Rows
@@ -28,6 +29,10 @@ from lowbit.policy.cast import PRESETS, Policy, get_policy
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS, boundary
 from lowbit.vectors.flags.cast import FLAGS, RANDOM, REMAINING
+
+FEW_FOLLOWED, MOST_FOLLOWED = 0.5, 0.9
+"""A kernel that follows rules of its formats in so few answers is tried as one of other formats, for which it has to
+follow rules in most."""
 
 
 class CastOperation(Operation):
@@ -106,7 +111,16 @@ class CastOperation(Operation):
         good = np.flatnonzero(comparison.good)
         codes = comparison.operand("codes")[good]
         got = np.asarray(comparison.got[good], target.code_dtype)
-        return list(_Claims(self, comparison, good, identify(codes, got, source, target, any_nan=self.any_nan)).all())
+        found = identify(codes, got, source, target, any_nan=self.any_nan)
+        claims = list(_Claims(self, comparison, good, found).all())
+        if _followed(claims) > FEW_FOLLOWED * len(good):
+            return claims
+        for other_source, other_target in other_formats(codes, got, source, target):
+            found = identify(codes, got, other_source, other_target)
+            others = list(_Claims(self, comparison, good, found).all())
+            if _followed(others) > MOST_FOLLOWED * len(good):
+                return others
+        return claims
 
     def detail(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
@@ -127,11 +141,17 @@ class CastOperation(Operation):
         return " ".join(["lowbit encode", target.id, f"{source.hexadecimal(code)}@{source.id}", *options, "--explain"])
 
 
+def _followed(claims: Sequence[Claim]) -> int:
+    """How many answers rules explain."""
+    return sum(len(claim.rows) for claim in claims if isinstance(claim, Follows))
+
+
 class _Claims:
     """What is said of the answers, from an identification of those that are codes."""
 
     def __init__(self, operation: CastOperation, comparison: Comparison, good: Rows, found: Identification) -> None:
         self.operation, self.comparison, self.good, self.found = operation, comparison, good, found
+        self.formats = found.source, found.target
         self.policies = found.nearest(operation.policy)
 
     def all(self) -> Iterator[Claim]:
@@ -148,25 +168,31 @@ class _Claims:
         for right, contrary in ((left & ~wrong & against, True), (left & ~wrong & ~against, False)):
             if right.any():
                 yield Right(np.flatnonzero(right), contrary)
-        for item in self.found.classes:
-            rows = self.good[item.group.rows]
+        for name in dict.fromkeys(item.group.name for item in self.found.classes):
+            rows = np.sort(
+                np.concatenate([self.good[item.group.rows] for item in self.found.classes if item.group.name == name])
+            )
             if wrong[rows].any():
-                yield self._left(item, rows[wrong[rows]])
-        neighbour = self._neighbours() if wrong.any() else None
+                yield self._left(name, len(rows), rows[wrong[rows]])
+        neighbour = self._neighbours() if self._in_the_dark() else None
         if neighbour is not None:
             yield neighbour
 
+    def _in_the_dark(self) -> bool:
+        """Whether there are numbers of which nothing is known."""
+        return any(not len(item.rows) and "rounding" in item.group.axes for item in self.found.classes)
+
     def _rules(self) -> Iterator[Follows]:
-        for bug in dict.fromkeys(
-            item.bug for item in sorted(self.found.classes, key=lambda item: item.bug is not None)
-        ):
-            classes = [item for item in self.found.classes if item.bug is bug and len(item.rows)]
+        for bugs in dict.fromkeys(item.bugs for item in sorted(self.found.classes, key=lambda item: bool(item.bugs))):
+            classes = [item for item in self.found.classes if item.bugs == bugs and len(item.rows)]
             if not classes:
                 continue
-            rules = [CastRule(*self.operation.formats, policy, bug) for policy in self.policies]
+            rules = [CastRule(*self.formats, policy, bug) for policy in self.policies for bug in (bugs or (None,))]
             rows = self.good[np.sort(np.concatenate([item.rows for item in classes]))]
-            where = tuple(item.group.name for item in classes) if bug else ()
-            yield Follows(rows[covered_by(rules, self.comparison, rows)], rules, where, **self._choices())
+            where = tuple(item.group.name for item in classes) if bugs else ()
+            covered = rows[covered_by(rules, self.comparison, rows)]
+            if len(covered):
+                yield Follows(covered, rules, where, **self._choices())
 
     def _choices(self) -> dict[str, Mapping[str, Any]]:
         """What is left on each axis; a second rounding or a defect of some product only where it is needed."""
@@ -175,9 +201,8 @@ class _Claims:
         choices = {axis: left for axis, left in values.items() if axis not in idle}
         return {"choices": choices, "asked": {axis: getattr(self.operation.policy, axis) for axis in choices}}
 
-    def _left(self, item: Explained, rows: Rows) -> Claim:
+    def _left(self, name: str, total: int, rows: Rows) -> Claim:
         """Wrong answers to the inputs of a class, which may be one and the same number."""
-        name, total = item.group.name, len(item.group.rows)
         source, target = self.operation.formats
         got = self.comparison.got[rows]
         magnitudes = got
@@ -194,7 +219,7 @@ class _Claims:
 
     def _neighbours(self) -> Neighbour | None:
         """Whether every answer in range is one of the two neighbours of its input."""
-        source, target = self.operation.formats
+        source, target = self.formats
         codes = self.comparison.operand("codes")
 
         def under(rounding: str, overflow: str) -> NDArray[Any]:

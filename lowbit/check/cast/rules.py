@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.bugs import CastBug
 from lowbit.check.cast.input_classes import intermediate_formats, interval_defects
 from lowbit.check.operation import Rule
 from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
 from lowbit.vectors.case import Array, Case
+
+if TYPE_CHECKING:
+    from lowbit.check.cast.bugs import CastBug
 
 STOCHASTIC = "stochastic_"
 IDENTIFIED_AXES = (*(axis for axis in Policy.AXES if axis != "random_bits"), "defects")
@@ -50,11 +52,11 @@ class CastRule(Rule):
 
     def convert(self, codes: NDArray[Any]) -> NDArray[Any]:
         """The target codes of source codes."""
-
-        def right(codes: NDArray[Any]) -> NDArray[Any]:
+        if self.bug is None:
             return reference(codes, self.source, self.target, self.policy)
+        from lowbit.check.cast.conversion import Conversion, View
 
-        return right(codes) if self.bug is None else self.bug.run(codes, self.source, self.target, right)
+        return self.bug.run(Conversion(View(codes, self.source, self.target), self.policy))
 
 
 def axis_values(source: Scalar, target: Scalar) -> dict[str, tuple[Any, ...]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.cast.input_classes import IN_RANGE
+from lowbit.check.cast.input_classes import IN_RANGES
 from lowbit.check.cast.operation import CastOperation
 from lowbit.check.claims import Follows
-from lowbit.check.report.values import NOT_WRITTEN, alternatives
+from lowbit.check.report.values import NOT_WRITTEN, alternatives, listed
 from lowbit.check.result import Example
 from lowbit.check.stray import is_code
 from lowbit.exact import FINITE, Exact, finite, format_value
@@ -96,6 +96,8 @@ AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
     }
 )
 
+FLUSHES = "flushes subnormal results to zero, before or after rounding (FTZ)"
+
 
 def overflow_words(policy: Policy, target: Scalar) -> str:
     """What finite overflow becomes in this format."""
@@ -122,17 +124,34 @@ def rule_words(claims: Sequence[Follows], operation: CastOperation) -> str:
         traits.append(alternatives([ROUNDING_WORDS[value] for value in roundings]))
     if "overflow" in live:
         traits.append(alternatives([overflow_words(policy, target) for policy in policies]))
-    acts = [*_acts(policies, asked, live), *(_bug_words(claim) for claim in claims if claim.bugs)]
-    return ", ".join([f"is {', '.join(traits)}", *acts] if traits else acts)
+    acts = [*_acts(policies, asked, live, target), *_bug_words(claims)]
+    words = ", ".join([f"is {', '.join(traits)}", *acts] if traits else acts)
+    return f"{_other_formats(claims[0].rules[0], operation)}{words}"
 
 
-def _acts(policies: list[Policy], asked: Policy, live: Mapping[str, Any]) -> Iterator[str]:
+def _other_formats(rule: Any, operation: CastOperation) -> str:
+    """``converts to float8_e5m2, not to float8_e4m3fn: it``, where the rules are about other formats."""
+    source, target = operation.formats
+    if rule.target.id != target.id:
+        return f"converts to {rule.target.id}, not to {target.id}: it "
+    return f"takes its inputs for {rule.source.id}, not for {source.id}: it " if rule.source.id != source.id else ""
+
+
+def _merged(axis: str, values: Sequence[Any], target: Scalar) -> list[Any]:
+    """The values, of those that are one and the same for integers the first."""
+    if target.wraps and axis == "nan" and "zero" in values:
+        return ["zero"]
+    return list(values)
+
+
+def _acts(policies: list[Policy], asked: Policy, live: Mapping[str, Any], target: Scalar) -> Iterator[str]:
     """What the policies do that was not asked for; where they do different things, one or the other."""
     words = {axis: words for axis, words in AXIS_WORDS.items() if axis in live}
     told = {axis: list(dict.fromkeys(getattr(policy, axis) for policy in policies)) for axis in words}
     for axis, values in told.items():
         if getattr(asked, axis) not in values:
-            yield alternatives([words[axis][value] for value in values])
+            spoken = [words[axis][value] for value in _merged(axis, values, target)]
+            yield FLUSHES if len(spoken) > 1 and axis == "flush_results" else alternatives(spoken)
     vias = list(dict.fromkeys(policy.via for policy in policies))
     if all(vias):
         yield f"rounds twice, through {alternatives(vias)} first"
@@ -163,10 +182,20 @@ def _either(policies: list[Policy], asked: Policy, words: Mapping[str, Mapping[A
         yield alternatives(phrases)
 
 
-def _bug_words(claim: Follows) -> str:
-    """A bug, and the inputs that have it where they are not what its words say already."""
-    words = alternatives([bug.words for bug in claim.bugs])
-    return words if "overflow" in words or IN_RANGE in claim.where else f"{words} of {' and '.join(claim.where)}"
+def _bug_words(claims: Sequence[Follows]) -> list[str]:
+    """Each bug once, and the inputs that have it where they are not what its words say already."""
+    told: dict[str, list[Follows]] = {}
+    for claim in claims:
+        if claim.bugs:
+            told.setdefault(alternatives([bug.words for bug in claim.bugs]), []).append(claim)
+    return [f"{words}{_where(members)}" for words, members in told.items()]
+
+
+def _where(claims: Sequence[Follows]) -> str:
+    """``, for NaN inputs``; nothing for what is said of all numbers."""
+    names = list(dict.fromkeys(name for claim in claims for name in claim.where))
+    everywhere = any(bug.everywhere for claim in claims for bug in claim.bugs)
+    return "" if everywhere or not IN_RANGES.isdisjoint(names) else f", for {listed(names)}"
 
 
 def example_lines(example: Example, operation: CastOperation) -> list[str]:

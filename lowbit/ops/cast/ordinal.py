@@ -207,6 +207,7 @@ def ordinal_dtype(spec: Scalar) -> type[np.int64 | np.uint64]:
     return np.uint64 if spec.ordinals[-1] >> 63 else np.int64
 
 
+@lru_cache(maxsize=256)
 def first_ordinal(spec: Scalar, limit: Fraction, *, beyond: bool = False) -> int:
     """The ordinal of the first finite value that reaches a limit, or lies beyond it; one more than the last if none."""
     low, last = (spec.ordinal(code) for code in (spec.lowest_code, spec.largest_code()))

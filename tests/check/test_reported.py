@@ -1,0 +1,157 @@
+"""The faults of public bug reports: each is planted, and the sentence must name it, or say what is true of it.
+
+A kernel runs in this process, without the safeguards of a worker: other tests are about those.
+"""
+
+import ctypes
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowbit.check.cast.operation import CastOperation
+from lowbit.check.report.sentence import sentence
+from lowbit.check.run import conclude
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import get_policy
+from tests.check.answers import compared, require_true
+
+SOURCE = Path(__file__).with_name("reported_kernel.c")
+EXACT = "and is otherwise exact"
+
+CASTS = [
+    # report, kernel, what it converts under which policy, what the sentence says; "!" before what it must not say
+    ("C01", "e2m1_half_subnormals", "float32 float4_e2m1fn ocp_sat", ["half as large", EXACT]),
+    ("C01", "e4m3_half_subnormals", "float32 float8_e4m3fn ocp_sat", ["half as large", EXACT]),
+    ("C01", "e4m3_odd_lost", "float32 float8_e4m3fn ocp_sat", ["clears the lowest bit of the result"]),
+    ("C01", "e5m2_odd_lost", "float32 float8_e5m2 ocp_sat", ["clears the lowest bit of the result"]),
+    ("C01", "e2m3_subnormal_sticky", "float32 float6_e2m3fn ocp_sat", ["sticky bit of subnormal results", EXACT]),
+    ("C01", "e4m3_subnormal_sticky", "float32 float8_e4m3fn ocp_sat", ["sticky bit of subnormal results", EXACT]),
+    ("C02", "e2m1_ties_away", "float32 float4_e2m1fn ocp_sat", ["is round-ties-away", EXACT]),
+    ("C02", "e2m3_ties_away", "float32 float6_e2m3fn ocp_sat", ["is round-ties-away", EXACT]),
+    ("C02", "e5m2_ties_away", "float32 float8_e5m2 ocp_sat", ["is round-ties-away", EXACT]),
+    ("C03", "e4m3_top_binade", "float32 float8_e4m3fn ocp_sat",
+     ["ties-away", "the whole top binade for overflow", EXACT]),
+    ("C03", "fnuz_top_binade", "float32 float8_e4m3fnuz ocp_sat",
+     ["ties-away", "the whole top binade for overflow", EXACT]),
+    ("C06", "e4m3_by_half", "float32 float8_e4m3fn ocp_sat", ["rounds twice, through", "float16", EXACT]),
+    ("C07", "e4m3_no_carry", "float32 float8_e4m3fn ocp_sat", ["loses the carry of a mantissa"]),
+    ("C07", "e5m2_no_carry", "float32 float8_e5m2 ocp_sat", ["loses the carry of a mantissa"]),
+    ("C07", "e2m3_no_carry", "float32 float6_e2m3fn ocp_sat", ["loses the carry of a mantissa"]),
+    ("C07", "e4m3_mantissa_stays", "float32 float8_e4m3fn ocp_sat", ["does not round a mantissa of ones up"]),
+    ("C09", "half_subnormals_flushed", "float32 float16 ieee", ["flushes subnormal results", "before rounding", EXACT]),
+    ("C09", "e4m3_flush", "float32 float8_e4m3fn ocp_sat", ["flushes subnormal results", EXACT]),
+    ("C09", "e2m3_flush", "float32 float6_e2m3fn ocp_sat", ["flushes subnormal results", EXACT]),
+    ("C10", "bf16_payload_cut", "float32 bfloat16 ieee", ["cuts the payload of a NaN", "becomes infinity", EXACT]),
+    ("C12", "double_without_low_half", "float64 float16 ieee", ["drops the low 32 bits of its input"]),
+    ("C12", "bf16_without_low_half", "float64 bfloat16 ieee", ["drops the low 32 bits of its input"]),
+    ("C13", "half_to_e4m3_twice", "float16 float8_e4m3fn ocp_sat", ["rounds subnormal results twice", EXACT]),
+    ("C13", "float_to_e4m3_twice", "float32 float8_e4m3fn ocp_sat", ["rounds subnormal results twice", EXACT]),
+    ("C14", "fnuz_tiny", "float32 float8_e4m3fnuz ocp_sat", ["the code of -0 is the NaN", EXACT, "!become 0"]),
+    ("C15", "e4m3_nan_of_zero", "float32 float8_e4m3fn ocp_sat", ["1 of 2 zero inputs become NaN"]),
+    ("C16", "e8m0_infinite", "float8_e8m0fnu float32 ieee", ["a NaN becomes infinity", EXACT]),
+    ("C17", "fnuz_as_numbers", "float8_e4m3fnuz float32 ieee", ["their codes are decoded as numbers"]),
+    ("C18", "e4m3_as_numbers", "float8_e4m3fn float32 ieee", ["their codes are decoded as numbers", EXACT]),
+    ("C18", "e5m2_as_numbers", "float8_e5m2 float32 ieee", ["their codes are decoded as numbers", EXACT]),
+    ("C19", "e4m3_subnormal_as_normal", "float8_e4m3fn float32 ieee",
+     ["takes subnormal inputs for normal ones", EXACT]),
+    ("C20", "e4m3_one_nan_is_zero", "float8_e4m3fn float32 ieee", ["1 of 2 NaN inputs become 0"]),
+    ("C21", "ue5m3_half", "float8_e5m3fnu float16 ieee",
+     ["takes subnormal inputs for zero \\(DAZ\\)", "overflowing to NaN"]),
+    ("C22", "int8_range_first", "float32 int8 integer", ["looks at the range before it rounds"]),
+    ("C25", "int32_to_bf16_by_float", "int32 bfloat16 ieee", ["rounds twice, through float32 first", EXACT]),
+    ("C28", "e8m0_ceiling_into_nan", "float32 float8_e8m0fnu ocp_sat", ["away from zero|toward \\+infinity"]),
+    ("C28", "e8m0_exponent_field", "float32 float8_e8m0fnu ocp_sat", ["."]),
+    ("C33", "int4_zero_extended", "int4 int8 integer", ["extends negative codes with zeros", EXACT]),
+    ("C34", "int2_through_int8", "float32 int2 integer", ["saturates to 8 bits and keeps the low bits"]),
+    ("C35", "uint8_absolute", "float32 uint8 integer", ["takes the absolute value of negative inputs"]),
+    ("C36", "int8_ties_up", "float32 int8 integer", ["is round-ties-up", EXACT]),
+    ("C37", "int8_narrow", "float32 int8 integer", ["never gives the lowest code"]),
+    ("F1", "bf16_cut", "float32 bfloat16 ieee", ["truncating", "cuts the payload of a NaN|the bits of a NaN", EXACT]),
+    ("F1", "bf16_even_no_nan_test", "float32 bfloat16 ieee", ["has no NaN test: its bits are rounded like", EXACT]),
+    ("F1", "bf16_up_no_nan_test", "float32 bfloat16 ieee", ["has no NaN test: its bits are rounded like"]),
+    ("F4", "int8_half_added", "float32 int8 integer", ["adds 0.5 and truncates"]),
+    ("F4", "int8_half_added_floor", "float32 int8 integer",
+     ["takes the floor of x \\+ 0.5, a sum that is itself rounded"]),
+    ("F4", "int8_half_added_away", "float32 int8 integer", ["truncates \\|x\\| \\+ 0.5, a sum that is itself rounded"]),
+    ("F4", "uint8_half_added", "float32 uint8 integer", ["."]),
+    ("F6", "e5m2_infinite", "float32 float8_e4m3fn ocp_sat", ["float8_e5m2"]),
+    ("F6", "e4m3_right", "float32 float8_e5m2 ocp_sat", ["float8_e4m3fn"]),
+    ("F6", "e4m3_as_e5m2", "float8_e4m3fn float32 ieee", ["float8_e5m2"]),
+    ("F6", "e4m3_bias_8", "float32 float8_e4m3fn ocp_sat", ["twice as large: an exponent bias is off by one"]),
+    ("", "int8_ties_away", "float32 int8 integer", ["is round-ties-away", EXACT]),
+    ("", "int8_truncates", "float32 int8 integer", ["is truncating", EXACT]),
+    ("", "int8_wraps_low", "float32 int8 integer", ["wrapping"]),
+    ("", "e4m3_cut_subnormals", "float32 float8_e4m3fn ocp_sat", ["truncates subnormal results", EXACT]),
+    ("", "e5m2_cut_subnormals", "float32 float8_e5m2 ocp_sat", ["truncates subnormal results", EXACT]),
+    ("", "e4m3_one_code_low", "float32 float8_e4m3fn ocp_sat", ["never gives the largest value"]),
+    ("", "e4m3_ieee_infinite", "float32 float8_e4m3 ocp_sat", ["overflowing"]),
+    ("", "e4m3_daz", "float8_e4m3fn float32 ieee", ["takes subnormal inputs for zero", EXACT]),
+    ("", "double_by_float", "float64 float16 ieee", ["rounds twice, through float32", EXACT]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    path = tmp_path_factory.mktemp("reported") / "reported.so"
+    subprocess.run([compiler, "-O1", "-w", "-shared", "-fPIC", SOURCE, "-o", path, "-lm"], check=True)
+    return ctypes.CDLL(str(path))
+
+
+def cast(library, symbol, case, result):
+    """What a C function answers to the codes of a case."""
+    codes = np.ascontiguousarray(case.arrays["codes"])
+    out = np.empty(codes.shape, result.code_dtype)
+    getattr(library, symbol)(
+        ctypes.c_void_p(codes.ctypes.data), ctypes.c_void_p(out.ctypes.data), ctypes.c_size_t(codes.size)
+    )
+    return out
+
+
+def told(library, symbol, conversion):
+    """The result of a check of a conversion, every claim of which is replayed."""
+    source, target, policy = conversion.split()
+    source, target = get_format(source), get_format(target)
+    operation = CastOperation(source, target, get_policy(policy, target))
+    cases = operation.cases("directed", 0, 0)
+    comparison = compared(operation, cases, [cast(library, symbol, case, target) for case in cases])
+    result = conclude("kernel", comparison)
+    require_true(result, comparison)
+    return result
+
+
+def requires(words, text):
+    """What the text has to say, as regular expressions, and after a "!" what it must not say."""
+    for word in words:
+        if word.startswith("!"):
+            assert not re.search(word[1:], text)
+        else:
+            assert re.search(word, text), word
+
+
+@pytest.mark.parametrize("row", CASTS, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_conversion_is_told_what_it_does(library, row):
+    _, symbol, conversion, words = row
+    result = told(library, symbol, conversion)
+    assert result.verdict == "MISMATCH"
+    requires(words, sentence(result))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "conversion"),
+    [
+        ("e2m1_right", "float32 float4_e2m1fn ocp_sat"),
+        ("e4m3_right", "float32 float8_e4m3fn ocp_sat"),
+        ("fnuz_right", "float32 float8_e4m3fnuz ocp_sat"),
+        ("int8_right", "float32 int8 integer"),
+    ],
+)
+def test_what_is_right_but_for_nan(library, symbol, conversion):
+    result = told(library, symbol, conversion)
+    assert result.differences <= 34
+    assert result.verdict == "pass" or result.exact
