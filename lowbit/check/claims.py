@@ -40,6 +40,7 @@ class Follows(Claim):
     # Axis -> the values that agree with the answers, of which the inputs cannot tell one from another.
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
     asked: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # axis -> the value asked for
+    other_types: bool = False
 
     @property
     def bugs(self) -> list[Any]:

@@ -82,5 +82,6 @@ class CheckResult:
     @property
     def mostly_wrong(self) -> bool:
         """Whether so much differs without a reason that the types may be wrong."""
-        unsaid = not self.version and not self.exact
+        other_types = any(isinstance(claim, Follows) and claim.other_types for claim in self.claims)
+        unsaid = not self.version and (other_types or not self.exact)
         return unsaid and (self.differences - self.unwritten) * 2 > self.vectors

@@ -1,85 +1,22 @@
-"""Bugs of conversions that are no policy: each says which inputs it changes, and what becomes of them."""
+"""Bugs of conversions that are no policy: those between floats, and all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from lowbit.check.cast.bug import CastBug, float_numbers, normal_results, nowhere, subnormal_results
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
-from lowbit.check.operation import Bug
+from lowbit.check.cast.integer_bugs import integer_bugs
+from lowbit.check.cast.nan_bugs import nan_bugs
 from lowbit.exact import floor_log2
-from lowbit.format.registry import get_format
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.policy.cast import Policy
 
 HUGE = 2.0**1000
 """Beyond every format that bugs are looked for in."""
-
-
-@dataclass(frozen=True)
-class CastBug(Bug):
-    """A bug of a conversion.
-
-    Attributes
-    ----------
-    touches : callable
-        View -> which inputs the bug may change; none where it makes no sense between the formats.
-    compute : callable
-        Conversion -> the results, of which those of the touched inputs count.
-    everywhere : bool
-        Whether the words say themselves which inputs they are about.
-    """
-
-    touches: Callable[[View], Mask]
-    compute: Callable[[Conversion], Codes]
-    everywhere: bool = False
-
-    def run(self, conversion: Conversion) -> Codes:
-        """What comes out under a policy."""
-        touched = self.touches(conversion.view)
-        right = conversion.right()
-        if not touched.any():
-            return right
-        with np.errstate(all="ignore"):  # of inputs that are not touched
-            return np.where(touched, self.compute(conversion).astype(right.dtype), right)
-
-
-def nowhere(view: View) -> Mask:
-    """No input."""
-    return np.zeros(view.codes.shape, bool)
-
-
-def finite(view: View) -> Mask:
-    """Numbers that binary64 holds."""
-    return view.finite if view.held_by_binary64 else nowhere(view)
-
-
-def float_numbers(view: View) -> Mask:
-    """Numbers between two formats of fields."""
-    return finite(view) if view.floats else nowhere(view)
-
-
-def subnormal_results(view: View) -> Mask:
-    """Numbers below the smallest normal result."""
-    if not view.floats or view.target.min_normal_code > view.target.largest_code() or not view.target.zero:
-        return nowhere(view)
-    smallest = view.target.decode(view.target.min_normal_code)
-    small = np.abs(view.values) < float(smallest.fraction())
-    return np.asarray(finite(view) & small & (view.values != 0))
-
-
-def normal_results(view: View) -> Mask:
-    """Numbers from the smallest normal result up."""
-    below = subnormal_results(view)
-    return float_numbers(view) & ~below
-
-
-def into_integers(view: View) -> Mask:
-    """What becomes an integer, infinities included."""
-    return ~view.nan if view.held_by_binary64 and view.target.wraps and not view.source.wraps else nowhere(view)
 
 
 def _where_above_max(conversion: Conversion, replacement: int, *, next_step: bool) -> Codes:
@@ -214,95 +151,6 @@ def _subnormal_inputs(view: View) -> Mask:
     return view.finite & (np.abs(view.values) < smallest)
 
 
-def _special_as_number(conversion: Conversion) -> Codes:
-    """What the codes of infinities and NaNs would be worth as numbers."""
-    view = conversion.view
-    source = view.source
-    assert isinstance(source, FloatFormat)
-    mantissa = (view.codes & ((1 << source.mantissa_bits) - 1)).astype(np.float64)
-    field = (view.codes.astype(np.int64) >> source.mantissa_bits) & ((1 << source.exponent_bits) - 1)
-    exponent = np.where(field == 0, 1, field) - source.bias - source.mantissa_bits
-    hidden = np.where(field == 0, 0.0, float(1 << source.mantissa_bits))
-    values = np.ldexp(mantissa + hidden, exponent.astype(np.int32))
-    return conversion.of_values(np.copysign(values, np.where(view.inputs.negative, -1.0, 1.0)))
-
-
-def _specials(view: View) -> Mask:
-    fits = isinstance(view.source, FloatFormat) and view.source.precision <= view.target.precision
-    return ~view.finite if fits else nowhere(view)
-
-
-def _single(values: Values, view: View) -> Values:
-    """Values in the arithmetic that a kernel of such inputs has: binary32, or binary64 for wider ones."""
-    return values.astype(np.float32).astype(np.float64) if view.source.precision <= 24 else values
-
-
-def _half_added(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.trunc(_single(view.values + 0.5, view)))
-
-
-def _half_added_floor(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.floor(_single(view.values + 0.5, view)))
-
-
-def _half_added_away(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.trunc(_single(view.values + np.copysign(0.5, view.values), view)))
-
-
-def _range_first(conversion: Conversion) -> Codes:
-    """The range is looked at before rounding, and what rounds out of it wraps."""
-    low, high = (float(end.fraction()) for end in (conversion.view.target.min, conversion.view.target.max))
-    values = conversion.view.values
-    inside = (values > low - 1) & (values < high + 1)
-    return np.where(inside, conversion.right(overflow="wrap"), conversion.right(overflow="saturate"))
-
-
-def _narrow_range(conversion: Conversion) -> Codes:
-    results, low = conversion.right(), conversion.view.target.codes[0]
-    return np.where(results == low, results.dtype.type(low + 1), results)
-
-
-def _signed_integers(view: View) -> Mask:
-    return ~view.nan if view.target.wraps and view.target.signed else nowhere(view)
-
-
-def _wider_first(bits: int) -> Callable[[Conversion], Codes]:
-    def compute(conversion: Conversion) -> Codes:
-        target = conversion.view.target
-        wide = get_format(f"{'' if target.signed else 'u'}int{bits}")
-        clamped = conversion.of_values(conversion.view.values, target=wide, overflow="saturate", infinity="saturate")
-        return conversion.of_values(clamped.astype(np.float64), overflow="wrap")
-
-    return compute
-
-
-def _narrower_than(bits: int) -> Callable[[View], Mask]:
-    return lambda view: into_integers(view) if view.target.bits < bits else nowhere(view)
-
-
-def _absolute(conversion: Conversion) -> Codes:
-    return conversion.of_values(np.abs(conversion.view.values))
-
-
-def _negative_into_unsigned(view: View) -> Mask:
-    unsigned = view.target.wraps and not view.target.signed and view.held_by_binary64
-    return ~view.nan & view.inputs.negative if unsigned else nowhere(view)
-
-
-def _zero_extended(conversion: Conversion) -> Codes:
-    view = conversion.view
-    values = view.values
-    return conversion.of_values(np.where(values < 0, values + 2.0**view.source.bits, values))
-
-
-def _negative_codes(view: View) -> Mask:
-    narrow = view.source.wraps and view.source.signed and view.held_by_binary64 and view.source.smallest_exponent == 0
-    return view.finite & view.inputs.negative if narrow else nowhere(view)
-
-
 def _scaled(factor: float) -> Callable[[Conversion], Codes]:
     return lambda conversion: conversion.of_values(conversion.view.values * factor)
 
@@ -321,82 +169,6 @@ def _as_low_bits(bits: int) -> Callable[[View], Mask]:
         return view.finite if inside else nowhere(view)
 
     return touches
-
-
-def _bits_of_nan(rounding: int) -> Callable[[Conversion], Codes]:
-    """The bits of a NaN moved like those of a number: cut (0), half up (1), or half to even (2), and carried on."""
-
-    def compute(conversion: Conversion) -> Codes:
-        view = conversion.view
-        drop = view.mantissa(view.source) - view.mantissa(view.target)
-        bits = view.codes.astype(np.uint64)
-        lowest = (bits >> np.uint64(drop)) & np.uint64(1)
-        half = np.uint64(1 << (drop - 1))
-        added = (np.uint64(0), half, half - np.uint64(1) + lowest)[rounding]
-        whole = np.uint64((1 << view.source.bits) - 1)
-        return np.asarray(((bits + added) & whole) >> np.uint64(drop))
-
-    return compute
-
-
-def _same_exponents(view: View) -> Mask:
-    source, target = view.source, view.target
-    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)) or source.bits > 32:
-        return nowhere(view)
-    same = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
-    return view.nan if same and source.mantissa_bits > target.mantissa_bits else nowhere(view)
-
-
-def _cut_payload(conversion: Conversion) -> Codes:
-    """The payload is cut to the bits that the target has, and the quiet bit is not set."""
-    view = conversion.view
-    drop = view.mantissa(view.source) - view.mantissa(view.target)
-    payload = view.codes & ((1 << view.mantissa(view.source)) - 1)
-    sign = np.where(view.inputs.negative, view.target.sign_bit, 0)
-    return sign | view.target.infinities[0] | (payload >> drop).astype(np.int64)
-
-
-def _ieee_nans(view: View) -> Mask:
-    formats = view.source, view.target
-    if not all(isinstance(fmt, FloatFormat) and fmt.ieee_like for fmt in formats):
-        return nowhere(view)
-    return view.nan if view.mantissa(view.source) > view.mantissa(view.target) else nowhere(view)
-
-
-def _infinity_of_nan(conversion: Conversion) -> Codes:
-    view = conversion.view
-    plus, minus = view.target.infinities
-    return np.where(view.inputs.negative, np.int64(minus), np.int64(plus))
-
-
-def _has_infinities(view: View) -> Mask:
-    return view.nan if view.target.infinity_count == 2 else nowhere(view)
-
-
-def _nan_bugs() -> Iterator[CastBug]:
-    yield CastBug(
-        "nan_payload_cut",
-        "cuts the payload of a NaN without setting the quiet bit, so that a small one becomes infinity",
-        _ieee_nans,
-        _cut_payload,
-        True,
-    )
-    words = (
-        "has no NaN test: its bits are rounded like a number's (a small payload becomes infinity, the largest a zero)"
-    )
-    for number, how in ((2, "even"), (1, "up")):
-        yield CastBug(f"nan_rounded_{how}", words, _same_exponents, _bits_of_nan(number), True)
-    yield CastBug(
-        "nan_infinity", "has no NaN test: a NaN becomes infinity, as a huge number does", _has_infinities,
-        _infinity_of_nan, True,
-    )  # fmt: skip
-    yield CastBug(
-        "specials_as_numbers",
-        "has no test for infinity and NaN: their codes are decoded as numbers",
-        _specials,
-        _special_as_number,
-        True,
-    )
 
 
 def _float_bugs() -> Iterator[CastBug]:
@@ -461,39 +233,7 @@ def _float_bugs() -> Iterator[CastBug]:
     )
 
 
-def _integer_bugs() -> Iterator[CastBug]:
-    yield CastBug("half_added", "adds 0.5 and truncates: right for positive values only", into_integers, _half_added)
-    yield CastBug(
-        "half_added_floor", "takes the floor of x + 0.5, a sum that is itself rounded", into_integers,
-        _half_added_floor,
-    )  # fmt: skip
-    yield CastBug(
-        "half_added_away", "truncates |x| + 0.5, a sum that is itself rounded", into_integers, _half_added_away
-    )
-    yield CastBug(
-        "range_first", "looks at the range before it rounds: what rounds out of it wraps", into_integers, _range_first,
-        True,
-    )  # fmt: skip
-    yield CastBug(
-        "narrow_range", "never gives the lowest code (a narrow range, as -127 to 127)", _signed_integers,
-        _narrow_range, True,
-    )  # fmt: skip
-    yield CastBug("absolute", "takes the absolute value of negative inputs", _negative_into_unsigned, _absolute, True)
-    yield CastBug(
-        "zero_extended", "extends negative codes with zeros, not with their sign", _negative_codes, _zero_extended,
-        True,
-    )  # fmt: skip
-    for bits in (8, 16):
-        yield CastBug(
-            f"wider_{bits}",
-            f"saturates to {bits} bits and keeps the low bits of that",
-            _narrower_than(bits),
-            _wider_first(bits),
-            True,
-        )
-
-
-CAST_BUGS = (*_nan_bugs(), *_float_bugs(), *_integer_bugs())
+CAST_BUGS = (*nan_bugs(), *_float_bugs(), *integer_bugs())
 """The likeliest first."""
 LOW_BIT_BUGS = tuple(
     CastBug(f"low_bits_{bits}", f"drops the low {bits} bits of its input before it rounds", _as_low_bits(bits),

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, CastBug
+from lowbit.check.cast.bug import CastBug
+from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS
 from lowbit.check.cast.conversion import View
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import InputClass, decode_inputs, input_classes

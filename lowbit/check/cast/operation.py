@@ -31,8 +31,8 @@ from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS, boundary
 from lowbit.vectors.flags.cast import FLAGS, RANDOM, REMAINING
 
 FEW_FOLLOWED, MOST_FOLLOWED = 0.5, 0.9
-"""A kernel that follows rules of its formats in so few answers is tried as one of other formats, for which it has to
-follow rules in most."""
+"""A kernel that is right in so few answers is first tried as one of other formats, for which it has to follow rules in
+most of them."""
 
 
 class CastOperation(Operation):
@@ -111,16 +111,27 @@ class CastOperation(Operation):
         good = np.flatnonzero(comparison.good)
         codes = comparison.operand("codes")[good]
         got = np.asarray(comparison.got[good], target.code_dtype)
+        mostly_right = comparison.differences <= FEW_FOLLOWED * len(comparison)
+        others = () if mostly_right else self._of_other_formats(comparison, good)
+        if others:
+            return list(others)
         found = identify(codes, got, source, target, any_nan=self.any_nan)
         claims = list(_Claims(self, comparison, good, found).all())
-        if _followed(claims) > FEW_FOLLOWED * len(good):
+        if not mostly_right or _followed(claims) == len(good):
             return claims
-        for other_source, other_target in other_formats(codes, got, source, target):
-            found = identify(codes, got, other_source, other_target)
-            others = list(_Claims(self, comparison, good, found).all())
-            if _followed(others) > MOST_FOLLOWED * len(good):
-                return others
-        return claims
+        others = self._of_other_formats(comparison, good)
+        return list(others) if _followed(others) > _followed(claims) else claims
+
+    def _of_other_formats(self, comparison: Comparison, good: Rows) -> Sequence[Claim]:
+        """The claims of a kernel that converts between other formats than those asked for; none if it does not."""
+        source, target = self.formats
+        codes, got = comparison.operand("codes")[good], np.asarray(comparison.got[good], target.code_dtype)
+        for pair in other_formats(codes, got, source, target):
+            claims = list(_Claims(self, comparison, good, identify(codes, got, *pair)).all())
+            with_bugs = any(isinstance(claim, Follows) and claim.bugs for claim in claims)
+            if not with_bugs and _followed(claims) > MOST_FOLLOWED * len(good):
+                return claims
+        return ()
 
     def detail(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
@@ -192,7 +203,9 @@ class _Claims:
             where = tuple(item.group.name for item in classes) if bugs else ()
             covered = rows[covered_by(rules, self.comparison, rows)]
             if len(covered):
-                yield Follows(covered, rules, where, **self._choices())
+                yield Follows(
+                    covered, rules, where, **self._choices(), other_types=self.formats != self.operation.formats
+                )
 
     def _choices(self) -> dict[str, Mapping[str, Any]]:
         """What is left on each axis; a second rounding or a defect of some product only where it is needed."""

@@ -17,7 +17,7 @@ from lowbit.policy.cast import Policy
 from lowbit.vectors.case import Array, Case
 
 if TYPE_CHECKING:
-    from lowbit.check.cast.bugs import CastBug
+    from lowbit.check.cast.bug import CastBug
 
 STOCHASTIC = "stochastic_"
 IDENTIFIED_AXES = (*(axis for axis in Policy.AXES if axis != "random_bits"), "defects")
