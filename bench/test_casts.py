@@ -115,7 +115,7 @@ def test_decode(table: Table, name: str) -> None:
 
 
 def repeated(call: Callable[[], object], times: int) -> Callable[[], object]:
-    """A call so many times over, for times that are too short for a clock."""
+    """A call repeated that many times, for times that are too short for a clock."""
 
     def run() -> None:
         for _ in range(times):

@@ -76,7 +76,7 @@ def floor_log2(value: Exact) -> int:
 
 _PLAIN_INTEGER_BITS = 20
 _PLAIN_FRACTION_BITS = 4
-"""Numbers of at most so many bits before and after the point are printed as plain decimals."""
+"""Numbers of at most that many bits before and after the point are printed as plain decimals."""
 
 LONG_FRACTION = 24
 """A fraction of more characters than this is written as a hexadecimal float in reports."""

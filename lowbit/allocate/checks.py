@@ -190,7 +190,7 @@ def matrix(losses: Any, what: str) -> NDArray[np.float64]:
 
 
 def check_costs(rows: Rows, layers: Sequence[str], lists: Sequence[Sequence[str]], budget: str) -> None:
-    """No cost is NaN, infinite, negative or no number at all."""
+    """Every cost is a number, finite and not negative."""
     for row, layer, names in zip(rows, layers, lists, strict=True):
         if isinstance(row, np.ndarray) and row.dtype.kind in "iuf" and bool(np.all((row >= 0) & (row < np.inf))):
             continue

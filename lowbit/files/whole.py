@@ -55,7 +55,7 @@ def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]
         with _opened(path) as file:
             yield file
     except BrokenPipeError:
-        raise  # the reader has seen enough, which is no fault of the output
+        raise  # the reader has seen enough, which is not the output's fault
     except OSError as error:
         hint = "name a file" if isinstance(error, IsADirectoryError) else "name another file; its directory must exist"
         reason = error.strerror or error
@@ -66,7 +66,7 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     try:
         name = os.fsencode(path)
     except UnicodeEncodeError:
-        name = b"\0"  # half a surrogate pair, which is no character of a name either
+        name = b"\0"  # half a surrogate pair, which is not a character of a name either
     if b"\0" in name:
         what = f"{str(path)!r}: cannot be written: no name has such a character"
         raise InputError(what, hint="name another file", code="LB101")

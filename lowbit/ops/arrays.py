@@ -159,7 +159,7 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
         fmt = scalar_format(array.dtype)
     except UnknownFormatError as error:
         raise InputError(
-            f"values of dtype {array.dtype} are no numbers of a format that lowbit knows",
+            f"values of dtype {array.dtype} are not numbers of a format that lowbit knows",
             hint="pass floats, integers or an ml_dtypes array; raw codes go to convert(codes, source, target)",
         ) from error
     codes = view_codes(array, fmt)

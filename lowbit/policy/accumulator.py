@@ -21,7 +21,7 @@ NARROWEST, WIDEST = 8, 64
 """Limits of the widths, in bits."""
 
 MOST_LANES = 256
-"""The bytes of four AVX-512 registers; more lanes than that are no single instruction's."""
+"""The bytes of four AVX-512 registers; no single instruction has more lanes."""
 
 MOST_PRODUCTS = 1 << 31
 """Of a block or a chunk."""

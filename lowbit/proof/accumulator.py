@@ -12,7 +12,7 @@ from lowbit.policy.accumulator import Accumulator, get_accumulator
 from lowbit.proof.ranges import Corner, Range, code_range, corners, limits, multiplied, whole_zero_point
 
 UNLIMITED = 1 << 80
-"""Products that no machine performs: an accumulator that takes so many takes any number."""
+"""Products that no machine performs: an accumulator that takes that many takes any number."""
 
 
 class Witness(NamedTuple):
@@ -51,7 +51,7 @@ class SafeLength:
 
 
 class _Sum(NamedTuple):
-    """A register that holds so many products between ``low`` and ``high``, and a start between those of ``start``."""
+    """A register that holds that many products between ``low`` and ``high``, and a start between those of ``start``."""
 
     register: str
     width: int
@@ -98,7 +98,7 @@ def largest_safe_k(
     Raises
     ------
     InputError
-        A range is none, a zero point no integer, or a bias alone does not fit.
+        A range is not one of integers, a zero point is not an integer, or a bias alone does not fit.
     PolicyError
         The accumulator is unknown.
 

@@ -39,7 +39,7 @@ def code_range(values: Any, role: str) -> Range:
         fmt = scalar_format(values)
     except LowbitError as error:
         raise InputError(
-            f"{role} = {values!r} is no range of integers: {error.message}", hint="'int8', or (-127, 127)"
+            f"{role} = {values!r} is not a range of integers: {error.message}", hint="'int8', or (-127, 127)"
         ) from error
     if fmt.kind != "integer":
         raise InputError(f"{role} = {fmt.id} is not an integer format", hint="'int8', or (-127, 127)")

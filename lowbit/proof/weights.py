@@ -100,7 +100,7 @@ def prove_weights(
     Raises
     ------
     InputError
-        The weights are no matrix of integers, the range is none, or a zero point no integer.
+        The weights are not a matrix of integers, the range is not one, or a zero point is not an integer.
     PolicyError
         The accumulator is unknown.
 

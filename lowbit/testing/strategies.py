@@ -113,7 +113,7 @@ def _exponent_offsets(fmt: Scalar, reach: int) -> SearchStrategy[int]:
 
 @lru_cache(maxsize=64)
 def _leading_bits_first(width: int) -> SearchStrategy[int]:
-    """Fields of so many bits, drawn back to front: 1 is the leading bit, which gives halves before small fractions."""
+    """Fields of ``width`` bits, drawn back to front: 1 is the leading bit, so halves come before small fractions."""
 
     def reversed_bits(drawn: int) -> int:
         return int(f"{drawn:0{width}b}"[::-1], 2) if width else 0

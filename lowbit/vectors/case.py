@@ -77,7 +77,7 @@ class Case:
         return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=number, row_flags=flags)
 
     def parts(self, rows: int) -> Iterator[Case]:
-        """The case in parts of so many elements at most; whole where it is not divisible."""
+        """The case in parts of at most ``rows`` elements; whole where it is not divisible."""
         if not self.divisible or self.outputs <= rows:
             yield self
             return

@@ -54,7 +54,7 @@ def _chosen() -> dict[str, Any]:
 
 
 def p3109_names(bits: range = P3109_BITS) -> list[str]:
-    """All formats of P3109 with so many bits: signed P = 1..K-1, unsigned P = 1..K, extended and finite."""
+    """All formats of P3109 of some widths: signed P = 1..K-1, unsigned P = 1..K, extended and finite."""
     names = []
     for width in bits:
         signed = [f"binary{width}p{precision}s" for precision in range(1, width)]

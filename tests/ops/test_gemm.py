@@ -396,7 +396,7 @@ def test_threads_are_whole_numbers_on_every_way(threads, accumulator):
 @pytest.mark.parametrize("options", [{}, {"accumulator": "int64"}, {"accumulator": "int20"}, {"return_counts": True}])
 def test_a_path_is_looked_at_on_every_way(options):
     a, b = np.ones((2, 3), np.int8), np.ones((3, 2), np.int8)
-    for path, words in (("nope", "path 'nope' is unknown"), (5, "path = 5 is no name"), (["vnni"], "is no name")):
+    for path, words in (("nope", "path 'nope' is unknown"), (5, "path = 5 is not a name"), (["vnni"], "is not a name")):
         with pytest.raises(InputError, match=words):
             lowbit.gemm(a, b, path=path, **options)
     lowbit.gemm(a, b, path="plain", **options)
@@ -452,7 +452,7 @@ def test_errors_of_prepacked_operands():
         lowbit.prepack(np.zeros((2, 3, 4), np.int8))
     with pytest.raises(InputError, match="a_dtype = float32"):
         lowbit.prepack(b, a_dtype=np.float32)
-    with pytest.raises(InputError, match="a_dtype = 'byte4' is no dtype"):
+    with pytest.raises(InputError, match="a_dtype = 'byte4' is not a dtype"):
         lowbit.prepack(b, a_dtype="byte4")
     if packed.path == "vnni":
         with pytest.raises(InputError, match="a_dtype='int16'"):

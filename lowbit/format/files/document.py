@@ -146,7 +146,7 @@ def _float(document: Table, common: Mapping[str, Any]) -> FloatFormat:
             "fields",
             f"sign {int(fields.signed)} + exponent {fields.exponent_bits} + mantissa {fields.mantissa_bits} = {total} "
             f"bits, but bits = {common['bits']}: the fields overlap or leave a gap",
-            "padding is no part of a format: state the bits that are used",
+            "padding is not part of a format: state the bits that are used",
         )
     specials = read_specials(document.table("specials"), fields)
     return FloatFormat(**common, **asdict(fields), bias=bias, **specials)

@@ -3,7 +3,7 @@
 Sixteen elements go through one AVX-512 register, so each instruction counts. Rounding is one binary32 addition: to
 |x| is added the power of two ``anchor`` whose unit in the last place is the target's at |x|, and the hardware rounds
 the sum to nearest even. The difference of the bits of sum and anchor is |x| in those units, rounded. Subnormal
-results are no case of their own: there the anchor stays that of the lowest binade.
+results are not a case of their own: there the anchor stays that of the lowest binade.
 
 The parameters are int32, since one 64-bit number among them would widen the lanes. ``tests/agree`` proves these loops
 equal to ``kernels/cast/cast.py`` at every boundary.

@@ -54,7 +54,7 @@ def ordinal(codes: Codes, fmt: FormatLike, *, nan: int | None = None) -> Results
     Raises
     ------
     InputError
-        A code is out of range or is a NaN, or ``nan`` is no int64.
+        A code is out of range or is a NaN, or ``nan`` is not an int64.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def ulp_distance(first: Codes, second: Codes, fmt: FormatLike, *, nan: int | Non
     Raises
     ------
     InputError
-        A code is out of range or is a NaN, the shapes do not go together, or ``nan`` is no uint64.
+        A code is out of range or is a NaN, the shapes do not go together, or ``nan`` is not a uint64.
     """
     if nan is not None:
         _check_nan(nan, 0, (1 << 64) - 1)

@@ -21,7 +21,7 @@ class Table:
     """An answer for every code of a source of at most 16 bits.
 
     ``entries`` are indexed by the bits of the array element that holds a code: those beyond the format's width repeat
-    the sign, or are no code.
+    the sign, or are not a code.
     """
 
     def __init__(self, source: Scalar, answers: Array) -> None:

@@ -87,7 +87,7 @@ def accumulate(
     Raises
     ------
     InputError
-        A dtype or shape is wrong, a zero point is no code of its operand, or the accumulator does not take these
+        A dtype or shape is wrong, a zero point is not a code of its operand, or the accumulator does not take these
         operands.
     PolicyError
         The accumulator is unknown.

@@ -76,7 +76,7 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
     Raises
     ------
     InputError
-        A dtype or shape is wrong, or a zero point is no code of its operand.
+        A dtype or shape is wrong, or a zero point is not a code of its operand.
     PolicyError
         The accumulator is unknown.
 

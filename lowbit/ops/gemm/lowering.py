@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lowbit.policy.accumulator import Accumulator
 
 LANE_BITS = 32
-"""Registers of up to so many bits fit the fast lanes."""
+"""Registers of up to that many bits fit the fast lanes."""
 
 _ORDERS = ("sequential", "pairwise", "blocked", "lanes")
 _REDUCTIONS = ("sequential", "adjacent", "halves", "widening")

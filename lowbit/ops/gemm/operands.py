@@ -53,7 +53,7 @@ def integer_operand(values: Any, role: str) -> Operand:
 def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) -> npt.NDArray[np.int64]:
     """One zero point for each row of ``a`` or column of ``b``, from that many or a single one.
 
-    Raises InputError: they are no integers, are not as many, or lie outside the operand's codes.
+    Raises InputError: they are not integers, are not as many, or lie outside the operand's codes.
     """
     array = as_array(values, role)
     python_integers = array.dtype.kind == "O" and all(type(value) is int for value in array.reshape(-1))
@@ -82,7 +82,7 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
 def checked_bias(values: Any, columns: int, width: int = 64) -> npt.NDArray[np.int64]:
     """One bias for each column, from that many, a single one or none.
 
-    Raises InputError: they are no integers of ``width`` bits, or not as many.
+    Raises InputError: they are not integers of ``width`` bits, or not as many.
     """
     array = as_array(0 if values is None else values, "bias")
     if array.dtype.kind not in "iu" and array.size:

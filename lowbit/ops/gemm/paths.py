@@ -55,7 +55,7 @@ def chosen(path: str | None = None) -> str:
     """
     name = default() if path is None else path
     if not isinstance(name, str):
-        raise InputError(f"path = {name!r} is no name", hint=f"one of {', '.join(available())}")
+        raise InputError(f"path = {name!r} is not a name", hint=f"one of {', '.join(available())}")
     if name not in available():
         from lowbit.kernels.lib.cpu import REQUIRED
 

@@ -77,7 +77,7 @@ def prepack(b: Codes | PackedCodes, *, a_dtype: npt.DTypeLike = "int8", path: st
     Raises
     ------
     InputError
-        The dtype is not one that ``gemm`` takes, or ``b`` is no matrix.
+        The dtype is not one that ``gemm`` takes, or ``b`` is not a matrix.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def prepack(b: Codes | PackedCodes, *, a_dtype: npt.DTypeLike = "int8", path: st
     try:
         left = np.dtype(a_dtype)
     except TypeError as error:
-        raise InputError(f"a_dtype = {a_dtype!r} is no dtype", hint="int8, uint8 or int16") from error
+        raise InputError(f"a_dtype = {a_dtype!r} is not a dtype", hint="int8, uint8 or int16") from error
     if left not in (np.int8, np.uint8, np.int16):
         raise InputError(f"a_dtype = {left}: left operands are int8, uint8 or int16")
     name = chosen(path)

@@ -161,7 +161,7 @@ def _checked_axis(axis: Any, array: Array, channels: int) -> int:
     if channels == 1:
         return 0
     if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
-        raise InputError(f"axis = {axis!r} is no axis of accumulators of {array.ndim} dimensions")
+        raise InputError(f"axis = {axis!r} is not an axis of accumulators of {array.ndim} dimensions")
     place = int(axis) % array.ndim
     if array.shape[place] != channels:
         raise InputError(

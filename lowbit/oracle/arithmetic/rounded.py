@@ -16,7 +16,7 @@ from lowbit.policy.cast import Policy
 
 _NEAREST_EVEN = Policy()
 _SPARE_BITS = 80
-"""A quotient is cut off so many bits below its leading one, far below half a unit of any format here."""
+"""A quotient is cut off that many bits below its leading one, far below half a unit of any format here."""
 
 
 def round_to(value: Fraction, fmt: str, *, negative_zero: bool = False) -> Exact:

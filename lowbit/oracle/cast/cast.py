@@ -126,7 +126,7 @@ def _above(left: Exact, right: Exact) -> bool:
 
 
 def _comparable_payload(value: Exact, source: Scalar | None) -> Exact:
-    """A NaN without its payload, where the source is no format whose NaNs carry payloads."""
+    """A NaN without its payload, where the source is not a format whose NaNs carry payloads."""
     if value.kind == NAN and source is not None and not source.ieee_like:
         return Exact(NAN, 0, 0, value.negative)
     return value

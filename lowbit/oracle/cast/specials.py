@@ -151,7 +151,7 @@ def _with_payload(value: Exact, fmt: FloatFormat) -> int:
 
 def _without_nan(value: Exact, fmt: Scalar, policy: Policy) -> int:
     if policy.nan == "error":
-        raise refuse(value, fmt, "would be a NaN, which is no value", "nan", "maximum")
+        raise refuse(value, fmt, "would be a NaN, which is not a value", "nan", "maximum")
     return {
         "maximum": fmt.largest_code(),
         "signed_maximum": _largest(value, fmt),

@@ -30,6 +30,6 @@ def integer_divide(a: int, b: int) -> int:
 
 
 def reciprocal_scale(count: int) -> tuple[int, int]:
-    """The multiplier and shift by which AVG_POOL2D divides a sum of so many elements."""
+    """The multiplier and shift by which AVG_POOL2D divides a sum of ``count`` elements."""
     bits = (count - 1).bit_length()
     return (((1 << 30) + 1) << bits) // count, 30 + bits

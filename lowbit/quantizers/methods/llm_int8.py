@@ -74,7 +74,7 @@ def llm_int8_quantize(values: npt.ArrayLike, *, variant: str = "cpu", threshold:
     Raises
     ------
     InputError
-        The values are no matrix of floats, or the threshold is negative or no number.
+        The values are not a matrix of floats, or the threshold is negative or not a number.
     PolicyError
         The variant is unknown.
 
@@ -147,7 +147,7 @@ def llm_int8_matmul(
 
     Notes
     -----
-    The int8 product is exact in int32. (bitsandbytes falls back to a binary32 product where k is no multiple of 4 on
+    The int8 product is exact in int32. (bitsandbytes falls back to a binary32 product where k is not a multiple of 4 on
     CUDA, or without AVX-512 on a CPU: exact too up to k = 1040, beyond that in an unknown order.) Then
 
     ``paper``: ``sum * largest_a * largest_b / 127^2 + bias``, exact, rounded once to binary16;
@@ -261,7 +261,7 @@ def _paper(matrix: Halves, _: float, outliers: npt.NDArray[np.int64]) -> _Answer
     kept[:, outliers] = 0
     largest = _largest(np.abs(kept))
     usable = np.isfinite(largest) & (largest > 0)
-    # A quotient that is no tie is at least 2^-41 away from one, and binary64 is finer than that.
+    # A quotient that is not a tie is at least 2^-41 away from one, and binary64 is finer than that.
     quotient = kept.astype(np.float64) * LEVELS / np.where(usable, largest, 1).astype(np.float64)[:, None]
     codes = np.where(usable[:, None], np.rint(quotient), 0).astype(np.int8)
     return codes, largest, np.zeros(matrix.shape, dtype=np.bool_)

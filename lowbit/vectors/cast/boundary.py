@@ -37,7 +37,7 @@ from lowbit.vectors.flags.flag import Flag
 from lowbit.vectors.patterns import from_patterns, to_patterns
 
 WHOLE_SOURCE_BITS = 10
-"""A source of at most so many bits is listed whole."""
+"""A source of at most that many bits is listed whole."""
 
 INTERMEDIATES: Mapping[str, int] = MappingProxyType({"float32": 24, "float16": 11, "bfloat16": 8})
 """Precision of the formats that real conversions round through."""

@@ -11,10 +11,10 @@ from lowbit.vectors.cast.points import Unsigned, max_magnitude
 from lowbit.vectors.flags import cast as f
 
 WHOLE_UP_TO = 300
-"""A format with at most so many magnitudes is taken whole."""
+"""A format with at most that many magnitudes is taken whole."""
 
 BINADES = 20
-"""About so many binades of a wider one are taken."""
+"""About that many binades of a wider one are taken."""
 
 
 def representative_magnitudes(fmt: Scalar) -> Unsigned:

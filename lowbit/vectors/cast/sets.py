@@ -92,7 +92,7 @@ def conversion_inputs(recipe: Recipe) -> VectorFile:
 
 
 def legal_inputs(recipe: Recipe, source: Scalar, target: Scalar) -> tuple[Unsigned, Flags]:
-    """``inputs`` without bit patterns that are no codes: the lowest one of a narrow integer."""
+    """``inputs`` without bit patterns that are not codes: the lowest one of a narrow integer."""
     patterns, flags = inputs(recipe, source, target)
     chosen = from_patterns(patterns, source) >= source.codes[0]
     return patterns[chosen], flags[chosen]

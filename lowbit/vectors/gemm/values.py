@@ -33,7 +33,7 @@ class Operands:
             widest = WIDEST_SIGNED if fmt.signed else WIDEST_UNSIGNED
             if not NARROWEST <= fmt.bits <= widest or fmt.fraction_bits:
                 raise InputError(
-                    f"{name} = {fmt.id} is no operand of an integer product",
+                    f"{name} = {fmt.id} is not an operand of an integer product",
                     hint="signed integers of 2 to 16 bits or unsigned ones of 2 to 8: int8, uint8, int4, int16",
                 )
 
