@@ -212,14 +212,7 @@ def _enclosed(function: Callable[..., Any]) -> list[Any]:
 
 
 class KernelCache(NullCache):  # type: ignore[misc]
-    """The compiled code of one function, a file for every signature and processor.
-
-    Parameters
-    ----------
-    function : function
-        What is compiled.
-    directory : path
-    """
+    """The compiled code of one function, a file for every signature and processor."""
 
     def __init__(self, function: Callable[..., Any], directory: Path) -> None:
         self._function, self._directory = function, directory

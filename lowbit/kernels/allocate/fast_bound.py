@@ -4,8 +4,6 @@ Source: the cutting planes of ``lowbit.allocate.search.dual``, within a box arou
 Hogan, J. Blankenship, "The boxstep method for large-scale optimization", Operations Research 23, 1975).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import routine, scalar
@@ -190,19 +188,10 @@ def start_basis(space, used, loss, picks, size):
 def tighten(space, prices_now, best_prices, entries, alive, plans):
     """Maximise the bound of the node from the prices of its parent; the bound and whether it prunes the node.
 
-    Parameters
-    ----------
-    space : tuple
-        Matrix, inverse, work, values, which columns are points, their picks, weights, entering column, used, prices,
-        low and high ends of the box, picks.
-    prices_now, best_prices : arrays (K,)
-        Where to start; where the bound is best.
-    entries : tuple
-        ``losses, scaled, limits`` of :func:`lowbit.kernels.allocate.fast_branch.branch`.
-    alive : tuple
-        ``starts, ends, slots``.
-    plans : tuple
-        ``costs, safe, whole_ends, trial, left, best_picks, values, counters``.
+    ``space``: matrix, inverse, work, values, which columns are points, their picks, weights, entering column, used,
+    prices, low and high ends of the box, picks. ``prices_now`` and ``best_prices``: where to start; where the bound is
+    best. ``entries``: ``losses, scaled, limits`` of :func:`lowbit.kernels.allocate.fast_branch.branch`. ``alive``:
+    ``starts, ends, slots``. ``plans``: ``costs, safe, whole_ends, trial, left, best_picks, values, counters``.
     """
     matrix, inverse, work, value_of, is_point, basis_picks = space[0], space[1], space[2], space[3], space[4], space[5]
     column, used, prices, low, high, picks = space[7], space[8], space[9], space[10], space[11], space[12]

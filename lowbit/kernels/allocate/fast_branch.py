@@ -8,8 +8,6 @@ Bounds are binary64: an error of rounding is allowed for by a margin. What a pla
 The whole state is in arrays, so that a call can stop after some nodes and the next one goes on.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, routine, scalar

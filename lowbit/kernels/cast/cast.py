@@ -3,8 +3,6 @@
 All arrays are int64 and contiguous, so each kernel has one signature; ``lowbit.ops.cast.cast`` converts chunks.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.kernels.cast.layout import SIZE

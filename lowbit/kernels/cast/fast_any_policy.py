@@ -5,8 +5,6 @@ rule, which doubles the elements in a register. The vector is the one that ``low
 ``tests/agree`` proves it equal to the int64 kernels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import constants, kernel, scalar

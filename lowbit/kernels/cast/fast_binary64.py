@@ -6,8 +6,6 @@ lies. Magnitudes beyond binary32 become its largest one, those below its smalles
 target overflows and underflows well within them.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

@@ -6,8 +6,6 @@ of float8_e8m0fnu, which binary32 has as a subnormal number. No operand is a bin
 of cycles on some processors. Processors that look bytes up in vector registers take ``simd_decode.py`` instead.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import constants, kernel

@@ -4,8 +4,6 @@ NumPy's ``take`` checks bounds per element and costs several times as much; here
 table has an entry for every pattern. One signature an index and item width: uint8 or uint16 by uint8 to uint64.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 
 

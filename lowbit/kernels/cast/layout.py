@@ -16,7 +16,6 @@ SOURCE_INFINITY = 7  # magnitude of infinity, -1 for none
 SOURCE_BELOW_NAN = 8  # the magnitude below the lowest NaN; the largest int64 where there is none
 SOURCE_NAN_AT_NEGATIVE_ZERO = 9  # 1 where the code of -0 is the NaN
 SOURCE_FLUSH = 10  # magnitudes below this count as zero (DAZ)
-SOURCE_ZERO = 11  # 1 where code 0 is zero
 SOURCE_DROP_SIGN = 12  # 1 where the target takes the absolute value
 
 # --- rounding: what is added before the discarded bits are cut off ---------------------------------------------

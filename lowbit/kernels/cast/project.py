@@ -6,8 +6,6 @@ exponent; its value is ``magnitude * 2**exponent``, 0 <= magnitude < 2**56. A Na
 Integer operators only, branch-free, so that the same functions run on Python ints and vectorise when compiled.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.kernels.lib.bits import bit_length

@@ -6,8 +6,6 @@ wrap to the width as the product's do.
 Source: gemmlowp, ``fixedpoint/fixedpoint.h``; TensorFlow Lite, ``tensorflow/lite/kernels/internal/common.h``.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 

@@ -1,7 +1,5 @@
 """Table look-ups with interpolation, in int64: the twin of ``oracle/fixed_point/table.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.fixed_point.gemmlowp import wrap
 

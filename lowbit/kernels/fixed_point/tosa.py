@@ -1,7 +1,5 @@
 """TOSA's integer elementwise arithmetic on int64: the twin of ``oracle/fixed_point/tosa.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import wrap
 

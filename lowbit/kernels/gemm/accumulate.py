@@ -5,8 +5,6 @@ one filled up; ``b_zeros``, ``b_sums`` and ``bias`` (tiles, width), ``a_zeros`` 
 (m, tiles, width) are int64. ``registers`` is scratch, a row a partial sum, and so is ``notes`` (2, width).
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.gemm.accumulate_tile import run_row
 

@@ -8,8 +8,6 @@ The parameters are a flat int64 vector (places below). An overflow is found and 
 holds a value in range, so a sum can only leave the range on the side of the addend's sign.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import routine, scalar

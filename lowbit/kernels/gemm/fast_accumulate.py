@@ -4,8 +4,6 @@ The same program as ``kernels/gemm/accumulate.py``, for operands in int16 whose 
 ``tests/agree`` proves the two equal.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.gemm.accumulate_tile import run_row
 

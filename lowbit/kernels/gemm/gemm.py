@@ -1,7 +1,5 @@
 """Integer GEMM in plain integer loops: the twin that the vector kernels have to equal, and what stands around them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

@@ -1,7 +1,5 @@
 """Two four-bit codes of a byte, as a byte each."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel

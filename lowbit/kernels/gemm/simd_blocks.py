@@ -10,8 +10,6 @@ before their first tile. The left operand is read where it lies if k is contiguo
 nothing is to be flipped; it is copied otherwise. Addresses and distances are in bytes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import part, scalar

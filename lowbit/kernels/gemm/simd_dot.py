@@ -24,28 +24,16 @@ GROUP_BYTES = 4
 
 @dataclass(frozen=True)
 class Dot:
-    """One instruction.
+    """One instruction."""
 
-    Attributes
-    ----------
-    name : str
-        Part of the names of emitted functions.
-    lanes : int
-        32-bit lanes of a register.
-    rows, vectors : int
-        The largest tile of accumulators that leaves registers for the operands: ``rows`` of the left operand by
-        ``vectors`` registers of columns of the right one.
-    ones : int
-        A 32-bit word of elements that are all one.
-    multiply : callable
-        ``(builder, accumulator, left, right) -> accumulator``, all vectors of ``lanes`` 32-bit words.
-    """
-
-    name: str
-    lanes: int
+    name: str  # part of the names of emitted functions
+    lanes: int  # 32-bit lanes of a register
+    # rows, vectors: the largest tile of accumulators that leaves registers for the operands: ``rows`` of the left
+    # operand by ``vectors`` registers of columns of the right one
     rows: int
     vectors: int
-    ones: int
+    ones: int  # a 32-bit word of elements that are all one
+    # ``(builder, accumulator, left, right) -> accumulator``, all vectors of ``lanes`` 32-bit words.
     multiply: Callable[[Any, Any, Any, Any], Any]
 
     @property
@@ -61,11 +49,6 @@ class Dot:
     @property
     def vector_bytes(self) -> int:
         return self.lanes * GROUP_BYTES
-
-    @property
-    def panel_columns(self) -> int:
-        """Columns of the right operand that are packed together."""
-        return self.lanes * self.vectors
 
     @property
     def panel_step(self) -> int:

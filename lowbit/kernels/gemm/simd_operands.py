@@ -6,8 +6,6 @@ column, which the tile adds; k p q and the bias are in the column's term of the 
 Addresses and distances are in bytes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import scalar

@@ -1,7 +1,5 @@
 """Integer GEMM for any processor, in vectors that LLVM lowers: 16-bit words. Bytes are widened first."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.gemm.simd_blocks import multiply
 from lowbit.kernels.gemm.simd_pack import copy_words_half, interleave_words_half, transpose_words_half

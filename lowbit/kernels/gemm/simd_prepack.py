@@ -1,7 +1,5 @@
 """Packing a whole right operand of integer GEMM ahead of time, all of k panel by panel."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.gemm.simd_operands import address, pack_units, units_of_panel
 from lowbit.kernels.gemm.simd_pack import (

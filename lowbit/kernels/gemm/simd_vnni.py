@@ -1,7 +1,5 @@
 """Integer GEMM with AVX512-VNNI: bytes by ``vpdpbusd``, 16-bit words by ``vpdpwssd``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.gemm.simd_blocks import multiply
 from lowbit.kernels.gemm.simd_pack import (

@@ -1,7 +1,5 @@
 """Selection without a branch."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import scalar
 
 

@@ -1,7 +1,5 @@
 """Numba's types of arguments, for ``entry``: who calls a kernel need not know Numba."""
 
-from __future__ import annotations
-
 from numba import types
 
 from lowbit.kernels._jit import array_type

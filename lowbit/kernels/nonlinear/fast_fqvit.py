@@ -5,8 +5,6 @@ deviation and each element's multiplier, shift and bias in binary64, in the orde
 which tests prove equal.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ Nothing can overflow: weights have 16 bits, so sums stay below 2^36 and products
 ``ibert.py``, which makes the table.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel

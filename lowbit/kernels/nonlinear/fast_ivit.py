@@ -6,20 +6,12 @@ and the code. Proved equal to ``ivit.py``, which makes the tables. They cannot t
 kernels for that.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import shift_right_32
 from lowbit.kernels.nonlinear.ivit import PRODUCT, RESULT, RESULT_SHIFT, SUM, factor_of
-from lowbit.kernels.nonlinear.lookup import (
-    distance_bytes,
-    distance_sum,
-    distance_words,
-    multiply_by_entry,
-    row_maximum,
-)
+from lowbit.kernels.nonlinear.lookup import distance_bytes, distance_sum, distance_words, multiply_by_entry, row_maximum
 from lowbit.kernels.nonlinear.steps import step
 
 ENTRIES = 256

@@ -6,8 +6,6 @@ reached by even factors only, which are halved before the product instead of aft
 the plain kernels of both.
 """
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even, positive_quotient

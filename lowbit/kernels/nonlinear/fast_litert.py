@@ -3,8 +3,6 @@
 Proved equal to ``oracle/nonlinear/litert.py``, which rounds exact fractions.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

@@ -4,8 +4,6 @@ Every function of an 8-bit code, or of the distance of an 8-bit code from its ro
 entries is given as byte planes, ``planes[p, i]`` being byte p of entry i: vector registers look up bytes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import scalar

@@ -3,8 +3,6 @@
 Softmax's exponential is a table of the distance from the row's maximum. Proved equal to ``lowbit_scheme.py``.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

@@ -1,7 +1,5 @@
 """The two passes of a LayerNorm over 8- or 16-bit codes as plain loops: the twin of ``simd_norm.py``."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import scalar

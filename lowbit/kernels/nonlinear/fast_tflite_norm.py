@@ -3,8 +3,6 @@
 Proved equal to ``tflite_norm.py``. It cannot trap: the array layer takes the plain kernel for that.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

@@ -5,8 +5,6 @@ results. Proved equal to ``tflite_softmax.py``. They cannot trap: the array laye
 for CMSIS-NN's narrower arithmetic.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar

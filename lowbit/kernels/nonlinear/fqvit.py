@@ -1,7 +1,5 @@
 """FQ-ViT's log-int-softmax in int64: the twin of ``oracle/nonlinear/fqvit.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even

@@ -1,7 +1,5 @@
 """I-BERT's i-exp, i-softmax, i-GELU, I-LayerNorm and i-sqrt in int64: the twin of the oracle's file of this name."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even, floor_square_root

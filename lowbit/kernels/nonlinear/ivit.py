@@ -1,7 +1,5 @@
 """I-ViT's ShiftExp, Shiftmax, ShiftGELU and I-LayerNorm in int64: the twin of ``oracle/nonlinear/ivit.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even

@@ -1,7 +1,5 @@
 """Table look-ups over rows of 8-bit codes: the processor's own where it has them, the portable ones elsewhere."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.nonlinear import fast_lookup, simd_lookup
 

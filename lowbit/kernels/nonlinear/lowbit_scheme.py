@@ -1,7 +1,5 @@
 """lowbit's own softmax, GELU and LayerNorm in int64: the twin of ``oracle/nonlinear/lowbit_scheme.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import floor_square_root, shift_half_up

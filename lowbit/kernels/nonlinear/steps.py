@@ -1,7 +1,5 @@
 """The declared width of an intermediate in a plain kernel: wrap, saturate, or note the first overflow."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import routine, scalar
 
 WRAP, SATURATE, TRAP = range(3)

@@ -1,7 +1,5 @@
 """TFLite's MultiplyByQuantizedMultiplier in both builds, in int64: the twin of the oracle."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import scalar
 from lowbit.kernels.fixed_point.gemmlowp import doubling_high_multiply, rounding_divide
 from lowbit.kernels.nonlinear.steps import step

@@ -1,7 +1,5 @@
 """TFLite's L2 and layer normalisation in int64: the twin of ``oracle/nonlinear/tflite_norm.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import inverse_square_root, saturate
 from lowbit.kernels.nonlinear.steps import step, truncating_divide

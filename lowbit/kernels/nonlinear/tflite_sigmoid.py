@@ -1,7 +1,5 @@
 """TFLite's integer logistic and tanh in int64: the twin of ``oracle/nonlinear/tflite_sigmoid.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import logistic, rounding_divide, saturate, saturating_shift_left, tanh
 from lowbit.kernels.nonlinear.steps import step

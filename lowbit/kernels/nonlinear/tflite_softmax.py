@@ -1,7 +1,5 @@
 """TFLite's and CMSIS-NN's integer softmax in int64: the twin of ``oracle/nonlinear/tflite_softmax.py``."""
 
-from __future__ import annotations
-
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.fixed_point.gemmlowp import (
     doubling_high_multiply,
