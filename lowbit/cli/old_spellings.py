@@ -29,10 +29,7 @@ OLD_TOPICS: Mapping[str, str] = MappingProxyType({"devices": "kernels"})
 def refuse_old_spellings(verb: str, words: Sequence[str]) -> None:
     """Refuse a verb or an option of an earlier release.
 
-    Raises
-    ------
-    LowbitError
-        One is among the words; code LB100.
+    Raises LowbitError: one is among the words; code LB100.
     """
     if verb in OLD_VERBS:
         new = OLD_VERBS[verb]

@@ -40,12 +40,8 @@ WIDEST, NARROWEST = 100, 40
 class Terminal:
     """Where a verb writes: one stream and whether it takes colour.
 
-    Parameters
-    ----------
-    mode : {"auto", "always", "never"}
-        ``auto`` colours a terminal unless ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is ``dumb``.
-    stream : text stream, optional
-        Standard output unless given.
+    ``mode``: ``auto`` colours a terminal unless ``NO_COLOR`` is set (https://no-color.org) or ``TERM`` is ``dumb``;
+    ``stream``: standard output unless given.
     """
 
     def __init__(self, mode: str = "auto", stream: TextIO | None = None) -> None:

@@ -18,52 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """What a device is going to be asked.
-
-    Attributes
-    ----------
-    prototype : Prototype
-    cases : sequence of Case
-        All of them, in order.
-    timeout : float
-        Seconds that one call may take.
-    values : bool
-        Whether a Python function takes and returns values.
-    """
+    """What a device is going to be asked."""
 
     prototype: Prototype
-    cases: Sequence[Case]
-    timeout: float = 60.0
-    values: bool = False
+    cases: Sequence[Case]  # all of them, in order
+    timeout: float = 60.0  # seconds that one call may take
+    values: bool = False  # whether a Python function takes and returns values
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of device.
+    """A kind of device."""
 
-    Attributes
-    ----------
-    option : str
-        ``so``: the device is named by ``--so``.
-    metavar, help : str
-        Of the option.
-    what : str
-        What messages call the file.
-    topic : str
-        What the device has to be, a paragraph.
-    make : callable
-        (name, question) -> the device.
-    file_of : callable
-        The file in the name of a device.
-    """
-
-    option: str
+    option: str  # ``so``: the device is named by ``--so``
+    # metavar, help: of the option
     metavar: str
     help: str
-    what: str
-    topic: str
-    make: Callable[[str, Question], NamedDevice]
-    file_of: Callable[[str], str] = str
+    what: str  # what messages call the file
+    topic: str  # what the device has to be, a paragraph
+    make: Callable[[str, Question], NamedDevice]  # (name, question) -> the device
+    file_of: Callable[[str], str] = str  # the file in the name of a device
 
 
 def _shared_object(name: str, question: Question) -> NamedDevice:

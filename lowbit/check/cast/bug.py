@@ -13,21 +13,12 @@ from lowbit.check.operation import Bug
 
 @dataclass(frozen=True)
 class CastBug(Bug):
-    """A bug of a conversion.
+    """A bug of a conversion."""
 
-    Attributes
-    ----------
-    touches : callable
-        View -> which inputs the bug may change; none where it makes no sense between the formats.
-    compute : callable
-        Conversion -> the results, of which those of the touched inputs count.
-    everywhere : bool
-        Whether the words say themselves which inputs they are about.
-    """
-
+    # View -> which inputs the bug may change; none where it makes no sense between the formats.
     touches: Callable[[View], Mask]
-    compute: Callable[[Conversion], Codes]
-    everywhere: bool = False
+    compute: Callable[[Conversion], Codes]  # conversion -> the results, of which those of the touched inputs count
+    everywhere: bool = False  # whether the words say themselves which inputs they are about
 
     def run(self, conversion: Conversion) -> Codes:
         """What comes out under a policy."""

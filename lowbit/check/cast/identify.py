@@ -36,20 +36,11 @@ SAMPLE = 48
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What was found out about the inputs of one class.
-
-    Attributes
-    ----------
-    group : InputClass
-    bugs : tuple of CastBug
-        The bug that it takes to explain them, or the bugs that these inputs cannot tell apart.
-    rows : int array
-        The inputs that the survivors, with the bug, explain.
-    """
+    """What was found out about the inputs of one class."""
 
     group: InputClass
-    bugs: tuple[CastBug, ...]
-    rows: NDArray[np.intp]
+    bugs: tuple[CastBug, ...]  # the bug that it takes to explain them, or the bugs that these inputs cannot tell apart
+    rows: NDArray[np.intp]  # the inputs that the survivors, with the bug, explain
 
     @property
     def left(self) -> NDArray[np.intp]:
@@ -59,18 +50,11 @@ class Explained:
 
 @dataclass
 class Identification:
-    """What is left when every input has been heard.
-
-    Attributes
-    ----------
-    source, target : FloatFormat or FixedFormat
-    survivors : Survivors
-        The combinations of axis values that agree with the device.
-    classes : list of Explained
-    """
+    """What is left when every input has been heard."""
 
     source: Scalar
     target: Scalar
+    # The combinations of axis values that agree with the device.
     survivors: Survivors = field(default_factory=Survivors)
     classes: list[Explained] = field(default_factory=list)
 
@@ -105,13 +89,8 @@ class Identification:
 class Elimination:
     """The state of one identification.
 
-    Parameters
-    ----------
-    codes, got : arrays
-        Source codes and the device's target codes.
-    source, target : FloatFormat or FixedFormat
-    any_nan : bool
-        Whether any NaN is as good as another.
+    ``codes`` and ``got``: source codes and the device's target codes; ``any_nan``: whether any NaN is as good as
+    another.
     """
 
     def __init__(
@@ -206,13 +185,8 @@ def identify(
 ) -> Identification:
     """Find the policies that explain what a device answered.
 
-    Parameters
-    ----------
-    codes, got : arrays
-        Source codes and the device's target codes.
-    source, target : FloatFormat or FixedFormat
-    any_nan : bool
-        Whether any NaN is as good as another.
+    ``codes`` and ``got``: source codes and the device's target codes. ``any_nan``: whether any NaN is as good as
+    another.
     """
     elimination = Elimination(codes, got, source, target, any_nan=any_nan)
     for group in input_classes(decode_inputs(codes, source), source, target):

@@ -38,13 +38,7 @@ most of them."""
 class CastOperation(Operation):
     """A conversion between two formats, compared under one policy.
 
-    Parameters
-    ----------
-    source, target : FloatFormat or FixedFormat
-    policy : Policy
-        The rules to compare with.
-    any_nan : bool
-        Whether any NaN is as good as another.
+    ``policy``: the rules to compare with; ``any_nan``: whether any NaN is as good as another.
     """
 
     name = "convert"

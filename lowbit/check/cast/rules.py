@@ -32,14 +32,7 @@ def reference(codes: NDArray[Any], source: Scalar, target: Scalar, policy: Polic
 
 @dataclass(frozen=True)
 class CastRule(Rule):
-    """A policy between two formats, and perhaps a bug.
-
-    Attributes
-    ----------
-    source, target : FloatFormat or FixedFormat
-    policy : Policy
-    bug : CastBug or None
-    """
+    """A policy between two formats, and perhaps a bug."""
 
     source: Scalar
     target: Scalar
