@@ -2,9 +2,10 @@
 
 The order is that of speed. First come exact decodings of a byte in 32-bit lanes, on processors where they beat the next
 path: a table of all answers, for sources of few bits and enough codes to pay for it. A target without fields, which is
-known by the list of its values, no kernel knows: its values are compared with their neighbours. Then come lanes of 32
-bits, which round binary32 to nearest; casts that get there by way of binary32 words; lanes of 32 bits for any policy;
-and lanes of 64 bits. The last path does all that a kernel can: flags, random bits and fixed point too.
+known by the list of its values, is compared with them: the answers are laid out by intervals for binary32, and the
+array is sorted into them otherwise. Then come lanes of 32 bits, which round binary32 to nearest; casts that get there
+by way of binary32 words; lanes of 32 bits for any policy; and lanes of 64 bits. The last path does all that a kernel
+can: flags, random bits and fixed point too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from lowbit.format.scalar import Scalar
-from lowbit.ops.cast import binary32, comparison, lanes, tables, unpacked, words
+from lowbit.ops.cast import binary32, comparison, intervals, lanes, tables, unpacked, words
 from lowbit.policy.cast import Policy
 
 CHUNK = 1 << 14
@@ -63,6 +64,7 @@ def _few_codes(cast: Cast) -> Any:
 PATHS = (
     Path(binary32.decodes, binary32.run, FAST_CHUNK),
     Path(_few_codes, tables.run, FAST_CHUNK),
+    Path(intervals.applies, intervals.run, FAST_CHUNK),
     Path(_no_fields, comparison.run, CHUNK_32),
     Path(binary32.encodes, binary32.run, FAST_CHUNK),
     Path(words.applies, words.run, CHUNK_32),

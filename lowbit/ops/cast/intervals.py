@@ -1,0 +1,80 @@
+"""Casts from binary32 into a format that is known by the list of its values, in 32-bit lanes (``fast_intervals.py``).
+
+The answers are those of the comparison with all values, asked for on both sides of every place where they may change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import Array
+from lowbit.ops.cast import comparison
+from lowbit.ops.cast.binary32 import BINARY32_MANTISSA_BITS, Lanes, is_binary32
+
+if TYPE_CHECKING:
+    from lowbit.ops.cast.paths import Cast
+
+MOST_BUCKET_BITS = 17
+"""2^17 buckets take a megabyte, of which little is touched."""
+
+
+def applies(cast: Cast) -> Lanes | None:
+    """The lanes of a cast; None where the source or the rounding is another, or two answers change side by side."""
+    source, target, policy = cast[:3]
+    if not target.listed or target.bits > 8 or cast.flags or policy.stochastic or not is_binary32(source):
+        return None
+    compared = comparison.lower(cast)
+    patterns = _where_answers_may_change(source, compared)
+    codes = np.empty(patterns.size, dtype=target.code_dtype)
+    comparison.run(compared, patterns, codes)
+    for shift in range(BINARY32_MANTISSA_BITS, 32 - MOST_BUCKET_BITS - 1, -1):
+        buckets = _buckets(patterns, codes, shift)
+        if buckets is not None:
+            return _compiled(shift, *buckets)
+    return None
+
+
+def run(lanes: Lanes, codes: Array, out: Array, *_: object) -> None:
+    """Run the lanes on codes as they are."""
+    lanes(codes, out)
+
+
+def _where_answers_may_change(source: Scalar, compared: comparison.Comparison) -> Array:
+    """Bit patterns in rising order: on either side of every start of an interval, and of all special values."""
+    low, high = source.ordinals[0], source.ordinals[-1]
+    places = {start + step for start in compared.starts.tolist() for step in (-1, 0)}
+    patterns = {source.from_ordinal(min(max(place, low), high)) for place in places}
+    magnitudes = {0, 1, source.min_normal_code, *(code & ~source.sign_bit for code in source.infinities)}
+    magnitudes |= {first & ~source.sign_bit for first, _ in source.nan_ranges}
+    both = {pattern | sign for pattern in magnitudes for sign in (0, source.sign_bit)}
+    return np.array(sorted(patterns | both), dtype=np.uint32)
+
+
+def _buckets(patterns: Array, codes: Array, shift: int) -> tuple[Array, Array] | None:
+    """Where the answer of each bucket changes, and both answers; None where it changes twice."""
+    changes = np.flatnonzero(np.diff(codes.astype(np.int64), prepend=-1))
+    first, become = patterns[changes].astype(np.int64), codes[changes].astype(np.int64)
+    starts = np.arange(1 << 32 - shift, dtype=np.int64) << shift
+    inside = first & ((1 << shift) - 1) != 0
+    within = first[inside] >> shift
+    if np.unique(within).size != within.size:
+        return None
+    below = become[np.searchsorted(first, starts, side="right") - 1]
+    change, above = starts.copy(), below.copy()
+    change[within], above[within] = first[inside], become[inside]
+    return change.astype(np.uint32).view(np.int32), (below | above << 8).astype(np.int32)
+
+
+def _compiled(shift: int, changes: Array, answers: Array) -> Lanes:
+    from lowbit.kernels._jit import array_type, entry
+    from lowbit.kernels.cast.fast_intervals import encode
+    from lowbit.kernels.lib.types import INT64
+
+    for table in (changes, answers):
+        table.setflags(write=False)
+    lanes = array_type("int32")
+    run_lanes = entry(encode, lanes, INT64, lanes, lanes, array_type("uint8"))
+    return lambda bits, out: run_lanes(bits, shift, changes, answers, out)
