@@ -1,4 +1,4 @@
-"""Arrays at the public edge: codes and the format that they are codes of, and what is wrong with them."""
+"""Arguments at the public edge: arrays, codes and the format that they are codes of, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_out",
     "check_range",
     "checked_codes",
+    "checked_threads",
     "first_place",
     "from_patterns",
     "integer_array",
@@ -187,6 +188,13 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise InputError(f"out must be {article} {dtype} array of shape {shape}, not {found}")
     if not out.flags.writeable:
         raise InputError("out is read-only")
+
+
+def checked_threads(threads: Any) -> int:
+    """A positive number of threads."""
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
+        raise InputError(f"threads = {threads!r} is not a positive whole number")
+    return int(threads)
 
 
 def _first_culprit(array: Array) -> str:

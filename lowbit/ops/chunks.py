@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numpy as np
-
-from lowbit.errors import InputError
-
-
-def checked_threads(threads: Any) -> int:
-    """A positive number of threads."""
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
-    return int(threads)
 
 
 def in_chunks(run: Callable[[int, int], None], size: int, threads: int, chunk: int) -> None:

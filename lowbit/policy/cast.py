@@ -226,6 +226,11 @@ class Policy(Choices):
         """Whether rounding takes random bits."""
         return self.rounding.startswith("stochastic_")
 
+    @property
+    def refusing(self) -> list[str]:
+        """The axes by which some input is an error."""
+        return [name for name in self.CHOICES if getattr(self, name) == "error"]
+
     def without_defects(self) -> Policy:
         """The choices alone, which ``check`` compares against."""
         return replace(self, defects=()) if self.defects else self
@@ -267,8 +272,10 @@ def get_policy(policy: Policy | str, target: Format | None = None) -> Policy:
     PolicyError
         The name is unknown, or the argument is neither.
     """
+    if isinstance(policy, Policy):
+        return policy
     preset = PRESETS.named(policy)
-    if isinstance(policy, Policy) or target is None:
+    if target is None:
         return preset
     overrides = PRESET_OVERRIDES.get(preset.name, {})
     return overrides.get(target.id) or overrides.get(target.kind) or preset

@@ -14,12 +14,20 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
-from lowbit.ops.arrays import Array, Codes, FormatLike, check_out, checked_codes, scalar_format, values_to_codes
+from lowbit.ops.arrays import (
+    Array,
+    Codes,
+    FormatLike,
+    check_out,
+    checked_codes,
+    checked_threads,
+    scalar_format,
+    values_to_codes,
+)
 from lowbit.ops.cast.conversion import cast_codes, conversion
 from lowbit.ops.cast.counts import count, refuse
 from lowbit.ops.cast.decoding import decoding
 from lowbit.ops.cast.random_bits import checked_random
-from lowbit.ops.chunks import checked_threads
 from lowbit.ops.types import Results
 from lowbit.policy.cast import Policy, get_policy
 

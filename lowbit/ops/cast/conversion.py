@@ -17,7 +17,6 @@ from lowbit.format.registry import get_format
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array, is_nan
-from lowbit.ops.cast.counts import refusing
 from lowbit.ops.cast.ordinal import first_ordinal, ordinals_of
 from lowbit.ops.cast.paths import Cast, Runner, runner
 from lowbit.ops.cast.tables import TABLE_BITS
@@ -94,7 +93,7 @@ def conversion(source: Scalar, target: Scalar, policy: Policy | str | None) -> C
     steps.append(Step(Cast(first, target, remaining)))
     plain = len(steps) == 1 and not chosen.defects
     cast, code_dtype = Cast(source, target, chosen), np.dtype(target.code_dtype)
-    return Conversion(cast, tuple(steps), code_dtype, bool(refusing(chosen)), plain)
+    return Conversion(cast, tuple(steps), code_dtype, bool(chosen.refusing), plain)
 
 
 def cast_codes(

@@ -31,12 +31,6 @@ def count(result: Array, flags: Array, target: Scalar) -> dict[str, int]:
     }
 
 
-def refusing(policy: Policy) -> list[str]:
-    """The axes by which some input is an error under the policy."""
-    axes = ("overflow", "infinity", "nan", "negative", "zero", "underflow")
-    return [axis for axis in axes if getattr(policy, axis) == "error"]
-
-
 def refuse(codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, target: Scalar, policy: Policy) -> None:
     """Raise for the first value that the policy refuses, if there is one."""
     refused = np.flatnonzero(flags & at.REFUSED)
@@ -44,7 +38,7 @@ def refuse(codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, t
         return
     first = int(refused[0])
     where = f" at index {tuple(int(i) for i in np.unravel_index(first, shape))}" if shape else ""
-    axes = refusing(policy)
+    axes = policy.refusing
     other = next(choice for choice in Policy.choices(axes[0]) if choice != "error")
     raise InputError(
         f"{source.id} code {int(codes[first]):#x}{where} cannot be encoded in {target.id}: the policy says "

@@ -14,7 +14,7 @@ from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array, Codes, FormatLike, as_array, checked_codes, magnitudes, scalar_format
 from lowbit.ops.cast.comparison import encode_each
 from lowbit.ops.cast.conversion import cast_codes, conversion
-from lowbit.ops.cast.counts import refuse, refusing
+from lowbit.ops.cast.counts import refuse
 from lowbit.ops.cast.lowering import lower
 from lowbit.ops.cast.random_bits import checked_random
 from lowbit.ops.cast.unpacked import project_unpacked, unpack
@@ -139,8 +139,8 @@ def _encode_triples(
     if policy.via:
         after = policy.choose(via="", defects=())
         way = conversion(first, target, after)
-        codes, flags_after = cast_codes(way, codes.astype(first.code_dtype), random, bool(refusing(policy)), 1)
+        codes, flags_after = cast_codes(way, codes.astype(first.code_dtype), random, bool(policy.refusing), 1)
         flags = np.zeros(codes.size) if flags_after is None else flags_after
-    if refusing(policy):
+    if policy.refusing:
         refuse(values, flags.astype(np.uint8), kinds.shape, source, target, policy)
     return codes.astype(target.code_dtype)

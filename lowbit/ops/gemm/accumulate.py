@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.chunks import checked_threads, in_chunks
+from lowbit.ops.arrays import checked_threads
+from lowbit.ops.chunks import in_chunks
 from lowbit.ops.gemm.lowering import Magnitudes, cannot_overflow, fits_narrow_lanes, parameters
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.types import Array, Codes, Results

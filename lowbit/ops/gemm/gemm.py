@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.arrays import check_out
-from lowbit.ops.chunks import checked_threads
+from lowbit.ops.arrays import check_out, checked_threads
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.gemm.paths import NOTHING, Right, Terms, chosen, run_threads
 from lowbit.ops.gemm.prepack import PackedMatrix

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import Array, FormatLike, integer_array, scalar_format, view_codes
-from lowbit.ops.chunks import checked_threads
+from lowbit.ops.arrays import Array, FormatLike, checked_threads, integer_array, scalar_format, view_codes
 from lowbit.ops.requantize.arguments import checked_range, checked_result, whole
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.requantize import checked_out, requantize

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.kernels.requantize import layout as at
-from lowbit.ops.arrays import Array, FormatLike, as_array, check_out
-from lowbit.ops.chunks import checked_threads
+from lowbit.ops.arrays import Array, FormatLike, as_array, check_out, checked_threads
 from lowbit.ops.requantize.arguments import (
     checked_accumulators,
     checked_multipliers,
