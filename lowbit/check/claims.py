@@ -77,7 +77,7 @@ class Closest(Claim):
 
 @dataclass(frozen=True, eq=False)
 class Right(Claim):
-    """Answers that are as asked for, and are no answers of the rule that the device is said to follow."""
+    """Answers that are as asked for, and are not answers of the rule that the device is said to follow."""
 
     against: bool = True  # whether that rule has others for them, or none, so that they are worth a word
 

@@ -46,7 +46,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 """Verb -> what it does. Each is the module of the same name in this package."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What the system says when output cannot be written, which is no bug in lowbit."""
+"""What the system says when output cannot be written, which is not a bug in lowbit."""
 
 COLOR_MODES = ("auto", "always", "never")
 

@@ -23,7 +23,7 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
         ),
         "LB200": (
             "A format specification contradicts itself or cannot be read: fields that overlap or leave a gap, "
-            "special values that clash, stated facts that do not follow from the fields, or a file that is no "
+            "special values that clash, stated facts that do not follow from the fields, or a file that is not "
             "valid TOML. The message names the file and the figure; formats/README.md describes every key."
         ),
         "LB201": (
@@ -88,8 +88,8 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "that the target lacks, or it wrote where it must not: past the end of its results, over its inputs, into "
             "a socket of lowbit's, or not at all. Usual causes: an element type that is wider than the container "
             "(uint32_t for uint8_t), and a vector loop whose tail is not masked; `lowbit explain so` and `lowbit "
-            "explain python` say what is expected. A number that fits the container but is no code (0x80 for "
-            "float4_e2m1fn) is no error: it is compared and counts as a difference, and so does a result that a memory "
+            "explain python` say what is expected. A number that fits the container but is not a code (0x80 for "
+            "float4_e2m1fn) is compared and counts as a difference, and so does a result that a memory "
             "file (.hex) has no word for."
         ),
         "LB605": (

@@ -19,7 +19,7 @@ EXPONENT_LIMIT = 100_000
 """Larger exponents only cost time: no format reaches 2^±262,144."""
 
 GUARD_BITS = 192
-"""Bits kept of a number that is no binary fraction: more than any precision here, and the rest as one sticky bit."""
+"""Bits kept of a number that is not a binary fraction: more than any precision here, and the rest as one sticky bit."""
 
 _EXPONENT = re.compile(r"[ep^][+-]?(\d+)\s*$", re.IGNORECASE)
 _TO_SOURCE = Policy(nan_code="payload")
@@ -41,8 +41,8 @@ class Value(NamedTuple):
 def parse_value(text: str, source: Scalar | None) -> Value:
     """Read one value and, where a source format is given, round it to that (nearest even), with a note if it moved.
 
-    Raises InputError: the text is none of the accepted forms, or is no binary fraction and there is no format to round
-    it to.
+    Raises InputError: the text is none of the accepted forms, or is not a binary fraction and there is no format to
+    round it to.
     """
     if "@" in text:
         digits, _, name = text.partition("@")
@@ -62,7 +62,7 @@ def parse_value(text: str, source: Scalar | None) -> Value:
 
 
 def _parse(text: str) -> tuple[Exact, bool]:
-    """The exact value, and whether it stands for a number that is no binary fraction."""
+    """The exact value, and whether it stands for a number that is not a binary fraction."""
     if not text.isascii() or "_" in text:  # Python's own readers take other digits and underscores
         raise InputError(f"{text!r} is not a value", hint=f"write {FORMS}")
     exponent = _EXPONENT.search(text)

@@ -127,7 +127,7 @@ def test_requantize(lowbit, kernel, tmp_path):
         (("gemm", "--set", "exhaustive", "--python", "m:f"), "`check gemm` has no set 'exhaustive'"),
         (("encode", "--to", "int8", "--set", "exhaustive", "--from", "float64", "--python", "m:f"), "2^64"),
         (("gemm", "--a", "float32", "--python", "m:f"), "float32"),
-        (("gemm", "--a", "uint16", "--python", "m:f"), "no operand"),
+        (("gemm", "--a", "uint16", "--python", "m:f"), "not an operand"),
         (("gemm", "--accumulator", "int99", "--python", "m:f"), "int99"),
         (("gemm", "--accumulator", "x86_vpmaddubsw", "--python", "m:f"), "takes uint8 x int8, not int8 x int8"),
         (("gemm", "--scheme", "tflm", "--python", "m:f"), "not for `check gemm`"),

@@ -255,7 +255,7 @@ def _read_only(dtype: Any, size: int = 3) -> Any:
         (lambda: lowbit.encode([1.0], "int4", threads=0), "threads"),
         (lambda: lowbit.encode(10**30, "int4"), "1000000"),
         (lambda: lowbit.encode(np.longdouble(1), "int4"), "longdouble"),
-        (lambda: lowbit.encode("abc", "int4"), "no numbers"),
+        (lambda: lowbit.encode("abc", "int4"), "not numbers"),
         (lambda: lowbit.decode(1, "int4", dtype="foo"), "unknown to NumPy"),
         (lambda: lowbit.decode(1.5, "int4"), "codes of int4 are integers, not float64"),
         (lambda: lowbit.decode(300, "float8_e4m3fn"), "not a code"),

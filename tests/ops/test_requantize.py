@@ -70,7 +70,7 @@ def test_nvdla_takes_negative_multipliers():
         ({"minimum": -300}, "minimum = -300 is outside"),
         ({"threads": 0}, "threads = 0"),
         ({"out": np.zeros(3, np.int16)}, "out must be an int8 array"),
-        ({"multiplier": [1, 2], "axis": 3}, "no axis"),
+        ({"multiplier": [1, 2], "axis": 3}, "not an axis"),
         ({"multiplier": [1, 2]}, "2 scales for 3 channels"),
     ],
 )

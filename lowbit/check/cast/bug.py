@@ -1,4 +1,4 @@
-"""A bug of a conversion that is no policy, and the inputs that bugs are about."""
+"""A bug of a conversion that is not a policy, and the inputs that bugs are about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bugs of conversions that are no policy: those between floats, and all of them."""
+"""Bugs of conversions that are not a policy: those between floats, and all of them."""
 
 from __future__ import annotations
 

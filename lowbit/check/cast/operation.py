@@ -100,7 +100,7 @@ class CastOperation(Operation):
         return sorted(groups, key=lambda group: -len(group.rows))
 
     def identify(self, comparison: Comparison) -> list[Claim]:
-        """Policies, and bugs that are no policy, class by class; then what is left of each class."""
+        """Policies, and bugs that are not a policy, class by class; then what is left of each class."""
         source, target = self.formats
         good = np.flatnonzero(comparison.good)
         codes = comparison.operand("codes")[good]

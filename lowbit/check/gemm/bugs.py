@@ -1,4 +1,4 @@
-"""Bugs of matrix kernels that are no accumulator: each acts like the right product of other matrices."""
+"""Bugs of matrix kernels that are not an accumulator: each acts like the right product of other matrices."""
 
 from __future__ import annotations
 

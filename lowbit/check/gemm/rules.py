@@ -1,4 +1,4 @@
-"""The candidates of an identification: every accumulator of a wide grid, and the bugs that are no accumulator."""
+"""The candidates of an identification: every accumulator of a wide grid, and the bugs that are not an accumulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The candidates of an identification: every named scheme, their relatives, and bugs that are no scheme."""
+"""The candidates of an identification: every named scheme, their relatives, and bugs that are not a scheme."""
 
 from __future__ import annotations
 
