@@ -10,6 +10,8 @@ from lowbit._version import __version__
 
 _HOMES = {
     "lowbit.policy.accumulator": ("ACCUMULATORS", "Accumulator", "get_accumulator"),
+    "lowbit.format.block": ("BlockFormat", "ScaleField"),
+    "lowbit.format.block_name": ("block_format",),
     "lowbit.format.build": ("float_format", "power_format", "table_format"),
     "lowbit.exact": ("Exact", "format_decimal", "format_exact", "format_hexfloat", "parse_exact"),
     "lowbit.errors": (
@@ -26,6 +28,10 @@ _HOMES = {
     "lowbit.policy.dyadic": ("Dyadic",),
     "lowbit.policy.multiplier": ("effective_scale",),
     "lowbit.ops.types": ("Codes", "FormatLike", "RangeLike", "Results", "ScaleLike"),
+    "lowbit.ops.block.dequantize": ("dequantize",),
+    "lowbit.ops.block.quantize": ("quantize",),
+    "lowbit.ops.block.tensor": ("BlockTensor",),
+    "lowbit.policy.block": ("BLOCK_PRESETS", "BlockPolicy", "get_block_policy"),
     "lowbit.ops.cast.cast": ("convert", "decode", "encode"),
     "lowbit.ops.cast.exact": ("decode_exact", "encode_exact"),
     "lowbit.ops.gemm.gemm": ("gemm",),

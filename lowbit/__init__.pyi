@@ -15,6 +15,9 @@ from lowbit.exact import format_decimal as format_decimal
 from lowbit.exact import format_exact as format_exact
 from lowbit.exact import format_hexfloat as format_hexfloat
 from lowbit.exact import parse_exact as parse_exact
+from lowbit.format.block import BlockFormat as BlockFormat
+from lowbit.format.block import ScaleField as ScaleField
+from lowbit.format.block_name import block_format as block_format
 from lowbit.format.build import float_format as float_format
 from lowbit.format.build import power_format as power_format
 from lowbit.format.build import table_format as table_format
@@ -27,6 +30,9 @@ from lowbit.format.scalar import FixedFormat as FixedFormat
 from lowbit.format.scalar import FloatFormat as FloatFormat
 from lowbit.format.scalar import Format as Format
 from lowbit.format.scalar import TableFormat as TableFormat
+from lowbit.ops.block.dequantize import dequantize as dequantize
+from lowbit.ops.block.quantize import quantize as quantize
+from lowbit.ops.block.tensor import BlockTensor as BlockTensor
 from lowbit.ops.cast.cast import convert as convert
 from lowbit.ops.cast.cast import decode as decode
 from lowbit.ops.cast.cast import encode as encode
@@ -60,6 +66,9 @@ from lowbit.ops.types import ScaleLike as ScaleLike
 from lowbit.policy.accumulator import ACCUMULATORS as ACCUMULATORS
 from lowbit.policy.accumulator import Accumulator as Accumulator
 from lowbit.policy.accumulator import get_accumulator as get_accumulator
+from lowbit.policy.block import BLOCK_PRESETS as BLOCK_PRESETS
+from lowbit.policy.block import BlockPolicy as BlockPolicy
+from lowbit.policy.block import get_block_policy as get_block_policy
 from lowbit.policy.cast import PRESETS as PRESETS
 from lowbit.policy.cast import Policy as Policy
 from lowbit.policy.cast import get_policy as get_policy

@@ -22,7 +22,7 @@ from lowbit.allocate.sensitivity.settings import LayerErrors
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.safetensors import read_header, write_tensors
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 
 MODEL_BUDGETS = ("avg_bits", "bytes")
 """Budgets of a model: bits a weight, scales included, and bytes of all layers, each padded to whole bytes."""
@@ -173,7 +173,7 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     def tensors() -> Iterator[NDArray[Any]]:
         for name in file.entries:
             if name in chosen:
-                scheme = GroupScheme(get_format(chosen[name]), settings.group, settings.scale_format)
+                scheme = GroupScheme(scalar_format(chosen[name]), settings.group, settings.scale_format)
                 yield _binary32(quantize_groups(file.tensor(name), scheme).values(), name)
             else:
                 yield file.raw(name)

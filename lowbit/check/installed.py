@@ -29,7 +29,7 @@ from lowbit.check.result import CheckResult
 from lowbit.check.run import check
 from lowbit.dut.library import LIBRARIES, Offer, library_offers, library_version
 from lowbit.errors import DeviceError, UnknownFormatError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS
@@ -51,7 +51,7 @@ class Skipped:
 
 
 def _conversion(offer: Offer) -> Operation:
-    source, target = get_format(offer.source), get_format(offer.target)
+    source, target = scalar_format(offer.source), scalar_format(offer.target)
     return CastOperation(source, target, parse_policy(offer.rule, target).without_defects())
 
 
@@ -140,12 +140,12 @@ def cases_of(operation: Operation) -> Sequence[Case]:
 
 @cache
 def _all_inputs(source: str) -> list[Case]:
-    return [rows_case(all_codes(get_format(source)), REMAINING)]
+    return [rows_case(all_codes(scalar_format(source)), REMAINING)]
 
 
 @cache
 def _boundary(source: str, target: str) -> list[Case]:
-    formats = get_format(source), get_format(target)
+    formats = scalar_format(source), scalar_format(target)
     return CastOperation(*formats, parse_policy(formats[1].default_policy, formats[1])).cases("directed", 0, 0)
 
 

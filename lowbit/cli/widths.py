@@ -11,7 +11,7 @@ from lowbit.cli.nonlinear_options import chosen_scheme, option_words, parse_opti
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, columns, terminal
 from lowbit.errors import InputError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.nonlinear.scheme import NONLINEARITIES, Scheme
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _inputs(text: str) -> tuple[int, int]:
             return int(low), int(high)
         except ValueError as error:
             raise InputError(f"--from {text!r} is not LOW:HIGH in whole numbers", code="LB100") from error
-    fmt = get_format(text)
+    fmt = scalar_format(text)
     if not fmt.wraps:
         raise InputError(f"--from {text}: integer codes are needed", hint="int8, uint8, int16 or -100:100")
     return fmt.codes[0], fmt.codes[-1]

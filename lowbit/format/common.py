@@ -56,10 +56,6 @@ class Format:
     ----------
     id : str
         The canonical name; ml_dtypes' where there is one.
-    bits : int
-        Width of a code.
-    signed : bool
-        Whether negative values exist.
     aliases : tuple of str
         Other unambiguous names.
     family : str
@@ -72,8 +68,6 @@ class Format:
     """
 
     id: str
-    bits: int
-    signed: bool = True
     aliases: tuple[str, ...] = ()
     family: str = ""
     summary: str = ""
@@ -83,8 +77,13 @@ class Format:
 
     @property
     def kind(self) -> str:
-        """``"float"``, ``"integer"``, ``"fixed"``, or what another kind calls itself."""
+        """``"float"``, ``"integer"``, ``"fixed"``, ``"block"``, or what another kind calls itself."""
         raise TypeError(f"{type(self).__name__} is abstract: use FloatFormat or FixedFormat")
+
+    @property
+    def description(self) -> str:
+        """The figures that tell formats of one name apart."""
+        return self.summary
 
     def __str__(self) -> str:
         return self.id
@@ -100,8 +99,6 @@ class Format:
             f"aliases = {names!r} is not a tuple of names",
             "a tuple of one name is written ('name',)",
         )
-        self._require_integers("bits")
-        self._require_booleans("signed")
 
     def _require_integers(self, *names: str) -> None:
         for name in names:

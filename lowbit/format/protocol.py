@@ -9,12 +9,14 @@ says what a code is worth. Everything else follows from that by listing the code
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lowbit.exact import FINITE, NAN, Exact, floor_log2, from_fraction
 from lowbit.format.common import Field, Format, fields_of
 from lowbit.format.listing import listing
 
 
+@dataclass(frozen=True, kw_only=True)
 class Scalar(Format):
     """A format of single numbers: the protocol of all kinds.
 
@@ -22,7 +24,17 @@ class Scalar(Format):
     the patterns themselves. An *ordinal* numbers the values in their order: 0 is zero (the smallest value that is not
     negative in a format without zero), 1 the next value above; both zeros have ordinal 0, infinities come after the
     largest finite values, and a NaN has none.
+
+    Attributes
+    ----------
+    bits : int
+        Width of a code.
+    signed : bool
+        Whether negative values exist.
     """
+
+    bits: int
+    signed: bool = True
 
     wraps = False
     """Whether a value out of range can be taken modulo 2**bits, as integers are."""
@@ -33,6 +45,11 @@ class Scalar(Format):
     def decode(self, code: int) -> Exact:
         """The exact value of one of the format's codes; the significand is the one that the code spells."""
         raise TypeError(f"{type(self).__name__} does not say what code {code} is worth")
+
+    def _require_common(self) -> None:
+        super()._require_common()
+        self._require_integers("bits")
+        self._require_booleans("signed")
 
     # Codes as patterns of bits
 
@@ -265,11 +282,6 @@ class Scalar(Format):
     def formula(self) -> tuple[str, ...]:
         """What a code is worth, in terms of its fields."""
         return ("a table of values by code",)
-
-    @property
-    def description(self) -> str:
-        """The figures that tell formats of one name apart."""
-        return self.summary
 
     @property
     def parameters(self) -> Mapping[str, int]:

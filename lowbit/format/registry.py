@@ -17,6 +17,8 @@ from threading import RLock
 from typing import Any
 
 from lowbit.errors import FormatError, InputError, UnknownFormatError
+from lowbit.format.block import BlockFormat
+from lowbit.format.common import Format
 from lowbit.format.files.catalogue import Catalogue, format_files
 from lowbit.format.files.document import KINDS, read_document, read_format, read_names
 from lowbit.format.files.family import Family
@@ -38,12 +40,14 @@ __all__ = [
 ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
 ENTRY_POINT_GROUP = "lowbit.formats"
 ALL_FAMILIES = "all"
+SCALAR = "scalar"
+"""What ``formats(kind=...)`` calls every kind but block formats."""
 
 _NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "onnx.", "tensorproto.", "tl.")
 
 _builtin = Catalogue()
 _loaded = Catalogue()
-_found: dict[object, Scalar] = {}
+_found: dict[object, Format] = {}
 """Built-in formats found so far, by name or dtype as asked for, so that asking again costs one dictionary access."""
 _lock = RLock()
 
@@ -65,15 +69,15 @@ def data_directory(name: str) -> Path:
     )
 
 
-def get_format(name: FormatLike) -> Scalar:
+def get_format(name: FormatLike) -> Format:
     """The format of a name, of a NumPy or ml_dtypes dtype, or of itself.
 
     Parameters
     ----------
     name : str, Format, or dtype
         An id (``"float8_e4m3fn"``), an alias of any case (``"E4M3FN"``, ``"bf16"``, ``"torch.float8_e4m3fn"``), a
-        member of a family (``"int4"``, ``"binary8p4se"``, ``"q3.5"``), a dtype or scalar type of NumPy, ml_dtypes
-        or torch, or a Format, which is returned as it is.
+        member of a family (``"int4"``, ``"binary8p4se"``, ``"q3.5"``, ``"int4.g128"``), a dtype or scalar type of
+        NumPy, ml_dtypes or torch, or a Format, which is returned as it is.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def get_format(name: FormatLike) -> Scalar:
     >>> get_format("E5M2").id
     'float8_e5m2'
     """
-    if isinstance(name, Scalar):
+    if isinstance(name, Format):
         return name
     try:
         return _found[name]
@@ -100,7 +104,24 @@ def scalar_format(name: object) -> Scalar:
     """
     fmt = get_format(name)  # type: ignore[arg-type]  # whatever it is: what does not name a format is refused
     if not isinstance(fmt, Scalar):
-        raise InputError(f"{fmt.id} is not a scalar format")
+        raise InputError(f"{fmt.id} is not a scalar format", hint="quantize and dequantize take block formats")
+    return fmt
+
+
+def block_format_of(name: object) -> BlockFormat:
+    """The block format of a name or of itself.
+
+    Raises
+    ------
+    UnknownFormatError
+        As for :func:`get_format`.
+    InputError
+        It is a scalar format.
+    """
+    fmt = get_format(name)
+    if not isinstance(fmt, BlockFormat):
+        hint = f"{fmt.id}.g128 has blocks of 128 that share a scale; lowbit.formats(kind='block') lists the others"
+        raise InputError(f"{fmt.id} is not a block format", hint=hint)
     return fmt
 
 
@@ -115,7 +136,9 @@ def integer_format(name: object, hint: str = "int8, uint8, int4, int16, ...") ->
     return fmt
 
 
-def _find(name: object) -> Scalar:
+def _find(name: object) -> Format:
+    from lowbit.format.block_name import block_member
+
     text = name if isinstance(name, str) else _dtype_name(name)
     key = _normalised(text)
     with _lock:
@@ -127,11 +150,14 @@ def _find(name: object) -> Scalar:
             found = catalogue.find(key)
             if found is not None:
                 return found
+        found = block_member(key)
+        if found is not None:
+            return found
         candidates = _candidates(key)
         raise _ambiguous_name(text, candidates) if candidates else _unknown_name(text, key)
 
 
-def _find_builtin(key: str) -> Scalar | None:
+def _find_builtin(key: str) -> Format | None:
     """A built-in format: if a file bears the name, no other file is read."""
     found = _builtin.find(key)
     if found is None and key in _builtin_files():
@@ -197,14 +223,14 @@ def _read_plugin(catalogue: Catalogue, origin: str, value: Any, others: list[Cat
     """What an entry point of the group ``lowbit.formats`` gives: a path, a Format, several, or a function of these."""
     if callable(value):
         value = value()
-    for item in [value] if isinstance(value, (str, os.PathLike, Scalar)) else value:
-        if isinstance(item, Scalar):
+    for item in [value] if isinstance(value, (str, os.PathLike, Format)) else value:
+        if isinstance(item, Format):
             catalogue.add(item, origin, (), others)
         else:
             catalogue.read_all([Path(item)], others)
 
 
-def load_format(path: str | os.PathLike[str]) -> Scalar:
+def load_format(path: str | os.PathLike[str]) -> Format:
     """Read a format file of one's own and make its names known to every function of lowbit.
 
     Parameters
@@ -238,10 +264,10 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
 
     Parameters
     ----------
-    kind : {"float", "integer", "fixed", "table"}, optional
-        Only formats of this kind.
+    kind : {"float", "integer", "fixed", "table", "block", "scalar"}, optional
+        Only formats of this kind; "scalar" is every kind but "block".
     bits : int, optional
-        Only formats with codes of this width.
+        Only scalar formats with codes of this width.
     family : str, optional
         Only members of this family. The members of the large families (``p3109``, ``fixed``) are listed only when
         asked for, or with ``"all"``; ``families()`` has their patterns.
@@ -251,8 +277,8 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
     UnknownFormatError
         The kind or the family is unknown.
     """
-    if kind is not None and kind not in KINDS:
-        raise UnknownFormatError(f"kind {kind!r} is unknown", hint=f"one of {', '.join(KINDS)}")
+    if kind not in (None, SCALAR, *KINDS):
+        raise UnknownFormatError(f"kind {kind!r} is unknown", hint=f"one of {', '.join(KINDS)}, {SCALAR}")
     known = families()
     if family not in (None, ALL_FAMILIES, *(item.id for item in known)):
         raise UnknownFormatError(
@@ -261,15 +287,22 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
     names: list[str] = []
     if family in (None, ALL_FAMILIES):
         for catalogue in _all_catalogues():
-            names += [fmt.id for fmt in sorted(catalogue.formats.values(), key=lambda fmt: (-fmt.bits, fmt.id))]
+            names += [fmt.id for fmt in sorted(catalogue.formats.values(), key=_order)]
     for item in known:
         if family in (ALL_FAMILIES, item.id) or (family is None and item.listed):
             names += item.members()
     return [name for name in names if _matches(get_format(name), kind, bits)] if (kind or bits is not None) else names
 
 
-def _matches(fmt: Scalar, kind: str | None, bits: int | None) -> bool:
-    return kind in (None, fmt.kind) and bits in (None, fmt.bits)
+def _order(fmt: Format) -> tuple[bool, int, str]:
+    """Scalar formats first, the wide ones before the narrow ones."""
+    return (False, -fmt.bits, fmt.id) if isinstance(fmt, Scalar) else (True, 0, fmt.id)
+
+
+def _matches(fmt: Format, kind: str | None, bits: int | None) -> bool:
+    if not isinstance(fmt, Scalar):
+        return kind in (None, fmt.kind) and bits is None
+    return kind in (None, SCALAR, fmt.kind) and bits in (None, fmt.bits)
 
 
 def _all_catalogues() -> list[Catalogue]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.patterns import from_patterns
 from lowbit.vectors.vec import VectorFile, render
@@ -54,7 +54,7 @@ def _codes(file: VectorFile) -> NDArray[Any]:
 
 
 def _column(file: VectorFile, name: str, key: str) -> NDArray[Any]:
-    fmt = get_format(file.header[key].partition(",")[0])
+    fmt = scalar_format(file.header[key].partition(",")[0])
     return from_patterns(file.column(name), fmt).astype(fmt.code_dtype)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from lowbit.format.registry import data_directory, get_format
+from lowbit.format.registry import data_directory, scalar_format
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.policy.requantize import get_requantize_scheme
 from lowbit.vectors.nonlinear.recipes import nonlinear_recipes
@@ -83,7 +83,7 @@ def core_recipes() -> list[Recipe]:
 
 def default_policy(target: str) -> str:
     """The default preset of a format."""
-    return get_format(target).default_policy
+    return scalar_format(target).default_policy
 
 
 def _encodes() -> Iterator[Recipe]:
@@ -101,7 +101,7 @@ def _encodes() -> Iterator[Recipe]:
 
 def _reach(target: str) -> int:
     """Three source ulps on each side, one for the formats with so many values that a file would grow too large."""
-    return 3 if get_format(target).bits <= 8 else 1
+    return 3 if scalar_format(target).bits <= 8 else 1
 
 
 def _decodes() -> Iterator[Recipe]:

@@ -9,7 +9,7 @@ from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode as oracle_decode
 from lowbit.vectors.recipes import p3109_names
 
-NAMED = [name for name in formats() if get_format(name).bits <= 16]
+NAMED = [name for name in formats(kind="scalar") if get_format(name).bits <= 16]
 
 
 def all_codes(fmt):

@@ -11,7 +11,7 @@ from lowbit.format.registry import formats, get_format
 from lowbit.ops.cast.cast import convert, encode
 from lowbit.policy.cast import PRESETS, Policy, get_policy
 
-FLOATS = [name for name in formats() if get_format(name).kind == "float"]
+FLOATS = [name for name in formats(kind="scalar") if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
 POLICIES = [
     Policy(),

@@ -213,6 +213,9 @@ def test_the_list_holds_every_format_that_is_promised():
         float6_e2m3fn float6_e3m2fn float4_e2m1fn float4_e1m2 float4_e3m0 float4_e0m3 int1 uint1 int4
         int16 uint16 int2_narrow int16_narrow"""
     listed = formats()
+    blocks = """mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint8 nvfp4 nvfp4_16x16 fp8_1x128 fp8_128x128"""
+    assert set(blocks.split()) <= set(formats(kind="block")) < set(listed)
+    assert set(listed) - set(formats(kind="block")) == set(formats(kind="scalar"))
     assert set(promised.split()) <= set(listed)
     assert len(listed) == len(set(listed))
     assert not [name for name in listed if get_format(name).family in ("p3109", "fixed")]
@@ -233,8 +236,8 @@ def test_filters():
 
 
 def test_unknown_filters_are_refused():
-    with pytest.raises(UnknownFormatError, match="kind 'block'"):
-        formats(kind="block")
+    with pytest.raises(UnknownFormatError, match="kind 'posit'"):
+        formats(kind="posit")
     with pytest.raises(UnknownFormatError, match="family 'posit'"):
         formats(family="posit")
 

@@ -14,7 +14,7 @@ from lowbit.oracle import decode
 from lowbit.oracle.cast.decode import magnitude_value
 from lowbit.vectors.recipes import p3109_names
 
-FLOATS = [name for name in formats() if isinstance(get_format(name), FloatFormat)]
+FLOATS = [name for name in formats(kind="scalar") if isinstance(get_format(name), FloatFormat)]
 SMALL_FLOATS = [name for name in FLOATS if get_format(name).bits <= 16]
 
 # OCP OFP8 v1.0 table 1 and 2, OCP MX v1.0 tables 1 to 5 and section 5.4: code -> value, as printed.

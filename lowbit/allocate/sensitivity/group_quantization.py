@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.cast import Policy
@@ -70,7 +70,7 @@ class GroupScheme:
     def bits_of(self, shape: tuple[int, ...]) -> int:
         """Bits of a weight array of this shape: its codes, packed densely, and its scales."""
         rows, columns = rows_and_columns(shape)
-        scale_bits = get_format(self.scale_format).bits
+        scale_bits = scalar_format(self.scale_format).bits
         return rows * (columns * self.fmt.bits + self.groups_of(columns) * scale_bits)
 
 

@@ -10,7 +10,7 @@ from lowbit.allocate.sensitivity.group_quantization import GroupScheme
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.errors import InputError
 from lowbit.files.safetensors import Entry
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 
 LEFT_OUT = r"embed|lm_head|norm"
 """Tensors that are left as they are unless one asks otherwise: embeddings, the output layer, normalisations."""
@@ -43,7 +43,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.formats:
             raise InputError("no formats are given to choose from", hint="int2,int3,int4,int8, say")
-        ids = tuple(get_format(name).id for name in self.formats)
+        ids = tuple(scalar_format(name).id for name in self.formats)
         for name in ids:
             if ids.count(name) > 1:
                 raise InputError(f"format {name} is given twice")
@@ -57,7 +57,7 @@ class Settings:
 
     def schemes(self) -> list[GroupScheme]:
         """One a format."""
-        return [GroupScheme(get_format(name), self.group, self.scale_format) for name in self.formats]
+        return [GroupScheme(scalar_format(name), self.group, self.scale_format) for name in self.formats]
 
     def chosen(self, entry: Entry) -> bool:
         """Whether a tensor is quantised: floating point, at least two axes, and named so."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.exact import FINITE, NAN, floor_log2
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import is_negative, magnitudes
 from lowbit.policy.cast import DEFECTS, Defect
@@ -74,7 +74,7 @@ def decode_inputs(codes: NDArray[Any], source: Scalar) -> Inputs:
 def intermediate_formats(source: Scalar, target: Scalar) -> tuple[str, ...]:
     """The formats that a conversion could be rounded through with an effect."""
     return tuple(
-        name for name in INTERMEDIATES if name not in (source.id, target.id) and not _holds(get_format(name), source)
+        name for name in INTERMEDIATES if name not in (source.id, target.id) and not _holds(scalar_format(name), source)
     )
 
 
@@ -123,7 +123,7 @@ def _bands(inputs: Inputs, source: Scalar, target: Scalar, vias: tuple[str, ...]
     if not target.signed:
         bands[inputs.negative] |= NEGATIVE
     bands[magnitudes(inputs.codes, source)[0] < source.min_normal_code] |= SOURCE_SUBNORMAL
-    formats = [get_format(name) for name in vias]
+    formats = [scalar_format(name) for name in vias]
     if formats:
         bands[leading >= min(floor_log2(fmt.max) for fmt in formats)] |= VIA_HIGH
         bands[leading <= max(floor_log2(fmt.smallest) for fmt in formats)] |= VIA_LOW

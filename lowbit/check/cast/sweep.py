@@ -22,7 +22,7 @@ from lowbit.dut.process import ProcessDevice
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.dut.worker import Request, Runner
 from lowbit.errors import DeviceError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.policy.cast import Policy
 from lowbit.vectors.case import rows_case
 from lowbit.vectors.flags.cast import REMAINING
@@ -133,7 +133,7 @@ def task(comparer: Comparer, name: str) -> Request:
 
 def sweep_inside(memory: mmap.mmap, runner: Runner, task: Request) -> Runner:
     """Make of what runs one call what sweeps a range of inputs; both in the worker."""
-    source, target = get_format(task["source"]), get_format(task["target"])
+    source, target = scalar_format(task["source"]), scalar_format(task["target"])
     operation = CastOperation(source, target, Policy.parse(task["policy"]), any_nan=task["any_nan"])
     comparer = Comparer(operation, np.array(task["failed"], source.code_dtype))
     device = SharedObjectDevice(task["name"], operation.prototype, caller=InsideCaller(memory, runner))

@@ -17,7 +17,7 @@ from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, 
 from lowbit.check.operation import Operation, Rule, surviving
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.errors import InputError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.policy.accumulator import Accumulator, get_accumulator
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.gemm.cases import directed_cases, random_cases
@@ -33,7 +33,7 @@ def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
     parameters = [
         codes_of(INPUT, "a", operands.a),
         codes_of(INPUT, "b", operands.b),
-        codes_of(OUTPUT, "c", get_format(f"int{result_bits}")),
+        codes_of(OUTPUT, "c", scalar_format(f"int{result_bits}")),
         *(Parameter(SIZE, name) for name in "mnk"),
     ]
     if operands.zero_points:

@@ -29,7 +29,7 @@ from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.dut.kinds import CONTAINERS, KINDS, Question
 from lowbit.dut.library import LIBRARIES
 from lowbit.errors import InputError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
@@ -152,7 +152,7 @@ def _check_device(arguments: Namespace, name: str, max_errors: int) -> CheckResu
 
 
 def _rows(operation: Operation) -> int:
-    return 1 << get_format(operation.source).bits
+    return 1 << scalar_format(operation.source).bits
 
 
 def _is_sweep(arguments: Namespace) -> bool:
@@ -213,14 +213,14 @@ def _wanted(arguments: Namespace) -> tuple[str, str]:
     """The formats whose operations are looked at, with wildcards."""
     if arguments.op == "gemm":
         return f"{arguments.a or '*'}_{arguments.b or '*'}", "*"
-    source, target = (get_format(name).id if name else "*" for name in (arguments.source, arguments.target))
+    source, target = (scalar_format(name).id if name else "*" for name in (arguments.source, arguments.target))
     return source, target
 
 
 def _without_offer(arguments: Namespace) -> str:
     if arguments.op != "gemm":
         source, target = (
-            get_format(name).id if name else "any format" for name in (arguments.source, arguments.target)
+            scalar_format(name).id if name else "any format" for name in (arguments.source, arguments.target)
         )
         return f"offers no conversion from {source} to {target}"
     if not (arguments.a or arguments.b):

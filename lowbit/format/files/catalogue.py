@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lowbit.errors import FormatError
+from lowbit.format.common import Format
 from lowbit.format.files.document import read_document, read_format, read_names
 from lowbit.format.files.family import Family
 from lowbit.format.files.family_file import read_family
-from lowbit.format.scalar import Scalar
 
 
 def format_files(paths: Iterable[Path]) -> list[Path]:
@@ -25,14 +25,14 @@ class Catalogue:
     """
 
     def __init__(self) -> None:
-        self.formats: dict[str, Scalar] = {}
+        self.formats: dict[str, Format] = {}
         self.spellings: dict[str, str] = {}
         self.ambiguous: dict[str, list[str]] = {}
         self.families: list[Family] = []
         self._origins: dict[str, str] = {}
         self._read: set[Path] = set()
 
-    def read(self, path: Path, others: Iterable[Catalogue] = ()) -> Scalar | Family:
+    def read(self, path: Path, others: Iterable[Catalogue] = ()) -> Format | Family:
         """Read one file and add what it describes; a file that was read before is read anew."""
         document = read_document(path)
         self._read.add(path)
@@ -52,7 +52,7 @@ class Catalogue:
             if file not in self._read:
                 self.read(file, others)
 
-    def add(self, fmt: Scalar, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
+    def add(self, fmt: Format, origin: str, ambiguous: Iterable[str] = (), others: Iterable[Catalogue] = ()) -> None:
         """Add a format; what the same origin gave before under that id is replaced.
 
         Raises FormatError: one of its names belongs to another format, or is in use for several.
@@ -89,7 +89,7 @@ class Catalogue:
         member = self._member(name)
         return None if member is None else f"the family {member.family!r}"
 
-    def find(self, name: str) -> Scalar | None:
+    def find(self, name: str) -> Format | None:
         """The format of a lower-case name; None where it is not known here.
 
         Raises UnknownFormatError: the name is of a family, but a parameter is out of range.
@@ -97,7 +97,7 @@ class Catalogue:
         identifier = self.spellings.get(name)
         return self.formats[identifier] if identifier is not None else self._member(name)
 
-    def _member(self, name: str) -> Scalar | None:
+    def _member(self, name: str) -> Format | None:
         return next((fmt for family in self.families if (fmt := family.find(name)) is not None), None)
 
     def names(self) -> Iterator[str]:

@@ -14,14 +14,21 @@ from typing import Any
 
 from lowbit.errors import FormatError, LowbitError
 from lowbit.exact import from_float
+from lowbit.format.common import Format
+from lowbit.format.files.block_file import FIELDS as BLOCK_FIELDS
+from lowbit.format.files.block_file import check_block_facts, read_block
 from lowbit.format.files.facts import check_facts
 from lowbit.format.files.specials import Fields, read_specials
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source, TableFormat
+from lowbit.format.scalar import FixedFormat, FloatFormat, Source, TableFormat
 from lowbit.format.table import check_list
+from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import PRESETS
 from lowbit.policy.table import Table
 
-KINDS = ("float", "integer", "fixed", "table")
+KINDS = ("float", "integer", "fixed", "table", "block")
+_OWN_FIELDS = {"table": ("bits", "values", "ordered"), "block": BLOCK_FIELDS}
+"""The fields of the kinds that have no ``[fields]`` and ``[specials]``."""
+
 ID_RULE = "use lower-case letters, digits, '_' and '.'"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 
@@ -41,22 +48,20 @@ def read_document(path: Path) -> Table:
         raise FormatError(f"{path}: not a TOML file: {error}", hint="formats/README.md shows a whole file") from error
 
 
-def read_format(document: Table) -> Scalar:
+def read_format(document: Table) -> Format:
     """The format that a document describes.
 
     Raises FormatError: a field is missing, unknown, of the wrong type, or contradicts another; or a fact does not
     follow.
     """
     kind = read_kind(document)
-    own = ("values", "ordered") if kind == "table" else ("fields", "specials")
-    document.only("id", "kind", "bits", "aliases", "ambiguous", "summary", *own, "defaults", "source", "facts")
-    identifier = read_identifier(document)
-    common = {
-        "id": identifier,
-        "bits": document.get("bits", int),
+    own = _OWN_FIELDS.get(kind, ("bits", "fields", "specials"))
+    document.only("id", "kind", "aliases", "ambiguous", "summary", *own, "defaults", "source", "facts")
+    common: dict[str, Any] = {
+        "id": read_identifier(document),
         "aliases": read_names(document, "aliases"),
         "summary": document.get("summary", str, default=""),
-        "default_policy": read_policy(document),
+        "default_policy": read_policy(document, kind),
         "source": read_source(document),
     }
     read_names(document, "ambiguous")
@@ -64,11 +69,22 @@ def read_format(document: Table) -> Scalar:
     for name in facts.values:
         facts.get(name, str)
     try:
-        fmt = _READERS[kind](document, common)
-        check_facts(fmt, facts.values)
+        fmt = _checked(document, common, kind, facts.values)
     except FormatError as error:
         raise with_place(error, document.path) from error
     return replace(fmt, facts=MappingProxyType(dict(facts.values)))
+
+
+def _checked(document: Table, common: dict[str, Any], kind: str, facts: Mapping[str, str]) -> Format:
+    """The format of a kind, whose facts follow from its fields."""
+    if kind == "block":
+        block = read_block(document, common)
+        check_block_facts(block, facts)
+        return block
+    common["bits"] = document.get("bits", int)
+    fmt = _READERS[kind](document, common)
+    check_facts(fmt, facts)
+    return fmt
 
 
 def with_place(error: LowbitError, path: Path) -> FormatError:
@@ -112,13 +128,14 @@ def read_names(document: Table, field: str) -> tuple[str, ...]:
     return names
 
 
-def read_policy(document: Table) -> str:
+def read_policy(document: Table, kind: str = "") -> str:
     """The default policy of ``[defaults]``: the name of a preset."""
+    presets = BLOCK_PRESETS if kind == "block" else PRESETS
     defaults = document.table("defaults")
     defaults.only("policy")
     policy: str = defaults.get("policy", str)
-    if policy not in PRESETS:
-        raise defaults.error("policy", f"{policy!r} is not a preset", f"one of {', '.join(PRESETS)}")
+    if policy not in presets:
+        raise defaults.error("policy", f"{policy!r} is not a preset", f"one of {', '.join(presets)}")
     return policy
 
 

@@ -45,6 +45,30 @@ def fused_multiply_add(left: Array, right: Array, addend: Array) -> npt.NDArray[
     return add_to_odd(product, np.broadcast_to(addend, product.shape).astype(np.float64)).astype(np.float32)
 
 
+def divide_to_odd(left: Doubles, right: Doubles) -> Doubles:
+    """``left / right`` to odd; what is beyond 2^±1000 becomes that, so that a number stays a number."""
+    with np.errstate(all="ignore"):
+        plain = np.asarray(left / right)
+        (top, top_exponent), (bottom, bottom_exponent) = np.frexp(left), np.frexp(right)
+        quotient = top / bottom
+        high, low = _halves(quotient)
+        bottom_high, bottom_low = _halves(bottom)
+        product = quotient * bottom
+        error = ((high * bottom_high - product) + high * bottom_low + low * bottom_high) + low * bottom_low
+        remainder = (top - product) - error
+        odd = to_odd(quotient, np.where(bottom < 0, -remainder, remainder))
+        scaled = np.ldexp(odd, np.clip(top_exponent - bottom_exponent, -1000, 1000))
+    ordinary = np.isfinite(left) & np.isfinite(right) & (left != 0) & (right != 0)
+    return np.where(ordinary, scaled, plain)
+
+
+def _halves(number: Doubles) -> tuple[Doubles, Doubles]:
+    """Veltkamp's splitting: two numbers of 26 bits, whose products are exact."""
+    wide = number * ((1 << 27) + 1)
+    high = wide - (wide - number)
+    return high, number - high
+
+
 def divide_sum(numerator: Doubles, addend: Doubles, divisor: int) -> Doubles:
     """``numerator / divisor + addend`` to odd, for a divisor of at most 14 bits and an addend of at most 11."""
     scaled = np.broadcast_to(addend, numerator.shape) * divisor
@@ -52,9 +76,8 @@ def divide_sum(numerator: Doubles, addend: Doubles, divisor: int) -> Doubles:
     part = total - numerator
     error = (numerator - (total - part)) + (scaled - part)
     quotient = total / divisor
-    upper = quotient * ((1 << 27) + 1)  # Veltkamp's splitting: 26 bits, so that each product below is exact
-    upper = upper - (upper - quotient)
-    remainder = ((total - upper * divisor) - (quotient - upper) * divisor) + error
+    upper, lower = _halves(quotient)
+    remainder = ((total - upper * divisor) - lower * divisor) + error
     return to_odd(quotient, remainder) + 0.0  # a zero is positive
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowbit.errors import PolicyError
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array, is_nan
@@ -121,7 +121,7 @@ def _intermediates(source: Scalar, target: Scalar, policy: Policy) -> list[Scala
     names = [policy.via] if policy.via else []
     defects = [DEFECTS[name] for name in policy.defects]
     names += [defect.via for defect in defects if defect.via and defect.applies(source.id, target.id)]
-    formats = [get_format(name) for name in names]
+    formats = [scalar_format(name) for name in names]
     for fmt in formats:
         if fmt.wraps or fmt.listed:
             raise PolicyError(f"via = {fmt.id!r} is not a floating-point format", hint="via='float32', for example")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import Array, all_codes
 from lowbit.ops.cast.binary32 import is_bfloat16, is_binary16, is_binary64
@@ -48,7 +48,8 @@ def applies(cast: Cast) -> ByWords | None:
     words = _words_of(source, flush=policy.flush_inputs == "always")
     if words is None:
         return None
-    finish = runner(cast._replace(source=get_format("float32"), policy=policy.choose(flush_inputs="never"), many=False))
+    binary32, unflushed = scalar_format("float32"), policy.choose(flush_inputs="never")
+    finish = runner(cast._replace(source=binary32, policy=unflushed, many=False))
     return ByWords(words, finish.run, partial(unpacked.run, unpacked.applies(cast)) if source.wraps else None)
 
 
@@ -103,7 +104,7 @@ def _widened(source: Scalar) -> Callable[[Array], Array]:
 
     patterns = all_codes(source)
     table = np.empty(patterns.size, dtype=np.uint32)
-    runner(Cast(source, get_format("float32"), Policy(nan_code="payload"))).run(patterns, table)
+    runner(Cast(source, scalar_format("float32"), Policy(nan_code="payload"))).run(patterns, table)
 
     def look_up(codes: Array) -> Array:
         words = np.empty(codes.size, dtype=np.uint32)

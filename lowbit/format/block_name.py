@@ -1,0 +1,124 @@
+"""Block formats of one's own: from a few arguments in Python, or by a name that says what they are.
+
+A name is an element format, a block shape, and what differs from one float16 scale a block, with points between them:
+``int4.g128``, ``float4_e2m1fn.g32.float8_e8m0fnu``, ``float4_e2m1fn.g128.by_sign``, ``float8_e4m3fn.128x128.float32``,
+``int8.channel.bfloat16``, ``int8.tensor``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lowbit.errors import FormatError
+from lowbit.format.block import SIGNS, BlockFormat, ScaleField, Shape, shape_name, shape_of
+from lowbit.format.common import Source
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.format.types import FormatLike
+
+SCALE = "float16"
+FAMILY = "block"
+BY_SIGN = "by_sign"
+PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign][.{scale format}]"
+"""How names are made."""
+
+SOURCE = Source(
+    title="lowbit block formats",
+    clause="Block formats: the algebra",
+    url="https://github.com/lowbit/lowbit/blob/main/docs/explanation/block-formats.md",
+)
+
+_SHAPE = re.compile(
+    r"g(?P<length>[1-9]\d{0,8})|(?P<rows>[1-9]\d{0,8})x(?P<columns>[1-9]\d{0,8})|channel|tensor", re.ASCII
+)
+
+
+def block_format(
+    element: FormatLike,
+    *,
+    block: int | str | tuple[int, ...] = 32,
+    scale: FormatLike = SCALE,
+    tensor: FormatLike | None = None,
+    by_sign: bool = False,
+    id: str | None = None,
+    default_policy: str = "nearest",
+) -> BlockFormat:
+    """A block format from its parts.
+
+    Every function that takes a block format takes the result; ``lowbit.BlockFormat`` itself says more than this.
+
+    Parameters
+    ----------
+    element : str, Format or dtype
+        What the codes are codes of.
+    block : int, tuple of int, "channel" or "tensor"
+        Elements that share a scale, along the last axes, the axis of the blocks last.
+    scale : str, Format or dtype
+        The format of the scales.
+    tensor : str, Format or dtype, optional
+        The format of a scale over the whole tensor besides.
+    by_sign : bool
+        Whether positive and negative elements have scales of their own (AFPQ).
+    id : str, optional
+        A name for messages; by default the parts, with points between them.
+    default_policy : str
+        The block policy that ``quantize`` follows unasked.
+
+    Raises
+    ------
+    FormatError
+        The parts contradict each other.
+
+    Examples
+    --------
+    >>> block_format("int4", block=128).bits_per_value
+    Fraction(33, 8)
+    """
+    part, shape, of_scale = scalar_format(element), shape_of(block), scalar_format(scale)
+    names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
+    scales = [ScaleField(name, of_scale, shape, role) for name in names]
+    if tensor is not None:
+        scales.append(ScaleField("tensor", scalar_format(tensor), ()))
+    words = [part.id, shape_name(shape), *([BY_SIGN] if by_sign else [])]
+    words += [] if of_scale.id == SCALE else [of_scale.id]
+    words += [] if tensor is None else ["tensor", scalar_format(tensor).id]
+    return BlockFormat(
+        id=".".join(words) if id is None else id,
+        family=FAMILY,
+        summary=_summary(part, shape, of_scale, by_sign=by_sign),
+        default_policy=default_policy,
+        source=SOURCE,
+        element=part,
+        block=shape,
+        scales=tuple(scales),
+    )
+
+
+def block_member(name: str) -> BlockFormat | None:
+    """The block format that a lower-case name describes; None where it is not such a name.
+
+    Raises
+    ------
+    FormatError
+        It is, but a part of it is not.
+    """
+    words = name.split(".")
+    place = next((index for index, word in enumerate(words) if index and _SHAPE.fullmatch(word)), None)
+    if place is None:
+        return None
+    match = _SHAPE.fullmatch(words[place])
+    assert match is not None
+    sizes = [int(text) for text in match.group("length", "rows", "columns") if text]
+    rest = words[place + 1 :]
+    by_sign = rest[:1] == [BY_SIGN]
+    rest = rest[by_sign:]
+    if len(rest) > 1:
+        raise FormatError(f"block format {name!r}: {'.'.join(rest)!r} is not a scale format", hint=PATTERN)
+    block = tuple(sizes) if sizes else words[place]
+    return block_format(".".join(words[:place]), block=block, scale=rest[0] if rest else SCALE, by_sign=by_sign)
+
+
+def _summary(element: Scalar, shape: Shape, scale: Scalar, *, by_sign: bool) -> str:
+    share = {(): "of the whole tensor", (0,): "along the axis"}.get(shape, f"of {' x '.join(map(str, shape))}")
+    scales = f"a {scale.id} scale for each sign" if by_sign else f"one {scale.id} scale"
+    return f"{element.id} elements {share} share {scales}"

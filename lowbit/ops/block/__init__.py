@@ -1,0 +1,1 @@
+"""Block formats over arrays: quantize, dequantize and the tensors between them."""

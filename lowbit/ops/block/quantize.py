@@ -1,0 +1,176 @@
+"""quantize: values into the codes and scales of a block format, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError, LowbitError
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import block_format_of
+from lowbit.format.types import FormatLike
+from lowbit.ops.arrays import Array, as_array, values_to_codes
+from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.scales import Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
+from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
+from lowbit.ops.cast.cast import decode, encode
+from lowbit.policy.block import BlockPolicy, get_block_policy
+
+PLAIN_BITS = 51
+"""A quotient x / s in binary64 is on the same side as the exact one of every boundary b where x and b * s have so many
+bits: they differ by more than half a unit of it, or not at all."""
+
+
+def quantize(
+    values: npt.ArrayLike,
+    fmt: FormatLike,
+    *,
+    axis: int = -1,
+    policy: BlockPolicy | str | None = None,
+    threads: int = 1,
+) -> BlockTensor:
+    """Bring values into a block format: scales from the largest magnitudes of the blocks, then every element.
+
+    Parameters
+    ----------
+    values : array_like
+        Floats, integers, or an ml_dtypes array, of at least as many axes as the blocks have.
+    fmt : str or BlockFormat
+        ``"mxfp4"``, ``"nvfp4"``, ``"int4.g128"``, or what ``lowbit.block_format`` returns.
+    axis : int
+        The axis that the blocks lie along. Blocks of two axes have their columns along it, and their rows along the
+        last of the other axes.
+    policy : BlockPolicy or str, optional
+        How scales and elements are made; by default the format's own ``default_policy``.
+    threads : int
+        How many threads share the encoding of the elements; the bits are the same for any number.
+
+    Returns
+    -------
+    BlockTensor
+
+    Raises
+    ------
+    InputError
+        The blocks do not divide the axis and the policy says ``tail = "error"``, the axis is not one of the array, or a
+        policy refuses a value or a scale.
+    PolicyError
+        The policy is unknown.
+
+    Notes
+    -----
+    With ``arithmetic = "exact"``, the default of most formats, a scale and an element are rounded once each: the scale
+    is amax over the largest element and over the stored scale above it, the element the value over the stored scales.
+    Source: OCP MX v1.0 clause 6.3; docs/explanation/block-formats.md.
+
+    Examples
+    --------
+    >>> tensor = quantize([[1.0, -2.0, 3.0, 6.0] * 8], "mxfp4")
+    >>> tensor.codes[0, :4].tolist(), tensor.scales["block"].tolist()
+    ([2, 12, 5, 7], [[127]])
+    """
+    target = block_format_of(fmt)
+    chosen = get_block_policy(target.default_policy if policy is None else policy)
+    numbers = _values(values)
+    place = checked_axis(axis, numbers.shape, target)
+    target.check_shape(axis_last(numbers.shape, place), short=chosen.tail == "short")
+    finest, coarser = levels(target)
+    with np.errstate(all="ignore"):
+        entered = Steps(chosen).enter(np.moveaxis(numbers, place, -1))
+        sizes = magnitudes(entered, chosen)
+        above = [coarse_scales(sizes, field, target, finest[0], chosen) for field in coarser]
+        upper = above[0] if above else None
+        fine = [fine_scales(_of_sign(sizes, entered, field), field, target, upper, chosen) for field in finest]
+        plain = numbers.dtype == np.float32 and _rounded_suffices(fine, upper, target.element)
+        quotients = _quotients(entered, fine, upper, chosen, plain=plain)
+    element_policy = chosen.policy("element", target.element)
+    codes = encode(np.moveaxis(quotients, -1, place), target.element, policy=element_policy, threads=threads)
+    fields: list[Fine | Coarse] = [*fine, *above]
+    scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
+    return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(codes), scales)
+
+
+def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:
+    """The finest scales, and the one above them if there is one.
+
+    Raises
+    ------
+    InputError
+        The format has scales that are not made here.
+    """
+    factors = fmt.of_role("multiply", "exponent", "by_sign", "divide")
+    count = 2 if fmt.by_sign else 1
+    if len(factors) < len(fmt.scales) or len(factors) - count not in (0, 1):
+        roles = ", ".join(field.role for field in fmt.scales)
+        raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
+    return factors[:count], factors[count:]
+
+
+def _values(values: npt.ArrayLike) -> Array:
+    """The values in binary32 where that holds them, else in binary64.
+
+    Raises
+    ------
+    InputError
+    """
+    array = as_array(values, "values")
+    if array.dtype in (np.float32, np.float64):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    codes, source = values_to_codes(array)
+    for dtype in (np.float32, np.float64):
+        try:
+            return np.asarray(decode(codes, source, dtype=dtype))
+        except LowbitError as error:
+            reason = error
+    raise InputError(f"values of {source.id} do not fit binary64", hint="convert them with astype(float)") from reason
+
+
+def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:
+    """The magnitudes of the values that a field is for."""
+    if field.role != "by_sign":
+        return sizes
+    return np.where((np.signbit(values) == (field.name == "negative")) | np.isnan(values), sizes, 0)
+
+
+def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, *, plain: bool) -> Array:
+    """Every value over its scales."""
+    steps, shape = Steps(policy), values.shape
+    scale = spread(fine[0].used, fine[0].field, shape)
+    if len(fine) > 1:
+        scale = np.where(np.signbit(values) & ~np.isnan(values), spread(fine[1].used, fine[1].field, shape), scale)
+    over, total = values, scale
+    if above is not None:
+        upper, reciprocal = (spread(numbers, above.field, shape) for numbers in (above.scale, above.reciprocal))
+        if steps.exact and above.divides:
+            over = over * reciprocal
+        elif not steps.exact and policy.quotient_steps == "divide_by_ratio":
+            total = steps.divide(scale, reciprocal)
+        else:
+            total = scale * upper if steps.exact else steps.multiply(scale, upper)
+    if policy.quotient_steps == "reciprocal" and not steps.exact:
+        result = steps.multiply(over, steps.limited(steps.divide(steps.dtype(1), total)))
+    elif steps.exact and plain:
+        result = np.asarray(over / total)
+    else:
+        result = steps.divide(over, total)
+    if policy.zero_scale != "infinite":
+        nothing = np.broadcast_to(total == 0, shape)
+        if nothing.any():
+            limit = steps.largest if policy.zero_scale == "largest" else 0
+            result = np.where(nothing, steps.multiply(over, steps.dtype(limit)), result)
+    absent = np.isnan(result)
+    if absent.any():  # processors differ in the sign of a NaN that no operand had
+        result[absent] = np.where(np.isnan(values), np.copysign(np.nan, values), np.nan)[absent]
+    return result
+
+
+def _rounded_suffices(fine: list[Fine], above: Coarse | None, element: Scalar) -> bool:
+    """Whether a rounded quotient of a binary32 number is as good as an exact one."""
+    bits = element.precision + 1 + fine[0].field.format.precision
+    bits += 0 if above is None else above.field.format.precision
+    return bits <= PLAIN_BITS
+
+
+def _axis_back(array: Array, axis: int) -> Array:
+    return np.ascontiguousarray(np.moveaxis(array, -1, axis)) if array.ndim else array

@@ -1,0 +1,216 @@
+"""From the values of each block to its scale, over whole arrays: the fast twin of ``lowbit.oracle.block.scale``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from lowbit.errors import InputError, LowbitError
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.protocol import Scalar
+from lowbit.ops.arithmetic.exact_rounding import divide_to_odd
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.blocks import at_blocks, reduced
+from lowbit.ops.block.tensor import from_codes
+from lowbit.ops.cast.cast import decode, encode
+from lowbit.policy.block import POWER_RULES, BlockPolicy
+
+
+class Steps:
+    """Operations in the arithmetic of a policy: binary64 to odd where it is exact, else rounded to its format."""
+
+    def __init__(self, policy: BlockPolicy) -> None:
+        self.exact = policy.arithmetic == "exact"
+        self.dtype = np.float64 if self.exact else np.float32
+        self.narrow = policy.arithmetic == "bfloat16"
+        self.largest = np.finfo(np.float32).max
+
+    def enter(self, values: Any) -> Array:
+        """Values as the first step finds them."""
+        return self._rounded(np.asarray(values).astype(self.dtype))
+
+    def divide(self, left: Any, right: Any) -> Array:
+        if self.exact:
+            return divide_to_odd(*np.broadcast_arrays(left, right))
+        return self._rounded(np.divide(left, right, dtype=self.dtype))
+
+    def multiply(self, left: Any, right: Any) -> Array:
+        return self._rounded(np.multiply(left, right, dtype=self.dtype))
+
+    def limited(self, values: Array) -> Array:
+        """At most the largest binary32 number; bfloat16 rounds that to infinity no more."""
+        return np.where(values == np.inf, self.dtype(self.largest), values)
+
+    def _rounded(self, values: Any) -> Array:
+        if not self.narrow:
+            return np.asarray(values)
+        return np.asarray(values).astype(ml_dtypes.bfloat16).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """The scale above the finest ones and its reciprocal, as the steps find them."""
+
+    field: ScaleField
+    codes: Array
+    scale: Array
+    reciprocal: Array
+
+    @property
+    def divides(self) -> bool:
+        return self.field.role == "divide"
+
+
+@dataclass(frozen=True)
+class Fine:
+    """A finest scale: its codes, and what values are divided by."""
+
+    field: ScaleField
+    codes: Array
+    used: Array
+
+
+def magnitudes(values: Array, policy: BlockPolicy) -> Array:
+    """Magnitudes with the policy's word on NaN and infinity: of what is ignored nothing is left."""
+    sizes = np.abs(values)
+    for axis, test in (("nan", np.isnan), ("infinity", np.isinf)):
+        choice = getattr(policy, axis)
+        if choice == "propagate":
+            continue
+        found = test(values)
+        if choice == "error" and found.any():
+            place = tuple(int(index) for index in np.argwhere(found)[0])
+            raise InputError(f"the value at {place} is {values[place]}, and the block policy says {axis} = 'error'")
+        sizes[found] = np.nan if choice == "nan" else 0
+    return sizes
+
+
+def coarse_scales(sizes: Array, field: ScaleField, fmt: BlockFormat, finest: ScaleField, policy: BlockPolicy) -> Coarse:
+    """The scales above the finest ones."""
+    steps = Steps(policy)
+    reach = policy.scale_maximum or float(finest.format.max.fraction())
+    maximum = steps.dtype(float(fmt.element.max.fraction()) * reach)
+    amax, one = reduced(sizes, field), steps.dtype(1)
+    if policy.tensor_steps == "divide" or steps.exact:
+        scale = steps.divide(amax, maximum)
+        reciprocal = steps.divide(maximum, amax) if steps.exact else steps.divide(one, scale)
+    else:
+        reciprocal = steps.limited(steps.divide(maximum, amax))
+        reciprocal = np.where(reciprocal == 0, one, reciprocal)
+        scale = steps.divide(one, reciprocal)
+    codes = scale_codes(reciprocal if field.role == "divide" else scale, amax, field, policy, "tensor")
+    stored = field_values(codes, field).astype(steps.dtype)
+    if field.role == "divide":
+        return Coarse(field, codes, steps.divide(one, stored), stored)
+    if policy.tensor_steps == "divide" or steps.exact:
+        return Coarse(field, codes, stored, steps.divide(one, stored))
+    return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal))
+
+
+def fine_scales(sizes: Array, field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy) -> Fine:
+    """The scales of the smallest blocks, of one sign where the format has scales by sign."""
+    amax = reduced(sizes, field)
+    end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
+    maximum = abs(float(end.fraction()))
+    shape = sizes.shape
+    upper = None
+    if above is not None:
+        upper = tuple(at_blocks(numbers, above.field, field, shape) for numbers in (above.scale, above.reciprocal))
+    divides = above is not None and above.divides
+    values = _rule_values(amax, maximum, fmt.element, (upper, divides), policy)
+    codes = scale_codes(values, amax, field, policy, "scale")
+    stored = field_values(codes, field).astype(Steps(policy).dtype)
+    return Fine(field, codes, np.where(amax == 0, stored, values) if policy.quotient_scale == "unrounded" else stored)
+
+
+def _ratio(amax: Array, maximum: float, above: tuple[Any, bool], policy: BlockPolicy) -> Array:
+    steps, way = Steps(policy), policy.scale_steps
+    top, (upper, divides) = steps.dtype(maximum), above
+    if upper is None:
+        if not steps.exact and way in {"reciprocal", "folded"}:
+            return steps.multiply(amax, steps.divide(steps.dtype(1), top))
+        return steps.divide(amax, top)
+    scale, reciprocal = upper
+    if steps.exact:
+        over = amax * reciprocal if divides else amax
+        return steps.divide(over, top if divides else top * scale)
+    if way == "divide_by_product":
+        return steps.divide(amax, steps.multiply(top, scale))
+    if way == "folded":
+        return steps.multiply(amax, steps.multiply(reciprocal, steps.divide(steps.dtype(1), top)))
+    if way == "multiply":
+        return steps.multiply(steps.divide(amax, top), reciprocal)
+    by_reciprocal = way == "reciprocal"
+    first = steps.multiply(amax, steps.divide(steps.dtype(1), top)) if by_reciprocal else steps.divide(amax, top)
+    return steps.divide(first, scale)
+
+
+def _rule_values(amax: Array, maximum: float, element: Scalar, above: tuple[Any, bool], policy: BlockPolicy) -> Array:
+    """The scales before they are rounded into their format."""
+    rule = policy.scale_rule
+    if rule not in POWER_RULES:
+        return _ratio(amax, maximum, above, policy)
+    value = _ratio(amax, maximum if rule in {"rceil", "nearest"} else 1.0, above, policy)
+    fraction, exponent = np.frexp(value.astype(np.float64))
+    power = exponent - 1 + (fraction >= _bump(rule, element))
+    if rule not in {"rceil", "nearest"}:
+        power -= int(element.max_exponent)
+    ordinary = np.isfinite(value) & (value != 0)
+    return np.where(ordinary, np.ldexp(1.0, np.where(ordinary, power, 0)), value)
+
+
+@lru_cache(maxsize=256)
+def _bump(rule: str, element: Scalar) -> float:
+    """The least fraction in [1/2, 1) from which on the exponent is one higher; 2 for none."""
+    above_one = float(np.nextafter(0.5, 1))
+    if rule in {"floor", "ceil", "rceil", "nearest"}:
+        return {"floor": 2.0, "ceil": above_one, "rceil": above_one, "nearest": 0.75}[rule]
+    if rule == "even":
+        return 1 - 2.0 ** -(element.precision + 1)
+    last = element.largest_code()
+    ordinal = element.ordinal(last)
+    assert ordinal is not None
+    tie = (element.max.fraction() + element.value_at(ordinal + 1).fraction()) / 2
+    fraction = float(tie / (2 << element.max_exponent))
+    return fraction if last & 1 else float(np.nextafter(fraction, 1))  # a tie goes to the even code
+
+
+def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPolicy, of: str) -> Array:
+    """Scales in their format: by the policy of the field ("scale" or "tensor"), but not too small."""
+    values = np.where(np.isnan(values), values.dtype.type(np.nan), values)  # processors differ in the sign of a new NaN
+    if policy.zero_block == "one":
+        values = np.where(amax == 0, values.dtype.type(1), values)
+    if field.role == "exponent":
+        values = _exponents(values, field)
+    target = field.format
+    try:
+        codes = np.asarray(encode(values, target, policy=policy.policy(of, target)))
+    except LowbitError as error:
+        raise InputError(f"scale {field.name!r}: {error.message}", hint=error.hint) from error
+    if field.role == "exponent" or policy.smallest_scale == "any":
+        return codes
+    positive = target.from_ordinal(1 if target.zero else 0)
+    smallest = max(target.min_normal_code, positive) if policy.smallest_scale == "normal" else positive
+    stored = field_values(codes, field)
+    small = np.isfinite(stored) & (stored >= 0) & (stored < float(target.decode(smallest).fraction()))
+    return np.where(small, codes.dtype.type(smallest), codes)
+
+
+def _exponents(values: Array, field: ScaleField) -> Array:
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise InputError(f"scale {field.name!r}: a block of zeros, or with NaN or infinity, has no exponent")
+    return np.frexp(values)[1].astype(np.int64) - 1
+
+
+def field_values(codes: Array, field: ScaleField) -> Array:
+    """What scales are worth, in binary64."""
+    if field.role == "exponent":
+        return np.ldexp(1.0, codes.astype(np.int64))
+    values = from_codes(codes, field.format)
+    return np.asarray(values if values.dtype.kind == "f" else decode(codes, field.format, dtype=np.float64)).astype(
+        np.float64
+    )

@@ -1,0 +1,123 @@
+"""A tensor in a block format: codes, and scales by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat, Shape
+from lowbit.format.protocol import Scalar
+from lowbit.ops.arrays import Array, checked_codes
+
+PLAIN = ("float16", "float32", "float64")
+"""Formats of NumPy's own: scales in them are values, those in other formats codes."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockTensor:
+    """Codes and scales: what :func:`lowbit.quantize` returns and :func:`lowbit.dequantize` takes.
+
+    Attributes
+    ----------
+    format : BlockFormat
+    shape : tuple of int
+        Of the values.
+    axis : int
+        The axis of the blocks, not negative.
+    codes : ndarray
+        Codes of the element format, of this shape.
+    scales : mapping of str to ndarray
+        By the name of the field, with the axes of the values: the lengths are the numbers of blocks. A scale in a
+        format of NumPy's own (float16, float32, float64) is its value, one in another format its code.
+
+    Raises
+    ------
+    InputError
+        A scale is missing, or an array has the wrong dtype or shape, or holds what is not a code.
+    """
+
+    format: BlockFormat
+    shape: Shape
+    axis: int
+    codes: Array
+    scales: Mapping[str, Array]
+
+    def __post_init__(self) -> None:
+        fmt = self.format
+        axis = checked_axis(self.axis, self.shape, fmt)
+        codes = checked_codes(self.codes, fmt.element)
+        if codes.shape != tuple(self.shape):
+            raise InputError(f"codes have the shape {codes.shape}, but the tensor {tuple(self.shape)}")
+        fmt.check_shape(axis_last(self.shape, axis), short=True)
+        names = [field.name for field in fmt.scales]
+        if sorted(names) != sorted(self.scales):
+            raise InputError(f"scales of {fmt.id} are {', '.join(names)}, not {', '.join(self.scales) or 'none'}")
+        scales = {}
+        for field in fmt.scales:
+            array = to_codes(self.scales[field.name], field.format, f"scale {field.name!r}")
+            grid = axis_back(field.grid(axis_last(self.shape, axis)), axis)
+            if array.shape != grid:
+                raise InputError(f"scale {field.name!r} has the shape {array.shape}, not {grid}")
+            scales[field.name] = from_codes(array, field.format)
+        for name, value in (("axis", axis), ("codes", codes), ("shape", tuple(self.shape))):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "scales", MappingProxyType(scales))
+
+    def scale_codes(self, name: str) -> Array:
+        """The codes of a scale, be they its values or not."""
+        field = next((field for field in self.format.scales if field.name == name), None)
+        if field is None:
+            known = ", ".join(self.scales)
+            raise InputError(f"{self.format.id} has no scale {name!r}", hint=f"one of {known}")
+        return to_codes(self.scales[name], field.format, f"scale {name!r}")
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        """Bits of all codes and scales, packed densely, over the number of values; 0 for an empty tensor."""
+        size = self.codes.size
+        return Fraction(self.format.bits_of(axis_last(self.shape, self.axis)), size) if size else Fraction(0)
+
+    def __repr__(self) -> str:
+        return f"BlockTensor({self.format.id}, shape={self.shape}, axis={self.axis})"
+
+
+def checked_axis(axis: object, shape: Shape, fmt: BlockFormat) -> int:
+    """The axis of the blocks, not negative.
+
+    Raises
+    ------
+    InputError
+    """
+    axes = len(shape)
+    if not axes:
+        raise InputError(f"a number has no axis that blocks of {fmt.id} could lie along", hint="give an array")
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or not -axes <= axis < axes:
+        raise InputError(f"axis = {axis!r} is not an axis of an array of shape {shape}", hint=f"-{axes} to {axes - 1}")
+    return int(axis) % axes
+
+
+def axis_last(shape: Shape, axis: int) -> Shape:
+    """A shape with the axis of the blocks last."""
+    return (*shape[:axis], *shape[axis + 1 :], shape[axis])
+
+
+def axis_back(grid: Shape, axis: int) -> Shape:
+    """The inverse of :func:`axis_last`; a grid of no axes stays."""
+    return (*grid[:-1][:axis], grid[-1], *grid[:-1][axis:]) if grid else ()
+
+
+def to_codes(array: Array, fmt: Scalar, role: str) -> Array:
+    """The codes of scales as a BlockTensor has them."""
+    if fmt.id in PLAIN and np.asarray(array).dtype == np.dtype(fmt.id):
+        return np.ascontiguousarray(array).view(fmt.code_dtype).reshape(np.shape(array))
+    return checked_codes(array, fmt, role)
+
+
+def from_codes(codes: Array, fmt: Scalar) -> Array:
+    """Scales as a BlockTensor has them."""
+    return np.ascontiguousarray(codes).view(fmt.id).reshape(codes.shape) if fmt.id in PLAIN else codes

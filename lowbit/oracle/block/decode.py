@@ -1,0 +1,50 @@
+"""What an element of a block format is worth: the one expression of its fields, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lowbit.exact import NAN, Exact, finite
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.oracle.arithmetic.exact import add, divide, is_negative, multiply, negated
+from lowbit.oracle.cast.decode import decode
+
+
+def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exact:
+    """The exact value of one element.
+
+    Parameters
+    ----------
+    code : int
+        Of the element format.
+    scales : mapping of str to int
+        The code of each scale of its block, by the name of the field.
+    fmt : BlockFormat
+
+    Returns
+    -------
+    Exact
+        ``(element - zero point) * scales + offset``; a NaN has no sign. A product of zero has the sign of the product.
+    """
+    values = {field.name: field_value(scales[field.name], field) for field in fmt.scales}
+    for field in fmt.of_role("super"):
+        values[field.of] = multiply(values[field.of], values[field.name])
+    result = decode(code, fmt.element)
+    negative = is_negative(result)
+    for field in fmt.of_role("zero_point"):
+        result = add(result, negated(values[field.name]))
+    for field in fmt.of_role("multiply", "exponent"):
+        result = multiply(result, values[field.name])
+    for field in fmt.of_role("divide"):
+        result = divide(result, values[field.name])
+    if fmt.by_sign:
+        result = multiply(result, values["negative" if negative else "positive"])
+    for field in fmt.of_role("offset"):
+        result = add(result, values[field.name])
+    return Exact(NAN) if result.kind == NAN else result
+
+
+def field_value(code: int, field: ScaleField) -> Exact:
+    """What one scale is worth: its value, or two to the power of it."""
+    value = decode(code, field.format)
+    return finite(1, int(value.fraction())) if field.role == "exponent" else value

@@ -1,0 +1,205 @@
+"""The scale of one block: from its values to amax, from amax to the scale, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lowbit.errors import InputError
+from lowbit.exact import FINITE, INFINITY, NAN, NOT_A_NUMBER, POSITIVE_INFINITY, ZERO, Exact, finite, floor_log2
+from lowbit.format.block import ScaleField
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.oracle.arithmetic import exact, rounded
+from lowbit.oracle.arithmetic.exact import is_negative, is_zero
+from lowbit.oracle.cast.cast import encode
+from lowbit.oracle.cast.decode import decode
+from lowbit.oracle.cast.project import project
+from lowbit.oracle.cast.projection import INVALID, OVERFLOW
+from lowbit.policy.block import POWER_RULES, BlockPolicy
+from lowbit.policy.cast import Policy
+
+ONE = finite(1)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Operations that are rounded to ``fmt``, or, where it is "exact", to odd, which changes nothing later."""
+
+    fmt: str
+
+    @property
+    def exact(self) -> bool:
+        return self.fmt == "exact"
+
+    def enter(self, value: Exact) -> Exact:
+        """A value as the first step finds it."""
+        return value if self.exact or value.kind == NAN else rounded.round_exact(value, self.fmt)
+
+    def divide(self, left: Exact, right: Exact) -> Exact:
+        return exact.divide(left, right) if self.exact else rounded.divide(left, right, self.fmt)
+
+    def multiply(self, left: Exact, right: Exact) -> Exact:
+        return exact.multiply(left, right) if self.exact else rounded.multiply(left, right, self.fmt)
+
+    def limited(self, value: Exact) -> Exact:
+        """At most the largest binary32 number."""
+        return scalar_format("float32").max if value.kind == POSITIVE_INFINITY else value
+
+
+FORMATS = {"exact": "exact", "binary32": "float32", "bfloat16": "bfloat16"}
+
+
+def steps_of(policy: BlockPolicy) -> Steps:
+    """The arithmetic that a policy names."""
+    return Steps(FORMATS[policy.arithmetic])
+
+
+def largest(values: Iterable[Exact], policy: BlockPolicy) -> Exact:
+    """amax: the largest magnitude, or what the policy makes of NaN and infinity."""
+    amax = ZERO
+    kinds = set()
+    for value in values:
+        kinds.add(value.kind)
+        if value.kind == FINITE and abs(value.significand) and (is_zero(amax) or _above(value, amax)):
+            amax = Exact(FINITE, abs(value.significand), value.exponent)
+    infinite = bool(kinds - {FINITE, NAN})
+    for present, axis in ((NAN in kinds, "nan"), (infinite, "infinity")):
+        if present and getattr(policy, axis) == "error":
+            raise InputError(f"a block has {axis}, and the block policy says {axis} = 'error'")
+    if (NAN in kinds and policy.nan == "propagate") or (infinite and policy.infinity == "nan"):
+        return NOT_A_NUMBER
+    return INFINITY if infinite and policy.infinity == "propagate" else amax
+
+
+def _above(value: Exact, amax: Exact) -> bool:
+    return abs(value.fraction()) > amax.fraction()
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """The scale above the finest ones and its reciprocal, as steps find them; ``divides`` if the latter is stored."""
+
+    scale: Exact
+    reciprocal: Exact
+    divides: bool
+
+    @classmethod
+    def of(cls, stored: Exact, reciprocal: Exact, policy: BlockPolicy, *, divides: bool) -> Coarse:
+        """From the stored number, and the reciprocal before it is stored."""
+        steps = steps_of(policy)
+        if divides:
+            return cls(steps.divide(ONE, stored), stored, divides)
+        if steps.exact or policy.tensor_steps == "divide" or is_zero(stored):
+            reciprocal = steps.divide(ONE, stored)
+        return cls(stored, reciprocal, divides)
+
+
+def coarse_scale(amax: Exact, maximum: Exact, policy: BlockPolicy) -> tuple[Exact, Exact]:
+    """The coarsest scale before it is rounded into its format, and its reciprocal."""
+    steps = steps_of(policy)
+    if steps.exact:
+        return steps.divide(amax, maximum), steps.divide(maximum, amax)
+    if policy.tensor_steps == "divide":
+        scale = steps.divide(amax, maximum)
+        return scale, steps.divide(ONE, scale)
+    reciprocal = steps.limited(steps.divide(maximum, amax))
+    if is_zero(reciprocal):
+        reciprocal = ONE
+    return steps.divide(ONE, reciprocal), reciprocal
+
+
+def ratio(amax: Exact, maximum: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
+    """Amax over the largest element and over the scale above it, in the steps of the policy."""
+    steps, way = steps_of(policy), policy.scale_steps
+    if above is None:
+        if not steps.exact and way in {"reciprocal", "folded"}:
+            return steps.multiply(amax, steps.divide(ONE, maximum))
+        return steps.divide(amax, maximum)
+    if steps.exact:
+        over = steps.multiply(amax, above.reciprocal) if above.divides else amax
+        return steps.divide(over, maximum if above.divides else steps.multiply(maximum, above.scale))
+    if way == "divide_by_product":
+        return steps.divide(amax, steps.multiply(maximum, above.scale))
+    if way == "folded":
+        return steps.multiply(amax, steps.multiply(above.reciprocal, steps.divide(ONE, maximum)))
+    if way == "multiply":
+        return steps.multiply(steps.divide(amax, maximum), above.reciprocal)
+    first = steps.multiply(amax, steps.divide(ONE, maximum)) if way == "reciprocal" else steps.divide(amax, maximum)
+    return steps.divide(first, above.scale)
+
+
+def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
+    """A value over its scales, in the steps of the policy."""
+    steps, way = steps_of(policy), policy.quotient_steps
+    if steps.exact:
+        over = steps.multiply(value, above.reciprocal) if above and above.divides else value
+        total = scale if above is None or above.divides else steps.multiply(scale, above.scale)
+    elif above and way == "divide_by_ratio":
+        over, total = value, steps.divide(scale, above.reciprocal)
+    else:
+        over, total = value, steps.multiply(scale, above.scale) if above else scale
+    if is_zero(total) and policy.zero_scale != "infinite":
+        largest = scalar_format("float32").max if policy.zero_scale == "largest" else ZERO
+        return steps.multiply(over, largest)
+    if way == "reciprocal" and not steps.exact:
+        return steps.multiply(over, steps.limited(steps.divide(ONE, total)))
+    return steps.divide(over, total)
+
+
+def rule_value(amax: Exact, maximum: Exact, element: Scalar, above: Coarse | None, policy: BlockPolicy) -> Exact:
+    """The scale before it is rounded into its format."""
+    if policy.scale_rule not in POWER_RULES:
+        return ratio(amax, maximum, above, policy)
+    if policy.scale_rule in {"rceil", "nearest"}:
+        value = ratio(amax, maximum, above, policy)
+    else:
+        value = ratio(amax, ONE, above, policy)
+    if value.kind != FINITE or is_zero(value):
+        return value
+    return finite(1, _power(value, maximum, element, policy.scale_rule))
+
+
+def _power(value: Exact, maximum: Exact, element: Scalar, rule: str) -> int:
+    """The exponent of a scale that is a power of two; ``value`` is amax, or for rceil and nearest the ratio."""
+    floor = floor_log2(value)
+    above = value.fraction() / Fraction(2) ** floor
+    if rule == "rceil":
+        return floor + (above > 1)
+    if rule == "nearest":
+        return floor + (above >= Fraction(3, 2))
+    power = floor - floor_log2(maximum)
+    if rule == "ceil":
+        return power + (above > 1)
+    if rule == "even":
+        unit = Fraction(1, 1 << (element.precision - 1))
+        return power + (round(above / unit) * unit >= 2)
+    scaled = exact.multiply(value, finite(1, -power))
+    return power + bool(rule == "tosa" and project(scaled, element, Policy()).flags & (OVERFLOW | INVALID))
+
+
+def scale_code(value: Exact, amax: Exact, field: ScaleField, policy: BlockPolicy, of: str) -> int:
+    """A scale in its format: by the policy of the field ``of`` ("scale" or "tensor"), but not too small."""
+    if is_zero(amax) and policy.zero_block == "one":
+        value = ONE
+    if field.role == "exponent":
+        value = _exponent(value, field)
+    code = encode(value, field.format, policy.policy(of, field.format), source=None).code
+    stored = decode(code, field.format)
+    if field.role == "exponent" or policy.smallest_scale == "any" or stored.kind != FINITE or is_negative(stored):
+        return code
+    smallest = smallest_code(field.format, policy.smallest_scale)
+    return smallest if stored.fraction() < decode(smallest, field.format).fraction() else code
+
+
+def _exponent(value: Exact, field: ScaleField) -> Exact:
+    if value.kind != FINITE or is_zero(value):
+        raise InputError(f"scale {field.name!r}: a block of zeros, or with NaN or infinity, has no exponent")
+    return finite(floor_log2(value))
+
+
+def smallest_code(fmt: Scalar, which: str) -> int:
+    """The code of the smallest positive or normal value."""
+    positive = fmt.from_ordinal(1 if fmt.zero else 0)
+    return max(fmt.min_normal_code, positive) if which == "normal" else positive

@@ -1,0 +1,226 @@
+"""How a tensor is brought into a block format: from which statistic scales are made, how, and how elements follow.
+
+A :class:`BlockPolicy` is a record of choices, one for each axis on which products differ; a preset is such a record
+with a name and a claim. Rounding and special values of each field are the business of its own scalar
+:class:`~lowbit.policy.cast.Policy`, spelled in one word: ``"ocp_sat"``, ``"ocp_sat:rounding=nearest_away"``, or ``""``
+for the default of the field's format. Nothing here computes: ``lowbit.oracle.block`` is the meaning,
+``lowbit.ops.block`` the fast path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from lowbit.errors import PolicyError
+from lowbit.policy.cast import Policy, get_policy
+from lowbit.policy.choices import Choices, axis
+from lowbit.policy.presets import Presets
+
+if TYPE_CHECKING:
+    from lowbit.format.common import Format
+
+__all__ = ["BLOCK_PRESETS", "BlockPolicy", "get_block_policy"]
+
+POWER_RULES = ("floor", "ceil", "rceil", "even", "nearest", "tosa")
+"""The scale rules that give a power of two."""
+
+SEPARATOR = ":"
+"""Between the preset and the choices of a policy that is spelled in one word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockPolicy(Choices):
+    """How values become the codes and scales of a block format.
+
+    The scales are made from the coarsest field to the finest, each from the statistic of its block and the scales above
+    it; then every element is divided by its scales and projected. ``BlockPolicy.AXES`` says what an axis decides,
+    ``BlockPolicy.choices(axis)`` lists its values.
+
+    Attributes
+    ----------
+    scale_maximum : int
+        What the finer scales are to reach where a coarser scale is made; 0 for the largest value of their format.
+    scale, tensor, element : str
+        Policies of the finest scales, of the coarser ones, and of the elements: a preset, or a preset and choices with
+        colons between them; "" is the default of the field's format.
+    name : str
+        Name of the preset, "" for one's own.
+
+    Raises
+    ------
+    PolicyError
+        An axis has an unknown value, or a policy is spelled wrongly.
+    """
+
+    scale_rule: str = axis(
+        "amax_over_max",
+        "how a scale follows from the largest magnitude of its block, amax",
+        {
+            "amax_over_max": "amax over the largest element, rounded into the scale's format",
+            "floor": "the largest power of two up to amax, over that of the largest element (OCP MX v1.0 6.3)",
+            "ceil": "the smallest power of two from amax on, over that of the largest element",
+            "rceil": "the smallest power of two from amax over the largest element on, so that nothing saturates",
+            "even": "floor, of an amax that is first rounded to the precision of the elements",
+            "nearest": "the power of two nearest to amax over the largest element, a tie to the larger one",
+            "tosa": "floor, and one more where amax would be rounded beyond the largest element (TOSA 1.1)",
+        },
+    )
+    arithmetic: str = axis(
+        "exact",
+        "what the steps from amax to the scale and from a value to its quotient are rounded to",
+        {
+            "exact": "nothing: scale and element are rounded once, into their formats",
+            "binary32": "every step is rounded to binary32",
+            "bfloat16": "every step is rounded to bfloat16",
+        },
+    )
+    scale_steps: str = axis(
+        "divide",
+        "the steps to a scale, where steps are rounded; S is the scale above it, R the reciprocal of S",
+        {
+            "divide": "(amax / maximum) / S",
+            "divide_by_product": "amax / (maximum * S)",
+            "reciprocal": "(amax * (1 / maximum)) / S",
+            "multiply": "(amax / maximum) * R",
+            "folded": "amax * (R * (1 / maximum))",
+        },
+    )
+    tensor_steps: str = axis(
+        "divide",
+        "the steps to the coarsest scale S where steps are rounded",
+        {
+            "divide": "S = amax / maximum, R = 1 / S",
+            "reciprocal": "R = maximum / amax, S = 1 / R; R at most the largest binary32 number, and 1 where it is 0",
+        },
+    )
+    quotient_steps: str = axis(
+        "divide",
+        "the steps from a value x to its quotient, where steps are rounded; s is the finest scale",
+        {
+            "divide": "x / (s * S)",
+            "reciprocal": "x * (1 / (s * S)), the reciprocal at most the largest binary32 number",
+            "divide_by_ratio": "x / (s / R)",
+        },
+    )
+    quotient_scale: str = axis(
+        "stored",
+        "the scale that values are divided by",
+        {
+            "stored": "the one that is stored",
+            "unrounded": "the one before it is rounded into its format",
+        },
+    )
+    nan: str = axis(
+        "propagate",
+        "a NaN in a block",
+        {
+            "propagate": "the scale is NaN, or what its policy makes of NaN",
+            "ignore": "the scale is made from the other values",
+            "error": "raise",
+        },
+    )
+    infinity: str = axis(
+        "propagate",
+        "an infinity in a block",
+        {
+            "propagate": "the scale is infinite, or what its policy makes of infinity",
+            "nan": "as a NaN",
+            "ignore": "the scale is made from the other values",
+            "error": "raise",
+        },
+    )
+    zero_block: str = axis(
+        "one",
+        "the scale of a block of zeros",
+        {
+            "one": "1",
+            "project": "what its policy makes of 0: the smallest one, or zero",
+        },
+    )
+    smallest_scale: str = axis(
+        "positive",
+        "a scale that would be rounded to less than this is this instead",
+        {
+            "any": "no limit: a scale may be 0",
+            "positive": "the smallest positive value of its format",
+            "normal": "the smallest normal value of its format",
+        },
+    )
+    zero_scale: str = axis(
+        "zero",
+        "the quotients of a block whose scale is 0",
+        {
+            "zero": "0",
+            "infinite": "infinite, and NaN for 0 / 0 (IEEE 754)",
+            "largest": "x times the largest binary32 number",
+        },
+    )
+    tail: str = axis(
+        "error",
+        "an axis that the blocks do not divide",
+        {
+            "error": "raise",
+            "short": "the last block is shorter",
+        },
+    )
+    scale_maximum: int = axis(
+        0, "what the scales below a coarser one are to reach, 0 for the largest value of their format", range(1 << 31)
+    )
+    scale: str = axis("", "the policy of the finest scales")
+    tensor: str = axis("", "the policy of the coarser scales")
+    element: str = axis("", "the policy of the elements")
+    name: str = ""
+
+    AXIS = "block policy axis"
+
+    def __post_init__(self) -> None:
+        self.check_choices()
+        if self.quotient_scale == "unrounded" and self.arithmetic == "exact":
+            raise PolicyError(
+                "quotient_scale = 'unrounded' needs rounded steps: before them an exact scale may be any fraction",
+                hint="arithmetic='binary32'",
+            )
+        for field in ("scale", "tensor", "element"):
+            spelled(getattr(self, field))
+
+    def policy(self, field: str, fmt: Format) -> Policy:
+        """The policy of a field ("scale", "tensor" or "element") whose format is known."""
+        return spelled(getattr(self, field) or fmt.default_policy, fmt)
+
+    def live_axes(self) -> list[str]:
+        """The axes that say something; the steps only where they are rounded."""
+        exact = ("scale_steps", "tensor_steps", "quotient_steps") if self.arithmetic == "exact" else ()
+        return [name for name in self.AXES if name not in exact and getattr(self, name) != ""]
+
+
+@lru_cache(maxsize=256)
+def spelled(text: str, target: Format | None = None) -> Policy:
+    """The scalar policy that a word spells, ``preset:axis=choice:axis=choice``.
+
+    Raises
+    ------
+    PolicyError
+    """
+    preset, _, choices = text.partition(SEPARATOR)
+    if "=" in preset:
+        raise PolicyError(
+            f"policy {text!r} does not begin with a preset", hint=f"nearest even, say: ieee{SEPARATOR}{text}"
+        )
+    return Policy.parse(choices.replace(SEPARATOR, " "), get_policy(preset, target) if preset else Policy())
+
+
+BLOCK_PRESETS = Presets(BlockPolicy, "block policy", "block.toml", usual=("nearest", "ocp_mx", "nvfp4"))
+"""The named block policies."""
+
+
+def get_block_policy(policy: BlockPolicy | str) -> BlockPolicy:
+    """A block policy from itself or from a preset's name.
+
+    Raises
+    ------
+    PolicyError
+        The name is unknown, or the argument is neither.
+    """
+    return BLOCK_PRESETS.named(policy)

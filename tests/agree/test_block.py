@@ -1,0 +1,233 @@
+"""Block formats: the oracle in fractions and the fast path give the same codes, scales and values."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError
+from lowbit.exact import FINITE, NAN, from_float
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.block_name import block_format
+from lowbit.format.registry import block_format_of, formats, get_format, scalar_format
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.oracle.block.decode import element_value
+from lowbit.oracle.block.encode import quantize as oracle_quantize
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy, get_block_policy
+
+SHAPES = {1: (3, 64), 2: (32, 48)}
+MX = [name for name in formats(kind="block") if name.startswith("mx")]
+RULES = BlockPolicy.choices("scale_rule")
+
+
+def blocks(seed, shape, dtype=np.float32):
+    """Blocks of every kind: of usual size, tiny, huge, of one sign, of zeros, beside powers of two, with ties."""
+    drawn = np.random.default_rng(seed)
+    values = drawn.normal(size=shape) * 2.0 ** drawn.integers(-6, 7, size=(*shape[:-1], 1))
+    rows = values.reshape(-1, 16)
+    kinds = drawn.integers(0, 9, len(rows))
+    steps = drawn.integers(-8, 9, rows.shape) / 4
+    rows[kinds == 1] = np.abs(rows[kinds == 1])
+    rows[kinds == 2] *= 2.0**-130
+    rows[kinds == 3] *= 2.0**120
+    rows[kinds == 4] = 0
+    rows[kinds == 5] = steps[kinds == 5]
+    rows[kinds == 6] = steps[kinds == 6] * 7 / 8
+    rows[kinds == 7] = -np.abs(rows[kinds == 7])
+    rows[kinds == 8, ::3] = -0.0
+    return rows.reshape(shape).astype(dtype)
+
+
+def by_oracle(values, fmt, policy):
+    """Codes and scales as arrays, from the oracle."""
+    exact = [from_float(float(value)) for value in values.reshape(-1)]
+    result = oracle_quantize(exact, values.shape, fmt, policy)
+    return np.array(result.codes).reshape(values.shape), result.scales
+
+
+def require_equal(values, fmt, policy):
+    fmt = block_format_of(fmt)
+    policy = get_block_policy(policy)
+    try:
+        codes, scales = by_oracle(values, fmt, policy)
+    except InputError:
+        with pytest.raises(InputError):
+            quantize(values, fmt, policy=policy)
+        return
+    tensor = quantize(values, fmt, policy=policy)
+    for field in fmt.scales:
+        got = tensor.scale_codes(field.name).reshape(-1).tolist()
+        where = np.flatnonzero(np.array(got) != np.array(scales[field.name])).tolist()
+        first = [(place, got[place], scales[field.name][place]) for place in where[:3]]
+        assert not where, f"{fmt.id} {policy.spell()}: scale {field.name} {first}"
+    where = np.argwhere(tensor.codes != codes)
+    place = tuple(where[0]) if len(where) else ()
+    assert not len(where), f"{fmt.id} {policy.spell()}: {place} {values[place]}: {tensor.codes[place]}, {codes[place]}"
+
+
+@pytest.mark.parametrize("name", formats(kind="block"))
+def test_the_default_policy(name):
+    fmt = get_format(name)
+    shape = tuple(2 * length for length in fmt.block)
+    shape = shape if len(shape) > 1 else (3, *shape)
+    if len(shape) > 1 and shape[0] > 32:
+        fmt = block_format(fmt.element, block=(8, 16), scale=fmt.scales[0].format, default_policy=fmt.default_policy)
+        shape = (16, 48)
+    require_equal(blocks(1, shape), fmt, fmt.default_policy)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", MX)
+def test_every_scale_rule_at_every_boundary_of_amax(name, rule):
+    # The largest of a block beside each value of eight bits, and beside what those values are rounded between.
+    fmt = block_format(block_format_of(name).element, block=2, scale="float8_e8m0fnu")
+    tops = (np.arange(256, 512) / 256).astype(np.float32)
+    tops = np.concatenate([np.nextafter(tops, np.float32(0)), tops, np.nextafter(tops, np.float32(4))])
+    values = np.stack([tops / 2, -tops], axis=1)
+    require_equal(values, fmt, get_block_policy("ocp_mx").choose(scale_rule=rule))
+
+
+@pytest.mark.parametrize("preset", BLOCK_PRESETS)
+@pytest.mark.parametrize("name", ["mxfp4", "mxfp8_e4m3", "mxint8", "nvfp4", "int4.g16", "float4_e2m1fn.g32.by_sign"])
+def test_presets(name, preset):
+    values = blocks(2, (4, 96))
+    require_equal(values, name, get_block_policy(preset).choose(zero_scale="largest"))
+    values[0, 3], values[1, 40], values[2, 70] = np.nan, np.inf, -np.inf
+    require_equal(values, name, preset)
+
+
+STEPS = list(
+    itertools.product(
+        ("exact", "binary32", "bfloat16"),
+        BlockPolicy.choices("scale_steps"),
+        BlockPolicy.choices("tensor_steps"),
+        BlockPolicy.choices("quotient_steps"),
+    )
+)
+
+
+@pytest.mark.parametrize("name", ["nvfp4", "reciprocal", "float4_e2m1fn.g16.by_sign", "int4.8x16.float32"])
+def test_steps(name):
+    require_equal_steps(name, STEPS[len(name) % 5 :: 5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nvfp4", "reciprocal", "float4_e2m1fn.g16.by_sign", "int4.8x16.float32"])
+def test_all_steps(name):
+    require_equal_steps(name, STEPS)
+
+
+def require_equal_steps(name, steps):
+    fmt = block_format_of(RECIPROCAL if name == "reciprocal" else name)
+    for seed, (arithmetic, scale, tensor, quotient) in enumerate(steps):
+        policy = BlockPolicy(
+            arithmetic=arithmetic, scale_steps=scale, tensor_steps=tensor, quotient_steps=quotient, scale="ocp_sat"
+        )
+        require_equal(blocks(seed, (8, 32)) * np.float32(2.0**-20), fmt, policy)
+
+
+RECIPROCAL = BlockFormat(
+    id="nvfp4_reciprocal",
+    element=scalar_format("float4_e2m1fn"),
+    block=(16,),
+    scales=(
+        ScaleField("block", scalar_format("float8_e4m3fn"), (16,)),
+        ScaleField("tensor", scalar_format("float32"), (), "divide"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "axis", [axis for axis in BlockPolicy.CHOICES if axis not in ("scale_rule", "arithmetic", "tail")]
+)
+@pytest.mark.parametrize("name", ["mxfp8_e5m2", "nvfp4", "float4_e2m1fn.g16.by_sign"])
+def test_every_choice(name, axis):
+    values = blocks(3, (4, 64))
+    special = values.copy()
+    special[0, 3], special[1, 40], special[2, 60] = np.nan, np.inf, -np.nan
+    special[3, 7:9] = np.inf, np.nan
+    for choice, arithmetic in itertools.product(BlockPolicy.choices(axis), ("exact", "binary32")):
+        if (choice, arithmetic) == ("unrounded", "exact"):
+            continue
+        policy = BlockPolicy(arithmetic=arithmetic, scale="ocp_sat").choose(**{axis: choice})
+        for array in (values, special):
+            require_equal(array, name, policy)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_other_sources(dtype):
+    values = blocks(4, (4, 64), np.float64) * (1 + 2.0**-40)
+    values = np.clip(values, -6e4, 6e4).astype(dtype)
+    for name in ("mxfp4", "nvfp4", "int4.g32.float32", "float8_e4m3fn.g16.bfloat16"):
+        require_equal(values, name, BlockPolicy())
+
+
+def test_quotients_of_binary64_are_exact():
+    # Each value is a tie or beside one by a unit of binary64: a quotient that is rounded first cannot tell.
+    fmt = block_format("int8", block=4, scale="float32")
+    scale = np.float64(np.float32(0.1))
+    ties = (np.arange(-126, 126) + 0.5) * scale
+    values = np.stack(
+        [ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf), np.full(len(ties), 127 * scale)], 1
+    )
+    require_equal(values, fmt, BlockPolicy())
+
+
+def test_short_blocks_and_any_axis():
+    values = blocks(5, (6, 80))[:5, :77]
+    for name in ("mxfp4", "nvfp4", "int4.2x32.float32", "int8.channel", "int8.tensor", "float4_e2m1fn.g32.by_sign"):
+        fmt, policy = block_format_of(name), BlockPolicy(tail="short", scale="ocp_sat")
+        require_equal(values, fmt, policy)
+        straight = quantize(values, fmt, policy=policy)
+        turned = quantize(np.ascontiguousarray(values.T), fmt, axis=0, policy=policy)
+        assert np.array_equal(turned.codes.T, straight.codes)
+        assert all(np.array_equal(turned.scales[name].T, straight.scales[name]) for name in straight.scales)
+        assert np.array_equal(dequantize(turned).T, dequantize(straight), equal_nan=True)
+        cube = quantize(np.stack([values, values]).transpose(2, 0, 1), fmt, axis=0, policy=policy)
+        assert np.array_equal(cube.codes.transpose(1, 2, 0)[0], straight.codes) or fmt.block == ()
+
+
+def exact_equal(value, exact, dtype):
+    if exact.kind == NAN:
+        return bool(np.isnan(value))
+    if exact.kind != FINITE:
+        return bool(np.isinf(value)) and (value > 0) == (exact.kind == 1)
+    with np.errstate(over="ignore"):
+        from lowbit.oracle.arithmetic.rounded import round_exact
+
+        rounded = round_exact(exact, dtype)
+    return from_float(float(value)).reduced() == rounded.reduced()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["mxfp4", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "mxfp6_e2m3", "nvfp4"])
+def test_every_element_and_scale_code(name, dtype):
+    # All codes of an element format, under all codes of its scale format.
+    fmt = block_format_of(name)
+    element, finest = fmt.element, fmt.scales[0]
+    codes = np.array([element.from_pattern(pattern) for pattern in range(1 << element.bits)])
+    some = range(256) if element.bits < 6 else (*range(0, 256, 23), 126, 127, 128, 254, 255)
+    some = [code for code in some if code in finest.format.codes]
+    width = fmt.block[0]
+    padded = np.resize(codes, -(-len(codes) // width) * width)
+    table = np.broadcast_to(padded, (len(some), len(padded)))
+    scales = {finest.name: np.repeat(np.array(some)[:, None], len(padded) // width, axis=1).astype(np.uint8)}
+    for tensor_scale in (0.37, 2.0**-140) if len(fmt.scales) > 1 else (None,):
+        if tensor_scale is not None:
+            scales["tensor"] = np.float32(tensor_scale).reshape(())
+        tensor = BlockTensor(fmt, table.shape, 1, table, scales)
+        values = dequantize(tensor, dtype=scalar_dtype(dtype))
+        single = {} if tensor_scale is None else {"tensor": int(np.float32(tensor_scale).view(np.uint32))}
+        for row, code in enumerate(some):
+            for column, own in enumerate(codes.tolist()):
+                exact = element_value(own, {finest.name: code, **single}, fmt)
+                got = values[row, column]
+                assert exact_equal(got, exact, dtype), (name, own, code, got, str(exact))
+
+
+def scalar_dtype(name):
+    import ml_dtypes
+
+    return ml_dtypes.bfloat16 if name == "bfloat16" else np.dtype(name)
