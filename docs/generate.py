@@ -12,7 +12,9 @@ from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import CONTAINERS, header, usual
 from lowbit.exact import format_exact
-from lowbit.format.registry import families, formats, get_format
+from lowbit.format.block import BlockFormat
+from lowbit.format.common import Format
+from lowbit.format.registry import families, formats, get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.nonlinear.scheme import NONLINEARITIES, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
@@ -66,16 +68,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def format_page(fmt: Scalar) -> str:
+def format_page(fmt: Format) -> str:
     """Bit diagram, facts, and the whole value table up to 8 bits: what ``lowbit show`` prints."""
-    values = ["--values"] if fmt.bits <= 8 else []
+    values = ["--values"] if isinstance(fmt, Scalar) and fmt.bits <= 8 else []
     command = f"lowbit show {fmt.id}{' --values' if values else ''}"
     return f"# {fmt.id}\n\n```console\n$ {command}\n{run('show', fmt.id, *values)}```\n"
 
 
 def formats_index() -> str:
     """All single formats, and the families."""
-    single = [get_format(name) for name in formats() if not get_format(name).family]
+    single = [fmt for fmt in map(scalar_format, formats(kind="scalar")) if not fmt.family]
+    blocks = [fmt for fmt in map(get_format, formats(kind="block")) if isinstance(fmt, BlockFormat)]
+    block_rows = [
+        (f"[{fmt.id}]({fmt.id}.md)", f"{float(fmt.bits_per_value):g}", f"`{fmt.element.id}`", fmt.summary)
+        for fmt in blocks
+    ]
     rows = [
         (f"[{fmt.id}]({fmt.id}.md)", str(fmt.bits), format_exact(fmt.max), f"`{fmt.default_policy}`", fmt.summary)
         for fmt in single
@@ -83,10 +90,13 @@ def formats_index() -> str:
     family_rows = [
         (f"`{family.id}`", ", ".join(f"`{name}`" for name in family.names), family.summary) for family in families()
     ]
-    names = "\n".join(fmt.id for fmt in single)
+    names = "\n".join(fmt.id for fmt in (*single, *blocks))
     return (
         "# Formats\n\nOne page a format, from the files in `formats/`.\n\n"
         + table(("format", "bits", "largest value", "default policy", "what it is"), rows)
+        + "\n## Block formats\n\nElements that share scales: [Block formats](../../explanation/block-formats.md). "
+        + "Others are named by their parts: `lowbit show int4.g128`.\n\n"
+        + table(("format", "bits a value", "element", "what it is"), block_rows)
         + "\n## Families\n\nMembers are named by their parameters: `lowbit show binary8p4se`.\n\n"
         + table(("family", "members", "what it is"), family_rows)
         + f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"

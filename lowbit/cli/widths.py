@@ -80,10 +80,10 @@ def _inputs(text: str) -> tuple[int, int]:
 
 def _bits(record: Scheme, variant: str, target: str | None) -> int | None:
     """The width of the results; None for the scheme's own."""
-    if not target or get_format(target).id == record.with_parameters(variant).result_type:
+    if not target or scalar_format(target).id == record.with_parameters(variant).result_type:
         return None
     try:
-        return record.checked_bits(get_format(target).bits)
+        return record.checked_bits(scalar_format(target).bits)
     except InputError as error:
         message = f"--to {target}: {error.message.partition(': ')[2]}"
         raise InputError(message, hint="leave --to out", code="LB100") from error

@@ -109,16 +109,11 @@ def scalar_format(name: object) -> Scalar:
 
 
 def block_format_of(name: object) -> BlockFormat:
-    """The block format of a name or of itself.
+    """The block format of a name or of itself: what quantize and dequantize resolve their format by.
 
-    Raises
-    ------
-    UnknownFormatError
-        As for :func:`get_format`.
-    InputError
-        It is a scalar format.
+    Raises UnknownFormatError: as for :func:`get_format`; InputError: it is a scalar format.
     """
-    fmt = get_format(name)
+    fmt = get_format(name)  # type: ignore[arg-type]  # as for scalar_format
     if not isinstance(fmt, BlockFormat):
         hint = f"{fmt.id}.g128 has blocks of 128 that share a scale; lowbit.formats(kind='block') lists the others"
         raise InputError(f"{fmt.id} is not a block format", hint=hint)

@@ -150,11 +150,12 @@ class BlockPolicy(Choices):
     )
     zero_scale: str = axis(
         "zero",
-        "the quotients of a block whose scale is 0",
+        "a scale that is rounded to 0",
         {
-            "zero": "0",
-            "infinite": "infinite, and NaN for 0 / 0 (IEEE 754)",
-            "largest": "x times the largest binary32 number",
+            "zero": "the quotients are 0",
+            "infinite": "the quotients are infinite, and NaN for 0 / 0 (IEEE 754)",
+            "largest": "the quotients are x times the largest binary32 number",
+            "eighth": "the scale becomes 1/8",
         },
     )
     tail: str = axis(
@@ -211,7 +212,10 @@ def spelled(text: str, target: Format | None = None) -> Policy:
     return Policy.parse(choices.replace(SEPARATOR, " "), get_policy(preset, target) if preset else Policy())
 
 
-BLOCK_PRESETS = Presets(BlockPolicy, "block policy", "block.toml", usual=("nearest", "ocp_mx", "nvfp4"))
+_USUAL = ("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4")
+"""The default policies of formats."""
+
+BLOCK_PRESETS = Presets(BlockPolicy, "block policy", "block.toml", usual=_USUAL)
 """The named block policies."""
 
 

@@ -29,7 +29,7 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
         Whether members of P3109, fixed-point formats and float formats of no standard, with infinity and NaNs anywhere,
         come too, not only the named formats.
     """
-    named = [scalar_format(name) for name in registry.formats(kind=kind)]
+    named = [scalar_format(name) for name in registry.formats(kind=kind or registry.SCALAR)]
     named = sorted((fmt for fmt in named if fmt.bits <= max_bits), key=lambda fmt: (fmt.bits, fmt.wraps, fmt.id))
     choices: list[SearchStrategy[Scalar]] = [st.sampled_from(named)] if named else []
     if families and kind in {None, "float"} and max_bits >= 3:

@@ -65,7 +65,7 @@ def test_what_follows_from_the_values():
     assert (POSITIVE.signed, POSITIVE.zero) == (False, False)
 
 
-FLOATS = [name for name in lowbit.formats() if lowbit.get_format(name).bits <= 8]
+FLOATS = [name for name in lowbit.formats(kind="scalar") if lowbit.get_format(name).bits <= 8]
 PROTOCOL = [
     *("nan_ranges", "infinities", "has_nan", "has_infinity", "nan_count", "infinity_count", "zero", "negative_zero"),
     *("lowest_code", "ordinals", "max", "min", "max_exponent", "finite_count", "smallest_exponent"),

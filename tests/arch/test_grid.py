@@ -17,7 +17,7 @@ ROOT_MODULES = {"errors", "exact", "fixed_point", "printable"}
 """All that may stand beside the floors; what more there is belongs on a floor."""
 NOT_PUBLIC = {"_cache", "_jit", "_version"}
 
-CONCEPTS = {"arithmetic", "cast", "fixed_point", "gemm", "nonlinear", "pack", "quantizers", "requantize"}
+CONCEPTS = {"arithmetic", "block", "cast", "fixed_point", "gemm", "nonlinear", "pack", "quantizers", "requantize"}
 """What lowbit is about: a folder of a floor bears one of these names, or stands in OWN_FOLDERS."""
 FLOORS = ("check", "kernels", "ops", "oracle", "proof", "vectors")
 OWN_FOLDERS = {

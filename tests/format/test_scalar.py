@@ -198,4 +198,4 @@ def test_formats_are_values():
 
 def test_the_base_class_has_no_kind():
     with pytest.raises(TypeError, match="abstract"):
-        _ = Format(id="test", bits=8).kind
+        _ = Format(id="test").kind

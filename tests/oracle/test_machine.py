@@ -59,7 +59,12 @@ def test_integers_round_as_python_rounds():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in formats(kind="scalar") if isinstance(get_format(name), FloatFormat) and get_format(name).bits <= 16]
+    "name",
+    [
+        name
+        for name in formats(kind="scalar")
+        if isinstance(get_format(name), FloatFormat) and get_format(name).bits <= 16
+    ],
 )
 def test_the_two_ways_to_the_lower_neighbour_agree(name):
     """A list of all values, and arithmetic on the exponent."""

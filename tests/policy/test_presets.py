@@ -12,6 +12,7 @@ import pytest
 from lowbit.errors import PolicyError
 from lowbit.format.registry import formats, get_format
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import PRESETS, Policy
 from lowbit.policy.presets import EVIDENCE, reader
 from lowbit.policy.presets.reader import read_presets
@@ -20,6 +21,7 @@ from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 FOLDER = Path(reader.__file__).parent
 FILES = sorted(FOLDER.glob("*.toml"))
 VOCABULARIES = {
+    "block": (BlockPolicy, BLOCK_PRESETS),
     "cast": (Policy, PRESETS),
     "accumulator": (Accumulator, ACCUMULATORS),
     "requantize": (RequantizeScheme, REQUANTIZE_SCHEMES),
@@ -72,6 +74,8 @@ def test_the_defaults_of_formats_are_there():
     # `name in PRESETS` is answered for these without reading the file: every format is asked for its default.
     usual = {fmt.default_policy for fmt in map(get_format, (*formats(kind="scalar"), "binary8p4se", "q3.5"))}
     assert usual <= set(PRESETS._usual) <= set(PRESETS)
+    blocks = {fmt.default_policy for fmt in map(get_format, (*formats(kind="block"), "int4.g128"))}
+    assert blocks <= set(BLOCK_PRESETS._usual) <= set(BLOCK_PRESETS)
 
 
 @pytest.mark.parametrize(("vocabulary", "name"), ENTRIES)

@@ -7,15 +7,19 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit._version import __version__
+from lowbit.cli.block_page import block_document
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
+from lowbit.format.block import BlockFormat
+from lowbit.format.common import Format
 from lowbit.format.files.document import KINDS
-from lowbit.format.registry import families, formats, scalar_format
+from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
 
 HEADS = ("id", "bits", "s-e-m", "bias", "largest", "smallest", "inf", "NaN", "-0", "default policy", "also")
+BLOCK_HEADS = ("id", "bits", "element", "block", "scales", "default policy", "also")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,7 +41,7 @@ def add_filters(parser: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     names = formats(kind=arguments.kind, bits=arguments.bits, family=arguments.family)
-    chosen = [scalar_format(name) for name in names]
+    chosen = [get_format(name) for name in names]
     if not arguments.family:
         chosen = [fmt for fmt in chosen if not fmt.family]
     groups = [] if arguments.family or arguments.bits else list(families())
@@ -53,13 +57,20 @@ def run(arguments: Namespace) -> int:
         )
         return 0
     page = terminal(arguments)
-    if chosen:
-        head, *lines = columns([HEADS, *(_row(fmt) for fmt in chosen)], right=frozenset({1, 3}))
+    scalars = [_row(fmt) for fmt in chosen if isinstance(fmt, Scalar)]
+    blocks = [_block_row(fmt) for fmt in chosen if isinstance(fmt, BlockFormat)]
+    for heads, rows, right in ((HEADS, scalars, {1, 3}), (BLOCK_HEADS, blocks, {1})):
+        if not rows:
+            continue
+        if heads is BLOCK_HEADS and scalars:
+            page.write()
+        head, *lines = columns([heads, *rows], right=frozenset(right))
         page.write(page.paint(head, "bold"))
         for line in lines:
             page.write(line)
     if groups:
-        page.write()
+        if chosen:
+            page.write()
         page.write(page.paint("families (lowbit formats --family NAME lists the members)", "bold"))
         for line in columns([(family.id, ", ".join(family.names), family.summary) for family in groups]):
             page.write(line)
@@ -74,12 +85,21 @@ def _row(fmt: Scalar) -> tuple[str, ...]:
     return (fmt.id, str(fmt.bits), fmt.shape, bias, *_range(fmt), *specials, fmt.default_policy, also)
 
 
+def _block_row(fmt: BlockFormat) -> tuple[str, ...]:
+    shape = " x ".join(map(str, fmt.block)) or "tensor"
+    scales = ", ".join(f"{field.name} {field.format.id}" for field in fmt.scales)
+    bits = f"{float(fmt.bits_per_value):g}"
+    return (fmt.id, bits, fmt.element.id, shape, scales, fmt.default_policy, ", ".join(fmt.aliases[:2]))
+
+
 def _range(fmt: Scalar) -> tuple[str, str]:
     largest = format_exact(fmt.max)
     return largest if len(largest) <= LONG_FRACTION else format_hexfloat(fmt.max), format_exact(fmt.smallest)
 
 
-def _record(fmt: Scalar) -> dict[str, Any]:
+def _record(fmt: Format) -> dict[str, Any]:
+    if not isinstance(fmt, Scalar):
+        return block_document(fmt) if isinstance(fmt, BlockFormat) else {"id": fmt.id}
     largest, smallest = _range(fmt)
     return {
         "id": fmt.id,

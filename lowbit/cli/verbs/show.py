@@ -8,11 +8,14 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
+from lowbit.cli.block_page import block_document, write_block_page
+from lowbit.cli.pages import write_head, write_rows, write_source
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, columns, terminal
 from lowbit.cli.words import number_json
 from lowbit.errors import InputError
 from lowbit.exact import Exact, format_value
-from lowbit.format.registry import scalar_format
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import PRESET_SUMMARIES, get_policy
@@ -30,27 +33,41 @@ def add_parser(subparsers: Any) -> None:
         help="one format: bit diagram, facts, special values, source, value table",
         description="Show one format: bit diagram, facts, special values, source, default policy, value table.",
     )
-    parser.add_argument("format", metavar="FORMAT", help="a format's name, such as float8_e4m3fn, int4 or q4.4")
+    parser.add_argument("format", metavar="FORMAT", help="a format's name, such as float8_e4m3fn, int4, q4.4 or mxfp4")
     parser.add_argument("--values", action="store_true", help="list codes and values, all of them up to 8 bits")
     parser.add_argument("--range", metavar="FIRST:LAST", help="list these codes only, as in 0x3c00:0x3c1f")
     add_output_format(parser)
 
 
 def run(arguments: Namespace) -> int:
-    fmt = scalar_format(arguments.format)
+    known = get_format(arguments.format)
+    if isinstance(known, BlockFormat):
+        return _show_block(arguments, known)
+    fmt = scalar_format(known)
     codes = _codes(fmt, arguments.range) if arguments.values or arguments.range else []
     if arguments.output_format == "json":
         print(json.dumps(document(fmt, codes), indent=2, ensure_ascii=False))
         return 0
     page = terminal(arguments)
-    _write_head(page, fmt)
+    write_head(page, fmt)
     _write_diagram(page, fmt)
     _write_facts(page, fmt)
     _write_policy(page, fmt)
-    _write_source(page, fmt)
+    write_source(page, fmt)
     if codes:
         page.write()
         _write_values(page, fmt, codes)
+    return 0
+
+
+def _show_block(arguments: Namespace, fmt: BlockFormat) -> int:
+    if arguments.values or arguments.range:
+        hint = f"`lowbit show {fmt.element.id} --values` lists the values of an element"
+        raise InputError(f"{fmt.id} is a block format, whose values depend on its scales", hint=hint, code="LB100")
+    if arguments.output_format == "json":
+        print(json.dumps(block_document(fmt), indent=2, ensure_ascii=False))
+    else:
+        write_block_page(terminal(arguments), fmt)
     return 0
 
 
@@ -138,13 +155,6 @@ def _codes(fmt: Scalar, span: str | None) -> list[int]:
     return [code for code in map(fmt.from_pattern, patterns) if code in fmt.codes]
 
 
-def _write_head(page: Terminal, fmt: Scalar) -> None:
-    page.write(f"{page.paint(fmt.id, 'bold')}  {fmt.summary}".rstrip())
-    if fmt.aliases:
-        page.write(page.paint("also " + ", ".join(fmt.aliases), "dim"))
-    page.write()
-
-
 def _write_diagram(page: Terminal, fmt: Scalar) -> None:
     """Boxes with the bit range above, the bits inside and the name of the field below."""
     cells = fmt.fields
@@ -181,31 +191,16 @@ def _write_facts(page: Terminal, fmt: Scalar) -> None:
     words = {"precision": f" bit{'s' if fmt.precision > 1 else ''}, the hidden one included"}
     rows += [(name, f"{number}{words.get(name, '')}") for name, number in fmt.parameters.items()]
     rows.append(("values", f"{fmt.finite_count} finite in 2^{fmt.bits} codes, held in {fmt.code_dtype}"))
-    _write_rows(page, rows)
+    write_rows(page, rows)
 
 
 def _write_policy(page: Terminal, fmt: Scalar) -> None:
     policy = get_policy(fmt.default_policy, fmt)
     page.write()
-    _write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
+    write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
     lines = columns(policy.describe(fmt.live_axes))
     for line in lines:
         page.write(page.paint("  " + line, "dim"))
-
-
-def _write_source(page: Terminal, fmt: Scalar) -> None:
-    source = fmt.source
-    if not source.title:
-        return
-    page.write()
-    parts = [part for part in (source.title, source.edition, source.clause) if part]
-    _write_rows(page, [("source", ", ".join(parts)), *([("", source.url)] if source.url else [])])
-
-
-def _write_rows(page: Terminal, rows: list[tuple[str, str]]) -> None:
-    width = max(18, *(len(name) for name, _ in rows))
-    for name, text in rows:
-        page.write(f"{page.paint(name.ljust(width), 'cyan')}  {text}")
 
 
 def _write_values(page: Terminal, fmt: Scalar, codes: list[int]) -> None:

@@ -191,7 +191,12 @@ def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPoli
         codes = np.asarray(encode(values, target, policy=policy.policy(of, target)))
     except LowbitError as error:
         raise InputError(f"scale {field.name!r}: {error.message}", hint=error.hint) from error
-    if field.role == "exponent" or policy.smallest_scale == "any":
+    if field.role == "exponent":
+        return codes
+    if policy.zero_scale == "eighth":
+        eighth = encode(0.125, target, policy=policy.policy(of, target))
+        codes = np.where(field_values(codes, field) == 0, eighth, codes)
+    if policy.smallest_scale == "any":
         return codes
     positive = target.from_ordinal(1 if target.zero else 0)
     smallest = max(target.min_normal_code, positive) if policy.smallest_scale == "normal" else positive

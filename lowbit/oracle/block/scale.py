@@ -186,6 +186,8 @@ def scale_code(value: Exact, amax: Exact, field: ScaleField, policy: BlockPolicy
     if field.role == "exponent":
         value = _exponent(value, field)
     code = encode(value, field.format, policy.policy(of, field.format), source=None).code
+    if is_zero(decode(code, field.format)) and policy.zero_scale == "eighth" and field.role != "exponent":
+        code = encode(finite(1, -3), field.format, policy.policy(of, field.format)).code
     stored = decode(code, field.format)
     if field.role == "exponent" or policy.smallest_scale == "any" or stored.kind != FINITE or is_negative(stored):
         return code

@@ -1,0 +1,115 @@
+"""The page about a block format: a block drawn in bits, what an element is worth, scales, default policy, source."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from lowbit._version import __version__
+from lowbit.cli.pages import write_head, write_rows, write_source
+from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns
+from lowbit.exact import format_exact
+from lowbit.format.block import ROLES, BlockFormat, ScaleField
+from lowbit.format.protocol import Scalar
+from lowbit.policy.block import BLOCK_PRESETS, get_block_policy
+
+DRAWN_BITS = 16
+"""A field is drawn bit by bit up to this width."""
+
+DRAWN_ELEMENTS = 4
+
+
+def block_document(fmt: BlockFormat) -> dict[str, Any]:
+    """The page as JSON."""
+    policy = get_block_policy(fmt.default_policy)
+    return {
+        "schema": "lowbit/show-block/1",
+        "lowbit": __version__,
+        "id": fmt.id,
+        "aliases": list(fmt.aliases),
+        "kind": fmt.kind,
+        "family": fmt.family,
+        "summary": fmt.summary,
+        "element": fmt.element.id,
+        "block": list(fmt.block),
+        "scales": [{**asdict(field), "format": field.format.id, "block": list(field.block)} for field in fmt.scales],
+        "formula": fmt.formula,
+        "bits_per_value": str(fmt.bits_per_value),
+        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
+        "source": asdict(fmt.source),
+    }
+
+
+def write_block_page(page: Terminal, fmt: BlockFormat) -> None:
+    """The whole page."""
+    write_head(page, fmt)
+    _write_drawing(page, fmt)
+    write_rows(page, _facts(fmt))
+    policy = get_block_policy(fmt.default_policy)
+    page.write()
+    write_rows(page, [("default policy", f"{policy.name}: {BLOCK_PRESETS.summaries[policy.name]}")])
+    for line in columns(policy.describe()):
+        page.write(page.paint("  " + line, "dim"))
+    write_source(page, fmt)
+
+
+def shape_words(block: tuple[int, ...]) -> str:
+    """A block shape in words."""
+    if not block:
+        return "the whole tensor"
+    return "the whole axis" if block == (0,) else " x ".join(map(str, block)) + " elements"
+
+
+def _facts(fmt: BlockFormat) -> list[tuple[str, str]]:
+    element = fmt.element
+    span = f"{format_exact(element.min)} to {format_exact(element.max)}"
+    rows = [("value", fmt.formula), ("element", f"{element.id}, {element.bits} bits, {span}")]
+    for field in fmt.scales:
+        of = f" {field.of}" if field.of else ""
+        what = f"{field.format.id}, one for {shape_words(field.block)}: {ROLES[field.role]}{of}"
+        rows.append((f"scale {field.name}", what))
+    bits = fmt.bits_per_value
+    rows.append(("bits per value", f"{float(bits):g}" if bits.denominator == 1 else f"{bits} = {float(bits):g}"))
+    return rows
+
+
+def _write_drawing(page: Terminal, fmt: BlockFormat) -> None:
+    """The scales, then the first elements and the last: bits in boxes, the names of the fields below."""
+    length = math.prod(fmt.block)
+    cells = [_cell(page, field.format, _name(field, fmt)) for field in fmt.scales]
+    if 0 < length <= DRAWN_ELEMENTS:
+        places = [str(place) for place in range(length)]
+    else:
+        places = ["0", "1", "...", str(length - 1) if length and fmt.block else "last"]
+    cells += [_cell(page, fmt.element, place) if place != "..." else (" ... ", " ... ", "") for place in places]
+    widths = [max(len(plain), len(name)) + 2 for plain, _, name in cells]
+    horizontal, vertical, top, bottom = ("─", "│", "┌┬┐", "└┴┘") if page.boxes else ("-", "|", "+++", "+++")
+
+    def edge(corners: str) -> str:
+        return corners[0] + corners[1].join(horizontal * width for width in widths) + corners[2]
+
+    inside = [_centred(plain, painted, width) for (plain, painted, _), width in zip(cells, widths, strict=True)]
+    page.write("  " + edge(top))
+    page.write("  " + vertical + vertical.join(inside) + vertical)
+    page.write("  " + edge(bottom))
+    page.write("   " + " ".join(name.center(width) for (_, _, name), width in zip(cells, widths, strict=True)))
+    page.write()
+
+
+def _name(field: ScaleField, fmt: BlockFormat) -> str:
+    """The name of a scale; one of other blocks says so."""
+    return field.name if field.block == fmt.block or not field.block else f"{field.name} ({shape_words(field.block)})"
+
+
+def _cell(page: Terminal, fmt: Scalar, name: str) -> tuple[str, str, str]:
+    """What stands in a box, without colours and with them, and what stands below."""
+    if fmt.bits > DRAWN_BITS:
+        return f"{fmt.bits} bits", f"{fmt.bits} bits", name
+    letters = [(part.name[0] * part.width, FIELD_STYLES[part.name]) for part in fmt.fields]
+    return "".join(text for text, _ in letters), "".join(page.paint(text, style) for text, style in letters), name
+
+
+def _centred(plain: str, painted: str, width: int) -> str:
+    left = (width - len(plain)) // 2
+    return " " * left + painted + " " * (width - len(plain) - left)

@@ -1,0 +1,31 @@
+"""Parts of the pages about formats of any kind."""
+
+from __future__ import annotations
+
+from lowbit.cli.terminal import Terminal
+from lowbit.format.common import Format
+
+
+def write_head(page: Terminal, fmt: Format) -> None:
+    """Name, summary and aliases."""
+    page.write(f"{page.paint(fmt.id, 'bold')}  {fmt.summary}".rstrip())
+    if fmt.aliases:
+        page.write(page.paint("also " + ", ".join(fmt.aliases), "dim"))
+    page.write()
+
+
+def write_source(page: Terminal, fmt: Format) -> None:
+    """Who defines the format."""
+    source = fmt.source
+    if not source.title:
+        return
+    page.write()
+    parts = [part for part in (source.title, source.edition, source.clause) if part]
+    write_rows(page, [("source", ", ".join(parts)), *([("", source.url)] if source.url else [])])
+
+
+def write_rows(page: Terminal, rows: list[tuple[str, str]]) -> None:
+    """A name and what it stands for, a line each."""
+    width = max(18, *(len(name) for name, _ in rows))
+    for name, text in rows:
+        page.write(f"{page.paint(name.ljust(width), 'cyan')}  {text}")

@@ -1,0 +1,180 @@
+"""quantize and dequantize at their edges: what is refused and how, and what NumPy would give."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import lowbit
+from lowbit.errors import InputError, PolicyError
+from lowbit.ops.block.tensor import BlockTensor
+
+
+def test_the_example_of_the_specification():
+    # OCP MX v1.0 6.3 by hand: the largest is 5.2, 2^2 <= 5.2 < 2^3, so the scale is 2^(2 - 2) = 1.
+    values = np.zeros(32)
+    values[:5] = 5.2, -0.3, 0.24, 2.5, -1.75
+    tensor = lowbit.quantize(values, "mxfp4")
+    assert tensor.scales["block"].tolist() == [127]
+    assert lowbit.dequantize(tensor)[:5].tolist() == [6, -0.5, 0, 2, -2]
+    assert tensor.bits_per_value == lowbit.get_format("mxfp4").bits_per_value
+
+
+@pytest.mark.parametrize(("element", "name"), [("float8_e4m3fn", "mxfp8_e4m3"), ("float8_e5m2", "mxfp8_e5m2")])
+def test_mx_is_a_cast_of_scaled_values(element, name):
+    # ml_dtypes casts x / 2^k to the element; it does not saturate, so amax stays where nothing overflows.
+    drawn = np.random.default_rng(1)
+    values = drawn.uniform(-1, 1, (64, 32)).astype(np.float32)
+    values[:, 0] = 1
+    values *= np.ldexp(np.float32(1.5), drawn.integers(-9, 9, 64))[:, None]
+    exponents = np.floor(np.log2(np.abs(values).max(axis=1))).astype(int)
+    exponents -= int(np.log2(float(ml_dtypes.finfo(element).max)))
+    expected = np.ldexp(values, -exponents[:, None]).astype(element)
+    tensor = lowbit.quantize(values, name)
+    assert tensor.scales["block"][:, 0].tolist() == (exponents + 127).tolist()
+    assert np.array_equal(tensor.codes, expected.view(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8", "int32", "float8_e4m3fn"])
+def test_sources_of_any_dtype(dtype):
+    values = (np.arange(-32, 32) * 3.0).astype(np.dtype(getattr(ml_dtypes, dtype, dtype)))
+    narrow = lowbit.quantize(values, "mxfp8_e4m3")
+    wide = lowbit.quantize(values.astype(np.float64), "mxfp8_e4m3")
+    assert np.array_equal(narrow.codes, wide.codes)
+    assert np.array_equal(narrow.scales["block"], wide.scales["block"])
+
+
+def test_layout_and_threads_change_nothing():
+    values = np.random.default_rng(2).normal(size=(96, 128)).astype(np.float32)
+    for name in ("mxfp4", "nvfp4", "nvfp4_16x16", "float4_e2m1fn.g32.by_sign"):
+        plain = lowbit.quantize(values, name)
+        for other in (np.asfortranarray(values), values[::-1][::-1], values.astype(">f4")):
+            again = lowbit.quantize(other, name, threads=2)
+            assert np.array_equal(plain.codes, again.codes)
+            assert all(np.array_equal(plain.scales[key], again.scales[key]) for key in plain.scales)
+
+
+def test_empty_arrays():
+    for shape in ((0, 32), (3, 0), (0, 0)):
+        tensor = lowbit.quantize(np.zeros(shape, np.float32), "mxfp4")
+        assert lowbit.dequantize(tensor).shape == shape
+        assert tensor.bits_per_value == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "fmt", "options", "message"),
+    [
+        (np.zeros((2, 33)), "mxfp4", {}, "mxfp4 has blocks of 32, which do not divide an axis of 33"),
+        (np.zeros((16, 20)), "nvfp4_16x16", {}, "blocks of 16, which do not divide an axis of 20"),
+        (np.zeros(32), "nvfp4_16x16", {}, "blocks of 2 axes, but the array has 1"),
+        (np.zeros(32), "mxfp4", {"axis": 1}, "axis = 1 is not an axis of an array of shape"),
+        (np.zeros(32), "mxfp4", {"axis": 0.0}, "axis = 0.0 is not an axis"),
+        (np.zeros(32), "mxfp4", {"axis": True}, "axis = True is not an axis"),
+        (1.0, "mxfp4", {}, "a number has no axis"),
+        ([1 + 2j] * 32, "mxfp4", {}, "complex"),
+        (["a"] * 32, "mxfp4", {}, "are no numbers|values of dtype"),
+        (np.full(32, np.nan), "mxfp4", {"policy": {"nan": "error"}}, r"the value at \(0,\) is nan.*nan = 'error'"),
+        (np.full(32, np.inf), "mxfp4", {"policy": {"infinity": "error"}}, "infinity = 'error'"),
+        (np.full(32, 1e30), "int4.g32", {}, "scale 'block'.*overflow = error"),
+        (np.full(32, 6.0), "mxfp4", {"threads": 0}, "threads = 0"),
+    ],
+)
+def test_bad_input(values, fmt, options, message):
+    if "policy" in options:
+        options["policy"] = lowbit.BlockPolicy(**options["policy"])
+    with pytest.raises(InputError, match=message):
+        lowbit.quantize(values, fmt, **options)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"scale_rule": "flor"}, "scale_rule = 'flor' is unknown"),
+        ({"scale": "ocp_sta"}, "policy = 'ocp_sta' is unknown"),
+        ({"scale": "rounding=nearest_even"}, "does not begin with a preset"),
+        ({"element": "ocp_sat:rounding=nearest"}, "rounding = 'nearest' is unknown"),
+        ({"quotient_scale": "unrounded"}, "needs rounded steps"),
+        ({"scale_maximum": -1}, "scale_maximum = -1"),
+    ],
+)
+def test_wrong_policies(choices, message):
+    with pytest.raises(PolicyError, match=message):
+        lowbit.BlockPolicy(**choices)
+    with pytest.raises(PolicyError, match="policy"):
+        lowbit.quantize(np.zeros(32), "mxfp4", policy="ocp")
+
+
+def test_a_policy_is_spelled_and_read():
+    policy = lowbit.BlockPolicy(scale_rule="even", element="ocp_sat:rounding=nearest_away", tail="short")
+    assert lowbit.BlockPolicy.parse(policy.spell()) == policy
+    assert policy.policy("element", lowbit.get_format("float4_e2m1fn")).rounding == "nearest_away"
+
+
+def tensor_of(**changes):
+    parts = {
+        "format": lowbit.get_format("mxfp4"),
+        "shape": (2, 64),
+        "axis": 1,
+        "codes": np.zeros((2, 64), np.uint8),
+        "scales": {"block": np.full((2, 2), 127, np.uint8)},
+    }
+    return BlockTensor(**(parts | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codes": np.zeros((2, 63), np.uint8)}, "codes have the shape"),
+        ({"codes": np.full((2, 64), 16, np.uint8)}, "0x10 at index"),
+        ({"codes": np.zeros((2, 64))}, "codes of float4_e2m1fn are integers"),
+        ({"scales": {}}, "scales of mxfp4 are block, not none"),
+        ({"scales": {"tensor": np.zeros((2, 2), np.uint8)}}, "scales of mxfp4 are block, not tensor"),
+        ({"scales": {"block": np.zeros((2, 3), np.uint8)}}, r"has the shape \(2, 3\), not \(2, 2\)"),
+        ({"scales": {"block": np.zeros((2, 2))}}, "scale 'block' of float8_e8m0fnu are integers"),
+        ({"axis": 2}, "axis = 2 is not an axis"),
+    ],
+)
+def test_a_tensor_is_checked(changes, message):
+    with pytest.raises(InputError, match=message):
+        tensor_of(**changes)
+
+
+def test_a_tensor_is_frozen_and_says_what_it_is():
+    tensor = tensor_of(axis=-1)
+    assert repr(tensor) == "BlockTensor(mxfp4, shape=(2, 64), axis=1)"
+    with pytest.raises(AttributeError):
+        tensor.axis = 0
+    with pytest.raises(TypeError):
+        tensor.scales["block"] = 0
+    with pytest.raises(InputError, match="has no scale 'tensor'"):
+        tensor.scale_codes("tensor")
+
+
+def test_dequantize_refuses_what_is_no_tensor_and_other_dtypes():
+    with pytest.raises(InputError, match="takes a BlockTensor, not ndarray"):
+        lowbit.dequantize(np.zeros(3))
+    with pytest.raises(InputError, match="is not a float of 16, 32 or 64 bits"):
+        lowbit.dequantize(tensor_of(), dtype=np.int8)
+
+
+def test_every_role_is_dequantized():
+    names = {"block": "multiply", "zero_point": "zero_point", "offset": "offset", "shift": "exponent", "super": "super"}
+    integers = ("zero_point", "shift")
+    scales = tuple(
+        lowbit.ScaleField(
+            name,
+            lowbit.get_format("int8" if name in integers else "float16"),
+            () if name == "super" else (4,),
+            role,
+            "block" if role == "super" else "",
+        )
+        for name, role in names.items()
+    )
+    fmt = lowbit.BlockFormat(id="all", element=lowbit.get_format("int8"), block=(4,), scales=scales)
+    numbers = {"block": np.float16(0.1), "zero_point": np.int8(3), "offset": np.float16(1e-4), "shift": np.int8(-2)}
+    arrays = {name: np.full(2, number) for name, number in numbers.items()} | {"super": np.array(np.float16(3))}
+    codes = np.arange(8, dtype=np.int8) * 5 - 20
+    values = lowbit.dequantize(BlockTensor(fmt, (8,), 0, codes, arrays), dtype=np.float64)
+    expected = (codes.astype(float) - 3) * (float(np.float16(0.1)) * 3) * 0.25 + float(np.float16(1e-4))
+    np.testing.assert_allclose(values, expected, rtol=1e-15)
+    with pytest.raises(InputError, match="does not make scales of the roles"):
+        lowbit.quantize(np.zeros(8), fmt)
