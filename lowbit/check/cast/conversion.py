@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lowbit.check.cast.input_classes import Inputs, decode_inputs
 from lowbit.check.cast.rules import reference
 from lowbit.exact import FINITE, NAN
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.policy.cast import Policy
 
@@ -106,7 +106,7 @@ class Conversion:
         """The results of binary64 values."""
         policy = self.policy.choose(**changes) if changes else self.policy
         codes = np.ascontiguousarray(values).view(np.uint64)
-        return reference(codes, get_format("float64"), target or self.view.target, policy)
+        return reference(codes, scalar_format("float64"), target or self.view.target, policy)
 
     def right(self, **changes: Any) -> Codes:
         """The results of the inputs."""

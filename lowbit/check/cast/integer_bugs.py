@@ -8,7 +8,7 @@ import numpy as np
 
 from lowbit.check.cast.bug import CastBug, nowhere
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
-from lowbit.format.registry import get_format
+from lowbit.format.registry import scalar_format
 
 
 def into_integers(view: View) -> Mask:
@@ -56,7 +56,7 @@ def _signed_integers(view: View) -> Mask:
 def _wider_first(bits: int) -> Callable[[Conversion], Codes]:
     def compute(conversion: Conversion) -> Codes:
         target = conversion.view.target
-        wide = get_format(f"{'' if target.signed else 'u'}int{bits}")
+        wide = scalar_format(f"{'' if target.signed else 'u'}int{bits}")
         clamped = conversion.of_values(conversion.view.values, target=wide, overflow="saturate", infinity="saturate")
         return conversion.of_values(clamped.astype(np.float64), overflow="wrap")
 

@@ -19,7 +19,7 @@ from lowbit.format.files.block_file import FIELDS as BLOCK_FIELDS
 from lowbit.format.files.block_file import check_block_facts, read_block
 from lowbit.format.files.facts import check_facts
 from lowbit.format.files.specials import Fields, read_specials
-from lowbit.format.scalar import FixedFormat, FloatFormat, Source, TableFormat
+from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source, TableFormat
 from lowbit.format.table import check_list
 from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import PRESETS

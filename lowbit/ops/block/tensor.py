@@ -115,7 +115,10 @@ def to_codes(array: Array, fmt: Scalar, role: str) -> Array:
     """The codes of scales as a BlockTensor has them."""
     if fmt.id in PLAIN and np.asarray(array).dtype == np.dtype(fmt.id):
         return np.ascontiguousarray(array).view(fmt.code_dtype).reshape(np.shape(array))
-    return checked_codes(array, fmt, role)
+    try:
+        return checked_codes(array, fmt)
+    except InputError as error:
+        raise InputError(f"{role}: {error.message}", hint=error.hint) from error
 
 
 def from_codes(codes: Array, fmt: Scalar) -> Array:

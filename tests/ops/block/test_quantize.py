@@ -129,7 +129,7 @@ def tensor_of(**changes):
         ({"scales": {}}, "scales of mxfp4 are block, not none"),
         ({"scales": {"tensor": np.zeros((2, 2), np.uint8)}}, "scales of mxfp4 are block, not tensor"),
         ({"scales": {"block": np.zeros((2, 3), np.uint8)}}, r"has the shape \(2, 3\), not \(2, 2\)"),
-        ({"scales": {"block": np.zeros((2, 2))}}, "scale 'block' of float8_e8m0fnu are integers"),
+        ({"scales": {"block": np.zeros((2, 2))}}, "scale 'block': codes of float8_e8m0fnu are integers"),
         ({"axis": 2}, "axis = 2 is not an axis"),
     ],
 )
