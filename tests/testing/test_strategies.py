@@ -22,7 +22,7 @@ from lowbit.ops.cast.cast import encode as encode_array
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import Policy, get_policy
-from tests.thinned import examples
+from tests.thinned import examples, thinned
 
 FORMATS = (
     "float8_e4m3fn",
@@ -42,7 +42,7 @@ def value_of(code, fmt):
     return decode(code, fmt).fraction()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", thinned(FORMATS, 4))
 def test_codes_are_codes_and_shrink_to_zero_or_one(name):
     fmt = get_format(name)
     assert value_of(find(testing.codes(name), lambda _: True), fmt) == (1 if name == "float8_e8m0fnu" else 0)
@@ -140,7 +140,7 @@ def test_arrays_shrink_to_zeros():
     assert sorted(one.tolist()) == [0, 0, 32] or max(one.tolist()) <= 32
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", thinned(FORMATS, 4))
 def test_policies_shrink_to_the_default_and_are_legal(name):
     fmt = get_format(name)
     assert find(testing.policies(name), lambda _: True) == get_policy(fmt.default_policy, fmt)
