@@ -41,6 +41,12 @@ print(*sorted(files | {"kernels/cast/fast_binary32.py"}))
 """
 
 
+def test_the_page_on_casts_lists_the_paths_in_their_order(repository):
+    page = (repository / "docs/explanation/how-a-cast-finds-its-kernel.md").read_text(encoding="utf-8")
+    listed = [row.split("`")[1].rpartition(".")[2] for row in page.splitlines() if row.startswith("| `")]
+    assert listed == [path.applies.__name__ for path in PATHS]
+
+
 def test_encode_reaches_its_kernel_in_few_files(run_python):
     files = run_python(TRACED).split()
     assert len(files) <= MOST_FILES, files
