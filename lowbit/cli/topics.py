@@ -134,7 +134,7 @@ def _choices() -> Topics:
 
 
 def _layouts() -> Topics:
-    from lowbit.ops.pack.pack import LAYOUTS
+    from lowbit.ops.pack.layouts import LAYOUTS
 
     return {name: layout.summary for name, layout in LAYOUTS.items()}
 

@@ -8,7 +8,7 @@ import pytest
 from lowbit.cli.prototypes import every, header
 from lowbit.cli.verbs.list import TABLES
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, schemes
-from lowbit.ops.pack.pack import LAYOUTS
+from lowbit.ops.pack.layouts import LAYOUTS
 from lowbit.policy.accumulator import ACCUMULATORS
 from lowbit.policy.cast import PRESETS
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES

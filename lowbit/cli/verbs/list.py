@@ -68,7 +68,7 @@ def _methods(op: str | None) -> list[Record]:
 
 def _layouts(op: str | None) -> list[Record]:
     del op
-    from lowbit.ops.pack.pack import LAYOUTS
+    from lowbit.ops.pack.layouts import LAYOUTS
 
     return [
         {"id": name, "bits": [layout.low, layout.high], "summary": layout.summary} for name, layout in LAYOUTS.items()

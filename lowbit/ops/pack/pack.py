@@ -1,15 +1,12 @@
 """Codes narrower than a byte, packed: named bit layouts and their exact inverses.
 
-A layout is a fact of a file format or an instruction, so each has a name and a source. The last axis is packed; the
-others are kept.
+A layout is a fact of a file format or an instruction, so each has a name and a source (``layouts.py``). The last axis
+is packed, in some layouts with that before it; the others are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,147 +24,12 @@ from lowbit.ops.arrays import (
     integer_array,
     scalar_format,
 )
-
-GGML_BLOCK = 32
-"""QK4_0, QK4_1 and QK_MXFP4 of ggml (ggml-common.h)."""
-
-TF32_DROPPED_BITS = 13
-"""binary32 has 23 mantissa bits, TF32 keeps the leading 10."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A way to place codes in bytes or words."""
-
-    summary: str  # where each bit goes, and who does it so
-    # low, high: the widths of code that it takes
-    low: int
-    high: int
-    group: int  # the number of codes must be a multiple of this
-    pack: Callable[[Array, int], Array]  # ``(patterns, bits) -> words`` along the last axis; patterns are unsigned
-    # Its inverse, ``(words, bits) -> patterns``; may return more than were packed where ``group`` is 1.
-    unpack: Callable[[Array, int], Array]
-    word: str = "uint8"  # dtype of what it packs into
-
-
-def _pack_stream(patterns: Array, bits: int) -> Array:
-    """Each code's bits, lowest first, one after the other; the first bit of the stream is bit 0 of byte 0."""
-    leading, count = patterns.shape[:-1], patterns.shape[-1]
-    container = patterns.astype("<u2" if bits > 8 else "u1")
-    octets = np.ascontiguousarray(container).view(np.uint8).reshape(*leading, count, container.itemsize)
-    spread = np.unpackbits(octets, axis=-1, bitorder="little")
-    return np.packbits(spread[..., :bits].reshape(*leading, count * bits), axis=-1, bitorder="little")
-
-
-def _unpack_stream(packed: Array, bits: int) -> Array:
-    leading = packed.shape[:-1]
-    stream = np.unpackbits(packed, axis=-1, bitorder="little")
-    count = stream.shape[-1] // bits
-    if stream[..., count * bits :].any():
-        raise InputError(f"the padding bits after the last {bits}-bit code are not zero", hint="is `count` missing?")
-    width = 16 if bits > 8 else 8
-    spread = np.zeros((*leading, count, width), dtype=np.uint8)
-    spread[..., :bits] = stream[..., : count * bits].reshape(*leading, count, bits)
-    container = np.packbits(spread, axis=-1, bitorder="little")
-    return container.view("<u2" if bits > 8 else "u1").reshape(*leading, count)
-
-
-def _nibbles(summary: str, block: int, low: int) -> Layout:
-    """Two codes a byte: of each two runs of ``block`` codes, run ``low`` is in the low nibbles, the other above it."""
-
-    def pack(patterns: Array, _bits: int) -> Array:
-        *leading, count = patterns.shape
-        runs = patterns.reshape(*leading, count // (2 * block), 2, block)
-        octets = runs[..., low, :] | runs[..., 1 - low, :] << 4
-        return np.asarray(octets.reshape(*leading, count // 2), dtype=np.uint8)
-
-    def unpack(packed: Array, _bits: int) -> Array:
-        *leading, count = packed.shape
-        octets = packed.reshape(*leading, count // block, block)
-        runs = [octets & 15, octets >> 4]
-        return np.stack([runs[low], runs[1 - low]], axis=-2).reshape(*leading, 2 * count)
-
-    return Layout(summary, 4, 4, 2 * block, pack, unpack)
-
-
-def _pack_bytes(patterns: Array, _bits: int) -> Array:
-    return patterns.astype(np.uint8)
-
-
-def _unpack_bytes(packed: Array, bits: int) -> Array:
-    check_range(packed, 0, (1 << bits) - 1, f"{bits} bits")
-    return packed
-
-
-def _pack_tf32(patterns: Array, _bits: int) -> Array:
-    return patterns.astype(np.uint32) << np.uint32(TF32_DROPPED_BITS)
-
-
-def _unpack_tf32(packed: Array, _bits: int) -> Array:
-    if (packed & ((1 << TF32_DROPPED_BITS) - 1)).any():
-        raise InputError(
-            "a word has bits set below TF32's mantissa", hint="convert from float32 rounds, unpack does not"
-        )
-    return packed >> np.uint32(TF32_DROPPED_BITS)
-
-
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {
-        "lsb_first": Layout(
-            "dense bit stream: code i occupies bits i*b to i*b+b-1, bit 0 of byte 0 first, zeros after the last code "
-            "(ONNX int2, int4, float4, float6; zarr packbits)",
-            1,
-            16,
-            1,
-            _pack_stream,
-            _unpack_stream,
-        ),
-        "low_nibble_first": _nibbles(
-            "two a byte, the first in bits 3:0 (ONNX int4 and float4e2m1; CUDA __nv_fp4x2_storage_t; PyTorch "
-            "float4_e2m1fn_x2)",
-            1,
-            0,
-        ),
-        "high_nibble_first": _nibbles("two a byte, the first in bits 7:4 (bitsandbytes 4-bit weights)", 1, 1),
-        "ggml_split": _nibbles(
-            "blocks of 32 in 16 bytes: code j in the low nibble of byte j, code j+16 in its high nibble (ggml Q4_0, "
-            "Q4_1, MXFP4)",
-            GGML_BLOCK // 2,
-            0,
-        ),
-        "fp6_dense": Layout(
-            "four 6-bit codes in three bytes, code i in bits 6i+5:6i of the little-endian 24-bit word: lsb_first in "
-            "whole groups (ONNX FLOAT6E2M3 and FLOAT6E3M2)",
-            6,
-            6,
-            4,
-            _pack_stream,
-            _unpack_stream,
-        ),
-        "one_per_byte": Layout(
-            "a byte each, in its low bits, zeros above (ml_dtypes; CUDA __nv_fp6_storage_t)",
-            1,
-            8,
-            1,
-            _pack_bytes,
-            _unpack_bytes,
-        ),
-        "tf32_in_float32": Layout(
-            "a 19-bit TF32 code as the leading bits of a binary32 word, 13 zeros below (PTX .tf32 operands)",
-            19,
-            19,
-            1,
-            _pack_tf32,
-            _unpack_tf32,
-            "uint32",
-        ),
-    }
-)
-"""Name -> layout."""
+from lowbit.ops.pack.layouts import LAYOUTS, Layout
+from lowbit.ops.pack.placement import STREAM
 
 
 def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> Array:
-    """Pack codes along the last axis.
+    """Pack codes along the last axis, or the last two.
 
     Parameters
     ----------
@@ -181,13 +43,13 @@ def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> A
     Returns
     -------
     (..., m) array
-        uint8, or uint32 for ``tf32_in_float32``.
+        uint8 or the words of the layout: int32 where files have them, uint32 for ``tf32_in_float32``.
 
     Raises
     ------
     InputError
-        The layout is unknown or does not take codes of this width, a code is out of range, the number of codes is
-        not a multiple of the layout's group, or there is no axis to pack along.
+        The layout is unknown or does not take codes of this width, a code is out of range, the number of codes or rows
+        is not a multiple of what the layout takes at a time, or there is no axis to pack along.
 
     See Also
     --------
@@ -207,25 +69,28 @@ def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> A
         if array.dtype.kind not in "iu":
             raise InputError(f"codes are integers, not {array.dtype}")
         check_range(array, 0, (1 << bits) - 1, f"{bits} bits")
-    _check_axis(array)
-    if array.shape[-1] % chosen.group:
-        raise InputError(
-            f"layout {layout!r} packs {chosen.group} codes at a time; the last axis has {array.shape[-1]}",
-            hint="pad with zero codes, and pass `count` to unpack",
-        )
-    patterns = (array.astype(np.int64) & ((1 << bits) - 1)).astype(_pattern_dtype(bits))
-    return chosen.pack(patterns, bits)
+    _check_axes(array, chosen, layout)
+    for axis, what, several in ((-1, "codes", chosen.group), (-2, "rows", chosen.rows or 1)):
+        if several > 1 and array.shape[axis] % several:
+            where = "the last axis" if axis == -1 else "the axis before the last"
+            raise InputError(
+                f"layout {layout!r} packs {several} {what} at a time; {where} has {array.shape[axis]}",
+                hint="pad with zero codes, and pass `count` to unpack" if axis == -1 else "pad with rows of zero codes",
+            )
+    patterns = array.astype(np.int64) & ((1 << bits) - 1)
+    stored = chosen.written(patterns, bits, known is not None and known.signed_codes)
+    return chosen.pack(stored.astype(_pattern_dtype(bits)), bits)
 
 
 def unpack(
     packed: npt.ArrayLike, fmt: FormatLike | int, *, layout: str = "lsb_first", count: int | None = None
 ) -> Array:
-    """Unpack codes along the last axis.
+    """Unpack codes along the last axis, or the last two.
 
     Parameters
     ----------
     packed : (..., m) array of uint8
-        Or of uint32 for ``tf32_in_float32``.
+        Or of the words of the layout, signed or unsigned.
     fmt : format, its name, or int
         As for ``pack``; a signed integer or fixed-point format gives signed codes.
     layout : str
@@ -250,19 +115,25 @@ def unpack(
     array = np.asarray(packed)
     if array.size == 0:
         array = array.astype(chosen.word)
-    if array.dtype != np.dtype(chosen.word):
+    word = np.dtype(chosen.word)
+    if (
+        array.dtype.kind not in "iu"
+        or array.dtype.itemsize != word.itemsize
+        or (word.itemsize == 1 and array.dtype != word)
+    ):
         raise InputError(f"layout {layout!r} unpacks {chosen.word}, not {array.dtype}")
-    _check_axis(array)
-    words = chosen.group * bits // (8 * array.itemsize) if chosen.group > 1 else 1
+    _check_axes(array, chosen, layout)
+    words = 1 if chosen.rows or chosen.group == 1 else max(chosen.group * bits // (8 * word.itemsize), 1)
     if array.shape[-1] % words:
-        raise InputError(f"layout {layout!r} unpacks {words} bytes at a time; the last axis has {array.shape[-1]}")
-    patterns = _take(_unpack(chosen, np.ascontiguousarray(array), bits, count), count)
-    return _from_patterns(patterns, bits, known)
+        what = "bytes" if word.itemsize == 1 else "words"
+        raise InputError(f"layout {layout!r} unpacks {words} {what} at a time; the last axis has {array.shape[-1]}")
+    stored = _take(_unpack(chosen, np.ascontiguousarray(array), bits, count), count).astype(np.int64)
+    return _from_patterns(chosen.read(stored, bits, known is not None and known.signed_codes), bits, known)
 
 
 def _unpack(chosen: Layout, array: Array, bits: int, count: int | None) -> Array:
     """The stream is cut to the bytes that ``count`` codes take first: what follows them may not be a whole code."""
-    if chosen.group == 1 and count is not None and chosen.unpack is _unpack_stream:
+    if count is not None and chosen.group == 1 and chosen.unpack is STREAM[1]:
         length = -(-count * bits // 8)
         if array[..., length:].any():
             raise InputError(f"something other than zeros follows the {count} codes")
@@ -312,12 +183,16 @@ def _layout(name: object, bits: int) -> Layout:
         suggestion = f"did you mean {close[0]!r}? " if close else ""
         raise InputError(f"layout {name!r} is unknown", hint=f"{suggestion}one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS[name]
-    if not layout.low <= bits <= layout.high:
+    if not layout.takes(bits):
         widths = f"{layout.low}" if layout.low == layout.high else f"{layout.low} to {layout.high}"
+        if layout.except_widths:
+            widths = ", ".join(str(width) for width in range(layout.low, layout.high + 1) if layout.takes(width))
         raise InputError(f"layout {name!r} takes codes of {widths} bits, not {bits}")
     return layout
 
 
-def _check_axis(array: Array) -> None:
+def _check_axes(array: Array, layout: Layout, name: str) -> None:
     if array.ndim == 0:
         raise InputError("a single number has no axis to pack along", hint="pass an array with one element")
+    if array.ndim == 1 and layout.rows:
+        raise InputError(f"layout {name!r} takes matrices, not a row of {array.shape[0]}", hint="pass an array of rows")
