@@ -139,8 +139,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             stored="offset_binary",
         ),
         "gptq": Layout(
-            "weights (outputs, inputs): dense int32 words along the inputs, as (inputs * b / 32, outputs) (qweight of "
-            "AutoGPTQ and ExLlama)",
+            "weights (outputs, inputs) of 2, 3, 4 or 8 bits: dense int32 words along the inputs, as "
+            "(inputs * b / 32, outputs) (qweight of AutoGPTQ and ExLlama)",
             2,
             8,
             32,
@@ -150,8 +150,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             except_widths=(5, 6, 7),
         ),
         "gptq_zeros": Layout(
-            "zero points (groups, outputs): dense int32 words along the outputs, each less one, so that 0 is stored as "
-            "2^b - 1 (qzeros of AutoGPTQ and ExLlama; a decoder that adds one without a mask reads 2^b)",
+            "zero points (groups, outputs) of 2, 3, 4 or 8 bits: dense int32 words along the outputs, each less one, so "
+            "that 0 is stored as 2^b - 1 (qzeros of AutoGPTQ and ExLlama; adding one without a mask then gives 2^b)",
             2,
             8,
             32,
