@@ -150,8 +150,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             except_widths=(5, 6, 7),
         ),
         "gptq_zeros": Layout(
-            "zero points (groups, outputs) of 2, 3, 4 or 8 bits: dense int32 words along the outputs, each less one, so "
-            "that 0 is stored as 2^b - 1 (qzeros of AutoGPTQ and ExLlama; adding one without a mask then gives 2^b)",
+            "zero points (groups, outputs) of 2, 3, 4 or 8 bits: dense int32 words along the outputs, each less one, "
+            "so that 0 is stored as 2^b - 1 (qzeros of AutoGPTQ and ExLlama; adding one without a mask then gives 2^b)",
             2,
             8,
             32,
