@@ -22,9 +22,9 @@ MOST_BUCKET_BITS = 17
 
 
 def applies(cast: Cast) -> Lanes | None:
-    """The lanes of a cast; None where the source or the rounding is another, or two answers change side by side."""
+    """Lanes into listed values; None for another source or rounding, or where two answers change side by side."""
     source, target, policy = cast[:3]
-    if not target.listed or target.bits > 8 or cast.flags or policy.stochastic or not is_binary32(source):
+    if cast.flags or policy.stochastic or not is_binary32(source):
         return None
     compared = comparison.lower(cast)
     patterns = _where_answers_may_change(source, compared)

@@ -52,6 +52,10 @@ class Runner(NamedTuple):
     chunk: int
 
 
+def _few_values(cast: Cast) -> Any:
+    return intervals.applies(cast) if cast.target.listed and cast.target.bits <= 8 else None
+
+
 def _no_fields(cast: Cast) -> Any:
     return comparison.lower(cast) if cast.target.listed else None
 
@@ -64,7 +68,7 @@ def _few_codes(cast: Cast) -> Any:
 PATHS = (
     Path(binary32.decodes, binary32.run, FAST_CHUNK),
     Path(_few_codes, tables.run, FAST_CHUNK),
-    Path(intervals.applies, intervals.run, FAST_CHUNK),
+    Path(_few_values, intervals.run, FAST_CHUNK),
     Path(_no_fields, comparison.run, CHUNK_32),
     Path(binary32.encodes, binary32.run, FAST_CHUNK),
     Path(words.applies, words.run, CHUNK_32),
