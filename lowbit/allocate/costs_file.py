@@ -43,7 +43,8 @@ def read_costs(path: str | Path) -> Problem:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise AllocationError(f"{path}: cannot be read: {reason}") from error
+        hint = "a model is given as --model FILE" if path.suffix == ".safetensors" else ""
+        raise AllocationError(f"{path}: cannot be read: {reason}", hint=hint) from error
     try:
         return parse_costs(text)
     except AllocationError as error:

@@ -8,9 +8,9 @@ here.
 from __future__ import annotations
 
 import errno
-import os
+import re
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -21,9 +21,10 @@ from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import refuse_lost_files
 from lowbit.cli.old_spellings import refuse_old_spellings
+from lowbit.cli.streams import drop, open_closed_streams, write_error
 from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError
-from lowbit.printable import printable, shortened
+from lowbit.printable import LONGEST_EXCERPT, printable, shortened
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -45,7 +46,10 @@ VERBS: Mapping[str, str] = MappingProxyType(
 )
 """Verb -> what it does. Each is the module of the same name in this package."""
 
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+COMPILING = frozenset({"check", "sensitivity"})
+"""Verbs whose first run compiles for long, which is said."""
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """What the system says when output cannot be written, which is not a bug in lowbit."""
 
 COLOR_MODES = ("auto", "always", "never")
@@ -66,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is an :class:`ExitCode`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     color, debug = _early_options(words)
+    open_closed_streams()
     try:
         status = _run(words)
         sys.stdout.flush()
@@ -73,17 +78,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _render(error, color)
         return _status(error)
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout)
         return ExitCode.BROKEN_PIPE
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
+        write_error("\ninterrupted\n")
         return ExitCode.INTERRUPTED
+    except MemoryError as error:
+        _render(LowbitError(f"there is not enough memory: {error}", code="LB103"), color)
+        return ExitCode.USAGE
     except OSError as error:
         if error.errno not in NO_SPACE:
             return _report_bug(error, color, debug=debug)
-        _drop_output()
+        if not error.filename:
+            drop(sys.stdout)
         place = error.filename or "standard output"
-        _render(LowbitError(f"{place}: cannot be written: {error.strerror}", hint="make room", code="LB101"), color)
+        _render(
+            LowbitError(
+                f"{place}: cannot be written: {error.strerror}", hint="make room for it, or open it", code="LB101"
+            ),
+            color,
+        )
         return ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is a bug in lowbit
         return _report_bug(error, color, debug=debug)
@@ -94,11 +108,6 @@ def _status(error: LowbitError) -> ExitCode:
     if isinstance(error, InfeasibleError):
         return ExitCode.INFEASIBLE
     return ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.USAGE
-
-
-def _drop_output() -> None:
-    """The interpreter flushes standard output once more at exit: give it somewhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -112,9 +121,39 @@ def _run(words: list[str]) -> int:
     if module is None:
         parser.parse_args(words or ["--help"])
         return ExitCode.EQUAL
+    _refuse_unknown_options(verb, parser, words)
     arguments = parser.parse_args(words)
     refuse_lost_files(arguments)
-    return int(module.run(arguments))
+    if verb not in COMPILING:
+        return int(module.run(arguments))
+    from lowbit.cli.progress import compilation_said
+
+    with compilation_said():
+        return int(module.run(arguments))
+
+
+def _refuse_unknown_options(verb: str, parser: ArgumentParser, words: Sequence[str]) -> None:
+    """Name an option that the verb does not have, before its value is taken for something else."""
+    if verb == "explain":  # whose topics may be options
+        return
+    known = {name for option in option_actions(parser) for name in option.option_strings}
+    for word in words[: words.index("--") if "--" in words else None]:
+        name = word.partition("=")[0]
+        if name.startswith("--") and name not in known:
+            close = get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise LowbitError(
+                f"`lowbit {verb}` has no option {name}", hint=f"{hint}`lowbit {verb} --help` lists them", code="LB100"
+            )
+
+
+def option_actions(parser: ArgumentParser) -> list[Action]:
+    """The arguments of a parser and of the parsers below it: verbs, and the actions of ``golden``."""
+    actions = list(parser._actions)  # noqa: SLF001 - argparse has no public way to list them
+    for action in parser._actions:  # noqa: SLF001
+        children = action.choices.values() if isinstance(action.choices, dict) else ()
+        actions += [inner for child in children if isinstance(child, ArgumentParser) for inner in option_actions(child)]
+    return actions
 
 
 def _build_parser(verb: str) -> tuple[ArgumentParser, ModuleType | None]:
@@ -172,22 +211,35 @@ def _early_options(words: Sequence[str]) -> tuple[str, bool]:
 
 
 def _render(error: LowbitError, color: str) -> None:
-    terminal = Terminal(color, sys.stderr)
-    terminal.write(f"{terminal.paint(f'error[{error.code}]', 'bold', 'red')}: {printable(shortened(error.message))}")
+    page = Terminal(color, sys.stderr)
     more = f"`lowbit explain {error.code}` says more"
     hint = f"{error.hint}; {more}" if error.hint else more
-    terminal.write(f"{terminal.paint('help', 'bold', 'cyan')}: {printable(shortened(hint))}")
+    write_error(
+        f"{page.paint(f'error[{error.code}]', 'bold', 'red')}: {_fit(error.message)}\n"
+        f"{page.paint('help', 'bold', 'cyan')}: {_fit(hint)}\n"
+    )
+
+
+_LONG_WORD = re.compile(r"\S{400,}")
+
+
+def _fit(text: str) -> str:
+    """What somebody else has written neither steers the terminal nor fills it."""
+    cut = _LONG_WORD.sub(lambda word: f"{word[0][:LONGEST_EXCERPT]}... ({len(word[0]):,} characters)", text)
+    return printable(shortened(cut))
 
 
 def _report_bug(error: Exception, color: str, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
-    terminal = Terminal(color, sys.stderr)
-    terminal.write(f"{terminal.paint('error[LB900]', 'bold', 'red')}: internal error: {type(error).__name__}: {error}")
+        write_error("".join(traceback.format_exception(error)))
+    page = Terminal(color, sys.stderr)
     again = "" if debug else "; run it again with --debug for the traceback"
-    terminal.write(f"please report it with the command line and the output of `lowbit doctor`{again}")
+    write_error(
+        f"{page.paint('error[LB900]', 'bold', 'red')}: internal error: {type(error).__name__}: {_fit(str(error))}\n"
+        f"please report it with the command line and the output of `lowbit doctor`{again}\n"
+    )
     return ExitCode.INTERNAL
 
 

@@ -21,6 +21,10 @@ ERROR_TOPICS: Mapping[str, str] = MappingProxyType(
             "another name (a link, ./x for x): writing it would lose what is there. Nothing was read or written; name "
             "another file. Devices, pipes and standard output may be named twice."
         ),
+        "LB103": (
+            "There is not enough memory for what was asked for, or a file announces more than there can be. Ask for "
+            "less (--n), or look at the file that the command line names."
+        ),
         "LB200": (
             "A format specification contradicts itself or cannot be read: fields that overlap or leave a gap, "
             "special values that clash, stated facts that do not follow from the fields, or a file that is not "

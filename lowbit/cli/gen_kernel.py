@@ -15,6 +15,7 @@ import numpy as np
 from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity
 from lowbit.errors import InputError
 from lowbit.files.whole import write_bytes
+from lowbit.format.registry import get_format, integer_format
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.vectors.case import Case
 from lowbit.vectors.operations import generate
@@ -84,11 +85,16 @@ def _dot_products(arguments: Namespace) -> Recipe:
     from lowbit.policy.accumulator import get_accumulator
 
     accumulator = get_accumulator(arguments.accumulator or "int32")
-    source = f"{arguments.a or 'int8'}_{arguments.b or 'int8'}"
+    source = f"{_matrix_format(arguments.a)}_{_matrix_format(arguments.b)}"
     target = "int32" if accumulator.result_width <= 32 else "int64"
     if arguments.zero_points:
         raise InputError("dot products have no zero points", hint="matrices do: --output FILE.npz", code="LB100")
     return Recipe("gemm", source, target, accumulator.name, "directed", {"length": arguments.length})
+
+
+def _matrix_format(name: str | None) -> str:
+    """The id of an integer format: names of others have underscores, which separate the two of a product."""
+    return integer_format(get_format(name or "int8")).id
 
 
 def _requantizations(arguments: Namespace) -> Recipe:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lowbit.allocate.sensitivity import Measured
 
 FORMATS = "int2,int3,int4,int6,int8,float4_e2m1fn,float8_e4m3fn"
+LARGEST_TRACE = 1 << 1023
+"""Integers from here on are not float64 values."""
 SCORE_NAMES = ("relative_error", "squared_error", "hessian", "output_error")
 SCALE_FORMATS = ("float16", "bfloat16", "float32")
 
@@ -110,10 +112,13 @@ def read_traces(path: str) -> dict[str, float]:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     for layer, trace in document.items():
-        if isinstance(trace, bool) or not isinstance(trace, int | float) or not isfinite(trace) or trace < 0:
+        whole = isinstance(trace, int) and not isinstance(trace, bool)
+        if whole and abs(trace) >= LARGEST_TRACE:
+            raise InputError(f"{path}: the trace of {excerpt(layer)} is a number of {trace.bit_length():,} bits")
+        if not (whole or isinstance(trace, float)) or not isfinite(trace) or trace < 0:
             raise InputError(
                 f"{path}: the trace of {excerpt(layer)} is {excerpt(str(trace))}, not a number of at least 0",
                 hint='layer names with dots need quotes: "encoder.layer.0.weight" = 0.25',

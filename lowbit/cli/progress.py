@@ -1,9 +1,11 @@
-"""A progress bar on standard error, for work of more than a second; without a terminal it does nothing."""
+"""What standard error is told of long work: a progress bar on a terminal, and that kernels are compiled."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,8 +14,47 @@ from lowbit.cli.terminal import takes_color
 BAR_AFTER_SECONDS = 1.0
 
 
+class CompilationNotice:
+    """Says, once, that a kernel has to be compiled: the first run of a kind may take half a minute."""
+
+    def __init__(self) -> None:
+        self._kernels, self._begun, self._wanted = 0, 0.0, takes_color(sys.stderr)
+
+    def started(self) -> None:
+        """A compilation begins."""
+        if not self._begun:
+            self._begun = time.monotonic()
+            sys.stderr.write("compiling kernels: once on this machine, for some seconds; later runs find them\n")
+            sys.stderr.flush()
+
+    def ended(self) -> None:
+        """A kernel is there."""
+        self._kernels += 1
+        if self._wanted:
+            sys.stderr.write(f"\r\x1b[K{self._kernels} kernels, {time.monotonic() - self._begun:.0f} s")
+            sys.stderr.flush()
+
+    def summed_up(self) -> None:
+        """What the compilations took together; nothing where there were none."""
+        if self._kernels:
+            start = "\r\x1b[K" if self._wanted else ""
+            seconds = time.monotonic() - self._begun
+            sys.stderr.write(f"{start}compiled {self._kernels} kernels in {seconds:.0f} s\n")
+
+
+@contextmanager
+def compilation_said() -> Iterator[None]:
+    """Say on standard error when kernels are compiled."""
+    from lowbit.kernels.compilation import compilations
+
+    notice = CompilationNotice()
+    with compilations(notice.started, notice.ended):
+        yield
+    notice.summed_up()
+
+
 class Bar:
-    """The bar, which loads rich only once it is shown.
+    """A progress bar for work of more than a second, nothing without a terminal; it loads rich only once it is shown.
 
     ``total``: how much there is to do; None where that is not known.
     """

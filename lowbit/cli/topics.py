@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
@@ -59,9 +58,11 @@ def parsers() -> Mapping[str, ArgumentParser]:
 
 def options() -> Topics:
     """Option -> the verbs that take it."""
+    from lowbit.cli import option_actions
+
     takers: dict[str, list[str]] = {"--color": ["every verb"], "--debug": ["every verb"], "--version": [""]}
     for verb, parser in parsers().items():
-        for action in _actions(parser):
+        for action in option_actions(parser):
             for name in action.option_strings:
                 if name not in ("-h", "--help"):
                     takers.setdefault(name, []).append(verb)
@@ -70,23 +71,16 @@ def options() -> Topics:
 
 def option_helps(name: str) -> list[tuple[str, str]]:
     """What an option means, verb by verb."""
+    from lowbit.cli import option_actions
+
     helps = {
         verb: action.help % {"default": action.default} if action.help else ""
         for verb, parser in parsers().items()
-        for action in _actions(parser)
+        for action in option_actions(parser)
         if name in action.option_strings
     }
     common = {"--color": "colour the output", "--debug": "show the traceback", "--version": "print the version"}
     return list(helps.items()) or [("lowbit", common[name])]
-
-
-def _actions(parser: ArgumentParser) -> list[Any]:
-    """The actions of a parser and of the actions below it (``golden list``)."""
-    actions: list[Any] = list(parser._actions)  # noqa: SLF001 - argparse has no public way to list them
-    for action in parser._actions:  # noqa: SLF001
-        children = action.choices.values() if isinstance(action.choices, dict) else ()
-        actions += [inner for child in children if isinstance(child, ArgumentParser) for inner in _actions(child)]
-    return actions
 
 
 def records(name: str) -> list[Scheme]:

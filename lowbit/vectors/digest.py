@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, VectorFileError
 from lowbit.files.whole import write_text
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
@@ -111,11 +111,15 @@ def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
 
 def _read_file(path: Path) -> dict[tuple[str, str], Digest]:
     tables = {source: table for source, table in read_document(path, SCHEMA).items() if source != "schema"}
-    return {
-        (source, target): Digest(source, target, item["policy"], item["sha256"], tuple(item["blocks"].split()))
-        for source, table in tables.items()
-        for target, item in table.items()
-    }
+    try:
+        return {
+            (source, target): Digest(source, target, item["policy"], item["sha256"], tuple(item["blocks"].split()))
+            for source, table in tables.items()
+            for target, item in table.items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        hint = "`lowbit golden regen` makes it anew"
+        raise VectorFileError(f"{path}: a digest lacks a field, or is not a table: {error}", hint=hint) from error
 
 
 def differing_blocks(left: Digest, right: Digest) -> list[int]:

@@ -127,7 +127,7 @@ def read_document(path: Path, schema: str) -> dict[str, Any]:
     except OSError as error:
         hint = "`lowbit golden regen` makes it"
         raise VectorFileError(f"{path}: cannot be read: {error.strerror}", hint=hint) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are among them
         raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
     if document.get("schema") != schema:
         raise VectorFileError(f"{path}: schema is {document.get('schema')!r}, this version reads {schema!r}")

@@ -34,7 +34,7 @@ class GroupScheme:
 
     Parameters
     ----------
-    fmt : Format
+    fmt : Format or str
         A signed format of at most 16 bits, such as ``int4`` or ``float4_e2m1fn``.
     group : int
         Neighbouring weights of an output that share a scale; 0 for one scale an output. The last group may be shorter.
@@ -46,6 +46,7 @@ class GroupScheme:
     scale_format: str = "float16"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "fmt", scalar_format(self.fmt))
         if not self.fmt.signed or self.fmt.bits > _WIDEST_BITS or self.largest <= 0:
             raise InputError(
                 f"{self.fmt.id} cannot hold weights: a signed format of at most {_WIDEST_BITS} bits is needed",
@@ -55,7 +56,7 @@ class GroupScheme:
             raise InputError(f"group = {self.group} is negative", hint="128, say, or 0 for one scale a row")
         if self.scale_format not in SCALE_FORMATS:
             raise InputError(
-                f"scale format {self.scale_format!r} is unknown", hint=f"one of {', '.join(SCALE_FORMATS)}"
+                f"scales in {self.scale_format!r} are not supported here", hint=f"one of {', '.join(SCALE_FORMATS)}"
             )
 
     @property

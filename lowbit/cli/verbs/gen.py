@@ -21,6 +21,9 @@ SETS = ("boundary", "random", "exhaustive")
 ORACLE_UP_TO = 50_000
 """Larger sets take their expected codes from the kernels: the oracle does about 50,000 a second."""
 
+FARTHEST = 1000
+"""Ulps beside a point: more would be most of the inputs, and fill the memory."""
+
 DISTRIBUTIONS = ("bits", "normal")
 
 
@@ -119,6 +122,7 @@ def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
     for option in ("n", "seed", "distribution"):
         if getattr(arguments, option) is not None:
             raise InputError(f"--{option} is for --set random; --set {arguments.set} has no choice", code="LB100")
-    if arguments.reach < 0:
-        raise InputError(f"--reach {arguments.reach} is negative", hint="0 takes the points alone", code="LB100")
+    if not 0 <= arguments.reach <= FARTHEST:
+        hint = f"0 takes the points alone, {FARTHEST:,} are the most; --set exhaustive has all inputs"
+        raise InputError(f"--reach {arguments.reach} is not a number of ulps here", hint=hint, code="LB100")
     return {"reach": arguments.reach} if arguments.set == "boundary" and arguments.op != "decode" else {}

@@ -44,7 +44,7 @@ def read_document(path: Path) -> Table:
         raise FormatError(f"{path}: cannot be read: {error}") from error
     try:
         return Table(tomllib.loads(text), path)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # integers of too many digits, brackets without end
         raise FormatError(f"{path}: not a TOML file: {error}", hint="formats/README.md shows a whole file") from error
 
 

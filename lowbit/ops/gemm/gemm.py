@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.arrays import check_out, checked_threads
+from lowbit.ops.arrays import as_array, check_out, checked_threads
 from lowbit.ops.gemm.operands import Operand, check_inner, checked_bias, integer_operand, zero_points
 from lowbit.ops.gemm.paths import NOTHING, Right, Terms, chosen, run_threads
 from lowbit.ops.gemm.prepack import PackedMatrix
@@ -223,7 +223,7 @@ def _zeros(values: Any, role: str, operand: Operand, size: int, axis: str) -> _Z
         low = -(1 << operand.bits - 1) if operand.signed else 0
         if low <= values < low + (1 << operand.bits):
             return _Zeros(values, None)
-    each = zero_points(values, role, operand, max(size, 1) if np.size(values) == 1 else size, axis)
+    each = zero_points(values, role, operand, max(size, 1) if as_array(values, role).size == 1 else size, axis)
     if each.size and (each == each[0]).all():
         return _Zeros(int(each[0]), None)
     return _Zeros(0, each if each.size else None)

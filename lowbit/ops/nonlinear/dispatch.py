@@ -143,7 +143,7 @@ def integer_codes(codes: Any) -> Array:
         return array.astype(np.int8)
     raise InputError(
         f"codes of dtype {array.dtype} are not integers",
-        hint="quantise the values first, as in lowbit.quantize_linear, and give their scale as scale=",
+        hint="codes are np.round(values / scale) in an integer dtype; give that scale as scale=",
     )
 
 
