@@ -91,13 +91,12 @@ def _least(reduction: Reduction, row: int, kept: list[int], clock: Clock) -> Lea
 
 def _total(core: Core, row: int, picks: Integers) -> int:
     """What one entry a node uses of a row, in its own integers."""
-    costs = core.exact[row][0] if row in core.exact else core.costs[row]
-    return sum(int(cost) for cost in costs[np.arange(core.nodes), picks])
+    return sum(int(cost) for cost in core.whole_costs(row)[np.arange(core.nodes), picks])
 
 
 def _cheapest(core: Core, row: int) -> Integers:
     """The entries that cost least of a row, whatever they lose."""
-    costs = core.exact[row][0] if row in core.exact else core.costs[row].astype(object)
+    costs = core.whole_costs(row).astype(object)
     picks: Integers = np.where(np.isfinite(core.losses), costs, costs.max() + 1).astype(object).argmin(axis=1)
     return picks
 

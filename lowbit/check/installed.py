@@ -82,14 +82,8 @@ def check_installed(
 ) -> Iterator[CheckResult | Skipped]:
     """Check all that each installed product offers of an operation, under each of its options.
 
-    Parameters
-    ----------
-    operation : {"convert", "gemm"}
-    products : iterable of str
-    source, target : str
-        Ids of the formats, with wildcards; ``uint8_*`` for the two of a matrix product.
-    max_errors : int
-        Examples of each group.
+    ``operation``: "convert" or "gemm". ``source`` and ``target``: ids of the formats, with wildcards; ``uint8_*`` for
+    the two of a matrix product. ``max_errors``: examples of each group.
     """
     with ExitStack() as stack:
         children = {}

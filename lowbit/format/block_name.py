@@ -97,10 +97,7 @@ def block_format(
 def block_member(name: str) -> BlockFormat | None:
     """The block format that a lower-case name describes; None where it is not such a name.
 
-    Raises
-    ------
-    FormatError
-        It is, but a part of it is not.
+    Raises FormatError: it is, but a part of it is not.
     """
     words = name.split(".")
     place = next((index for index, word in enumerate(words) if index and _SHAPE.fullmatch(word)), None)

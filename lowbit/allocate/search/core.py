@@ -66,6 +66,10 @@ class Core:
         total = float(self.losses[np.arange(self.nodes), picks].sum())
         return total + sum(float(edge.losses[picks[edge.first], picks[edge.second]]) for edge in self.edges)
 
+    def whole_costs(self, row: int) -> NDArray[Any]:
+        """The costs of a row in Python integers where int64 does not hold them, else in int64."""
+        return self.exact[row][0] if row in self.exact else self.costs[row]
+
     def totals_of(self, picks: Integers) -> Integers:
         """What one entry a node uses of each row."""
         totals: Integers = self.costs[:, np.arange(self.nodes), picks].sum(axis=1)

@@ -23,7 +23,7 @@ def dominated(core: Core) -> NDArray[np.bool_]:
     for start in range(0, core.nodes, CHUNK):
         part = slice(start, start + CHUNK)
         # A row that lost its last bits is compared as it was: entries that differ in those bits only are not equal.
-        rows = [core.exact[row][0] if row in core.exact else core.costs[row] for row in range(len(core.rows))]
+        rows = [core.whole_costs(row) for row in range(len(core.rows))]
         dead[part] = _dominated(core.losses[part], [row[part] for row in rows])
     dead[coupled] = False
     return dead

@@ -158,7 +158,7 @@ def _undominated(core: Core, dead: NDArray[np.bool_], picks: Integers) -> Intege
     for node in np.flatnonzero(dead[np.arange(core.nodes), picks]).tolist():
         better = ~dead[node] & (core.losses[node] <= core.losses[node, picks[node]])
         for row in range(len(core.rows)):
-            costs = core.exact[row][0][node] if row in core.exact else core.costs[row, node]
+            costs = core.whole_costs(row)[node]
             better &= (costs <= costs[picks[node]]).astype(bool)
         picks[node] = int(np.flatnonzero(better)[0])
     return picks
@@ -282,7 +282,7 @@ def finish(state: State) -> None:
 
 def limited(core: Core, row: int, kept: list[int], limit: int) -> Core:
     """The core that looks for little use of a row within a limit of it, and those of others."""
-    costs = core.exact[row][0] if row in core.exact else core.costs[row]
+    costs = core.whole_costs(row)
     _, relaxed, safe = narrowed(costs, limit)
     place = np.arange(len(core.rows)) == row
     tight = replace(

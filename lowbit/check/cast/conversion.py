@@ -24,13 +24,7 @@ BINARY64_BITS = 53
 
 
 class View:
-    """Inputs, decoded in the ways that bugs look at them.
-
-    Parameters
-    ----------
-    codes : array
-    source, target : Scalar
-    """
+    """Inputs, decoded in the ways that bugs look at them."""
 
     def __init__(self, codes: Codes, source: Scalar, target: Scalar) -> None:
         self.codes, self.source, self.target = codes, source, target
@@ -86,13 +80,7 @@ class View:
 
 
 class Conversion:
-    """Inputs and a policy.
-
-    Parameters
-    ----------
-    view : View
-    policy : Policy
-    """
+    """Inputs and a policy."""
 
     def __init__(self, view: View, policy: Policy) -> None:
         self.view, self.policy = view, policy

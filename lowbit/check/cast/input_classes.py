@@ -32,21 +32,11 @@ PLACES = {HIGH: "from the top binade up", LOW: "up to the lowest normal binade"}
 
 @dataclass(frozen=True)
 class InputClass:
-    """Inputs for which the same axes are live.
+    """Inputs for which the same axes are live."""
 
-    Attributes
-    ----------
-    name : str
-        In words.
-    rows : int array
-        The inputs.
-    axes : tuple of str
-        The axes that can change a result here.
-    """
-
-    name: str
-    rows: NDArray[np.intp]
-    axes: tuple[str, ...]
+    name: str  # in words
+    rows: NDArray[np.intp]  # the inputs
+    axes: tuple[str, ...]  # the axes that can change a result here
 
 
 @dataclass(frozen=True)

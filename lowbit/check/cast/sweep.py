@@ -49,16 +49,10 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Comparer:
-    """Compares a device with the reference.
-
-    Attributes
-    ----------
-    operation : CastOperation
-    failed : array
-        Inputs that the device was wrong on before: each counts as a difference, whatever it answers now.
-    """
+    """Compares a device with the reference."""
 
     operation: CastOperation
+    # Inputs that the device was wrong on before: each counts as a difference, whatever it answers now.
     failed: NDArray[Any]
 
     def sweep(self, device: Device, start: int, stop: int) -> Iterator[Sweep]:

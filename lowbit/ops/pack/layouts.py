@@ -13,40 +13,21 @@ from lowbit.ops.pack.placement import Way, in_words, nibbles
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to place codes in bytes or words.
+    """A way to place codes in bytes or words."""
 
-    Attributes
-    ----------
-    summary : str
-        Where each bit goes, and who does it so.
-    low, high : int
-        The widths of code that it takes.
-    group : int
-        The number of codes along the last axis must be a multiple of this.
-    pack : callable
-        ``(patterns, bits) -> words``; patterns are unsigned.
-    unpack : callable
-        Its inverse, ``(words, bits) -> patterns``; may return more than were packed where ``group`` is 1.
-    word : str
-        dtype of what it packs into; words of 32 bits may come as int32 or uint32.
-    rows : int
-        The number of rows, along the axis before the last, must be a multiple of this; 0 for a layout of one axis.
-    except_widths : tuple of int
-        Widths between ``low`` and ``high`` that it does not take.
-    stored : str
-        How a code is written: "" as it is; "offset_binary": a signed one plus 2**(bits - 1); "minus_one": less one,
-        modulo 2**bits.
-    """
-
-    summary: str
+    summary: str  # where each bit goes, and who does it so
+    # low, high: the widths of code that it takes
     low: int
     high: int
-    group: int
-    pack: Way
-    unpack: Way
-    word: str = "uint8"
+    group: int  # the number of codes along the last axis must be a multiple of this
+    pack: Way  # ``(patterns, bits) -> words``; patterns are unsigned
+    unpack: Way  # its inverse, ``(words, bits) -> patterns``; may return more than were packed where ``group`` is 1
+    word: str = "uint8"  # dtype of what it packs into; words of 32 bits may come as int32 or uint32
+    # The number of rows, along the axis before the last, must be a multiple of this; 0 for a layout of one axis.
     rows: int = 0
-    except_widths: tuple[int, ...] = ()
+    except_widths: tuple[int, ...] = ()  # widths between ``low`` and ``high`` that it does not take
+    # How a code is written: "" as it is; "offset_binary": a signed one plus 2**(bits - 1); "minus_one": less one,
+    # modulo 2**bits.
     stored: str = ""
 
     def takes(self, bits: int) -> bool:

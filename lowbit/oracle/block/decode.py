@@ -13,18 +13,10 @@ from lowbit.oracle.cast.decode import decode
 def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exact:
     """The exact value of one element.
 
-    Parameters
-    ----------
-    code : int
-        Of the element format.
-    scales : mapping of str to int
-        The code of each scale of its block, by the name of the field.
-    fmt : BlockFormat
+    ``code``: of the element format. ``scales``: the code of each scale of its block, by the name of the field.
 
-    Returns
-    -------
-    Exact
-        ``(element - zero point) * scales + offset``; a NaN has no sign. A product of zero has the sign of the product.
+    Returns ``(element - zero point) * scales + offset``; a NaN has no sign. A product of zero has the sign of the
+    product.
     """
     values = {field.name: field_value(scales[field.name], field) for field in fmt.scales}
     for field in fmt.of_role("super"):

@@ -35,9 +35,9 @@ def span_of(values: Iterable[int]) -> Span:
     return Span(min(listed), max(listed))
 
 
-def of_bits(bits: int, signed: bool = True) -> Span:
-    """What an integer of that many bits can hold."""
-    return Span(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else Span(0, (1 << bits) - 1)
+def of_bits(bits: int) -> Span:
+    """What a signed integer of so many bits can hold."""
+    return Span(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 SATURATED = of_bits(32)
