@@ -30,10 +30,12 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[Executor | None]:
     Raises
     ------
     InputError
-        Dask is not installed, or the scheduler does not answer.
+        The number of jobs is not positive, Dask is not installed, or the scheduler does not answer.
     LowbitError
         A machine was lost more often than a task is tried again.
     """
+    if type(jobs) is not int or jobs < 1:
+        raise InputError(f"jobs = {jobs!r} is not a positive whole number")
     if scheduler:
         try:
             from distributed import Client, KilledWorker

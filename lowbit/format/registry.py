@@ -271,9 +271,13 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
     ------
     UnknownFormatError
         The kind or the family is unknown.
+    InputError
+        The width is not an integer.
     """
     if kind not in (None, SCALAR, *KINDS):
         raise UnknownFormatError(f"kind {kind!r} is unknown", hint=f"one of {', '.join(KINDS)}, {SCALAR}")
+    if bits is not None and not hasattr(bits, "__index__"):
+        raise InputError(f"bits = {bits!r} is not an integer")
     known = families()
     if family not in (None, ALL_FAMILIES, *(item.id for item in known)):
         raise UnknownFormatError(

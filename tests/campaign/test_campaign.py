@@ -140,6 +140,12 @@ def test_half_a_line_is_left_out(tmp_path, journal):
     assert len(lines(tmp_path)) == 1 + len(NAMES)
 
 
+@pytest.mark.parametrize("jobs", [0, -1, "2", 1.5, True])
+def test_a_number_of_workers_is_positive(jobs):
+    with pytest.raises(InputError, match=f"jobs = {jobs!r} is not a positive"), workers(jobs):
+        raise AssertionError
+
+
 def test_workers():
     with workers() as executor:
         assert executor is None

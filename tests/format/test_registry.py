@@ -2,7 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.errors import FormatError, UnknownFormatError
+from lowbit.errors import FormatError, InputError, UnknownFormatError
 from lowbit.format import registry
 from lowbit.format.registry import data_directory, families, formats, get_format
 from lowbit.format.scalar import FixedFormat, FloatFormat
@@ -238,6 +238,8 @@ def test_filters():
 def test_unknown_filters_are_refused():
     with pytest.raises(UnknownFormatError, match="kind 'posit'"):
         formats(kind="posit")
+    with pytest.raises(InputError, match="bits = '8' is not an integer"):
+        formats(bits="8")
     with pytest.raises(UnknownFormatError, match="family 'posit'"):
         formats(family="posit")
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import Parameters, get_scheme
 from lowbit.nonlinear.widths import Intermediate
-from lowbit.ops.types import ScaleLike
+from lowbit.ops.types import RangeLike, ScaleLike
 from lowbit.proof.nonlinear.result import OPEN, PROVED, REFUTED, AuditReport, Finding
 from lowbit.proof.nonlinear.search import witnesses
 from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import AUDITS, Request, Subject, make_subject
+from lowbit.proof.ranges import code_range
 
 LONGEST = 1 << 24
 """Rows of more codes are not looked at."""
@@ -26,7 +27,7 @@ def audit(
     scheme: str,
     length: int,
     variant: str = "",
-    inputs: tuple[int, int] | None = None,
+    inputs: RangeLike | None = None,
     scale: ScaleLike | None = None,
     bits: int | None = None,
     **options: npt.ArrayLike,
@@ -47,8 +48,8 @@ def audit(
         Codes in a row.
     variant : str
         A variant of the scheme; its default if empty.
-    inputs : (int, int), optional
-        The smallest and largest code; those of the scheme's own input type if not given.
+    inputs : str, Format, dtype or (int, int), optional
+        The codes that there may be: a format, or the lowest and the highest; the scheme's own type if not given.
     scale : float, optional
         What one unit of a code is worth, for the schemes that depend on it.
     bits : int, optional
@@ -74,7 +75,7 @@ def longest_row(
     *,
     scheme: str,
     variant: str = "",
-    inputs: tuple[int, int] | None = None,
+    inputs: RangeLike | None = None,
     scale: ScaleLike | None = None,
     bits: int | None = None,
     **options: npt.ArrayLike,
@@ -138,7 +139,7 @@ def _subject(
     operation: str,
     scheme: str,
     variant: str,
-    inputs: tuple[int, int] | None,
+    inputs: RangeLike | None,
     scale: Any,
     bits: int | None,
     options: Mapping[str, Any],
@@ -149,9 +150,7 @@ def _subject(
         raise InputError(f"there is no audit of {operation!r}", hint=f"one of: {operations}")
     if scheme not in known:
         raise InputError(f"there is no audit of {operation} under {scheme!r}", hint=f"one of: {', '.join(known)}")
-    span = None if inputs is None else Span(int(inputs[0]), int(inputs[1]))
-    if span is not None and span.low > span.high:
-        raise InputError(f"inputs = {inputs!r}: the smallest code is above the largest")
+    span = None if inputs is None else Span(*code_range(inputs, "inputs"))
     record = get_scheme(operation, scheme)
     call = Parameters(record, record.variant_named(variant or None), scale, bits, options)
     return make_subject(Request(call, span))
