@@ -10,7 +10,8 @@ from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
-from lowbit.ops.arrays import Array, as_array, values_to_codes
+from lowbit.ops.arrays import Array, as_array, checked_threads, values_to_codes
+from lowbit.ops.block import power_of_two
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.scales import Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
@@ -74,7 +75,15 @@ def quantize(
     chosen = get_block_policy(target.default_policy if policy is None else policy)
     numbers = _values(values)
     place = checked_axis(axis, numbers.shape, target)
-    target.check_shape(axis_last(numbers.shape, place), short=chosen.tail == "short")
+    shape = axis_last(numbers.shape, place)
+    target.check_shape(shape, short=chosen.tail == "short")
+    checked_threads(threads)
+    way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
+    if way is not None and shape[-1] % target.block[0] == 0:
+        field = target.scales[0]
+        codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.grid(shape), threads)
+        parts = {field.name: _axis_back(scale, place)}
+        return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
     finest, coarser = levels(target)
     with np.errstate(all="ignore"):
         entered = Steps(chosen).enter(np.moveaxis(numbers, place, -1))

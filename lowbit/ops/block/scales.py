@@ -156,7 +156,7 @@ def _rule_values(amax: Array, maximum: float, element: Scalar, above: tuple[Any,
         return _ratio(amax, maximum, above, policy)
     value = _ratio(amax, maximum if rule in {"rceil", "nearest"} else 1.0, above, policy)
     fraction, exponent = np.frexp(value.astype(np.float64))
-    power = exponent - 1 + (fraction >= _bump(rule, element))
+    power = exponent - 1 + (fraction >= bump(rule, element))
     if rule not in {"rceil", "nearest"}:
         power -= int(element.max_exponent)
     ordinary = np.isfinite(value) & (value != 0)
@@ -164,7 +164,7 @@ def _rule_values(amax: Array, maximum: float, element: Scalar, above: tuple[Any,
 
 
 @lru_cache(maxsize=256)
-def _bump(rule: str, element: Scalar) -> float:
+def bump(rule: str, element: Scalar) -> float:
     """The least fraction in [1/2, 1) from which on the exponent is one higher; 2 for none."""
     above_one = float(np.nextafter(0.5, 1))
     if rule in {"floor", "ceil", "rceil", "nearest"}:

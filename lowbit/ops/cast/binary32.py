@@ -60,6 +60,12 @@ def _is_ieee(fmt: Scalar, bits: int, precision: int) -> bool:
 
 def encodes(cast: Cast) -> Lanes | None:
     """The lanes for binary32 codes into a float of at most 8 bits; None where rounding or flushing is another."""
+    kernel = rounding_kernel(cast)
+    return None if kernel is None else _compiled(*kernel)
+
+
+def rounding_kernel(cast: Cast) -> tuple[Any, npt.NDArray[np.int32]] | None:
+    """The kernel of such lanes and its parameters."""
     source, target, policy = cast[:3]
     if cast.flags or target.bits > 8 or target.wraps or not is_binary32(source):
         return None
@@ -87,7 +93,9 @@ def run(lanes: Lanes, codes: Array, out: Array, *_: object) -> None:
     lanes(codes, out)
 
 
-def _with_subnormals(target: Scalar, vector: Vector, min_normal_exponent: int, top_exponent: int) -> Lanes:
+def _with_subnormals(
+    target: Scalar, vector: Vector, min_normal_exponent: int, top_exponent: int
+) -> tuple[Any, npt.NDArray[np.int32]]:
     from lowbit.kernels.cast import fast_binary32 as fast
 
     shift = BINARY32_MANTISSA_BITS + 1 - target.precision
@@ -96,8 +104,7 @@ def _with_subnormals(target: Scalar, vector: Vector, min_normal_exponent: int, t
     parameters[fast.TO_ANCHOR] = shift << BINARY32_MANTISSA_BITS
     parameters[fast.FIRST_ANCHOR] = _power_of_two(min_normal_exponent + shift)
     parameters[fast.BEYOND] = _power_of_two(top_exponent + 2)
-    lowered = _frozen(parameters)
-    return _compiled(_kernel(target, vector), lowered)
+    return _kernel(target, vector), _frozen(parameters)
 
 
 def _kernel(target: Scalar, vector: Vector) -> Any:
@@ -126,7 +133,7 @@ def _power_of_two(exponent: int) -> int:
     return (exponent + BINARY32_BIAS) << BINARY32_MANTISSA_BITS
 
 
-def _powers_of_two(target: Scalar, vector: Vector) -> Lanes:
+def _powers_of_two(target: Scalar, vector: Vector) -> tuple[Any, npt.NDArray[np.int32]]:
     from lowbit.kernels.cast import fast_binary32 as fast
 
     parameters = _common(vector, target, BINARY32_MANTISSA_BITS)
@@ -137,11 +144,11 @@ def _powers_of_two(target: Scalar, vector: Vector) -> Lanes:
     parameters[fast.ODD] = int(even)
     # the sign is compared as 0 or -1: nothing is above -2, so no input counts as negative
     parameters[fast.NEGATIVE_ABOVE] = -2 if vector[at.SOURCE_DROP_SIGN] else -1
-    lowered = _frozen(parameters)
     beyond = target.largest_code() + 1
     unsigned = bool(vector[at.SOURCE_DROP_SIGN]) and vector[at.ZERO_INPUT] == 0
     nan_beyond = vector[at.OVERFLOW] == vector[at.NAN] == beyond
-    return _compiled(fast.encode_exponent if unsigned and nan_beyond else fast.encode_exponent_any_sign, lowered)
+    kernel = fast.encode_exponent if unsigned and nan_beyond else fast.encode_exponent_any_sign
+    return kernel, _frozen(parameters)
 
 
 def _compiled(kernel: Any, lowered: npt.NDArray[np.int32]) -> Lanes:

@@ -1,0 +1,1 @@
+"""Block formats: scales and codes of binary32 numbers, block after block."""
