@@ -51,24 +51,22 @@ def in_blocks(encode, length):
     """The kernel for one encoding of elements, and for blocks of ``length``; 0 is any length."""
 
     @kernel
-    def encode_blocks(bits, width, rule_vector, vector, codes, scales):
+    def encode_blocks(bits, rule_vector, vector, codes, scales):
         rule, parameters = constants(rule_vector, SIZE_OF_RULE), constants(vector, SIZE)
-        for block in range(scales.size):
-            first = block * (length or width)
-            last = first + (length or width)
+        for block in range(bits.shape[0]):
             amax = NOTHING
-            for i in range(first, last):
-                amax = max(amax, np.int32(bits[i] & BINARY32_MAGNITUDE))
+            for i in range(length or bits.shape[1]):
+                amax = max(amax, np.int32(bits[block, i] & BINARY32_MAGNITUDE))
             code = scale_code(amax, rule)
             scales[block] = code
             if code == NAN_SCALE:  # what a product of NaNs is differs between processors
-                for i in range(first, last):
-                    absent = np.int32(bits[i] & BINARY32_MAGNITUDE) > BINARY32_INFINITY
-                    codes[i] = encode(pick(absent, bits[i], QUIET_NAN), parameters)
+                for i in range(length or bits.shape[1]):
+                    absent = np.int32(bits[block, i] & BINARY32_MAGNITUDE) > BINARY32_INFINITY
+                    codes[block, i] = encode(pick(absent, bits[block, i], QUIET_NAN), parameters)
             else:
                 factor = reciprocal(code)
-                for i in range(first, last):
-                    codes[i] = encode(as_int32(as_float32(bits[i]) * factor), parameters)
+                for i in range(length or bits.shape[1]):
+                    codes[block, i] = encode(as_int32(as_float32(bits[block, i]) * factor), parameters)
 
     return encode_blocks
 

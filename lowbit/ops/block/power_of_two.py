@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import LowbitError
-from lowbit.format.block import BlockFormat, Shape
+from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import Array
@@ -96,16 +96,16 @@ def _rule(element: Scalar, scale: Scalar, policy: BlockPolicy) -> npt.NDArray[np
     return rule
 
 
-def quantize(way: Lanes, values: Array, grid: Shape, threads: int) -> tuple[Array, Array]:
-    """Codes and scales of binary32 values, the axis of the blocks last, which divide it."""
-    flat = np.ascontiguousarray(values).view(np.int32).reshape(-1)
-    codes, scales = np.empty(flat.size, np.uint8), np.empty(grid, np.uint8)
+def quantize(way: Lanes, values: Array, length: int, threads: int) -> tuple[Array, Array]:
+    """Codes and scales of binary32 values in blocks of a length, which divides the last axis."""
+    grid = (*values.shape[:-1], values.shape[-1] // length)
+    scales = np.empty(grid, np.uint8)
     places = scales.reshape(-1)
-    length = flat.size // max(places.size, 1)
+    blocks = np.ascontiguousarray(values).view(np.int32).reshape(places.size, length)
+    codes = np.empty(blocks.shape, np.uint8)
 
     def part(start: int, stop: int) -> None:
-        inside = slice(start * length, stop * length)
-        way.kernel(flat[inside], length, way.rule, way.rounding, codes[inside], places[start:stop])
+        way.kernel(blocks[start:stop], way.rule, way.rounding, codes[start:stop], places[start:stop])
 
-    in_chunks(part, places.size, threads, max(1, CHUNK // max(length, 1)))
+    in_chunks(part, places.size, threads, max(1, CHUNK // length))
     return codes.reshape(values.shape), scales

@@ -11,16 +11,12 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, as_array, checked_threads, values_to_codes
-from lowbit.ops.block import power_of_two
-from lowbit.ops.block.blocks import spread
-from lowbit.ops.block.scales import Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
+from lowbit.ops.block import boundaries, power_of_two
+from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
-
-PLAIN_BITS = 51
-"""A quotient x / s in binary64 is on the same side as the exact one of every boundary b where x and b * s have so many
-bits: they differ by more than half a unit of it, or not at all."""
 
 
 def quantize(
@@ -81,23 +77,54 @@ def quantize(
     way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]
-        codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.grid(shape), threads)
+        codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.block[0], threads)
         parts = {field.name: _axis_back(scale, place)}
         return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
-    finest, coarser = levels(target)
+    moved = np.moveaxis(numbers, place, -1)
     with np.errstate(all="ignore"):
-        entered = Steps(chosen).enter(np.moveaxis(numbers, place, -1))
-        sizes = magnitudes(entered, chosen)
-        above = [coarse_scales(sizes, field, target, finest[0], chosen) for field in coarser]
-        upper = above[0] if above else None
-        fine = [fine_scales(_of_sign(sizes, entered, field), field, target, upper, chosen) for field in finest]
-        plain = numbers.dtype == np.float32 and _rounded_suffices(fine, upper, target.element)
-        quotients = _quotients(entered, fine, upper, chosen, plain=plain)
-    element_policy = chosen.policy("element", target.element)
-    codes = encode(np.moveaxis(quotients, -1, place), target.element, policy=element_policy, threads=threads)
-    fields: list[Fine | Coarse] = [*fine, *above]
+        fields, codes = _by_boundaries(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
+    if codes.dtype.kind == "f":
+        codes = encode(codes, target.element, policy=chosen.policy("element", target.element), threads=threads)
+    else:
+        codes = np.moveaxis(codes, -1, place)
     scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
     return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(codes), scales)
+
+
+Parts = tuple[list[Fine | Coarse], Array]
+"""Scales, and codes or quotients."""
+
+
+def _by_boundaries(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
+    """Scales and codes of elements of few bits; None where they are to be made from quotients."""
+    way = boundaries.boundaries(fmt, policy) if values.dtype == np.float32 else None
+    if way is None or values.shape[-1] % fmt.block[0] or not values.size:
+        return None
+    finest, coarser = levels(fmt)
+    maxima = [magnitudes(amax, policy) for amax in boundaries.block_maxima(values, fmt)]
+    whole = np.maximum.reduce([amax.max() for amax in maxima])
+    above = [coarse_scales(whole, field, fmt, finest[0], policy) for field in coarser]
+    upper = above[0] if above else None
+    pairs = zip(finest, maxima, strict=True)
+    fine = [fine_scales(amax, field, fmt, upper, policy, values.shape) for field, amax in pairs]
+    codes = boundaries.encode(way, values, fine, upper, threads)
+    return None if codes is None else ([*fine, *above], codes)
+
+
+def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int) -> Parts:
+    """Scales, and the quotients of the values with the axis of the blocks where it was."""
+    finest, coarser = levels(fmt)
+    entered = Steps(policy).enter(values)
+    sizes = magnitudes(entered, policy)
+    above = [coarse_scales(reduced(sizes, field), field, fmt, finest[0], policy) for field in coarser]
+    upper = above[0] if above else None
+    fine = []
+    for field in finest:
+        amax = reduced(_of_sign(sizes, entered, field), field)
+        fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
+    plain = values.dtype == np.float32 and _rounded_suffices(fine, upper, fmt.element)
+    quotients = _quotients(entered, fine, upper, policy, plain=plain)
+    return [*fine, *above], np.moveaxis(quotients, -1, axis)
 
 
 def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:

@@ -10,14 +10,23 @@ import ml_dtypes
 import numpy as np
 
 from lowbit.errors import InputError, LowbitError
-from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import divide_to_odd
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.blocks import at_blocks, reduced
+from lowbit.ops.block.blocks import at_blocks
 from lowbit.ops.block.tensor import from_codes
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import POWER_RULES, BlockPolicy
+
+PLAIN_BITS = 51
+"""A quotient x / s in binary64 is on the same side as the exact one of every boundary b where x and b * s have so many
+bits: they differ by more than half a unit of it, or not at all."""
+
+
+def _in_binary32(values: Any) -> bool:
+    """Whether binary32 holds every value."""
+    return bool(np.array_equal(np.float32(values), values, equal_nan=True))
 
 
 class Steps:
@@ -33,9 +42,11 @@ class Steps:
         """Values as the first step finds them."""
         return self._rounded(np.asarray(values).astype(self.dtype))
 
-    def divide(self, left: Any, right: Any) -> Array:
+    def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS) -> Array:
+        """The quotient; ``bits`` are those of a boundary of what comes next, times the divisor."""
         if self.exact:
-            return divide_to_odd(*np.broadcast_arrays(left, right))
+            plain = bits <= PLAIN_BITS and _in_binary32(left)
+            return np.asarray(left / right) if plain else divide_to_odd(*np.broadcast_arrays(left, right))
         return self._rounded(np.divide(left, right, dtype=self.dtype))
 
     def multiply(self, left: Any, right: Any) -> Array:
@@ -89,12 +100,12 @@ def magnitudes(values: Array, policy: BlockPolicy) -> Array:
     return sizes
 
 
-def coarse_scales(sizes: Array, field: ScaleField, fmt: BlockFormat, finest: ScaleField, policy: BlockPolicy) -> Coarse:
-    """The scales above the finest ones."""
+def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: ScaleField, policy: BlockPolicy) -> Coarse:
+    """The scales above the finest ones, from the largest magnitudes of their blocks."""
     steps = Steps(policy)
     reach = policy.scale_maximum or float(finest.format.max.fraction())
     maximum = steps.dtype(float(fmt.element.max.fraction()) * reach)
-    amax, one = reduced(sizes, field), steps.dtype(1)
+    one = steps.dtype(1)
     if policy.tensor_steps == "divide" or steps.exact:
         scale = steps.divide(amax, maximum)
         reciprocal = steps.divide(maximum, amax) if steps.exact else steps.divide(one, scale)
@@ -111,33 +122,35 @@ def coarse_scales(sizes: Array, field: ScaleField, fmt: BlockFormat, finest: Sca
     return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal))
 
 
-def fine_scales(sizes: Array, field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy) -> Fine:
-    """The scales of the smallest blocks, of one sign where the format has scales by sign."""
-    amax = reduced(sizes, field)
+def fine_scales(
+    amax: Array, field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy, shape: Shape
+) -> Fine:
+    """The scales of the smallest blocks of a tensor of some shape, from the largest magnitudes of a sign or of all."""
     end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
     maximum = abs(float(end.fraction()))
-    shape = sizes.shape
     upper = None
     if above is not None:
         upper = tuple(at_blocks(numbers, above.field, field, shape) for numbers in (above.scale, above.reciprocal))
     divides = above is not None and above.divides
-    values = _rule_values(amax, maximum, fmt.element, (upper, divides), policy)
+    bits = fmt.element.precision + field.format.precision + 1
+    bits += 0 if above is None else above.field.format.precision
+    values = _rule_values(amax, maximum, fmt.element, (upper, divides, bits), policy)
     codes = scale_codes(values, amax, field, policy, "scale")
     stored = field_values(codes, field).astype(Steps(policy).dtype)
     return Fine(field, codes, np.where(amax == 0, stored, values) if policy.quotient_scale == "unrounded" else stored)
 
 
-def _ratio(amax: Array, maximum: float, above: tuple[Any, bool], policy: BlockPolicy) -> Array:
+def _ratio(amax: Array, maximum: float, above: tuple[Any, bool, int], policy: BlockPolicy) -> Array:
     steps, way = Steps(policy), policy.scale_steps
-    top, (upper, divides) = steps.dtype(maximum), above
+    top, (upper, divides, bits) = steps.dtype(maximum), above
     if upper is None:
         if not steps.exact and way in {"reciprocal", "folded"}:
             return steps.multiply(amax, steps.divide(steps.dtype(1), top))
-        return steps.divide(amax, top)
+        return steps.divide(amax, top, bits)
     scale, reciprocal = upper
     if steps.exact:
         over = amax * reciprocal if divides else amax
-        return steps.divide(over, top if divides else top * scale)
+        return steps.divide(over, top if divides else top * scale, bits)
     if way == "divide_by_product":
         return steps.divide(amax, steps.multiply(top, scale))
     if way == "folded":
@@ -149,7 +162,9 @@ def _ratio(amax: Array, maximum: float, above: tuple[Any, bool], policy: BlockPo
     return steps.divide(first, scale)
 
 
-def _rule_values(amax: Array, maximum: float, element: Scalar, above: tuple[Any, bool], policy: BlockPolicy) -> Array:
+def _rule_values(
+    amax: Array, maximum: float, element: Scalar, above: tuple[Any, bool, int], policy: BlockPolicy
+) -> Array:
     """The scales before they are rounded into their format."""
     rule = policy.scale_rule
     if rule not in POWER_RULES:
