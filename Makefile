@@ -1,6 +1,7 @@
 # The two that matter on a fresh machine (Python >= 3.11, make, a C compiler; no root):
 #   make check   install into .venv and compare the real kernels on this machine with the reference
 #   make test    lint, types, import contracts and tests, in a few minutes; make test-all has the rest but the sweeps
+# tests/README.md says what each costs.
 .DEFAULT_GOAL := help
 .PHONY: help check test test-all test-rest lint cross rtl exhaustive explore bench docs wheel clean
 
@@ -19,20 +20,20 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference
+check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference; a minute
 	@$(BIN)/lowbit check; status=$$?; echo '. $(BIN)/activate   # puts lowbit on your PATH' >&2; exit $$status
 
-test: lint ## lint, types, import contracts, tests
+test: lint ## lint, types, import contracts, tests; at most 4 minutes on two cores with AVX-512
 	$(PYTEST)
 
-test-all: test test-rest ## that, the slow tests, simulators where there are any, and what oracle and ops are covered by
+test-all: test test-rest ## that, every other test but the sweeps, simulators where there are any, coverage; several times that
 
 test-rest: $(VENV)/.installed-test
 	HYPOTHESIS_PROFILE=whole $(PYTEST) -m "(slow or hypothesis or rtl) and not exhaustive"
 	$(PYTEST) -q tests/oracle tests/agree tests/ops \
 		--cov=lowbit.oracle --cov=lowbit.ops --cov-branch --cov-report=term:skip-covered
 
-explore: $(VENV)/.installed-test ## other random examples than make test has; prints the seed (SEED=... repeats it)
+explore: $(VENV)/.installed-test ## make test's tests with five times as many and other examples; prints the seed (SEED=... repeats it)
 	@echo "HYPOTHESIS_PROFILE=explore, SEED=$(SEED)"
 	HYPOTHESIS_PROFILE=explore $(PYTEST) --hypothesis-seed=$(SEED)
 
@@ -42,19 +43,19 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors
+cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors; minutes, and a download
 	$(PYTEST) tests/cross
 
-rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; uses what is installed
+rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; minutes, with what is installed
 	$(BIN)/python -m pytest tests/rtl -m "not exhaustive"
 
-exhaustive: $(VENV)/.installed-test ## the complete sweeps
+exhaustive: $(VENV)/.installed-test ## the complete sweeps; the longest
 	$(BIN)/python -m pytest -n $(JOBS) -m exhaustive
 
-bench: $(VENV)/.installed-bench ## speed, as ratios to named peers
+bench: $(VENV)/.installed-bench ## speed, as ratios to named peers; minutes on an idle machine
 	$(BIN)/python -m pytest bench
 
-docs: $(VENV)/.installed-docs ## the documentation site, in docs/_build/html
+docs: $(VENV)/.installed-docs ## the documentation site, in docs/_build/html; a minute
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 wheel: $(VENV)/.installed-test ## a wheel, in dist/

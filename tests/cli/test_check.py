@@ -394,6 +394,7 @@ def test_stray_bits_are_a_mismatch_by_every_route(lowbit, tmp_path):
         assert "1 of 2 answers are not codes of float4_e2m1fn" in result.out
 
 
+@pytest.mark.slow
 def test_a_wrong_width_is_suspected_where_most_results_differ(lowbit, right):
     result = lowbit("check", "encode", "--to", "float8_e5m2", "--so", right)
     assert "do --from float32 and --to float8_e5m2 name the kernel's types?" in result.out

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lowbit.check
+from tests.thinned import thinned
 
 DEVICES = Path(__file__).parents[1] / "dut"
 PYTHON = """
@@ -65,7 +66,7 @@ def test_python_functions(lowbit, kernel):
     assert lowbit("check", "gemm", "--python", f"{kernel}/device.py:swapped", "--set", "random").status == 1
 
 
-@pytest.mark.parametrize("form", ["json", "junit", "github", "html"])
+@pytest.mark.parametrize("form", thinned(["json", "junit", "github", "html"], 2))
 def test_forms_of_the_report(lowbit, kernel, tmp_path, form):
     dots = tmp_path / "dots.vec"
     assert lowbit("gen", "gemm", "--length", "24", "-o", dots).status == 0

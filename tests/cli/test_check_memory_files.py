@@ -35,7 +35,13 @@ def operation_results(lowbit, tmp_path, name):
     return words, np.concatenate(cases)
 
 
-@pytest.fixture(params=["cast", *OPERATIONS])
+# Where a nonlinearity's results are wrong, all its schemes are tried.
+LONGER = ("softmax", "gelu")
+
+
+@pytest.fixture(
+    params=["cast", *(pytest.param(name, marks=pytest.mark.slow if name in LONGER else ()) for name in OPERATIONS)]
+)
 def checked(request, lowbit, tmp_path):
     """``checked(writes)`` checks a file of (address, result or text) pairs; ``checked.results`` are right."""
     if request.param == "cast":

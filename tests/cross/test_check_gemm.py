@@ -29,6 +29,7 @@ def test_products_are_exact_on_the_directed_cases(request, product):
     assert verdicts == ({"pass", "known [1]"} if saturating else {"pass"})
 
 
+@pytest.mark.slow
 def test_onnxruntime_is_checked_with_every_pair_of_8_bit_types():
     pytest.importorskip("onnxruntime")
     found = {(result.operation.source, result.option) for result in check_installed("gemm", ["onnxruntime"])}
