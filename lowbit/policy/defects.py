@@ -14,9 +14,9 @@ from lowbit.policy.presets import Lazy
 
 @dataclass(frozen=True)
 class Defect:
-    """A known bug of a product: an interval of inputs that it sends to a wrong code, or a step it should not take.
+    """A known bug of a product: inputs that it sends to a wrong code, or a step it should not take.
 
-    The steps (``via``) of a policy's defects are taken before its intervals are looked at.
+    The steps (``via``) of a policy's defects are taken before its intervals and midpoints are looked at.
     """
 
     summary: str  # what happens, and the public thread about it
@@ -28,6 +28,9 @@ class Defect:
     above: Exact | None = None
     below: Exact | None = None
     code: int = 0  # the wrong magnitude code
+    # whether a value is compared with the midpoint of two values of a table after that is rounded to the source format,
+    # so that a value on a midpoint that was rounded up goes to the lower of the two
+    rounded_midpoints: bool = False
 
     def applies(self, source: str, target: str) -> bool:
         """Whether a conversion between these formats meets the defect."""

@@ -9,7 +9,7 @@ import lowbit
 from lowbit.format.registry import get_format
 from lowbit.ops.cast import comparison, intervals
 from lowbit.ops.cast.paths import Cast
-from lowbit.policy.cast import ROUNDINGS, Policy
+from lowbit.policy.cast import ROUNDINGS, Policy, get_policy
 
 NEAREST = [name for name in ROUNDINGS if name.startswith("nearest")]
 SATURATING = {"overflow": "saturate", "infinity": "saturate"}
@@ -58,6 +58,20 @@ def test_lanes_are_the_comparison(target):
         if applies:
             wrong = np.flatnonzero(found != expected)
             assert not wrong.size, (policy, [hex(code) for code in bits[wrong[:5]]])
+
+
+def test_nf4_of_bitsandbytes(agree):
+    """Its formula: `torch.bucketize` of a value among binary32 midpoints (backends/default/ops.py, quantize_4bit)."""
+    target, policy = get_format("nf4"), get_policy("bitsandbytes")
+    bits = telling_bits(target)
+    bits = bits[~np.isnan(bits.view(np.float32))]
+    values, table = bits.view(np.float32), lowbit.decode(range(16), target)
+    expected = np.searchsorted((table[1:] + table[:-1]) / np.float32(2), np.clip(values, -1, 1), side="left")
+    assert (lowbit.encode(values, target, policy=policy) == expected).all()
+    agree(bits[:400], "float32", target, policy)
+    plain = lowbit.encode(values, target, policy=policy.without_defects())
+    assert (plain != expected).sum() == 6
+    assert (lowbit.encode(values.astype(np.float64), target, policy=policy) == plain).all()
 
 
 @pytest.mark.exhaustive

@@ -127,6 +127,20 @@ def _starts(source: Scalar, target: Scalar) -> Array:
     return np.array(starts, dtype=ordinal_dtype(source))
 
 
+@lru_cache(maxsize=64)
+def rounded_up_midpoints(source: Scalar, target: Scalar) -> tuple[tuple[int, int], ...]:
+    """The source's ordinals to which midpoints of a table are rounded up, to nearest even; each with the lower code."""
+    rounded = []
+    listed = listing(target)
+    for (below, above), code in zip(pairwise(listed.values), listed.codes, strict=False):
+        middle = (below + above) / 2
+        up = first_ordinal(source, middle)
+        low, high = (source.value_at(place).fraction() for place in (up - 1, up))
+        if high != middle and (high - middle, source.from_ordinal(up) % 2) < (middle - low, 1):
+            rounded.append((up, code))
+    return tuple(rounded)
+
+
 def run(
     comparison: Comparison,
     codes: Array,

@@ -17,6 +17,7 @@ from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array, is_nan
+from lowbit.ops.cast import comparison
 from lowbit.ops.cast.ordinal import first_ordinal, ordinals_of
 from lowbit.ops.cast.paths import Cast, Runner, runner
 from lowbit.ops.cast.tables import TABLE_BITS
@@ -140,7 +141,12 @@ def _with_defects(results: Results, codes: Array, last: Cast, policy: Policy) ->
         kept &= np.abs(ordinals) >= source.min_normal_code
     for name in reversed(policy.defects):
         defect = DEFECTS[name]
-        if defect.above is None or defect.below is None or not defect.applies(source.id, target.id):
+        if not defect.applies(source.id, target.id):
+            continue
+        if defect.rounded_midpoints:
+            for ordinal, lower in comparison.rounded_up_midpoints(source, target):
+                results[0][kept & (ordinals == ordinal)] = lower
+        if defect.above is None or defect.below is None:
             continue
         above, below = defect.above.fraction(), defect.below.fraction()
         intervals = [(0, above, below)]

@@ -1,8 +1,8 @@
 """A whole conversion: what happens to a value before it is projected, then the projection.
 
 In this order: subnormal inputs flushed, the intermediate formats (the axis ``via`` and the defects that round twice),
-the interval defects, the projection. Flags accumulate over the steps, so a value that only the intermediate format
-rounds is still inexact. An input that is flushed counts as zero and raises nothing.
+the projection, the defects of intervals and midpoints. Flags accumulate over the steps, so a value that only the
+intermediate format rounds is still inexact. An input that is flushed counts as zero and raises nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lowbit.errors import PolicyError
-from lowbit.exact import FINITE, NAN, NEGATIVE_ZERO, ZERO, Exact
+from lowbit.exact import FINITE, NAN, NEGATIVE_ZERO, ZERO, Exact, from_fraction
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.oracle.cast.decode import decode
@@ -71,7 +71,7 @@ def encode(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None =
     result = project(value, fmt, policy, random)
     for _, step in steps:
         result = replace(result, flags=result.flags | step.flags)
-    defect = _interval_defect(value, fmt, policy, source)
+    defect = _interval_defect(value, fmt, policy, source) or _midpoint_defect(value, result, fmt, policy, source)
     return result if defect is None else replace(result, code=defect[0], rule=defect[1])
 
 
@@ -139,6 +139,23 @@ def _interval_defect(value: Exact, fmt: Scalar, policy: Policy, source: Scalar |
         if defect.applies(source.id if source else "", fmt.id) and _inside(value, fmt, policy, defect):
             sign = fmt.sign_bit if value.significand < 0 else 0
             return defect.code + sign, f"defect {name}"
+    return None
+
+
+def _midpoint_defect(
+    value: Exact, result: Projection, fmt: Scalar, policy: Policy, source: Scalar | None
+) -> tuple[int, str] | None:
+    """The code below a value to which the midpoint is rounded up in the source format, and the defect's name."""
+    for name in policy.defects:
+        defect = DEFECTS[name]
+        if not defect.rounded_midpoints or source is None or not defect.applies(source.id, fmt.id):
+            continue
+        if result.lower is None or result.upper is None or value.kind != FINITE:
+            continue
+        middle = from_fraction((result.lower.fraction() + result.upper.fraction()) / 2)
+        rounded = decode(project(middle, source, INTERMEDIATE).code, source)
+        if middle.fraction() < value.fraction() == rounded.fraction():
+            return project(result.lower, fmt, INTERMEDIATE).code, f"defect {name}"
     return None
 
 
