@@ -36,7 +36,7 @@ def span_of(values: Iterable[int]) -> Span:
 
 
 def of_bits(bits: int) -> Span:
-    """What a signed integer of so many bits can hold."""
+    """What a signed integer of that many bits can hold."""
     return Span(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
