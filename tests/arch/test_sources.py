@@ -153,3 +153,29 @@ def test_every_format_file_is_registered():
         *(name for name in formats() if not get_format(name).family),
         *(family.id for family in families()),
     }
+
+
+KINDS = {"FixedFormat", "FloatFormat", "TableFormat"}
+ASKING = {
+    "format": "where the kinds are",
+    "oracle/cast": "a kind with fields is decoded and rounded by them",
+    "ops/cast/lowering.py": "the same, for the kernels",
+    "check/cast": "bugs of floats and of their NaNs",
+    "cli/operation_options.py": "requantisation gives integers",
+}
+"""Who may ask which kind of scalar format one is, and why: all others take any kind, one that comes later included."""
+
+
+def asks_for_a_kind(tree):
+    """Whether there is an isinstance with one of the kinds."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance")
+    return any(isinstance(name, ast.Name) and name.id in KINDS for call in calls for name in ast.walk(call.args[1]))
+
+
+def test_few_ask_which_kind_a_format_has():
+    asking = {relative(path) for path in FILES if asks_for_a_kind(ast.parse(path.read_text(encoding="utf-8")))}
+    assert len(asking) >= len(ASKING)
+    assert {
+        name for name in asking if not any(name == place or name.startswith(f"{place}/") for place in ASKING)
+    } == set()
+    assert asks_for_a_kind(ast.parse("isinstance(fmt, (int, FloatFormat))"))
