@@ -13,6 +13,7 @@ from lowbit.cli.glossary import WORDS
 from lowbit.dut.kinds import KINDS
 from lowbit.nonlinear.scheme import OPERATIONS, Scheme, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import EVIDENCE
@@ -116,6 +117,7 @@ def _choices() -> Topics:
     meanings: dict[str, list[str]] = {}
     kinds: dict[str, type[Choices]] = {
         "cast": Policy,
+        "block": BlockPolicy,
         "accumulator": Accumulator,
         "requantisation": RequantizeScheme,
     }
@@ -182,6 +184,8 @@ GROUPS: dict[str, Callable[[], Topics]] = {
     "choices": _choices,
     "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
     "evidence": lambda: EVIDENCE,
+    "block-presets": lambda: BLOCK_PRESETS.summaries,
+    "block-axes": lambda: BlockPolicy.AXES,
     "accumulators": lambda: ACCUMULATORS.summaries,
     "accumulator-axes": lambda: Accumulator.AXES,
     "schemes": lambda: REQUANTIZE_SCHEMES.summaries,
@@ -214,6 +218,8 @@ TITLES = {
     "choices": "choice of an axis",
     "defects": "defect of a product",
     "evidence": "grade of evidence: the claim was",
+    "block-presets": "preset of block formats",
+    "block-axes": "axis of block formats",
     "accumulators": "accumulator preset",
     "accumulator-axes": "accumulator axis",
     "schemes": "requantisation scheme",

@@ -18,6 +18,7 @@ from lowbit.cli.topics import GROUPS, OPTIONS_OF_SCHEMES, TITLES, VARIANTS, pars
 from lowbit.cli.verbs.check import SETS
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 
@@ -121,7 +122,7 @@ def names_of_options():
 
 
 def names_of_choices():
-    for kind in (Policy, Accumulator, RequantizeScheme):
+    for kind in (Policy, BlockPolicy, Accumulator, RequantizeScheme):
         yield from kind.AXES
         yield from (value for values in kind.CHOICES.values() for value in values)
 
@@ -134,7 +135,17 @@ def test_every_name_that_is_printed_is_a_topic():
     from lowbit.vectors.flags.cast import FLAGS
 
     printed = {*names_of_schemes(), *names_of_options(), *names_of_choices(), *(flag.name for flag in FLAGS.values())}
-    printed |= {*PRESETS, *ACCUMULATORS, *REQUANTIZE_SCHEMES, *DEFECTS, *ERROR_TOPICS, *VERBS, *METHODS, *VERDICTS}
+    printed |= {
+        *PRESETS,
+        *BLOCK_PRESETS,
+        *ACCUMULATORS,
+        *REQUANTIZE_SCHEMES,
+        *DEFECTS,
+        *ERROR_TOPICS,
+        *VERBS,
+        *METHODS,
+        *VERDICTS,
+    }
     printed |= {PASS, KNOWN, MISMATCH, *(str(code.value) for code in ExitCode)}
     assert len(printed) > 350
     assert sorted(name for name in printed - {"", "-h"} if name.lower() not in explained()) == []

@@ -16,6 +16,7 @@ from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import DEFECTS, PRESETS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import Presets
@@ -98,6 +99,8 @@ def _is_format(topic: str) -> bool:
 VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
     "presets": (PRESETS, Policy),
     "axes": (PRESETS, Policy),
+    "block-presets": (BLOCK_PRESETS, BlockPolicy),
+    "block-axes": (BLOCK_PRESETS, BlockPolicy),
     "accumulators": (ACCUMULATORS, Accumulator),
     "accumulator-axes": (ACCUMULATORS, Accumulator),
     "schemes": (REQUANTIZE_SCHEMES, RequantizeScheme),
@@ -269,6 +272,8 @@ def _write_defect(page: Terminal, group: str, name: str) -> None:
 
 
 DETAILS: dict[str, Callable[[Terminal, str, str], None]] = {
+    "block-presets": _write_preset,
+    "block-axes": _write_axis,
     "accumulators": _write_preset,
     "accumulator-axes": _write_axis,
     "axes": _write_axis,

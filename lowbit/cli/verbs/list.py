@@ -14,6 +14,7 @@ from lowbit.cli.verbs import formats
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS
+from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import PRESETS
 from lowbit.policy.presets import Presets
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
@@ -32,7 +33,7 @@ class Table(NamedTuple):
 
 def _presets(op: str | None) -> list[Record]:
     """The presets of the vocabularies, with the grade of their evidence."""
-    vocabularies: dict[str, Presets[Any]] = {"cast": PRESETS, "gemm": ACCUMULATORS}
+    vocabularies: dict[str, Presets[Any]] = {"cast": PRESETS, "block": BLOCK_PRESETS, "gemm": ACCUMULATORS}
     return [
         {"op": name, "id": preset, "summary": claim.summary, "evidence": claim.evidence}
         for name, presets in vocabularies.items()
@@ -89,13 +90,13 @@ def add_parser(subparsers: Any) -> None:
         "list",
         help=f"what there is: formats, {', '.join(TABLES)}",
         description="List what there is, a line each. formats: the number formats (`lowbit formats` is the same); "
-        "policies: presets of casts and accumulators; schemes: how requantisations and integer-only nonlinearities are "
-        "computed; methods: quantisers; layouts: how codes narrower than a byte are packed.",
+        "policies: presets of casts, block formats and accumulators; schemes: how requantisations and integer-only "
+        "nonlinearities are computed; methods: quantisers; layouts: how codes narrower than a byte are packed.",
     )
     parser.add_argument("what", metavar="WHAT", choices=("formats", *TABLES), help=f"formats, {', '.join(TABLES)}")
     formats.add_filters(parser.add_argument_group("formats"))
     group = parser.add_argument_group("policies, schemes")
-    group.add_argument("--op", metavar="OPERATION", help="only those of cast, gemm, requantize, softmax, gelu, ...")
+    group.add_argument("--op", metavar="OPERATION", help="only those of cast, block, gemm, requantize, softmax, ...")
     add_output_format(parser)
 
 
