@@ -22,6 +22,7 @@ OUTPUTS = {
     "golden": {"directory"},
     "sensitivity": {"output", "journal"},
     "allocate": {"output", "picture", "export", "apply", "journal"},
+    "export": {"output"},
 }
 """Verb -> its options that are written. A new one is listed here too."""
 NAMES_A_FILE = re.compile(r"\bFILE\b|\bDIR\b|\bPATH\b|\.[a-z]{2,}\b|\bSYMBOL\b|\bFUNCTION\b")

@@ -40,6 +40,7 @@ WRITES = [
     (f"{EXAMPLE} --picture", "plan.svg"),
     (f"{EXAMPLE} --export", "program.mps"),
     (f"{EXAMPLE} --export", "program.lp"),
+    ("export prototypes -o", "prototypes.h"),
 ]
 READS = ["prove --weights matrix.npy", "check gemm --n 1 --set random --inputs cases --results results.npy"]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
