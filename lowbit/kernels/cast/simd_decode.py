@@ -1,10 +1,11 @@
-"""8-bit codes to bytes, to 16-bit words, or to 32-bit words whose lower half is zero: a table in AVX-512 registers.
+"""8-bit codes to bytes, to 16-bit words, or to 32-bit words, all or their upper halves: a table in AVX-512 registers.
 
 Every value of a float or an integer of at most 8 bits that binary32 holds is a bfloat16 number, but for a few tiny
 ones, so a table of 256 words of 16 bits decodes it. The two bytes of 64 words are found by four VPERMI2B; unpacking
-joins them, and once more puts them above zeros. Unpacking stays within each quarter of a register, so the codes are
-dealt out to the quarters first and the results come out in order. ``fast_decode.py`` decodes to binary32 without a
-table; ``gather.py`` is the loop for any table.
+joins them, and once more puts them above zeros, or above a lower half that is found likewise: codebooks need all four
+bytes. Unpacking stays within each quarter of a register, so the codes are dealt out to the quarters first and the
+results come out in order. ``fast_decode.py`` decodes to binary32 without a table; ``gather.py`` is the loop for any
+table.
 
 Results that are more than the caches hold are written past them (``stream``): before an ordinary store writes to a
 line it is read from memory.
@@ -103,6 +104,15 @@ def _upper_halves(builder: Any, codes: Any, planes: list[list[Any]]) -> Any:
     return _joined(builder, [part for pair in words for part in pair])
 
 
+def _whole_words(builder: Any, codes: Any, planes: list[list[Any]]) -> Any:
+    """The 32-bit entries of 64 codes."""
+    index = _dealt_out(builder, codes, 4)
+    parts = [look_up(builder, plane, index) for plane in planes]
+    halves = zip(_unpacked(builder, parts[0], parts[1]), _unpacked(builder, parts[2], parts[3]), strict=True)
+    words = [_unpacked(builder, low, high) for low, high in halves]
+    return _joined(builder, [part for pair in words for part in pair])
+
+
 def _by_lines(builder: Any, size: Any, target: Any, width: int, body: Callable[..., None]) -> None:
     """``body(offset, mask)`` up to the start of a line of the target, whole lines, and the rest."""
     address = builder.ptrtoint(target, QUAD)
@@ -164,6 +174,7 @@ def _decoder(entries: Callable[..., Any], planes_used: int, width: int, summary:
 _write_bytes = _decoder(_bytes, 1, 1, "The 8-bit entry of each code.")
 _write_words = _decoder(_words, 2, 2, "The 16-bit entry of each code.")
 _write_upper_halves = _decoder(_upper_halves, 2, 4, "The 16-bit entry of each code as the upper half of a 32-bit word.")
+_write_whole_words = _decoder(_whole_words, 4, 4, "The 32-bit entry of each code.")
 
 
 @kernel
@@ -185,3 +196,9 @@ def decode_words(codes, planes, stream, out):
 def decode_upper_halves(codes, planes, stream, out):
     """uint8 codes to 32-bit words of which the table holds the upper halves; as :func:`decode_bytes`."""
     _write_upper_halves(codes, planes, stream, out)
+
+
+@kernel
+def decode_whole_words(codes, planes, stream, out):
+    """uint8 codes to 32-bit words of which the table holds all; as :func:`decode_bytes`."""
+    _write_whole_words(codes, planes, stream, out)

@@ -123,7 +123,12 @@ def _places(target: Scalar) -> tuple[Fraction, ...]:
 @lru_cache(maxsize=64)
 def _starts(source: Scalar, target: Scalar) -> Array:
     """Two ordinals of the source for each place: the first that reaches it, the first beyond it."""
-    starts = [first_ordinal(source, place, beyond=beyond) for place in _places(target) for beyond in (False, True)]
+    last = source.ordinal(source.largest_code()) or 0
+    starts = []
+    for place in _places(target):
+        first = first_ordinal(source, place)
+        reached = first <= last and source.value_at(first).fraction() == place
+        starts += [first, first + reached]
     return np.array(starts, dtype=ordinal_dtype(source))
 
 

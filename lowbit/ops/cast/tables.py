@@ -78,7 +78,7 @@ Run = Callable[[Array, Array, bool], None]
 
 
 def in_registers(entries: Array) -> Run | None:
-    """Look-up in vector registers, where the processor can and two bytes an entry say all."""
+    """Look-up in vector registers, where the processor can and an entry has at most four bytes."""
     width = entries.dtype.itemsize
     if entries.size != 256 or width > 4 or not registers_available():
         return None
@@ -87,12 +87,11 @@ def in_registers(entries: Array) -> Run | None:
     from lowbit.kernels.lib.types import BOOLEAN
 
     planes = entries.astype(f"<u{width}").view(np.uint8).reshape(256, width).T
-    if width == 4:
-        if planes[:2].any():
-            return None
-        planes = planes[2:]
-    kernels = {1: simd_decode.decode_bytes, 2: simd_decode.decode_words, 4: simd_decode.decode_upper_halves}
-    decode = entry(kernels[width], array_type("uint8"), array_type("uint8", 2), BOOLEAN, array_type(f"uint{8 * width}"))
+    kernels = {1: simd_decode.decode_bytes, 2: simd_decode.decode_words, 4: simd_decode.decode_whole_words}
+    kernel = kernels[width]
+    if width == 4 and not planes[:2].any():
+        kernel, planes = simd_decode.decode_upper_halves, planes[2:]
+    decode = entry(kernel, array_type("uint8"), array_type("uint8", 2), BOOLEAN, array_type(f"uint{8 * width}"))
     lowered = np.ascontiguousarray(planes)
     return lambda codes, out, stream: decode(codes, lowered, stream, out)
 
