@@ -22,18 +22,15 @@ STRIP = 64
 NOTHING, ONE = np.int32(0), np.int32(1)
 
 
-def maxima_of(usual):
-    """The kernel for blocks of a usual length, which LLVM then knows; 0 is any length."""
-
-    @kernel
-    def block_maxima(bits, out):
-        for block in range(bits.shape[0]):
-            largest = NOTHING
-            for i in range(usual or bits.shape[1]):
-                largest = max(largest, np.int32(bits[block, i] & BINARY32_MAGNITUDE))
-            out[block] = largest
-
-    return block_maxima
+@kernel
+def maxima(bits, out):
+    """The word of the largest magnitude of each block, a row each."""
+    for block in range(bits.shape[0]):
+        largest = NOTHING
+        for i in range(bits.shape[1]):  # a constant length would be unrolled, and not vectorised
+            magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
+            largest = pick(magnitude > largest, magnitude, largest)
+        out[block] = largest
 
 
 @kernel
@@ -45,8 +42,10 @@ def maxima_by_sign(bits, positive, negative):
             magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
             sign = shift_right_32(bits[block, i], SIGN_SHIFT)
             absent = pick(magnitude > BINARY32_INFINITY, magnitude, NOTHING)
-            above = max(above, np.int32(np.int32(magnitude & np.int32(~sign)) | absent))
-            below = max(below, np.int32(np.int32(magnitude & sign) | absent))
+            positive_part = np.int32(np.int32(magnitude & np.int32(~sign)) | absent)
+            negative_part = np.int32(np.int32(magnitude & sign) | absent)
+            above = pick(positive_part > above, positive_part, above)
+            below = pick(negative_part > below, negative_part, below)
         positive[block], negative[block] = above, below
 
 
@@ -84,24 +83,20 @@ def words_behind(words, totals, boundaries, beyond):
             words[place, block] = first_behind(number, totals[block], strict)
 
 
-def encode_in(usual):
-    """The kernel for blocks of a usual length; 0 is any length."""
-
-    @kernel
-    def encode_blocks(bits, totals, boundaries, beyond, sign_bit, codes):
-        words = np.empty((BOUNDARIES, STRIP), np.int32)
-        for strip in range(0, totals.size, STRIP):
-            last = min(strip + STRIP, totals.size)
-            words_behind(words, totals[strip:last], boundaries, beyond)
-            row, out = bits[strip:last], codes[strip:last]
-            for k in range(last - strip):
-                a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
-                e, f, g = words[4, k], words[5, k], words[6, k]
-                for i in range(usual or bits.shape[1]):
-                    count = reached(np.int32(row[k, i] & BINARY32_MAGNITUDE), a, b, c, d, e, f, g)
-                    out[k, i] = np.int32(count | np.int32(shift_right_32(row[k, i], SIGN_SHIFT) & sign_bit))
-
-    return encode_blocks
+@kernel
+def encode(bits, totals, boundaries, beyond, sign_bit, codes):
+    """Codes of elements whose block has the scale ``totals``; a scale of 0 gives zeros."""
+    words = np.empty((BOUNDARIES, STRIP), np.int32)
+    for strip in range(0, totals.size, STRIP):
+        last = min(strip + STRIP, totals.size)
+        words_behind(words, totals[strip:last], boundaries, beyond)
+        row, out = bits[strip:last], codes[strip:last]
+        for k in range(last - strip):
+            a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
+            e, f, g = words[4, k], words[5, k], words[6, k]
+            for i in range(bits.shape[1]):
+                count = reached(np.int32(row[k, i] & BINARY32_MAGNITUDE), a, b, c, d, e, f, g)
+                out[k, i] = np.int32(count | np.int32(shift_right_32(row[k, i], SIGN_SHIFT) & sign_bit))
 
 
 @kernel
@@ -122,7 +117,3 @@ def encode_by_sign(bits, positive, negative, boundaries, beyond, sign_bit, codes
                 magnitude, sign = np.int32(row[k, i] & BINARY32_MAGNITUDE), shift_right_32(row[k, i], SIGN_SHIFT)
                 above, below = reached(magnitude, a, b, c, d, e, f, g), reached(magnitude, h, j, m, n, p, q, r)
                 out[k, i] = np.int32(pick(sign == NOTHING, above, below) | np.int32(sign & sign_bit))
-
-
-maxima, maxima_of_16 = maxima_of(0), maxima_of(16)
-encode, encode_16 = encode_in(0), encode_in(16)

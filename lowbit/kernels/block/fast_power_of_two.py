@@ -9,7 +9,20 @@ zero; the element then is a cast of ``kernels/cast/fast_binary32.py``.
 import numpy as np
 
 from lowbit.kernels._jit import constants, kernel, scalar
-from lowbit.kernels.cast.fast_binary32 import BINARY32_INFINITY, BINARY32_MAGNITUDE, SIZE, signed, symmetric
+from lowbit.kernels.cast.fast_binary32 import (
+    BINARY32_INFINITY,
+    BINARY32_MAGNITUDE,
+    FIRST_ANCHOR,
+    OVERFLOW,
+    SHIFT,
+    SIGN,
+    SIGN_SHIFT,
+    SIZE,
+    TO_ANCHOR,
+    signed,
+    symmetric,
+)
+from lowbit.kernels.cast.fast_binary32 import MIN_NORMAL as MIN_ANCHORED
 from lowbit.kernels.lib.bits import as_float32, as_int32, shift_left_32, shift_right_32
 from lowbit.kernels.lib.select import pick
 
@@ -24,7 +37,6 @@ LARGEST = np.int32(254)
 NAN_SCALE = 255
 QUIET_NAN = np.int32(0x7FC00000)
 HALF_OF_MIN_NORMAL = np.int32(0x00400000)  # 2^-127
-USUAL_BLOCK = 32
 NOTHING, ONE = np.int32(0), np.int32(1)
 
 
@@ -47,31 +59,48 @@ def reciprocal(code):
     return as_float32(pick(code == LARGEST, HALF_OF_MIN_NORMAL, word))
 
 
-def in_blocks(encode, length):
-    """The kernel for one encoding of elements, and for blocks of ``length``; 0 is any length."""
+@scalar
+def finite(bits, parameters):
+    """The code of a number that is not far beyond the largest element, where both signs are treated alike.
+
+    As ``round_magnitude`` of ``kernels/cast/fast_binary32.py`` has it, without the cases that a finite block has not.
+    """
+    magnitude = np.int32(bits & BINARY32_MAGNITUDE)
+    anchor = np.int32(max(np.int32(magnitude & BINARY32_INFINITY), parameters[MIN_ANCHORED]) + parameters[TO_ANCHOR])
+    base = shift_right_32(np.int32(anchor - parameters[FIRST_ANCHOR]), parameters[SHIFT])
+    total = as_int32(as_float32(magnitude) + as_float32(anchor))
+    code = min(np.int32(np.int32(total - anchor) + base), parameters[OVERFLOW])
+    return np.int32(code | np.int32(shift_right_32(bits, SIGN_SHIFT) & parameters[SIGN]))
+
+
+def in_blocks(encode):
+    """The kernel for blocks, a row each, whose elements are encoded so where a block is not finite."""
 
     @kernel
     def encode_blocks(bits, rule_vector, vector, codes, scales):
         rule, parameters = constants(rule_vector, SIZE_OF_RULE), constants(vector, SIZE)
         for block in range(bits.shape[0]):
             amax = NOTHING
-            for i in range(length or bits.shape[1]):
-                amax = max(amax, np.int32(bits[block, i] & BINARY32_MAGNITUDE))
+            for i in range(bits.shape[1]):
+                magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
+                amax = pick(magnitude > amax, magnitude, amax)
             code = scale_code(amax, rule)
             scales[block] = code
-            if code == NAN_SCALE:  # what a product of NaNs is differs between processors
-                for i in range(length or bits.shape[1]):
+            if amax < BINARY32_INFINITY and code != NAN_SCALE:
+                factor = reciprocal(code)
+                for i in range(bits.shape[1]):
+                    codes[block, i] = finite(as_int32(as_float32(bits[block, i]) * factor), parameters)
+            elif code == NAN_SCALE:  # what a product of NaNs is differs between processors
+                for i in range(bits.shape[1]):
                     absent = np.int32(bits[block, i] & BINARY32_MAGNITUDE) > BINARY32_INFINITY
                     codes[block, i] = encode(pick(absent, bits[block, i], QUIET_NAN), parameters)
             else:
                 factor = reciprocal(code)
-                for i in range(length or bits.shape[1]):
+                for i in range(bits.shape[1]):
                     codes[block, i] = encode(as_int32(as_float32(bits[block, i]) * factor), parameters)
 
     return encode_blocks
 
 
-symmetric_blocks = in_blocks(symmetric, USUAL_BLOCK)
-symmetric_blocks_of_any_length = in_blocks(symmetric, 0)
-signed_blocks = in_blocks(signed, USUAL_BLOCK)
-signed_blocks_of_any_length = in_blocks(signed, 0)
+symmetric_blocks = in_blocks(symmetric)
+signed_blocks = in_blocks(signed)

@@ -80,7 +80,7 @@ def block_maxima(values: Array, fmt: BlockFormat) -> list[Array]:
     length = fmt.block[0]
     grid = (*values.shape[:-1], values.shape[-1] // length)
     words = [np.empty(grid, np.int32) for _ in range(2 if fmt.by_sign else 1)]
-    kernel = fast.maxima_by_sign if fmt.by_sign else fast.maxima_of_16 if length == 16 else fast.maxima
+    kernel = fast.maxima_by_sign if fmt.by_sign else fast.maxima
     kernel(_in_blocks(values, length), *(word.reshape(-1) for word in words))
     return [word.view(np.float32).astype(np.float64) for word in words]
 
@@ -101,7 +101,7 @@ def encode(way: Boundaries, values: Array, fine: list[Fine], above: Coarse | Non
     codes = np.empty(blocks.shape, np.uint8)
     count, length = blocks.shape
     flat = [total.reshape(-1) for total in totals]
-    kernel = fast.encode_by_sign if len(fine) > 1 else fast.encode_16 if length == 16 else fast.encode
+    kernel = fast.encode_by_sign if len(fine) > 1 else fast.encode
 
     def part(start: int, stop: int) -> None:
         inside = slice(start, stop)

@@ -48,8 +48,8 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     if element.listed or element.wraps or element.smallest_exponent < SMALLEST_ELEMENT:
         return None
     rounding = rounding_kernel(Cast(scalar_format("float32"), element, policy.policy("element", element)))
-    kernel = None if rounding is None else _in_blocks(rounding[0], field.block[0])
-    if rounding is None or kernel is None:
+    kernel = None if rounding is None else _in_blocks(rounding[0])
+    if rounding is None or kernel is None or not _alike(rounding[1], element):
         return None
     try:
         rule = _rule(element, scale, policy)
@@ -58,17 +58,24 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     return Lanes(kernel, rule, rounding[1])
 
 
-def _in_blocks(kernel: Any, length: int) -> Any:
+def _in_blocks(kernel: Any) -> Any:
     """The kernel for blocks whose elements are rounded as this one does; None where there is none."""
     from lowbit.kernels.block import fast_power_of_two as fast
     from lowbit.kernels.cast import fast_binary32
 
-    usual = length == fast.USUAL_BLOCK
-    if kernel is fast_binary32.encode_symmetric:
-        return fast.symmetric_blocks if usual else fast.symmetric_blocks_of_any_length
-    if kernel is fast_binary32.encode_signed:
-        return fast.signed_blocks if usual else fast.signed_blocks_of_any_length
-    return None
+    kernels = {
+        fast_binary32.encode_symmetric: fast.symmetric_blocks,
+        fast_binary32.encode_signed: fast.signed_blocks,
+    }
+    return kernels.get(kernel)
+
+
+def _alike(rounding: npt.NDArray[np.int32], element: Scalar) -> bool:
+    """Whether what overflows has the same magnitude for both signs: the largest, or the code behind it."""
+    from lowbit.kernels.cast import fast_binary32 as at
+
+    flipped = rounding[at.OVERFLOW_FLIP] == element.sign_bit
+    return bool(flipped and rounding[at.OVERFLOW] <= element.largest_code() + 1)
 
 
 def _rule(element: Scalar, scale: Scalar, policy: BlockPolicy) -> npt.NDArray[np.int32]:

@@ -79,7 +79,7 @@ def quantize(
         field = target.scales[0]
         codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.block[0], threads)
         parts = {field.name: _axis_back(scale, place)}
-        return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
+        return BlockTensor.trusted(target, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
     moved = np.moveaxis(numbers, place, -1)
     with np.errstate(all="ignore"):
         fields, codes = _by_boundaries(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
@@ -88,7 +88,7 @@ def quantize(
     else:
         codes = np.moveaxis(codes, -1, place)
     scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
-    return BlockTensor(target, numbers.shape, place, np.ascontiguousarray(codes), scales)
+    return BlockTensor.trusted(target, place, np.ascontiguousarray(codes), scales)
 
 
 Parts = tuple[list[Fine | Coarse], Array]

@@ -24,9 +24,14 @@ PLAIN_BITS = 51
 bits: they differ by more than half a unit of it, or not at all."""
 
 
+BEYOND_BINARY32 = (1 << 29) - 1
+"""The low bits of a binary64 significand that binary32 has not."""
+
+
 def _in_binary32(values: Any) -> bool:
-    """Whether binary32 holds every value."""
-    return bool(np.array_equal(np.float32(values), values, equal_nan=True))
+    """Whether every value has at most 24 significant bits."""
+    words = np.ascontiguousarray(values, np.float64).view(np.int64)
+    return not (words & BEYOND_BINARY32).any()
 
 
 class Steps:

@@ -68,6 +68,16 @@ class BlockTensor:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "scales", MappingProxyType(scales))
 
+    @classmethod
+    def trusted(cls, fmt: BlockFormat, axis: int, codes: Array, scale_codes: Mapping[str, Array]) -> BlockTensor:
+        """A tensor of codes that were made here, and need no check."""
+        tensor = object.__new__(cls)
+        scales = {field.name: from_codes(scale_codes[field.name], field.format) for field in fmt.scales}
+        parts = {"format": fmt, "shape": codes.shape, "axis": axis, "codes": codes, "scales": MappingProxyType(scales)}
+        for name, value in parts.items():
+            object.__setattr__(tensor, name, value)
+        return tensor
+
     def scale_codes(self, name: str) -> Array:
         """The codes of a scale, be they its values or not."""
         field = next((field for field in self.format.scales if field.name == name), None)
