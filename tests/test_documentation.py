@@ -1,6 +1,7 @@
 """The documentation works as it stands: its Python blocks run, its C compiles, the numbers it states are those."""
 
 import doctest
+import importlib
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lowbit import errors
 from lowbit.cli import ExitCode, main
 from lowbit.vectors.manifest import read_manifest
 from lowbit.vectors.vec import read_vectors
@@ -90,6 +92,17 @@ def test_a_strict_type_checker_accepts_the_python_of_the_pages(repository, tmp_p
     command = [sys.executable, "-m", "mypy", *options, *sorted(tmp_path.glob("*.py"))]
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["lowbit", "lowbit.allocate", "lowbit.campaign", "lowbit.fixed_point", "lowbit.proof", "lowbit.testing"]
+)
+def test_the_reference_has_every_public_name(module):
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    assert ".. automodule:: lowbit.errors" in page
+    public = importlib.import_module(module)
+    names = [name for name in public.__all__ if not name.startswith("__") and not hasattr(errors, name)]
+    assert [name for name in names if not re.search(rf"\b{module}\.{name}\b", page)] == []
 
 
 def test_pages_are_found():
