@@ -42,6 +42,16 @@ MAX_DECIMALS = 15
 """Decimal places tried on whole arrays: an integer below 2^53 over 10^15 still has an exact numerator and divisor."""
 
 
+def as_number(value: Fraction | None) -> int | float | None:
+    """The amount as JSON has it: whole where it is, else the nearest float64."""
+    if value is None:
+        return None
+    try:
+        return value.numerator if value.denominator == 1 else float(value)
+    except OverflowError:
+        return round(value)
+
+
 def amount(value: Any, *, where: str, unit: str = "") -> Fraction:
     """The exact value of a number or of text with a prefix.
 

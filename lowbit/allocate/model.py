@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from lowbit.allocate.sensitivity.measured_model import Measured
 from lowbit.allocate.sensitivity.settings import LayerErrors
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.safetensors import read_header, write_tensors
+from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
 from lowbit.format.registry import scalar_format
+from lowbit.ops.cast.cast import decode, encode
 
 MODEL_BUDGETS = ("avg_bits", "bytes")
 """Budgets of a model: bits a weight, scales included, and bytes of all layers, each padded to whole bytes."""
@@ -157,7 +158,8 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     measured : Measured
     plan : Plan
     output : path
-        A safetensors file; layers of the plan as float32, everything else as it was. Written whole or not at all.
+        A safetensors file; every tensor in its own dtype, to which the values of the plan's layers are rounded.
+        Written whole or not at all.
 
     Raises
     ------
@@ -168,22 +170,47 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     file = read_header(path)
     chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
     settings = measured.settings
-    entries = [replace(entry, dtype="F32") if name in chosen else entry for name, entry in file.entries.items()]
 
     def tensors() -> Iterator[NDArray[Any]]:
         for name in file.entries:
             if name in chosen:
                 scheme = GroupScheme(scalar_format(chosen[name]), settings.group, settings.scale_format)
-                yield _binary32(quantize_groups(file.tensor(name), scheme).values(), name)
+                yield _in_dtype(quantize_groups(file.tensor(name), scheme).values(), file.entries[name])
             else:
                 yield file.raw(name)
 
-    write_tensors(output, entries, tensors(), file.metadata)
+    write_tensors(output, file.entries.values(), tensors(), file.metadata)
 
 
-def _binary32(values: NDArray[np.float64], name: str) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        narrow = values.astype("<f4")
-    if not np.isfinite(narrow).all():
-        raise InputError(f"tensor {name!r}: {float(np.abs(values).max()):.6g} is beyond float32, which is written")
-    return narrow
+def _in_dtype(values: NDArray[np.float64], entry: Entry) -> NDArray[Any]:
+    """The values rounded to nearest in the dtype that the tensor had."""
+    dtype = np.dtype(DTYPES[entry.dtype])
+    fmt = scalar_format(dtype)
+    codes = encode(values, fmt, policy="ieee" if dtype.itemsize > 1 else "ocp_nosat")
+    if not np.isfinite(decode(codes, fmt, dtype=np.float64)).all():
+        largest = float(np.abs(values).max())
+        raise InputError(f"tensor {entry.name!r}: {largest:.6g} is beyond {fmt.id}, which is written")
+    rounded: NDArray[Any] = codes.view(dtype)
+    return rounded
+
+
+def measurement(measured: Measured, score: str) -> dict[str, Any]:
+    """What was measured of a model and how, as a plan's file records it."""
+    settings = measured.settings
+    return {
+        "formats": list(settings.formats),
+        "group": settings.group,
+        "scale_format": settings.scale_format,
+        "score": score,
+        "include": settings.include,
+        "exclude": settings.exclude,
+        "left_out": left_out_records(measured),
+    }
+
+
+def left_out_records(measured: Measured) -> list[dict[str, Any]]:
+    """The tensors that are left as they are, each with its reason, as JSON has them."""
+    return [
+        {"tensor": item.name, "dtype": item.dtype, "shape": list(item.shape), "reason": item.reason}
+        for item in measured.left_out
+    ]

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from lowbit._version import __version__
+from lowbit.allocate.amounts import as_number
 from lowbit.allocate.problem import Problem
 from lowbit.errors import AllocationError
 
@@ -116,7 +117,7 @@ class Plan:
         return self.problem.switches_of(self.picks)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON has it (``lowbit/allocate/plan.schema.json``); exact amounts are strings."""
+        """The plan as JSON has it (``lowbit/allocate/plan.schema.json``); ``exact`` has fractions as text."""
         layers = [
             {"layer": layer, "choice": choice, "loss": float(self.problem.losses[position])}
             for layer, choice, position in zip(
@@ -127,9 +128,10 @@ class Plan:
             {
                 "name": use.name,
                 "unit": use.unit,
-                "used": str(use.used),
-                "limit": None if use.limit is None else str(use.limit),
-                "slack": None if use.slack is None else str(use.slack),
+                "used": as_number(use.used),
+                "limit": as_number(use.limit),
+                "slack": as_number(use.slack),
+                "exact": {"used": str(use.used), "limit": None if use.limit is None else str(use.limit)},
                 "price": self.prices.get(use.name),
             }
             for use in self.uses

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lowbit.allocate.amounts import as_number
 from lowbit.cli.terminal import Terminal, columns
 from lowbit.printable import excerpt
 
@@ -43,8 +44,8 @@ def document(
             "budget": along or None,
             "points": [
                 {
-                    "used": str(_use(point, along).used),
-                    "limit": str(_use(point, along).limit),
+                    "used": as_number(_use(point, along).used),
+                    "limit": as_number(_use(point, along).limit),
                     "loss": point.loss,
                     "status": point.status,
                     "choices": dict(Counter(point.choices)),

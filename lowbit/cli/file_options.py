@@ -6,6 +6,7 @@ write with what it reads (`lowbit.files.distinct`), so that no verb has to think
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from lowbit.files.distinct import Named, refuse_overwriting
-from lowbit.files.whole import STANDARD_OUTPUT
+from lowbit.files.whole import STANDARD_OUTPUT, is_stream
 
 AlsoWrites = Callable[[Namespace], Sequence[Named]]
 """What a verb writes that no option names, as `refuse_overwriting` takes it."""
@@ -54,6 +55,13 @@ def output_file(parser: Any, *names: str, **settings: Any) -> None:
 def also_writes(parser: Any, files: AlsoWrites) -> None:
     """Say what a verb writes that no option names: a journal beside its output, the sets of a folder."""
     parser.set_defaults(also_writes=files)
+
+
+def say_written(*names: str | None) -> None:
+    """Say on standard error which files were written; standard output and devices need no word."""
+    for name in names:
+        if name and not is_stream(name):
+            sys.stderr.write(f"written: {name}\n")
 
 
 def refuse_lost_files(arguments: Namespace) -> None:

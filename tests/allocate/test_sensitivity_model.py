@@ -8,9 +8,17 @@ import pytest
 
 from lowbit.allocate.model import compare, problem_of, tied_layers, write_applied
 from lowbit.allocate.plan import Plan
-from lowbit.allocate.sensitivity import Settings, measure_model, measured_model, read_header
+from lowbit.allocate.sensitivity import (
+    GroupScheme,
+    Settings,
+    measure_model,
+    measured_model,
+    quantize_groups,
+    read_header,
+)
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.format.registry import scalar_format
 
 FORMATS = ("int2", "int4", "float4_e2m1fn", "int8")
 GENERATOR = np.random.default_rng(11)
@@ -52,7 +60,7 @@ def test_the_layers_of_a_model(model):
         "layer.0.up.weight",
         "conv.weight",
     ]
-    assert (measured.left_out_tensors, measured.left_out_parameters) == (3, 400 + 8 + 1)
+    assert (len(measured.left_out), sum(item.size for item in measured.left_out)) == (3, 400 + 8 + 1)
     query = measured.layers[0]
     assert [errors.bits for errors in query.errors] == [48 * bits + 12 * 16 for bits in (2, 4, 4, 8)]
     losses = [errors.loss("relative_error") for errors in query.errors]
@@ -173,12 +181,14 @@ def test_a_plan_applied_is_what_was_measured(model, tmp_path):
     write_applied(model, measured, plan, written)
     applied = read_header(written)
     squared = power = 0.0
-    for layer in measured.layers:
+    for layer, choice in zip(measured.layers, plan.choices, strict=True):
         before = TENSORS[layer.name].astype(np.float64)
-        squared += np.sum((before - applied.tensor(layer.name)) ** 2)
+        values = quantize_groups(before, GroupScheme(scalar_format(choice), 4)).values()
+        assert np.array_equal(applied.tensor(layer.name), values.astype(TENSORS[layer.name].dtype))
+        squared += np.sum((before - values) ** 2)
         power += np.sum(before**2)
     rows = {row.what: row for row in compare(measured, plan)}
-    assert rows["plan"].weight_error == pytest.approx(squared / power, rel=1e-6)  # int8 values are rounded to float32
+    assert rows["plan"].weight_error == pytest.approx(squared / power, rel=1e-12)
     assert rows["plan"].loss == pytest.approx(problem.loss_of(picks))
     assert set(rows) == {"plan", *FORMATS}
     scales = sum(-(-layer.parameters // 4) for layer in measured.layers)

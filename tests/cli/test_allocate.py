@@ -52,7 +52,8 @@ def test_json_follows_its_schema(lowbit):
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate(part, schema)
     (latency,) = [budget for budget in document["plan"]["budgets"] if budget["name"] == "latency"]
-    assert latency["limit"] == "43/10"
+    assert (latency["limit"], latency["exact"]["limit"]) == (4.3, "43/10")
+    assert latency["used"] + latency["slack"] == pytest.approx(4.3)
     assert latency["price"] > 0
     assert document["front"]["budget"] == "latency"
 

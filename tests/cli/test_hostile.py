@@ -191,7 +191,7 @@ def test_arguments_of_the_library():
     weights = np.ones((2, 4), np.float32)
     by_name, by_format = (quantize_groups(weights, GroupScheme(fmt)) for fmt in ("int4", library.get_format("int4")))
     assert by_name.values().tolist() == by_format.values().tolist()
-    with pytest.raises(InputError, match="'float8_e8m0fnu' are not supported here"):
+    with pytest.raises(InputError, match="'float8_e8m0fnu' is not supported here"):
         GroupScheme("int4", scale_format="float8_e8m0fnu")
 
 

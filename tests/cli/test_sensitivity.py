@@ -27,7 +27,7 @@ def test_a_table_and_a_file_of_costs(model, tmp_path, capsys):
     assert main(["sensitivity", str(model), "--formats", "int2,int4,int8", "--group", "16", "-o", str(costs)]) == 0
     out = capsys.readouterr().out
     assert "relative_error of 9 layers with 4,608 weights, groups of 16" in out
-    assert "1 tensors with 16 numbers are left as they are" in out
+    assert "1 tensor with 16 numbers left as they are\n  its name matches --exclude: embed.weight\n" in out
     assert costs.exists()
     assert not (tmp_path / "costs.toml.partial").exists()
     assert main(["allocate", str(costs), "--budget", "avg_bits=5.5", "--no-more", "--output-format", "json"]) == 0

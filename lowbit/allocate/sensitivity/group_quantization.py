@@ -56,7 +56,7 @@ class GroupScheme:
             raise InputError(f"group = {self.group} is negative", hint="128, say, or 0 for one scale a row")
         if self.scale_format not in SCALE_FORMATS:
             raise InputError(
-                f"scales in {self.scale_format!r} are not supported here", hint=f"one of {', '.join(SCALE_FORMATS)}"
+                f"scale format {self.scale_format!r} is not supported here", hint=f"one of {', '.join(SCALE_FORMATS)}"
             )
 
     @property

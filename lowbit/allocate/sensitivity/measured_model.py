@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lowbit.allocate.sensitivity.measure import Errors, measure
 from lowbit.allocate.sensitivity.scores import second_moment
+from lowbit.allocate.sensitivity.selection import LeftOut, select
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.errors import InputError
@@ -30,12 +31,12 @@ SCHEMA = "lowbit/sensitivity/1"
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's layers, in the order of the file, and how many numbers were left as they are."""
+    """A model's layers, in the order of the file, and the tensors that are left as they are."""
 
     settings: Settings
     layers: tuple[LayerErrors, ...]
-    left_out_tensors: int
-    left_out_parameters: int
+    left_out: tuple[LeftOut, ...]
+    unscaled: tuple[str, ...] = ()  # layers of 8-bit floats without scales beside them: measured as they stand
 
     @property
     def parameters(self) -> int:
@@ -77,12 +78,7 @@ def measure_model(
         inputs: list[Named] = [("the inputs", settings.inputs)] if settings.inputs else []
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
     file = read_header(path)
-    entries = [entry for entry in file.entries.values() if settings.chosen(entry)]
-    if not entries:
-        raise InputError(
-            f"{path}: none of {len(file.entries)} tensors is chosen",
-            hint="weights with two axes or more are, unless --exclude matches; --exclude '' leaves nothing out",
-        )
+    entries, left_out = select(file, settings)
     _check_inputs(settings, entries)
     with workers(min(jobs, len(entries)), scheduler) as executor:
         layers = run_tasks(
@@ -93,13 +89,9 @@ def measure_model(
             executor=executor,
             progress=progress,
         )
-    others = [entry for entry in file.entries.values() if entry.name not in layers]
-    return Measured(
-        settings,
-        tuple(LayerErrors(entry.name, entry.shape, layers[entry.name]) for entry in entries),
-        len(others),
-        sum(entry.size for entry in others),
-    )
+    layers_in_order = tuple(LayerErrors(entry.name, entry.shape, layers[entry.name]) for entry in entries)
+    unscaled = tuple(entry.name for entry in entries if entry.dtype.startswith("F8"))
+    return Measured(settings, layers_in_order, left_out, unscaled)
 
 
 def measure_named(path: str, name: str, settings: Settings) -> list[dict[str, Any]]:

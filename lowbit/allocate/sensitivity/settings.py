@@ -9,7 +9,6 @@ from math import prod
 from lowbit.allocate.sensitivity.group_quantization import GroupScheme
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.errors import InputError
-from lowbit.files.safetensors import Entry
 from lowbit.format.registry import scalar_format
 
 LEFT_OUT = r"embed|lm_head|norm"
@@ -58,14 +57,6 @@ class Settings:
     def schemes(self) -> list[GroupScheme]:
         """One a format."""
         return [GroupScheme(scalar_format(name), self.group, self.scale_format) for name in self.formats]
-
-    def chosen(self, entry: Entry) -> bool:
-        """Whether a tensor is quantised: floating point, at least two axes, and named so."""
-        if not entry.floating or len(entry.shape) < 2 or not entry.size:
-            return False
-        if self.include and not re.search(self.include, entry.name, re.IGNORECASE):
-            return False
-        return not (self.exclude and re.search(self.exclude, entry.name, re.IGNORECASE))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.file_options import input_file, output_file
+from lowbit.cli.file_options import input_file, output_file, say_written
+from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
@@ -101,16 +102,29 @@ def run(arguments: Namespace) -> int:
     from lowbit.cli import allocate_report
 
     if arguments.output:
-        write_text(arguments.output, plan.to_json())
+        write_text(arguments.output, json.dumps(_recorded(plan, measured, arguments), indent=2) + "\n")
     if arguments.picture:
         write_text(arguments.picture, picture(plan, front, along))
     rows = _apply(measured, plan, arguments) if measured else []
+    say_written(arguments.output, arguments.picture, arguments.export, arguments.apply)
     if arguments.output_format == "json":
         print(json.dumps(allocate_report.document(plan, more, front, along, rows), indent=2))
     else:
         allocate_report.show(terminal(arguments), plan, more, front, along)
         allocate_report.show_comparison(terminal(arguments), rows)
+        if measured:
+            terminal(arguments).write(left_out_heading(measured))
+            write_left_out(terminal(arguments), measured)
     return 0
+
+
+def _recorded(plan: Plan, measured: Measured | None, arguments: Namespace) -> dict[str, Any]:
+    """The plan as its file has it; of a model, with what was measured and how."""
+    if measured is None:
+        return plan.as_dict()
+    from lowbit.allocate.model import measurement
+
+    return {**plan.as_dict(), "model": measurement(measured, arguments.score)}
 
 
 def _gap(text: str) -> float:

@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from lowbit.cli.file_options import output_file
+from lowbit.cli.file_options import output_file, say_written
 from lowbit.cli.prototypes import header
 from lowbit.files.whole import write_text
 
@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
     text = header()
     if arguments.output:
         write_text(arguments.output, text)
-        sys.stderr.write(f"written: {arguments.output}\n")
+        say_written(arguments.output)
     else:
         sys.stdout.write(text)
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowbit._version import __version__
 from lowbit.cli.file_options import also_writes, input_file, output_file
+from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.terminal import add_output_format, columns, terminal
 from lowbit.files.distinct import Named
@@ -67,6 +68,8 @@ def _losses(measured: Measured, problem: Problem) -> list[list[float]]:
 
 
 def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
+    from lowbit.allocate.model import left_out_records
+
     layers = [
         {
             "layer": layer.name,
@@ -78,7 +81,14 @@ def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
         }
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
-    return {"schema": "lowbit/sensitivities/1", "lowbit": __version__, "model": problem.name, "layers": layers}
+    return {
+        "schema": "lowbit/sensitivities/1",
+        "lowbit": __version__,
+        "model": problem.name,
+        "layers": layers,
+        "left_out": left_out_records(measured),
+        "unscaled": list(measured.unscaled),
+    }
 
 
 def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
@@ -95,8 +105,8 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
     group = f"groups of {arguments.group}" if arguments.group else "one scale an output"
     page.write(
         f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights, {group}, scales in "
-        f"{arguments.scale_format}; {measured.left_out_tensors} tensors with {measured.left_out_parameters:,} numbers "
-        "are left as they are"
+        f"{arguments.scale_format}; {left_out_heading(measured)}"
     )
+    write_left_out(page, measured)
     if arguments.output:
         page.write(f"written: {arguments.output}; lowbit allocate {arguments.output} --budget avg_bits=4")

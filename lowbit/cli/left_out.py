@@ -1,0 +1,35 @@
+"""What of a model's file was not measured, or not as it stands, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowbit.cli.terminal import Terminal, wrapped
+from lowbit.printable import excerpt
+
+if TYPE_CHECKING:
+    from lowbit.allocate.sensitivity import Measured
+
+LISTED = 4
+"""Tensors named for each reason; JSON and the plan's file have them all."""
+
+
+def left_out_heading(measured: Measured) -> str:
+    """How many tensors are left as they are."""
+    count, numbers = len(measured.left_out), sum(item.size for item in measured.left_out)
+    return f"{count} tensor{'s' if count != 1 else ''} with {numbers:,} numbers left as they are"
+
+
+def write_left_out(page: Terminal, measured: Measured) -> None:
+    """A line for each reason, with the names."""
+    groups: dict[str, list[str]] = {}
+    for item in measured.left_out:
+        groups.setdefault(item.reason, []).append(item.name)
+    if measured.unscaled:
+        reason = "8-bit floats without scales beside them are measured by the values that they hold"
+        groups[reason] = list(measured.unscaled)
+    for reason, names in groups.items():
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        listed = ", ".join(excerpt(name, quoted=False) for name in names[:LISTED])
+        for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2):
+            page.write(f"  {line}")
