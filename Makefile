@@ -9,6 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 SEED ?= $(shell date +%s)
+unexport PYTHONDONTWRITEBYTECODE # tests start many interpreters, each of which would compile every module again
 # A file stays with one worker, and files keep their order: neighbours need the same kernels, which are then compiled once.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

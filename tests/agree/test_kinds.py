@@ -20,7 +20,7 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.table import TableFormat
 from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy
 from lowbit.testing.places import as_float
-from tests.thinned import examples
+from tests.thinned import examples, thinned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def test_every_place_in_every_mode(agree, fmt, rounding):
         agree(places(fmt).view(np.uint64), "float64", fmt, Policy(rounding=rounding, overflow=overflow, nan="zero"))
 
 
-@pytest.mark.parametrize("name", lowbit.formats(kind="table"))
+@pytest.mark.parametrize("name", thinned(lowbit.formats(kind="table"), 2))
 def test_named_tables(agree, name):
     fmt = lowbit.get_format(name)
     values = np.random.default_rng(3).choice(places(fmt), 150)
