@@ -353,8 +353,8 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
 
 
 def _unknown_name(text: str, key: str) -> UnknownFormatError:
-    known = [name for catalogue in _all_catalogues() for name in catalogue.names()]
-    known += [name for catalogue in _all_catalogues() for name in catalogue.ambiguous]
+    known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
+    known += [name for family in families() if family.is_like(key) for name in family.members()]
     close = get_close_matches(key, known, n=4)
     guess = f"did you mean {' or '.join(repr(name) for name in close)}? " if close else ""
     return UnknownFormatError(

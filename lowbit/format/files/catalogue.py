@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from lowbit.errors import FormatError
@@ -99,9 +99,3 @@ class Catalogue:
 
     def _member(self, name: str) -> Format | None:
         return next((fmt for family in self.families if (fmt := family.find(name)) is not None), None)
-
-    def names(self) -> Iterator[str]:
-        """Every spelling, and the id of every member of every family."""
-        yield from self.spellings
-        for family in self.families:
-            yield from family.members()

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -109,6 +110,14 @@ class Family:
                     self._check_limits(name, variant, values)
                     return self._make(variant, values)
         return None
+
+    def is_like(self, name: str) -> bool:
+        """Whether a name begins with nearly the letters of a variant; only then its members, many, are worth a look."""
+        stems = {
+            spelling.partition("{")[0] for variant in self.variants for spelling in (variant.name, *variant.aliases)
+        }
+        letters = itertools.takewhile(lambda letter: not letter.isdigit(), name)
+        return bool(get_close_matches("".join(letters), stems, n=1))
 
     def members(self) -> Iterator[str]:
         """The ids of all members, in the order of the parameters."""
