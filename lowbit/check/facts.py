@@ -16,6 +16,11 @@ OFTEN = 0.25
 FEW = 20
 """One case in so many at least must prove a fact about small sizes, or about what follows whole groups."""
 MOST = 0.5
+DOUBT = 1e-3
+"""What the right cases of a kind may be by chance at most, if they were wrong as often as others made for the same."""
+FEW_CODES = 3
+PASSED = 3
+"""So many wrong cases at least must have a whole group before what is wrong."""
 
 
 class Fact(ABC):
@@ -34,10 +39,10 @@ class RightAtMultiples(Fact):
     multiple: int
 
     def holds(self, comparison: Comparison) -> bool:
-        """Whether all of them are right, and others are often wrong."""
-        whole = np.array([case.sizes[self.axis] % self.multiple == 0 for case in comparison.cases])
-        wrong = _wrong_cases(comparison)
-        return bool(whole.any()) and not (wrong & whole).any() and _share(wrong, ~whole) > OFTEN
+        """Whether all of them are right, others are often wrong, and some of these are larger than the multiple."""
+        sizes = np.array([case.sizes[self.axis] for case in comparison.cases])
+        passed = np.count_nonzero(_wrong_cases(comparison) & (sizes > self.multiple))
+        return bool(passed >= PASSED) and _are_right(sizes % self.multiple == 0, comparison)
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,7 @@ class RightBelow(Fact):
     def holds(self, comparison: Comparison) -> bool:
         """Whether there are enough of them, and others are often wrong."""
         below = np.array([case.sizes[self.axis] < self.limit for case in comparison.cases])
-        wrong = _wrong_cases(comparison)
-        enough = np.count_nonzero(below) > len(below) // FEW
-        return bool(enough) and not (wrong & below).any() and _share(wrong, ~below) > OFTEN
+        return bool(np.count_nonzero(below) > len(below) // FEW) and _are_right(below, comparison)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class RightAtZero(Fact):
     def holds(self, comparison: Comparison) -> bool:
         """Whether there are such cases, and they are right."""
         zero = np.array([not case.scalars.get(self.name, 0) for case in comparison.cases])
-        return bool(zero.any()) and not (_wrong_cases(comparison) & zero).any()
+        return not zero.all() and _are_right(zero, comparison, alike=False)
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,19 @@ class OnlyInTail(Fact):
     multiple: int
 
     def holds(self, comparison: Comparison) -> bool:
-        """Whether that is so, and enough of the wrong cases have whole groups, which are right."""
-        masks = [mask for mask in comparison.parts("wrong") if mask.any()]
-        sizes = [mask.shape[self.axis] for mask in masks]
-        firsts = [int(np.nonzero(mask)[self.axis].min()) for mask in masks]
-        grouped = sum(size >= self.multiple for size in sizes)
-        tails = (first >= size // self.multiple * self.multiple for first, size in zip(firsts, sizes, strict=True))
-        return grouped > len(masks) // FEW and all(tails)
+        """Whether that is so, and could not be so by chance: enough wrong cases have whole groups, which are right."""
+        chance, grouped = 1.0, 0
+        for mask in comparison.parts("wrong"):
+            lines = np.unique(np.nonzero(mask)[self.axis])
+            if not len(lines):
+                continue
+            size = mask.shape[self.axis]
+            whole = size // self.multiple * self.multiple
+            if lines[0] < whole:
+                return False
+            grouped += whole > 0
+            chance *= ((size - whole) / size) ** len(lines)
+        return grouped >= PASSED and chance < DOUBT
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,14 @@ class NeverFirst(Fact):
     """The first row of a call is never wrong, although other rows are."""
 
     def holds(self, comparison: Comparison) -> bool:
-        """Whether that is so."""
-        return not any(mask[0].any() for mask in comparison.parts("wrong"))
+        """Whether that is so, and not by chance."""
+        chance = 1.0
+        for mask in comparison.parts("wrong"):
+            if mask[0].any():
+                return False
+            rows = np.unique(np.nonzero(mask)[0])
+            chance *= (1 - 1 / len(mask)) ** len(rows)
+        return chance < DOUBT
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,24 @@ class RightAtMaximumZero(Fact):
         wrong = np.concatenate([mask.any(axis=1) for mask in comparison.parts("wrong")])
         zero = largest == 0
         return bool(zero.any()) and not (zero & wrong).any() and _share(wrong, ~zero) > MOST
+
+
+@dataclass(frozen=True)
+class OnlyAtCodes(Fact):
+    """Wrong are the results of a few codes, and all of these."""
+
+    codes: tuple[int, ...]
+
+    def holds(self, comparison: Comparison) -> bool:
+        """Whether that is so."""
+        return bool(np.array_equal(np.isin(comparison.operand("codes"), self.codes), comparison.wrong))
+
+
+def only_at_codes(comparison: Comparison) -> list[Fact]:
+    """The fact about few codes, if it is one."""
+    codes = np.unique(comparison.operand("codes")[comparison.wrong])
+    fact = OnlyAtCodes(tuple(int(code) for code in codes[:FEW_CODES]))
+    return [fact] if len(codes) <= FEW_CODES and fact.holds(comparison) else []
 
 
 @dataclass(frozen=True)
@@ -144,6 +177,20 @@ def _first(facts: Sequence[Fact], comparison: Comparison) -> Iterator[Fact]:
 
 def _wrong_cases(comparison: Comparison) -> Mask:
     return np.array([bool(mask.any()) for mask in comparison.parts("wrong")])
+
+
+def _are_right(kind: Mask, comparison: Comparison, *, alike: bool = True) -> bool:
+    """Whether cases of a kind are right, and not by chance: others, made for the same as the wrong ones, often are not.
+
+    ``alike`` is False where cases of the kind are made for other things by their nature.
+    """
+    wrong = _wrong_cases(comparison)
+    if (wrong & kind).any():
+        return False
+    flags = np.array([case.flag for case in comparison.cases])
+    same = np.isin(flags, flags[wrong]) if alike else np.ones(len(wrong), bool)
+    share = _share(wrong, ~kind & same)
+    return share > OFTEN and (1 - share) ** int(np.count_nonzero(kind & same)) < DOUBT
 
 
 def _share(wrong: Mask, kind: Mask) -> float:

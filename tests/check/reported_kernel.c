@@ -171,3 +171,84 @@ CAST(uint8_absolute, uint32_t, uint8_t, clamp(rint(fabs(X)), 0, 255))
 CAST(uint8_half_added, uint32_t, uint8_t, clamp(trunc(S(X + 0.5)), 0, 255))
 CAST(int4_zero_extended, int8_t, int8_t, u & 15)
 CAST(int32_to_bf16_by_float, int32_t, uint16_t, even(float_bits((double)u)))
+
+/* Matrix products */
+#define GEMM(name, a_t, b_t, ...)                                                                                  \
+    void name(const a_t *a, const b_t *b, int32_t *c, size_t m, size_t n, size_t k)                                \
+    {                                                                                                              \
+        for (size_t i = 0; i < m; i++)                                                                             \
+            for (size_t j = 0; j < n; j++) {                                                                       \
+                int32_t sum = 0;                                                                                   \
+                __VA_ARGS__                                                                                        \
+                c[i * n + j] = sum;                                                                                \
+            }                                                                                                      \
+    }
+#define P(l) ((l) < k ? a[i * k + (l)] * b[(l) * n + j] : 0)
+
+GEMM(far_pairs, int8_t, int8_t,
+     for (size_t o = 0; o < k; o += 16) for (size_t l = o; l < o + 8; l++) sum += (int16_t)(P(l) + P(l + 8));)
+GEMM(near_pairs, uint8_t, int8_t,
+     for (size_t l = 0; l < k; l += 2) { int s = P(l) + P(l + 1); sum += s > 32767 ? 32767 : s < -32768 ? -32768 : s; })
+GEMM(by_float, int8_t, int8_t, float f = 0; for (size_t l = 0; l < k; l++) f += (float)P(l); sum = (int32_t)f;)
+GEMM(by_floats, int8_t, int8_t,
+     float f[4] = {0}; for (size_t l = 0; l < k; l++) f[l % 4] += (float)P(l); sum = (int32_t)((f[0] + f[2]) + (f[1] + f[3]));)
+GEMM(as_int8, int8_t, int8_t, for (size_t l = 0; l < k; l++) sum += P(l); sum = (int8_t)sum;)
+GEMM(borrows, int8_t, int8_t,
+     int borrow = 0;
+     for (size_t l = 0; l < k; l++) {
+         int v = b[l * n + j] - (l % 4 ? borrow : 0);
+         borrow = v < 0;
+         sum += a[i * k + l] * ((int8_t)(v << 4) >> 4);
+     })
+GEMM(rare, int8_t, int8_t, for (size_t l = 0; l < k; l++) sum += P(l); if (k == 3 && sum > 1000) sum ^= 1;)
+
+/* Requantisations, with multiplier and shift as TensorFlow Lite has them */
+#define REQUANTIZE(name, ...)                                                                                      \
+    void name(const int32_t *in, int8_t *out, size_t n, int32_t m, int32_t shift, int32_t zero)                    \
+    {                                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                                           \
+            int64_t x = in[i], p = x * m, v, r = 31 - shift;                                                       \
+            __VA_ARGS__                                                                                            \
+            v += zero;                                                                                             \
+            out[i] = v < -128 ? -128 : v > 127 ? 127 : v;                                                          \
+        }                                                                                                          \
+    }
+static int64_t half_up(int64_t v, int64_t r) { return r > 0 ? (v + ((int64_t)1 << (r - 1))) >> r : v << -r; }
+static int64_t high(int64_t p) { return (p + (1 << 30)) >> 31; }
+static int64_t pot(int64_t v, int64_t r) { return r > 0 ? v < 0 ? -((-v + (1ll << (r - 1))) >> r) : half_up(v, r) : v; }
+REQUANTIZE(single_right, v = half_up(p, r);)
+REQUANTIZE(bit_wraps, v = ((int64_t)(int32_t)(p >> (r - 1)) + 1) >> 1;)
+REQUANTIZE(lost_when_large, v = half_up(p, r); if (v > 2147483647ll || v < -2147483648ll) v = 77 - zero;)
+REQUANTIZE(logical, int64_t h = high(x * m); int rest = -shift; v = rest > 0 ? ((uint32_t)h + (1u << (rest - 1))) >> rest : half_up(p, r);)
+REQUANTIZE(logical_64, v = (int32_t)(((uint64_t)p + (1ull << (r - 1))) >> r);)
+REQUANTIZE(carried, int16_t u = (int16_t)((m + 0x8000ll) >> 16); v = half_up(x * u, r - 16);)
+REQUANTIZE(half_away, v = p < 0 ? -half_up(-p, r) : half_up(p, r);)
+REQUANTIZE(clamped_then_wraps, v = half_up(p, r); v = v < -128 ? -128 : v > 127 ? 127 : v; v = (int8_t)(v + zero) - zero;)
+void narrow(const int32_t *in, int8_t *out, size_t n, int32_t m, int32_t shift, int32_t zero)
+{
+    single_right(in, out, n, m, shift, zero);
+    for (size_t i = 0; i < n; i++) out[i] += out[i] == -128;
+}
+void half_added(const int32_t *in, int8_t *out, size_t n, float scale, int32_t zero)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = (float)in[i] * scale + 0.5f;
+        v = v < -1000 ? -1000 : v > 1000 ? 1000 : v;
+        int w = (int)v + zero;
+        out[i] = w < -128 ? -128 : w > 127 ? 127 : w;
+    }
+}
+
+/* Tables */
+static int8_t table[256];
+void set_table(const int8_t *from) { memcpy(table, from, 256); }
+void table_right(const int8_t *in, int8_t *out, size_t n) { for (size_t i = 0; i < n; i++) out[i] = table[in[i] + 128]; }
+void table_low(const int8_t *in, int8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = table[in[i] > -128 ? in[i] + 127 : 0];
+}
+void table_unsigned(const int8_t *in, int8_t *out, size_t n) { for (size_t i = 0; i < n; i++) out[i] = table[(uint8_t)in[i]]; }
+void table_entry(const int8_t *in, int8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = table[in[i] + 128] + (in[i] == 72);
+}

@@ -68,6 +68,9 @@ class GemmBug(Bug):
     any_accumulator: bool = True  # whether the bug may come on top of any accumulator; else it stands for one
 
 
+DISTANCES = (2, 4, 8, 16, 32)
+PACKED = (4, 8, 2)
+MOST_PACKED_BITS = 4
 TAILS = (2, 4, 8, 16, 32, 64, 128)
 FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
 
@@ -79,6 +82,8 @@ def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield from _sign_bugs(operands)
     if operands.zero_points:
         yield from _zero_point_bugs(operands)
+    yield from _packing_bugs(operands)
+    yield from _pair_bugs()
     yield from _result_bugs()
 
 
@@ -168,6 +173,34 @@ def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
             )
 
 
+def _pair_bugs() -> Iterator[GemmBug]:
+    for distance in DISTANCES:
+        for how, cut in (("wraps", _wrapped), ("saturates", _saturated)):
+            yield GemmBug(
+                f"pairs_{distance}_{how}",
+                f"{how} the sum of the products k and k + {distance} to 16 bits, in blocks of {2 * distance}",
+                _same,
+                lambda p, _, distance=distance, cut=cut: _distant_pairs(p, distance, cut),  # type: ignore[misc]
+                any_accumulator=False,
+            )
+
+
+def _packing_bugs(operands: Operands) -> Iterator[GemmBug]:
+    """Several codes in a word, unpacked by one subtraction."""
+    places = (("a", 1, operands.a), ("b", 0, operands.b), ("b", 1, operands.b))
+    for group in PACKED:
+        for name, axis, fmt in places:
+            if fmt.bits <= MOST_PACKED_BITS and fmt.signed:
+                yield GemmBug(
+                    f"{name}_borrows_{axis}_{group}",
+                    f"unpacks {group} codes of {name} by one subtraction, so that a negative one borrows from the next",
+                    lambda p, name=name, axis=axis, fmt=fmt, group=group: p.with_matrices(  # type: ignore[misc]
+                        _borrowing(p.a, axis, group, fmt.bits) if name == "a" else p.a,
+                        _borrowing(p.b, axis, group, fmt.bits) if name == "b" else p.b,
+                    ),
+                )
+
+
 def _result_bugs() -> Iterator[GemmBug]:
     for width in FINAL_WIDTHS:
         yield GemmBug(
@@ -183,6 +216,14 @@ def _result_bugs() -> Iterator[GemmBug]:
         _binary32_sum,
         any_accumulator=False,
     )
+    for how, large in (("saturates", (1 << 31) - 1), ("lowest", -(1 << 31))):
+        yield GemmBug(
+            f"binary32_sum_{how}",
+            "accumulates in binary32 (float), one product after another",
+            _same,
+            lambda p, c, large=large: _within_int32(_binary32_sum(p, c), large),  # type: ignore[misc]
+            any_accumulator=False,
+        )
     yield GemmBug(
         "binary32_result",
         "rounds the finished sum to binary32 (float)",
@@ -241,3 +282,31 @@ def _binary32_sum(problem: Problem, results: Matrix) -> Matrix:
     a, b = (problem.a - problem.a_zero).astype(np.float32), (problem.b - problem.b_zero).astype(np.float32)
     products = a[:, :, None] * b[None, :, :]
     return np.add.accumulate(products, axis=1)[:, -1, :].astype(np.int64)
+
+
+def _within_int32(sums: Matrix, large: int) -> Matrix:
+    """Sums as they become int32: what is too large for it becomes one number, what is too low the lowest."""
+    return np.where(sums >= 1 << 31, large, np.maximum(sums, -(1 << 31)))
+
+
+def _distant_pairs(problem: Problem, distance: int, cut: Callable[[Matrix, int], Matrix]) -> Matrix:
+    a, b = problem.a - problem.a_zero, problem.b - problem.b_zero
+    missing = -problem.length % (2 * distance)
+    left = np.pad(a, ((0, 0), (0, missing))).reshape(len(a), -1, 2, distance)
+    right = np.pad(b, ((0, missing), (0, 0))).reshape(-1, 2, distance, b.shape[1])
+    results = np.zeros(problem.shape, np.int64)
+    for block in range(left.shape[1]):
+        pairs = np.einsum("mpd,pdn->mdn", left[:, block], right[block])
+        results += cut(pairs, 16).sum(axis=1)
+    return results
+
+
+def _borrowing(matrix: Matrix, axis: int, group: int, bits: int) -> Matrix:
+    """Codes of which each group along an axis is one number less the offsets of all."""
+    moved = np.moveaxis(matrix, axis, 0).copy()
+    borrow = np.zeros_like(moved[::group])
+    for place in range(min(group, len(moved))):
+        part = moved[place::group]
+        less = part - borrow[: len(part)]
+        moved[place::group], borrow = _wrapped(less, bits), (less < 0).astype(np.int64)
+    return np.moveaxis(moved, 0, axis)

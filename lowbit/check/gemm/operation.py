@@ -14,6 +14,7 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
 from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, presets, problem_of, takes
+from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.operation import Operation, Rule, surviving
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.errors import InputError
@@ -126,8 +127,9 @@ class GemmOperation(Operation):
         left = self._accumulators_left(comparison, order) or surviving(self._bug_rules(), comparison, order)
         if not left:
             rows = np.flatnonzero(comparison.wrong & comparison.good)
-            facts = tuple(size_facts(comparison, "mnk", ("rows", "columns")))
-            return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
+            single = SumsInBinary32()
+            facts = (single,) if single.holds(comparison) else size_facts(comparison, "mnk", ("rows", "columns"))
+            return [Unexplained(rows, "", len(comparison), tuple(facts))] if len(rows) else []
         accumulators = [rule.accumulator for rule in left if isinstance(rule, GemmRule) and rule.bug is left[0].bug]
         best = _closest(accumulators, self.accumulator)
         rules = sorted(left, key=lambda rule: (rule.bug is not left[0].bug, rule.accumulator != best))  # type: ignore[attr-defined]

@@ -39,6 +39,7 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
     yield from _reciprocal_bugs(names)
     yield from _width_bugs(made)
     yield from _scale_bugs(made)
+    yield from _table_bugs(source)
     yield from _result_bugs(source)
 
 
@@ -192,6 +193,26 @@ def _scale_bugs(made: Nonlinearity) -> Iterator[Bug]:
             f"ignores {name.replace('_', ' ')}",
             lambda _, __, case, fewer=fewer: _kernel(fewer, case.arrays["codes"], case),  # type: ignore[misc]
         )
+
+
+def _table_bugs(source: FixedFormat) -> Iterator[Bug]:
+    """The result of another code, as of a table that is read in the wrong place."""
+
+    def at(place: Callable[[Array], Array]) -> Compute:
+        def run(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
+            codes = place(case.arrays["codes"].astype(np.int64))
+            return _kernel(
+                made, np.clip(codes, *source.codes[:: len(source.codes) - 1]).astype(source.code_dtype), case
+            )
+
+        return run
+
+    half = 1 << (source.bits - 1)
+    low = source.codes[0]
+    yield Bug("table_low", "reads its table one entry too low: the result of the code before", at(lambda c: c - 1))
+    yield Bug("table_high", "reads its table one entry too high: the result of the code after", at(lambda c: c + 1))
+    words = f"reads its table {half} entries off, as where a code is taken for unsigned"
+    yield Bug("table_unsigned", words, at(lambda c: (c - low + half) % (2 * half) + low))
 
 
 def _result_bugs(source: FixedFormat) -> Iterator[Bug]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lowbit.check.claims import Becomes, Claim, Unexplained, explained
 from lowbit.check.comparison import Comparison
-from lowbit.check.facts import Fact, NeverFirst, RightAtMaximumZero, off_by, size_facts
+from lowbit.check.facts import Fact, NeverFirst, RightAtMaximumZero, off_by, only_at_codes, size_facts
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.intermediates import intermediates
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
@@ -146,8 +146,9 @@ class NonlinearOperation(Operation):
 
     def _unknown(self, comparison: Comparison) -> Unexplained:
         """What the wrong results have in common."""
-        facts: list[Fact] = [off_by(comparison)]
-        if self.made.by_row:
+        entries = only_at_codes(comparison)
+        facts: list[Fact] = [off_by(comparison), *entries]
+        if self.made.by_row and not entries:
             facts += [fact for fact in (RightAtMaximumZero(),) if fact.holds(comparison)]
             facts += size_facts(comparison, ("length",), ("rows", "elements"))
             facts += [fact for fact in (NeverFirst(),) if fact.holds(comparison)]

@@ -20,6 +20,7 @@ from lowbit.check.claims import (
     Unexplained,
     Unseen,
 )
+from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.report import cast, gemm, nonlinear, requantize
 from lowbit.check.report.values import NOT_WRITTEN, listed, spell, spell_values
 from lowbit.check.result import CheckResult, Example
@@ -135,6 +136,12 @@ def _other_words(fact: f.Fact) -> str:
             return f"by {fact.low:+d} to {fact.high:+d}"
         side = "too low" if fact.high < 0 else "too high" if fact.low > 0 else "too low or too high"
         return f"by one unit at most, {side}: a rounding"
+    if isinstance(fact, f.OnlyAtCodes):
+        codes = listed([str(code) for code in fact.codes])
+        what = f"code {codes}, and always there: one entry" if len(fact.codes) == 1 else f"the codes {codes}: entries"
+        return f"only at {what} of a table"
+    if isinstance(fact, SumsInBinary32):
+        return "every result is a binary32 number, and right where no sum can pass 2^24: it accumulates in float"
     if isinstance(fact, f.NeverFirst):
         return "never in the first row of a call"
     return "rows whose maximum is 0 are right: the maximum is not subtracted, perhaps"

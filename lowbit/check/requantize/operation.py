@@ -12,8 +12,9 @@ import numpy as np
 from lowbit.check.claims import Claim, Closest, Unexplained, covered_by, explained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import off_by, size_facts
-from lowbit.check.operation import Operation, surviving
-from lowbit.check.requantize.rules import REQUANTIZE_BUGS, RequantizeRule, schemes
+from lowbit.check.operation import Operation, Rule, surviving
+from lowbit.check.requantize.bugs import REQUANTIZE_BUGS
+from lowbit.check.requantize.rules import RequantizeRule, schemes
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
@@ -94,11 +95,14 @@ class RequantizeOperation(Operation):
         order = sorted(range(len(wrong)), key=lambda index: (not wrong[index], comparison.cases[index].outputs))
         rules = [RequantizeRule(scheme, self.scheme, self.result) for scheme in schemes(self.scheme)]
         bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in REQUANTIZE_BUGS]
-        left = surviving(rules, comparison, order, DEFINED_SHARE) or surviving(bugs, comparison, order)
+        claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
+        if claims and not any(isinstance(claim, Unexplained) for claim in claims):
+            return claims
+        return self._explained(surviving(bugs, comparison, order), comparison) or claims or self._unknown(comparison)
+
+    def _explained(self, left: list[Rule], comparison: Comparison) -> list[Claim]:
         left.sort(key=lambda rule: (not rule.scheme.name, len(rule.scheme.differences(self.scheme))))  # type: ignore[attr-defined]
-        return explained(left, comparison, self._choices, lambda axis: getattr(self.scheme, axis)) or self._unknown(
-            comparison
-        )
+        return explained(left, comparison, self._choices, lambda axis: getattr(self.scheme, axis))
 
     def _choices(self, rules: Sequence[RequantizeRule]) -> dict[str, tuple[Any, ...]]:
         """The values of schemes on the axes on which any of them is not the one asked for."""

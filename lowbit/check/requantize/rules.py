@@ -1,30 +1,24 @@
-"""The candidates of an identification: every named scheme, their relatives, and bugs that are not a scheme."""
+"""The candidates of an identification: every named scheme and their relatives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lowbit.check.operation import UNDEFINED, Bug, Rule
+from lowbit.check.operation import UNDEFINED, Rule
 from lowbit.errors import InputError, PolicyError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 from lowbit.vectors.case import Array, Case, Number
 from lowbit.vectors.requantize.cases import real_scale
 
+if TYPE_CHECKING:
+    from lowbit.check.requantize.bugs import RequantizeBug
+
 RELATED_AXES = ("tie", "overflow", "high_half", "zero_point", "narrowing", "left_shift")
-
-
-@dataclass(frozen=True)
-class RequantizeBug(Bug):
-    """A bug of the way from accumulators to codes."""
-
-    compute: Callable[[Case, RequantizeRule], Array]  # (case, rule with the bug) -> the results
 
 
 @dataclass(frozen=True)
@@ -99,58 +93,3 @@ def _related(asked: RequantizeScheme) -> Iterator[RequantizeScheme]:
                 continue
             if scheme not in REQUANTIZE_SCHEMES.values():
                 yield scheme
-
-
-@lru_cache(maxsize=4)
-def _exact(case: Case, asked: RequantizeScheme) -> tuple[list[Fraction], int]:
-    """The products before they are rounded to integers, and the zero point."""
-    accumulators = case.arrays["accumulators"]
-    if asked.product == "binary32":
-        products = accumulators.astype(np.float32) * np.float32(case.scalars["scale"])
-        return [Fraction(float(value)) for value in products], int(case.scalars["zero_point"])
-    scale = real_scale(asked, {name: value for name, value in case.scalars.items() if name != "zero_point"})
-    return [scale * int(value) for value in accumulators.tolist()], int(case.scalars["zero_point"])
-
-
-def _rounded(case: Case, rule: RequantizeRule, rounding: Callable[[Fraction], int]) -> NDArray[np.int64]:
-    products, zero_point = _exact(case, rule.asked)
-    values = [min(max(rounding(value) + zero_point, rule.result.min_code), rule.result.max_code) for value in products]
-    return np.array(values, np.int64)
-
-
-def _floor(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, lambda value: value.numerator // value.denominator)
-
-
-def _toward_zero(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, int)
-
-
-def _without_zero_point(case: Case, rule: RequantizeRule) -> Array:
-    return rule.codes(case, 0)
-
-
-def _zero_point_subtracted(case: Case, rule: RequantizeRule) -> Array:
-    zero_point = -int(case.scalars["zero_point"])
-    return rule.codes(case, min(max(zero_point, rule.result.min_code), rule.result.max_code))
-
-
-def _clamped_first(case: Case, rule: RequantizeRule) -> Array:
-    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
-    half = 1 << (rule.result.bits - 1) if rule.result.signed else 0
-    return np.asarray(((values + half) & ((1 << rule.result.bits) - 1)) - half)
-
-
-def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
-    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
-    return np.asarray(np.clip(values, rule.result.min_code, rule.result.max_code))
-
-
-REQUANTIZE_BUGS = (
-    RequantizeBug("floor", "shifts without rounding (toward -infinity)", _floor),
-    RequantizeBug("toward_zero", "truncates (toward zero)", _toward_zero),
-    RequantizeBug("no_zero_point", "ignores the zero point", _without_zero_point),
-    RequantizeBug("minus_zero_point", "subtracts the zero point instead of adding it", _zero_point_subtracted),
-    RequantizeBug("clamped_twice", "clamps before the zero point is added, and again after it", _clamped_twice),
-    RequantizeBug("clamped_first", "clamps before the zero point is added, and wraps after it", _clamped_first),
-)

@@ -1,0 +1,161 @@
+"""Bugs of requantisations that are no scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowbit.check.operation import UNDEFINED, Bug
+from lowbit.check.requantize.rules import RequantizeRule
+from lowbit.policy.requantize import HIGH_SHIFT, RequantizeScheme
+from lowbit.vectors.case import Array, Case
+from lowbit.vectors.requantize.cases import real_scale
+
+WHOLE_MULTIPLIER = 31
+LOGICAL = "shifts right as if the product were unsigned, so that negative ones become large"
+Compute = Callable[[Case, RequantizeRule], Array]
+
+
+@dataclass(frozen=True)
+class RequantizeBug(Bug):
+    """A bug of the way from accumulators to codes."""
+
+    compute: Callable[[Case, RequantizeRule], Array]  # (case, rule with the bug) -> the results
+
+
+@lru_cache(maxsize=4)
+def _exact(case: Case, asked: RequantizeScheme) -> tuple[list[Fraction], int]:
+    """The products before they are rounded to integers, and the zero point."""
+    accumulators = case.arrays["accumulators"]
+    if asked.product == "binary32":
+        products = accumulators.astype(np.float32) * np.float32(case.scalars["scale"])
+        return [Fraction(float(value)) for value in products], int(case.scalars["zero_point"])
+    scale = real_scale(asked, {name: value for name, value in case.scalars.items() if name != "zero_point"})
+    return [scale * int(value) for value in accumulators.tolist()], int(case.scalars["zero_point"])
+
+
+def _rounded(case: Case, rule: RequantizeRule, rounding: Callable[[Fraction], int]) -> NDArray[np.int64]:
+    products, zero_point = _exact(case, rule.asked)
+    values = [min(max(rounding(value) + zero_point, rule.result.min_code), rule.result.max_code) for value in products]
+    return np.array(values, np.int64)
+
+
+def _floor(case: Case, rule: RequantizeRule) -> Array:
+    return _rounded(case, rule, lambda value: value.numerator // value.denominator)
+
+
+def _toward_zero(case: Case, rule: RequantizeRule) -> Array:
+    return _rounded(case, rule, int)
+
+
+def _half_added(case: Case, rule: RequantizeRule) -> Array:
+    """C's ``(int)(x + 0.5)``, whose sum is rounded to binary32 where the product was."""
+    half = Fraction(1, 2)
+    if rule.asked.product != "binary32":
+        return _rounded(case, rule, lambda value: int(value + half))
+    return _rounded(case, rule, lambda value: int(np.float32(value) + np.float32(0.5)))
+
+
+def _narrow_range(case: Case, rule: RequantizeRule) -> Array:
+    results = rule.codes(case, int(case.scalars["zero_point"]))
+    return np.where(results == rule.result.min_code, rule.result.min_code + 1, results)
+
+
+def _by_integers(values: Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]) -> Compute:
+    """A bug between accumulators and codes, of kernels that are given a multiplier of 31 bits and a shift."""
+
+    def compute(case: Case, rule: RequantizeRule) -> Array:
+        asked = rule.asked
+        if asked.takes_scale or asked.multiplier_bits != WHOLE_MULTIPLIER:
+            return np.full(case.shape, UNDEFINED)
+        right = asked.right_shift(int(case.scalars["shift"]))
+        if right < 1:
+            return np.full(case.shape, UNDEFINED)
+        accumulators = case.arrays["accumulators"].astype(np.int64)
+        scaled = values(accumulators, int(case.scalars["multiplier"]), right)
+        zero_point = int(case.scalars["zero_point"])
+        return np.clip(scaled + zero_point, rule.result.min_code, rule.result.max_code)
+
+    return compute
+
+
+def _half_up(values: NDArray[np.int64], right: int) -> NDArray[np.int64]:
+    return (values + ((1 << right) >> 1)) >> right if right > 0 else values << -right
+
+
+def _as_int32(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return values.astype(np.int32).astype(np.int64)
+
+
+def _logical_64(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    """The product is shifted as an unsigned number."""
+    rounded = (accumulators * multiplier + (1 << (right - 1))).astype(np.uint64)
+    return _as_int32((rounded >> np.uint64(right)).astype(np.int64))
+
+
+def _logical_32(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    """The high half of the product is shifted as an unsigned number."""
+    high, rest = _half_up(accumulators * multiplier, HIGH_SHIFT), right - HIGH_SHIFT
+    if rest < 1:
+        return _half_up(accumulators * multiplier, right)
+    return ((high + (1 << (rest - 1))) & 0xFFFFFFFF) >> rest
+
+
+def _carried_multiplier(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    """The multiplier is rounded to 16 bits, of which the largest ones become the sign."""
+    rounded = int(np.int64((multiplier + 0x8000) >> 16).astype(np.int16))
+    return _half_up(accumulators * rounded, right - 16)
+
+
+def _rounding_bit_wraps(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    """What the last bit is rounded off is kept in 32 bits, which it needs one more of."""
+    return (_as_int32((accumulators * multiplier) >> (right - 1)) + 1) >> 1
+
+
+def _without_zero_point(case: Case, rule: RequantizeRule) -> Array:
+    return rule.codes(case, 0)
+
+
+def _zero_point_subtracted(case: Case, rule: RequantizeRule) -> Array:
+    zero_point = -int(case.scalars["zero_point"])
+    return rule.codes(case, min(max(zero_point, rule.result.min_code), rule.result.max_code))
+
+
+def _clamped_first(case: Case, rule: RequantizeRule) -> Array:
+    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
+    half = 1 << (rule.result.bits - 1) if rule.result.signed else 0
+    return np.asarray(((values + half) & ((1 << rule.result.bits) - 1)) - half)
+
+
+def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
+    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
+    return np.asarray(np.clip(values, rule.result.min_code, rule.result.max_code))
+
+
+REQUANTIZE_BUGS = (
+    RequantizeBug("floor", "shifts without rounding (toward -infinity)", _floor),
+    RequantizeBug("toward_zero", "truncates (toward zero)", _toward_zero),
+    RequantizeBug("no_zero_point", "ignores the zero point", _without_zero_point),
+    RequantizeBug("minus_zero_point", "subtracts the zero point instead of adding it", _zero_point_subtracted),
+    RequantizeBug("clamped_twice", "clamps before the zero point is added, and again after it", _clamped_twice),
+    RequantizeBug("clamped_first", "clamps before the zero point is added, and wraps after it", _clamped_first),
+    RequantizeBug("half_added", "adds 0.5 and truncates: right for positive values only", _half_added),
+    RequantizeBug("narrow_range", "never gives the lowest code (a narrow range, as -127 to 127)", _narrow_range),
+    RequantizeBug("logical_64", LOGICAL, _by_integers(_logical_64)),
+    RequantizeBug("logical_32", LOGICAL, _by_integers(_logical_32)),
+    RequantizeBug(
+        "carried_multiplier",
+        "rounds the multiplier to 16 bits, where the largest ones carry into the sign",
+        _by_integers(_carried_multiplier),
+    ),
+    RequantizeBug(
+        "rounding_bit_wraps",
+        "keeps the product and its rounding bit in 32 bits, where large ones wrap",
+        _by_integers(_rounding_bit_wraps),
+    ),
+)
