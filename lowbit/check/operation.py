@@ -100,7 +100,7 @@ class Operation(ABC):
         """The command that shows one wrong result, or writes the inputs of its case."""
 
     def groups(self, comparison: Comparison) -> list[Group]:
-        """The answers that differ, those of one flag together, the largest group first."""
+        """The answers that differ, those of one flag together, the one with the largest share first."""
         return group_by_flag(comparison, np.concatenate([case.flags.reshape(-1) for case in comparison.cases]))
 
     def _refuse_set(self, name: str, sets: Sequence[str] = ("directed", "random")) -> InputError:
@@ -114,7 +114,12 @@ def group_by_flag(comparison: Comparison, flags: NDArray[np.uint8]) -> list[Grou
     for number in dict.fromkeys(flags[rows].tolist()):
         flag, total = FLAGS[number], int(np.count_nonzero(flags == number))
         groups.append(Group(flag.name, flag.catches, rows[flags[rows] == number], total))
-    return sorted(groups, key=lambda group: -len(group.rows))
+    return by_share(groups)
+
+
+def by_share(groups: Iterable[Group]) -> list[Group]:
+    """Groups of which the most differs first."""
+    return sorted(groups, key=lambda group: (-len(group.rows) / group.total, -len(group.rows)))
 
 
 def surviving(

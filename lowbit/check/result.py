@@ -35,6 +35,7 @@ class GroupResult:
     differences: int
     total: int
     examples: Sequence[Example]
+    unexplained: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.claims import Claim, beside_results
+from lowbit.check.claims import Claim, Follows, beside_results
 from lowbit.check.comparison import Comparison, Rows, compare
 from lowbit.check.known import KnownDifference, explain_known
 from lowbit.check.operation import Group, Operation
@@ -51,7 +51,7 @@ def conclude(
     version: str = "",
     option: str = "",
     known: Sequence[KnownDifference] = (),
-    max_errors: int = 3,
+    max_errors: int = 1,
 ) -> CheckResult:
     """Decide the verdict and, where there are differences that are not published, find out what the kernel does.
 
@@ -86,7 +86,9 @@ def conclude(
 
 def _group(group: Group, comparison: Comparison, claims: Sequence[Claim], max_errors: int) -> GroupResult:
     examples = [_example(comparison, row, claims) for row in _shown(comparison, group.rows)[:max_errors].tolist()]
-    return GroupResult(group.name, group.catches, len(group.rows), group.total, examples)
+    followed = [claim.rows for claim in claims if isinstance(claim, Follows)]
+    left = len(np.setdiff1d(group.rows, np.concatenate(followed))) if followed else len(group.rows)
+    return GroupResult(group.name, group.catches, len(group.rows), group.total, examples, left)
 
 
 def _shown(comparison: Comparison, rows: Rows) -> Rows:

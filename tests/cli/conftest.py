@@ -1,6 +1,7 @@
 """Running the command line within the test process."""
 
 import json
+import os
 
 import pytest
 
@@ -23,8 +24,9 @@ class Result:
 
 
 @pytest.fixture
-def lowbit(capsys):
-    """``lowbit("show", "int4")`` runs the verb and returns a Result."""
+def lowbit(capsys, monkeypatch):
+    """``lowbit("show", "int4")`` runs the verb, in a wide terminal, and returns a Result."""
+    monkeypatch.setenv("COLUMNS", os.environ.get("COLUMNS", "1000"))
 
     def run(*words):
         capsys.readouterr()

@@ -16,7 +16,7 @@ from lowbit.check.cast.other_formats import other_formats
 from lowbit.check.cast.rules import CastRule, reference
 from lowbit.check.claims import Becomes, Claim, Follows, Neighbour, Right, Unexplained, covered_by
 from lowbit.check.comparison import Comparison, Rows
-from lowbit.check.operation import Group, Operation, group_by_flag
+from lowbit.check.operation import Group, Operation, by_share, group_by_flag
 from lowbit.dut.code_files import read_codes
 from lowbit.dut.prototype import conversion_prototype
 from lowbit.exact import FINITE
@@ -92,12 +92,13 @@ class CastOperation(Operation):
             return super().groups(comparison)
         if flags == {REMAINING} and source.bits <= WHOLE_SOURCE_BITS:
             return group_by_flag(comparison, boundary(source, target).flags)  # which lists all codes in this order
-        rows = np.flatnonzero(comparison.wrong)
-        kinds = input_kinds(comparison.operand("codes")[rows], source, target)
+        kinds = input_kinds(comparison.operand("codes"), source, target)
         catches = {flag.name: flag.catches for flag in FLAGS.values()}
-        members = {CLASS_NAMES[kind]: rows[kinds == kind] for kind in np.unique(kinds)}
-        groups = [Group(name, catches.get(name, ""), own, len(own)) for name, own in members.items()]
-        return sorted(groups, key=lambda group: -len(group.rows))
+        members = {CLASS_NAMES[kind]: kinds == kind for kind in np.unique(kinds[comparison.wrong])}
+        return by_share(
+            Group(name, catches.get(name, ""), np.flatnonzero(comparison.wrong & own), int(np.count_nonzero(own)))
+            for name, own in members.items()
+        )
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Policies, and bugs that are not a policy, class by class; then what is left of each class."""

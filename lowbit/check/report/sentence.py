@@ -27,6 +27,8 @@ from lowbit.check.result import CheckResult, Example
 from lowbit.exact import NAN, format_exact
 from lowbit.oracle.cast.decode import decode
 
+FEW = 16
+"""What a rule says of fewer answers is not worth a word where most follow none."""
 EITHER = "a|b: cannot be told apart by these vectors"
 _WORDS: Mapping[str, ModuleType] = MappingProxyType({"convert": cast, "gemm": gemm, "requantize": requantize})
 
@@ -43,12 +45,18 @@ def subject(result: CheckResult) -> str:
 
 def sentence(result: CheckResult) -> str:
     """What the device does instead; "" where nothing differs or all is known."""
+    main, left, more = clauses(result)
+    return "; ".join(filter(None, [main, f"but {listed(left)}" if left else "", *more]))
+
+
+def clauses(result: CheckResult) -> tuple[str, list[str], list[str]]:
+    """What the device does, what is left of that, and what else there is to say."""
     if not result.claims:
-        return ""
+        return "", [], []
     main, spoken = _main(result)
     left = [text for claim in result.claims if claim not in spoken and (text := _but(claim, result))]
     more = [text for claim in result.claims if (text := _besides(claim, result))]
-    return "; ".join(filter(None, [main, f"but {listed(left)}" if left else "", *more]))
+    return main, left, more
 
 
 def _main(result: CheckResult) -> tuple[str, list[Claim]]:
@@ -56,6 +64,10 @@ def _main(result: CheckResult) -> tuple[str, list[Claim]]:
     follows = [claim for claim in result.claims if isinstance(claim, Follows)]
     if follows:
         words: str = "" if _as_asked(follows, result) else words_of(result).rule_words(follows, result.operation)
+        covered = sum(len(claim.rows) for claim in follows)
+        if not result.exact and 2 * covered < result.vectors:
+            others = f"; in {covered:,} of {result.vectors:,} it {words}" if words and covered > FEW else ""
+            return f"follows no rule that lowbit knows in most of its answers{others}", list(follows)
         exact = f"{words}, and is otherwise exact{_apart(result)}" if result.exact else f"{words}{_apart(result)}"
         return exact if words else "is exact in all other answers", list(follows)
     first = result.claims[0]

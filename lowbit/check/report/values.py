@@ -41,6 +41,8 @@ def spell(value: Any) -> str:
 def spell_values(values: Sequence[Any], asked: Any) -> str:
     """``16|24..32``, ``ieee|infinity``: runs of integers are drawn together, the one asked for stands apart."""
     if not all(type(value) is int for value in values):
+        if len(values) > NAMED_AT_MOST:
+            return f"any of {len(values)}"
         return "|".join(spell(value) for value in values)
     first = [asked] if asked in values else []
     runs: list[list[int]] = []

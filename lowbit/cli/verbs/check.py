@@ -84,7 +84,7 @@ def add_parser(subparsers: Any) -> None:
     add_operation_options(parser, "what to compare with")
     add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
-    parser.add_argument("--max-errors", default="3", metavar="N", help="examples of each group, or `all` (default: 3)")
+    parser.add_argument("--max-errors", default="1", metavar="N", help="examples of each group, or `all` (default: 1)")
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -93,6 +93,7 @@ def add_parser(subparsers: Any) -> None:
         help="for loading, and for a chunk of rows (default: 60)",
     )
     parser.add_argument("--library", action="append", choices=LIBRARIES, help="without a kernel: only this library")
+    parser.add_argument("--verbose", action="store_true", help="without a kernel: every conversion and every defect")
     add_output_format(parser, FORMS)
 
 
@@ -236,6 +237,6 @@ def _recorded(arguments: Namespace) -> dict[str, Any]:
 def _write(report: Report, arguments: Namespace) -> None:
     if arguments.output_format == "text":
         page = terminal(arguments)
-        write_text(report, page.stream, color=page.color)
+        write_text(report, page.stream, color=page.color, verbose=arguments.verbose)
     else:
         WRITERS[arguments.output_format](report, sys.stdout)
