@@ -28,8 +28,9 @@ def rule_words(claims: Sequence[Follows], operation: NonlinearOperation) -> str:
     every = [rule.made for rule in claim.rules]  # type: ignore[attr-defined]
     names = list(dict.fromkeys(item.label for item in every if item.overflow == "wrap"))
     names = names or list(dict.fromkeys(item.label for item in every))
-    also = f" (the same on these inputs: {counted(names[1:], '; ')})" if len(names) > 1 else ""
-    return f"follows {names[0]}{also}"
+    if len(names) > 1:
+        return f"follows {counted(names, '; or ')}, which these inputs cannot tell apart"
+    return f"follows {names[0]}"
 
 
 def example_lines(example: Example, operation: NonlinearOperation) -> list[str]:

@@ -21,13 +21,20 @@ def rule_words(claims: Sequence[Follows], operation: RequantizeOperation) -> str
     if not best.name:
         changes = ", ".join(f"{axis} {own}" for axis, (own, _) in best.differences(asked).items())
         return f"follows {asked.name} but for {changes}"
-    names = [scheme.name for scheme in schemes if scheme.name and scheme.name != best.name]
-    same = [scheme.name for scheme in schemes if scheme == best and scheme.name in names]
-    parts = [f"the same as {counted(same)}"] if same else []
-    others = [name for name in names if name not in same]
-    parts += [f"on these inputs also {counted(others)}"] if others else []
-    told = "; ".join(parts)
-    return f"follows {best.name}{f' ({told})' if told else ''}: {REQUANTIZE_SCHEMES.summaries[best.name]}"
+    each: list[RequantizeScheme] = []
+    for scheme in schemes:
+        if scheme.name and scheme not in each:
+            each.append(scheme)
+    alike = [[other.name for other in schemes if other == item and other.name not in ("", item.name)] for item in each]
+    same = [f"the same as {counted(names)}" if names else "" for names in alike]
+    summaries = [REQUANTIZE_SCHEMES.summaries[item.name] for item in each]
+    if len(each) == 1:
+        return f"follows {best.name}{f' ({same[0]})' if same[0] else ''}: {summaries[0]}"
+    told = [
+        f"{item.name} ({'; '.join(filter(None, (summary, others)))})"
+        for item, summary, others in zip(each, summaries, same, strict=True)
+    ]
+    return f"follows {alternatives(told)}, which these inputs cannot tell apart"
 
 
 def closest_words(claim: Closest, operation: RequantizeOperation) -> str:
