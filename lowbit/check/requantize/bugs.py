@@ -1,4 +1,4 @@
-"""Bugs of requantisations that are no scheme."""
+"""Bugs of requantisations that are not a scheme."""
 
 from __future__ import annotations
 
