@@ -19,11 +19,16 @@ if find_spec("hypothesis") is None:
     )
 
 from lowbit.testing.assertions import assert_bits_equal
+from lowbit.testing.block_strategies import block_arrays, block_formats, block_policies, block_tensors
 from lowbit.testing.format_strategies import formats, policies
 from lowbit.testing.strategies import code_arrays, codes, near_overflow, ties, value_arrays, values
 
 __all__ = [
     "assert_bits_equal",
+    "block_arrays",
+    "block_formats",
+    "block_policies",
+    "block_tensors",
     "code_arrays",
     "codes",
     "formats",

@@ -4,7 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from lowbit import testing
 from lowbit.errors import InputError
 from lowbit.exact import FINITE, NAN, from_float
 from lowbit.format.block_name import block_format
@@ -232,6 +235,30 @@ def scalar_dtype(name):
     import ml_dtypes
 
     return ml_dtypes.bfloat16 if name == "bfloat16" else np.dtype(name)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_any_format_any_policy(data):
+    fmt = data.draw(testing.block_formats())
+    policy = data.draw(testing.block_policies())
+    values = data.draw(testing.block_arrays(fmt, specials=True))
+    require_equal(values[:1], fmt, policy)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data())
+def test_a_tensor_is_worth_what_its_codes_say(data):
+    fmt = data.draw(testing.block_formats())
+    tensor = data.draw(testing.block_tensors(fmt, policy="ocp_mx"))
+    values = dequantize(tensor, dtype=np.float64)
+    length = fmt.block[0]
+    for place in np.ndindex(1, min(tensor.shape[1], 12)):
+        codes = {}
+        for field in fmt.scales:
+            array = tensor.scale_codes(field.name)
+            codes[field.name] = int(array[place[0], place[1] // length] if array.ndim else array)
+        assert exact_equal(values[place], element_value(int(tensor.codes[place]), codes, fmt), "float64")
 
 
 FAST = ["mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp4", "float8_e5m2.g7.float8_e8m0fnu", "nvfp4"]

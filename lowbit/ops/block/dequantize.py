@@ -50,7 +50,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
     if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     with np.errstate(all="ignore"):
-        values = _values(tensor)
+        values = _values(tensor, to_nearest=wanted == np.float64)
         values[np.isnan(values)] = np.nan
         if wanted == np.float64:
             return values
@@ -58,8 +58,8 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
         return narrow if wanted.itemsize == 4 else np.asarray(_through_odd(values, narrow).astype(wanted))
 
 
-def _values(tensor: BlockTensor) -> Array:
-    """The values in binary64, to odd where they are inexact there."""
+def _values(tensor: BlockTensor, *, to_nearest: bool) -> Array:
+    """The values in binary64, rounded to nearest or to odd where they are inexact there."""
     fmt = tensor.format
     element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.element, dtype=np.float64))
     numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fmt.scales}
@@ -75,11 +75,13 @@ def _values(tensor: BlockTensor) -> Array:
     for field in fmt.of_role("multiply", "exponent"):
         result = result * wide[field.name]
     for field in fmt.of_role("divide"):
-        result = divide_to_odd(*np.broadcast_arrays(result, wide[field.name]))
+        pair = np.broadcast_arrays(result, wide[field.name])
+        result = np.divide(*pair) if to_nearest else divide_to_odd(*pair)
     if negative is not None:
         result = result * np.where(negative & ~np.isnan(element), wide["negative"], wide["positive"])
     for field in fmt.of_role("offset"):
-        result = add_to_odd(result, np.broadcast_to(wide[field.name], result.shape))
+        pair = np.broadcast_arrays(result, wide[field.name])
+        result = np.add(*pair) if to_nearest else add_to_odd(*pair)
     _require_exact(fmt)
     return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
 

@@ -158,18 +158,21 @@ def rule_value(amax: Exact, maximum: Exact, element: Scalar, above: Coarse | Non
         value = ratio(amax, ONE, above, policy)
     if value.kind != FINITE or is_zero(value):
         return value
-    return finite(1, _power(value, maximum, element, policy.scale_rule))
+    return finite(1, _power(value, element, policy.scale_rule))
 
 
-def _power(value: Exact, maximum: Exact, element: Scalar, rule: str) -> int:
-    """The exponent of a scale that is a power of two; ``value`` is amax, or for rceil and nearest the ratio."""
+def _power(value: Exact, element: Scalar, rule: str) -> int:
+    """The exponent of a scale that is a power of two; ``value`` is amax, or for rceil and nearest the ratio.
+
+    By sign, too, it is the largest element that counts, not the lowest one, whose power may be another.
+    """
     floor = floor_log2(value)
     above = value.fraction() / Fraction(2) ** floor
     if rule == "rceil":
         return floor + (above > 1)
     if rule == "nearest":
         return floor + (above >= Fraction(3, 2))
-    power = floor - floor_log2(maximum)
+    power = floor - floor_log2(element.max)
     if rule == "ceil":
         return power + (above > 1)
     if rule == "even":
