@@ -29,6 +29,7 @@ _HOMES = {
     "lowbit.policy.multiplier": ("effective_scale",),
     "lowbit.ops.types": ("Codes", "FormatLike", "RangeLike", "Results", "ScaleLike"),
     "lowbit.ops.block.dequantize": ("dequantize",),
+    "lowbit.ops.block.linear": ("dequantize_linear", "dynamic_quantize_linear", "fake_quantize", "quantize_linear"),
     "lowbit.ops.block.quantize": ("quantize",),
     "lowbit.ops.block.tensor": ("BlockTensor",),
     "lowbit.policy.block": ("BLOCK_PRESETS", "BlockPolicy", "get_block_policy"),

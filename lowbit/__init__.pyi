@@ -31,6 +31,10 @@ from lowbit.format.scalar import FloatFormat as FloatFormat
 from lowbit.format.scalar import Format as Format
 from lowbit.format.scalar import TableFormat as TableFormat
 from lowbit.ops.block.dequantize import dequantize as dequantize
+from lowbit.ops.block.linear import dequantize_linear as dequantize_linear
+from lowbit.ops.block.linear import dynamic_quantize_linear as dynamic_quantize_linear
+from lowbit.ops.block.linear import fake_quantize as fake_quantize
+from lowbit.ops.block.linear import quantize_linear as quantize_linear
 from lowbit.ops.block.quantize import quantize as quantize
 from lowbit.ops.block.tensor import BlockTensor as BlockTensor
 from lowbit.ops.cast.cast import convert as convert

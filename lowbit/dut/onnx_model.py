@@ -61,9 +61,11 @@ def node_model(
     opset: int,
     ir_version: int,
     attributes: Mapping[str, int | str] | None = None,
+    unread: Sequence[str] = (),
 ) -> bytes:
-    """The bytes of a model of one node."""
-    node = b"".join(_text(1, name) for name, _, _ in inputs) + _text(2, output[0]) + _text(4, operator)
+    """The bytes of a model of one node; ``unread`` are further outputs of it that the model does not give."""
+    outputs = b"".join(_text(2, name) for name in (output[0], *unread))
+    node = b"".join(_text(1, name) for name, _, _ in inputs) + outputs + _text(4, operator)
     for name, value in (attributes or {}).items():
         node += _message(5, _attribute(name, value))
     graph = _message(1, node) + _text(2, operator.lower())

@@ -166,6 +166,14 @@ class BlockPolicy(Choices):
             "short": "the last block is shorter",
         },
     )
+    zero_point_place: str = axis(
+        "after_rounding",
+        "when a given zero point is added (quantize_linear)",
+        {
+            "after_rounding": "to the rounded quotient",
+            "before_rounding": "to the quotient, which is rounded then",
+        },
+    )
     scale_maximum: int = axis(
         0, "what the scales below a coarser one are to reach, 0 for the largest value of their format", range(1 << 31)
     )

@@ -69,7 +69,7 @@ def quantize(
     """
     target = block_format_of(fmt)
     chosen = get_block_policy(target.default_policy if policy is None else policy)
-    numbers = _values(values)
+    numbers = plain_values(values)
     place = checked_axis(axis, numbers.shape, target)
     shape = axis_last(numbers.shape, place)
     target.check_shape(shape, short=chosen.tail == "short")
@@ -143,7 +143,7 @@ def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, 
     return factors[:count], factors[count:]
 
 
-def _values(values: npt.ArrayLike) -> Array:
+def plain_values(values: npt.ArrayLike) -> Array:
     """The values in binary32 where that holds them, else in binary64.
 
     Raises

@@ -45,23 +45,24 @@ class Steps:
 
     def enter(self, values: Any) -> Array:
         """Values as the first step finds them."""
-        return self._rounded(np.asarray(values).astype(self.dtype))
+        return self.rounded(np.asarray(values).astype(self.dtype))
 
     def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS) -> Array:
         """The quotient; ``bits`` are those of a boundary of what comes next, times the divisor."""
         if self.exact:
             plain = bits <= PLAIN_BITS and _in_binary32(left)
             return np.asarray(left / right) if plain else divide_to_odd(*np.broadcast_arrays(left, right))
-        return self._rounded(np.divide(left, right, dtype=self.dtype))
+        return self.rounded(np.divide(left, right, dtype=self.dtype))
 
     def multiply(self, left: Any, right: Any) -> Array:
-        return self._rounded(np.multiply(left, right, dtype=self.dtype))
+        return self.rounded(np.multiply(left, right, dtype=self.dtype))
 
     def limited(self, values: Array) -> Array:
         """At most the largest binary32 number; bfloat16 rounds that to infinity no more."""
         return np.where(values == np.inf, self.dtype(self.largest), values)
 
-    def _rounded(self, values: Any) -> Array:
+    def rounded(self, values: Any) -> Array:
+        """Values rounded as the result of each step is."""
         if not self.narrow:
             return np.asarray(values)
         return np.asarray(values).astype(ml_dtypes.bfloat16).astype(np.float32)

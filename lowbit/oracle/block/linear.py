@@ -1,0 +1,59 @@
+"""Affine quantisation with given scales and zero points (QuantizeLinear), one number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lowbit.errors import InputError
+from lowbit.exact import FINITE, NAN, ZERO, Exact, finite
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.oracle.arithmetic import exact, rounded
+from lowbit.oracle.block.scale import ONE, steps_of
+from lowbit.oracle.cast.cast import encode
+from lowbit.oracle.cast.decode import decode
+from lowbit.policy.block import BlockPolicy
+
+
+def quantize_linear(value: Exact, scale: Exact, zero_point: int, fmt: Scalar, policy: BlockPolicy) -> int:
+    """The code of a value: its quotient by the scale, rounded, and the zero point; see ``lowbit.quantize_linear``."""
+    steps, element = steps_of(policy), policy.policy("element", fmt)
+    value, scale = steps.enter(value), steps.enter(scale)
+    if policy.quotient_steps == "reciprocal" and not steps.exact:
+        quotient = steps.multiply(value, steps.divide(ONE, scale))
+    else:
+        quotient = steps.divide(value, scale)
+    if quotient.kind == NAN:
+        quotient = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
+    if not fmt.wraps:
+        return encode(quotient, fmt, element).code
+    if policy.zero_point_place == "before_rounding":
+        total = exact.add(quotient, finite(zero_point))
+        return encode(total if steps.exact else rounded.round_exact(total, steps.fmt), fmt, element).code
+    code = encode(quotient, scalar_format("int32"), element).code + zero_point
+    return min(max(code, fmt.codes[0]), fmt.codes[-1])
+
+
+def dequantize_linear(code: int, scale: Exact, zero_point: int, fmt: Scalar) -> Exact:
+    """What a code is worth: exactly."""
+    value = decode(code, fmt)
+    return exact.multiply(exact.add(value, finite(-zero_point)) if zero_point else value, scale)
+
+
+def dynamic_parameters(values: Sequence[Exact], fmt: Scalar) -> tuple[Exact, int]:
+    """Scale and zero point of a tensor in steps of binary32, its range with 0 in it (DynamicQuantizeLinear)."""
+    low, high = ZERO, ZERO
+    for value in values:
+        if value.kind != FINITE:
+            raise InputError("a value is NaN or infinite: there is no range")
+        low = value if rounded.is_less(value, low) else low
+        high = value if rounded.is_less(high, value) else high
+    span = finite(fmt.codes[-1] - fmt.codes[0])
+    width = rounded.add(high, exact.negated(low), "float32")
+    scale = rounded.divide(width, span, "float32")
+    if exact.is_zero(scale):
+        scale = ONE
+    ratio = rounded.divide(low, scale, "float32")
+    place = rounded.nearest_integer(rounded.add(finite(fmt.codes[0]), exact.negated(ratio), "float32"))
+    assert place is not None
+    return scale, min(max(place, fmt.codes[0]), fmt.codes[-1])
