@@ -16,6 +16,7 @@ from lowbit.ops.arrays import Array, as_array, check_range, checked_codes, integ
 from lowbit.ops.block.quantize import plain_values
 from lowbit.ops.block.scales import Steps
 from lowbit.ops.cast.cast import decode, encode
+from lowbit.ops.types import Results
 from lowbit.policy.block import BlockPolicy, get_block_policy
 
 WIDEST = 16
@@ -31,7 +32,7 @@ def quantize_linear(
     axis: int | None = None,
     block: int | None = None,
     policy: BlockPolicy | str = "onnx",
-) -> Any:
+) -> Results:
     """Quantise by given scales: ``saturate(round(x / scale) + zero_point)``, as ONNX's QuantizeLinear says.
 
     Parameters
@@ -110,7 +111,7 @@ def dequantize_linear(
     axis: int | None = None,
     block: int | None = None,
     dtype: npt.DTypeLike = np.float32,
-) -> Any:
+) -> Results:
     """What codes are worth: ``(code - zero_point) * scale``, rounded once into the dtype.
 
     Parameters
@@ -153,7 +154,7 @@ def fake_quantize(
     axis: int | None = None,
     block: int | None = None,
     policy: BlockPolicy | str = "onnx",
-) -> Any:
+) -> Results:
     """What values are worth after :func:`quantize_linear`: the two functions one after the other, in float32.
 
     Parameters
