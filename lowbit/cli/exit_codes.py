@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     MISMATCH = 1, "`check` found differences; `prove`: an overflow is possible"
     USAGE = 2, "wrong usage, unknown format or policy, bad specification or input"
     INTERNAL = 3, "a bug in lowbit: please report it"
-    DEVICE = 4, "the device under test crashed, hung, or returned the wrong number of rows"
+    DEVICE = 4, "the kernel under test crashed, hung, or returned the wrong number of rows"
     NOTHING_COMPARED = 5, "`check` had nothing to compare; `prove`: neither proved nor refuted"
     INFEASIBLE = 6, "`allocate`: no plan keeps the budgets"
     INTERRUPTED = 130, "stopped from the keyboard (128 + SIGINT, as shells have it)"

@@ -71,15 +71,20 @@ def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat
             scale=arguments.scale,
             source=arguments.source or "",
             target=arguments.target or "",
-            options=parse_options(arguments.option or []),
+            options=parse_options(arguments.option or [], scheme),
         )
 
 
-def parse_options(listed: list[str]) -> dict[str, float]:
+def parse_options(listed: list[str], scheme: Scheme) -> dict[str, float]:
     """``beta=1.5`` and ``zero_point=-3`` as numbers: whole where they are written so."""
-    options = {}
+    options: dict[str, float] = {}
     for item in listed:
         name, equals, value = item.partition("=")
+        if equals and name not in scheme.options:
+            takes = f"it takes {', '.join(scheme.options)}" if scheme.options else "it takes none"
+            own = {"bits": "--to", "scheme": "--scheme", "variant": "--variant", "scale": "--scale"}.get(name)
+            hint = f"{own} is the option for it" if own else takes
+            raise InputError(f"--option {name}: {scheme.title} has no such parameter", hint=hint, code="LB100")
         try:
             options[name] = float(value) if "." in value or "e" in value.lower() else int(value)
         except ValueError as error:

@@ -28,7 +28,18 @@ REQUANTIZE_SCHEME = "tflite_double"
 
 OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
-        "conversions": ("from", "to", "policy", "rounding", "overflow", "choice", "values", "nan", "distribution"),
+        "conversions": (
+            "from",
+            "to",
+            "policy",
+            "rounding",
+            "overflow",
+            "choice",
+            "values",
+            "nan",
+            "no-nan",
+            "distribution",
+        ),
         "gemm": ("a", "b", "accumulator", "zero-points"),
         "requantize": ("scheme", "to"),
         "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
@@ -44,7 +55,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Operation -> its family."""
-_ATTRIBUTES = {"from": "source", "to": "target", "zero-points": "zero_points"}
+_ATTRIBUTES = {"from": "source", "to": "target", "zero-points": "zero_points", "no-nan": "no_nan"}
 
 
 def add_operation_options(parser: Any, what: str) -> None:

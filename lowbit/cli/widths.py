@@ -52,7 +52,7 @@ def prove_widths(arguments: Namespace) -> int:
         "inputs": _inputs(arguments.source) if arguments.source else None,
         "scale": arguments.scale,
         "bits": _bits(record, arguments.variant or "", arguments.target),
-        **parse_options(arguments.option or []),
+        **parse_options(arguments.option or [], record),
     }
     with option_words():
         longest = longest_row(operation, **given)

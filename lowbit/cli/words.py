@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from lowbit.exact import Exact, format_decimal, format_exact, format_hexfloat
+from typing import Any
+
+from lowbit.exact import FINITE, Exact, format_decimal, format_exact, format_hexfloat
 from lowbit.policy.cast import PRESETS, Policy
 
 
-def number_json(value: Exact) -> dict[str, str]:
+def spellings(value: Exact) -> dict[str, str]:
     """The three spellings of a value."""
     return {"exact": format_exact(value), "hexfloat": format_hexfloat(value), "decimal": format_decimal(value)}
+
+
+def number_json(value: Exact) -> dict[str, Any]:
+    """A value as JSON has it: exactly as text, and as the nearest number, null for infinities and NaN."""
+    return {"exact": format_exact(value), "hexfloat": format_hexfloat(value), "decimal": _nearest(value)}
+
+
+def _nearest(value: Exact) -> float | None:
+    try:
+        number = float(value.fraction()) if value.kind == FINITE else None
+    except OverflowError:
+        return None
+    return -0.0 if number == 0 and value.negative else number
 
 
 def policy_name(policy: Policy) -> str:

@@ -76,6 +76,13 @@ class Case:
         number = self.number + start if self.has_rows else self.number
         return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=number, row_flags=flags)
 
+    def where(self, mask: NDArray[np.bool_]) -> Case:
+        """The case of the elements of a mask, where it is divisible; they are numbered from 0."""
+        arrays = {name: array[mask] for name, array in self.arrays.items()}
+        flags = None if self.row_flags is None else self.row_flags[mask]
+        count = int(np.count_nonzero(mask))
+        return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=0, row_flags=flags)
+
     def parts(self, rows: int) -> Iterator[Case]:
         """The case in parts of at most ``rows`` elements; whole where it is not divisible."""
         if not self.divisible or self.outputs <= rows:

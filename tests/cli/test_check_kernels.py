@@ -153,3 +153,35 @@ def test_explain_tells_the_prototypes(lowbit):
     assert "int32_t multiplier, int32_t shift, int32_t zero_point" in text
     assert "f(a, b, a_zero_point, b_zero_point)" in " ".join(lowbit("explain", "python").out.split())
     assert "saturation that stays" in " ".join(lowbit("explain", "Swamping").out.split())
+
+
+CLIP = "import numpy as np\n\n\ndef cast(values):\n    return np.clip(np.round(values), -8, 7)\n"
+
+
+def test_inputs_that_are_nan_may_be_left_out(lowbit, tmp_path):
+    """A function over values that gives NaN for NaN has no code for it in int4: the rest can be compared."""
+    file = tmp_path / "clip.py"
+    file.write_text(CLIP)
+    words = ("check", "encode", "--to", "int4", "--values", "--python", f"{file}:cast")
+    assert lowbit(*words).status == 4
+    less = lowbit(*words, "--no-nan")
+    assert less.status == 0, less.out + less.err
+    inputs = lowbit("gen", "encode", "--to", "int4", "--layout", "csv").lines
+    assert 0 < int(less.out.split("pass: ")[1].split()[0].replace(",", "")) < len(inputs) - 1
+    assert lowbit(*words, "--no-nan", "--set", "random", "--n", "1000").status == 0
+    refused = lowbit(*words, "--no-nan", "--set", "exhaustive")
+    assert refused.status == 2
+    assert "--no-nan is not for --set exhaustive" in refused.err
+    assert "--no-nan is for conversions" in lowbit("check", "gemm", "--no-nan").err
+
+
+@pytest.mark.parametrize(
+    ("option", "part"),
+    [("bits=8", "--to is the option"), ("scheme=1", "--scheme is the option"), ("threads=2", "it takes none")],
+)
+@pytest.mark.parametrize("verb", ["check", "prove", "gen"])
+def test_options_of_a_scheme_are_its_own(lowbit, verb, option, part):
+    result = lowbit(verb, "gelu", "--scheme", "lowbit", "--scale", "0.05", "--option", option)
+    assert result.status == 2
+    assert f"--option {option.split('=')[0]}: gelu under lowbit has no such parameter" in result.err
+    assert part in result.err

@@ -154,6 +154,7 @@ def test_json(lowbit):
     first, second = document["results"]
     assert (first["code"], first["result"]["exact"], first["flags"]) == ("0x2e", "3/2*2^-4", ["inexact"])
     assert (second["code"], second["flags"]) == ("0x7b", ["overflow", "inexact"])
+    assert (first["value"]["decimal"], second["value"]["decimal"]) == (0.1, 1e9)
 
 
 def test_decode_reads_every_spelling(lowbit):
@@ -164,7 +165,7 @@ def test_decode_reads_every_spelling(lowbit):
 
 def test_decode_signed_codes(lowbit):
     document = lowbit("decode", "int4", "0xf", "-8", "0b1000", "7", "--output-format", "json").json
-    assert [entry["decimal"] for entry in document["results"]] == ["-1", "-8", "-8", "7"]
+    assert [entry["decimal"] for entry in document["results"]] == [-1, -8, -8, 7]
     assert lowbit("decode", "int4", "8").status == 2
     assert lowbit("decode", "int4_narrow", "0x8").status == 2
 
@@ -172,6 +173,7 @@ def test_decode_signed_codes(lowbit):
 def test_decode_specials(lowbit):
     document = lowbit("decode", "float8_e5m2", "0x80", "0x7c", "0xfc", "0x7f", "--output-format", "json").json
     assert [entry["exact"] for entry in document["results"]] == ["-0", "inf", "-inf", "nan"]
+    assert str([entry["decimal"] for entry in document["results"]]) == "[-0.0, None, None, None]"
 
 
 @pytest.mark.parametrize(

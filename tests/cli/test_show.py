@@ -53,17 +53,17 @@ def test_values_of_a_wide_format_need_a_range(lowbit):
     assert "--range" in refused.err
     codes = lowbit("show", "bfloat16", "--range", "0x3f80:0x3f82", "--output-format", "json").json["codes"]
     assert [(entry["code"], entry["decimal"]) for entry in codes] == [
-        ("0x3f80", "1"),
-        ("0x3f81", "1.0078125"),
-        ("0x3f82", "1.015625"),
+        ("0x3f80", 1),
+        ("0x3f81", 1.0078125),
+        ("0x3f82", 1.015625),
     ]
 
 
 def test_values_of_signed_integers_go_by_bit_pattern(lowbit):
     codes = lowbit("show", "int3", "--values", "--output-format", "json").json["codes"]
-    assert [entry["decimal"] for entry in codes] == ["0", "1", "2", "3", "-4", "-3", "-2", "-1"]
+    assert [entry["decimal"] for entry in codes] == [0, 1, 2, 3, -4, -3, -2, -1]
     narrow = lowbit("show", "int3_narrow", "--values", "--output-format", "json").json["codes"]
-    assert [entry["decimal"] for entry in narrow] == ["0", "1", "2", "3", "-3", "-2", "-1"]
+    assert [entry["decimal"] for entry in narrow] == [0, 1, 2, 3, -3, -2, -1]
 
 
 @pytest.mark.parametrize("span", ["0x5:0x3", "0x100:0x101", "x"])

@@ -84,6 +84,7 @@ def add_parser(subparsers: Any) -> None:
     add_operation_options(parser, "what to compare with")
     add_policy_options(parser)
     parser.add_argument("--nan", choices=("exact", "any"), default="exact", help="whether the code of a NaN counts")
+    parser.add_argument("--no-nan", action="store_true", help="leave out the inputs that are NaN: conversions")
     parser.add_argument("--max-errors", default="1", metavar="N", help="examples of each group, or `all` (default: 1)")
     parser.add_argument(
         "--timeout",
@@ -104,6 +105,9 @@ def run(arguments: Namespace) -> int:
         _refuse_without_operation(arguments, named)
     else:
         refuse_other_options(arguments, "check")
+    if arguments.no_nan and (arguments.set == "exhaustive" or not named):
+        wrong = "for --set exhaustive, which is all inputs" if named else "for a check without a kernel"
+        raise InputError(f"--no-nan is not {wrong}", hint="--nan any takes any NaN for another", code="LB100")
     if named:
         report = Report([_check_device(arguments, named[0], max_errors)], arguments=_recorded(arguments))
     else:
@@ -169,13 +173,24 @@ def _is_sweep(arguments: Namespace) -> bool:
 
 def _cases(arguments: Namespace, operation: Operation) -> list[Case]:
     if arguments.inputs:
-        return operation.read_cases(arguments.inputs)
+        return _without_nans(arguments, operation.read_cases(arguments.inputs))
     set_name = {None: "directed", "boundary": "directed"}.get(arguments.set, arguments.set)
     default = RANDOM_ROWS if arguments.op in CONVERSIONS else RANDOM_CASES
     count = default if arguments.n is None else arguments.n
     if count < 1:
         raise InputError(f"--n {count}: at least one row or case is needed", code="LB100")
-    return operation.cases(set_name, count, arguments.seed)
+    return _without_nans(arguments, operation.cases(set_name, count, arguments.seed))
+
+
+def _without_nans(arguments: Namespace, cases: list[Case]) -> list[Case]:
+    """The cases without the inputs that are NaN, where that is asked for: many kernels leave open what these become."""
+    if not arguments.no_nan:
+        return cases
+    from lowbit.ops.arrays import is_nan
+
+    source, _ = conversion_formats(arguments, "check")
+    kept = [~is_nan(case.arrays["codes"], source) for case in cases]
+    return [case.where(mask) for case, mask in zip(cases, kept, strict=True)]
 
 
 def _check_installed(arguments: Namespace, max_errors: int) -> Report:

@@ -10,7 +10,7 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
 from lowbit.cli.terminal import add_output_format, columns, terminal
-from lowbit.cli.words import number_json
+from lowbit.cli.words import number_json, spellings
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.cast.decode import decode
 
@@ -43,7 +43,7 @@ def run(arguments: Namespace) -> int:
     page = terminal(arguments)
     rows = []
     for code in codes:
-        spelled = number_json(decode(code, fmt))
+        spelled = spellings(decode(code, fmt))
         class_name = fmt.classify(code)
         rows.append((fmt.hexadecimal(code), fmt.split(code), class_name, *spelled.values()))
     for line in columns(rows):

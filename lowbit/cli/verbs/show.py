@@ -11,7 +11,7 @@ from lowbit.cli.bits import parse_code
 from lowbit.cli.block_page import block_document, write_block_page
 from lowbit.cli.pages import write_head, write_rows, write_source
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, columns, terminal
-from lowbit.cli.words import number_json
+from lowbit.cli.words import number_json, spellings
 from lowbit.errors import InputError
 from lowbit.exact import Exact, format_value
 from lowbit.format.block import BlockFormat
@@ -207,8 +207,8 @@ def _write_values(page: Terminal, fmt: Scalar, codes: list[int]) -> None:
     """One line a code, so that grep and awk can read the table."""
     rows = []
     for code in codes:
-        exact, decimal = number_json(decode(code, fmt))["exact"], number_json(decode(code, fmt))["decimal"]
-        rows.append((fmt.hexadecimal(code), fmt.split(code), fmt.classify(code), exact, decimal))
+        words = spellings(decode(code, fmt))
+        rows.append((fmt.hexadecimal(code), fmt.split(code), fmt.classify(code), words["exact"], words["decimal"]))
     head, *lines = columns([("code", "bits", "class", "exact", "decimal"), *rows])
     page.write(page.paint(head, "bold"))
     for line in lines:
