@@ -69,6 +69,7 @@ def find(lines, wanted, start):
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_report_of_the_readme_is_that_of_the_kernel_of_the_tutorial(repository, lowbit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     (source,) = re.findall(
         r"^```c\n(.*?)^```", (repository / "docs/tutorial/first-check.md").read_text(), re.DOTALL | re.MULTILINE
     )
