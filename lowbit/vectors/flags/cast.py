@@ -37,7 +37,9 @@ SPREAD = 23
 
 def _read() -> dict[int, Flag]:
     tables = tomllib.loads(Path(__file__).with_name("flags.toml").read_text(encoding="utf-8"))
-    return {table["number"]: Flag(name=name, **table) for name, table in tables.items()}
+    return {
+        table["number"]: Flag(name=name, bugs=tuple(table.pop("bugs", ())), **table) for name, table in tables.items()
+    }
 
 
 FLAGS: Mapping[int, Flag] = Lazy(_read)

@@ -13,3 +13,4 @@ class Flag:
     name: str
     catches: str  # the bug that such rows are made to catch
     source: str  # where the bug was seen or the rule is written
+    bugs: tuple[str, ...] = ()  # ids of the hypotheses of ``lowbit.check`` that such rows are made to catch
