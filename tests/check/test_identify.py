@@ -13,6 +13,7 @@ from lowbit.check.cast.identify import identify
 from lowbit.check.cast.input_classes import decode_inputs, input_classes
 from lowbit.check.cast.operation import CastOperation
 from lowbit.check.cast.rules import CastRule, as_policy, axis_values, reference
+from lowbit.check.cast.table_bugs import table_bugs
 from lowbit.check.claims import Neighbour, Unexplained
 from lowbit.check.comparison import compare
 from lowbit.check.report.cast import AXIS_WORDS, ROUNDING_WORDS
@@ -38,6 +39,9 @@ PAIRS = [
     ("float32", "float8_e8m0fnu"),
     ("float64", "float8_e5m2"),
     ("float32", "float16"),
+    ("float8_e5m2", "nf3"),
+    ("float16", "bnb_fp4"),
+    ("bnb_dynamic8", "float8_e4m3fn"),
 ]
 
 
@@ -95,6 +99,17 @@ def test_indistinguishable_choices_are_named_together():
     assert choices["rounding"] == "nearest_even"
 
 
+@pytest.mark.parametrize("bug", list(table_bugs()), ids=lambda bug: bug.name)
+def test_bugs_of_codebooks_are_named(bug):
+    source, target = get_format("float32"), get_format("bnb_fp4" if bug.name == "numbered_by_value" else "nf4")
+    codes, policy = inputs(source, target), get_policy("ocp_sat")
+    for rounding in ("nearest_even", "nearest_down"):
+        rule = policy.choose(rounding=rounding)
+        result = concluded(codes, CastRule(source, target, rule, bug).convert(codes), source, target, policy)
+        assert bug.words in sentence(result)
+        assert ("ties-down" in sentence(result)) == (rounding == "nearest_down")
+
+
 def test_double_rounding_is_named():
     source, target = get_format("float64"), get_format("float8_e4m3fn")
     codes = inputs(source, target)
@@ -115,6 +130,7 @@ BUG_PAIRS = [
     ("float16", "uint8"),
     ("int4", "int8"),
     ("float64", "bfloat16"),
+    ("float16", "bnb_fp4"),
 ]
 
 

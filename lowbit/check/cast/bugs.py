@@ -11,6 +11,7 @@ from lowbit.check.cast.bug import CastBug, float_numbers, normal_results, nowher
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
 from lowbit.check.cast.integer_bugs import integer_bugs
 from lowbit.check.cast.nan_bugs import nan_bugs
+from lowbit.check.cast.table_bugs import table_bugs
 from lowbit.exact import floor_log2
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.policy.cast import Policy
@@ -233,7 +234,7 @@ def _float_bugs() -> Iterator[CastBug]:
     )
 
 
-CAST_BUGS = (*nan_bugs(), *_float_bugs(), *integer_bugs())
+CAST_BUGS = (*nan_bugs(), *_float_bugs(), *integer_bugs(), *table_bugs())
 """The likeliest first."""
 LOW_BIT_BUGS = tuple(
     CastBug(f"low_bits_{bits}", f"drops the low {bits} bits of its input before it rounds", _as_low_bits(bits),
