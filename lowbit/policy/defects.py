@@ -22,7 +22,7 @@ class Defect:
     summary: str  # what happens, and the public thread about it
     via: str = ""  # the intermediate format of a double rounding; "" where the defect is an interval
     sources: tuple[str, ...] = ()  # ids of the source formats that are affected, () for all
-    target: str = ""  # id of the only target affected, "" for all
+    targets: tuple[str, ...] = ()  # ids of the target formats that are affected, () for all
     # above, below: the magnitudes strictly between them get ``code``, with the sign of the input where the format has
     # one; a negative value into an unsigned format has no magnitude here unless the policy's ``negative`` is "absolute"
     above: Exact | None = None
@@ -34,12 +34,17 @@ class Defect:
 
     def applies(self, source: str, target: str) -> bool:
         """Whether a conversion between these formats meets the defect."""
-        return (not self.sources or source in self.sources) and self.target in ("", target)
+        return (not self.sources or source in self.sources) and (not self.targets or target in self.targets)
 
 
 def _read() -> dict[str, Defect]:
     tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    read: dict[str, Callable[[Any], Any]] = {"sources": tuple, "above": parse_exact, "below": parse_exact}
+    read: dict[str, Callable[[Any], Any]] = {
+        "sources": tuple,
+        "targets": tuple,
+        "above": parse_exact,
+        "below": parse_exact,
+    }
     return {
         name: Defect(**{field: read.get(field, lambda value: value)(value) for field, value in table.items()})
         for name, table in tables.items()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import lowbit
+from lowbit.format.registry import get_format
+from lowbit.vectors.cast.boundary import boundary
 
 torch = pytest.importorskip("torch")
 functional = pytest.importorskip("bitsandbytes.functional")
@@ -26,12 +28,22 @@ def test_dynamic_maps(name, signed):
     assert (table == lowbit.decode(range(256), name)).all(), "PyTorch's linspace did not fuse here"
 
 
-def test_quantize_4bit():
-    values = np.random.default_rng(1).uniform(-1, 1, 64 * 500).astype(np.float32)
-    table = lowbit.decode(range(16), "nf4")
-    values[:15] = (table[1:] + table[:-1]) / np.float32(2)
-    values[::64] = 1  # the largest of each block, so that nothing is scaled
-    packed, state = functional.quantize_4bit(torch.from_numpy(values), blocksize=64, quant_type="nf4")
+@pytest.mark.parametrize(("name", "theirs"), [("nf4", "nf4"), ("bnb_fp4", "fp4")])
+def test_quantize_4bit(name, theirs):
+    directed = boundary(get_format("float32"), get_format(name)).codes.astype(np.uint32).view(np.float32)
+    drawn = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)
+    values = np.concatenate([directed[np.abs(directed) <= 1], drawn])
+    values = np.resize(values, (-(-values.size // 63), 63))
+    values = np.pad(
+        values, ((0, 0), (1, 0)), constant_values=1
+    ).ravel()  # so that the largest of a block scales nothing
+    packed, state = functional.quantize_4bit(torch.from_numpy(values), blocksize=64, quant_type=theirs)
     assert (state.absmax.numpy() == 1).all()
     codes = lowbit.unpack(packed.numpy().ravel(), 4, layout="high_nibble_first")
-    assert (codes == lowbit.encode(values, "nf4", policy="bitsandbytes")).all()
+    expected = lowbit.encode(values, name, policy="bitsandbytes")
+    zeros = [
+        code for code in range(16) if lowbit.decode(code, name) == 0
+    ]  # formats/bnb_fp4.toml: which one, is its own
+    assert ((codes == expected) | np.isin(codes, zeros) & np.isin(expected, zeros)).all()
+    back = functional.dequantize_4bit(packed, state).numpy().ravel()
+    assert (back == lowbit.decode(codes, name)).all()

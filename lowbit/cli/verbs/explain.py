@@ -260,13 +260,14 @@ def _write_scheme(page: Terminal, group: str, name: str) -> None:
 def _write_defect(page: Terminal, group: str, name: str) -> None:
     _write_summary(page, group, name)
     defect = DEFECTS[name]
+    targets = ", ".join(defect.targets)
     if defect.via:
         page.write(f"  rounded first to {defect.via}, from {', '.join(defect.sources) or 'every source'}")
     if defect.above is not None and defect.below is not None:
         span = f"between {format_exact(defect.above)} and {format_exact(defect.below)}"
-        page.write(f"  {defect.target}: magnitudes {span} get code {defect.code}")
+        page.write(f"  {targets}: magnitudes {span} get code {defect.code}")
     if defect.rounded_midpoints:
-        page.write(f"  {defect.target}: midpoints are rounded, from {', '.join(defect.sources) or 'every source'}")
+        page.write(f"  {targets}: midpoints are rounded, from {', '.join(defect.sources) or 'every source'}")
     holders = [preset for preset, policy in PRESETS.items() if name in policy.defects]
     page.write(f"  reproduced under {', '.join(holders) or 'no preset'}")
 
