@@ -112,6 +112,15 @@ class BlockPolicy(Choices):
             "unrounded": "the one before it is rounded into its format",
         },
     )
+    search: str = axis(
+        "none",
+        "which of several scales a block takes, where steps are rounded and there is a scale above",
+        {
+            "none": "the one that the rule gives",
+            "four_over_six_squared": "that or 3/2 of it, by the sum of squares of ((q * s) * amax) / maximum - x",
+            "four_over_six_absolute": "that or 3/2 of it, by the sum of magnitudes of these errors",
+        },
+    )
     nan: str = axis(
         "propagate",
         "a NaN in a block",
@@ -191,6 +200,8 @@ class BlockPolicy(Choices):
                 "quotient_scale = 'unrounded' needs rounded steps: before them an exact scale may be any fraction",
                 hint="arithmetic='binary32'",
             )
+        if self.search != "none" and self.arithmetic == "exact":
+            raise PolicyError(f"search = {self.search!r} needs rounded steps", hint="arithmetic='binary32'")
         for field in ("scale", "tensor", "element"):
             spelled(getattr(self, field))
 

@@ -14,6 +14,7 @@ from lowbit.ops.arrays import Array, as_array, checked_threads, values_to_codes
 from lowbit.ops.block import boundaries, power_of_two
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
+from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
@@ -114,6 +115,7 @@ def _by_boundaries(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads
 def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int) -> Parts:
     """Scales, and the quotients of the values with the axis of the blocks where it was."""
     finest, coarser = levels(fmt)
+    require_searchable(fmt, values.shape, policy)
     entered = Steps(policy).enter(values)
     sizes = magnitudes(entered, policy)
     above = [coarse_scales(reduced(sizes, field), field, fmt, finest[0], policy) for field in coarser]
@@ -124,6 +126,12 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
     plain = values.dtype == np.float32 and _rounded_suffices(fine, upper, fmt.element)
     quotients = _quotients(entered, fine, upper, policy, plain=plain)
+    if policy.search != "none":
+        assert upper is not None
+        amax = reduced(sizes, finest[0])
+        larger = fine_scales(amax, finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
+        others = _quotients(entered, [larger], upper, policy, plain=False)
+        fine[0], quotients = better(entered, fmt, upper, policy, (fine[0], quotients), (larger, others))
     return [*fine, *above], np.moveaxis(quotients, -1, axis)
 
 

@@ -76,6 +76,8 @@ class Coarse:
     codes: Array
     scale: Array
     reciprocal: Array
+    amax: Array
+    maximum: Any
 
     @property
     def divides(self) -> bool:
@@ -122,16 +124,25 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     codes = scale_codes(reciprocal if field.role == "divide" else scale, amax, field, policy, "tensor")
     stored = field_values(codes, field).astype(steps.dtype)
     if field.role == "divide":
-        return Coarse(field, codes, steps.divide(one, stored), stored)
+        return Coarse(field, codes, steps.divide(one, stored), stored, amax, maximum)
     if policy.tensor_steps == "divide" or steps.exact:
-        return Coarse(field, codes, stored, steps.divide(one, stored))
-    return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal))
+        reciprocal = steps.divide(one, stored)
+    return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal), amax, maximum)
 
 
 def fine_scales(
-    amax: Array, field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy, shape: Shape
+    amax: Array,
+    field: ScaleField,
+    fmt: BlockFormat,
+    above: Coarse | None,
+    policy: BlockPolicy,
+    shape: Shape,
+    factor: float = 1,
 ) -> Fine:
-    """The scales of the smallest blocks of a tensor of some shape, from the largest magnitudes of a sign or of all."""
+    """The scales of the smallest blocks of a tensor of some shape, from the largest magnitudes of a sign or of all.
+
+    They are multiplied by a factor before they are rounded into their format.
+    """
     end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
     maximum = abs(float(end.fraction()))
     upper = None
@@ -141,6 +152,7 @@ def fine_scales(
     bits = fmt.element.precision + field.format.precision + 1
     bits += 0 if above is None else above.field.format.precision
     values = _rule_values(amax, maximum, fmt.element, (upper, divides, bits), policy)
+    values = values if factor == 1 else Steps(policy).multiply(values, factor)
     codes = scale_codes(values, amax, field, policy, "scale")
     stored = field_values(codes, field).astype(Steps(policy).dtype)
     return Fine(field, codes, np.where(amax == 0, stored, values) if policy.quotient_scale == "unrounded" else stored)

@@ -11,13 +11,14 @@ from itertools import product
 from typing import Any
 
 from lowbit.errors import InputError
-from lowbit.exact import NAN, Exact, finite
+from lowbit.exact import NAN, ZERO, Exact, finite
 from lowbit.format.block import BlockFormat, ScaleField, Shape
-from lowbit.oracle.arithmetic import exact
+from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
 from lowbit.oracle.block.decode import field_value
 from lowbit.oracle.block.scale import Coarse, coarse_scale, largest, quotient, rule_value, scale_code, steps_of
 from lowbit.oracle.cast.cast import encode
+from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
 
 
@@ -66,6 +67,7 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
     """
     fmt.check_shape(shape, short=policy.tail == "short")
     require_plain(fmt)
+    require_searchable(fmt, shape, policy)
     task = _Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     finest, coarser = levels(fmt)
@@ -88,6 +90,15 @@ def require_plain(fmt: BlockFormat) -> None:
     if len(finest) + len(coarser) < len(fmt.scales) or len(coarser) > 1 or not finest:
         roles = ", ".join(field.role for field in fmt.scales)
         raise InputError(f"{fmt.id}: values are not brought into a format with scales of the roles {roles}")
+
+
+def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> None:
+    """Refuse a search in a format that has no scale above, or whose blocks are not whole ones along one axis."""
+    finest, coarser = levels(fmt)
+    usual = len(finest) == 1 and len(fmt.block) == 1 and coarser and coarser[0].role == "multiply"
+    if policy.search != "none" and not (usual and shape[-1] % finest[0].extents(shape)[-1] == 0):
+        what = f"search = {policy.search!r} is for whole blocks along one axis with a scale above"
+        raise InputError(f"{what}, not for {fmt.id}", hint="nvfp4, for example")
 
 
 def _blocks(values: Sequence[Exact], shape: Shape, field: ScaleField) -> list[list[Exact]]:
@@ -123,7 +134,8 @@ def _coarse(values: Sequence[Exact], field: ScaleField, task: _Task) -> _Scales:
         scale, reciprocal = coarse_scale(amax, maximum, policy)
         divides = field.role == "divide"
         codes.append(scale_code(reciprocal if divides else scale, amax, field, policy, "tensor"))
-        used.append(Coarse.of(field_value(codes[-1], field), reciprocal, policy, divides=divides))
+        stored = field_value(codes[-1], field)
+        used.append(Coarse.of(stored, reciprocal, policy, divides=divides, amax=amax, maximum=maximum))
     return _Scales(field, codes, used)
 
 
@@ -137,10 +149,36 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[_Scales], task
     for block, upper in zip(blocks, uppers, strict=True):
         amax = largest((value for value in block if value.kind == NAN or is_negative(value) in signs), policy)
         value = rule_value(amax, maximum, element, upper, policy)
+        if policy.search != "none":
+            assert upper is not None
+            value = searched(value, block, amax, field, upper, task)
         codes.append(scale_code(value, amax, field, policy, "scale"))
         stored = field_value(codes[-1], field)
         used.append(value if policy.quotient_scale == "unrounded" and not is_zero(amax) else stored)
     return _Scales(field, codes, used)
+
+
+def searched(value: Exact, block: Sequence[Exact], amax: Exact, field: ScaleField, upper: Coarse, task: _Task) -> Exact:
+    """The scale or 3/2 of it, whichever has the smaller error; a tie takes the scale itself."""
+    larger = steps_of(task.policy).multiply(value, finite(3, -1))
+    errors = []
+    for candidate in (value, larger):
+        stored = field_value(scale_code(candidate, amax, field, task.policy, "scale"), field)
+        errors.append(_error(block, stored, upper, task))
+    return larger if rounded.is_less(errors[1], errors[0]) else value
+
+
+def _error(block: Sequence[Exact], scale: Exact, upper: Coarse, task: _Task) -> Exact:
+    """The errors of a block's elements added one after the other."""
+    steps, total = steps_of(task.policy), ZERO
+    for value in block:
+        element = decode(_code(value, scale, upper, task), task.fmt.element)
+        worth = steps.divide(steps.multiply(steps.multiply(element, scale), upper.amax), upper.maximum)
+        difference = rounded.add(worth, exact.negated(value), steps.fmt)
+        squared = task.policy.search == "four_over_six_squared"
+        part = steps.multiply(difference, difference) if squared else rounded.absolute(difference)
+        total = rounded.add(total, part, steps.fmt)
+    return total
 
 
 def _above(field: ScaleField, above: list[_Scales], shape: Shape) -> list[Coarse | None]:
@@ -159,7 +197,11 @@ def _element(value: Exact, index: Shape, fine: list[_Scales], above: list[_Scale
     """The code of one element: its quotient, projected."""
     scales = fine[is_negative(value) if task.fmt.by_sign else 0]
     upper = _used(above[0], index, task.shape) if above else None
-    result = quotient(value, _used(scales, index, task.shape), upper, task.policy)
+    return _code(value, _used(scales, index, task.shape), upper, task)
+
+
+def _code(value: Exact, scale: Exact, upper: Coarse | None, task: _Task) -> int:
+    result = quotient(value, scale, upper, task.policy)
     if result.kind == NAN:
         result = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
     return encode(result, task.fmt.element, task.policy.policy("element", task.fmt.element)).code

@@ -84,16 +84,20 @@ class Coarse:
     scale: Exact
     reciprocal: Exact
     divides: bool
+    amax: Exact
+    maximum: Exact
 
     @classmethod
-    def of(cls, stored: Exact, reciprocal: Exact, policy: BlockPolicy, *, divides: bool) -> Coarse:
+    def of(
+        cls, stored: Exact, reciprocal: Exact, policy: BlockPolicy, *, divides: bool, amax: Exact, maximum: Exact
+    ) -> Coarse:
         """From the stored number, and the reciprocal before it is stored."""
         steps = steps_of(policy)
         if divides:
-            return cls(steps.divide(ONE, stored), stored, divides)
+            return cls(steps.divide(ONE, stored), stored, divides, amax, maximum)
         if steps.exact or policy.tensor_steps == "divide" or is_zero(stored):
             reciprocal = steps.divide(ONE, stored)
-        return cls(stored, reciprocal, divides)
+        return cls(stored, reciprocal, divides, amax, maximum)
 
 
 def coarse_scale(amax: Exact, maximum: Exact, policy: BlockPolicy) -> tuple[Exact, Exact]:

@@ -93,6 +93,7 @@ def test_bad_input(values, fmt, options, message):
         ({"scale": "rounding=nearest_even"}, "does not begin with a preset"),
         ({"element": "ocp_sat:rounding=nearest"}, "rounding = 'nearest' is unknown"),
         ({"quotient_scale": "unrounded"}, "needs rounded steps"),
+        ({"search": "four_over_six_squared"}, "needs rounded steps"),
         ({"scale_maximum": -1}, "scale_maximum = -1"),
     ],
 )
@@ -178,3 +179,22 @@ def test_every_role_is_dequantized():
     np.testing.assert_allclose(values, expected, rtol=1e-15)
     with pytest.raises(InputError, match="does not make scales of the roles"):
         lowbit.quantize(np.zeros(8), fmt)
+
+
+@pytest.mark.parametrize(("search", "power"), [("four_over_six_squared", 2), ("four_over_six_absolute", 1)])
+def test_four_over_six_takes_the_smaller_error(search, power):
+    values = np.random.default_rng(8).normal(size=(64, 256)).astype(np.float32)
+    policy = lowbit.get_block_policy("four_over_six").choose(search=search)
+    tensor = lowbit.quantize(values, "nvfp4", policy=policy)
+    plain = lowbit.quantize(values, "nvfp4", policy=policy.choose(search="none"))
+
+    def errors(result):
+        blocks = (lowbit.dequantize(result, dtype=np.float64) - values).reshape(64, 16, 16)
+        return (np.abs(blocks) ** power).sum(axis=-1)
+
+    assert (errors(tensor) <= errors(plain) * (1 + 1e-5)).all()
+    changed = tensor.scales["block"] != plain.scales["block"]
+    assert 0.2 < changed.mean() < 0.8
+    assert errors(tensor).sum() < 0.97 * errors(plain).sum()
+    with pytest.raises(InputError, match="with a scale above, not for mxfp4"):
+        lowbit.quantize(values, "mxfp4", policy=policy)

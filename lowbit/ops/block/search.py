@@ -1,0 +1,62 @@
+"""Which of two scales a block takes: that of the rule, or one and a half of it (Four over Six)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat, Shape
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.scales import Coarse, Fine, Steps
+from lowbit.ops.cast.cast import decode, encode
+from lowbit.policy.block import BlockPolicy
+
+FOUR_OVER_SIX = 1.5
+"""The largest value of a block becomes 4 where it would have become 6, the largest element of E2M1."""
+
+Candidate = tuple[Fine, Array]
+"""A scale, and the quotients by it."""
+
+
+def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> None:
+    """Refuse a search in a format that has no scale above, or whose blocks are not whole ones along one axis.
+
+    Raises InputError.
+    """
+    finest, *coarser = fmt.scales
+    usual = not fmt.by_sign and len(fmt.block) == 1 and coarser and coarser[0].role == "multiply"
+    if policy.search != "none" and not (usual and shape[-1] % finest.extents(shape)[-1] == 0):
+        what = f"search = {policy.search!r} is for whole blocks along one axis with a scale above"
+        raise InputError(f"{what}, not for {fmt.id}", hint="nvfp4, for example")
+
+
+def better(
+    values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, first: Candidate, second: Candidate
+) -> Candidate:
+    """The second candidate for the blocks where its error is smaller, the first for the others."""
+    errors = [_error(values, fmt, above, policy, candidate) for candidate in (first, second)]
+    taken = errors[1] < errors[0]
+    field = first[0].field
+    codes = np.where(taken, second[0].codes, first[0].codes)
+    used = np.where(taken, second[0].used, first[0].used)
+    quotients = np.where(spread(taken, field, values.shape), second[1], first[1])
+    return Fine(field, codes, used), quotients
+
+
+def _error(values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, candidate: Candidate) -> Array:
+    """The errors of each block, its elements added one after the other."""
+    steps, (fine, quotients) = Steps(policy), candidate
+    codes = encode(quotients, fmt.element, policy=policy.policy("element", fmt.element))
+    elements = np.asarray(decode(codes, fmt.element)).astype(steps.dtype)
+    scaled = steps.multiply(elements, spread(fine.used, fine.field, values.shape))
+    amax = spread(above.amax, above.field, values.shape)
+    worth = steps.divide(steps.multiply(scaled, amax), above.maximum)
+    differences = steps.rounded(np.subtract(worth, values, dtype=steps.dtype))
+    squared = policy.search == "four_over_six_squared"
+    parts = steps.multiply(differences, differences) if squared else np.abs(differences)
+    blocks = parts.reshape(*fine.codes.shape, -1)
+    total = np.zeros(fine.codes.shape, steps.dtype)
+    for place in range(blocks.shape[-1]):
+        total = steps.rounded(np.add(total, blocks[..., place], dtype=steps.dtype))
+    return total
