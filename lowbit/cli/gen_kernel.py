@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity
+from lowbit.cli.terminal import Terminal, columns
 from lowbit.errors import InputError
 from lowbit.files.whole import write_bytes
 from lowbit.format.registry import get_format, integer_format
@@ -22,9 +23,14 @@ from lowbit.vectors.operations import generate
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import render
 
+if TYPE_CHECKING:
+    from lowbit.check.operation import Operation
+
 KERNELS = ("gemm", "requantize", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
+SHOWN_ELEMENTS = 2000
+"""Of larger matrices the first and the last elements are shown; a file has them all."""
 OPTION_NAMES = {"source": "from", "target": "to"}
 CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
 
@@ -39,7 +45,7 @@ def add_kernel_options(parser: Any) -> None:
     group.add_argument(
         "--length", type=int, default=LENGTH, help=f"elements of a dot product or a row (default: {LENGTH})"
     )
-    group.add_argument("--case", metavar="NAME", help="one case of a check alone, KTail.16 (npz)")
+    group.add_argument("--case", metavar="NAME", help="one case of a check, KTail.16: shown, or written to FILE.npz")
     group = parser.add_argument_group("requantize")
     group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double; --to: int8)")
     add_nonlinear_options(parser)
@@ -68,10 +74,11 @@ def generate_kernel(arguments: Namespace) -> int:
         else:
             sys.stdout.write(data.decode("ascii"))
         return 0
-    if not arguments.output:
-        raise InputError("whole cases are binary", hint="name a file with --output FILE.npz", code="LB100")
-    cases, data = _matrices(arguments)
-    write_file(arguments.output, data, f"{len(cases)} cases")
+    operation, cases = _cases(arguments)
+    if arguments.output:
+        write_file(arguments.output, _archive(operation, cases), f"{len(cases)} cases")
+    else:
+        _show(operation, cases[0])
     return 0
 
 
@@ -115,8 +122,8 @@ def _rows_of_codes(arguments: Namespace) -> Recipe:
     return Recipe(nonlinearity.operation, source.id, target.id, policy, "directed", numbers)
 
 
-def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
-    """Operands, scalars and expected results of the cases that ``lowbit check`` would run."""
+def _cases(arguments: Namespace) -> tuple[Operation, list[Case]]:
+    """The operation, and the cases of it that ``lowbit check`` would run."""
     from lowbit.cli.operation_options import operation_of
 
     operation = operation_of(arguments)
@@ -126,11 +133,44 @@ def _matrices(arguments: Namespace) -> tuple[list[Case], bytes]:
         cases = [case for case in cases if case.name == arguments.case]
         if not cases:
             raise InputError(f"there is no case {arguments.case!r}", hint="as reports name it: KTail.16", code="LB100")
+    return operation, cases
+
+
+def _expected(operation: Operation, case: Case) -> Any:
+    return operation.expected(case).astype(operation.prototype.output.dtype)
+
+
+def _archive(operation: Operation, cases: list[Case]) -> bytes:
+    """Operands, scalars and expected results as an .npz."""
     arrays: dict[str, Any] = {}
     for case in cases:
         arrays |= {f"{case.name}.{name}": array for name, array in case.arrays.items()}
         arrays |= {f"{case.name}.{name}": np.array(value) for name, value in case.scalars.items()}
-        arrays[f"{case.name}.expected"] = operation.expected(case).astype(operation.prototype.output.dtype)
+        arrays[f"{case.name}.expected"] = _expected(operation, case)
     stream = io.BytesIO()
     np.savez(stream, **arrays)
-    return cases, stream.getvalue()
+    return stream.getvalue()
+
+
+def _show(operation: Operation, case: Case) -> None:
+    """A case to read: its operands and what must come out; elements that stand alone are a line each."""
+    page = Terminal()
+    page.write(f"{operation.name}, {case.place}, {operation.rule_name}")
+    arrays = {**case.arrays, **_products(operation, case), "expected": _expected(operation, case)}
+    if case.divisible:
+        rows = [[str(cell) for cell in row] for row in zip(*arrays.values(), strict=True)]
+        for line in columns([list(arrays), *rows], right=frozenset(range(len(arrays)))):
+            page.write(line)
+        return
+    for name, array in arrays.items():
+        page.write(f"{name} =")
+        page.write(np.array2string(array, threshold=SHOWN_ELEMENTS, max_line_width=page.columns))
+
+
+def _products(operation: Operation, case: Case) -> dict[str, list[str]]:
+    """Of a requantisation, what is rounded: each accumulator times the scale."""
+    if operation.name != "requantize":
+        return {}
+    expected = operation.expected(case)
+    products = [operation.detail(case, (at,), int(code), None, ()).product for at, code in enumerate(expected)]
+    return {"exact product": [f"{float(product):.9g}" for product in products]}

@@ -1,6 +1,7 @@
 """``lowbit check gemm|requantize`` and ``lowbit gen`` of the same, end to end."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -185,3 +186,31 @@ def test_options_of_a_scheme_are_its_own(lowbit, verb, option, part):
     assert result.status == 2
     assert f"--option {option.split('=')[0]}: gelu under lowbit has no such parameter" in result.err
     assert part in result.err
+
+
+def test_the_command_of_a_report_shows_its_case(lowbit):
+    """Operands and results to read; a requantisation with what is rounded."""
+    product = lowbit("gen", "gemm", "--a", "uint8", "--b", "int8", "--case", "Shape.3")
+    assert product.status == 0, product.err
+    assert product.lines[0] == "gemm, case Shape.3 (m=1 n=15 k=15), accumulator int32"
+    assert [line for line in product.lines if line.endswith("=")] == ["a =", "b =", "expected ="]
+    given = ("--scheme", "tflite_double", "--to", "int8", "--case", "TieOfPower.1")
+    heading, head, *rows = lowbit("gen", "requantize", *given).lines
+    assert "multiplier=1073741824 shift=-1 zero_point=0" in heading
+    assert head.split("  ")[-1].strip() == "expected"
+    (tie,) = [row.split() for row in rows if row.split()[0] == "-510"]
+    assert tie == ["-510", "-127.5", "-128"]
+    codes = lowbit("gen", "logistic", "--scheme", "tflite_int8", "--scale", "0.05", "--case", "EveryCode.0")
+    assert codes.lines[1].split() == ["codes", "expected"]
+    assert "no case" in lowbit("gen", "gemm", "--case", "Shape.99999").err
+
+
+def test_a_report_names_a_command_that_works(lowbit, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    file = tmp_path / "double.py"
+    file.write_text("import numpy as np\n\n\ndef f(a, b):\n    return 2 * (a.astype('i4') @ b.astype('i4'))\n")
+    report = lowbit("check", "gemm", "--python", f"{file}:f").out
+    (command,) = re.findall(r"lowbit (gen gemm [^\n]*)", report)
+    shown = lowbit(*command.split())
+    assert shown.status == 0, shown.err
+    assert "expected =" in shown.out

@@ -215,7 +215,7 @@ class GemmOperation(Operation):
             return f"grep -v // {self._file} | sed -n {case.number + 1}p"
         zero_points = " --zero-points" if self.operands.zero_points else ""
         formats = f"--a {self.operands.a.id} --b {self.operands.b.id}{zero_points}"
-        return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {case.name} -o case.npz"
+        return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {case.name}"
 
 
 def _order(case: Case, *, right: bool) -> tuple[bool, bool, int]:

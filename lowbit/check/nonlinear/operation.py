@@ -176,7 +176,7 @@ class NonlinearOperation(Operation):
         words += [f"--variant {made.variant}"] if made.variant else []
         words += [f"--scale {made.scale:g}"] if made.scale is not None else []
         words += [f"--option {name}={value}" for name, value in made.options]
-        return " ".join([*words, f"--from {self.source} --to {self.target} --case {case.name} -o case.npz"])
+        return " ".join([*words, f"--from {self.source} --to {self.target} --case {case.name}"])
 
 
 def _choice(made: Nonlinearity, axis: str) -> str:

@@ -143,4 +143,4 @@ class RequantizeOperation(Operation):
         if self._file:
             return f"grep -v // {self._file} | sed -n {case.number + 1}p"
         names = f"--scheme {self.scheme.name} --to {self.result.id}"
-        return f"lowbit gen requantize {names} --case {case.name} -o case.npz"
+        return f"lowbit gen requantize {names} --case {case.name}"
