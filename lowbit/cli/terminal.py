@@ -59,11 +59,16 @@ class Terminal:
         self.stream.write(text.rstrip() + "\n")
 
     @property
-    def columns(self) -> int:
-        """How wide a line of prose may be: that of the terminal or of ``COLUMNS``, else 100 for a file or a pipe."""
+    def room(self) -> int | None:
+        """How wide the terminal is, or what ``COLUMNS`` says; None for a file or a pipe, where all has room."""
         if not (os.environ.get("COLUMNS") or (hasattr(self.stream, "isatty") and self.stream.isatty())):
-            return WIDEST
-        return min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+            return None
+        return max(NARROWEST, shutil.get_terminal_size((WIDEST, 24)).columns)
+
+    @property
+    def columns(self) -> int:
+        """How wide a line of prose may be: at most 100 columns."""
+        return min(WIDEST, self.room or WIDEST)
 
     @property
     def boxes(self) -> bool:
@@ -95,6 +100,15 @@ def add_output_format(parser: Any, forms: Sequence[str] = ("text", "json")) -> N
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     """The lines of a text that stands ``indent`` columns from the left."""
     return textwrap.wrap(text, max(NARROWEST // 2, width - indent), break_on_hyphens=False, break_long_words=False)
+
+
+def fitting(rows: Sequence[Sequence[str]], room: int | None) -> tuple[list[Sequence[str]], list[str]]:
+    """A table without the last columns that a terminal has no room for, and the heads of these."""
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    kept = len(widths)
+    while room is not None and kept > 1 and sum(widths[:kept]) - 2 > room:
+        kept -= 1
+    return [row[:kept] for row in rows], list(rows[0][kept:])
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:

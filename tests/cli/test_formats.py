@@ -31,3 +31,18 @@ def test_nothing_fits(lowbit):
     result = lowbit("formats", "--bits", 63)
     assert result.status == 2
     assert "no format fits" in result.err
+
+
+def test_a_narrow_terminal_loses_the_last_columns_and_says_so(lowbit, monkeypatch):
+    whole = lowbit("formats", "--bits", "8")
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = lowbit("formats", "--bits", "8")
+    assert max(map(len, whole.lines)) > 100
+    assert max(map(len, narrow.lines)) <= 80
+    assert [line.split()[0] for line in narrow.lines if line.startswith("float8")] == [
+        line.split()[0] for line in whole.lines if line.startswith("float8")
+    ]
+    assert "no room for: " in narrow.out
+    assert "also" in narrow.out
+    monkeypatch.setenv("COLUMNS", "250")
+    assert lowbit("formats", "--bits", "8").out == whole.out

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.block_page import block_document
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import add_output_format, columns, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, fitting, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.format.block import BlockFormat
 from lowbit.format.common import Format
 from lowbit.format.files.document import KINDS
+from lowbit.format.files.family import Family
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
 
@@ -59,22 +61,34 @@ def run(arguments: Namespace) -> int:
     page = terminal(arguments)
     scalars = [_row(fmt) for fmt in chosen if isinstance(fmt, Scalar)]
     blocks = [_block_row(fmt) for fmt in chosen if isinstance(fmt, BlockFormat)]
-    for heads, rows, right in ((HEADS, scalars, {1, 3}), (BLOCK_HEADS, blocks, {1})):
-        if not rows:
-            continue
-        if heads is BLOCK_HEADS and scalars:
-            page.write()
-        head, *lines = columns([heads, *rows], right=frozenset(right))
-        page.write(page.paint(head, "bold"))
-        for line in lines:
-            page.write(line)
+    _write_table(page, HEADS, scalars, {1, 3})
+    if scalars and blocks:
+        page.write()
+    _write_table(page, BLOCK_HEADS, blocks, {1})
     if groups:
-        if chosen:
-            page.write()
-        page.write(page.paint("families (lowbit formats --family NAME lists the members)", "bold"))
-        for line in columns([(family.id, ", ".join(family.names), family.summary) for family in groups]):
-            page.write(line)
+        _write_families(page, groups, below=bool(chosen))
     return 0
+
+
+def _write_table(page: Terminal, heads: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> None:
+    if not rows:
+        return
+    table, left_out = fitting([heads, *rows], page.room)
+    head, *lines = columns(table, right=frozenset(right))
+    page.write(page.paint(head, "bold"))
+    for line in lines:
+        page.write(line)
+    if left_out:
+        page.write(page.paint(f"no room for: {', '.join(left_out)} (COLUMNS=200)", "dim"))
+
+
+def _write_families(page: Terminal, groups: Sequence[Family], *, below: bool) -> None:
+    if below:
+        page.write()
+    page.write(page.paint("families (lowbit formats --family NAME lists the members)", "bold"))
+    rows, _ = fitting([(family.id, ", ".join(family.names), family.summary) for family in groups], page.room)
+    for line in columns(rows):
+        page.write(line)
 
 
 def _row(fmt: Scalar) -> tuple[str, ...]:
