@@ -146,6 +146,13 @@ class ProcessDevice:
                 hint=self.hint,
                 code="LB604",
             )
+        written = _bytes_written(first, second, fill, other_fill)
+        if written:
+            return DeviceError(
+                f"{self.name} wrote {written} of the {first.itemsize} bytes of a result on {case.place}",
+                hint=f"its results are narrower than they have to be; {self.hint}",
+                code="LB604",
+            )
         again = self._call(case, other_fill, other_guard)
         others = self._call(case, fill, other_guard), self._call(case, other_fill, guard)
         hint = "a device must be deterministic to be checked; give a stochastic kernel fixed random bits"
@@ -260,6 +267,15 @@ def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _equal(answers: Sequence[Array], others: Sequence[Array]) -> bool:
     return all(np.array_equal(left, right) for left, right in zip(answers, others, strict=True))
+
+
+def _bytes_written(first: Array, second: Array, fill: int, other_fill: int) -> int:
+    """Bytes of a result that were written alike in both calls, where others were not written; 0 if all were."""
+    one, two = (np.ascontiguousarray(answers).reshape(-1, 1).view(np.uint8) for answers in (first, second))
+    untouched = (one == fill) & (two == other_fill)
+    if not untouched.any() or (one != two)[~untouched].any():
+        return 0
+    return int(untouched.shape[1] - untouched.sum(axis=1).max())
 
 
 def _is_fill(results: Array, fill: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ LARGEST_BINARY64_EXPONENT = 1023
 
 @dataclass(frozen=True)
 class Dyadic:
-    """The exact number ``multiplier * 2**-shift``, the scale of integer-only inference (HAWQ-V3, section 3.2).
+    """The exact number ``multiplier * 2**-shift``, the scale of integer-only inference (HAWQ-V3, section 3.1).
 
     Sums, differences and products of dyadic numbers and integers are exact; comparisons compare the numbers. Integers
     are Python's or NumPy's. ``float`` rounds to nearest, ties to even.

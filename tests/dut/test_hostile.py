@@ -53,6 +53,17 @@ def test_an_answer_depends_on_the_operands_alone(device, symbol, words):
     assert f"the function has to be void {symbol}(const uint32_t *codes" in caught.value.hint
 
 
+def test_results_that_are_narrower_than_they_have_to_be_are_told(hostile):
+    wide = conversion_prototype(get_format("tf32"), get_format("bfloat16"))  # the kernel writes float8_e4m3fn
+    with (
+        SharedObjectDevice(hostile("cast"), wide, timeout=20.0) as dut,
+        pytest.raises(DeviceError, match="wrote 1 of the 2 bytes of a result on rows 0 to 0") as caught,
+    ):
+        dut.run(ONES)
+    assert caught.value.code == "LB604"
+    assert "uint16_t *out" in caught.value.hint
+
+
 @pytest.mark.parametrize("symbol", ["forks", "becomes_a_daemon", "starts_a_shell"])
 def test_processes_of_a_device_end_with_it(device, started, symbol):
     with device(symbol) as dut:

@@ -108,6 +108,16 @@ def test_bad_scales(scale):
             derive_multiplier(scale, name)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0**-33, 2.0**40])
+def test_qnnpack_refuses_what_its_source_asserts(scale):
+    with pytest.raises(lowbit.InputError, match="takes 24 to 55"):
+        lowbit.requantize([100], scheme="qnnpack_precise", scale=scale, result="uint8")
+    assert lowbit.requantize([100], scheme="qnnpack_precise", scale=2.0**-32, result="uint8").tolist() == [0]
+    assert lowbit.requantize(
+        [-100, 101], scheme="qnnpack_precise", scale=0.5, zero_point=60, result="uint8"
+    ).tolist() == [10, 111]
+
+
 def test_scales_beyond_a_scheme():
     with pytest.raises(lowbit.InputError, match="needs a shift of"):
         derive_multiplier(2.0**40, "tflm")
