@@ -75,7 +75,7 @@ def test_ivit_layernorm_in_exact_arithmetic():
 
 
 def test_ivit_as_published_in_binary32_but_for_the_rounding():
-    # One round() after x / S, the rest in binary32: sums and products lose bits beyond 2^24; those of Shiftmax differ by 1.
+    # One round() after x / S, the rest in binary32: sums and products lose bits beyond 2^24; Shiftmax differs by 1.
     codes = rows(count=200)
     for scale in SCALES[::5]:
         x = torch.round(torch.from_numpy(codes * np.float32(scale)) / one(scale))
