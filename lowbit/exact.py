@@ -160,7 +160,9 @@ def format_hexfloat(value: Exact) -> str:
     return f"{sign}0x1{point}p{floor_log2(magnitude):+d}"
 
 
-_POWER = re.compile(r"(?:(?P<head>[+-]?(?:\d+/\d+|\d+\.?\d*|\.\d+))\*)?(?P<sign>[+-]?)2\^(?P<power>[+-]?\d+)", re.ASCII)
+_POWER = re.compile(
+    r"(?:(?P<head>[+-]?(?:\d+/\d+|\d+(?:\.\d*)?|\.\d+))\*)?(?P<sign>[+-]?)2\^(?P<power>[+-]?\d+)", re.ASCII
+)
 _HEXFLOAT = re.compile(r"(?P<sign>[+-]?)0x(?P<whole>[0-9a-f]+)(?:\.(?P<tail>[0-9a-f]*))?p(?P<power>[+-]?\d+)", re.ASCII)
 _DECIMAL_POWER = re.compile(r"e([+-]?\d+)$", re.ASCII)
 _LARGEST_POWER = 1 << 20

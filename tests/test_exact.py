@@ -1,4 +1,5 @@
 import math
+import time
 from fractions import Fraction
 
 import pytest
@@ -151,3 +152,14 @@ def test_what_is_no_dyadic_number_is_refused(text):
 def test_special_values_are_no_fractions(value):
     with pytest.raises(ValueError, match="not a finite number"):
         value.fraction()
+
+
+LONG = "1" * 100_000
+
+
+@pytest.mark.parametrize("text", [LONG, f"{LONG}*2^", f"0x{LONG}", f"1.{LONG}*"], ids=lambda text: text[-3:])
+def test_the_time_to_refuse_long_text_grows_with_its_length_alone(text):
+    start = time.process_time()
+    with pytest.raises(ValueError, match="is not an exact binary number"):
+        parse_exact(text)
+    assert time.process_time() - start < 1

@@ -10,7 +10,7 @@ from lowbit.oracle.gemm.gemm import dot
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.proof.accumulator import largest_safe_k
 from lowbit.proof.weights import prove_weights
-from tests.thinned import examples
+from tests.thinned import examples, thinned
 
 LONGEST = 200_000
 """Chains up to here are run through the oracle."""
@@ -20,7 +20,7 @@ def run(accumulator, a, b, count, zeros=(0, 0), bias=0):
     return dot([a] * count, [b] * count, accumulator, a_zero_point=zeros[0], b_zero_point=zeros[1], bias=bias)
 
 
-@pytest.mark.parametrize("name", ACCUMULATORS)
+@pytest.mark.parametrize("name", thinned(ACCUMULATORS, 8))
 def test_presets(name):
     accumulator = ACCUMULATORS[name]
     left, right = ("int8", "int8") if accumulator.operands == "any" else accumulator.operands.split("_")
