@@ -20,14 +20,15 @@ def read_family(document: Table) -> Family:
     document.only(
         "family", "kind", "summary", "version", "listed", "parameters", "variants", "defaults", "source", "facts"
     )
+    kind, parameters = read_kind(document), _parameters(document.table("parameters"))
     family = Family(
         id=read_identifier(document, "family"),
-        kind=read_kind(document),
+        kind=kind,
         summary=document.get("summary", str),
         version=document.get("version", str, default=""),
         listed=document.get("listed", bool),
-        parameters=_parameters(document.table("parameters")),
-        variants=tuple(_variant(table) for table in document.tables("variants")),
+        parameters=parameters,
+        variants=tuple(_variant(table, kind, parameters) for table in document.tables("variants")),
         default_policy=read_policy(document),
         source=read_source(document),
         facts=_facts(document.table("facts", required=False)),
@@ -53,14 +54,25 @@ def _parameters(table: Table) -> tuple[Parameter, ...]:
     return tuple(rows)
 
 
+_OF_FLOATS = ("exponent", "mantissa", "bias")
 _FORMULAS = ("bits", "exponent", "mantissa", "bias", "infinity", "nan", "fraction")
 
 
-def _variant(table: Table) -> Variant:
+def _variant(table: Table, kind: str, parameters: tuple[Parameter, ...]) -> Variant:
     table.only("name", "aliases", "summary", "minimum", "maximum", "signed", "narrow", *_FORMULAS)
     low, high = table.table("minimum", required=False), table.table("maximum", required=False)
+    for limit in (low, high):
+        for name in limit.values:
+            if name not in {parameter.name for parameter in parameters}:
+                raise limit.error(name, "this is not a parameter of the family")
+            limit.get(name, int, str)
     limits = {name: (low.values.get(name), high.values.get(name)) for name in (*low.values, *high.values)}
     fields: dict[str, Formula | bool] = {name: table.get(name, int, str) for name in _FORMULAS if name in table.values}
+    for name in _OF_FLOATS:
+        if kind == "float":
+            table.get(name, int, str)
+        elif name in table.values:
+            raise table.error(name, f"a family of kind {kind} has no such field")
     fields["bits"] = table.get("bits", int, str)
     fields["signed"] = table.get("signed", bool)
     fields["narrow"] = table.get("narrow", bool, default=False)

@@ -71,5 +71,8 @@ def _binary(operator: ast.operator, left: Fraction, right: Fraction) -> Fraction
     if isinstance(operator, ast.Pow):
         if right.denominator != 1 or abs(right) > _LARGEST_POWER:
             raise ValueError(f"the power {right} is not an integer, or is too large")
+        length = max(left.numerator.bit_length(), left.denominator.bit_length())
+        if (length - 1) * abs(right) > _LARGEST_POWER:
+            raise ValueError(f"the power {right} of a number of {length:,} bits is too large")
         return left**right.numerator
     raise ValueError(f"operator {type(operator).__name__} is not allowed")
