@@ -57,12 +57,12 @@ def test_the_model_is_not_overwritten(model, tmp_path):
     assert not list(tmp_path.glob("*.new"))
 
 
-def test_values_beyond_binary32_are_not_written_as_infinity(tmp_path):
-    weights = np.full((1, 2), 1e39)
-    header = {"a": {"dtype": "F64", "shape": [1, 2], "data_offsets": [0, 16]}}
+def test_values_beyond_their_dtype_are_not_written_as_infinity(tmp_path):
+    weights = np.full((1, 2), 65504, np.float16)  # the scale is rounded up: 7 times 9360 is 65520
+    header = {"a": {"dtype": "F16", "shape": [1, 2], "data_offsets": [0, 4]}}
     model = write(tmp_path / "model.safetensors", header, weights.tobytes())
-    measured = measure_model(model, Settings(("int4",), scale_format="float32"))
-    with pytest.raises(InputError, match="beyond float32"):
+    measured = measure_model(model, Settings(("int4",), scale_format="float16"))
+    with pytest.raises(InputError, match="beyond float16"):
         write_applied(model, measured, solve(problem_of(measured)), tmp_path / "applied.safetensors")
     assert not (tmp_path / "applied.safetensors").exists()
 

@@ -117,7 +117,7 @@ def test_reach_0_takes_the_points_alone(capsys):
         (["gen", "encode", "--to", "int4", "--rounding", "sideways", "--expected"], "sideways"),
         (["gen", "encode", "--to", "int4", "-o", "/dev/null/x/y.vec"], "cannot be written"),
         (["gen", "encode", "--to", "int4", "-o", "/dev/null/x/y.vec"], "LB101"),
-        (["gen", "encode", "--to", "int4", "--reach", "-1"], "--reach -1 is negative"),
+        (["gen", "encode", "--to", "int4", "--reach", "-1"], "--reach -1 is not a number of ulps"),
         (["gen", "encode", "--to", "int4", "--set", "random", "--n", "0"], "at least one row"),
         (["golden", "list", "nothing.at.all"], "nothing.at.all"),
         (["golden", "list", "--to", "nothing"], "no set fits"),
