@@ -18,8 +18,8 @@ from lowbit.format.types import FormatLike
 
 SCALE = "float16"
 FAMILY = "block"
-BY_SIGN = "by_sign"
-PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign][.{scale format}]"
+BY_SIGN, ASYMMETRIC = "by_sign", "asymmetric"
+PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign or .asymmetric][.{scale format}]"
 """How names are made."""
 
 SOURCE = Source(
@@ -40,6 +40,7 @@ def block_format(
     scale: FormatLike = SCALE,
     tensor: FormatLike | None = None,
     by_sign: bool = False,
+    asymmetric: bool = False,
     id: str | None = None,
     default_policy: str = "nearest",
 ) -> BlockFormat:
@@ -59,6 +60,8 @@ def block_format(
         The format of a scale over the whole tensor besides.
     by_sign : bool
         Whether positive and negative elements have scales of their own (AFPQ).
+    asymmetric : bool
+        Whether blocks have a zero point, in the format of the elements, which are integers.
     id : str, optional
         A name for messages; by default the parts, with points between them.
     default_policy : str
@@ -77,15 +80,17 @@ def block_format(
     part, shape, of_scale = scalar_format(element), shape_of(block), scalar_format(scale)
     names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
     scales = [ScaleField(name, of_scale, shape, role) for name in names]
+    if asymmetric:
+        scales.append(ScaleField("zero_point", part, shape, "zero_point"))
     if tensor is not None:
         scales.append(ScaleField("tensor", scalar_format(tensor), ()))
-    words = [part.id, shape_name(shape), *([BY_SIGN] if by_sign else [])]
+    words = [part.id, shape_name(shape), *([BY_SIGN] if by_sign else []), *([ASYMMETRIC] if asymmetric else [])]
     words += [] if of_scale.id == SCALE else [of_scale.id]
     words += [] if tensor is None else ["tensor", scalar_format(tensor).id]
     return BlockFormat(
         id=".".join(words) if id is None else id,
         family=FAMILY,
-        summary=_summary(part, shape, of_scale, by_sign=by_sign),
+        summary=_summary(part, shape, of_scale, by_sign=by_sign) + (", and a zero point" if asymmetric else ""),
         default_policy=default_policy,
         source=SOURCE,
         element=part,
@@ -107,12 +112,13 @@ def block_member(name: str) -> BlockFormat | None:
     assert match is not None
     sizes = [int(text) for text in match.group("length", "rows", "columns") if text]
     rest = words[place + 1 :]
-    by_sign = rest[:1] == [BY_SIGN]
-    rest = rest[by_sign:]
+    kind = rest[0] if rest[:1] in ([BY_SIGN], [ASYMMETRIC]) else ""
+    rest = rest[bool(kind) :]
     if len(rest) > 1:
         raise FormatError(f"block format {name!r}: {'.'.join(rest)!r} is not a scale format", hint=PATTERN)
     block = tuple(sizes) if sizes else words[place]
-    return block_format(".".join(words[:place]), block=block, scale=rest[0] if rest else SCALE, by_sign=by_sign)
+    element, scale = ".".join(words[:place]), rest[0] if rest else SCALE
+    return block_format(element, block=block, scale=scale, by_sign=kind == BY_SIGN, asymmetric=kind == ASYMMETRIC)
 
 
 def _summary(element: Scalar, shape: Shape, scale: Scalar, *, by_sign: bool) -> str:

@@ -175,9 +175,17 @@ class BlockPolicy(Choices):
             "short": "the last block is shorter",
         },
     )
+    value_range: str = axis(
+        "with_zero",
+        "the range of a block that has a zero point",
+        {
+            "with_zero": "from its lowest to its highest value, extended to 0, so that 0 has a code",
+            "minmax": "from its lowest to its highest value; the zero point saturates",
+        },
+    )
     zero_point_place: str = axis(
         "after_rounding",
-        "when a given zero point is added (quantize_linear)",
+        "when the zero point is added",
         {
             "after_rounding": "to the rounded quotient",
             "before_rounding": "to the quotient, which is rounded then",

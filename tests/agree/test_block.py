@@ -287,3 +287,20 @@ def test_the_fast_paths_are_those_of_quotients(name):
         assert np.array_equal(again.codes, codes)
         for part in fields:
             assert np.array_equal(tensor.scale_codes(part.field.name), part.codes)
+
+
+@pytest.mark.parametrize("choice", BlockPolicy.choices("value_range"))
+@pytest.mark.parametrize("arithmetic", BlockPolicy.choices("arithmetic"))
+@pytest.mark.parametrize("name", ["int4.g16", "uint4.g32", "uint8.g16", "int8.4x16", "uint2.channel", "uint4.tensor"])
+def test_zero_points(name, arithmetic, choice):
+    fmt = block_format_of(f"{name}.asymmetric.float32")
+    values = np.clip(blocks(9, (8, 64)), -1e30, 1e30)
+    for place in BlockPolicy.choices("zero_point_place"):
+        policy = BlockPolicy(arithmetic=arithmetic, value_range=choice, zero_point_place=place)
+        require_equal(values, fmt, policy)
+        require_equal(values[:, :24] * (1 + np.float64(2.0**-40)), fmt, policy.choose(tail="short"))
+    tensor = quantize(values, fmt)
+    limit = tensor.scales["block"].max() * 0.51 + np.abs(values).max() * 1e-6
+    assert np.abs(dequantize(tensor, dtype=np.float64) - values).max() <= limit
+    values[2, 5] = np.nan
+    require_equal(values, fmt, BlockPolicy())

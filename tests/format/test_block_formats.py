@@ -30,6 +30,8 @@ E2M1, E8M0, HALF = (scalar_format(name) for name in ("float4_e2m1fn", "float8_e8
         ("binary8p4se.16x16.bfloat16", "129/16"),
         ("int8.channel.float32", "8"),
         ("int8.tensor", "8"),
+        ("int4.g128.asymmetric", "133/32"),
+        ("uint8.g32.asymmetric.float32", "37/4"),
     ],
 )
 def test_names_and_bits_per_value(name, bits):
@@ -55,6 +57,7 @@ def test_a_name_says_what_the_parts_say():
         ("mxfp4", "element * block"),
         ("nvfp4", "element * block * tensor"),
         ("nvfp4_reciprocal", "element * block / tensor"),
+        ("uint4.g128.asymmetric", "(element - zero_point) * block"),
         ("float4_e2m1fn.g128.by_sign", "element * (negative if element < 0 else positive)"),
     ],
 )
@@ -93,6 +96,7 @@ def test_every_file_is_whole(name):
         ("int4.g0", UnknownFormatError, "unknown"),
         ("int4.g128.nonsense", FormatError, "nonsense"),
         ("int4.g128.float16.float32", FormatError, "is not a scale format"),
+        ("int4.g128.by_sign.asymmetric", UnknownFormatError, "asymmetric"),
         ("nonsense.g128", UnknownFormatError, "'nonsense' is unknown"),
         ("e4m3.g128", UnknownFormatError, "ambiguous"),
         ("mxfp8", UnknownFormatError, "mxfp8_e4m3"),

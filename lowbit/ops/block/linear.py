@@ -13,8 +13,8 @@ from lowbit.format.registry import scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd
 from lowbit.ops.arrays import Array, as_array, check_range, checked_codes, integer_array
-from lowbit.ops.block.quantize import plain_values
 from lowbit.ops.block.scales import Steps
+from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.ops.types import Results
 from lowbit.policy.block import BlockPolicy, get_block_policy
@@ -77,29 +77,32 @@ def quantize_linear(
     target, chosen = _integer_or_float(to), get_block_policy(policy)
     numbers = plain_values(values)
     scales, zeros = _parameters(scale, zero_point, target, numbers.shape, axis, block)
-    element = chosen.policy("element", target)
     steps = Steps(chosen)
+    codes = linear_codes(steps.enter(numbers), steps.enter(scales), zeros, target, chosen)
+    return codes if codes.ndim else codes[()]
+
+
+def linear_codes(values: Array, scales: Array, zeros: Array, target: Scalar, policy: BlockPolicy) -> Array:
+    """The codes of values, by scales and zero points that go with them, all as the first step finds them."""
+    steps, element = Steps(policy), policy.policy("element", target)
     with np.errstate(all="ignore"):
-        entered, divisor = steps.enter(numbers), steps.enter(scales)
-        if chosen.quotient_steps == "reciprocal" and not steps.exact:
-            quotients = steps.multiply(entered, steps.divide(steps.dtype(1), divisor))
+        if policy.quotient_steps == "reciprocal" and not steps.exact:
+            quotients = steps.multiply(values, steps.divide(steps.dtype(1), scales))
         else:
-            quotients = steps.divide(entered, divisor)
-        quotients = np.where(
-            np.isnan(quotients), np.copysign(np.nan, np.where(np.isnan(entered), entered, 1)), quotients
-        )
-        if target.wraps and chosen.zero_point_place == "before_rounding":
+            quotients = steps.divide(values, scales)
+        signs = np.where(np.isnan(values), values, 1)
+        quotients = np.where(np.isnan(quotients), np.copysign(np.nan, signs), quotients).astype(steps.dtype)
+        if target.wraps and policy.zero_point_place == "before_rounding":
             pair = np.broadcast_arrays(quotients, zeros.astype(steps.dtype))
             quotients = add_to_odd(*pair) if steps.exact else steps.rounded(np.add(*pair, dtype=steps.dtype))
-    if not target.wraps or chosen.zero_point_place == "before_rounding":
-        return encode(quotients.astype(steps.dtype), target, policy=element)
+    if not target.wraps or policy.zero_point_place == "before_rounding":
+        return np.asarray(encode(quotients.astype(steps.dtype), target, policy=element))
     if element.overflow != "saturate":
         raise PolicyError(
             f"element: overflow = {element.overflow!r}, but codes saturate here", hint="element='integer'"
         )
-    wide = np.asarray(encode(quotients.astype(steps.dtype), "int32", policy=element)).astype(np.int64) + zeros
-    codes = np.clip(wide, target.codes[0], target.codes[-1]).astype(target.code_dtype)
-    return codes if codes.ndim else codes[()]
+    wide = np.asarray(encode(quotients, "int32", policy=element)).astype(np.int64) + zeros
+    return np.clip(wide, target.codes[0], target.codes[-1]).astype(target.code_dtype)
 
 
 def dequantize_linear(

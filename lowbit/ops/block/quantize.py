@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
-from lowbit.ops.arrays import Array, as_array, checked_threads, values_to_codes
+from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block import boundaries, power_of_two
+from lowbit.ops.block.affine import is_affine
+from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
-from lowbit.ops.cast.cast import decode, encode
+from lowbit.ops.block.values import plain_values
+from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
 
 
@@ -82,8 +85,15 @@ def quantize(
         parts = {field.name: _axis_back(scale, place)}
         return BlockTensor.trusted(target, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
     moved = np.moveaxis(numbers, place, -1)
+    fields: list[Fine | Coarse]
     with np.errstate(all="ignore"):
-        fields, codes = _by_boundaries(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
+        if is_affine(target):
+            of_blocks, codes = affine_quantize(moved, target, chosen)
+            fields = [*of_blocks]
+        else:
+            fields, codes = _by_boundaries(moved, target, chosen, threads) or _by_quotients(
+                moved, target, chosen, place
+            )
     if codes.dtype.kind == "f":
         codes = encode(codes, target.element, policy=chosen.policy("element", target.element), threads=threads)
     else:
@@ -149,25 +159,6 @@ def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, 
         roles = ", ".join(field.role for field in fmt.scales)
         raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
     return factors[:count], factors[count:]
-
-
-def plain_values(values: npt.ArrayLike) -> Array:
-    """The values in binary32 where that holds them, else in binary64.
-
-    Raises
-    ------
-    InputError
-    """
-    array = as_array(values, "values")
-    if array.dtype in (np.float32, np.float64):
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    codes, source = values_to_codes(array)
-    for dtype in (np.float32, np.float64):
-        try:
-            return np.asarray(decode(codes, source, dtype=dtype))
-        except LowbitError as error:
-            reason = error
-    raise InputError(f"values of {source.id} do not fit binary64", hint="convert them with astype(float)") from reason
 
 
 def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:

@@ -15,6 +15,7 @@ from lowbit.exact import NAN, ZERO, Exact, finite
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
+from lowbit.oracle.block.affine import quantize_block
 from lowbit.oracle.block.decode import field_value
 from lowbit.oracle.block.scale import Coarse, coarse_scale, largest, quotient, rule_value, scale_code, steps_of
 from lowbit.oracle.cast.cast import encode
@@ -66,6 +67,8 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
         The blocks do not divide the axes, or a policy refuses a value.
     """
     fmt.check_shape(shape, short=policy.tail == "short")
+    if [field.role for field in fmt.scales] == ["multiply", "zero_point"]:
+        return _affine(values, shape, fmt, policy)
     require_plain(fmt)
     require_searchable(fmt, shape, policy)
     task = _Task(shape, fmt, policy)
@@ -75,6 +78,15 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
     fine = [_fine(entered, field, above, task) for field in finest]
     codes = [_element(value, index, fine, above, task) for value, index in zip(entered, _indices(shape), strict=True)]
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)})
+
+
+def _affine(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> Quantized:
+    """Each block by itself, its codes back to their places."""
+    field = fmt.scales[0]
+    answers = [quantize_block(block, fmt, policy) for block in _blocks(values, shape, field)]
+    remaining = [iter(codes) for codes, _, _ in answers]
+    codes = [next(remaining[_place(index, shape, field)]) for index in _indices(shape)]
+    return Quantized(codes, {"block": [scale for _, scale, _ in answers], "zero_point": [zero for *_, zero in answers]})
 
 
 def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:

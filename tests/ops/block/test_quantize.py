@@ -76,6 +76,8 @@ def test_empty_arrays():
         (np.full(32, np.inf), "mxfp4", {"policy": {"infinity": "error"}}, "infinity = 'error'"),
         (np.full(32, 1e30), "int4.g32", {}, "scale 'block'.*overflow = error"),
         (np.full(32, 6.0), "mxfp4", {"threads": 0}, "threads = 0"),
+        (np.full(32, np.nan), "uint4.g32.asymmetric", {}, "its block has no range"),
+        (np.zeros(32), "float4_e2m1fn.g32.asymmetric", {}, "does not make scales of the roles multiply, zero_point"),
     ],
 )
 def test_bad_input(values, fmt, options, message):
@@ -198,3 +200,17 @@ def test_four_over_six_takes_the_smaller_error(search, power):
     assert errors(tensor).sum() < 0.97 * errors(plain).sum()
     with pytest.raises(InputError, match="with a scale above, not for mxfp4"):
         lowbit.quantize(values, "mxfp4", policy=policy)
+
+
+def test_a_zero_point_by_hand():
+    # 4 bits over [-1, 2]: the scale is 3 / 15, zero has the code 5, and each value the code 5 + x / 0.2.
+    tensor = lowbit.quantize([-1.0, 0.0, 0.3, 2.0], "uint4.g4.asymmetric.float32")
+    assert tensor.codes.tolist() == [0, 5, 6, 15]
+    assert tensor.scales["zero_point"].tolist() == [5]
+    assert tensor.scales["block"].tolist() == [np.float32(0.2)]
+    minmax = lowbit.BlockPolicy(value_range="minmax")
+    tensor = lowbit.quantize([1.0, 1.5, 2.0, 4.0], "uint4.g4.asymmetric.float32", policy=minmax)
+    assert tensor.scales["zero_point"].tolist() == [0]  # saturated: 0 is not in the range
+    zeros = lowbit.quantize(np.zeros(4), "int4.g4.asymmetric")
+    assert zeros.scales["block"].tolist() == [1]
+    assert lowbit.dequantize(zeros).tolist() == [0, 0, 0, 0]
