@@ -34,6 +34,9 @@ SIGNS = ("positive", "negative")
 WHOLE = 0
 """The length of a block that reaches over the whole axis."""
 
+MAX_LENGTH = (1 << 31) - 1
+"""Of a block along an axis."""
+
 Shape = tuple[int, ...]
 
 
@@ -116,6 +119,7 @@ class BlockFormat(Format):
             self._require_field(field, names)
         signs = tuple(field.name for field in self.scales if field.role == "by_sign")
         require(signs in ((), SIGNS), f"by_sign scales {signs} are not 'positive' and 'negative', in this order")
+        require(not signs or self.element.signed, f"{self.element.id} has no negative elements to scale by sign")
         for role in ("zero_point", "offset"):
             require(len(self.of_role(role)) <= 1, f"two scales have the role {role!r}")
 
@@ -137,7 +141,7 @@ class BlockFormat(Format):
         )
 
     def _require_block(self, block: object, where: str) -> None:
-        fits = isinstance(block, tuple) and all(type(length) is int and length >= 0 for length in block)
+        fits = isinstance(block, tuple) and all(type(length) is int and 0 <= length <= MAX_LENGTH for length in block)
         self._require(fits, f"{where}: block shape {block!r} is not a tuple of lengths", "(32,), (16, 16), (0,) or ()")
 
     @property
@@ -245,9 +249,9 @@ def shape_of(value: object) -> Shape:
     ------
     FormatError
     """
-    if value in ("tensor", "channel"):
+    if isinstance(value, str) and value in ("tensor", "channel"):
         return () if value == "tensor" else (WHOLE,)
     lengths = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if any(type(length) is not int or length < 1 for length in lengths):
+    if any(type(length) is not int or not 1 <= length <= MAX_LENGTH for length in lengths):
         raise FormatError(f"block = {value!r} is not a block shape", hint="32, (16, 16), 'channel' or 'tensor'")
     return lengths

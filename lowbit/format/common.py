@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -87,6 +87,10 @@ class Format:
 
     def __str__(self) -> str:
         return self.id
+
+    def __getstate__(self) -> dict[str, object]:
+        """For pickle and copy: the fields alone, since what follows from them is kept in forms that neither takes."""
+        return {item.name: getattr(self, item.name) for item in fields(self)} | {"facts": dict(self.facts)}
 
     def _require_common(self) -> None:
         """The types of the fields that every format has."""

@@ -104,7 +104,8 @@ def scalar_format(name: object) -> Scalar:
     """
     fmt = get_format(name)  # type: ignore[arg-type]  # whatever it is: what does not name a format is refused
     if not isinstance(fmt, Scalar):
-        raise InputError(f"{fmt.id} is not a scalar format", hint="quantize and dequantize take block formats")
+        hint = "lowbit.quantize and lowbit.dequantize take block formats; `lowbit show` says what their elements are"
+        raise InputError(f"{fmt.id} is not a scalar format", hint=hint)
     return fmt
 
 

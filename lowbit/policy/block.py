@@ -13,18 +13,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lowbit.errors import PolicyError
+from lowbit.errors import InputError, PolicyError
+from lowbit.exact import finite, floor_log2
 from lowbit.policy.cast import Policy, get_policy
 from lowbit.policy.choices import Choices, axis
 from lowbit.policy.presets import Presets
 
 if TYPE_CHECKING:
+    from lowbit.format.block import BlockFormat
     from lowbit.format.common import Format
 
 __all__ = ["BLOCK_PRESETS", "BlockPolicy", "get_block_policy"]
 
 POWER_RULES = ("floor", "ceil", "rceil", "even", "nearest", "tosa")
 """The scale rules that give a power of two."""
+
+HELD = {"exact": (51, 450), "binary32": (24, 127), "bfloat16": (24, 127)}
+"""The bits and the largest exponent of numbers in an arithmetic; exact steps, in binary64 to odd, hold less than it."""
+
+PRODUCT_BITS = 53
+"""An exact product of two numbers is one in binary64."""
 
 SEPARATOR = ":"
 """Between the preset and the choices of a policy that is spelled in one word."""
@@ -216,6 +224,35 @@ class BlockPolicy(Choices):
     def policy(self, field: str, fmt: Format) -> Policy:
         """The policy of a field ("scale", "tensor" or "element") whose format is known."""
         return spelled(getattr(self, field) or fmt.default_policy, fmt)
+
+    def require_held(self, fmt: BlockFormat) -> None:
+        """Refuse a format whose elements or scales are not numbers of the arithmetic that makes them.
+
+        Raises
+        ------
+        InputError
+        """
+        element, factors = fmt.element, fmt.of_role("multiply", "by_sign", "divide")
+        largest, (bits, most) = element.max, HELD[self.arithmetic]
+        if largest.fraction() <= 0:
+            raise InputError(
+                f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become", hint="int2, say"
+            )
+        parts = [element, *(field.format for field in factors)]
+        held = {part.id: (part.precision, part.max_exponent) for part in parts}
+        if factors and len(factors) > 1 + fmt.by_sign:
+            reach = finite(self.scale_maximum) if self.scale_maximum else factors[0].format.max
+            product = finite(largest.significand * reach.significand, largest.exponent + reach.exponent).reduced()
+            held["largest element times largest scale"] = product.significand.bit_length(), floor_log2(product)
+            pairs = zip(parts, (*parts[1:], element), strict=True)
+            if self.arithmetic == "exact" and any(a.precision + b.precision > PRODUCT_BITS for a, b in pairs):
+                held["a product of its scales"] = PRODUCT_BITS + 1, 0
+        for what, (precision, exponent) in held.items():
+            if precision > bits or exponent > most:
+                raise InputError(
+                    f"{fmt.id}: {what} is not held by the arithmetic of the policy, {self.arithmetic!r}",
+                    hint="a narrower format, another arithmetic, or a scale_maximum",
+                )
 
     def live_axes(self) -> list[str]:
         """The axes that say something; the steps only where they are rounded."""

@@ -93,6 +93,17 @@ def test_every_scale_rule_at_every_boundary_of_amax(name, rule):
     require_equal(values, fmt, get_block_policy("ocp_mx").choose(scale_rule=rule))
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("element", ["int4", "q2.6", "int4_narrow", "uq0.4"])
+def test_every_scale_rule_for_integers(element, rule):
+    # Two's complement reaches further below zero, where amax over the largest element follows it; uq0.4 ends below 1.
+    tops = np.array([7, 7.25, 7.5, 7.75, 8, 8.25, 8.5, 8.75, 15, 15.5], np.float32)
+    signed = block_format_of(f"{element}.g2").element.signed
+    for by_sign in (False, True)[: 1 + signed]:
+        fmt = block_format(element, block=2, scale="float32", by_sign=by_sign)
+        require_equal(np.stack([tops, -tops, tops / 2, -tops * 3], 1), fmt, BlockPolicy(scale_rule=rule))
+
+
 @pytest.mark.parametrize("preset", BLOCK_PRESETS)
 @pytest.mark.parametrize("name", ["mxfp4", "nvfp4"])
 def test_presets(name, preset):

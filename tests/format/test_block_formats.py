@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 import lowbit
@@ -100,6 +101,7 @@ def test_every_file_is_whole(name):
         ("nonsense.g128", UnknownFormatError, "'nonsense' is unknown"),
         ("e4m3.g128", UnknownFormatError, "ambiguous"),
         ("mxfp8", UnknownFormatError, "mxfp8_e4m3"),
+        ("uint8.g128.by_sign", FormatError, "uint8 has no negative elements"),
     ],
 )
 def test_wrong_names(name, error, message):
@@ -125,6 +127,12 @@ def test_wrong_names(name, error, message):
 def test_contradictions(scales, message):
     with pytest.raises(FormatError, match=message):
         BlockFormat(id="mine", element=E2M1, block=(32,), scales=tuple(ScaleField(*scale) for scale in scales))
+
+
+@pytest.mark.parametrize("block", [0, -1, 1.5, True, np.array([2, 2]), np.int64(4), 10**30, ("channel", 4)])
+def test_wrong_block_shapes(block):
+    with pytest.raises(FormatError, match="is not a block shape"):
+        lowbit.block_format("int4", block=block)
 
 
 FILE = """

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.block import BlockFormat
+from lowbit.exact import floor_log2
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array, is_negative
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.ops.cast.cast import decode
+from lowbit.ops.cast.cast import decode, numpy_dtype
 
 EXACT_BITS = 53
+EXACT_EXPONENT = 1000
+"""Numbers of binary64 that are neither subnormal nor beyond it, with some room."""
 
 
 def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -46,11 +52,11 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
         raise InputError(
             f"dequantize takes a BlockTensor, not {type(tensor).__name__}", hint="lowbit.quantize makes one"
         )
-    wanted = np.dtype(dtype)
+    wanted = numpy_dtype(dtype)
     if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     with np.errstate(all="ignore"):
-        values = _values(tensor, to_nearest=wanted == np.float64)
+        values = _values(tensor, nearest=wanted == np.float64)
         values[np.isnan(values)] = np.nan
         if wanted == np.float64:
             return values
@@ -58,9 +64,10 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
         return narrow if wanted.itemsize == 4 else np.asarray(_through_odd(values, narrow).astype(wanted))
 
 
-def _values(tensor: BlockTensor, *, to_nearest: bool) -> Array:
-    """The values in binary64, rounded to nearest or to odd where they are inexact there."""
+def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
+    """The values in binary64, to nearest even or, where more rounding follows, to odd: one step at most is inexact."""
     fmt = tensor.format
+    _require_exact(fmt)
     element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.element, dtype=np.float64))
     numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fmt.scales}
     wide = {
@@ -74,27 +81,65 @@ def _values(tensor: BlockTensor, *, to_nearest: bool) -> Array:
         result = result - wide[field.name]
     for field in fmt.of_role("multiply", "exponent"):
         result = result * wide[field.name]
-    for field in fmt.of_role("divide"):
-        pair = np.broadcast_arrays(result, wide[field.name])
-        result = np.divide(*pair) if to_nearest else divide_to_odd(*pair)
     if negative is not None:
         result = result * np.where(negative & ~np.isnan(element), wide["negative"], wide["positive"])
+    for field in fmt.of_role("divide"):
+        divisor = wide[field.name]
+        result = result / divisor if nearest else divide_to_odd(*np.broadcast_arrays(result, divisor))
     for field in fmt.of_role("offset"):
-        pair = np.broadcast_arrays(result, wide[field.name])
-        result = np.add(*pair) if to_nearest else add_to_odd(*pair)
-    _require_exact(fmt)
+        addend = np.broadcast_to(wide[field.name], result.shape)
+        result = result + addend if nearest else add_to_odd(result, addend)
     return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
 
 
 def _require_exact(fmt: BlockFormat) -> None:
-    """Refuse a format of more bits than a product in binary64 holds."""
-    factors = fmt.of_role("multiply", "exponent", "super")
-    signs = fmt.of_role("by_sign")[:1]
-    bits = fmt.element.precision + sum(
-        field.format.precision for field in (*factors, *signs) if field.role != "exponent"
-    )
+    """Refuse a format whose differences and products binary64 does not hold, or with two steps that are inexact."""
+    supers = {field.of: field.format for field in fmt.of_role("super")}
+
+    def term(field: ScaleField) -> _Range:
+        own = _Range.of_exponent(field.format) if field.role == "exponent" else _Range.of(field.format)
+        return own.times(_Range.of(supers[field.name])) if field.name in supers else own
+
+    product = _Range.of(fmt.element)
+    for field in fmt.of_role("zero_point"):
+        product = product.minus(term(field))
+    for field in fmt.of_role("multiply", "exponent"):
+        product = product.times(term(field))
+    inexact = fmt.of_role("divide", "offset")
+    products = [product.times(term(field)) for field in fmt.of_role("by_sign")] or [product]
+    parts = [_Range(*map(max, zip(*products, strict=True))), *map(term, inexact)]
+    bits = max(part.bits for part in parts)
     if bits > EXACT_BITS:
         raise InputError(f"values of {fmt.id} have up to {bits} bits, more than binary64", hint="narrower scales")
+    if sum(max(abs(part.low), abs(part.high)) for part in parts) > EXACT_EXPONENT:
+        raise InputError(f"values of {fmt.id} reach beyond 2^±{EXACT_EXPONENT}", hint="scales of a shorter range")
+    if len(inexact) > 1:
+        roles = " and ".join(field.role for field in inexact)
+        raise InputError(f"values of {fmt.id} are rounded once, which roles {roles} together do not allow")
+
+
+class _Range(NamedTuple):
+    """Of numbers: how many significant bits they have, multiples of two to which power, and below which."""
+
+    bits: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, fmt: Scalar) -> _Range:
+        ends = max(fmt.max_exponent, floor_log2(fmt.min) if fmt.signed else 0) + 1
+        return cls(max(fmt.precision, 1), fmt.smallest_exponent, ends)
+
+    @classmethod
+    def of_exponent(cls, fmt: Scalar) -> _Range:
+        return cls(0, int(fmt.min.fraction()), int(fmt.max.fraction()))
+
+    def times(self, other: _Range) -> _Range:
+        return _Range(self.bits + other.bits, self.low + other.low, self.high + other.high)
+
+    def minus(self, other: _Range) -> _Range:
+        low, high = min(self.low, other.low), max(self.high, other.high) + 1
+        return _Range(high - low, low, high)
 
 
 def _axis_last(array: Array, axis: int) -> Array:

@@ -78,6 +78,7 @@ def quantize(
     shape = axis_last(numbers.shape, place)
     target.check_shape(shape, short=chosen.tail == "short")
     checked_threads(threads)
+    chosen.require_held(target)
     way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -208,7 +209,7 @@ def bump(rule: str, element: Scalar) -> float:
     ordinal = element.ordinal(last)
     assert ordinal is not None
     tie = (element.max.fraction() + element.value_at(ordinal + 1).fraction()) / 2
-    fraction = float(tie / (2 << element.max_exponent))
+    fraction = float(tie / Fraction(2) ** (element.max_exponent + 1))
     return fraction if last & 1 else float(np.nextafter(fraction, 1))  # a tie goes to the even code
 
 

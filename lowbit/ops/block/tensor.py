@@ -49,14 +49,16 @@ class BlockTensor:
 
     def __post_init__(self) -> None:
         fmt = self.format
+        _check_types(fmt, self.shape, self.scales)
         axis = checked_axis(self.axis, self.shape, fmt)
         codes = checked_codes(self.codes, fmt.element)
         if codes.shape != tuple(self.shape):
             raise InputError(f"codes have the shape {codes.shape}, but the tensor {tuple(self.shape)}")
         fmt.check_shape(axis_last(self.shape, axis), short=True)
         names = [field.name for field in fmt.scales]
-        if sorted(names) != sorted(self.scales):
-            raise InputError(f"scales of {fmt.id} are {', '.join(names)}, not {', '.join(self.scales) or 'none'}")
+        if sorted(names) != sorted(map(str, self.scales)):
+            others = ", ".join(map(str, self.scales)) or "none"
+            raise InputError(f"scales of {fmt.id} are {', '.join(names)}, not {others}")
         scales = {}
         for field in fmt.scales:
             array = to_codes(self.scales[field.name], field.format, f"scale {field.name!r}")
@@ -92,8 +94,22 @@ class BlockTensor:
         size = self.codes.size
         return Fraction(self.format.bits_of(axis_last(self.shape, self.axis)), size) if size else Fraction(0)
 
+    def __getstate__(self) -> dict[str, object]:
+        """For pickle and copy, which take no read-only mapping."""
+        return self.__dict__ | {"scales": dict(self.scales)}
+
     def __repr__(self) -> str:
         return f"BlockTensor({self.format.id}, shape={self.shape}, axis={self.axis})"
+
+
+def _check_types(fmt: object, shape: object, scales: object) -> None:
+    if not isinstance(fmt, BlockFormat):
+        raise InputError(f"format = {fmt!r} is not a BlockFormat", hint="lowbit.get_format('mxfp4'), say")
+    if not isinstance(shape, (tuple, list)):
+        raise InputError(f"shape = {shape!r} is not a tuple of lengths", hint="that of the codes")
+    if not isinstance(scales, Mapping):
+        known = ", ".join(field.name for field in fmt.scales)
+        raise InputError(f"scales: {type(scales).__name__} is not a mapping", hint=f"a dict with {known}")
 
 
 def checked_axis(axis: object, shape: Shape, fmt: BlockFormat) -> int:

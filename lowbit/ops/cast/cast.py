@@ -224,7 +224,7 @@ def decode(
     """
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
-    requested = _dtype(dtype)
+    requested = numpy_dtype(dtype)
     wanted, step = decoding(source, requested)
     check_out(out, array.shape, requested)
     checked_threads(threads)
@@ -241,7 +241,13 @@ def decode(
     return out
 
 
-def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+def numpy_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """A dtype from what stands for one.
+
+    Raises
+    ------
+    InputError
+    """
     try:
         return np.dtype(dtype)
     except TypeError as error:

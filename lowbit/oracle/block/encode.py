@@ -71,6 +71,7 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
         return _affine(values, shape, fmt, policy)
     require_plain(fmt)
     require_searchable(fmt, shape, policy)
+    policy.require_held(fmt)
     task = _Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     finest, coarser = levels(fmt)

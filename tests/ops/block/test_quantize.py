@@ -1,5 +1,9 @@
 """quantize and dequantize at their edges: what is refused and how, and what NumPy would give."""
 
+import copy
+import pickle
+from fractions import Fraction
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -134,6 +138,10 @@ def tensor_of(**changes):
         ({"scales": {"block": np.zeros((2, 3), np.uint8)}}, r"has the shape \(2, 3\), not \(2, 2\)"),
         ({"scales": {"block": np.zeros((2, 2))}}, "scale 'block': codes of float8_e8m0fnu are integers"),
         ({"axis": 2}, "axis = 2 is not an axis"),
+        ({"format": "mxfp4"}, "format = 'mxfp4' is not a BlockFormat"),
+        ({"shape": 128}, "shape = 128 is not a tuple"),
+        ({"scales": [np.zeros((2, 2), np.uint8)]}, "scales: list is not a mapping"),
+        ({"scales": {3: np.zeros((2, 2), np.uint8)}}, "scales of mxfp4 are block, not 3"),
     ],
 )
 def test_a_tensor_is_checked(changes, message):
@@ -157,6 +165,76 @@ def test_dequantize_refuses_what_is_no_tensor_and_other_dtypes():
         lowbit.dequantize(np.zeros(3))
     with pytest.raises(InputError, match="is not a float of 16, 32 or 64 bits"):
         lowbit.dequantize(tensor_of(), dtype=np.int8)
+    with pytest.raises(InputError, match="unknown to NumPy"):
+        lowbit.dequantize(tensor_of(), dtype="float33")
+
+
+def test_tensors_and_formats_are_pickled_and_copied():
+    tensor = lowbit.quantize(np.arange(32.0), "nvfp4")
+    for twin in (pickle.loads(pickle.dumps(tensor)), copy.deepcopy(tensor)):
+        assert np.array_equal(lowbit.dequantize(twin), lowbit.dequantize(tensor))
+        assert twin.format == tensor.format
+    for name in ("int8", "q2.6", "float8_e4m3fn", "nf4", "mxfp4"):
+        fmt = lowbit.get_format(name)
+        fmt.figures  # noqa: B018 - what is kept beside the fields stays out
+        assert pickle.loads(pickle.dumps(fmt)) == fmt
+
+
+@pytest.mark.parametrize(
+    ("fmt", "policy", "message"),
+    [
+        ("int1.g2", "nearest", "int1 has no positive value"),
+        (
+            "int8.g2.float64",
+            "nearest",
+            "float64 is not held by the arithmetic of the policy, 'exact'",
+        ),
+        ("int8.g2.float64", "deepseek_v3", "is not held by the arithmetic of the policy, 'binary32'"),
+        ("float16.g2.float64", "nearest", "not held"),
+        ("int32.g2.float32", "deepseek_v3", "int32 is not held"),
+    ],
+)
+def test_what_the_arithmetic_does_not_hold_is_refused(fmt, policy, message):
+    with pytest.raises(InputError, match=message):
+        lowbit.quantize(np.ones((2, 2)), fmt, policy=policy)
+
+
+def test_a_coarse_scale_beyond_its_arithmetic_is_refused():
+    # 240 * 2^126, which all block scales together would reach, is not a number of binary32.
+    fmt = lowbit.block_format("float8_e4m3", block=2, scale="float8_e8m0fnu", tensor="float32")
+    with pytest.raises(InputError, match="largest element times largest scale"):
+        lowbit.quantize(np.ones(2), fmt, policy="torchao_nvfp4")
+    policy = lowbit.get_block_policy("torchao_nvfp4").choose(scale_maximum=448, smallest_scale="any")
+    assert lowbit.quantize(np.ones(2), fmt, policy=policy).scales["tensor"] == np.float32(1) / np.float32(240 * 448)
+    with pytest.raises(InputError, match="a product of its scales"):
+        lowbit.quantize(np.ones(2), lowbit.block_format("int4", block=2, scale="int32", tensor="float32"))
+
+
+def test_dequantized_binary64_is_rounded_to_nearest():
+    # A quotient and a sum, the two steps that may be inexact: each once, in fractions.
+    tensor = lowbit.quantize(np.linspace(-5, 7, 64, dtype=np.float32), "nvfp4_reciprocal")
+    element = lowbit.decode(tensor.codes, "float4_e2m1fn", dtype=np.float64)
+    block = np.repeat(lowbit.decode(tensor.scales["block"], "float8_e4m3fn", dtype=np.float64), 16)
+    divisor = Fraction(float(tensor.scales["tensor"]))
+    expected = [float(Fraction(a) * Fraction(b) / divisor) for a, b in zip(element, block, strict=True)]
+    assert lowbit.dequantize(tensor, dtype=np.float64).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("roles", "scale", "message"),
+    [
+        (["multiply", "divide", "offset"], "float16", "roles divide and offset together"),
+        (["divide", "divide"], "float16", "roles divide and divide together"),
+        (["multiply", "zero_point"], "float32", "bits, more than binary64"),
+        (["multiply", "exponent"], "int16", "reach beyond"),
+    ],
+)
+def test_what_binary64_does_not_hold_is_refused(roles, scale, message):
+    fields = tuple(lowbit.ScaleField(f"s{i}", lowbit.get_format(scale), (2,), role) for i, role in enumerate(roles))
+    fmt = lowbit.BlockFormat(id="own", element=lowbit.get_format("int8"), block=(2,), scales=fields)
+    numbers = {field.name: np.ones(2, field.format.code_dtype) for field in fields}
+    with pytest.raises(InputError, match=message):
+        lowbit.dequantize(BlockTensor(fmt, (4,), 0, np.ones(4, np.int8), numbers))
 
 
 def test_every_role_is_dequantized():
