@@ -31,7 +31,7 @@ from tests.check.answers import compared, require_true
 from tests.thinned import thinned
 
 SOURCE = Path(__file__).with_name("reported_kernel.c")
-LARGEST = 1 << 15
+LARGEST, MANY_RULES_LARGEST = 1 << 15, 1 << 12
 EXACT = "and is otherwise exact"
 
 CASTS = [
@@ -167,9 +167,9 @@ def call(library, symbol, case, result):
     return out
 
 
-def checked(library, symbol, operation):
+def checked(library, symbol, operation, largest=LARGEST):
     """The result of a check, every claim of which is replayed; large products are left out."""
-    cases = [case for case in operation.cases("directed", 0, 0) if np.prod(list(case.sizes.values())) <= LARGEST]
+    cases = [case for case in operation.cases("directed", 0, 0) if np.prod(list(case.sizes.values())) <= largest]
     result = operation.prototype.result
     comparison = compared(operation, cases, [call(library, symbol, case, result) for case in cases])
     concluded = conclude("kernel", comparison)
@@ -198,7 +198,8 @@ def test_conversion_is_told_what_it_does(library, row):
 def test_product_is_told_what_it_does(library, row):
     _, symbol, formats, words = row
     operands = Operands(*(get_format(name) for name in formats.split()))
-    requires(words, sentence(checked(library, symbol, GemmOperation(operands, get_accumulator("int32")))))
+    largest = MANY_RULES_LARGEST if symbol == "near_pairs" else LARGEST  # hundreds of accumulators agree with it
+    requires(words, sentence(checked(library, symbol, GemmOperation(operands, get_accumulator("int32")), largest)))
 
 
 @pytest.mark.parametrize("row", REQUANTIZATIONS, ids=lambda row: f"{row[0]}-{row[1]}")
