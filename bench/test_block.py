@@ -16,7 +16,7 @@ SHAPE = (4096, 4096)
 SIZE = SHAPE[0] * SHAPE[1]
 MX_WANTED = 20.0
 OTHERS_WANTED = 10.0
-"""20 are wanted; NVFP4 has 12, AFPQ 20 to 30: a pass for the maxima, one for the elements, and the scales in between."""
+"""20 are wanted; NVFP4 has 12, AFPQ 20 to 30: two passes over the values, and the scales in between."""
 MX = {
     "mxfp8_e4m3": "float8_e4m3fn",
     "mxfp8_e5m2": "float8_e5m2",
