@@ -16,7 +16,7 @@ IDS = [f"{row.product}-{row.id}" for row in known_differences()]
 CONVERSIONS = [f"{row.product}-{row.id}" for row in known_differences() if row.operation == "convert"]
 PRODUCTS_OF_MATRICES = [name for name in IDS if name not in CONVERSIONS]
 OF_LIBRARIES = [name for name in CONVERSIONS if name.partition("-")[0] in LIBRARIES]
-MEASURED_ELSEWHERE = {"cuda", "gfloat"}
+MEASURED_ELSEWHERE = {"bitsandbytes", "cuda", "gfloat"}
 """Products that tests/cross alone compares, each in a file of its own."""
 
 
