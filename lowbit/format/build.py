@@ -149,6 +149,13 @@ def _refuse_taken_id(fmt: Format) -> None:
         raise FormatError(f"the id {fmt.id!r} belongs to another format: {known.summary}", hint="choose another id")
 
 
+def _exact(value: float | Exact) -> Exact:
+    """A number as it is: no integer is rounded to binary64."""
+    if isinstance(value, Exact):
+        return value
+    return finite(value) if isinstance(value, int) else from_float(value)
+
+
 def table_format(
     values: Iterable[float | Exact], *, id: str | None = None, ordered: bool = True, default_policy: str = "ocp_sat"
 ) -> TableFormat:
@@ -182,11 +189,14 @@ def table_format(
     """
     _check_id(id)
     _check_policy(default_policy)
-    numbers = list(values.tolist() if hasattr(values, "tolist") else values)
+    numbers: object = values.tolist() if hasattr(values, "tolist") else values
+    if not isinstance(numbers, Iterable):
+        raise FormatError(f"values = {numbers!r} is not a list of numbers", hint="[-1, -0.25, 0, 1], say")
+    numbers = list(numbers)
     for code, value in enumerate(numbers):
         if not isinstance(value, int | float | Exact) or isinstance(value, bool):
             raise FormatError(f"values: {value!r}, of code {code}, is not a number")
-    exact = tuple(value if isinstance(value, Exact) else from_float(float(value)) for value in numbers)
+    exact = tuple(_exact(value) for value in numbers)
     bits = max((len(exact) - 1).bit_length(), 1)
     if len(exact) != 1 << bits:
         raise FormatError(

@@ -15,7 +15,7 @@ from lowbit.ops.arithmetic.exact_rounding import add_to_odd
 from lowbit.ops.arrays import Array, as_array, check_range, checked_codes, integer_array
 from lowbit.ops.block.scales import Steps
 from lowbit.ops.block.values import plain_values
-from lowbit.ops.cast.cast import decode, encode
+from lowbit.ops.cast.cast import decode, encode, numpy_dtype
 from lowbit.ops.types import Results
 from lowbit.policy.block import BlockPolicy, get_block_policy
 
@@ -138,7 +138,7 @@ def dequantize_linear(
     """
     source = _integer_or_float(fmt)
     array = checked_codes(codes, source)
-    wanted = np.dtype(dtype)
+    wanted = numpy_dtype(dtype)
     if wanted not in (np.float32, np.float64):
         raise InputError(f"dtype {wanted} is not float32 or float64", hint="dtype=numpy.float32")
     scales, zeros = _parameters(scale, zero_point, source, array.shape, axis, block)

@@ -55,7 +55,8 @@ def _error(values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, 
     differences = steps.rounded(np.subtract(worth, values, dtype=steps.dtype))
     squared = policy.search == "four_over_six_squared"
     parts = steps.multiply(differences, differences) if squared else np.abs(differences)
-    blocks = parts.reshape(*fine.codes.shape, -1)
+    length = fine.field.extents(values.shape)[-1]
+    blocks = parts.reshape(*fine.codes.shape, length)
     total = np.zeros(fine.codes.shape, steps.dtype)
     for place in range(blocks.shape[-1]):
         total = steps.rounded(np.add(total, blocks[..., place], dtype=steps.dtype))

@@ -41,6 +41,11 @@ def test_scales_of_an_axis_and_of_blocks():
     assert np.array_equal(codes[..., 3], lowbit.quantize_linear(values[..., 3], 2.0))
 
 
+def test_an_unknown_dtype_is_refused_in_words():
+    with pytest.raises(InputError, match="unknown to NumPy"):
+        lowbit.dequantize_linear([1], 1.0, dtype="float33")
+
+
 def test_products_differ_in_ties():
     ties = np.float32([0.5, 1.5, -0.5])
     assert lowbit.quantize_linear(ties, 1.0, to="int8").tolist() == [0, 2, 0]

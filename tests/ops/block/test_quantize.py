@@ -62,6 +62,8 @@ def test_empty_arrays():
         tensor = lowbit.quantize(np.zeros(shape, np.float32), "mxfp4")
         assert lowbit.dequantize(tensor).shape == shape
         assert tensor.bits_per_value == 0
+        for policy in lowbit.BLOCK_PRESETS:
+            assert lowbit.quantize(np.zeros(shape, np.float32), "nvfp4", policy=policy).codes.shape == shape
 
 
 @pytest.mark.parametrize(
