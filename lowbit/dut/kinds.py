@@ -76,14 +76,14 @@ CONTAINERS = (
     "int8_t, int16_t, int32_t or int64_t."
 )
 _SHARED_OBJECT = (
-    "--so FILE:SYMBOL: a C function `void f(const source_t *in, target_t *out, size_t n)` in a shared object; float32 "
-    "to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. Compile it by `cc -O2 -shared -fPIC -o "
-    "cast.so cast.c`. It runs in a process of its own, is called with 1, 3, 17 and many rows, and must write exactly "
-    "n results. What it prints goes to standard error; processes that it starts end with the check. Matrices lie row "
-    "by row, a is m by k, b is k by n, c is m by n; --zero-points adds `int32_t a_zero_point, int32_t b_zero_point` at "
-    "the end. multiplier and shift of requantize are in the convention of --scheme; schemes that multiply by the scale "
-    "itself have `float scale`, or `double scale`, in place of both. Calls that are not large are made twice, with "
-    "other bytes around the operands and in the results."
+    "--so FILE:SYMBOL: a C function `void f(const source_t *in, target_t *out, size_t n)` in a shared object; "
+    "float32 to float8_e4m3fn is `void cast(const uint32_t *, uint8_t *, size_t)`. Compile it by `cc -O2 -shared "
+    "-fPIC -o cast.so cast.c`. It runs in a process of its own, is called with 1, 3, 17, 31 and many rows, and must "
+    "write exactly n results. What it prints goes to standard error; processes that it starts end with the check. "
+    "Matrices lie row by row, a is m by k, b is k by n, c is m by n; --zero-points adds `int32_t a_zero_point, "
+    "int32_t b_zero_point` at the end. multiplier and shift of requantize are in the convention of --scheme; schemes "
+    "that multiply by the scale itself have `float scale`, or `double scale`, in place of both. Calls that are not "
+    "large are made twice, with other bytes around the operands and in the results."
 )
 _PYTHON = (
     "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns as "

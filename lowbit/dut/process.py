@@ -27,6 +27,8 @@ PROBE_ROWS = (1, 3, 17)
 """Small odd counts that a vectorised kernel's tail is often wrong for."""
 TWICE_ROWS, TWICE_BYTES = (1 << 16) - 1, 1 << 22
 """Calls with more single elements, or with more bytes of other operands, are made once."""
+PIECES, PIECE_ROWS, PIECE_SECONDS = 32, 31, 1.0
+"""Calls of few elements from all over the first large one, most of which are in the tail of a vectorised loop."""
 SURROUNDINGS = ((0x5A, 0xC3), (0xA5, 0x3C))
 """(byte that the results are filled with, byte around all arrays) of the two calls."""
 BISECT_SECONDS = 5.0
@@ -104,10 +106,14 @@ class ProcessDevice:
         Raises DeviceError: it crashed, hung, wrote where it must not, or gave an answer that depends on more than its
         operands.
         """
-        if case.divisible and case.outputs and not self._probed:
+        first = case.divisible and case.outputs > 0 and not self._probed
+        if first:
             self._probe(case)
-        results = [self._settled(part) for part in case.parts(CHUNK_ROWS)]
-        return results[0] if len(results) == 1 else np.concatenate(results)
+        parts = [self._settled(part) for part in case.parts(CHUNK_ROWS)]
+        results = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if first:
+            self._compare_pieces(case, results)
+        return results
 
     def _probe(self, case: Case) -> None:
         """Make some calls of few elements, which are not compared with the reference."""
@@ -116,6 +122,24 @@ class ProcessDevice:
             if rows < case.outputs:
                 self.run_twice(case.part(0, rows))
         self._probed = True
+
+    def _compare_pieces(self, case: Case, results: Array) -> None:
+        """Refuse answers that depend on how many elements are in the call: those of a tail that does something else."""
+        deadline = time.monotonic() + PIECE_SECONDS
+        last = case.outputs - PIECE_ROWS
+        for start in sorted({last * place // (PIECES - 1) for place in range(PIECES)} if last > 0 else ()):
+            if time.monotonic() > deadline:
+                return
+            piece = case.part(start, start + PIECE_ROWS)
+            answers, others = self._call(piece, *SURROUNDINGS[0]), results[start : start + PIECE_ROWS]
+            if not np.array_equal(answers, others):
+                where = _first(answers != others)
+                raise DeviceError(
+                    f"{self.name} gives {int(answers[where]):#x} for {piece.place_of(where)} in a call of {PIECE_ROWS} "
+                    f"elements, and {int(others[where]):#x} in one of {min(case.outputs, CHUNK_ROWS)}",
+                    hint=f"the tail of a vector loop does something else, or rows are in another order; {self.hint}",
+                    code="LB605",
+                )
 
     def _settled(self, case: Case) -> Array:
         size = sum(array.nbytes for array in case.arrays.values())

@@ -53,6 +53,20 @@ def test_an_answer_depends_on_the_operands_alone(device, symbol, words):
     assert f"the function has to be void {symbol}(const uint32_t *codes" in caught.value.hint
 
 
+def test_a_tail_that_rounds_otherwise_is_told_even_if_no_vector_stands_in_it(device):
+    # The first rows, which are those of the small calls, and the last ones are exact in either way.
+    values = np.full(4840, 1.0, np.float32)
+    values[100:4700] = np.linspace(1, 400, 4600)
+    rows = rows_case(values.view(np.uint32) >> 13, 0)
+    words = r"gives 0x\w+ for row \d+ in a call of 31 elements, and 0x\w+ in one of 4840"
+    with device("truncates_in_the_tail") as dut, pytest.raises(DeviceError, match=words) as caught:
+        dut.run(rows)
+    assert caught.value.code == "LB605"
+    assert "the tail of a vector loop" in caught.value.hint
+    with device("cast") as dut:
+        assert dut.run(rows)[0] == CODE_OF_ONE
+
+
 def test_results_that_are_narrower_than_they_have_to_be_are_told(hostile):
     wide = conversion_prototype(get_format("tf32"), get_format("bfloat16"))  # the kernel writes float8_e4m3fn
     with (
