@@ -126,7 +126,8 @@ def python_runner(memory: mmap.mmap, request: Request) -> Runner:
         answer: Request = {"dtype": result.dtype.name, "shape": list(result.shape), "kind": result.dtype.kind}
         if result.dtype.kind == "O":
             return answer
-        data = np.ascontiguousarray(result).view(np.uint8).reshape(-1)
+        native = result.astype(result.dtype.newbyteorder("="), copy=False)
+        data = np.ascontiguousarray(native).view(np.uint8).reshape(-1)
         room = min(data.size, request["room"])
         memory[request["output"] : request["output"] + room] = data[:room].tobytes()
         answer["itemsize"] = result.dtype.itemsize

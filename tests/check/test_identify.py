@@ -243,3 +243,14 @@ def test_defects_and_double_roundings_that_are_not_needed_are_left_out():
     codes = inputs(source, target)
     got = reference(codes, source, target, Policy(rounding="to_odd"))
     assert not {"defects", "via"} & set(concluded(codes, got, source, target).choices)
+
+
+def test_a_sentence_about_other_formats_ends():
+    # All answers are negated int64 codes: other formats fit the 34 NaNs, whose answers are codes, in every policy.
+    source, target = get_format("float32"), get_format("float8_e4m3fn")
+    codes = inputs(source, target)
+    got = -reference(codes, source, target, get_policy("ocp_sat")).astype(np.int64)
+    words = sentence(concluded(codes, got, source, target, get_policy("ocp_sat")))
+    assert "answers are not codes of float8_e4m3fn" in words
+    assert "it ;" not in words
+    assert "it :" not in words

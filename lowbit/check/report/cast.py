@@ -126,15 +126,15 @@ def rule_words(claims: Sequence[Follows], operation: CastOperation) -> str:
         traits.append(alternatives([overflow_words(policy, target) for policy in policies]))
     acts = [*_acts(policies, asked, live, target), *_bug_words(claims)]
     words = ", ".join([f"is {', '.join(traits)}", *acts] if traits else acts)
-    return f"{_other_formats(claims[0].rules[0], operation)}{words}"
+    return ": it ".join(filter(None, (_other_formats(claims[0].rules[0], operation), words)))
 
 
 def _other_formats(rule: Any, operation: CastOperation) -> str:
-    """``converts to float8_e5m2, not to float8_e4m3fn: it``, where the rules are about other formats."""
+    """``converts to float8_e5m2, not to float8_e4m3fn``, where the rules are about other formats."""
     source, target = operation.formats
     if rule.target.id != target.id:
-        return f"converts to {rule.target.id}, not to {target.id}: it "
-    return f"takes its inputs for {rule.source.id}, not for {source.id}: it " if rule.source.id != source.id else ""
+        return f"converts to {rule.target.id}, not to {target.id}"
+    return f"takes its inputs for {rule.source.id}, not for {source.id}" if rule.source.id != source.id else ""
 
 
 def _merged(axis: str, values: Sequence[Any], target: Scalar) -> list[Any]:

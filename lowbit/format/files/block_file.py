@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lowbit.errors import FormatError, UnknownFormatError
+from lowbit.errors import FormatError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.policy.table import Table
@@ -52,7 +52,7 @@ def _scalar(table: Table, field: str) -> Scalar:
     name = table.get(field, str)
     try:
         return scalar_format(name)
-    except UnknownFormatError as error:
+    except LowbitError as error:
         raise table.error(field, error.message, error.hint) from error
 
 
