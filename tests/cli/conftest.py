@@ -1,7 +1,6 @@
 """Running the command line within the test process."""
 
 import json
-import os
 
 import pytest
 
@@ -26,7 +25,7 @@ class Result:
 @pytest.fixture
 def lowbit(capsys, monkeypatch):
     """``lowbit("show", "int4")`` runs the verb, in a wide terminal, and returns a Result."""
-    monkeypatch.setenv("COLUMNS", os.environ.get("COLUMNS", "1000"))
+    monkeypatch.setenv("COLUMNS", "1000")
 
     def run(*words):
         capsys.readouterr()
