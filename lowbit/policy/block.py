@@ -218,6 +218,11 @@ class BlockPolicy(Choices):
             )
         if self.search != "none" and self.arithmetic == "exact":
             raise PolicyError(f"search = {self.search!r} needs rounded steps", hint="arithmetic='binary32'")
+        if self.search != "none" and self.quotient_scale != "stored":
+            raise PolicyError(
+                f"search = {self.search!r} compares scales that are stored, not {self.quotient_scale} ones",
+                hint="quotient_scale='stored'",
+            )
         for field in ("scale", "tensor", "element"):
             spelled(getattr(self, field))
 

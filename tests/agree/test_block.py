@@ -179,6 +179,25 @@ def test_other_sources(dtype):
         require_equal(values, name, BlockPolicy())
 
 
+def test_steps_in_bfloat16_are_rounded_once():
+    # Values just beyond a tie of bfloat16, which binary32 has not; a quotient by a number of 24 bits beside a tie.
+    beyond = 1 + 2.0**-8 + 2.0 ** -np.arange(26, 50)
+    policy = BlockPolicy(arithmetic="bfloat16", scale="ocp_sat")
+    require_equal(beyond[:, None] * np.ones(2), block_format("float16", block=2, scale="bfloat16"), policy)
+    reach = block_format("bnb_dynamic8u", block=1, scale="float32", tensor="float32")
+    for value in (1.7663615942001343, 0.753844141960144):
+        require_equal(np.float32([[value, 0.4677112102508545]]), reach, policy.choose(tensor="ocp_sat"))
+
+
+def test_an_unrounded_scale_is_a_number_of_the_arithmetic():
+    policy = BlockPolicy(arithmetic="binary32", scale_rule="floor", quotient_scale="unrounded", scale="ocp_sat")
+    values = np.float32([[2.0**-149, -(2.0**-148), 2.0**-147, 0]])  # the power of two is 2^-151
+    for zero_scale in ("zero", "largest"):
+        require_equal(
+            values, block_format("float4_e3m0", block=4, scale="float32"), policy.choose(zero_scale=zero_scale)
+        )
+
+
 def test_quotients_of_binary64_are_exact():
     # Each value is a tie or beside one by a unit of binary64: a quotient that is rounded first cannot tell.
     fmt = block_format("int8", block=4, scale="float32")

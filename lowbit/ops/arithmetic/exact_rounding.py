@@ -32,6 +32,15 @@ def to_odd(rounded: Doubles, error: Doubles) -> Doubles:
     return np.where(inexact & even.reshape(np.shape(rounded)), beside, rounded)
 
 
+def binary32_to_odd(values: Doubles) -> npt.NDArray[np.float32]:
+    """binary64 numbers as binary32 to odd, so that rounding on into 16 bits rounds once."""
+    narrow = values.astype(np.float32)
+    beside = np.nextafter(narrow, np.where(values > narrow, np.float32(np.inf), np.float32(-np.inf)))
+    even = (narrow.view(np.int32) & 1) == 0
+    inexact = np.isfinite(narrow) & (narrow.astype(np.float64) != values)
+    return np.asarray(np.where(inexact & even, beside, narrow))
+
+
 def add_to_odd(left: Doubles, right: Doubles) -> Doubles:
     """``left + right`` to odd (Knuth's TwoSum)."""
     total = left + right

@@ -11,7 +11,7 @@ from lowbit.errors import InputError
 from lowbit.exact import floor_log2
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
-from lowbit.ops.arithmetic.exact_rounding import add_to_odd, divide_to_odd
+from lowbit.ops.arithmetic.exact_rounding import add_to_odd, binary32_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array, is_negative
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.scales import field_values
@@ -60,8 +60,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
         values[np.isnan(values)] = np.nan
         if wanted == np.float64:
             return values
-        narrow = values.astype(np.float32)
-        return narrow if wanted.itemsize == 4 else np.asarray(_through_odd(values, narrow).astype(wanted))
+        return values.astype(np.float32) if wanted.itemsize == 4 else np.asarray(binary32_to_odd(values).astype(wanted))
 
 
 def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
@@ -144,11 +143,3 @@ class _Range(NamedTuple):
 
 def _axis_last(array: Array, axis: int) -> Array:
     return np.moveaxis(array, axis, -1) if array.ndim else array
-
-
-def _through_odd(values: Array, narrow: Array) -> Array:
-    """binary32 to odd: so that rounding on into 16 bits rounds once."""
-    beside = np.nextafter(narrow, np.where(values > narrow, np.float32(np.inf), np.float32(-np.inf)))
-    even = (narrow.view(np.int32) & 1) == 0
-    inexact = np.isfinite(narrow) & (narrow.astype(np.float64) != values)
-    return np.asarray(np.where(inexact & even, beside, narrow))

@@ -13,7 +13,7 @@ import numpy as np
 from lowbit.errors import InputError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
-from lowbit.ops.arithmetic.exact_rounding import divide_to_odd
+from lowbit.ops.arithmetic.exact_rounding import binary32_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.blocks import at_blocks
 from lowbit.ops.block.tensor import from_codes
@@ -42,21 +42,24 @@ class Steps:
         self.exact = policy.arithmetic == "exact"
         self.dtype = np.float64 if self.exact else np.float32
         self.narrow = policy.arithmetic == "bfloat16"
+        self._wide = np.float64 if self.narrow else self.dtype  # holds products of what is wider than bfloat16
         self.largest = np.finfo(np.float32).max
 
     def enter(self, values: Any) -> Array:
         """Values as the first step finds them."""
-        return self.rounded(np.asarray(values).astype(self.dtype))
+        return self.rounded(np.asarray(values).astype(self._wide))
 
     def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS) -> Array:
         """The quotient; ``bits`` are those of a boundary of what comes next, times the divisor."""
         if self.exact:
             plain = bits <= PLAIN_BITS and _in_binary32(left)
             return np.asarray(left / right) if plain else divide_to_odd(*np.broadcast_arrays(left, right))
+        if self.narrow:
+            return self.rounded(divide_to_odd(*np.broadcast_arrays(np.float64(left), np.float64(right))))
         return self.rounded(np.divide(left, right, dtype=self.dtype))
 
     def multiply(self, left: Any, right: Any) -> Array:
-        return self.rounded(np.multiply(left, right, dtype=self.dtype))
+        return self.rounded(np.multiply(left, right, dtype=self._wide))
 
     def limited(self, values: Array) -> Array:
         """At most the largest binary32 number; bfloat16 rounds that to infinity no more."""
@@ -66,7 +69,9 @@ class Steps:
         """Values rounded as the result of each step is."""
         if not self.narrow:
             return np.asarray(values)
-        return np.asarray(values).astype(ml_dtypes.bfloat16).astype(np.float32)
+        wide = np.asarray(values)
+        wide = binary32_to_odd(np.atleast_1d(wide)).reshape(wide.shape) if wide.dtype == np.float64 else wide
+        return np.asarray(wide.astype(ml_dtypes.bfloat16).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,9 @@ def fine_scales(
     values = values if factor == 1 else Steps(policy).multiply(values, factor)
     codes = scale_codes(values, amax, field, policy, "scale")
     stored = field_values(codes, field).astype(Steps(policy).dtype)
-    return Fine(field, codes, np.where(amax == 0, stored, values) if policy.quotient_scale == "unrounded" else stored)
+    if policy.quotient_scale == "unrounded":
+        stored = np.where(amax == 0, stored, Steps(policy).enter(values))
+    return Fine(field, codes, stored)
 
 
 def _ratio(amax: Array, maximum: float, above: tuple[Any, bool, int], policy: BlockPolicy) -> Array:

@@ -167,7 +167,8 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[_Scales], task
             value = searched(value, block, amax, field, upper, task)
         codes.append(scale_code(value, amax, field, policy, "scale"))
         stored = field_value(codes[-1], field)
-        used.append(value if policy.quotient_scale == "unrounded" and not is_zero(amax) else stored)
+        unrounded = policy.quotient_scale == "unrounded" and not is_zero(amax)
+        used.append(steps_of(policy).enter(value) if unrounded else stored)
     return _Scales(field, codes, used)
 
 

@@ -102,6 +102,10 @@ def test_bad_input(values, fmt, options, message):
         ({"element": "ocp_sat:rounding=nearest"}, "rounding = 'nearest' is unknown"),
         ({"quotient_scale": "unrounded"}, "needs rounded steps"),
         ({"search": "four_over_six_squared"}, "needs rounded steps"),
+        (
+            {"search": "four_over_six_squared", "arithmetic": "binary32", "quotient_scale": "unrounded"},
+            "compares scales that are stored",
+        ),
         ({"scale_maximum": -1}, "scale_maximum = -1"),
     ],
 )
