@@ -281,7 +281,10 @@ def spelled(text: str, target: Format | None = None) -> Policy:
     return Policy.parse(choices.replace(SEPARATOR, " "), get_policy(preset, target) if preset else Policy())
 
 
-_USUAL = ("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4")
+_USUAL = (
+    *("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4"),
+    *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host"),
+)
 """The default policies of formats."""
 
 BLOCK_PRESETS = Presets(BlockPolicy, "block policy", "block.toml", usual=_USUAL)

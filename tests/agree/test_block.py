@@ -74,7 +74,7 @@ def require_equal(values, fmt, policy):
 @pytest.mark.parametrize("name", formats(kind="block"))
 def test_the_default_policy(name):
     fmt = get_format(name)
-    shape = tuple(2 * length for length in fmt.block)
+    shape = tuple(2 * length for length in fmt.block or (16,))
     shape = shape if len(shape) > 1 else (3, *shape)
     if len(shape) > 1 and shape[0] > 32:
         fmt = block_format(fmt.element, block=(8, 16), scale=fmt.scales[0].format, default_policy=fmt.default_policy)

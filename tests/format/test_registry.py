@@ -214,12 +214,13 @@ def test_the_list_holds_every_format_that_is_promised():
         float6_e2m3fn float6_e3m2fn float4_e2m1fn float4_e1m2 float4_e3m0 float4_e0m3 int1 uint1 int4
         int16 uint16 int2_narrow int16_narrow"""
     listed = formats()
-    blocks = """mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint8 nvfp4 nvfp4_16x16 fp8_1x128 fp8_128x128"""
+    blocks = """mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint8 nvfp4 nvfp4_16x16 fp8_1x128 fp8_128x128
+        bfp8_b bfp4_b bfp2_b msfp16 msfp12 dfp16 dfp8"""
     assert set(blocks.split()) <= set(formats(kind="block")) < set(listed)
     assert set(listed) - set(formats(kind="block")) == set(formats(kind="scalar"))
     assert set(promised.split()) <= set(listed)
     assert len(listed) == len(set(listed))
-    assert not [name for name in listed if get_format(name).family in ("p3109", "fixed")]
+    assert not [name for name in listed if get_format(name).family in ("p3109", "fixed", "sign_magnitude")]
 
 
 @pytest.mark.parametrize(("name", "near"), [("flaot32", []), ("int08", ["integer"]), ("binary8q3se", ["p3109"])])
@@ -262,7 +263,7 @@ def test_unknown_filters_are_refused():
 
 def test_families_describe_themselves():
     found = {family.id: family for family in families()}
-    assert set(found) == {"integer", "fixed", "dyadic", "p3109"}
+    assert set(found) == {"integer", "fixed", "sign_magnitude", "dyadic", "p3109"}
     assert found["p3109"].version == "4.0"
     assert found["p3109"].names == tuple(f"binary{{K}}p{{P}}{suffix}" for suffix in ("se", "sf", "ue", "uf"))
     assert [parameter.name for parameter in found["fixed"].parameters] == ["I", "F"]
