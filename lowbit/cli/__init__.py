@@ -63,7 +63,12 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
-        raise LowbitError(message, hint=f"`{self.prog} --help` says what it takes", code="LB100")
+        lacking = [
+            f"{action.metavar} is one of {', '.join(action.choices)}; "
+            for action in self._actions
+            if action.choices and message.endswith(f"required: {action.metavar}")
+        ]
+        raise LowbitError(message, hint=f"{''.join(lacking)}`{self.prog} --help` says what it takes", code="LB100")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -360,5 +360,6 @@ def _unknown_name(text: str, key: str) -> UnknownFormatError:
     guess = f"did you mean {' or '.join(repr(name) for name in close)}? " if close else ""
     return UnknownFormatError(
         f"format {text!r} is unknown",
-        hint=f"{guess}lowbit.formats() lists the names, lowbit.load_format(path) adds a format of your own",
+        hint=f"{guess}`lowbit list formats` and lowbit.formats() list the names; $LOWBIT_FORMATS and "
+        "lowbit.load_format(path) add a format of your own",
     )

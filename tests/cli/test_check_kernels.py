@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import lowbit.check
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.operation_options import OPERATIONS
 from tests.thinned import thinned
 
 DEVICES = Path(__file__).parents[1] / "dut"
@@ -214,3 +216,9 @@ def test_a_report_names_a_command_that_works(lowbit, tmp_path, monkeypatch):
     shown = lowbit(*command.split())
     assert shown.status == 0, shown.err
     assert "expected =" in shown.out
+
+
+def test_a_kernel_without_an_operation_is_told_all_that_there_are(lowbit):
+    result = lowbit("check", "--so", "cast.so:cast")
+    assert result.status == ExitCode.USAGE
+    assert f"no operation: one of {', '.join(OPERATIONS)}\n" in result.err

@@ -34,6 +34,10 @@ def test_every_error_code_in_the_sources_is_explained(repository):
 def test_groups(lowbit):
     listed = {line.split()[2] for line in lowbit("explain").lines}
     assert listed == {*GROUPS, "TOPIC"}
+    for line in lowbit("explain").lines[:-1]:
+        _, _, group, count, noun = line.split()
+        assert int(count) == len(GROUPS[group]()), line
+        assert noun == ("topic" if count == "1" else "topics"), line
 
 
 @pytest.mark.parametrize("group", GROUPS)

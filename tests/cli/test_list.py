@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import every, header
 from lowbit.cli.verbs.list import TABLES
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, schemes
@@ -36,6 +37,13 @@ def test_each_table_has_all_that_there_is(lowbit):
 def test_list_formats_is_formats(lowbit):
     for words in ((), ("--bits", "4"), ("--kind", "float"), ("--family", "p3109", "--output-format", "json")):
         assert lowbit("list", "formats", *words).out == lowbit("formats", *words).out
+
+
+def test_what_may_be_listed_is_named_where_it_is_left_out(lowbit):
+    result = lowbit("list")
+    assert result.status == ExitCode.USAGE
+    assert f"WHAT is one of formats, {', '.join(TABLES)}; `lowbit list --help`" in result.err
+    assert "is one of" not in lowbit("show").err  # FORMAT has no list of choices
 
 
 def test_filters(lowbit):

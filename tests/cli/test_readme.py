@@ -13,9 +13,14 @@ import sys
 
 import pytest
 
+from lowbit.check.gemm.rules import candidates
 from lowbit.cli import ExitCode
 from lowbit.cli.topics import parsers
-from lowbit.policy.cast import PRESET_SUMMARIES
+from lowbit.format.registry import get_format
+from lowbit.policy.cast import PRESET_SUMMARIES, PRESETS
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+from lowbit.vectors.gemm.cases import directed_cases
+from lowbit.vectors.gemm.values import Operands
 
 QUICK_VERBS = {"list", "formats", "show", "encode", "decode", "explain", "prove"}
 MOST_LINES = 110
@@ -122,6 +127,23 @@ def test_the_front_door_is_short_and_its_links_lead_somewhere(repository):
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert text.index(order[0]) < 700  # on the first screen
+
+
+def test_counts_that_are_written_by_hand_are_those_of_the_tables(repository):
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"under (\d+) schemes", readme) == [str(len(REQUANTIZE_SCHEMES))]
+    assert "two dozen presets" in readme
+    assert abs(len(PRESETS) - 24) <= 2
+    page = (repository / "docs" / "how-to" / "check-a-gemm.md").read_text(encoding="utf-8")
+    (problems,) = re.findall(r"some ([\d,]+) directed problems", page)
+    (accumulators,) = re.findall(r"some ([\d,]+) accumulators", page)
+    operands = Operands(get_format("int8"), get_format("int8"))
+    assert number(problems) == pytest.approx(len(directed_cases(operands)), rel=0.1)
+    assert number(accumulators) == pytest.approx(len(list(candidates(operands))), rel=0.1)
+
+
+def number(text):
+    return int(text.replace(",", ""))
 
 
 def test_every_user_has_a_first_page(repository):

@@ -1,7 +1,10 @@
 """``lowbit show``."""
 
+import re
+
 import pytest
 
+from lowbit.cli.exit_codes import ExitCode
 from lowbit.format.registry import formats
 
 
@@ -24,6 +27,13 @@ def test_diagram_and_facts(lowbit):
         assert fact in result.out
     assert "default policy" in result.out
     assert "OFP8" in result.out
+
+
+def test_an_unknown_format_is_answered_with_the_command_that_lists_them(lowbit):
+    result = lowbit("show", "nosuch")
+    assert result.status == ExitCode.USAGE
+    (command,) = re.findall("`(lowbit list [^`]*)`", result.err)
+    assert "float8_e4m3fn" in lowbit(*command.split()[1:]).out
 
 
 @pytest.mark.parametrize(

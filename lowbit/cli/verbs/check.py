@@ -129,7 +129,7 @@ def _max_errors(text: str) -> int:
 def _refuse_without_operation(arguments: Namespace, named: Sequence[str]) -> None:
     for name in [*named, *(["inputs"] if arguments.inputs else [])]:
         raise InputError(
-            f"--{name} is given, but no operation: one of {', '.join(CONVERSIONS)}",
+            f"--{name} is given, but no operation: one of {', '.join(OPERATIONS)}",
             hint="lowbit check encode --from float32 --to float8_e4m3fn --so ./cast.so:cast",
             code="LB100",
         )

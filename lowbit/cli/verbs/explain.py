@@ -42,7 +42,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     page = terminal(arguments)
     if arguments.topic is None:
-        rows = [(name, f"{len(group())} topics") for name, group in GROUPS.items()]
+        counts = {name: len(group()) for name, group in GROUPS.items()}
+        rows = [(name, f"{count} topic{'s' * (count != 1)}") for name, count in counts.items()]
         for line in columns([*rows, ("TOPIC", "any name out of these")]):
             page.write("lowbit explain " + line)
         return 0

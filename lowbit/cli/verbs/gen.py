@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         help="generate test vectors",
         description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
         "dot products, accumulators, rows of codes and whole cases for `check gemm` and its like. The same arguments "
-        "give the same bytes for ever.",
+        "give the same bytes forever.",
     )
     parser.add_argument(
         "op",
