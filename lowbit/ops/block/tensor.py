@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,10 +13,16 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
+from lowbit.format.registry import block_format_of
+from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_codes
+from lowbit.ops.block.stored import DENSE, little_endian, stored_parts
 
 PLAIN = ("float16", "float32", "float64")
 """Formats of NumPy's own: scales in them are values, those in other formats codes."""
+
+MOST_VALUES = 1 << 48
+"""Of a tensor whose shape is only told: what no memory holds is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +101,104 @@ class BlockTensor:
         size = self.codes.size
         return Fraction(self.format.bits_of(axis_last(self.shape, self.axis)), size) if size else Fraction(0)
 
+    def to_bytes(self, layout: str = DENSE) -> bytes:
+        """The codes, packed along the axis of the blocks, and then the scales of each field.
+
+        Parameters
+        ----------
+        layout : str
+            Of the codes, a name out of ``LAYOUTS``. Scales are packed from the lowest bit on, whatever this is.
+
+        Returns
+        -------
+        bytes
+            In C order with the axis of the blocks last; words are little-endian, and the codes of a row and the scales
+            of a field begin at a byte. The fields are in the order of the format.
+
+        Raises
+        ------
+        InputError
+            The layout is unknown or does not take these codes: see ``pack``.
+
+        See Also
+        --------
+        from_bytes : the exact inverse.
+
+        Examples
+        --------
+        >>> import lowbit
+        >>> lowbit.quantize([1.0, -2.0, 3.0, 6.0] * 4, "bfp4_b").to_bytes().hex(" ")
+        'a1 63 a1 63 a1 63 a1 63 81'
+        """
+        arrays = [self.codes, *(self.scale_codes(field.name) for field in self.format.scales)]
+        parts = stored_parts(self.format, axis_last(self.shape, self.axis), layout)
+        turned = (np.moveaxis(array, self.axis, -1) if array.ndim else array for array in arrays)
+        pairs = zip(parts, turned, strict=True)
+        return b"".join(little_endian(part.words(array.reshape(part.shape))) for part, array in pairs)
+
+    @classmethod
+    def from_bytes(
+        cls, data: bytes, fmt: FormatLike, shape: Shape, *, axis: int = -1, layout: str = DENSE
+    ) -> BlockTensor:
+        """The tensor that :meth:`to_bytes` wrote.
+
+        Parameters
+        ----------
+        data : bytes
+        fmt : str or BlockFormat
+        shape : tuple of int
+            Of the values.
+        axis : int
+            The axis of the blocks.
+        layout : str
+            Of the codes.
+
+        Raises
+        ------
+        InputError
+            There are more or fewer bytes than such a tensor has, or something in them is not a code.
+        """
+        target = block_format_of(fmt)
+        lengths = _checked_shape(shape)
+        place = checked_axis(axis, lengths, target)
+        last = axis_last(lengths, place)
+        target.check_shape(last, short=True)
+        if not isinstance(data, (bytes, bytearray)):
+            raise InputError(f"data: {type(data).__name__} is not bytes", hint="what to_bytes returns")
+        given, what = len(data), f"{target.id} of shape {lengths}"
+        least = target.bits_of(last) // 8  # before a shape that is too large allocates anything
+        if given < least:
+            raise InputError(f"{given} bytes are too few for {what}, which has {least}", hint="is the shape right?")
+        parts = stored_parts(target, last, layout)
+        sizes = [part.empty().nbytes for part in parts]
+        if given != sum(sizes):
+            raise InputError(f"{given} bytes are not the {sum(sizes)} of {what}", hint="is the layout right?")
+        ends = np.cumsum(sizes).tolist()
+        rows = [
+            part.codes(memoryview(data)[end - size : end]) for part, size, end in zip(parts, sizes, ends, strict=True)
+        ]
+        shapes = [last, *(field.grid(last) for field in target.scales)]
+        turned = (row.reshape(own) for row, own in zip(rows, shapes, strict=True))
+        codes, *scales = (np.moveaxis(array, -1, place).copy("C") if array.ndim else array for array in turned)
+        names = [field.name for field in target.scales]
+        return cls.trusted(target, place, codes, dict(zip(names, scales, strict=True)))
+
     def __getstate__(self) -> dict[str, object]:
         """For pickle and copy, which take no read-only mapping."""
         return self.__dict__ | {"scales": dict(self.scales)}
 
     def __repr__(self) -> str:
         return f"BlockTensor({self.format.id}, shape={self.shape}, axis={self.axis})"
+
+
+def _checked_shape(shape: object) -> Shape:
+    sequence = shape if isinstance(shape, (tuple, list)) else ("",)
+    lengths = [int(length) for length in sequence if isinstance(length, (int, np.integer)) and type(length) is not bool]
+    if len(lengths) < len(sequence) or min(lengths, default=0) < 0:
+        raise InputError(f"shape = {shape!r} is not a tuple of lengths", hint="that of the values")
+    if math.prod(length or 1 for length in lengths) > MOST_VALUES:
+        raise InputError(f"shape = {shape!r} is more than {MOST_VALUES} values", hint="is it in elements?")
+    return tuple(lengths)
 
 
 def _check_types(fmt: object, shape: object, scales: object) -> None:
