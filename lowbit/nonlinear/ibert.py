@@ -4,7 +4,8 @@ Two variants:
 
 - ``code``: fairseq/quantization/utils/quant_modules.py in exact integers. The code simulates integers in binary32 and
   sets no widths, except where it requantises the exponential to 16 bits.
-- ``paper``: algorithms 1 to 4, int32 throughout.
+- ``paper``: algorithms 1 to 4, int32 throughout; the format of i-softmax's division, which the paper leaves open, is
+  unsigned and saturates: a probability of 1 is the largest code.
 
 Source: I-BERT, arXiv 2101.01321 v3; github.com/kssteven418/I-BERT at 1b09c75.
 """

@@ -108,6 +108,15 @@ def test_cuda_compares_in_two_precisions():
     assert require_quantized(alone, "cuda", 6.001).codes.tolist() == [[-1, 0]]  # saturated to 2^31 - 1, low byte
 
 
+def test_a_row_without_a_number_below_the_threshold():
+    """csrc/kernels.cu starts the maximum at -FLT_MIN, which binary16 makes -0: 127 over it is -infinity."""
+    rows = np.array([[6, -6]], np.float16)
+    for variant, codes in (("cuda", [[0, -1]]), ("cpu", [[0, 0]]), ("paper", [[127, -127]])):
+        assert require_quantized(rows, variant, 6.001).codes.tolist() == codes
+    for values in (rows[:, :0], np.full((1, 3), np.nan, np.float16), np.full((2, 2), np.inf, np.float16)):
+        require_quantized(values, "cuda", 6.0)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_threshold_beyond_all_magnitudes_changes_nothing(variant):
     activations, weights, _ = matrices(99, 8, 40, 6)

@@ -94,3 +94,10 @@ def test_products_of_floats_are_refused():  # ashvardanian/NumKong#308, deepseek
     numbers = np.zeros((1, 1), np.float32)
     with pytest.raises(lowbit.InputError, match="a has dtype float32"):
         lowbit.gemm(numbers, numbers)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "row", "codes"), [("ibert", [60, 20, 0, -30], [255, 0, 0, 0]), ("ibert", [5], [255])]
+)
+def test_a_probability_of_one_is_the_largest_code(scheme, row, codes):
+    assert lowbit.softmax([row], scheme=scheme, variant="paper", scale=0.25).tolist() == [codes]

@@ -110,7 +110,8 @@ def softmax(codes, constants, limits, mode, out, trap):
                 result = step(out[row, i] * factor, PRODUCT, limits, mode, trap, row, i) >> (32 - bits)
                 out[row, i] = step(result, RESULT, limits, mode, trap, row, i)
             else:
-                result = step(out[row, i] << bits, PAPER_PRODUCT, limits, mode, trap, row, i) // total
+                quotient = step(out[row, i] << bits, PAPER_PRODUCT, limits, mode, trap, row, i) // total
+                result = min(quotient, (1 << bits) - 1)
                 out[row, i] = step(result, PAPER_RESULT, limits, mode, trap, row, i)
 
 

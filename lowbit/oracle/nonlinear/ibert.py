@@ -2,7 +2,7 @@
 
 The code takes the floor of a floating-point root "to be replaced with integer-sqrt kernel that produces the same
 output"; algorithm 4 is that kernel. The paper leaves the format of i-softmax's division open; its variant here is
-floor(exp * 2^bits / sum).
+min(floor(exp * 2^bits / sum), 2^bits - 1), so that a probability of 1 is the largest code.
 
 Source: I-BERT, arXiv 2101.01321 v3, algorithms 1 to 4; github.com/kssteven418/I-BERT at 1b09c75, quant_modules.py
 ``IntSoftmax``, ``IntGELU``, ``IntLayerNorm`` and quant_utils.py ``batch_frexp``.
@@ -125,7 +125,8 @@ def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
         if is_code:
             result = steps("product", exponential * factor) >> (32 - call.result_bits)
         else:
-            result = steps("product", exponential << call.result_bits) // divisor
+            quotient = steps("product", exponential << call.result_bits) // divisor
+            result = min(quotient, (1 << call.result_bits) - 1)
         results.append(steps("result", result))
     return results
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from lowbit.exact import FINITE, NAN, NOT_A_NUMBER, ZERO, Exact, finite, from_float
+from lowbit.exact import FINITE, NAN, NEGATIVE_ZERO, NOT_A_NUMBER, ZERO, Exact, finite, from_float
 from lowbit.oracle.arithmetic.rounded import (
     absolute,
     add,
@@ -107,7 +107,8 @@ def _cuda(row: Row, half: Exact, limit: Exact) -> tuple[list[int], Exact]:
     """csrc/kernels.cu, kInt8VectorQuant: fmaxf passes over NaN; two comparisons with the threshold, half and single."""
     magnitudes = [absolute(value) for value in row if value.kind != NAN]
     decomposed = limit.significand != 0
-    largest = _maximum([value for value in magnitudes if not decomposed or is_less(value, half)])
+    counted = [value for value in magnitudes if not decomposed or is_less(value, half)]
+    largest = _maximum(counted) if counted else NEGATIVE_ZERO  # fmaxf starts at -FLT_MIN, -0 in binary16
     single = round_exact(limit, "float32")
     scale = _scale(largest)
     codes = []

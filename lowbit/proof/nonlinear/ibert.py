@@ -35,7 +35,7 @@ def softmax(request: Request) -> Subject:
             product = Span(min(exponentials) * factor.low, largest_product(exponentials, top, length, NUMERATOR))
             return {**known, "factor": factor, "product": product, "result": product.shifted_right(32 - bits)}
         product = Span(min(exponentials) << bits, max(exponentials) << bits)
-        return {**known, "product": product, "result": Span(0, min(1 << bits, product.high // total.low))}
+        return {**known, "product": product, "result": Span(0, min((1 << bits) - 1, product.high // total.low))}
 
     parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     return Subject(call, inputs, spans, parts, {"scale": call.scale, "bits": bits})

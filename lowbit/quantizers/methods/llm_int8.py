@@ -96,7 +96,8 @@ def llm_int8_quantize(values: npt.ArrayLike, *, variant: str = "cpu", threshold:
         below the threshold in binary32, which matters for one row only, as outlier columns are cleared where there
         are several; a code beyond int8 loses its upper bits. ``__fdividef(127, largest)`` is taken to be 127 times
         the correctly rounded reciprocal; the hardware's may differ by two units in the last place, and ``uncertain``
-        marks what that could change. A zero ``largest`` is positive.
+        marks what that could change. The maximum starts at -FLT_MIN, so that a row without a number below the threshold
+        has ``largest`` -0 and a scale of -infinity.
 
     Examples
     --------
@@ -280,6 +281,7 @@ def _cuda(matrix: Halves, threshold: float, _: npt.NDArray[np.int64]) -> _Answer
     magnitudes = np.where(np.isnan(matrix), np.float16(0), np.abs(matrix))
     counted = magnitudes < np.float16(threshold) if threshold > 0 else np.ones(matrix.shape, dtype=np.bool_)
     largest = _largest(np.where(counted, magnitudes, np.float16(0)))
+    largest[~(counted & ~np.isnan(matrix)).any(axis=1)] = -0.0  # what binary16 makes of -FLT_MIN, where fmaxf starts
     coded = np.abs(matrix.astype(np.float32)) < np.float32(threshold) if threshold > 0 else counted
     values = np.where(coded, matrix, np.float16(0)).astype(np.float32)
     scale = np.float32(LEVELS) * (np.float32(1) / largest)

@@ -148,10 +148,10 @@ def test_iberts_layernorm_needs_33_bits():
     assert sorted(set(by_name["product"].witness)) == [0, 64]
 
 
-def test_the_papers_isoftmax_needs_a_bit_more_for_one_hot_rows():
+def test_the_papers_isoftmax_holds_one_hot_rows():
     report = audit("softmax", scheme="ibert", variant="paper", scale=0.05, length=197)
-    assert report.first_overflow.step.name == "result"
-    assert report.first_overflow.value == 256
+    assert report.verdict == "proved"
+    assert report.findings[-1].span.high == 255
 
 
 def test_int16_inputs_overflow_tvms_layernorm_sum():
