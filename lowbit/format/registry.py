@@ -8,6 +8,7 @@ lists them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
+GROUPED = re.compile(r"(?P<element>.+?)(?:[._-]?g|[._-])(?P<length>[1-9][0-9]{0,5})", re.ASCII)
+"""How the names of groups are spelled elsewhere: int4_g128, int4g128, int4-128."""
 ENTRY_POINT_GROUP = "lowbit.formats"
 ALL_FAMILIES = "all"
 SCALAR = "scalar"
@@ -356,7 +359,9 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
 def _unknown_name(text: str, key: str) -> UnknownFormatError:
     known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
     known += [name for family in families() if family.is_like(key) for name in family.members()]
-    close = get_close_matches(key, known, n=4)
+    grouped = GROUPED.fullmatch(key)
+    is_grouped = grouped is not None and grouped["element"] in formats(kind="scalar")
+    close = [GROUPED.sub(r"\g<element>.g\g<length>", key)] if is_grouped else get_close_matches(key, known, n=4)
     guess = f"did you mean {' or '.join(repr(name) for name in close)}? " if close else ""
     return UnknownFormatError(
         f"format {text!r} is unknown",

@@ -21,6 +21,8 @@ from lowbit.policy.cast import PRESET_SUMMARIES, PRESETS
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.gemm.cases import directed_cases
 from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.nonlinear.cases import directed_nonlinearities
+from lowbit.vectors.nonlinear.rule import chosen
 
 QUICK_VERBS = {"list", "formats", "show", "encode", "decode", "explain", "prove"}
 MOST_LINES = 110
@@ -139,6 +141,11 @@ def test_counts_that_are_written_by_hand_are_those_of_the_tables(repository):
     (accumulators,) = re.findall(r"some ([\d,]+) accumulators", page)
     operands = Operands(get_format("int8"), get_format("int8"))
     assert number(problems) == pytest.approx(len(directed_cases(operands)), rel=0.1)
+    page = (repository / "docs" / "how-to" / "check-a-softmax.md").read_text(encoding="utf-8")
+    (rows,) = re.findall(r"some ([\d,]+) directed rows", page)
+    softmax, source, _ = chosen("softmax", "ivit", scale=0.05)
+    calls = directed_nonlinearities(softmax, source)
+    assert number(rows) == pytest.approx(sum(call.sizes["rows"] for call in calls), rel=0.1)
     assert number(accumulators) == pytest.approx(len(list(candidates(operands))), rel=0.1)
 
 

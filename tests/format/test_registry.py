@@ -1,3 +1,5 @@
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -107,6 +109,13 @@ def test_without_an_ocp_format_there_is_no_example(name):
     assert caught.value.hint == "name the one you mean"
 
 
+@pytest.mark.parametrize("wrong", ["nosuch_g128", "mxfp4_g32", "int4_g0", "int4" + "_g2" * 4000])
+def test_a_group_of_what_is_not_a_scalar_format_is_not_suggested(wrong):
+    with pytest.raises(UnknownFormatError, match="is unknown") as caught:
+        get_format(wrong)
+    assert not re.search(r"'[^']*\.g\d+'", caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
@@ -114,6 +123,9 @@ def test_without_an_ocp_format_there_is_no_example(name):
         ("bloat16", "bfloat16"),
         ("binary8p4", "binary8p4se"),
         ("flaot32", "float32"),
+        ("int4_g128", "int4.g128"),
+        ("INT4g128", "int4.g128"),
+        ("float8_e4m3fn-64", "float8_e4m3fn.g64"),
         ("itn4", "int4"),
     ],
 )
