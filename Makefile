@@ -3,13 +3,16 @@
 #   make test    lint, types, import contracts and tests, in a few minutes; make test-all has the rest but the sweeps
 # tests/README.md says what each costs.
 .DEFAULT_GOAL := help
-.PHONY: help check test test-all test-rest lint cross rtl exhaustive explore bench docs wheel clean
+.PHONY: help check test test-all test-rest lint cross claims rtl exhaustive explore bench docs wheel clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 SEED ?= $(shell date +%s)
 unexport PYTHONDONTWRITEBYTECODE # tests start many interpreters, each of which would compile every module again
+# What make claims runs: presets beside products, whatever their version, and the published differences' examples.
+CLAIMS := follows_the_preset or library_gives or onnxruntime or tflite or litert or tosa
+PRODUCTS := ^(numpy|ml_dtypes|onnx|onnxruntime|torch|ai-edge-litert|tflite-micro|tosa-tools|gfloat|bitsandbytes)==
 # A file stays with one worker, and files keep their order: neighbours need the same kernels, which are then compiled once.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -46,6 +49,12 @@ lint: $(VENV)/.installed-test
 
 cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors; minutes, and a download
 	$(PYTEST) tests/cross
+
+claims: $(VENV)/.installed-test $(VENV)/.installed-peers ## which claims about products hold at the versions installed here; minutes, and a download
+	@$(BIN)/python -m pip list --disable-pip-version-check --format freeze | grep -iE '$(PRODUCTS)'
+	@LOWBIT_CROSS_ANY_VERSION=1 $(BIN)/python -m pytest tests/cross -q --no-header --tb=line -rA -k '$(CLAIMS)' | \
+		grep -E '^(PASSED|FAILED|ERROR|SKIPPED|[0-9]+ (passed|failed))' | \
+		sed -E 's/^PASSED/holds  /; s/^(FAILED|ERROR)/differs/; s/^SKIPPED/not run/'
 
 rtl: $(VENV)/.installed-test $(VENV)/.installed-rtl ## golden vectors in Icarus, Verilator and cocotb; minutes, with what is installed
 	$(BIN)/python -m pytest tests/rtl -m "not exhaustive"
