@@ -6,38 +6,24 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lowbit._version import __version__
-from lowbit.cli.pages import write_head, write_rows, write_source
+from lowbit.cli.pages import DRAWN_BITS, format_document, write_head, write_rows, write_source
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns
 from lowbit.exact import format_exact
 from lowbit.format.block import ROLES, BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.policy.block import BLOCK_PRESETS, get_block_policy
 
-DRAWN_BITS = 16
-"""A field is drawn bit by bit up to this width."""
-
 DRAWN_ELEMENTS = 4
 
 
 def block_document(fmt: BlockFormat) -> dict[str, Any]:
     """The page as JSON."""
-    policy = get_block_policy(fmt.default_policy)
-    return {
-        "schema": "lowbit/show-block/1",
-        "lowbit": __version__,
-        "id": fmt.id,
-        "aliases": list(fmt.aliases),
-        "kind": fmt.kind,
-        "family": fmt.family,
-        "summary": fmt.summary,
+    return format_document(fmt, "lowbit/show-block/1", get_block_policy(fmt.default_policy)) | {
         "element": fmt.element.id,
         "block": list(fmt.block),
         "scales": [{**asdict(field), "format": field.format.id, "block": list(field.block)} for field in fmt.scales],
         "formula": fmt.formula,
         "bits_per_value": str(fmt.bits_per_value),
-        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
-        "source": asdict(fmt.source),
     }
 
 

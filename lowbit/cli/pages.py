@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
+from lowbit._version import __version__
 from lowbit.cli.terminal import Terminal
 from lowbit.format.common import Format
+from lowbit.policy.block import BlockPolicy
+from lowbit.policy.cast import Policy
+
+DRAWN_BITS = 16
+"""Codes and fields are drawn bit by bit up to this width, and by their widths beyond."""
+
+
+def format_document(fmt: Format, schema: str, policy: Policy | BlockPolicy) -> dict[str, Any]:
+    """What the JSON of every format has."""
+    return {
+        "schema": schema,
+        "lowbit": __version__,
+        "id": fmt.id,
+        "aliases": list(fmt.aliases),
+        "kind": fmt.kind,
+        "family": fmt.family,
+        "summary": fmt.summary,
+        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
+        "source": asdict(fmt.source),
+    }
 
 
 def write_head(page: Terminal, fmt: Format) -> None:

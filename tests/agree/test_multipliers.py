@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lowbit import REQUANTIZE_SCHEMES, effective_scale
-from lowbit.errors import InputError
 from lowbit.oracle.requantize import multipliers as exact
 from lowbit.policy.multiplier import derive_multiplier
 from lowbit.policy.quantized_add import derive_addition
+from tests.derivations import require_same
 
 RANDOM = np.random.default_rng(0)
 NEAR = (1.0, 1 - 2.0**-53, 1 + 2.0**-52, 1 - 2.0**-24, 1 + 2.0**-23, 1 - 2.0**-32, 1 - 3 * 2.0**-33, 1.0006, 0.7)
@@ -17,27 +17,11 @@ SCALES = [1e-50, 1e-45, 1e-40, 1.1e-38, *POWERS, *DRAWN, 3e38, 1e39]
 DERIVATIONS = {scheme.derivation: name for name, scheme in REQUANTIZE_SCHEMES.items()}
 
 
-def both(first, second):
-    """Two answers; None for a refusal."""
-    answers = []
-    for derive in (first, second):
-        try:
-            answers.append(derive())
-        except InputError:
-            answers.append(None)
-    return answers
-
-
-def require_same(pairs):
-    answers = [both(*pair) for pair in pairs]
-    assert [left for left, _ in answers] == [right for _, right in answers]
-    assert sum(left is not None for left, _ in answers) > len(answers) // 8
-
-
 @pytest.mark.parametrize("name", DERIVATIONS.values())
 def test_multipliers_of_scales(name):
     scheme = REQUANTIZE_SCHEMES[name]
-    require_same((lambda s=s: derive_multiplier(s, scheme), lambda s=s: exact.multiplier_of(s, scheme)) for s in SCALES)
+    pairs = ((lambda s=s: derive_multiplier(s, scheme), lambda s=s: exact.multiplier_of(s, scheme)) for s in SCALES)
+    require_same(pairs, share=8)
 
 
 def triples(count):
@@ -47,10 +31,11 @@ def triples(count):
 @pytest.mark.parametrize("name", ["tflite_double", "onnxruntime", "hawq", "xnnpack_fp32"])
 def test_products_of_scales(name):
     scheme = REQUANTIZE_SCHEMES[name]
-    require_same(
+    pairs = (
         (lambda s=s: effective_scale(*s, scheme=scheme), lambda s=s: float(exact.scale_of(*s, scheme)))
         for s in triples(300)
     )
+    require_same(pairs, share=8)
 
 
 @pytest.mark.parametrize("bits", [8, 16])

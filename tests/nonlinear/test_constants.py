@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from lowbit.errors import InputError
 from lowbit.nonlinear import ibert, ivit, litert, lowbit_scheme, tflite_parameters
 from lowbit.nonlinear.binary32 import binary32, scale32
 from lowbit.nonlinear.scheme import get_scheme
@@ -13,6 +12,7 @@ from lowbit.oracle.nonlinear import ibert as exact_ibert
 from lowbit.oracle.nonlinear import ivit as exact_ivit
 from lowbit.oracle.nonlinear import litert as exact_litert
 from lowbit.oracle.nonlinear import lowbit_scheme as exact_lowbit
+from tests.derivations import answer_of, require_same
 
 RANDOM = np.random.default_rng(0)
 POWERS = [2.0**k for k in range(-40, 12)]
@@ -22,23 +22,6 @@ SCALES = [
     binary32(scale)
     for scale in (*EDGES, *DRAWN, *(power * near for power in POWERS for near in (1, 1 - 2**-24, 1 + 2**-23, 1.0006)))
 ]
-
-
-def both(float_derivation, exact_derivation):
-    """The two answers; None for a refusal."""
-    answers = []
-    for derive in (float_derivation, exact_derivation):
-        try:
-            answers.append(derive())
-        except InputError:
-            answers.append(None)
-    return answers
-
-
-def require_same(pairs):
-    answers = [both(*pair) for pair in pairs]
-    assert [left for left, _ in answers] == [right for _, right in answers]
-    assert sum(left is not None for left, _ in answers) > len(answers) // 4
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.702])
@@ -161,4 +144,4 @@ def test_scales_are_the_same_binary32_numbers():
     for value in (*DRAWN, *EDGES[3:-1], np.float32(0.1), 1, 1e-45):
         assert scale32(value) == constants.positive32(value)
     for value in (0, -1.0, float("nan"), float("inf"), 1e-50, 1e300, "x", None):
-        assert both(lambda value=value: scale32(value), lambda value=value: constants.positive32(value)) == [None, None]
+        assert all(answer_of(lambda v=value, f=f: f(v)) is None for f in (scale32, constants.positive32))

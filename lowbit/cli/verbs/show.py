@@ -6,10 +6,9 @@ import json
 from argparse import Namespace
 from typing import Any
 
-from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
 from lowbit.cli.block_page import block_document, write_block_page
-from lowbit.cli.pages import write_head, write_rows, write_source
+from lowbit.cli.pages import DRAWN_BITS, format_document, write_head, write_rows, write_source
 from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, columns, terminal
 from lowbit.cli.words import number_json, spellings
 from lowbit.errors import InputError
@@ -19,9 +18,6 @@ from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.cast import PRESET_SUMMARIES, get_policy
-
-DRAWN_BITS = 16
-"""Fields are drawn bit by bit up to this width, and by their widths beyond."""
 
 LISTED_BITS = 8
 """``--values`` lists every code up to this width, and needs a ``--range`` beyond."""
@@ -105,28 +101,13 @@ def _nans(fmt: Scalar) -> str:
 
 def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
     """The page as JSON."""
-    policy = get_policy(fmt.default_policy, fmt)
-    result: dict[str, Any] = {
-        "schema": "lowbit/show/1",
-        "lowbit": __version__,
-        "id": fmt.id,
-        "aliases": list(fmt.aliases),
-        "kind": fmt.kind,
-        "family": fmt.family,
-        "summary": fmt.summary,
+    result = format_document(fmt, "lowbit/show/1", get_policy(fmt.default_policy, fmt)) | {
         "bits": fmt.bits,
         "signed": fmt.signed,
         "code_dtype": fmt.code_dtype,
         "fields": [field._asdict() for field in fmt.fields],
         "values": fmt.finite_count,
         "facts": {name: {**number_json(value), "code": code} for name, value, code in facts(fmt)},
-        "default_policy": {"name": policy.name, **{axis: choice for axis, choice, _ in policy.describe()}},
-        "source": {
-            "title": fmt.source.title,
-            "edition": fmt.source.edition,
-            "clause": fmt.source.clause,
-            "url": fmt.source.url,
-        },
     }
     result |= fmt.parameters
     if specials(fmt):
