@@ -8,9 +8,9 @@ from pathlib import Path
 import nonlinear_errors  # beside this file
 
 from lowbit.cli import main
-from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import CONTAINERS, header, usual
+from lowbit.cli.topics import ERROR_TOPICS
 from lowbit.exact import format_exact
 from lowbit.format.block import BlockFormat
 from lowbit.format.common import Format

@@ -55,6 +55,12 @@ class InputError(LowbitError, ValueError):
     default_code = "LB400"
 
 
+class UsageError(InputError):
+    """A word of the command line is wrong, or goes with another one."""
+
+    default_code = "LB100"
+
+
 class InexactError(InputError):
     """The result would not be exact in the requested dtype."""
 

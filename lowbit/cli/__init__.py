@@ -23,7 +23,7 @@ from lowbit.cli.file_options import refuse_lost_files
 from lowbit.cli.old_spellings import refuse_old_spellings
 from lowbit.cli.streams import drop, open_closed_streams, write_error
 from lowbit.cli.terminal import Terminal
-from lowbit.errors import DeviceError, InfeasibleError, LowbitError
+from lowbit.errors import DeviceError, InfeasibleError, LowbitError, UsageError
 from lowbit.printable import LONGEST_EXCERPT, printable, shortened
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -68,7 +68,7 @@ class Parser(ArgumentParser):
             for action in self._actions
             if action.choices and message.endswith(f"required: {action.metavar}")
         ]
-        raise LowbitError(message, hint=f"{''.join(lacking)}`{self.prog} --help` says what it takes", code="LB100")
+        raise UsageError(message, hint=f"{''.join(lacking)}`{self.prog} --help` says what it takes")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +121,7 @@ def _run(words: list[str]) -> int:
     if verb and verb not in VERBS:
         close = get_close_matches(verb, list(VERBS), n=1)
         hint = f"did you mean `lowbit {close[0]}`? " if close else ""
-        raise LowbitError(f"unknown verb {verb!r}", hint=f"{hint}one of {', '.join(VERBS)}", code="LB100")
+        raise UsageError(f"unknown verb {verb!r}", hint=f"{hint}one of {', '.join(VERBS)}")
     parser, module = _build_parser(verb)
     if module is None:
         parser.parse_args(words or ["--help"])
@@ -147,9 +147,7 @@ def _refuse_unknown_options(verb: str, parser: ArgumentParser, words: Sequence[s
         if name.startswith("--") and name not in known:
             close = get_close_matches(name, sorted(known), n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise LowbitError(
-                f"`lowbit {verb}` has no option {name}", hint=f"{hint}`lowbit {verb} --help` lists them", code="LB100"
-            )
+            raise UsageError(f"`lowbit {verb}` has no option {name}", hint=f"{hint}`lowbit {verb} --help` lists them")
 
 
 def option_actions(parser: ArgumentParser) -> list[Action]:

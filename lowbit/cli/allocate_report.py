@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,9 @@ def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
     ]
     kept = [index for index in range(len(heads)) if outputs or heads[index] != "output error"]
     table = [[line[index] for index in kept] for line in (heads, *cells)]
-    head, *lines = columns(table, right=frozenset(range(1, len(kept))))
+    head, *lines = columns(table, right=range(1, len(kept)))
     marked = (page.paint(line, "bold") if row.what == "plan" else line for line, row in zip(lines, rows, strict=True))
-    _write_table(page, marked, head)
+    page.lines([page.paint(head, "bold"), *marked])
     page.write("weight error: squared error over squared weights, of all layers together; scales are counted as bits")
 
 
@@ -87,27 +87,23 @@ def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan]
     """Write the report as text."""
     problem = plan.problem
     page.write(page.paint(_name(problem.name or "bit allocation"), "bold"))
-    _write_table(page, _layers(plan))
+    page.lines(_layers(plan))
     page.write()
-    _write_table(page, columns([("loss", _number(plan.loss)), ("proof", proof(plan)), ("choices", _counts(plan))]))
+    page.lines(columns([("loss", _number(plan.loss)), ("proof", proof(plan)), ("choices", _counts(plan))]))
     if plan.problem.max_switches is not None:
         page.write(f"switches  {plan.switches} of at most {plan.problem.max_switches}")
     if plan.uses:
         page.write()
         heads = ("budget", "used", "limit", "slack", "", "one more saves")
-        head, *lines = columns([heads, *(_budget(plan, use) for use in plan.uses)], right=frozenset({1, 2, 3, 5}))
-        _write_table(page, lines, head)
+        page.table([heads, *(_budget(plan, use) for use in plan.uses)], right={1, 2, 3, 5})
     if more:
         page.write()
-        _write_table(page, columns([_more(plan, item) for item in more]), "with 5 % more")
+        page.write(page.paint("with 5 % more", "bold"))
+        page.lines(columns([_more(plan, item) for item in more]))
     if front:
         page.write()
-        _write_table(page, _front(front, along), f"loss against {_name(along)}")
-
-
-def _write_table(page: Terminal, lines: Iterable[str], head: str = "") -> None:
-    for line in [page.paint(head, "bold"), *lines] if head else lines:
-        page.write(line)
+        page.write(page.paint(f"loss against {_name(along)}", "bold"))
+        page.lines(_front(front, along))
 
 
 def _name(name: str) -> str:
@@ -133,7 +129,7 @@ def _layers(plan: Plan) -> list[str]:
         (f"  {_name(layer)}", _name(choice), "#" * round(BAR_WIDTH * height / most), _number(loss))
         for layer, choice, height, loss in zip(plan.problem.layers, plan.choices, bits, losses, strict=True)
     ]
-    return columns([("  layer", "choice", "bits", "loss"), *rows], right=frozenset({3}))
+    return columns([("  layer", "choice", "bits", "loss"), *rows], right={3})
 
 
 def _counts(plan: Plan) -> str:
@@ -184,7 +180,7 @@ def _front(front: Sequence[Plan], along: str) -> Iterator[str]:
         (f"  {_amount(_use(point, along), _use(point, along).used)}", _number(point.loss), _counts(point))
         for point in front
     ]
-    yield from columns(rows, right=frozenset({0, 1}))
+    yield from columns(rows, right={0, 1})
     unproven = sum(point.status != "optimal" for point in front)
     if unproven:
         yield f"  {unproven} of {len(front)} points are not proven optimal"

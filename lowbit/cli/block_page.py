@@ -6,8 +6,16 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lowbit.cli.pages import DRAWN_BITS, format_document, write_head, write_rows, write_source
-from lowbit.cli.terminal import FIELD_STYLES, Terminal, columns
+from lowbit.cli.pages import (
+    DRAWN_BITS,
+    format_document,
+    write_boxes,
+    write_head,
+    write_policy,
+    write_rows,
+    write_source,
+)
+from lowbit.cli.terminal import FIELD_STYLES, Terminal
 from lowbit.exact import format_exact
 from lowbit.format.block import ROLES, BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
@@ -33,10 +41,7 @@ def write_block_page(page: Terminal, fmt: BlockFormat) -> None:
     _write_drawing(page, fmt)
     write_rows(page, _facts(fmt))
     policy = get_block_policy(fmt.default_policy)
-    page.write()
-    write_rows(page, [("default policy", f"{policy.name}: {BLOCK_PRESETS.summaries[policy.name]}")])
-    for line in columns(policy.describe()):
-        page.write(page.paint("  " + line, "dim"))
+    write_policy(page, policy, BLOCK_PRESETS.summaries, policy.describe())
     write_source(page, fmt)
 
 
@@ -70,17 +75,8 @@ def _write_drawing(page: Terminal, fmt: BlockFormat) -> None:
         places = ["0", "1", "...", str(length - 1) if length and fmt.block else "last"]
     cells += [_cell(page, fmt.element, place) if place != "..." else (" ... ", " ... ", "") for place in places]
     widths = [max(len(plain), len(name)) + 2 for plain, _, name in cells]
-    horizontal, vertical, top, bottom = ("─", "│", "┌┬┐", "└┴┘") if page.boxes else ("-", "|", "+++", "+++")
-
-    def edge(corners: str) -> str:
-        return corners[0] + corners[1].join(horizontal * width for width in widths) + corners[2]
-
     inside = [_centred(plain, painted, width) for (plain, painted, _), width in zip(cells, widths, strict=True)]
-    page.write("  " + edge(top))
-    page.write("  " + vertical + vertical.join(inside) + vertical)
-    page.write("  " + edge(bottom))
-    page.write("   " + " ".join(name.center(width) for (_, _, name), width in zip(cells, widths, strict=True)))
-    page.write()
+    write_boxes(page, widths, inside, [name.center(width) for (*_, name), width in zip(cells, widths, strict=True)])
 
 
 def _name(field: ScaleField, fmt: BlockFormat) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity
+from lowbit.cli.nonlinear_options import chosen_nonlinearity
+from lowbit.cli.operation_options import add_operation_options, chosen_requantization, operation_of
 from lowbit.cli.terminal import Terminal, columns
-from lowbit.errors import InputError
+from lowbit.errors import UsageError
 from lowbit.files.whole import write_bytes
 from lowbit.format.registry import get_format, integer_format
 from lowbit.nonlinear.scheme import NONLINEARITIES
@@ -31,41 +32,23 @@ LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
 SHOWN_ELEMENTS = 2000
 """Of larger matrices the first and the last elements are shown; a file has them all."""
-OPTION_NAMES = {"source": "from", "target": "to"}
-CAST_OPTIONS = ("source", "target", "policy", "rounding", "overflow", "choice", "distribution")
 
 
 def add_kernel_options(parser: Any) -> None:
-    """The options of matrix products and of requantisations."""
-    group = parser.add_argument_group("gemm")
-    group.add_argument("--a", metavar="FORMAT", help="format of the left matrix (default: int8)")
-    group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
-    group.add_argument("--accumulator", metavar="NAME", help="what the sums follow (default: int32)")
-    group.add_argument("--zero-points", action="store_true", help="matrices with a zero point each (npz)")
-    group.add_argument(
-        "--length", type=int, default=LENGTH, help=f"elements of a dot product or a row (default: {LENGTH})"
-    )
-    group.add_argument("--case", metavar="NAME", help="one case of a check, KTail.16: shown, or written to FILE.npz")
-    group = parser.add_argument_group("requantize")
-    group.add_argument("--scheme", metavar="NAME", help="the scheme (default: tflite_double; --to: int8)")
-    add_nonlinear_options(parser)
+    """The options of all but conversions."""
+    length = f"elements of a dot product or a row (default: {LENGTH})"
+    parser.add_argument("--length", type=int, default=LENGTH, help=length)
+    parser.add_argument("--case", metavar="NAME", help="one case of a check, KTail.16: shown, or written to FILE.npz")
+    add_operation_options(parser, "what the results follow")
 
 
 def generate_kernel(arguments: Namespace) -> int:
     """Write dot products (vec) or whole matrices (npz)."""
-    types = {"gemm": (), "requantize": ("target",)}.get(arguments.op, ("source", "target"))
-    for name in CAST_OPTIONS:
-        if getattr(arguments, name) and name not in types:
-            raise InputError(
-                f"--{OPTION_NAMES.get(name, name)} is not for `lowbit gen {arguments.op}`",
-                hint="`lowbit gen --help` lists what each operation takes",
-                code="LB100",
-            )
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with --output FILE.npz"
-            raise InputError(f"the layout {arguments.layout!r} is for conversions", hint=hint, code="LB100")
+            raise UsageError(f"the layout {arguments.layout!r} is for conversions", hint=hint)
         makers = {"gemm": _dot_products, "requantize": _requantizations}
         file = generate(makers.get(arguments.op, _rows_of_codes)(arguments))
         data = render(file)
@@ -95,7 +78,7 @@ def _dot_products(arguments: Namespace) -> Recipe:
     source = f"{_matrix_format(arguments.a)}_{_matrix_format(arguments.b)}"
     target = "int32" if accumulator.result_width <= 32 else "int64"
     if arguments.zero_points:
-        raise InputError("dot products have no zero points", hint="matrices do: --output FILE.npz", code="LB100")
+        raise UsageError("dot products have no zero points", hint="matrices do: --output FILE.npz")
     return Recipe("gemm", source, target, accumulator.name, "directed", {"length": arguments.length})
 
 
@@ -105,8 +88,6 @@ def _matrix_format(name: str | None) -> str:
 
 
 def _requantizations(arguments: Namespace) -> Recipe:
-    from lowbit.cli.operation_options import chosen_requantization
-
     scheme, rows = chosen_requantization(arguments), {"rows": arguments.n or ROWS}
     source, target = f"int{scheme.accumulator_bits}", arguments.target or "int8"
     return Recipe("requantize", source, target, scheme.name, "directed", rows)
@@ -124,15 +105,13 @@ def _rows_of_codes(arguments: Namespace) -> Recipe:
 
 def _cases(arguments: Namespace) -> tuple[Operation, list[Case]]:
     """The operation, and the cases of it that ``lowbit check`` would run."""
-    from lowbit.cli.operation_options import operation_of
-
     operation = operation_of(arguments)
     set_name = "random" if arguments.set == "random" else "directed"
     cases = operation.cases(set_name, arguments.n or 200, 1 if arguments.seed is None else arguments.seed)
     if arguments.case:
         cases = [case for case in cases if case.name == arguments.case]
         if not cases:
-            raise InputError(f"there is no case {arguments.case!r}", hint="as reports name it: KTail.16", code="LB100")
+            raise UsageError(f"there is no case {arguments.case!r}", hint="as reports name it: KTail.16")
     return operation, cases
 
 
@@ -159,8 +138,7 @@ def _show(operation: Operation, case: Case) -> None:
     arrays = {**case.arrays, **_products(operation, case), "expected": _expected(operation, case)}
     if case.divisible:
         rows = [[str(cell) for cell in row] for row in zip(*arrays.values(), strict=True)]
-        for line in columns([list(arrays), *rows], right=frozenset(range(len(arrays)))):
-            page.write(line)
+        page.lines(columns([list(arrays), *rows], right=range(len(arrays))))
         return
     for name, array in arrays.items():
         page.write(f"{name} =")

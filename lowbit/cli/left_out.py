@@ -31,5 +31,4 @@ def write_left_out(page: Terminal, measured: Measured) -> None:
     for reason, names in groups.items():
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         listed = ", ".join(excerpt(name, quoted=False) for name in names[:LISTED])
-        for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2):
-            page.write(f"  {line}")
+        page.lines(f"  {line}" for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2))

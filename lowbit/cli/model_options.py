@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
-from lowbit.errors import InputError
+from lowbit.errors import InputError, UsageError
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
     from lowbit.allocate.sensitivity.settings import LEFT_OUT
 
     if arguments.jobs < 1:
-        raise InputError(f"--jobs {arguments.jobs}: at least one process is needed", code="LB100")
+        raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
     settings = Settings(
         tuple(name.strip() for name in arguments.formats.split(",") if name.strip()),
         arguments.group,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, UsageError
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, Scheme, get_scheme
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def option_words() -> Iterator[None]:
         if type(error) is not InputError:
             raise
         message, hint = (_ARGUMENT.sub(r"--\1 ", text) for text in (error.message, error.hint))
-        raise InputError(message, hint=hint, code="LB100") from error
+        raise UsageError(message, hint=hint) from error
 
 
 def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
@@ -84,11 +84,11 @@ def parse_options(listed: list[str], scheme: Scheme) -> dict[str, float]:
             takes = f"it takes {', '.join(scheme.options)}" if scheme.options else "it takes none"
             own = {"bits": "--to", "scheme": "--scheme", "variant": "--variant", "scale": "--scale"}.get(name)
             hint = f"{own} is the option for it" if own else takes
-            raise InputError(f"--option {name}: {scheme.title} has no such parameter", hint=hint, code="LB100")
+            raise UsageError(f"--option {name}: {scheme.title} has no such parameter", hint=hint)
         try:
             options[name] = float(value) if "." in value or "e" in value.lower() else int(value)
         except ValueError as error:
-            raise InputError(f"--option {item!r} is not NAME=NUMBER", code="LB100") from error
+            raise UsageError(f"--option {item!r} is not NAME=NUMBER") from error
         if not equals:
-            raise InputError(f"--option {item!r} is not NAME=NUMBER", code="LB100")
+            raise UsageError(f"--option {item!r} is not NAME=NUMBER")
     return options

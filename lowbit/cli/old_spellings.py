@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from lowbit.errors import LowbitError
+from lowbit.errors import UsageError
 
 OLD_VERBS: Mapping[str, str] = MappingProxyType({"audit": "prove"})
 """Old verb -> the verb that does its work."""
@@ -34,10 +34,10 @@ def refuse_old_spellings(verb: str, words: Sequence[str]) -> None:
     if verb in OLD_VERBS:
         new = OLD_VERBS[verb]
         rest = " ".join(words[words.index(verb) + 1 :][:1]) or "OPERATION"
-        raise LowbitError(f"`lowbit {verb}` is now `lowbit {new}`", hint=f"lowbit {new} {rest} ...", code="LB100")
+        raise UsageError(f"`lowbit {verb}` is now `lowbit {new}`", hint=f"lowbit {new} {rest} ...")
     renamed = {**OLD_OPTIONS[""], **OLD_OPTIONS.get(verb, {})}
     for word in words:
         option, equals, value = word.partition("=")
         if option in renamed:
             new = renamed[option]
-            raise LowbitError(f"{option} is now {new}", hint=f"`lowbit {verb} ... {new}{equals}{value}`", code="LB100")
+            raise UsageError(f"{option} is now {new}", hint=f"`lowbit {verb} ... {new}{equals}{value}`")

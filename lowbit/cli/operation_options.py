@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity, say_default
 from lowbit.cli.verbs.encode import chosen_policy
-from lowbit.errors import InputError, PolicyError
+from lowbit.errors import PolicyError, UsageError
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import FixedFormat, Scalar
 from lowbit.nonlinear.scheme import NONLINEARITIES
@@ -77,10 +77,9 @@ def refuse_other_options(arguments: Namespace, verb: str) -> None:
         value = getattr(arguments, _ATTRIBUTES.get(option, option), None)
         if option not in own and value is not None and value is not False and value not in ("exact", []):
             families = " and ".join(family for family, options in OPTIONS.items() if option in options)
-            raise InputError(
+            raise UsageError(
                 f"--{option} is for {families}, not for `{verb} {arguments.op}`",
                 hint=f"`{verb} {arguments.op}` takes {', '.join(f'--{name}' for name in own)}",
-                code="LB100",
             )
 
 
@@ -110,7 +109,7 @@ def conversion_formats(arguments: Namespace, verb: str) -> tuple[Scalar, Scalar]
     for name, option in zip(names, ("--from", "--to"), strict=True):
         if not name:
             hint = "`lowbit formats` lists them"
-            raise InputError(f"`lowbit {verb} {arguments.op}` needs {option} FORMAT", hint=hint, code="LB100")
+            raise UsageError(f"`lowbit {verb} {arguments.op}` needs {option} FORMAT", hint=hint)
     return scalar_format(names[0]), scalar_format(names[1])
 
 
@@ -129,10 +128,9 @@ def _requantization(arguments: Namespace) -> Operation:
 
     result = get_format(arguments.target or "int8")
     if not isinstance(result, FixedFormat) or result.fraction_bits or result.bits > WIDEST_RESULT:
-        raise InputError(
+        raise UsageError(
             f"--to {result.id} is not a format of a requantisation",
             hint=f"an integer of at most {WIDEST_RESULT} bits: int8, uint8, int16, int4, ...",
-            code="LB100",
         )
     return RequantizeOperation(chosen_requantization(arguments), result)
 

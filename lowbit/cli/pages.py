@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.terminal import Terminal
+from lowbit.cli.terminal import Terminal, columns
 from lowbit.format.common import Format
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
@@ -36,6 +37,26 @@ def write_head(page: Terminal, fmt: Format) -> None:
     if fmt.aliases:
         page.write(page.paint("also " + ", ".join(fmt.aliases), "dim"))
     page.write()
+
+
+def write_boxes(page: Terminal, widths: Sequence[int], inside: Sequence[str], below: Sequence[str]) -> None:
+    """Boxes side by side: what stands in each and below it is as wide as the box."""
+    horizontal, vertical, top, bottom = ("─", "│", "┌┬┐", "└┴┘") if page.boxes else ("-", "|", "+++", "+++")
+    upper, lower = (
+        corners[1].join(horizontal * width for width in widths).join(corners[::2]) for corners in (top, bottom)
+    )
+    page.lines(
+        [f"  {upper}", f"  {vertical}{vertical.join(inside)}{vertical}", f"  {lower}", f"   {' '.join(below)}", ""]
+    )
+
+
+def write_policy(
+    page: Terminal, policy: Policy | BlockPolicy, summaries: Mapping[str, str], choices: Sequence[Sequence[str]]
+) -> None:
+    """The default policy, with its choices."""
+    page.write()
+    write_rows(page, [("default policy", f"{policy.name}: {summaries[policy.name]}")])
+    page.lines(page.paint(f"  {line}", "dim") for line in columns(choices))
 
 
 def write_source(page: Terminal, fmt: Format) -> None:

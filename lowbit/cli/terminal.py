@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
+
+from lowbit._version import __version__
 
 STYLES = {
     "bold": "1",
@@ -58,6 +61,16 @@ class Terminal:
         """Write a line."""
         self.stream.write(text.rstrip() + "\n")
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines."""
+        for line in lines:
+            self.write(line)
+
+    def table(self, rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> None:
+        """Write rows in columns, the first of them as the heads."""
+        head, *lines = columns(rows, right=right)
+        self.lines([self.paint(head, "bold"), *lines])
+
     @property
     def room(self) -> int | None:
         """How wide the terminal is, or what ``COLUMNS`` says; None for a file or a pipe, where all has room."""
@@ -97,6 +110,12 @@ def add_output_format(parser: Any, forms: Sequence[str] = ("text", "json")) -> N
     parser.add_argument("--output-format", choices=forms, default="text", help="form of the output (default: text)")
 
 
+def print_document(document: Mapping[str, Any], schema: str = "", **settings: Any) -> None:
+    """Write JSON to standard output; one with a schema begins with that and the version of lowbit."""
+    head = {"schema": schema, "lowbit": __version__} if schema else {}
+    print(json.dumps({**head, **document}, **{"indent": 2, **settings}))
+
+
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     """The lines of a text that stands ``indent`` columns from the left."""
     return textwrap.wrap(text, max(NARROWEST // 2, width - indent), break_on_hyphens=False, break_long_words=False)
@@ -111,17 +130,16 @@ def fitting(rows: Sequence[Sequence[str]], room: int | None) -> tuple[list[Seque
     return [row[:kept] for row in rows], list(rows[0][kept:])
 
 
-def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:
+def columns(rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
     """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
     table = [list(row) for row in rows]
     if not table:
         return []
     widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [
+    return [
+        "  ".join(
             cell.rjust(width) if index in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(gap.join(cells).rstrip())
-    return lines
+        ).rstrip()
+        for row in table
+    ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from lowbit.cli.error_topics import ERROR_TOPICS
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.glossary import WORDS
 from lowbit.dut.kinds import KINDS
 from lowbit.nonlinear.scheme import OPERATIONS, Scheme, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
@@ -20,6 +21,16 @@ from lowbit.policy.presets import EVIDENCE
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
 
 Topics = Mapping[str, str]
+
+
+def _read(name: str) -> Topics:
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+ERROR_TOPICS = _read("error_topics.toml")
+"""Error code -> what it means and how to mend it, a paragraph."""
+WORDS = _read("glossary.toml")
+"""Word that lowbit prints, neither an option nor a name in a table -> what it means, a sentence."""
 
 OPTIONS_OF_SCHEMES = {
     "beta": "softmax: a factor of the differences, 1 in attention; layernorm: what is added to each element",
@@ -106,12 +117,6 @@ def _operations() -> Topics:
     return {**conversions, **nonlinear}
 
 
-def _flags() -> Topics:
-    from lowbit.vectors.flags.cast import FLAGS
-
-    return {flag.name: f"{flag.catches} ({flag.source})" for flag in FLAGS.values()}
-
-
 def _choices() -> Topics:
     """Value of an axis -> the axes that have it, with its meaning on each."""
     meanings: dict[str, list[str]] = {}
@@ -129,12 +134,6 @@ def _choices() -> Topics:
     return {value: "; ".join(words) for value, words in meanings.items()}
 
 
-def _layouts() -> Topics:
-    from lowbit.ops.pack.layouts import LAYOUTS
-
-    return {name: layout.summary for name, layout in LAYOUTS.items()}
-
-
 def methods() -> Topics:
     """Quantisation method -> what it does, from the files in ``quantizers/methods``."""
     from pkgutil import iter_modules
@@ -146,93 +145,58 @@ def methods() -> Topics:
     return {name: text.strip().splitlines()[0].rstrip(".") for name, text in docs.items()}
 
 
-def _solvers() -> Topics:
-    from lowbit.allocate import METHODS
-
-    return METHODS
-
-
-def _scores() -> Topics:
-    from lowbit.allocate.sensitivity.measure import SCORES
-
-    return SCORES
+def _in(module: str, name: str) -> Callable[[], Any]:
+    """A table of a module that is loaded when it is asked for."""
+    return lambda: getattr(import_module(f"lowbit.{module}"), name)
 
 
-def _verdicts() -> Topics:
-    from lowbit.proof.nonlinear.result import VERDICTS
-
-    return {name: f"of a proof: {words}" for name, words in VERDICTS.items()}
-
-
-def _verbs() -> Topics:
-    from lowbit.cli import VERBS
-
-    return VERBS
+def _summaries(table: Callable[[], Mapping[str, Any]], summary: str) -> Callable[[], Topics]:
+    """The names of a table of records, and what each says of itself."""
+    return lambda: {name: summary.format(record) for name, record in table().items()}
 
 
-GROUPS: dict[str, Callable[[], Topics]] = {
-    "errors": lambda: ERROR_TOPICS,
-    "statuses": lambda: {str(code.value): code.meaning for code in ExitCode},
-    "verbs": _verbs,
-    "options": options,
-    "words": lambda: WORDS,
-    "verdicts": _verdicts,
-    "operations": _operations,
-    "roundings": lambda: ROUNDINGS,
-    "presets": lambda: PRESETS.summaries,
-    "axes": lambda: Policy.AXES,
-    "choices": _choices,
-    "defects": lambda: {name: defect.summary for name, defect in DEFECTS.items()},
-    "evidence": lambda: EVIDENCE,
-    "block-presets": lambda: BLOCK_PRESETS.summaries,
-    "block-axes": lambda: BlockPolicy.AXES,
-    "accumulators": lambda: ACCUMULATORS.summaries,
-    "accumulator-axes": lambda: Accumulator.AXES,
-    "schemes": lambda: REQUANTIZE_SCHEMES.summaries,
-    "scheme-axes": lambda: RequantizeScheme.AXES,
-    "derivations": lambda: DERIVATIONS,
-    "scale-products": lambda: SCALE_PRODUCTS,
-    "nonlinear-schemes": _nonlinear_schemes,
-    "variants": lambda: VARIANTS,
-    "scheme-options": lambda: OPTIONS_OF_SCHEMES,
-    "flags": _flags,
-    "kernels": lambda: {name: kind.topic for name, kind in KINDS.items()},
-    "layouts": _layouts,
-    "methods": methods,
-    "solvers": _solvers,
-    "scores": _scores,
+class Group(NamedTuple):
+    """Topics of one kind: what each is, and a function that gives them with a line on each."""
+
+    title: str
+    topics: Callable[[], Topics]
+
+
+GROUPS = {
+    "errors": Group("error code", lambda: ERROR_TOPICS),
+    "statuses": Group("exit status", lambda: {str(code.value): code.meaning for code in ExitCode}),
+    "verbs": Group("verb", _in("cli", "VERBS")),
+    "options": Group("option", options),
+    "words": Group("word", lambda: WORDS),
+    "verdicts": Group("verdict", _summaries(_in("proof.nonlinear.result", "VERDICTS"), "of a proof: {}")),
+    "operations": Group("operation", _operations),
+    "roundings": Group("choice of the axis `rounding`", lambda: ROUNDINGS),
+    "presets": Group("policy preset", lambda: PRESETS.summaries),
+    "axes": Group("policy axis", lambda: Policy.AXES),
+    "choices": Group("choice of an axis", _choices),
+    "defects": Group("defect of a product", _summaries(lambda: DEFECTS, "{.summary}")),
+    "evidence": Group("grade of evidence: the claim was", lambda: EVIDENCE),
+    "block-presets": Group("preset of block formats", lambda: BLOCK_PRESETS.summaries),
+    "block-axes": Group("axis of block formats", lambda: BlockPolicy.AXES),
+    "accumulators": Group("accumulator preset", lambda: ACCUMULATORS.summaries),
+    "accumulator-axes": Group("accumulator axis", lambda: Accumulator.AXES),
+    "schemes": Group("requantisation scheme", lambda: REQUANTIZE_SCHEMES.summaries),
+    "scheme-axes": Group("requantisation axis", lambda: RequantizeScheme.AXES),
+    "derivations": Group("derivation of a multiplier", lambda: DERIVATIONS),
+    "scale-products": Group("product of scales", lambda: SCALE_PRODUCTS),
+    "nonlinear-schemes": Group("integer-only scheme", _nonlinear_schemes),
+    "variants": Group("variant of an integer-only scheme", lambda: VARIANTS),
+    "scheme-options": Group("--option of an integer-only scheme", lambda: OPTIONS_OF_SCHEMES),
+    "flags": Group(
+        "vector flag: the bug that its rows are made to catch",
+        lambda: {
+            flag.name: f"{flag.catches} ({flag.source})" for flag in _in("vectors.flags.cast", "FLAGS")().values()
+        },
+    ),
+    "kernels": Group("kind of kernel of `lowbit check`", _summaries(lambda: KINDS, "{.topic}")),
+    "layouts": Group("bit layout", _summaries(_in("ops.pack.layouts", "LAYOUTS"), "{.summary}")),
+    "methods": Group("quantisation method", methods),
+    "solvers": Group("--solver of `lowbit allocate`", _in("allocate", "METHODS")),
+    "scores": Group("--score of a layer", _in("allocate.sensitivity.measure", "SCORES")),
 }
-"""Group -> its topics with a line on each."""
-
-TITLES = {
-    "errors": "error code",
-    "statuses": "exit status",
-    "verbs": "verb",
-    "options": "option",
-    "words": "word",
-    "verdicts": "verdict",
-    "operations": "operation",
-    "roundings": "choice of the axis `rounding`",
-    "presets": "policy preset",
-    "axes": "policy axis",
-    "choices": "choice of an axis",
-    "defects": "defect of a product",
-    "evidence": "grade of evidence: the claim was",
-    "block-presets": "preset of block formats",
-    "block-axes": "axis of block formats",
-    "accumulators": "accumulator preset",
-    "accumulator-axes": "accumulator axis",
-    "schemes": "requantisation scheme",
-    "scheme-axes": "requantisation axis",
-    "derivations": "derivation of a multiplier",
-    "scale-products": "product of scales",
-    "nonlinear-schemes": "integer-only scheme",
-    "variants": "variant of an integer-only scheme",
-    "scheme-options": "--option of an integer-only scheme",
-    "flags": "vector flag: the bug that its rows are made to catch",
-    "kernels": "kind of kernel of `lowbit check`",
-    "layouts": "bit layout",
-    "methods": "quantisation method",
-    "solvers": "--solver of `lowbit allocate`",
-    "scores": "--score of a layer",
-}
+"""Name of a group -> the group."""

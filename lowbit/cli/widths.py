@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.nonlinear_options import chosen_scheme, option_words, parse_options
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, columns, terminal
-from lowbit.errors import InputError
+from lowbit.cli.terminal import Terminal, columns, print_document, terminal
+from lowbit.errors import InputError, UsageError
 from lowbit.format.registry import scalar_format
 from lowbit.nonlinear.scheme import NONLINEARITIES, Scheme
 
@@ -59,7 +58,7 @@ def prove_widths(arguments: Namespace) -> int:
         length = arguments.length if arguments.length is not None else (longest or 1)
         report = audit(operation, length=length, **given)
     if arguments.output_format == "json":
-        print(json.dumps({**report.as_dict(), "longest_proved": longest}, indent=2))
+        print_document({**report.as_dict(), "longest_proved": longest})
     else:
         _write(report, longest, terminal(arguments))
     return {"proved": ExitCode.EQUAL, "refuted": ExitCode.MISMATCH, "open": ExitCode.NOTHING_COMPARED}[report.verdict]
@@ -71,7 +70,7 @@ def _inputs(text: str) -> tuple[int, int]:
         try:
             return int(low), int(high)
         except ValueError as error:
-            raise InputError(f"--from {text!r} is not LOW:HIGH in whole numbers", code="LB100") from error
+            raise UsageError(f"--from {text!r} is not LOW:HIGH in whole numbers") from error
     fmt = scalar_format(text)
     if not fmt.wraps:
         raise InputError(f"--from {text}: integer codes are needed", hint="int8, uint8, int16 or -100:100")
@@ -86,7 +85,7 @@ def _bits(record: Scheme, variant: str, target: str | None) -> int | None:
         return record.checked_bits(scalar_format(target).bits)
     except InputError as error:
         message = f"--to {target}: {error.message.partition(': ')[2]}"
-        raise InputError(message, hint="leave --to out", code="LB100") from error
+        raise UsageError(message, hint="leave --to out") from error
 
 
 def _write(report: AuditReport, longest: int | None, page: Terminal) -> None:

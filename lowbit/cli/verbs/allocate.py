@@ -14,8 +14,8 @@ from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
-from lowbit.cli.terminal import add_output_format, terminal
-from lowbit.errors import AllocationError, InputError
+from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.errors import AllocationError, UsageError
 from lowbit.files.whole import write_text
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def run(arguments: Namespace) -> int:
     rows = _apply(measured, plan, arguments) if measured else []
     say_written(arguments.output, arguments.picture, arguments.export, arguments.apply)
     if arguments.output_format == "json":
-        print(json.dumps(allocate_report.document(plan, more, front, along, rows), indent=2))
+        print_document(allocate_report.document(plan, more, front, along, rows))
     else:
         allocate_report.show(terminal(arguments), plan, more, front, along)
         allocate_report.show_comparison(terminal(arguments), rows)
@@ -144,17 +144,14 @@ def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
     from lowbit.allocate import example, read_costs
 
     if sum(given is not None for given in (arguments.costs, arguments.example, arguments.model)) != 1:
-        raise InputError(
+        raise UsageError(
             "`lowbit allocate` takes one file of costs, or --model FILE, or --example NAME",
             hint="docs/how-to/allocate-bits.md describes the file",
-            code="LB100",
         )
     if arguments.apply and not arguments.model:
-        raise InputError("--apply is for --model", code="LB100")
+        raise UsageError("--apply is for --model")
     if arguments.picture and Path(arguments.picture).suffix.lower() != ".svg":
-        raise InputError(
-            f"--picture {arguments.picture}: the name does not end in .svg, which is written", code="LB100"
-        )
+        raise UsageError(f"--picture {arguments.picture}: the name does not end in .svg, which is written")
     if arguments.model:
         measured = measure(arguments.model, arguments)
         return measured, model_problem(arguments.model, measured, arguments, {})
@@ -189,11 +186,9 @@ def _assignments(words: Sequence[str], option: str, example: str) -> dict[str, s
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name or not value:
-            raise InputError(f"{option} {word}: no NAME=VALUE", hint=f"such as {option} {example}", code="LB100")
+            raise UsageError(f"{option} {word}: no NAME=VALUE", hint=f"such as {option} {example}")
         if name in found:
-            raise InputError(
-                f"{option} {word}: {name!r} is given twice, before as {found[name]!r}", hint="once only", code="LB100"
-            )
+            raise UsageError(f"{option} {word}: {name!r} is given twice, before as {found[name]!r}", hint="once only")
         found[name] = value
     return found
 
@@ -202,10 +197,10 @@ def _along(problem: Problem, arguments: Namespace) -> str:
     """The budget that the front goes along; empty without --pareto."""
     if arguments.pareto is None:
         if arguments.along:
-            raise InputError("--along is for --pareto N", code="LB100")
+            raise UsageError("--along is for --pareto N")
         return ""
     if arguments.pareto < 2:
-        raise InputError(f"--pareto {arguments.pareto}: a front has at least 2 points", code="LB100")
+        raise UsageError(f"--pareto {arguments.pareto}: a front has at least 2 points")
     names = [budget.name for budget in problem.budgets if budget.limit is not None]
     names = names or [budget.name for budget in problem.budgets]
     if not arguments.along and not names:
@@ -217,7 +212,7 @@ def _export(problem: Problem, path: Path) -> None:
     from lowbit.allocate import write_lp, write_mps
 
     if path.suffix not in EXPORTS:
-        raise InputError(f"--export {path}: the name ends in none of {', '.join(EXPORTS)}", code="LB100")
+        raise UsageError(f"--export {path}: the name ends in none of {', '.join(EXPORTS)}")
     (write_mps if path.suffix == ".mps" else write_lp)(problem, path)
 
 

@@ -28,7 +28,7 @@ from lowbit.cli.terminal import add_output_format, terminal
 from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.dut.kinds import CONTAINERS, KINDS, Question
 from lowbit.dut.library import LIBRARIES
-from lowbit.errors import InputError
+from lowbit.errors import UsageError
 from lowbit.format.registry import scalar_format
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def run(arguments: Namespace) -> int:
         refuse_other_options(arguments, "check")
     if arguments.no_nan and (arguments.set == "exhaustive" or not named):
         wrong = "for --set exhaustive, which is all inputs" if named else "for a check without a kernel"
-        raise InputError(f"--no-nan is not {wrong}", hint="--nan any takes any NaN for another", code="LB100")
+        raise UsageError(f"--no-nan is not {wrong}", hint="--nan any takes any NaN for another")
     if named:
         report = Report([_check_device(arguments, named[0], max_errors)], arguments=_recorded(arguments))
     else:
@@ -122,16 +122,15 @@ def _max_errors(text: str) -> int:
     if text == "all":
         return sys.maxsize
     if not (text.isascii() and text.isdigit()):
-        raise InputError(f"--max-errors {text!r} is neither a number nor `all`", code="LB100")
+        raise UsageError(f"--max-errors {text!r} is neither a number nor `all`")
     return int(text)
 
 
 def _refuse_without_operation(arguments: Namespace, named: Sequence[str]) -> None:
     for name in [*named, *(["inputs"] if arguments.inputs else [])]:
-        raise InputError(
+        raise UsageError(
             f"--{name} is given, but no operation: one of {', '.join(OPERATIONS)}",
             hint="lowbit check encode --from float32 --to float8_e4m3fn --so ./cast.so:cast",
-            code="LB100",
         )
 
 
@@ -178,7 +177,7 @@ def _cases(arguments: Namespace, operation: Operation) -> list[Case]:
     default = RANDOM_ROWS if arguments.op in CONVERSIONS else RANDOM_CASES
     count = default if arguments.n is None else arguments.n
     if count < 1:
-        raise InputError(f"--n {count}: at least one row or case is needed", code="LB100")
+        raise UsageError(f"--n {count}: at least one row or case is needed")
     return _without_nans(arguments, operation.cases(set_name, count, arguments.seed))
 
 
@@ -203,11 +202,11 @@ def _check_installed(arguments: Namespace, max_errors: int) -> Report:
         operation = operation_of(arguments)
         prototype = operation.prototype.c("cast" if arguments.op in CONVERSIONS else "f")
         ways = f"--so ./{arguments.op}.so:f with {prototype}, --python module:function or --results FILE"
-        raise InputError("no kernel is given", hint=ways, code="LB100")
+        raise UsageError("no kernel is given", hint=ways)
     if arguments.inputs:
-        raise InputError("--inputs is given, but no kernel", hint="--so, --python or --results", code="LB100")
+        raise UsageError("--inputs is given, but no kernel", hint="--so, --python or --results")
     if arguments.accumulator:
-        raise InputError("--accumulator is for a kernel", hint="--so ./gemm.so:gemm --accumulator int32", code="LB100")
+        raise UsageError("--accumulator is for a kernel", hint="--so ./gemm.so:gemm --accumulator int32")
     source, target = _wanted(arguments)
     products = arguments.library or [product for product, operations in LIBRARIES.items() if name in operations]
     results, skipped = [], []

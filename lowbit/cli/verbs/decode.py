@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import Namespace
 from typing import Any
 
-from lowbit._version import __version__
 from lowbit.cli.bits import parse_code
-from lowbit.cli.terminal import add_output_format, columns, terminal
+from lowbit.cli.terminal import add_output_format, columns, print_document, terminal
 from lowbit.cli.words import number_json, spellings
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.cast.decode import decode
@@ -37,8 +35,7 @@ def run(arguments: Namespace) -> int:
             {"code": fmt.hexadecimal(code), "class": fmt.classify(code), **number_json(decode(code, fmt))}
             for code in codes
         ]
-        document = {"schema": "lowbit/decode/1", "lowbit": __version__, "format": fmt.id, "results": results}
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print_document({"format": fmt.id, "results": results}, "lowbit/decode/1", ensure_ascii=False)
         return 0
     page = terminal(arguments)
     rows = []
@@ -46,6 +43,5 @@ def run(arguments: Namespace) -> int:
         spelled = spellings(decode(code, fmt))
         class_name = fmt.classify(code)
         rows.append((fmt.hexadecimal(code), fmt.split(code), class_name, *spelled.values()))
-    for line in columns(rows):
-        page.write(line)
+    page.lines(columns(rows))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.terminal import add_output_format, terminal
+from lowbit.cli.terminal import add_output_format, print_document, terminal
 
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "pulp", "ml_dtypes", "rich")
 
@@ -59,7 +58,7 @@ def run(arguments: Namespace) -> int:
         "compile cache": _cache(),
     }
     if arguments.output_format == "json":
-        print(json.dumps({"schema": "lowbit/doctor/1", **report}, indent=2))
+        print_document(report, "lowbit/doctor/1")
         return 0
     page = terminal(arguments)
     for index, (title, entries) in enumerate(report.items()):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from argparse import Namespace
 from typing import Any
 
-from lowbit._version import __version__
 from lowbit.cli.bits import painted
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, print_document, terminal
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
 from lowbit.errors import PolicyError
@@ -92,7 +90,7 @@ def run(arguments: Namespace) -> int:
             sys.stderr.write(f"note: {value.note}\n")
         results.append((value, encode(value.exact, fmt, policy, source=value.source, random=random)))
     if arguments.output_format == "json":
-        print(json.dumps(document(fmt, policy, results), indent=2, ensure_ascii=False))
+        print_document(document(fmt, policy, results), "lowbit/encode/1", ensure_ascii=False)
         return 0
     page = terminal(arguments)
     if arguments.explain:
@@ -101,8 +99,7 @@ def run(arguments: Namespace) -> int:
                 page.write()
             _write_trace(page, fmt, policy, value, random)
         return 0
-    for line in columns([_row(page, fmt, projection) for _, projection in results]):
-        page.write(line)
+    page.lines(columns([_row(page, fmt, projection) for _, projection in results]))
     return 0
 
 
@@ -129,8 +126,6 @@ def _row(page: Terminal, fmt: Scalar, projection: Projection) -> tuple[str, ...]
 def document(fmt: Scalar, policy: Policy, results: list[tuple[Value, Projection]]) -> dict[str, Any]:
     """The results as JSON."""
     return {
-        "schema": "lowbit/encode/1",
-        "lowbit": __version__,
         "format": fmt.id,
         "policy": policy_name(policy),
         "results": [

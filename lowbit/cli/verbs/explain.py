@@ -10,8 +10,8 @@ from typing import Any
 
 from lowbit.cli.old_spellings import OLD_TOPICS
 from lowbit.cli.terminal import Terminal, columns, terminal, wrapped
-from lowbit.cli.topics import GROUPS, TITLES, option_helps, records
-from lowbit.errors import FormatError, LowbitError, PolicyError, UnknownFormatError
+from lowbit.cli.topics import GROUPS, option_helps, records
+from lowbit.errors import FormatError, PolicyError, UnknownFormatError, UsageError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
@@ -42,10 +42,9 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     page = terminal(arguments)
     if arguments.topic is None:
-        counts = {name: len(group()) for name, group in GROUPS.items()}
+        counts = {name: len(group.topics()) for name, group in GROUPS.items()}
         rows = [(name, f"{count} topic{'s' * (count != 1)}") for name, count in counts.items()]
-        for line in columns([*rows, ("TOPIC", "any name out of these")]):
-            page.write("lowbit explain " + line)
+        page.lines("lowbit explain " + line for line in columns([*rows, ("TOPIC", "any name out of these")]))
         return 0
     wanted = arguments.topic.strip().lower()
     if wanted in GROUPS:
@@ -59,7 +58,7 @@ def run(arguments: Namespace) -> int:
     for index, (group, name) in enumerate(topics):
         if index:
             page.write()
-        page.write(f"{page.paint(name, 'bold')}  {page.paint(TITLES[group], 'dim')}")
+        page.write(f"{page.paint(name, 'bold')}  {page.paint(GROUPS[group].title, 'dim')}")
         DETAILS.get(group, _write_summary)(page, group, name)
     return 0
 
@@ -68,23 +67,25 @@ def _topics(wanted: str) -> list[tuple[str, str]]:
     """(group, name) of each topic of this name. Options are looked up last: all verbs are imported for them."""
     own = [group for group in GROUPS if group != "options"]
     names = (wanted, f"{wanted}s") if not wanted.startswith("-") else ()
-    topics = [(group, name) for group in own for name in GROUPS[group]() if name.lower() == wanted]
-    topics = topics or [(group, name) for group in own for name in GROUPS[group]() if f"{name.lower()}s" in names]
-    return topics or [("options", name) for name in GROUPS["options"]() if name in (wanted, f"--{wanted}")]
+    topics = [(group, name) for group in own for name in GROUPS[group].topics() if name.lower() == wanted]
+    topics = topics or [
+        (group, name) for group in own for name in GROUPS[group].topics() if f"{name.lower()}s" in names
+    ]
+    return topics or [("options", name) for name in GROUPS["options"].topics() if name in (wanted, f"--{wanted}")]
 
 
 def _fail(topic: str) -> None:
-    names = {name.lower(): name for topics in GROUPS.values() for name in topics()} | {name: name for name in GROUPS}
+    names = {name.lower(): name for group in GROUPS.values() for name in group.topics()} | {
+        name: name for name in GROUPS
+    }
     if _is_format(topic):
-        raise LowbitError(
-            f"{topic!r} is a format, not a topic", hint=f"`lowbit show {topic}` describes it", code="LB100"
-        )
+        raise UsageError(f"{topic!r} is a format, not a topic", hint=f"`lowbit show {topic}` describes it")
     if topic.lower() in OLD_TOPICS:
         new = OLD_TOPICS[topic.lower()]
-        raise LowbitError(f"{topic!r} is now {new!r}", hint=f"`lowbit explain {new}`", code="LB100")
+        raise UsageError(f"{topic!r} is now {new!r}", hint=f"`lowbit explain {new}`")
     close = [names[name] for name in get_close_matches(topic.lower(), list(names), n=3)]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the groups are {', '.join(GROUPS)}"
-    raise LowbitError(f"nothing is known about {topic!r}", hint=hint, code="LB100")
+    raise UsageError(f"nothing is known about {topic!r}", hint=hint)
 
 
 def _is_format(topic: str) -> bool:
@@ -111,20 +112,18 @@ VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
 
 
 def _write_group(page: Terminal, group: str) -> None:
-    topics = GROUPS[group]()
+    topics = GROUPS[group].topics()
     width = max(len(name) for name in topics)
     for name, summary in topics.items():
         head, *rest = wrapped(summary, page.columns, width + 2) or [""]
         page.write(f"{page.paint(name.ljust(width), 'cyan')}  {head}")
-        for line in rest:
-            page.write(" " * (width + 2) + line)
+        page.lines(" " * (width + 2) + line for line in rest)
         if group == "axes" and name in Policy.CHOICES:
             page.write(" " * (width + 2) + page.paint(", ".join(Policy.choices(name)), "dim"))
 
 
 def _write_summary(page: Terminal, group: str, name: str) -> None:
-    for line in wrapped(GROUPS[group]()[name], page.columns):
-        page.write(line)
+    page.lines(wrapped(GROUPS[group].topics()[name], page.columns))
 
 
 def _write_option(page: Terminal, group: str, name: str) -> None:
@@ -166,8 +165,7 @@ def _write_nonlinear_scheme(page: Terminal, group: str, name: str) -> None:
         rows += [("options", ", ".join(f"--option {option}=..." for option in record.options))] * bool(record.options)
         rows += [("proof", f"lowbit prove {record.operation} --scheme {name}")] if record.audited else []
         head, *rest = wrapped(f"{record.operation}: {record.summary.replace('``', '`')}", page.columns)
-        for line in (page.paint(head, "cyan"), *rest):
-            page.write(line)
+        page.lines([page.paint(head, "cyan"), *rest])
         _write_rows(page, rows)
 
 
@@ -197,8 +195,7 @@ def _write_axis(page: Terminal, group: str, name: str) -> None:
 
 
 def _write_rows(page: Terminal, rows: Sequence[tuple[str, ...]]) -> None:
-    for line in _lines(page, rows):
-        page.write(line)
+    page.lines(_lines(page, rows))
 
 
 def _lines(page: Terminal, rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from lowbit._version import __version__
 from lowbit.cli.block_page import block_document
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, fitting, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, fitting, print_document, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.format.block import BlockFormat
@@ -52,11 +50,7 @@ def run(arguments: Namespace) -> int:
     if not chosen and not groups:
         raise InputError("no format fits these filters", hint="`lowbit formats` without filters lists them all")
     if arguments.output_format == "json":
-        print(
-            json.dumps(
-                {"schema": "lowbit/formats/1", "lowbit": __version__, "formats": [_record(f) for f in chosen]}, indent=2
-            )
-        )
+        print_document({"formats": [_record(fmt) for fmt in chosen]}, "lowbit/formats/1")
         return 0
     page = terminal(arguments)
     scalars = [_row(fmt) for fmt in chosen if isinstance(fmt, Scalar)]
@@ -74,10 +68,7 @@ def _write_table(page: Terminal, heads: Sequence[str], rows: Sequence[Sequence[s
     if not rows:
         return
     table, left_out = fitting([heads, *rows], page.room)
-    head, *lines = columns(table, right=frozenset(right))
-    page.write(page.paint(head, "bold"))
-    for line in lines:
-        page.write(line)
+    page.table(table, right=right)
     if left_out:
         page.write(page.paint(f"no room for: {', '.join(left_out)} (COLUMNS=200)", "dim"))
 
@@ -87,8 +78,7 @@ def _write_families(page: Terminal, groups: Sequence[Family], *, below: bool) ->
         page.write()
     page.write(page.paint("families (lowbit formats --family NAME lists the members)", "bold"))
     rows, _ = fitting([(family.id, ", ".join(family.names), family.summary) for family in groups], page.room)
-    for line in columns(rows):
-        page.write(line)
+    page.lines(columns(rows))
 
 
 def _row(fmt: Scalar) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 from lowbit.cli.file_options import output_file
 from lowbit.cli.gen_kernel import KERNELS, add_kernel_options, generate_kernel, write_file
 from lowbit.cli.number_types import integer
+from lowbit.cli.operation_options import conversion_formats, refuse_other_options
 from lowbit.cli.verbs.encode import add_policy_options
-from lowbit.errors import InputError
-from lowbit.format.registry import scalar_format
+from lowbit.errors import UsageError
 from lowbit.vectors.cast.sets import conversion_inputs, conversion_set
 from lowbit.vectors.layouts import BINARY_LAYOUTS, LAYOUTS, render_layout
 from lowbit.vectors.operations import CONVERSIONS
@@ -68,13 +68,14 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    refuse_other_options(arguments, "gen")
     if arguments.op in KERNELS:
         return generate_kernel(arguments)
     recipe = _recipe(arguments)
     binary = arguments.layout in BINARY_LAYOUTS
     if binary and not arguments.output:
         hint = "name a file with --output FILE"
-        raise InputError(f"the layout {arguments.layout!r} is binary", hint=hint, code="LB100")
+        raise UsageError(f"the layout {arguments.layout!r} is binary", hint=hint)
     file = conversion_set(recipe, oracle_up_to=ORACLE_UP_TO) if arguments.expected else conversion_inputs(recipe)
     data = render_layout(file, arguments.layout)
     if arguments.output:
@@ -85,7 +86,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _recipe(arguments: Namespace) -> Recipe:
-    source, target = _formats(arguments)
+    source, target = conversion_formats(arguments, "gen")
     words = [arguments.policy or ("ieee" if arguments.op == "decode" else target.default_policy)]
     words += [f"{axis}={value}" for axis in ("rounding", "overflow") if (value := getattr(arguments, axis))]
     return Recipe(
@@ -98,22 +99,10 @@ def _recipe(arguments: Namespace) -> Recipe:
     )
 
 
-def _formats(arguments: Namespace) -> tuple[Any, Any]:
-    defaults = {"encode": ("float32", None), "decode": (None, "float32"), "convert": (None, None)}
-    source, target = defaults[arguments.op]
-    source, target = arguments.source or source, arguments.target or target
-    for option, name in (("--from", source), ("--to", target)):
-        if name is None:
-            raise InputError(
-                f"`lowbit gen {arguments.op}` needs {option} FORMAT", hint="`lowbit formats` lists them", code="LB100"
-            )
-    return scalar_format(source), scalar_format(target)
-
-
 def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
     if arguments.set == "random":
         if arguments.n is not None and arguments.n < 1:
-            raise InputError(f"--n {arguments.n}: at least one row is needed", code="LB100")
+            raise UsageError(f"--n {arguments.n}: at least one row is needed")
         return {
             "count": 1000 if arguments.n is None else arguments.n,
             "seed": arguments.seed or 0,
@@ -121,8 +110,8 @@ def _generator_arguments(arguments: Namespace) -> dict[str, Any]:
         }
     for option in ("n", "seed", "distribution"):
         if getattr(arguments, option) is not None:
-            raise InputError(f"--{option} is for --set random; --set {arguments.set} has no choice", code="LB100")
+            raise UsageError(f"--{option} is for --set random; --set {arguments.set} has no choice")
     if not 0 <= arguments.reach <= FARTHEST:
         hint = f"0 takes the points alone, {FARTHEST:,} are the most; --set exhaustive has all inputs"
-        raise InputError(f"--reach {arguments.reach} is not a number of ulps here", hint=hint, code="LB100")
+        raise UsageError(f"--reach {arguments.reach} is not a number of ulps here", hint=hint)
     return {"reach": arguments.reach} if arguments.set == "boundary" and arguments.op != "decode" else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import also_writes, output_file
-from lowbit.cli.terminal import add_output_format, columns, terminal
-from lowbit.errors import InputError
+from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.errors import UsageError
 from lowbit.files.distinct import Named
 from lowbit.vectors.manifest import Entry, golden_directory, read_manifest
 
@@ -70,14 +69,12 @@ def _chosen(arguments: Namespace, directory: Path) -> list[Entry]:
     manifest = read_manifest(directory)
     unknown = [name for name in arguments.ids if name not in manifest]
     if unknown:
-        raise InputError(f"there is no set {unknown[0]!r}", hint="`lowbit golden list` lists them", code="LB100")
+        raise UsageError(f"there is no set {unknown[0]!r}", hint="`lowbit golden list` lists them")
     wanted = {key: getattr(arguments, key) for key in ("op", "source", "target") if getattr(arguments, key)}
     entries = [entry for name, entry in manifest.items() if not arguments.ids or name in arguments.ids]
     entries = [entry for entry in entries if all(getattr(entry.recipe, key) == wanted[key] for key in wanted)]
     if not entries:
-        raise InputError(
-            "no set fits these filters", hint="`lowbit golden list` without filters lists all", code="LB100"
-        )
+        raise UsageError("no set fits these filters", hint="`lowbit golden list` without filters lists all")
     return entries
 
 
@@ -99,17 +96,14 @@ def _list(arguments: Namespace, entries: list[Entry], directory: Path) -> int:
             }
             for entry in entries
         ]
-        print(json.dumps({"schema": "lowbit/golden/1", "lowbit": __version__, "sets": records}, indent=2))
+        print_document({"sets": records}, "lowbit/golden/1")
         return ExitCode.EQUAL
     page = terminal(arguments)
     rows = [("id", "rows", "generator", "sha256")]
     for entry in entries:
         name = entry.id + (f"  (withdrawn: {entry.withdrawn})" if entry.withdrawn else "")
         rows.append((name, str(entry.rows), entry.recipe.generator, entry.sha256[:12]))
-    head, *lines = columns(rows, right=frozenset({1}))
-    page.write(page.paint(head, "bold"))
-    for line in lines:
-        page.write(line)
+    page.table(rows, right={1})
     page.write(f"{len(entries)} sets, {sum(entry.rows for entry in entries)} rows, in {directory}")
     return ExitCode.EQUAL
 

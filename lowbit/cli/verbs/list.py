@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lowbit._version import __version__
-from lowbit.cli.terminal import NARROWEST, Terminal, add_output_format, columns, terminal, wrapped
+from lowbit.cli.terminal import NARROWEST, Terminal, add_output_format, columns, print_document, terminal, wrapped
 from lowbit.cli.topics import methods
 from lowbit.cli.verbs import formats
-from lowbit.errors import InputError
+from lowbit.errors import UsageError
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS
 from lowbit.policy.block import BLOCK_PRESETS
@@ -108,9 +106,9 @@ def run(arguments: Namespace) -> int:
     records = table.records(arguments.op)
     if not records:
         known = ", ".join(dict.fromkeys(record["op"] for record in table.records(None)))
-        raise InputError(f"--op {arguments.op}: no {arguments.what} are of it", hint=f"one of {known}", code="LB100")
+        raise UsageError(f"--op {arguments.op}: no {arguments.what} are of it", hint=f"one of {known}")
     if arguments.output_format == "json":
-        print(json.dumps({"schema": "lowbit/list/1", "lowbit": __version__, arguments.what: records}, indent=2))
+        print_document({arguments.what: records}, "lowbit/list/1")
     else:
         _write(terminal(arguments), records)
         terminal(arguments).write(f"used as {table.use}")
@@ -122,7 +120,7 @@ def _refuse_filters(arguments: Namespace) -> None:
     for option in ("kind", "bits", "family", "op"):
         if getattr(arguments, option) is not None and option not in takes:
             hint = f"it takes {', '.join(f'--{name}' for name in takes)}" if takes else "it takes no filter"
-            raise InputError(f"--{option} is not for `lowbit list {arguments.what}`", hint=hint, code="LB100")
+            raise UsageError(f"--{option} is not for `lowbit list {arguments.what}`", hint=hint)
 
 
 def _write(page: Terminal, records: Sequence[Record]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, columns, print_document, terminal
 from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import InputError, UsageError
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.proof.accumulator import SafeLength, largest_safe_k
@@ -74,17 +72,16 @@ def _refuse_other_options(arguments: Namespace, foreign: Sequence[str]) -> None:
     for option in foreign:
         if getattr(arguments, attributes.get(option, option.replace("-", "_"))) is not None:
             subject = f" {arguments.subject}" if arguments.subject else ""
-            raise InputError(
+            raise UsageError(
                 f"--{option} is for {kind}, not for `lowbit prove{subject}`",
                 hint="`lowbit prove --help` lists the options of both",
-                code="LB100",
             )
 
 
 def _run_accumulators(arguments: Namespace) -> int:
     page = terminal(arguments)
     if arguments.k is not None and arguments.k < 0:
-        raise LowbitError(f"--k {arguments.k} is negative", hint="--k 1024, say", code="LB100")
+        raise UsageError(f"--k {arguments.k} is negative", hint="--k 1024, say")
     if arguments.weights is not None:
         return _run_weights(arguments, page)
     chosen = [get_accumulator(arguments.subject)] if arguments.subject else list(ACCUMULATORS.values())
@@ -105,7 +102,7 @@ def _run_accumulators(arguments: Namespace) -> int:
         for accumulator, a, b in answers
     ]
     if arguments.output_format == "json":
-        print(json.dumps({"schema": "lowbit/prove/1", "lowbit": __version__, "answers": [_record(*f) for f in found]}))
+        print_document({"answers": [_record(*f) for f in found]}, "lowbit/prove/1", indent=None)
     elif arguments.subject:
         _write_answer(page, *found[0], arguments.k)
     else:
@@ -122,9 +119,9 @@ def parse_range(text: str, option: str) -> Any:
     except ValueError as error:
         if len(parts) == 1:
             return text
-        raise LowbitError(f"{option} {text!r} is not LOW:HIGH", hint=f"{option}=-127:127, say", code="LB100") from error
+        raise UsageError(f"{option} {text!r} is not LOW:HIGH", hint=f"{option}=-127:127, say") from error
     if len(numbers) > 2:
-        raise LowbitError(f"{option} {text!r} has {len(numbers)} numbers", hint=f"{option}=-127:127, say", code="LB100")
+        raise UsageError(f"{option} {text!r} has {len(numbers)} numbers", hint=f"{option}=-127:127, say")
     return (numbers[0], numbers[-1])
 
 
@@ -178,8 +175,7 @@ def _write_answer(
         ]
     if asked is not None:
         rows.append((f"K = {asked:,}", "cannot overflow" if _is_safe(answer, asked) else "can overflow"))
-    for line in columns(rows):
-        page.write(line)
+    page.lines(columns(rows))
 
 
 def _write_table(page: Terminal, found: list[tuple[Accumulator, tuple[str, str], SafeLength]]) -> None:
@@ -187,12 +183,7 @@ def _write_table(page: Terminal, found: list[tuple[Accumulator, tuple[str, str],
         (_name(accumulator), f"{a} x {b}", "any" if answer.k is None else f"{answer.k:,}", answer.register)
         for accumulator, (a, b), answer in found
     ]
-    head, *lines = columns(
-        [("accumulator", "operands", "largest safe K", "overflows beyond"), *rows], right=frozenset({2})
-    )
-    page.write(page.paint(head, "bold"))
-    for line in lines:
-        page.write(line)
+    page.table([("accumulator", "operands", "largest safe K", "overflows beyond"), *rows], right={2})
 
 
 def _run_weights(arguments: Namespace, page: Terminal) -> int:
@@ -201,9 +192,7 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
     accumulator = get_accumulator(arguments.subject or "int32")
     for option, given in (("--k", arguments.k), ("--b", arguments.b)):
         if given is not None:
-            raise LowbitError(
-                f"{option} means nothing where --weights is given", hint=f"without {option}", code="LB100"
-            )
+            raise UsageError(f"{option} means nothing where --weights is given", hint=f"without {option}")
     try:
         weights = np.load(arguments.weights, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -212,7 +201,7 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
         raise InputError(f"{arguments.weights}: an archive of arrays, not one", hint="numpy.save(path, weights)")
     bias = parse_range(arguments.bias or "0", "--bias")
     if not isinstance(bias, tuple) or bias[0] != bias[1]:
-        raise LowbitError("--bias is one number where --weights is given", hint="--bias 0", code="LB100")
+        raise UsageError("--bias is one number where --weights is given", hint="--bias 0")
     activations = _operands(arguments, accumulator)[0]
     proof = prove_weights(
         weights,
@@ -223,7 +212,7 @@ def _run_weights(arguments: Namespace, page: Terminal) -> int:
         bias=bias[0],
     )
     if arguments.output_format == "json":
-        print(json.dumps(_weights_record(accumulator, proof)))
+        print_document(_weights_record(accumulator, proof), "lowbit/prove-weights/1", indent=None)
     else:
         _write_weights(page, accumulator, activations, proof)
     return ExitCode.EQUAL if bool(proof.safe.all()) else ExitCode.MISMATCH
@@ -235,8 +224,6 @@ def _weights_record(accumulator: Accumulator, proof: WeightBounds) -> dict[str, 
         for name, (low, high) in proof.bounds.items()
     }
     return {
-        "schema": "lowbit/prove-weights/1",
-        "lowbit": __version__,
         "accumulator": _name(accumulator),
         "safe": proof.safe.tolist(),
         "registers": registers,

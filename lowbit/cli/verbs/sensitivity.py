@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowbit._version import __version__
 from lowbit.cli.file_options import also_writes, input_file, output_file
 from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
-from lowbit.cli.terminal import add_output_format, columns, terminal
+from lowbit.cli.terminal import add_output_format, print_document, terminal
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
@@ -54,7 +52,7 @@ def run(arguments: Namespace) -> int:
         if journal:
             Path(journal).unlink(missing_ok=True)
     if arguments.output_format == "json":
-        print(json.dumps(_document(measured, problem), indent=2))
+        print_document(_document(measured, problem), "lowbit/sensitivities/1")
     else:
         _write(measured, problem, arguments)
     return 0
@@ -82,8 +80,6 @@ def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
     return {
-        "schema": "lowbit/sensitivities/1",
-        "lowbit": __version__,
         "model": problem.name,
         "layers": layers,
         "left_out": left_out_records(measured),
@@ -98,10 +94,7 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
         (excerpt(layer.name, quoted=False), "x".join(map(str, layer.shape)), *(f"{loss:.3g}" for loss in losses))
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
-    head, *lines = columns([("layer", "shape", *names), *rows], right=frozenset(range(1, len(names) + 2)))
-    page.write(page.paint(head, "bold"))
-    for line in lines:
-        page.write(line)
+    page.table([("layer", "shape", *names), *rows], right=range(1, len(names) + 2))
     group = f"groups of {arguments.group}" if arguments.group else "one scale an output"
     page.write(
         f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights, {group}, scales in "

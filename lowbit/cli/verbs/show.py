@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.bits import parse_code
 from lowbit.cli.block_page import block_document, write_block_page
-from lowbit.cli.pages import DRAWN_BITS, format_document, write_head, write_rows, write_source
-from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, columns, terminal
+from lowbit.cli.pages import (
+    DRAWN_BITS,
+    format_document,
+    write_boxes,
+    write_head,
+    write_policy,
+    write_rows,
+    write_source,
+)
+from lowbit.cli.terminal import FIELD_STYLES, Terminal, add_output_format, print_document, terminal
 from lowbit.cli.words import number_json, spellings
-from lowbit.errors import InputError
+from lowbit.errors import InputError, UsageError
 from lowbit.exact import Exact, format_value
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import get_format, scalar_format
@@ -42,13 +49,14 @@ def run(arguments: Namespace) -> int:
     fmt = scalar_format(known)
     codes = _codes(fmt, arguments.range) if arguments.values or arguments.range else []
     if arguments.output_format == "json":
-        print(json.dumps(document(fmt, codes), indent=2, ensure_ascii=False))
+        print_document(document(fmt, codes), ensure_ascii=False)
         return 0
     page = terminal(arguments)
     write_head(page, fmt)
     _write_diagram(page, fmt)
     _write_facts(page, fmt)
-    _write_policy(page, fmt)
+    policy = get_policy(fmt.default_policy, fmt)
+    write_policy(page, policy, PRESET_SUMMARIES, policy.describe(fmt.live_axes))
     write_source(page, fmt)
     if codes:
         page.write()
@@ -59,9 +67,9 @@ def run(arguments: Namespace) -> int:
 def _show_block(arguments: Namespace, fmt: BlockFormat) -> int:
     if arguments.values or arguments.range:
         hint = f"`lowbit show {fmt.element.id} --values` lists the values of an element"
-        raise InputError(f"{fmt.id} is a block format, whose values depend on its scales", hint=hint, code="LB100")
+        raise UsageError(f"{fmt.id} is a block format, whose values depend on its scales", hint=hint)
     if arguments.output_format == "json":
-        print(json.dumps(block_document(fmt), indent=2, ensure_ascii=False))
+        print_document(block_document(fmt), ensure_ascii=False)
     else:
         write_block_page(terminal(arguments), fmt)
     return 0
@@ -142,26 +150,16 @@ def _write_diagram(page: Terminal, fmt: Scalar) -> None:
     drawn = fmt.bits <= DRAWN_BITS
     inside = [field.name[0] * field.width if drawn else f"{field.width} bits" for field in cells]
     widths = [max(len(field.name), len(text), len(field.span)) + 2 for field, text in zip(cells, inside, strict=True)]
-    horizontal, vertical, top, bottom = ("─", "│", "┌┬┐", "└┴┘") if page.boxes else ("-", "|", "+++", "+++")
 
-    def edge(corners: str) -> str:
-        return corners[0] + corners[1].join(horizontal * width for width in widths) + corners[2]
-
-    def painted(texts: list[str], gap: str) -> str:
-        parts = [
+    def painted(texts: list[str]) -> list[str]:
+        return [
             page.paint(text.center(width), FIELD_STYLES[field.name])
             for field, text, width in zip(cells, texts, widths, strict=True)
         ]
-        return gap.join(parts)
 
-    page.write(
-        "  " + " " + page.paint(" ".join(f.span.center(w) for f, w in zip(cells, widths, strict=True)).rstrip(), "dim")
-    )
-    page.write("  " + edge(top))
-    page.write("  " + vertical + painted(inside, vertical) + vertical)
-    page.write("  " + edge(bottom))
-    page.write("   " + painted([field.name for field in cells], " "))
-    page.write()
+    spans = " ".join(field.span.center(width) for field, width in zip(cells, widths, strict=True))
+    page.write("   " + page.paint(spans.rstrip(), "dim"))
+    write_boxes(page, widths, painted(inside), painted([field.name for field in cells]))
 
 
 def _write_facts(page: Terminal, fmt: Scalar) -> None:
@@ -175,22 +173,10 @@ def _write_facts(page: Terminal, fmt: Scalar) -> None:
     write_rows(page, rows)
 
 
-def _write_policy(page: Terminal, fmt: Scalar) -> None:
-    policy = get_policy(fmt.default_policy, fmt)
-    page.write()
-    write_rows(page, [("default policy", f"{policy.name}: {PRESET_SUMMARIES[policy.name]}")])
-    lines = columns(policy.describe(fmt.live_axes))
-    for line in lines:
-        page.write(page.paint("  " + line, "dim"))
-
-
 def _write_values(page: Terminal, fmt: Scalar, codes: list[int]) -> None:
     """One line a code, so that grep and awk can read the table."""
     rows = []
     for code in codes:
         words = spellings(decode(code, fmt))
         rows.append((fmt.hexadecimal(code), fmt.split(code), fmt.classify(code), words["exact"], words["decimal"]))
-    head, *lines = columns([("code", "bits", "class", "exact", "decimal"), *rows])
-    page.write(page.paint(head, "bold"))
-    for line in lines:
-        page.write(line)
+    page.table([("code", "bits", "class", "exact", "decimal"), *rows])
