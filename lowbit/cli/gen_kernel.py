@@ -1,4 +1,4 @@
-"""``lowbit gen gemm|requantize|softmax|...``: a vector file of single rows, or the whole cases of a check.
+"""``lowbit gen gemm|requantize|quantize|softmax|...``: a vector file of single rows, or the whole cases of a check.
 
 Whole cases are NumPy arrays in one ``.npz``: ``KTail.16.a``, ``KTail.16.b``, ``KTail.16.expected``.
 """
@@ -17,7 +17,7 @@ from lowbit.cli.operation_options import add_operation_options, chosen_requantiz
 from lowbit.cli.terminal import Terminal, columns
 from lowbit.errors import UsageError
 from lowbit.files.whole import write_bytes
-from lowbit.format.registry import get_format, integer_format
+from lowbit.format.registry import block_format_of, get_format, integer_format
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.vectors.case import Case
 from lowbit.vectors.operations import generate
@@ -27,7 +27,8 @@ from lowbit.vectors.vec import render
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
 
-KERNELS = ("gemm", "requantize", *NONLINEARITIES)
+BLOCKS = ("quantize", "dequantize")
+KERNELS = ("gemm", "requantize", *BLOCKS, *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
 SHOWN_ELEMENTS = 2000
@@ -44,12 +45,17 @@ def add_kernel_options(parser: Any) -> None:
 
 def generate_kernel(arguments: Namespace) -> int:
     """Write dot products (vec) or whole matrices (npz)."""
+    if arguments.n is not None and arguments.n < 1:
+        raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
+    if matrices and arguments.op in BLOCKS:
+        hint = "leave out --case, and name a .vec file"
+        raise UsageError(f"`lowbit gen {arguments.op}` makes vector files only", hint=hint)
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with --output FILE.npz"
             raise UsageError(f"the layout {arguments.layout!r} is for conversions", hint=hint)
-        makers = {"gemm": _dot_products, "requantize": _requantizations}
+        makers = {"gemm": _dot_products, "requantize": _requantizations, **dict.fromkeys(BLOCKS, _block_tensors)}
         file = generate(makers.get(arguments.op, _rows_of_codes)(arguments))
         data = render(file)
         if arguments.output:
@@ -91,6 +97,20 @@ def _requantizations(arguments: Namespace) -> Recipe:
     scheme, rows = chosen_requantization(arguments), {"rows": arguments.n or ROWS}
     source, target = f"int{scheme.accumulator_bits}", arguments.target or "int8"
     return Recipe("requantize", source, target, scheme.name, "directed", rows)
+
+
+def _block_tensors(arguments: Namespace) -> Recipe:
+    into = arguments.op == "quantize"
+    name = arguments.target if into else arguments.source
+    if not name:
+        option = "--to" if into else "--from"
+        hint = "`lowbit formats` lists block formats; int4.g128 and the like are named by their parts"
+        raise UsageError(f"`lowbit gen {arguments.op}` needs {option} FORMAT", hint=hint)
+    fmt = block_format_of(name)
+    policy = "+".join([arguments.policy or (fmt.default_policy if into else "ieee"), *arguments.choice])
+    rows = {"rows": arguments.n} if arguments.n else {}
+    source, target = ("float32", fmt.id) if into else (fmt.id, "float32")
+    return Recipe(arguments.op, source, target, policy, "directed", rows)
 
 
 def _rows_of_codes(arguments: Namespace) -> Recipe:

@@ -42,6 +42,8 @@ OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         ),
         "gemm": ("a", "b", "accumulator", "zero-points"),
         "requantize": ("scheme", "to"),
+        "quantize": ("to", "policy", "choice"),
+        "dequantize": ("from", "policy", "choice"),
         "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
     }
 )
@@ -72,7 +74,7 @@ def add_operation_options(parser: Any, what: str) -> None:
 
 def refuse_other_options(arguments: Namespace, verb: str) -> None:
     """Refuse options of other operations than the one that is asked for."""
-    own = OPTIONS[OPERATIONS[arguments.op]]
+    own = OPTIONS[OPERATIONS.get(arguments.op, arguments.op)]
     for option in dict.fromkeys(option for options in OPTIONS.values() for option in options):
         value = getattr(arguments, _ATTRIBUTES.get(option, option), None)
         if option not in own and value is not None and value is not False and value not in ("exact", []):

@@ -7,9 +7,11 @@ from types import MappingProxyType
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import NONLINEARITIES
+from lowbit.vectors.block.sets import dequantize_set, quantize_set
 from lowbit.vectors.cast.sets import conversion_set
 from lowbit.vectors.gemm.sets import dot_set
 from lowbit.vectors.nonlinear.sets import nonlinear_set
+from lowbit.vectors.pack.sets import pack_set
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.requantize.sets import requantize_set
 from lowbit.vectors.vec import VectorFile
@@ -20,6 +22,9 @@ OPERATIONS: Mapping[str, Callable[[Recipe], VectorFile]] = MappingProxyType(
         **dict.fromkeys(CONVERSIONS, conversion_set),
         "gemm": dot_set,
         "requantize": requantize_set,
+        "quantize": quantize_set,
+        "dequantize": dequantize_set,
+        "pack": pack_set,
         **dict.fromkeys(NONLINEARITIES, nonlinear_set),
     }
 )

@@ -76,7 +76,7 @@ def named_formats() -> list[str]:
 def core_recipes() -> list[Recipe]:
     """The recipe of every set of ``golden/``, in the order of the manifest."""
     recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products(), *_requantizations()]
-    recipes += nonlinear_recipes()
+    recipes += [*nonlinear_recipes(), *_quantizations(), *_packed()]
     assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
     return recipes
 
@@ -125,6 +125,19 @@ def _requantizations() -> Iterator[Recipe]:
         for name in _chosen()[key]:
             source = f"int{get_requantize_scheme(name).accumulator_bits}"
             yield Recipe("requantize", source, target, name, "directed", arguments={"rows": rows})
+
+
+def _quantizations() -> Iterator[Recipe]:
+    pairs = [(target, policy) for target, policies in _chosen()["quantizations"].items() for policy in policies]
+    for target, policy in pairs:
+        yield Recipe("quantize", "float32", target, policy, "directed")
+    for source in dict(pairs):
+        yield Recipe("dequantize", source, "float32", "ieee", "directed")
+
+
+def _packed() -> Iterator[Recipe]:
+    for source, layout in _chosen()["packed"]:
+        yield Recipe("pack", source, "uint32", layout, "directed")
 
 
 def _p3109() -> Iterator[Recipe]:

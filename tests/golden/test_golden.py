@@ -31,7 +31,7 @@ from tests.thinned import thinned
 
 GOLDEN = golden_directory()
 RECIPES = core_recipes()
-FILE_LIMIT, TOTAL_LIMIT = 200_000, 12_000_000
+FILE_LIMIT, TOTAL_LIMIT = 200_000, 14_000_000
 
 
 def by_folder():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lowbit.vectors.flags import cast, gemm, nonlinear, requantize
+from lowbit.vectors.flags import block, cast, gemm, nonlinear, requantize
 
 
 def test_numbers_and_table_agree():
     numbers = {
         name: number
-        for module in (cast, gemm, nonlinear, requantize)
+        for module in (block, cast, gemm, nonlinear, requantize)
         for name, number in vars(module).items()
         if isinstance(number, int)
     }

@@ -20,6 +20,7 @@ from lowbit.vectors.flags import gemm as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.cases import directed_cases, gemm_case
 from lowbit.vectors.gemm.values import Codes, Operands, random_codes
+from lowbit.vectors.in_turn import in_turn
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for, read_vectors
 
@@ -74,18 +75,7 @@ def dot_rows(operands: Operands, length: int) -> list[Row]:
     budget = max(8, min(MOST_ROWS, BYTES // width))
     short = [case for case in directed_cases(operands) if case.sizes["k"] <= length]
     sources = [_group_rows(operands, length, flag, short) for flag in GROUPS]
-    rows: list[Row] = []
-    seen: set[bytes] = set()
-    while sources and len(rows) < budget:
-        for source in list(sources):
-            row = next(source, None)
-            if row is None:
-                sources.remove(source)
-                continue
-            key = row[1].tobytes() + row[2].tobytes()
-            if key not in seen and len(rows) < budget:
-                seen.add(key)
-                rows.append(row)
+    rows = in_turn(sources, budget, lambda row: row[1].tobytes() + row[2].tobytes())
     return sorted(rows, key=lambda row: row[0])
 
 

@@ -1,0 +1,1 @@
+"""Codes narrower than a word, packed."""

@@ -1,0 +1,1 @@
+"""Tensors in block formats: directed blocks, and the sets that hold them."""

@@ -1,0 +1,1 @@
+"""Packed codes: the sets that hold them."""
