@@ -1,0 +1,95 @@
+"""Clips: how far the range of a block is narrowed before its scale is taken from it.
+
+A method only searches here. Scales, zero points and codes are made by ``lowbit.quantize`` of the narrowed weights, by
+the format's own policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from lowbit.format.block import BlockFormat
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.policy.block import BlockPolicy
+from lowbit.quantizers.inputs import Doubles
+
+ErrorOfBlocks = Callable[[Doubles], Doubles]
+"""From the errors of the weights to a number for each output and block, shape (outputs, blocks)."""
+
+
+def block_length(fmt: BlockFormat, inputs: int) -> int:
+    """Inputs that share a scale: those of a row where a block is a row or more."""
+    return fmt.block[0] if fmt.block and fmt.block[0] else inputs
+
+
+def clipped(weights: Doubles, share: Doubles, length: int, *, mirrored: bool = False) -> Doubles:
+    """Weights whose blocks keep ``share`` (outputs, blocks) of their range on either side of zero.
+
+    ``mirrored``: of the larger side on both.
+    """
+    outputs, inputs = weights.shape
+    parts = weights.reshape(outputs, inputs // length, length)
+    low, high = np.minimum(parts.min(axis=2), 0) * share, np.maximum(parts.max(axis=2), 0) * share
+    if mirrored:
+        high = np.maximum(high, -low)
+        low = -high
+    result: Doubles = np.clip(parts, low[:, :, None], high[:, :, None]).reshape(outputs, inputs)
+    return result
+
+
+def search_clip(
+    weights: Doubles,
+    fmt: BlockFormat,
+    shares: Iterable[float],
+    error: ErrorOfBlocks,
+    policy: BlockPolicy | str | None = None,
+    *,
+    mirrored: bool = False,
+) -> Doubles:
+    """The share of each block's range whose error is the smallest, the first of equal ones.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (outputs, inputs)
+    fmt : BlockFormat
+    shares : iterable of float
+        Tried in this order.
+    error : callable
+        What is made small.
+    policy : BlockPolicy or str, optional
+    mirrored : bool
+        As for :func:`clipped`.
+
+    Returns
+    -------
+    shares : ndarray of float64, shape (outputs, blocks)
+    """
+    length = block_length(fmt, weights.shape[1])
+    grid = (weights.shape[0], weights.shape[1] // length)
+    best, least = np.ones(grid), np.full(grid, np.inf)
+    for share in shares:
+        narrow = clipped(weights, np.full(grid, share), length, mirrored=mirrored)
+        now = error(weights - dequantize(nearest(narrow, fmt, policy), dtype=np.float64))
+        better = now < least
+        best[better], least[better] = share, now[better]
+    return best
+
+
+def norm_of_blocks(length: int, power: float = 2.0) -> ErrorOfBlocks:
+    """The sum of ``|error|^power`` of each block."""
+
+    def error(errors: Doubles) -> Doubles:
+        outputs, inputs = errors.shape
+        result: Doubles = (np.abs(errors).reshape(outputs, inputs // length, length) ** power).sum(axis=2)
+        return result
+
+    return error
+
+
+def nearest(weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None) -> BlockTensor:
+    """Round to nearest. binary32 is what weights come in, and what the fast paths take."""
+    return quantize(weights.astype(np.float32), fmt, axis=1, policy=policy)

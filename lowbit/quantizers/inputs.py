@@ -1,0 +1,74 @@
+"""What every method is given: a matrix of weights, rows of activations, a block format; checked once, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import block_format_of
+from lowbit.format.types import FormatLike
+from lowbit.ops.arrays import Array, as_array
+
+Doubles = npt.NDArray[np.float64]
+
+
+def weight_matrix(weights: Any) -> Doubles:
+    """Weights, shape (outputs, inputs), in binary64.
+
+    Raises InputError: they are not a matrix of finite floats.
+    """
+    return _finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
+
+
+def activation_rows(activations: Any, inputs: int, method: str) -> Doubles:
+    """Activations, shape (rows, inputs), in binary64; leading axes become rows.
+
+    Raises InputError: they are missing, not finite, or of another width.
+    """
+    if activations is None:
+        raise InputError(f"{method} needs activations", hint="rows that go into the layer, shape (rows, inputs)")
+    array = as_array(activations, "activations")
+    rows = _finite_matrix(
+        array.reshape(-1, array.shape[-1]) if array.ndim > 2 else array, "activations", "(rows, inputs)"
+    )
+    if rows.shape[1] != inputs:
+        raise InputError(
+            f"activations have {rows.shape[1]} columns and weights {inputs}: both are the layer's inputs",
+            hint="weights are (outputs, inputs), activations (rows, inputs)",
+        )
+    if not rows.shape[0]:
+        raise InputError("activations have no rows", hint="some hundred rows that go into the layer")
+    return rows
+
+
+def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
+    """The block format that weights are brought into, whose blocks divide the inputs.
+
+    Raises InputError: its blocks have rows and columns, or do not divide the inputs.
+    """
+    fmt = block_format_of(to)
+    if len(fmt.block) > 1:
+        raise InputError(f"{method} works on blocks along the inputs, and {fmt.id} has blocks of {fmt.block}")
+    fmt.check_shape((1, inputs), short=False)
+    return fmt
+
+
+def _finite_matrix(values: Any, what: str, shape: str) -> Doubles:
+    array: Array = as_array(values, what)
+    if array.ndim != 2:
+        raise InputError(f"{what} have the shape {array.shape}: a matrix is needed", hint=shape)
+    if array.dtype.kind not in "fiuV" or (array.dtype.kind == "V" and not hasattr(array.dtype, "type")):
+        raise InputError(f"{what} have the dtype {array.dtype}: real numbers are needed", hint="float32, say")
+    with np.errstate(invalid="ignore"):
+        matrix: Doubles = array.astype(np.float64)
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        row, column = (int(index) for index in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{what}[{row}, {column}] is {matrix[row, column]}: every number must be finite", hint="replace it first"
+        )
+    return matrix

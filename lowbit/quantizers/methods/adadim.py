@@ -1,0 +1,88 @@
+"""AdaDim: blocks along the inputs or along the outputs, whichever has the smaller error."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy.typing as npt
+
+from lowbit.format.types import FormatLike
+from lowbit.ops.block.quantize import quantize
+from lowbit.policy.block import BlockPolicy
+from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.weight import QuantizedWeight
+
+AXES = {"outputs": 1, "inputs": 0}
+"""Whose channel a block lies in -> the axis of the blocks."""
+
+
+def adadim(
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,
+    *,
+    to: FormatLike = "int4.g128.asymmetric",
+    variant: str = "adaptive",
+    policy: BlockPolicy | str | None = None,
+) -> QuantizedWeight:
+    """Round to nearest with blocks inside an output channel or inside an input channel.
+
+    Outliers of activations stand in few inputs: blocks inside an input channel keep them from the others.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+    activations : array_like, shape (rows, inputs)
+        For the error of the outputs; without them "adaptive" takes the error of the weights.
+    to : str or BlockFormat
+    variant : str
+        "adaptive": the better of both, outputs first; "outputs" (per-OC) or "inputs" (per-IC): that one.
+    policy : BlockPolicy or str, optional
+
+    Returns
+    -------
+    QuantizedWeight
+        ``tensor.axis`` is the choice, ``report["errors"]`` the relative errors of both.
+
+    Raises
+    ------
+    InputError
+        Blocks do not divide the axis.
+
+    Notes
+    -----
+    Source: Heo et al., "Rethinking Channel Dimensions to Isolate Outliers for Low-bit Weight Quantization of Large
+    Language Models", ICLR 2024 (arXiv 2309.15531); johnheo/adadim-llm at 49ee38e.
+
+    Examples
+    --------
+    >>> adadim([[9.0, 0.1], [8.0, 0.2]], to="int4.g2").tensor.axis
+    0
+    """
+    METHOD.require_variant(variant)
+    matrix = weight_matrix(weights)
+    rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
+    results = {}
+    for name in AXES if variant == "adaptive" else (variant,):
+        fmt = weight_format(to, matrix.shape[AXES[name]], METHOD.name)
+        results[name] = QuantizedWeight(quantize(matrix.astype("float32"), fmt, axis=AXES[name], policy=policy))
+    errors = {name: result.error(matrix, rows) for name, result in results.items()}
+    best = results[min(errors, key=errors.__getitem__)]
+    return QuantizedWeight(best.tensor, report=MappingProxyType({"errors": errors}))
+
+
+METHOD = Method(
+    name="adadim",
+    quantize=adadim,
+    title="blocks along the inputs or the outputs, by the smaller error",
+    source="Heo et al., ICLR 2024 (arXiv 2309.15531); johnheo/adadim-llm 49ee38e",
+    variants=MappingProxyType(
+        {
+            "adaptive": "the better of both",
+            "outputs": "blocks inside an output channel",
+            "inputs": "blocks inside an input channel",
+        }
+    ),
+    needs_activations=False,
+    to="int4.g128.asymmetric",
+)

@@ -1,0 +1,149 @@
+"""GPTQ: round to nearest with error feedback through the inverse Hessian of the layer's outputs."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.format.types import FormatLike
+from lowbit.policy.block import BlockPolicy
+from lowbit.quantizers.clip import nearest
+from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.objective import OutputError, inverse_factor
+from lowbit.quantizers.solver import COLUMNS, error_feedback
+from lowbit.quantizers.transform import Permutation
+from lowbit.quantizers.weight import QuantizedWeight
+
+
+def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,
+    *,
+    to: FormatLike = "int4.g128",
+    variant: str = "paper",
+    order: str = "none",
+    damping: float = 0.01,
+    columns: int = COLUMNS,
+    hessian: npt.ArrayLike | None = None,
+    policy: BlockPolicy | str | None = None,
+    threads: int = 1,
+) -> QuantizedWeight:
+    """Quantise a layer so that its outputs change as little as rounding column after column can achieve.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+    activations : array_like, shape (rows, inputs)
+        What goes into the layer.
+    to : str or BlockFormat
+        Elements of at most 8 bits.
+    variant : str
+        "paper": the scale of a group is taken from weights that have all errors of the columns before it. "official":
+        from weights that lack those of the same 128 columns, as the official code has it, which matters for groups
+        shorter than 128.
+    order : str
+        "none"; "activation": inputs of large activations first, groups are made of neighbours in that order (a
+        permutation is stored); "static": the same, but groups and scales are those of the weights as they are.
+    damping : float
+        This share of the mean of the Hessian's diagonal is added to it.
+    columns : int
+        Columns of a step; the codes do not depend on it but for the rounding of binary64 (and in "official").
+    hessian : array_like, shape (inputs, inputs), optional
+        In place of activations: ``X^T X`` or a multiple of it.
+    policy : BlockPolicy or str, optional
+    threads : int
+
+    Returns
+    -------
+    QuantizedWeight
+        ``report["tie_margin"]`` is the smallest distance of a weight from a tie over the distance of the two levels:
+        sums in another order may change a code only where they move a weight by more than that.
+
+    Raises
+    ------
+    InputError
+        Weights or activations are not finite, shapes do not fit, or the Hessian is singular.
+    PolicyError
+        A choice is unknown.
+
+    Notes
+    -----
+    With ``H = X^T X + damping * mean(diag)`` and the upper Cholesky factor U of its inverse, column j becomes nearest,
+    and ``(w - q) / U[j, j] * U[j, j+1:]`` is taken off the columns after it. An input that is always zero has 1 in the
+    Hessian and weights 0. Source: Frantar et al., "GPTQ", ICLR 2023 (arXiv 2210.17323), Algorithm 1; IST-DASLab/gptq
+    at 2d65066, gptq.py.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer, rows = np.eye(2, 4) + 0.2, np.random.default_rng(0).normal(size=(64, 4))
+    >>> gptq(layer, rows, to="int4.channel").tensor.codes.tolist()
+    [[7, 1, 1, 1], [1, 7, 1, 1]]
+    """
+    METHOD.require_variant(variant)
+    _require_order(order, damping)
+    matrix = weight_matrix(weights)
+    inputs = matrix.shape[1]
+    fmt = weight_format(to, inputs, METHOD.name)
+    gram = _gram(activations, hessian, inputs)
+    dead = np.diag(gram) == 0
+    gram[dead, dead] = 1
+    matrix[:, dead] = 0
+    sequence = np.arange(inputs) if order == "none" else np.argsort(-np.diag(gram), kind="stable")
+    factor = inverse_factor(gram[np.ix_(sequence, sequence)], damping)
+    tensor, margin = error_feedback(
+        matrix[:, sequence] if order == "activation" else matrix,
+        factor,
+        lambda part: nearest(part, fmt, policy),
+        fmt,
+        columns=columns,
+        stale=variant == "official",
+        order=sequence if order == "static" else None,
+        threads=threads,
+    )
+    report = {"tie_margin": margin, "dead_inputs": int(dead.sum())}
+    return QuantizedWeight(
+        tensor, transform=Permutation(sequence) if order == "activation" else None, report=MappingProxyType(report)
+    )
+
+
+ORDERS = ("none", "activation", "static")
+
+
+def _require_order(order: str, damping: float) -> None:
+    from lowbit.policy.choices import require_choice
+
+    require_choice("order", order, ORDERS)
+    if not 0 <= damping < np.inf:
+        raise InputError(f"damping = {damping!r} is not a number from 0", hint="0.01 is usual")
+
+
+def _gram(activations: npt.ArrayLike | None, hessian: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64]:
+    if hessian is None:
+        return OutputError.of(activation_rows(activations, inputs, METHOD.name)).gram
+    if activations is not None:
+        raise InputError("activations and a Hessian are two sources of one matrix", hint="pass one of them")
+    gram = activation_rows(hessian, inputs, METHOD.name).copy()
+    if gram.shape != (inputs, inputs) or not np.array_equal(gram, gram.T):
+        raise InputError(f"the Hessian has the shape {gram.shape}: a symmetric matrix ({inputs}, {inputs}) is needed")
+    return gram
+
+
+METHOD = Method(
+    name="gptq",
+    quantize=gptq,
+    title="rounding errors spread over the inputs that are left, through the inverse Hessian",
+    source="Frantar et al., ICLR 2023 (arXiv 2210.17323); IST-DASLab/gptq 2d65066",
+    variants=MappingProxyType(
+        {
+            "paper": "scales of a group from weights with all errors so far",
+            "official": "scales of a group from weights without the errors of the same 128 columns",
+        }
+    ),
+    needs_activations=True,
+    to="int4.g128",
+)

@@ -1,0 +1,96 @@
+"""SmoothQuant: what is hard to quantise moves from the activations into the weights."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.format.types import FormatLike
+from lowbit.policy.block import BlockPolicy
+from lowbit.quantizers.clip import nearest
+from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.transform import Diagonal
+from lowbit.quantizers.weight import QuantizedWeight
+
+SMALLEST = 1e-5
+
+
+def smoothquant(
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,
+    *,
+    to: FormatLike = "int8.channel",
+    variant: str = "paper",
+    strength: float = 0.5,
+    policy: BlockPolicy | str | None = None,
+) -> QuantizedWeight:
+    """Scale inputs by ``max|x|^strength / max|w|^(1 - strength)`` and round to nearest.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+        Layers that share their activations, concatenated along the outputs.
+    activations : array_like, shape (rows, inputs)
+    to : str or BlockFormat
+    variant : str
+        "paper": the largest magnitude of each input; "llm_compressor": its largest minus its smallest activation;
+        "power_of_two": the paper's scale, rounded to a power of two (the logarithm to nearest even), which changes no
+        product.
+    strength : float
+        The paper's alpha, from 0 to 1.
+    policy : BlockPolicy or str, optional
+
+    Returns
+    -------
+    QuantizedWeight
+        ``transform.scale`` multiplies the weights and divides the activations.
+
+    Raises
+    ------
+    InputError
+        The strength is not from 0 to 1, or shapes do not fit.
+
+    Notes
+    -----
+    Both maxima are at least 1e-5. Source: Xiao et al., "SmoothQuant", ICML 2023 (arXiv 2211.10438), equation 4;
+    mit-han-lab/smoothquant c61476d, smooth.py; vllm-project/llm-compressor, SmoothQuantModifier.
+
+    Examples
+    --------
+    >>> result = smoothquant([[0.5, 0.25]], [[16.0, 1.0]], to="int8.channel", variant="power_of_two")
+    >>> result.transform.scale.tolist()
+    [4.0, 2.0]
+    """
+    METHOD.require_variant(variant)
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength = {strength!r} is not from 0 to 1", hint="0.5, or 0.75 where outliers are large")
+    matrix = weight_matrix(weights)
+    rows = activation_rows(activations, matrix.shape[1], METHOD.name)
+    fmt = weight_format(to, matrix.shape[1], METHOD.name)
+    span = rows.max(axis=0) - rows.min(axis=0) if variant == "llm_compressor" else np.abs(rows).max(axis=0)
+    scale: Doubles = np.maximum(span, SMALLEST) ** strength
+    scale = scale / np.maximum(np.abs(matrix).max(axis=0), SMALLEST) ** (1 - strength)
+    if variant == "power_of_two":
+        scale = np.exp2(np.rint(np.log2(scale)))
+    return QuantizedWeight(nearest(matrix * scale, fmt, policy), transform=Diagonal(scale))
+
+
+METHOD = Method(
+    name="smoothquant",
+    quantize=smoothquant,
+    title="outliers of activations moved into the weights",
+    source="Xiao et al., ICML 2023 (arXiv 2211.10438); mit-han-lab/smoothquant c61476d",
+    variants=MappingProxyType(
+        {
+            "paper": "the largest magnitudes of activations and weights",
+            "llm_compressor": "the span of the activations in place of their largest magnitude",
+            "power_of_two": "the paper's scale as a power of two: products do not change",
+        }
+    ),
+    needs_activations=True,
+    to="int8.channel",
+)

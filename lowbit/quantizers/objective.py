@@ -1,0 +1,76 @@
+"""Objectives: what a quantiser makes small, by the rows of a matrix of errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from lowbit.errors import InputError
+from lowbit.quantizers.inputs import Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class OutputError:
+    """The squared error of a layer's outputs: ``|X E^T|^2 = sum of E G E^T`` with the Gram matrix ``G = X^T X``.
+
+    Attributes
+    ----------
+    gram : ndarray, shape (inputs, inputs)
+        The sum over the rows of activations; GPTQ's Hessian is ``2 G / rows``.
+    """
+
+    gram: Doubles
+
+    @classmethod
+    def of(cls, activations: Doubles) -> OutputError:
+        return cls(activations.T @ activations)
+
+    def of_rows(self, errors: Doubles) -> Doubles:
+        """The error of each output."""
+        result: Doubles = np.einsum("ij,ij->i", errors @ self.gram, errors)
+        return result
+
+    def total(self, errors: Doubles) -> float:
+        return float(self.of_rows(errors).sum())
+
+    def of_groups(self, errors: Doubles, group: int) -> Doubles:
+        """The error of each output as the inputs of one group alone make it, shape (outputs, groups)."""
+        outputs, inputs = errors.shape
+        parts = errors.reshape(outputs, inputs // group, group)
+        diagonal = np.einsum("gigj->gij", self.gram.reshape(inputs // group, group, inputs // group, group))
+        result: Doubles = np.einsum("ogi,gij,ogj->og", parts, diagonal, parts, optimize=True)
+        return result
+
+
+def relative_error(weights: Doubles, values: Doubles, activations: Doubles | None = None) -> float:
+    """The squared error over the squared weights, or of the outputs over the squared outputs."""
+    if activations is None:
+        return _ratio(float(((weights - values) ** 2).sum()), float((weights**2).sum()))
+    outputs = activations @ weights.T
+    return _ratio(float(((outputs - activations @ values.T) ** 2).sum()), float((outputs**2).sum()))
+
+
+def inverse_factor(gram: Doubles, damping: float) -> Doubles:
+    """The upper Cholesky factor U of the inverse Hessian, ``U^T U = (G + damping * mean(diag G) I)^-1``.
+
+    With ``J`` the reversal of the order, ``J H J = L L^T`` gives ``H = R R^T`` with the upper ``R = J L J``, and U is
+    the inverse of R: one factorisation and one triangular inverse instead of two factorisations and an inverse.
+
+    Raises InputError: the matrix is not positive definite.
+    """
+    damped = gram + damping * float(np.mean(np.diag(gram))) * np.eye(gram.shape[0])
+    lower, info = scipy.linalg.lapack.dpotrf(np.asfortranarray(damped[::-1, ::-1]), lower=1, clean=1)
+    if info != 0 or not np.isfinite(lower).all():
+        raise InputError(
+            f"the Hessian of the activations is singular at input {gram.shape[0] - abs(int(info))}: rounding errors "
+            "cannot be spread over the other inputs",
+            hint="more rows than inputs, or a larger damping: damping=0.01 is usual",
+        )
+    upper, _ = scipy.linalg.lapack.dtrtri(np.asfortranarray(lower[::-1, ::-1]), lower=0)
+    return np.ascontiguousarray(upper)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else (0.0 if part == 0 else float("inf"))

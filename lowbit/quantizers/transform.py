@@ -1,0 +1,132 @@
+"""Transforms: a pair of changes to weights and activations that leaves the layer's output as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.quantizers.inputs import Doubles
+
+
+class Transform(Protocol):
+    """Weights become ``W T`` and activations ``X T^-1`` (transposed where a vector is meant)."""
+
+    @property
+    def exactness(self) -> str:
+        """Whether binary64 keeps the product of both: "exact", "exact for powers of two" or "approximate"."""
+
+    @property
+    def bits(self) -> int:
+        """What is stored for it, in bits, beyond what folds into other layers."""
+
+    def weights(self, weights: Doubles) -> Doubles:
+        """Weights as they are quantised."""
+
+    def activations(self, activations: Doubles) -> Doubles:
+        """Activations as they meet these weights."""
+
+    def undo(self, weights: Doubles) -> Doubles:
+        """The weights of the layer as it was."""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """A factor an input: weights times it, activations over it (AWQ, SmoothQuant).
+
+    The division folds into the operation before: it costs no bits.
+    """
+
+    scale: Doubles
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.scale) & (self.scale != 0)).all():
+            place = int(np.argmin(np.isfinite(self.scale) & (self.scale != 0)))
+            raise InputError(f"scale[{place}] = {self.scale[place]}: a factor is finite and not zero")
+
+    exactness = "exact for powers of two"
+    bits = 0
+
+    def weights(self, weights: Doubles) -> Doubles:
+        return weights * self.scale
+
+    def activations(self, activations: Doubles) -> Doubles:
+        return activations / self.scale
+
+    def undo(self, weights: Doubles) -> Doubles:
+        return weights / self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Permutation:
+    """The inputs in another order: column k of the new weights is column ``order[k]`` of the old ones.
+
+    Stored as one 32-bit index an input, as GPTQ's ``g_idx`` is.
+    """
+
+    order: npt.NDArray[np.int64]
+
+    exactness = "exact"
+
+    @property
+    def bits(self) -> int:
+        return 32 * self.order.size
+
+    def weights(self, weights: Doubles) -> Doubles:
+        return weights[:, self.order]
+
+    def activations(self, activations: Doubles) -> Doubles:
+        return activations[:, self.order]
+
+    def undo(self, weights: Doubles) -> Doubles:
+        result = np.empty_like(weights)
+        result[:, self.order] = weights
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Hadamard:
+    """Blocks of inputs turned by a Hadamard matrix with random signs, as in QuaRot (arXiv 2404.00456).
+
+    ``block`` is a power of two that divides the inputs. The matrix is its own inverse but for the signs, and
+    orthogonal: both sides are multiplied with the same one.
+    """
+
+    signs: Doubles
+    block: int
+
+    exactness = "approximate"
+
+    @property
+    def bits(self) -> int:
+        return self.signs.size
+
+    def weights(self, weights: Doubles) -> Doubles:
+        return _hadamard(weights * self.signs, self.block)
+
+    def activations(self, activations: Doubles) -> Doubles:
+        return self.weights(activations)
+
+    def undo(self, weights: Doubles) -> Doubles:
+        return _hadamard(weights, self.block) * self.signs
+
+
+def hadamard(inputs: int, *, seed: int = 0) -> Hadamard:
+    """The rotation with the largest blocks that divide the inputs, and signs from the seed."""
+    block = inputs & -inputs
+    signs = np.where(np.random.default_rng(seed).integers(0, 2, inputs) == 1, 1.0, -1.0)
+    return Hadamard(signs, block)
+
+
+def _hadamard(values: Doubles, block: int) -> Doubles:
+    """Sylvester's matrix over its root, applied to blocks of a row: log2(block) steps of sums and differences."""
+    rows, half = values.reshape(-1, block).copy(), 1
+    while half < block:
+        pairs = rows.reshape(-1, block // (2 * half), 2, half)
+        rows = np.stack((pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]), axis=2).reshape(-1, block)
+        half *= 2
+    result: Doubles = (rows / np.sqrt(block)).reshape(values.shape)
+    return result

@@ -1,0 +1,155 @@
+"""What every method returns: a quantised weight matrix, with all that its values are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
+from lowbit.quantizers.objective import relative_error
+from lowbit.quantizers.transform import Transform
+
+INDEX_BITS = 32
+
+
+class Coded(Protocol):
+    """Codes and what they stand for: a BlockTensor, or the codes of tables that rows of weights have of their own."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def bits_per_value(self) -> Fraction: ...
+
+
+@dataclass(frozen=True, eq=False)
+class RowTables:
+    """Codes of tables of values, one table a row (SqueezeLLM).
+
+    Attributes
+    ----------
+    codes : ndarray of uint8, shape (outputs, inputs)
+    tables : ndarray of float32, shape (outputs, count)
+    """
+
+    codes: npt.NDArray[np.uint8]
+    tables: npt.NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        count = self.tables.shape[1]
+        return Fraction((count - 1).bit_length()) + Fraction(self.tables.size * 32, self.codes.size)
+
+    def values(self) -> Doubles:
+        return np.take_along_axis(self.tables.astype(np.float64), self.codes.astype(np.int64), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Weights that are kept apart, in binary16 or binary32.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of int64, shape (count,)
+    values : ndarray of float, shape (count,)
+    replaces : bool
+        Whether a value stands in place of the coded one, or is added to it.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    values: Array
+    replaces: bool = True
+
+    def into(self, dense: Doubles) -> None:
+        """Put them into a matrix, or add them to it."""
+        place = (self.rows, self.columns)
+        dense[place] = self.values if self.replaces else dense[place] + self.values
+
+    def bits(self, outputs: int) -> int:
+        """Compressed sparse rows: a value and a 16-bit column each, and a 32-bit offset a row."""
+        return self.values.size * (8 * self.values.dtype.itemsize + 16) + INDEX_BITS * (outputs + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedWeight:
+    """A weight matrix (outputs, inputs), quantised.
+
+    Attributes
+    ----------
+    tensor : BlockTensor or RowTables
+        Codes and scales, of the weights as the transform has them.
+    sparse : Sparse, optional
+        Weights that are kept apart.
+    low_rank : pair of ndarray, optional
+        ``left (outputs, rank)`` and ``right (rank, inputs)``, whose product is added.
+    transform : Transform, optional
+        What the weights went through before; activations go through its other half.
+    report : mapping
+        What the method says of its work: choices, losses, the smallest distance from a tie.
+    """
+
+    tensor: BlockTensor | RowTables
+    sparse: Sparse | None = None
+    low_rank: tuple[Array, Array] | None = None
+    transform: Transform | None = None
+    report: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    @property
+    def bits_per_weight(self) -> Fraction:
+        """All that is stored over the number of weights: codes, scales, tables, sparse and low-rank parts."""
+        size = self.tensor.shape[0] * self.tensor.shape[1]
+        bits = self.tensor.bits_per_value * size
+        bits += self.sparse.bits(self.tensor.shape[0]) if self.sparse else 0
+        bits += sum(8 * part.nbytes for part in self.low_rank or ())
+        bits += self.transform.bits if self.transform else 0
+        return Fraction(bits) / size
+
+    def transformed(self) -> Doubles:
+        """The values of the weights as the transform has them, in binary64."""
+        tensor = self.tensor
+        values: Doubles = tensor.values() if isinstance(tensor, RowTables) else dequantize(tensor, dtype=np.float64)
+        if self.sparse is not None:
+            self.sparse.into(values)
+        if self.low_rank is not None:
+            left, right = self.low_rank
+            values = values + left.astype(np.float64) @ right.astype(np.float64)
+        return values
+
+    def dequantize(self, *, dtype: npt.DTypeLike = np.float32) -> Array:
+        """The weights that this stands for, as the layer had them before any transform.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32 or float64; binary64 arithmetic, rounded once.
+        """
+        wanted = np.dtype(dtype)
+        if wanted not in (np.float32, np.float64):
+            raise InputError(f"dtype {wanted} is not float32 or float64", hint="dtype=numpy.float32")
+        values = self.transformed()
+        return (values if self.transform is None else self.transform.undo(values)).astype(wanted)
+
+    def error(self, weights: npt.ArrayLike, activations: npt.ArrayLike | None = None) -> float:
+        """The squared error over the squared weights or, with activations, of the layer's outputs."""
+        matrix = weight_matrix(weights)
+        rows = None if activations is None else activation_rows(activations, matrix.shape[1], "error")
+        return relative_error(matrix, self.dequantize(dtype=np.float64), rows)

@@ -1,0 +1,138 @@
+"""GPTQ against the algorithm as the paper writes it: one column at a time, the inverse Hessian by its definition."""
+
+import numpy as np
+import pytest
+
+import lowbit
+from lowbit.errors import InputError
+from lowbit.quantizers import gptq, round_to_nearest
+from lowbit.quantizers.levels import levels_of
+from lowbit.quantizers.objective import inverse_factor
+
+FORMATS = ("int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.g64", "nf4.g32.by_sign", "int3.channel", "mxfp4", "nvfp4")
+
+
+@pytest.fixture(scope="module")
+def layer():
+    random = np.random.default_rng(3)
+    mixed = random.normal(size=(400, 128)) @ random.normal(size=(128, 128)) / 10
+    return random.normal(size=(24, 128)).astype(np.float32), mixed
+
+
+def plainly(weights, activations, fmt, *, length, damping=0.01):
+    """Algorithm 1 without blocks: scales when a group is reached, every error spread at once."""
+    left = weights.astype(np.float64)
+    gram = activations.T @ activations
+    hessian = gram + damping * np.diag(gram).mean() * np.eye(len(gram))
+    factor = np.linalg.cholesky(np.linalg.inv(hessian)).T
+    values = np.empty_like(left)
+    for column in range(left.shape[1]):
+        if column % length == 0:
+            group = slice(column, column + length)
+            listed = levels_of(lowbit.quantize(left[:, group].astype(np.float32), fmt, axis=1)).values[:, 0]
+        values[:, column] = [row[np.abs(row - w).argmin()] for row, w in zip(listed, left[:, column], strict=True)]
+        error = (left[:, column] - values[:, column]) / factor[column, column]
+        left[:, column + 1 :] -= np.outer(error, factor[column, column + 1 :])
+    return values
+
+
+@pytest.mark.parametrize("fmt", ["int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.g64", "int3.channel"])
+def test_it_is_the_papers_algorithm(layer, fmt):
+    weights, activations = layer
+    length = {"int3.channel": 128, "float4_e2m1fn.g64": 64}.get(fmt, 32)
+    result = gptq(weights, activations, to=fmt)
+    assert result.report["tie_margin"] > 1e-9
+    np.testing.assert_array_equal(
+        result.dequantize(dtype=np.float64), plainly(weights, activations, fmt, length=length)
+    )
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_without_correlations_it_rounds_to_nearest(layer, fmt):
+    weights, _ = layer
+    nearest = round_to_nearest(weights, to=fmt).tensor
+    np.testing.assert_array_equal(gptq(weights, hessian=np.eye(128), to=fmt).tensor.codes, nearest.codes)
+    static = gptq(weights, hessian=np.eye(128), to=fmt, order="static").tensor
+    np.testing.assert_array_equal(static.codes, nearest.codes)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_columns_of_a_step_change_nothing(layer, fmt):
+    weights, activations = layer
+    for order in ("none", "activation", "static"):
+        few, many = (gptq(weights, activations, to=fmt, order=order, columns=count) for count in (32, 1024))
+        np.testing.assert_array_equal(few.tensor.codes, many.tensor.codes)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_output_error_falls(layer, fmt):
+    weights, activations = layer
+    nearest = round_to_nearest(weights, to=fmt).error(weights, activations)
+    for order in ("none", "activation", "static"):
+        assert gptq(weights, activations, to=fmt, order=order).error(weights, activations) < 0.8 * nearest
+
+
+def test_the_official_code_fits_scales_to_stale_weights(layer):
+    weights, activations = layer
+    codes = {
+        (variant, fmt): gptq(weights, activations, to=fmt, variant=variant).tensor.codes
+        for variant in ("paper", "official")
+        for fmt in ("int4.g32", "int4.g128")
+    }
+    assert (codes["paper", "int4.g128"] == codes["official", "int4.g128"]).all()
+    assert (codes["paper", "int4.g32"] != codes["official", "int4.g32"]).any()
+
+
+def test_ties_go_where_rounding_to_nearest_sends_them():
+    for fmt in ("int4.channel", "int4.channel.asymmetric", "float4_e2m1fn.channel"):
+        weights = np.array([[7, 6.5, 2.5, 1.5, 0.5, -0.5, -1.5, -5.5, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0, -8]])
+        nearest = round_to_nearest(weights, to=fmt).tensor.codes
+        np.testing.assert_array_equal(gptq(weights, hessian=np.eye(16), to=fmt).tensor.codes, nearest)
+
+
+def test_the_factor_is_that_of_the_inverse(layer):
+    _, activations = layer
+    gram = activations.T @ activations
+    factor = inverse_factor(gram, 0.01)
+    assert (np.tril(factor, -1) == 0).all()
+    damped = gram + 0.01 * np.diag(gram).mean() * np.eye(128)
+    np.testing.assert_allclose(factor.T @ factor @ damped, np.eye(128), atol=1e-9)
+
+
+def test_inputs_that_are_always_zero_get_weights_of_zero(layer):
+    weights, activations = layer
+    activations = activations.copy()
+    activations[:, 5] = 0
+    result = gptq(weights, activations, to="int4.g32")
+    assert result.report["dead_inputs"] == 1
+    assert (result.dequantize()[:, 5] == 0).all()
+
+
+def test_a_singular_hessian_is_told(layer):
+    weights, activations = layer
+    with pytest.raises(InputError, match="singular") as caught:
+        gptq(weights, activations[:60], to="int4.g32", damping=0.0)
+    assert "damping" in caught.value.hint
+    gptq(weights, activations[:60], to="int4.g32")
+    with pytest.raises(InputError, match="symmetric"):
+        gptq(weights, hessian=np.triu(np.ones((128, 128))), to="int4.g32")
+    with pytest.raises(InputError, match="two sources"):
+        gptq(weights, activations, hessian=np.eye(128), to="int4.g32")
+    with pytest.raises(InputError, match="at most 8 bits"):
+        gptq(weights, activations, to="int16.g32")
+    with pytest.raises(InputError, match="damping"):
+        gptq(weights, activations, to="int4.g32", damping=-1)
+
+
+def test_threads_change_nothing(layer):
+    weights, activations = layer
+    one, two = (gptq(np.tile(weights, (16, 1)), activations, to="int4.g32", threads=count) for count in (1, 2))
+    np.testing.assert_array_equal(one.tensor.codes, two.tensor.codes)
+
+
+def test_an_order_by_activations_is_stored(layer):
+    weights, activations = layer
+    result = gptq(weights, activations, to="int4.g32", order="activation")
+    assert (np.diff((activations**2).sum(axis=0)[result.transform.order]) <= 0).all()
+    turned = result.transform.activations(activations) @ result.transformed().T
+    np.testing.assert_allclose(turned, activations @ result.dequantize(dtype=np.float64).T)

@@ -1,0 +1,78 @@
+"""What holds for every method: one signature, one kind of result, one kind of refusal."""
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError, PolicyError
+from lowbit.quantizers import METHODS, QuantizedWeight
+
+OUTPUTS, INPUTS, ROWS = 128, 256, 512
+
+
+@pytest.fixture(scope="module")
+def layer():
+    """Weights, and activations that are correlated and of uneven size."""
+    random = np.random.default_rng(7)
+    mixed = random.normal(size=(ROWS, INPUTS)) @ random.normal(size=(INPUTS, INPUTS)) / 16
+    return random.normal(size=(OUTPUTS, INPUTS)).astype(np.float32), mixed * np.exp(random.normal(size=INPUTS) / 2)
+
+
+@pytest.fixture(params=sorted(METHODS))
+def method(request):
+    return METHODS[request.param]
+
+
+def test_each_variant_gives_the_weights_back_nearly(method, layer):
+    weights, activations = layer
+    for variant in method.variants:
+        result = method.quantize(weights, activations, variant=variant)
+        assert isinstance(result, QuantizedWeight)
+        assert result.shape == weights.shape
+        values = result.dequantize(dtype=np.float64)
+        relative = ((activations @ (weights - values).T) ** 2).sum() / ((activations @ weights.T) ** 2).sum()
+        assert result.error(weights, activations) == pytest.approx(relative)
+        assert relative < 0.1, variant
+        assert result.dequantize().dtype == np.float32
+        assert 1 < result.bits_per_weight < 16
+
+
+def test_a_method_says_what_it_is(method):
+    assert method.title
+    assert method.source
+    assert method.variants
+    assert method.name in METHODS
+    with pytest.raises(PolicyError, match="variant"):
+        method.quantize(np.ones((2, 256)), np.ones((2, 256)), variant="no such variant")
+
+
+def test_bad_input_is_refused(method, layer):
+    weights, activations = layer
+    broken = weights.copy()
+    broken[3, 5] = np.nan
+    with pytest.raises(InputError, match=r"weights\[3, 5\] is nan"):
+        method.quantize(broken, activations)
+    with pytest.raises(InputError, match="a matrix is needed"):
+        method.quantize(weights[0], activations)
+    if method.needs_activations:
+        with pytest.raises(InputError, match="needs activations"):
+            method.quantize(weights)
+        with pytest.raises(InputError, match="columns and weights"):
+            method.quantize(weights, activations[:, :-1])
+        activations = activations.copy()
+        activations[1, 2] = np.inf
+        with pytest.raises(InputError, match=r"activations\[1, 2\] is inf"):
+            method.quantize(weights, activations)
+
+
+def test_blocks_that_do_not_divide_the_inputs_are_refused(method, layer):
+    weights, activations = layer
+    with pytest.raises(InputError, match="do not divide"):
+        method.quantize(weights[:100, :200], activations[:, :200], to="float4_e2m1fn.g128.by_sign")
+
+
+def test_an_unknown_name_is_not_an_attribute():
+    import lowbit.quantizers
+
+    with pytest.raises(AttributeError, match="no_such_method"):
+        lowbit.quantizers.no_such_method  # noqa: B018
+    assert set(METHODS) <= set(dir(lowbit.quantizers))
