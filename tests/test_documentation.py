@@ -72,7 +72,7 @@ lowbit.softmax([1, 2], scale="0.1")  # type: ignore[arg-type]
 LOOSE = {
     "audit-widths": "reads a finding that may be None",
     "how-a-cast-finds-its-kernel": "a function without annotations",
-    "plan-a-model": "takes for a scalar format what get_format gives",
+    "plan-a-model": "takes the get of a mapping as a key",
     "requantization": "passes keywords from a dictionary",
     "test-your-own-code": "tests without annotations",
 }

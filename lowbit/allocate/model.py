@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from lowbit.allocate.amounts import Amount
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.problem import Problem
-from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.measure import SCORES
 from lowbit.allocate.sensitivity.measured_model import Measured
 from lowbit.allocate.sensitivity.settings import LayerErrors
+from lowbit.allocate.sensitivity.stored_weights import stored_weights
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
@@ -169,13 +169,13 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     refuse_overwriting([(str(output), output)], [("the model", path)])
     file = read_header(path)
     chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
-    settings = measured.settings
 
     def tensors() -> Iterator[NDArray[Any]]:
         for name in file.entries:
             if name in chosen:
-                scheme = GroupScheme(scalar_format(chosen[name]), settings.group, settings.scale_format)
-                yield _in_dtype(quantize_groups(file.tensor(name), scheme).values(), file.entries[name])
+                parts = stored_weights(file.tensor(name), measured.settings.stored(chosen[name]))
+                values = np.concatenate([values for _, values in parts])
+                yield _in_dtype(values.reshape(file.entries[name].shape), file.entries[name])
             else:
                 yield file.raw(name)
 

@@ -30,14 +30,10 @@ SCALE_FORMATS = ("float16", "bfloat16", "float32")
 def add_model_options(parser: ArgumentParser) -> None:
     """What is measured of a model, and how the work is split."""
     what = parser.add_argument_group("what is measured")
-    what.add_argument("--formats", default=FORMATS, metavar="LIST", help=f"formats to choose from (default: {FORMATS})")
-    what.add_argument(
-        "--group",
-        type=integer,
-        default=128,
-        metavar="N",
-        help="neighbouring weights that share a scale; 0: one scale an output (default: 128)",
-    )
+    formats = f"to choose from, mxfp4, nvfp4, int4.g32.asymmetric, ...; int4 is int4.g128 (default: {FORMATS})"
+    what.add_argument("--formats", default=FORMATS, metavar="LIST", help=formats)
+    group = "neighbouring weights that share a scale unless the format says so; 0: one scale an output (default: 128)"
+    what.add_argument("--group", type=integer, default=128, metavar="N", help=group)
     what.add_argument("--scale-format", choices=SCALE_FORMATS, default="float16", help="of the scales (float16)")
     what.add_argument(
         "--score",

@@ -6,19 +6,17 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import lowbit
 from lowbit.allocate.model import compare, problem_of, tied_layers, write_applied
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.sensitivity import (
-    GroupScheme,
     Settings,
     measure_model,
     measured_model,
-    quantize_groups,
     read_header,
 )
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.safetensors import Entry, write_tensors
-from lowbit.format.registry import scalar_format
 
 FORMATS = ("int2", "int4", "float4_e2m1fn", "int8")
 GENERATOR = np.random.default_rng(11)
@@ -183,7 +181,8 @@ def test_a_plan_applied_is_what_was_measured(model, tmp_path):
     squared = power = 0.0
     for layer, choice in zip(measured.layers, plan.choices, strict=True):
         before = TENSORS[layer.name].astype(np.float64)
-        values = quantize_groups(before, GroupScheme(scalar_format(choice), 4)).values()
+        rows = before.reshape(len(before), -1)
+        values = lowbit.dequantize(lowbit.quantize(rows, f"{choice}.g4"), dtype=np.float64).reshape(before.shape)
         assert np.array_equal(applied.tensor(layer.name), values.astype(TENSORS[layer.name].dtype))
         squared += np.sum((before - values) ** 2)
         power += np.sum(before**2)

@@ -7,16 +7,13 @@ import pytest
 
 import lowbit
 from lowbit.allocate.sensitivity import (
-    GroupScheme,
     attention_traces,
-    group_quantization,
     hessian_trace_loss,
     hutchinson_trace,
     layer_input_modification,
     loss_change,
     measure,
     output_error,
-    quantize_groups,
     relative_output_error,
     relative_squared_error,
     second_moment,
@@ -24,11 +21,14 @@ from lowbit.allocate.sensitivity import (
     squared_error,
     z_score_distribution,
 )
+from lowbit.allocate.sensitivity import stored_weights as storage
+from lowbit.allocate.sensitivity.stored_weights import stored_format, stored_weights
 from lowbit.errors import InputError
 
 
-def scheme(name, group=4, scale_format="float16"):
-    return GroupScheme(lowbit.get_format(name), group, scale_format)
+def whole(weights, fmt):
+    """What all weights become."""
+    return np.concatenate([values for _, values in stored_weights(weights, fmt)]).reshape(weights.shape)
 
 
 def nearest_by_search(weight, scale, fmt):
@@ -45,59 +45,70 @@ def nearest_by_search(weight, scale, fmt):
 @pytest.mark.parametrize("group", [0, 4])
 def test_every_weight_takes_the_nearest_value(name, group):
     weights = np.random.default_rng(3).normal(size=(3, 10)).astype(np.float32)
-    chosen = scheme(name, group)
-    quantized = quantize_groups(weights, chosen)
-    values = quantized.values()
-    scales = np.broadcast_to(group_quantization.spread(quantized.scales, 10, group), weights.shape)
+    fmt = stored_format(name, group)
+    values = whole(weights, fmt)
+    scales = lowbit.quantize(weights, fmt).scales["block"].astype(np.float64)
     for index in np.ndindex(weights.shape):
         error = abs(Fraction(float(weights[index])) - Fraction(float(values[index])))
-        best = nearest_by_search(weights[index], scales[index], chosen.fmt)
-        assert error <= best * (1 + Fraction(1, 2**45))
-
-
-def test_a_scale_is_the_peak_over_the_largest_value():
-    weights = np.array([[1.0, -7.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5]], np.float32)
-    quantized = quantize_groups(weights, scheme("int4"))
-    assert quantized.scales.dtype == np.float16
-    assert quantized.scales.tolist() == [[1.0, 1.0, float(np.float16(0.5 / 7))]]
-    assert quantized.codes.tolist() == [[1, -7, 2, 0, 0, 0, 0, 0, 7]]
-
-
-def test_a_scale_below_its_format_is_the_smallest_number():
-    weights = np.full((1, 4), 1e-12, np.float32)
-    assert quantize_groups(weights, scheme("int8")).scales.tolist() == [[2.0**-24]]
-    assert quantize_groups(weights, scheme("int8", scale_format="float32")).scales[0, 0] == np.float32(1e-12 / 127)
+        scale = scales[index[0], index[1] // group if group else 0]
+        assert error == nearest_by_search(weights[index], scale, fmt.element)
 
 
 @pytest.mark.parametrize(
-    ("shape", "bits"), [((3, 10), 3 * (10 * 4 + 3 * 16)), ((7,), 7 * 4 + 2 * 16), ((2, 3, 5), 2 * (60 + 64))]
+    ("name", "shape", "bits"),
+    [
+        ("int4", (3, 10), 3 * (10 * 4 + 3 * 16)),
+        ("int4", (7,), 7 * 4 + 2 * 16),
+        ("int4", (2, 3, 5), 2 * (60 + 64)),
+        ("int4.g5.asymmetric", (3, 10), 3 * 2 * (5 * 4 + 16 + 4)),
+        ("mxfp4", (3, 40), 3 * (40 * 4 + 2 * 8)),
+        ("nvfp4", (3, 40), 3 * (40 * 4 + 3 * 8) + 32),
+    ],
 )
-def test_the_bits_of_scales_are_counted(shape, bits):
-    assert scheme("int4").bits_of(shape) == bits
+def test_the_bits_of_scales_are_counted(name, shape, bits):
+    weights = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    assert measure(weights, stored_format(name, 4)).bits == bits
 
 
-@pytest.mark.parametrize("name", ["uint4", "float8_e8m0fnu", "float32", "int1"])
+@pytest.mark.parametrize(
+    "name",
+    ["mxfp4", "nvfp4", "nvfp4_16x16", "mxint8", "float4_e2m1fn.g32.by_sign", "int4.g32.asymmetric", "nf4.g64.float32"],
+)
+def test_a_choice_may_be_any_block_format(name, monkeypatch):
+    """Pieces or not, the errors are those of lowbit.quantize."""
+    weights = np.random.default_rng(4).normal(size=(48, 64)).astype(np.float32)
+    tensor = lowbit.quantize(weights, name)
+    stored = lowbit.dequantize(tensor, dtype=np.float64)
+    monkeypatch.setattr(storage, "CHUNK", 64 * 7)
+    errors = measure(weights, name)
+    assert errors.squared == pytest.approx(squared_error(weights, stored), rel=1e-12)
+    assert errors.bits == tensor.format.bits_of(weights.shape)
+
+
+@pytest.mark.parametrize("name", ["uint4", "float8_e8m0fnu", "int1"])
 def test_formats_that_hold_no_weights_are_refused(name):
     with pytest.raises(InputError, match="cannot hold weights"):
-        scheme(name)
+        stored_format(name)
 
 
-def test_weights_that_are_not_finite_are_refused_with_their_place():
+def test_weights_that_are_not_finite_are_refused_with_their_place(monkeypatch):
     weights = np.zeros((3, 10))
     weights[1, 6] = np.nan
-    with pytest.raises(InputError, match="row 1, group 1"):
-        quantize_groups(weights, scheme("int4"))
-    with pytest.raises(InputError, match="beyond float16"):
-        quantize_groups(np.full((1, 4), 1e9), scheme("int4"))
+    monkeypatch.setattr(storage, "CHUNK", 10)
+    for name in ("int4", "mxfp4", "nvfp4"):
+        with pytest.raises(InputError, match="row 1, column 6"):
+            measure(weights, name)
+    with pytest.raises(InputError, match="scale 'block'"):
+        measure(np.full((1, 4), 1e9), "int4")
 
 
 def test_measuring_in_pieces_equals_the_whole(monkeypatch):
     generator = np.random.default_rng(5)
     weights, inputs = generator.normal(size=(40, 24)), generator.normal(size=(60, 24))
     moment = second_moment(inputs)
-    quantized = quantize_groups(weights, scheme("int3")).values()
-    monkeypatch.setattr(group_quantization, "CHUNK", 24 * 7)
-    errors = measure(weights, scheme("int3"), moment)
+    quantized = whole(weights, stored_format("int3", 4))
+    monkeypatch.setattr(storage, "CHUNK", 24 * 7)
+    errors = measure(weights, "int3.g4", moment)
     assert errors.squared == pytest.approx(squared_error(weights, quantized), rel=1e-12)
     assert errors.loss("relative_error") == pytest.approx(relative_squared_error(weights, quantized), rel=1e-12)
     assert errors.loss("output_error") == pytest.approx(relative_output_error(weights, quantized, moment), rel=1e-12)
@@ -111,7 +122,7 @@ def test_weights_whose_squares_underflow_are_measured_all_the_same(exponent):
     weights = np.ldexp(np.random.default_rng(5).integers(1, 100, size=(4, 8)).astype(np.float64), exponent)
     moment = second_moment(np.random.default_rng(6).normal(size=(9, 8)))
     for name in ("int2", "int8"):
-        errors = measure(weights, scheme(name), moment)  # below the smallest scale: every weight becomes 0
+        errors = measure(weights, f"{name}.g4", moment)  # below the smallest scale: every weight becomes 0
         assert errors.loss("relative_error") == 1
         assert errors.loss("output_error") == 1
         assert errors.loss("squared_error") == np.sum(weights**2) == errors.in_units_of(0).squared

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lowbit as library
-from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups
+from lowbit.allocate.sensitivity import measure
 from lowbit.errors import InputError
 
 LONG = "1" * 100_000
@@ -189,10 +189,7 @@ def test_arguments_of_the_library():
         library.softmax(np.float32([[1.0]]), scale=0.1)
     assert "quantize_linear" not in caught.value.hint
     weights = np.ones((2, 4), np.float32)
-    by_name, by_format = (quantize_groups(weights, GroupScheme(fmt)) for fmt in ("int4", library.get_format("int4")))
-    assert by_name.values().tolist() == by_format.values().tolist()
-    with pytest.raises(InputError, match="'float8_e8m0fnu' is not supported here"):
-        GroupScheme("int4", scale_format="float8_e8m0fnu")
+    assert measure(weights, "int4") == measure(weights, library.get_format("int4"))
 
 
 def test_functions_that_hints_name_are_there(repository):

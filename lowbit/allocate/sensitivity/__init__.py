@@ -1,7 +1,6 @@
 """What each choice of a format costs each layer: the numbers that an allocation starts from."""
 
 from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces
-from lowbit.allocate.sensitivity.group_quantization import GroupQuantized, GroupScheme, quantize_groups
 from lowbit.allocate.sensitivity.hessian import TraceEstimate, hutchinson_trace
 from lowbit.allocate.sensitivity.measure import SCORES, Errors, measure
 from lowbit.allocate.sensitivity.measured_model import Measured, measure_model
@@ -24,8 +23,6 @@ __all__ = [
     "SCORES",
     "AttentionTraces",
     "Errors",
-    "GroupQuantized",
-    "GroupScheme",
     "LayerErrors",
     "Measured",
     "Settings",
@@ -39,7 +36,6 @@ __all__ = [
     "measure",
     "measure_model",
     "output_error",
-    "quantize_groups",
     "read_header",
     "relative_output_error",
     "relative_squared_error",

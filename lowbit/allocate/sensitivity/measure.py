@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.sensitivity.group_quantization import GroupScheme, quantize_groups, row_chunks, rows_and_columns
+from lowbit.allocate.sensitivity.stored_weights import rows_and_columns, stored_format, stored_weights
 from lowbit.errors import InputError
+from lowbit.format.types import FormatLike
 
 SCORES = {
     "relative_error": "squared error of the weights over their power: 1 / SQNR",
@@ -26,7 +27,7 @@ SMALL_PEAK = 2.0**-400
 
 @dataclass(frozen=True)
 class Errors:
-    """What storing a layer under a scheme does to it.
+    """What storing a layer in a format does to it.
 
     Attributes
     ----------
@@ -74,13 +75,15 @@ class Errors:
         raise InputError(f"score {score!r} is unknown", hint=f"one of {', '.join(SCORES)}")
 
 
-def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float64] | None = None) -> Errors:
-    """Quantise a layer to nearest under a scheme, and measure.
+def measure(weights: NDArray[Any], fmt: FormatLike, moment: NDArray[np.float64] | None = None) -> Errors:
+    """Quantise a layer as :func:`lowbit.quantize` does, and measure.
 
     Parameters
     ----------
     weights : numpy.ndarray, shape (outputs, ...)
-    scheme : GroupScheme
+    fmt : str or Format
+        A block format, such as ``"int4.g128"``, ``"mxfp4"`` or ``"nvfp4"``; a scalar one has groups of 128 and float16
+        scales. Blocks lie along all axes but the first; a last one may be shorter.
     moment : numpy.ndarray, shape (inputs, inputs), optional
         ``XᵀX`` of the layer's inputs.
 
@@ -89,18 +92,18 @@ def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float
     InputError
         A weight is not finite, or the second moment does not fit.
     """
+    stored = stored_format(fmt)
     rows, columns = rows_and_columns(weights.shape)
     if moment is not None and moment.shape != (columns, columns):
         raise InputError(
             f"weights of shape {weights.shape} have {columns} inputs, the second moment is of {moment.shape}"
         )
-    matrix = weights.reshape(rows, columns)
-    exponent = _exponent(matrix)
+    exponent = _exponent(weights)
     sums: dict[str, list[float]] = {"squared": [], "power": [], "output": [], "output_power": []}
-    for part in row_chunks(rows, columns):
-        with np.errstate(over="ignore", invalid="ignore"):  # told below, and by quantize_groups
-            wide = matrix[part].astype(np.float64)
-            difference = wide - quantize_groups(matrix[part], scheme).values()
+    for part, values in stored_weights(weights, stored):
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            wide = part.astype(np.float64)
+            difference = wide - values
             if exponent:  # exact, both being far below 1
                 wide, difference = np.ldexp(wide, -exponent), np.ldexp(difference, -exponent)
             sums["squared"].append(float(np.sum(difference**2)))
@@ -114,7 +117,7 @@ def measure(weights: NDArray[Any], scheme: GroupScheme, moment: NDArray[np.float
         totals["power"] or 0.0,
         totals["output"],
         totals["output_power"],
-        scheme.bits_of(weights.shape),
+        stored.bits_of((rows, columns)),
         2 * exponent,
     )
 
@@ -126,9 +129,9 @@ def _total(name: str, parts: list[float]) -> float:
     return fsum(parts)
 
 
-def _exponent(matrix: NDArray[Any]) -> int:
+def _exponent(weights: NDArray[Any]) -> int:
     """The exponent of the largest magnitude where squares could underflow, which only binary64 allows; else 0."""
-    if not matrix.size or matrix.dtype.itemsize < np.dtype(np.float64).itemsize:
+    if not weights.size or weights.dtype.itemsize < np.dtype(np.float64).itemsize:
         return 0
-    peak = max(float(matrix.max()), -float(matrix.min()))
+    peak = max(float(weights.max()), -float(weights.min()))
     return frexp(peak)[1] if 0 < peak < SMALL_PEAK else 0

@@ -99,7 +99,7 @@ def measure_named(path: str, name: str, settings: Settings) -> list[dict[str, An
     weights = read_header(path).tensor(name)
     try:
         moment = _moment(settings.inputs, name, weights.shape) if settings.inputs else None
-        return [asdict(measure(weights, scheme, moment)) for scheme in settings.schemes()]
+        return [asdict(measure(weights, settings.stored(fmt), moment)) for fmt in settings.formats]
     except InputError as error:
         raise InputError(f"tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
 

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from math import prod
 
-from lowbit.allocate.sensitivity.group_quantization import GroupScheme
 from lowbit.allocate.sensitivity.measure import Errors
+from lowbit.allocate.sensitivity.stored_weights import stored_format
 from lowbit.errors import InputError
-from lowbit.format.registry import scalar_format
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import get_format
 
 LEFT_OUT = r"embed|lm_head|norm"
 """Tensors that are left as they are unless one asks otherwise: embeddings, the output layer, normalisations."""
@@ -22,10 +23,11 @@ class Settings:
     Parameters
     ----------
     formats : tuple of str
-        Ids of the formats to choose from.
+        Names of the formats to choose from: block formats such as ``"mxfp4"``, and scalar ones.
     group : int
-        Weights that share a scale; 0 for one scale an output.
+        Weights that share a scale under a scalar format; 0 for one scale an output.
     scale_format : str
+        Of these scales.
     include, exclude : str
         Regular expressions, searched in the names of tensors; an empty one matches nothing.
     inputs : str
@@ -42,7 +44,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.formats:
             raise InputError("no formats are given to choose from", hint="int2,int3,int4,int8, say")
-        ids = tuple(scalar_format(name).id for name in self.formats)
+        ids = tuple(get_format(name).id for name in self.formats)
         for name in ids:
             if ids.count(name) > 1:
                 raise InputError(f"format {name} is given twice")
@@ -52,11 +54,20 @@ class Settings:
                 re.compile(pattern)
             except re.error as error:
                 raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
-        self.schemes()
+        for name in ids:
+            self.stored(name)
 
-    def schemes(self) -> list[GroupScheme]:
-        """One a format."""
-        return [GroupScheme(scalar_format(name), self.group, self.scale_format) for name in self.formats]
+    def stored(self, name: str) -> BlockFormat:
+        """The block format that a choice stands for."""
+        return stored_format(name, self.group, self.scale_format)
+
+    @property
+    def scales(self) -> str:
+        """What the scales of scalar formats are, in words; "" where there is no such format."""
+        if all(isinstance(get_format(name), BlockFormat) for name in self.formats):
+            return ""
+        group = f"groups of {self.group}" if self.group else "one scale an output"
+        return f"{group}, scales in {self.scale_format}"
 
 
 @dataclass(frozen=True)

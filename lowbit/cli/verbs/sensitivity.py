@@ -95,11 +95,9 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
     page.table([("layer", "shape", *names), *rows], right=range(1, len(names) + 2))
-    group = f"groups of {arguments.group}" if arguments.group else "one scale an output"
-    page.write(
-        f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights, {group}, scales in "
-        f"{arguments.scale_format}; {left_out_heading(measured)}"
-    )
+    layers = f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights"
+    scales = measured.settings.scales
+    page.write(f"{layers}{scales and ', '}{scales}; {left_out_heading(measured)}")
     write_left_out(page, measured)
     if arguments.output:
         page.write(f"written: {arguments.output}; lowbit allocate {arguments.output} --budget avg_bits=4")
