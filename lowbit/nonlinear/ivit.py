@@ -4,7 +4,8 @@ Three variants, because the paper, its PyTorch code and its TVM code compute dif
 
 - ``torch``: models/quantization_utils/quant_modules.py in exact integers. The code simulates integers in binary32 and
   sets no widths but one: sums are clamped to 2^31 - 1.
-- ``paper``: algorithms 1 to 3, int32 throughout.
+- ``paper``: algorithms 1 to 3, int32 throughout. A probability of exactly 1 is 2^M there, "M sufficiently large"; with
+  M = 31 it is clamped to the largest int32, so the result is the largest one of its width.
 - ``tvm``: TVM_benchmark/models/layers.py, int32 (LayerNorm: int16 and uint32) with the wrap-around of those types.
 
 Source: I-ViT, arXiv 2207.01405 v4; github.com/zkkli/I-ViT at 380ba99.
@@ -108,7 +109,7 @@ def _softmax_steps(call: Parameters) -> tuple[Intermediate, ...]:
         *_exp_steps(call.variant),
         *signed(width, "sum", note=note),
         *_reciprocal_steps(),
-        *signed(width, "product", note=note),
+        *signed(width, "product", note="clamped to 2^31 - 1" if call.variant == "paper" else note),
         *signed(call.result_bits, "result", note="the result's width is an argument"),
     )
 

@@ -9,8 +9,6 @@ from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, Scheme, schemes
 from lowbit.oracle.nonlinear.steps import Steps
 
-BEYOND = 1 << 60
-"""The kernels cut shifts where a value would leave 63 bits: from here on, its size is not what it would have been."""
 OVERFLOWS = ("wrap", "saturate", "trap")
 CALLS = [
     (record, variant)
@@ -44,8 +42,7 @@ def refused_or(call):
     try:
         return call()
     except IntermediateOverflowError as error:
-        value = error.value if abs(error.value) < BEYOND else "beyond"
-        return ("trap", error.row, error.element, error.name, value, error.bits)
+        return ("trap", error.row, error.element, error.name, error.value, error.bits)
     except InputError:
         return "refused"
 

@@ -53,7 +53,7 @@ def compared(functions, checked, monkeypatch):
             *options, out, trap = arguments
             kernel(*arguments)
             copies = [boxed(item, checked) if isinstance(item, np.ndarray) else item for item in options]
-            again, noted = boxed(np.zeros_like(out), checked), boxed(np.full(4, -1), checked)
+            again, noted = boxed(np.zeros_like(out), checked), boxed(np.full_like(trap, -1), checked)
             plain(*copies, again, noted)
             assert again.tolist() == out.tolist()
             assert noted.tolist() == trap.tolist()

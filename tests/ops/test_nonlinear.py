@@ -98,10 +98,29 @@ def test_trap_finds_the_lowest_row_at_any_number_of_threads():
 def test_a_sum_that_wraps_to_zero_is_refused():
     # 2^13 equal codes, each with the exponential 16 * 2^15, add up to 2^32.
     codes = np.zeros((1, 8192), np.int8)
-    with pytest.raises(InputError, match="0"):
-        lowbit.softmax(codes, scale=1 / 16, variant="paper")
-    with pytest.raises(InputError, match="0"):
-        lowbit.softmax(codes.astype(np.int16), scale=1 / 16, variant="paper")
+    for narrow in (codes, codes.astype(np.int16)):
+        with pytest.raises(InputError, match="row 0: sum is 0 after an intermediate has wrapped") as caught:
+            lowbit.softmax(narrow, scale=1 / 16, variant="paper")
+        assert "'saturate' avoids it" in caught.value.hint
+
+
+@pytest.mark.parametrize("overflow", ["wrap", "saturate", "trap"])
+def test_a_variance_of_zero_has_not_wrapped(overflow):  # B9
+    codes = np.array([[1, 2, 3], [5, 5, 5]], np.uint16)
+    with pytest.raises(InputError, match="row 1: variance is 0, and the scheme divides by it") as caught:
+        lowbit.layernorm(codes, scheme="fqvit", result_scale=0.05, overflow=overflow)
+    assert "wrap" not in caught.value.hint
+    assert "saturate" not in caught.value.hint
+
+
+@pytest.mark.parametrize(("variant", "value"), [("tvm", 1284483683340543498125312), ("paper", None)])
+def test_a_trap_says_what_it_would_have_been(variant, value):  # C6; beyond what 64 bits hold
+    codes = np.full((1, 2), -450, np.int32)
+    with pytest.raises(IntermediateOverflowError) as caught:
+        lowbit.gelu(codes, scheme="ivit", variant=variant, overflow="trap", scale=0.05)
+    assert caught.value.value > 1 << 64
+    assert value in (None, caught.value.value)
+    assert f"is {caught.value.value:,} and" in str(caught.value)
 
 
 @pytest.mark.parametrize(("operation", "scheme"), WITH_SCALE)

@@ -97,7 +97,16 @@ def test_products_of_floats_are_refused():  # ashvardanian/NumKong#308, deepseek
 
 
 @pytest.mark.parametrize(
-    ("scheme", "row", "codes"), [("ibert", [60, 20, 0, -30], [255, 0, 0, 0]), ("ibert", [5], [255])]
+    ("scheme", "row", "scale", "codes"),
+    [
+        ("ibert", [60, 20, 0, -30], 0.25, [255, 0, 0, 0]),
+        ("ibert", [5], 0.25, [255]),
+        ("ivit", [5], 1 / 16, [127]),
+        ("ivit", [5, 5], 1 / 16, [64, 64]),  # IntDiv's numerator is 2^31 all the same
+    ],
 )
-def test_a_probability_of_one_is_the_largest_code(scheme, row, codes):
-    assert lowbit.softmax([row], scheme=scheme, variant="paper", scale=0.25).tolist() == [codes]
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+@pytest.mark.parametrize("overflow", ["wrap", "saturate", "trap"])
+def test_a_probability_of_one_is_the_largest_code(scheme, row, scale, codes, dtype, overflow):  # D1
+    got = lowbit.softmax(np.array([row], dtype), scheme=scheme, variant="paper", scale=scale, overflow=overflow)
+    assert got.tolist() == [codes]

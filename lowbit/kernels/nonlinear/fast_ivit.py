@@ -10,7 +10,7 @@ import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import shift_right_32
-from lowbit.kernels.nonlinear.ivit import PRODUCT, RESULT, RESULT_SHIFT, SUM, factor_of
+from lowbit.kernels.nonlinear.ivit import PRODUCT, RESULT, RESULT_SHIFT, SUM, factor_of, product_of
 from lowbit.kernels.nonlinear.lookup import distance_bytes, distance_sum, distance_words, multiply_by_entry, row_maximum
 from lowbit.kernels.nonlinear.steps import step
 
@@ -38,7 +38,7 @@ def results(factor, table, narrow, constants, limits, mode, status, planes):
             planes[1, distance] = np.uint8(wide >> 8)
         return
     for distance in range(ENTRIES):
-        product = step(table[distance] * factor, PRODUCT, limits, mode, status, 0, 0)
+        product = product_of(table[distance], factor, constants, limits, mode, status, 0, 0)
         fitted = step(product >> shift, RESULT, limits, mode, status, 0, 0)
         planes[0, distance] = np.uint8(fitted & 255)
         planes[1, distance] = np.uint8((fitted >> 8) & 255)

@@ -3,9 +3,9 @@
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
 from lowbit.kernels.lib.divide import divide_half_even
-from lowbit.kernels.nonlinear.steps import maximum_of, note, step, truncating_divide
+from lowbit.kernels.nonlinear.steps import LEFT, ROW, maximum_of, note, step, truncating_divide
 
-# Places of the constants. PAPER says whether GELU's input is multiplied by 1.6875.
+# Places of the constants. PAPER says whether GELU's input is multiplied by 1.6875, and Shiftmax's products are clamped.
 UNIT, SHIFT, KEEP_HALF, TRUNCATE, NUMERATOR, CLAMP, RESULT_SHIFT, PAPER = range(8)
 # Of LayerNorm's; FIRST is where Newton's iteration starts, 0 for 2^(bits / 2).
 NORM_NUMERATOR, FIRST, ITERATIONS, NORM_TRUNCATE = range(4)
@@ -32,15 +32,16 @@ def shift_exp(code, constants, first, limit, limits, mode, trap, row, element):
     quotient = truncating_divide(scaled, unit) if constants[TRUNCATE] else scaled // unit
     quotient = step(quotient, first + 1, limits, mode, trap, row, element)
     remainder = step(scaled - unit * quotient, first + 2, limits, mode, trap, row, element)
-    if constants[KEEP_HALF]:
-        base = remainder - 2 * unit
-        value = (base << min(shift - quotient, LARGEST_POWER - bit_length(base))) >> 1
-    else:
-        base = (remainder >> 1) - unit
-        value = base << min(shift - quotient, LARGEST_POWER - bit_length(base))
+    base = remainder - 2 * unit if constants[KEEP_HALF] else (remainder >> 1) - unit
+    places = min(shift - quotient, LARGEST_POWER - bit_length(base))
+    value = (base << places) >> constants[KEEP_HALF]
     if limit:
         value = min(value, limit)
-    return step(value, first + 3, limits, mode, trap, row, element)
+    untrapped = trap[ROW] < 0
+    fitted = step(value, first + 3, limits, mode, trap, row, element)
+    if untrapped and trap[ROW] >= 0:
+        trap[LEFT] = shift - quotient - places
+    return fitted
 
 
 @scalar
@@ -64,6 +65,15 @@ def exponential(codes, constants, limits, mode, out, trap):
             out[row, i] = shift_exp(codes[row, i], constants, 0, 0, limits, mode, trap, row, i)
 
 
+@scalar
+def product_of(exponential, factor, constants, limits, mode, trap, row, element):
+    """IntDiv's product; in the paper 2^31, a probability of exactly 1, becomes the largest int32."""
+    product = exponential * factor
+    if constants[PAPER]:
+        product = min(product, constants[NUMERATOR] - 1)
+    return step(product, PRODUCT, limits, mode, trap, row, element)
+
+
 @kernel
 def softmax(codes, constants, limits, mode, out, trap):
     """Softmax of every row of a block; a row whose sum wraps to 0 is noted and left at 0."""
@@ -76,7 +86,7 @@ def softmax(codes, constants, limits, mode, out, trap):
             total = step(total + out[row, i], SUM, limits, mode, trap, row, i)
         factor = factor_of(total, constants, SUM, limits, mode, trap, row, -1)
         for i in range(codes.shape[1]):
-            product = step(out[row, i] * factor, PRODUCT, limits, mode, trap, row, i)
+            product = product_of(out[row, i], factor, constants, limits, mode, trap, row, i)
             out[row, i] = step(product >> constants[RESULT_SHIFT], RESULT, limits, mode, trap, row, i)
 
 

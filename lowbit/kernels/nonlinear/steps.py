@@ -4,8 +4,9 @@ from lowbit.kernels._jit import routine, scalar
 
 WRAP, SATURATE, TRAP = range(3)
 
-# Places of the note that a kernel leaves: which row, which element (-1: the whole row), which intermediate, its value.
-ROW, ELEMENT, PLACE, VALUE = range(4)
+# Places of the note that a kernel leaves: which row, which element (-1: the whole row), which intermediate, its value,
+# and by how many more bits that is shifted to the left, where 64 bits do not hold the whole (0 and below: by none).
+ROW, ELEMENT, PLACE, VALUE, LEFT = range(5)
 
 
 @scalar

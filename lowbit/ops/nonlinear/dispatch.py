@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -202,7 +202,7 @@ def limits_of(widths: Widths) -> Integers:
 
 def no_trap() -> Integers:
     """Where a kernel notes its first overflow."""
-    return np.full(4, -1, dtype=np.int64)
+    return np.full(5, -1, dtype=np.int64)
 
 
 def plain(request: Request, kernel: Callable[..., None], *constants: Any) -> Array:
@@ -228,20 +228,32 @@ def plain(request: Request, kernel: Callable[..., None], *constants: Any) -> Arr
     in_chunks(block, rows.shape[0], request.threads, per_block)
     if traps:
         start = min(traps)
-        row, _, place, value = traps[start].tolist()
-        if value == 0:  # which fits every width: a divisor
-            raise InputError(
-                f"row {start + row:,}: {widths.steps[place].name} is 0 (or wrapped to 0), and the scheme divides by it",
-                hint="where it wrapped, overflow='trap' names the first overflow and 'saturate' avoids it",
-            )
-        raise_trap(widths, rows, start, traps[start].tolist())
+        row, _, place, value, _ = traps[start].tolist()
+        if value:
+            raise_trap(widths, rows, start, traps[start].tolist())
+        # 0 fits every width: a divisor. Whether something wrapped before it, a run that stops there says.
+        trap, part = no_trap(), rows[start + row :][:1].astype(np.int64)
+        kernel(part, *constants, limits, MODES["trap"], np.empty_like(part), trap)
+        _raise_zero(widths.steps[place].name, start + row, has_wrapped=mode == MODES["wrap"] and bool(trap[3]))
     return out
+
+
+def _raise_zero(name: str, row: int, has_wrapped: bool) -> NoReturn:
+    if has_wrapped:
+        raise InputError(
+            f"row {row:,}: {name} is 0 after an intermediate has wrapped, and the scheme divides by it",
+            hint="overflow='trap' names the first overflow, and 'saturate' avoids it",
+        )
+    raise InputError(
+        f"row {row:,}: {name} is 0, and the scheme divides by it",
+        hint="the scheme has no result for such a row; a variance is 0 where all codes are equal",
+    )
 
 
 def raise_trap(widths: Widths, rows: Array, start: int, trap: list[int]) -> None:
     """Raise the overflow that a kernel noted in a block which begins at row ``start``."""
-    row, element, place, value = trap
-    row += start
+    row, element, place, value, left = trap
+    row, value = row + start, value << max(left, 0)
     step = widths.steps[place]
     kind = "signed" if step.signed else "unsigned"
     where = f"row {row:,}"

@@ -115,12 +115,11 @@ def _softmax_by_table(request: Request, constants: Integers) -> Array | None:
 def _all_fit(request: Request, constants: Integers) -> bool:
     """Whether no intermediate of 8-bit rows can leave its width.
 
-    The exponentials are at most -unit * 2^N. While their sum fits, exponential * factor is at most the numerator; the
-    paper's 2^31 is reached by the row of one code.
+    The exponentials are at most -unit * 2^N. While their sum fits, exponential * factor is at most the numerator, and
+    the paper's is clamped.
     """
     unit, shift = constants[:2].tolist()
-    length = request.rows.shape[1]
-    return (-unit << shift) * length <= own.LARGEST and (request.variant != "paper" or length > 1)
+    return bool((-unit << shift) * request.rows.shape[1] <= own.LARGEST)
 
 
 def gelu(request: Request) -> Answer:

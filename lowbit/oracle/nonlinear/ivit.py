@@ -103,8 +103,10 @@ def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     factor = _reciprocal(total, call.variant, steps)
     results = []
     for steps.element, exponential in enumerate(exponentials):
-        product = steps("product", exponential * factor)
-        results.append(steps("result", product >> (31 - call.result_bits + 1)))
+        product = exponential * factor
+        if call.variant == "paper":  # a probability of exactly 1 is 2^M, M = 31
+            product = min(product, LARGEST)
+        results.append(steps("result", steps("product", product) >> (31 - call.result_bits + 1)))
     return results
 
 

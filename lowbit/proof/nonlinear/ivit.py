@@ -35,7 +35,7 @@ def softmax(request: Request) -> Subject:
         clamped = Span(min(total.low, LARGEST), min(total.high, LARGEST)) if is_clamped else total
         factor = Span(numerator // clamped.high, numerator // clamped.low)
         largest = largest_product(exponentials, top, length, numerator, clamped.high if is_clamped else None)
-        product = Span(min(exponentials) * factor.low, largest)
+        product = Span(min(exponentials) * factor.low, min(largest, LARGEST))
         return {
             **by_code,
             "sum": Span(min(exponentials), total.high),
