@@ -35,7 +35,8 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[Executor | None]:
         A machine was lost more often than a task is tried again.
     """
     if type(jobs) is not int or jobs < 1:
-        raise InputError(f"jobs = {jobs!r} is not a positive whole number")
+        hint = "1 for this process, more for as many processes; results are the same"
+        raise InputError(f"jobs = {jobs!r} is not a positive whole number", hint=hint)
     if scheduler:
         try:
             from distributed import Client, KilledWorker

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from lowbit._version import __version__
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import refuse_lost_files
-from lowbit.cli.old_spellings import refuse_old_spellings
+from lowbit.cli.old_spellings import LATER_VERBS, refuse_old_spellings
 from lowbit.cli.streams import drop, open_closed_streams, write_error
 from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError, UsageError
@@ -28,7 +28,7 @@ from lowbit.printable import LONGEST_EXCERPT, printable, shortened
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
-        "list": "what there is: formats, policies, schemes, methods, layouts",
+        "list": "what there is: formats, units, policies, schemes, methods, layouts",
         "formats": "the same as `lowbit list formats`",
         "show": "one format: bit diagram, facts, special values, source, value table",
         "encode": "values to codes, with the arithmetic behind it",
@@ -187,7 +187,10 @@ def _add_common_options(parser: ArgumentParser, *, color: str, debug: str | bool
 
 def _epilog() -> str:
     codes = "\n".join(f"  {code.value:<5}{code.meaning}" for code in ExitCode)
-    return f"exit status:\n{codes}\n\n`lowbit VERB --help` says more about a verb."
+    return (
+        f"exit status:\n{codes}\n\n`lowbit VERB --help` says more about a verb. "
+        f"Later releases bring {', '.join(LATER_VERBS)}."
+    )
 
 
 def _verb(words: Sequence[str]) -> str:

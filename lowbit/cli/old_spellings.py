@@ -1,4 +1,4 @@
-"""Spellings of earlier releases: each is refused, and the one that stands in its place is named."""
+"""Spellings of earlier and of later releases: each is refused, and what stands in its place is named."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from lowbit.errors import UsageError
 
 OLD_VERBS: Mapping[str, str] = MappingProxyType({"audit": "prove"})
 """Old verb -> the verb that does its work."""
+
+LATER_VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "conformance": "a report on a product over all operations; `lowbit check` compares one at a time",
+        "scan": "the layers and formats of a checkpoint; `lowbit sensitivity` reads .safetensors files",
+        "quantize": "a checkpoint in another format; lowbit.quantize does it to an array, `lowbit allocate --apply` to "
+        "the values of a model",
+        "dequantize": "a checkpoint back in floats; lowbit.dequantize does it to an array",
+        "evaluate": "how good a quantised model is; `lowbit sensitivity` weighs layers one at a time",
+        "run": "a model in integers; lowbit.gemm, requantize and softmax are its parts",
+    }
+)
+"""Verb of a later release -> what it will do, and what does some of it now."""
 
 OLD_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -29,8 +42,10 @@ OLD_TOPICS: Mapping[str, str] = MappingProxyType({"devices": "kernels"})
 def refuse_old_spellings(verb: str, words: Sequence[str]) -> None:
     """Refuse a verb or an option of an earlier release.
 
-    Raises LowbitError: one is among the words; code LB100.
+    Raises UsageError: one is among the words, or the verb is of a later release.
     """
+    if verb in LATER_VERBS:
+        raise UsageError(f"`lowbit {verb}` comes with a later release", hint=LATER_VERBS[verb])
     if verb in OLD_VERBS:
         new = OLD_VERBS[verb]
         rest = " ".join(words[words.index(verb) + 1 :][:1]) or "OPERATION"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.dut.kinds import KINDS
 from lowbit.nonlinear.scheme import OPERATIONS, Scheme, schemes
+from lowbit.nonlinear.widths import OVERFLOWS
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
@@ -120,6 +121,15 @@ def _operations() -> Topics:
 def _choices() -> Topics:
     """Value of an axis -> the axes that have it, with its meaning on each."""
     meanings: dict[str, list[str]] = {}
+    for what, axis, values in closed_axes():
+        for value, words in values.items():
+            if (what, axis) != ("cast", "rounding"):
+                meanings.setdefault(value, []).append(f"{what}, {axis}: {words}")
+    return {value: "; ".join(words) for value, words in meanings.items()}
+
+
+def closed_axes() -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    """What an axis is of, its name, and its choices with their meanings."""
     kinds: dict[str, type[Choices]] = {
         "cast": Policy,
         "block": BlockPolicy,
@@ -127,11 +137,8 @@ def _choices() -> Topics:
         "requantisation": RequantizeScheme,
     }
     for what, kind in kinds.items():
-        for axis, values in kind.CHOICES.items():
-            for value, words in values.items():
-                if not (kind is Policy and axis == "rounding"):
-                    meanings.setdefault(value, []).append(f"{what}, {axis}: {words}")
-    return {value: "; ".join(words) for value, words in meanings.items()}
+        yield from ((what, axis, values) for axis, values in kind.CHOICES.items())
+    yield "intermediate of an integer-only scheme", "overflow", OVERFLOWS
 
 
 def methods() -> Topics:
@@ -166,6 +173,7 @@ GROUPS = {
     "errors": Group("error code", lambda: ERROR_TOPICS),
     "statuses": Group("exit status", lambda: {str(code.value): code.meaning for code in ExitCode}),
     "verbs": Group("verb", _in("cli", "VERBS")),
+    "later-verbs": Group("verb of a later release", _in("cli.old_spellings", "LATER_VERBS")),
     "options": Group("option", options),
     "words": Group("word", lambda: WORDS),
     "verdicts": Group("verdict", _summaries(_in("proof.nonlinear.result", "VERDICTS"), "of a proof: {}")),

@@ -106,9 +106,8 @@ class Worker:
             )
         if "missing" in reply:
             self.stop()
-            raise InputError(
-                reply["missing"], hint="give the device as ./file.so:symbol or module:function", code=CANNOT_LOAD
-            )
+            hint = reply["hint"] or "a kernel is ./file.so:symbol, or module:function or file.py:function in Python"
+            raise InputError(reply["missing"], hint=hint, code=CANNOT_LOAD)
         if "raised" in reply:
             self.stop()
             raise DeviceError(f"{self.name} raised an exception {what}\n{reply['raised'].rstrip()}", code="LB603")

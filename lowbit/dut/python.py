@@ -25,11 +25,12 @@ def parse_function(text: str) -> tuple[str, str]:
     module, colon, function = text.rpartition(":")
     if not colon or not module or not function:
         raise InputError(
-            f"Python device {text!r} names no function", hint="write it as module:function", code=CANNOT_LOAD
+            f"Python kernel {text!r} names no function", hint="write it as module:function", code=CANNOT_LOAD
         )
     if module.endswith(".py") or "/" in module:
         if not Path(module).is_file():
-            raise InputError(f"Python file {module!r} does not exist", code=CANNOT_LOAD)
+            hint = "write it as path/to/file.py:function"
+            raise InputError(f"Python file {module!r} does not exist", hint=hint, code=CANNOT_LOAD)
         module = str(Path(module).resolve())
     return module, function
 

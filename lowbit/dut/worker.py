@@ -16,6 +16,7 @@ import json
 import math
 import mmap
 import os
+import re
 import signal
 import socket
 import sys
@@ -42,7 +43,22 @@ CLEAN_UP_SECONDS = 5.0
 
 
 class LoadError(Exception):
-    """The device is not there: no such file, symbol, module or function."""
+    """The device is not there: no such file, symbol, module or function; and how to mend that."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+COMPILERS = {
+    ".c": "cc -O2 -shared -fPIC",
+    ".cc": "c++ -O2 -shared -fPIC",
+    ".cpp": "c++ -O2 -shared -fPIC",
+    ".cxx": "c++ -O2 -shared -fPIC",
+    ".cu": "nvcc -shared -Xcompiler -fPIC",
+    ".o": "cc -shared",
+}
+"""Ending of a file that is not a shared object yet -> what makes one of it."""
 
 
 C_TYPES: dict[str, Any] = {
@@ -60,14 +76,30 @@ def load_symbol(path: str, symbol: str, types: Sequence[str]) -> Any:
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
-        raise LoadError(f"{path} cannot be loaded as a shared object: {error}") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise LoadError(f"{path} cannot be loaded as a shared object: {reason}", _how_to_link(Path(path))) from error
     try:
         function = library[symbol]
     except AttributeError as error:
-        raise LoadError(f"{path} has no symbol {symbol!r}: {error}") from error
+        raise LoadError(f"{path} has no symbol {symbol!r}", _how_to_export(path, symbol)) from error
     function.argtypes = tuple(C_TYPES[name] for name in types)
     function.restype = None
     return function
+
+
+def _how_to_link(path: Path) -> str:
+    if path.suffix in COMPILERS:
+        return f"compile it first: {COMPILERS[path.suffix]} -o {path.stem}.so {path.name}"
+    return f"cc -O2 -shared -fPIC -o cast.so cast.c makes one; `ldd {path}` says what it needs and does not find"
+
+
+def _how_to_export(path: str, symbol: str) -> str:
+    """What to do about a symbol that is missing: C++ calls a function by its length, its name and its parameters."""
+    mangled = rf"_Z(?:N[0-9A-Za-z_]*?)?{len(symbol)}{re.escape(symbol)}[0-9A-Za-z_]*"
+    found = re.search(mangled.encode(), Path(path).read_bytes())
+    if found:
+        return f'it has {found[0].decode()}, which is {symbol} in C++ or CUDA: declare it extern "C"'
+    return f"`nm -D --defined-only {path}` lists those that it exports; a static function is not exported"
 
 
 def load_function(module: str, name: str) -> Any:
@@ -161,8 +193,8 @@ def serve(connection: socket.socket, memory: mmap.mmap) -> None:
             else:
                 reply = runner(request)
         except LoadError as error:
-            reply = {"missing": str(error)}
-        except Exception:  # noqa: BLE001  the user's code may raise anything; the other side reports it
+            reply = {"missing": str(error), "hint": error.hint}
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001  whatever the user's code raises, the other side reports
             reply = {"raised": _user_traceback()[-LONGEST_TRACEBACK:]}
         if os.getpid() != worker:
             os._exit(0)  # the kernel forked, and this is the copy of the worker: nobody asked it
@@ -268,6 +300,7 @@ def main() -> None:
         supervise(worker, lifeline)
     _control_process(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is the kernel's own: those of a terminal go to the group above
     os.close(lifeline)
     work(control, shared, size)
 

@@ -9,8 +9,7 @@ from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.exact import NOT_A_NUMBER, Exact, finite, from_float
-from lowbit.format.common import Format
-from lowbit.format.files.document import ID_RULE, is_identifier
+from lowbit.format.common import ID_RULE, Format, is_identifier
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
 from lowbit.format.table import check_list

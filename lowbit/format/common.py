@@ -10,6 +10,8 @@ from typing import NamedTuple
 from lowbit.errors import FormatError
 
 MAX_BITS = 64
+ID_RULE = "use lower-case letters, digits, '_' and '.'"
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ def fields_of(*widths: tuple[str, int]) -> tuple[Field, ...]:
             found.append(Field(name, high, high - width + 1))
             high -= width
     return tuple(found)
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a format may have this id."""
+    return bool(text) and not set(text) - _ID_CHARACTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,7 @@ class Format:
         for name in ("id", "family", "summary", "default_policy"):
             value = getattr(self, name)
             self._require(isinstance(value, str), f"{name} = {value!r} is not a string")
+        self._require(is_identifier(self.id), f"{self.id!r} is not an id", ID_RULE)
         names: object = self.aliases
         self._require(
             isinstance(names, tuple) and all(isinstance(name, str) for name in names),

@@ -292,7 +292,9 @@ class Scalar(Format):
     def landmarks(self) -> tuple[tuple[str, int], ...]:
         """Name and code of the values that a page about the format starts with."""
         ends = (("largest", self.largest_code()), ("lowest", self.lowest_code))
-        return (*ends, ("smallest", self.from_ordinal(1 if self.zero else 0)))
+        if self.max.significand <= 0:
+            return ends
+        return (*ends, ("smallest positive", self.from_ordinal(1 if self.zero else 0)))
 
     @property
     def figures(self) -> Mapping[str, Exact | int | None]:

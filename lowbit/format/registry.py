@@ -357,6 +357,14 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
 
 
 def _unknown_name(text: str, key: str) -> UnknownFormatError:
+    if text.endswith(".toml") or "/" in text:
+        there = os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises where the text is too long
+        what = "the path of a file, not a name" if there else "neither a name nor a file"
+        return UnknownFormatError(
+            f"format {text!r} is unknown: it is {what}",
+            hint=f"formats have ids; ${ENVIRONMENT_VARIABLE}={text if there else 'FILE'} adds those of a file, and so "
+            "does lowbit.load_format(path)",
+        )
     known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
     known += [name for family in families() if family.is_like(key) for name in family.members()]
     grouped = GROUPED.fullmatch(key)

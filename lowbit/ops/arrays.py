@@ -193,7 +193,8 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def checked_threads(threads: Any) -> int:
     """A positive number of threads."""
     if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
-        raise InputError(f"threads = {threads!r} is not a positive whole number")
+        hint = "1 for the thread that calls, more for as many at a time; results are the same"
+        raise InputError(f"threads = {threads!r} is not a positive whole number", hint=hint)
     return int(threads)
 
 

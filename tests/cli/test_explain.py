@@ -12,9 +12,12 @@ import pytest
 import lowbit
 from lowbit.cli import VERBS
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.terminal import Terminal
 from lowbit.cli.topics import ERROR_TOPICS, GROUPS, OPTIONS_OF_SCHEMES, VARIANTS, WORDS, parsers
+from lowbit.cli.verbs import explain
 from lowbit.cli.verbs.check import SETS
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
+from lowbit.nonlinear.widths import OVERFLOWS
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
@@ -127,6 +130,7 @@ def names_of_choices():
     for kind in (Policy, BlockPolicy, Accumulator, RequantizeScheme):
         yield from kind.AXES
         yield from (value for values in kind.CHOICES.values() for value in values)
+    yield from OVERFLOWS
 
 
 def test_every_name_that_is_printed_is_a_topic():
@@ -186,6 +190,37 @@ def messages(path):
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
     return [node.value for node in strings if id(node) not in alone and " " in node.value]
+
+
+def pairs_that_are_printed():
+    """How policies, reports and golden sets spell what was chosen."""
+    for kind in (Policy, BlockPolicy, Accumulator, RequantizeScheme):
+        yield from (f"{axis}={value}" for axis, values in kind.CHOICES.items() for value in values)
+    yield from (f"overflow={value}" for value in OVERFLOWS)
+    yield from (f"variant={name}" for name in VARIANTS)
+
+
+@pytest.mark.parametrize("topic", ["scale_rule=floor", "overflow=trap", "OVERFLOW=Saturate", "variant=torch"])
+def test_a_choice_with_its_axis_is_explained(lowbit, topic):
+    result = lowbit("explain", topic)
+    assert result.status == 0, result.err
+    assert result.lines[0] == topic.lower()
+    assert len(result.lines) > 1
+
+
+def test_every_choice_with_its_axis_is_explained(capsys):
+    page = Terminal()
+    printed = list(pairs_that_are_printed())
+    assert len(printed) > 100
+    assert [pair for pair in printed if not explain.write_pair(page, *pair.split("="))] == []
+    assert "the largest power of two up to amax" in capsys.readouterr().out
+
+
+def test_a_choice_that_an_axis_has_not(lowbit):
+    result = lowbit("explain", "scale_rule=flor")
+    assert result.status == 2
+    assert "'flor' is not a choice of scale_rule" in result.err
+    assert "floor" in result.err
 
 
 def test_every_group_has_a_title():

@@ -53,7 +53,7 @@ def test_filters(lowbit):
         (("schemes", "--op", "cos"), "one of requantize, softmax"),
         (("layouts", "--bits", "4"), "--bits is not for `lowbit list layouts`"),
         (("formats", "--op", "gelu"), "--op is not for `lowbit list formats`"),
-        (("units",), "units"),
+        (("unit",), "units"),
     ):
         result = lowbit("list", *words)
         assert result.status == 2
@@ -64,6 +64,11 @@ def test_filters(lowbit):
 def test_lines_fit_the_terminal(lowbit, what, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert [line for line in lowbit("list", what).lines if len(line) > 80] == []
+
+
+def test_there_are_no_matrix_units_yet(lowbit):
+    assert lowbit("list", "units", "--output-format", "json").json["units"] == []
+    assert "come with a later release" in lowbit("list", "units").out
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no C compiler")

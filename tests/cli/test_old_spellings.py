@@ -1,9 +1,9 @@
-"""Spellings of earlier releases are refused and the new one is named; a thing has one name in every verb."""
+"""Spellings of earlier and later releases are refused and the new one is named; a thing has one name in every verb."""
 
 import pytest
 
 from lowbit.cli import VERBS
-from lowbit.cli.old_spellings import OLD_OPTIONS, OLD_VERBS
+from lowbit.cli.old_spellings import LATER_VERBS, OLD_OPTIONS, OLD_VERBS
 
 OPTIONS = [(verb or "show", old, new) for verb, names in OLD_OPTIONS.items() for old, new in names.items()]
 
@@ -22,6 +22,24 @@ def test_an_old_verb_names_the_new_one(lowbit, old, new):
     result = lowbit(old, "softmax", "--scheme", "ivit")
     assert (result.status, result.out) == (2, "")
     assert f"`lowbit {old}` is now `lowbit {new}`\nhelp: lowbit {new} softmax" in result.err
+
+
+@pytest.mark.parametrize("verb", LATER_VERBS)
+def test_a_verb_of_a_later_release_is_named_as_such(lowbit, verb):
+    result = lowbit(verb, "model.safetensors")
+    assert (result.status, result.out) == (2, "")
+    assert f"`lowbit {verb}` comes with a later release" in result.err
+    assert "verb of a later release" in lowbit("explain", verb).out
+    assert verb in " ".join(lowbit("--help").out.split())
+
+
+def test_the_verbs_are_those_of_the_vocabulary_and_no_other():
+    """Looking, values, kernels, proof, models, and `formats`, which stays an alias."""
+    look, values = ["list", "formats", "show", "explain"], ["encode", "decode"]
+    kernels = ["check", "gen", "golden", "export", "conformance"]
+    models = ["scan", "quantize", "dequantize", "evaluate", "sensitivity", "allocate", "run"]
+    assert {*VERBS, *LATER_VERBS} == {*look, *values, *kernels, "prove", *models, "doctor"}
+    assert not set(VERBS) & set(LATER_VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

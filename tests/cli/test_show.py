@@ -87,3 +87,19 @@ def test_classes(lowbit):
     for entry in codes:
         counts[entry["class"]] = counts.get(entry["class"], 0) + 1
     assert counts == {"zero": 2, "subnormal": 6, "normal": 240, "infinity": 2, "nan": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("./nothere.toml", "neither a name nor a file"), ("formats/nf4.toml", "path of a")]
+)
+def test_a_path_is_not_a_name(lowbit, repository, monkeypatch, name, part):
+    monkeypatch.chdir(repository)
+    result = lowbit("show", name)
+    assert result.status == 2
+    assert f"error[LB201]: format '{name}' is unknown: it is " in result.err
+    assert part in result.err
+    assert "$LOWBIT_FORMATS=" in result.err
+
+
+def test_the_smallest_value_of_a_codebook_is_the_smallest_positive_one(lowbit):
+    assert "smallest positive   10681087/8388608*2^-4" in lowbit("show", "nf4").out

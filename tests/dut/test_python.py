@@ -55,6 +55,9 @@ def square(rows):
 def raises(rows):
     raise RuntimeError("the table is empty")
 
+def interrupts(rows):
+    raise KeyboardInterrupt
+
 def too_large(rows):
     return codes(rows).astype(np.int64) + 200
 
@@ -116,13 +119,15 @@ def test_values(run):
         ("one_short", {}, "returned an array of shape"),
         ("square", {}, "shape"),
         ("raises", {}, "the table is empty"),
+        ("interrupts", {}, "raised an exception.*\n.*\n.*user.py.*\n.*\nKeyboardInterrupt"),
         ("beyond_64_bits", {}, "18446744073709551615.*cannot hold"),
         ("objects", {}, "Python objects"),
     ],
 )
-def test_misbehaviour_is_named(run, function, options, words):
+def test_misbehaviour_is_named(run, function, options, words, capfd):
     with pytest.raises(DeviceError, match=words):
         run(function, **options)
+    assert capfd.readouterr().err == ""
 
 
 def test_numbers_that_are_no_codes_are_kept_to_be_compared(run):

@@ -1,5 +1,8 @@
 """Compiled devices: right answers pass through, every kind of misbehaviour is noticed and named."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -83,6 +86,8 @@ def test_missing_symbol_is_a_usage_error(kernel, source, target):
         dut.open()
     assert not isinstance(caught.value, DeviceError)
     assert caught.value.code == CANNOT_LOAD
+    assert str(caught.value).startswith(f"{kernel} has no symbol 'casts'\n")
+    assert "nm -D" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -105,11 +110,37 @@ def test_errors_say_what_the_function_has_to_be(kernel, source, target, symbol):
     assert f"void {symbol}(const uint32_t *codes, uint8_t *out, size_t n)" in caught.value.hint
 
 
-def test_file_that_is_no_shared_object(tmp_path, source, target):
-    path = tmp_path / "not.so"
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("not.so", "cc -O2 -shared -fPIC -o cast.so cast.c makes one"),
+        ("cast.c", "compile it first: cc -O2 -shared -fPIC -o cast.so cast.c"),
+        ("cast.cpp", "compile it first: c++ -O2 -shared -fPIC -o cast.so cast.cpp"),
+        ("cast.cu", "compile it first: nvcc -shared -Xcompiler -fPIC -o cast.so cast.cu"),
+        ("cast.o", "compile it first: cc -shared -o cast.so cast.o"),
+    ],
+)
+def test_a_file_that_is_not_a_shared_object_says_how_to_make_one(tmp_path, source, target, name, hint):  # F20
+    path = tmp_path / name
     path.write_text("text")
-    with device(path, "f", source, target) as dut, pytest.raises(InputError, match=r"not\.so"):
+    with device(path, "f", source, target) as dut, pytest.raises(InputError) as caught:
         dut.open()
+    assert str(caught.value).count(name) == 2  # in the message and in the hint
+    assert hint in caught.value.hint
+
+
+def test_a_function_of_cpp_is_told_so(tmp_path, source, target):  # F20
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    text = "#include <cstdint>\nvoid cast(const uint32_t *in, uint8_t *out, unsigned long n) { *out = *in + n; }"
+    (tmp_path / "cast.cpp").write_text(text + "\nnamespace own { void inner(int) {} }")
+    path = tmp_path / "cast.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", path, tmp_path / "cast.cpp"], check=True, timeout=60)
+    for symbol, mangled in (("cast", "_Z4castPKjPhm"), ("inner", "_ZN3own5innerEi")):
+        with device(path, symbol, source, target) as dut, pytest.raises(InputError, match="has no symbol") as caught:
+            dut.open()
+        assert f'it has {mangled}, which is {symbol} in C++ or CUDA: declare it extern "C"' in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["cast.so", ":cast", "cast.so:", "/nowhere/cast.so:cast"])

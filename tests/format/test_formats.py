@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import lowbit
 from lowbit.errors import FormatError
 from lowbit.format.files.document import read_document, read_format
 from lowbit.format.files.facts import MEANINGS, derive, parse_fact
@@ -332,10 +333,30 @@ def test_a_bad_fixed_point_file_is_refused(tmp_path, text, match):
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="not a TOML file"):
         read_document(path)
-    with pytest.raises(FormatError, match="cannot be read"):
-        read_document(tmp_path / "absent.toml")
+    absent = tmp_path / "absent.toml"
+    with pytest.raises(FormatError, match="cannot be read: No such file or directory") as caught:
+        read_document(absent)
+    assert str(caught.value).count(str(absent)) == 1
+    assert "give the path of a TOML file" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["a b\n", "", "Int4", "größe"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: lowbit.block_format("int4", id=text),
+        lambda text: lowbit.float_format(4, 3, id=text),
+        lambda text: lowbit.table_format([0, 1], id=text),
+        lambda text: lowbit.FixedFormat(id=text, bits=8),
+        lambda text: lowbit.FloatFormat(id=text, bits=8, exponent_bits=4, mantissa_bits=3, bias=7),
+    ],
+)
+def test_an_id_is_an_id_whatever_makes_the_format(make, text):
+    with pytest.raises(FormatError, match="is not an id") as caught:
+        make(text)
+    assert "lower-case letters" in caught.value.hint
 
 
 # The small languages of the files

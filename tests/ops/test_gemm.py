@@ -388,7 +388,7 @@ def test_errors_say_what_is_wrong(arguments, options, words):
 @pytest.mark.parametrize("accumulator", ["int32", "int64", "x86_vpdpbusds"])
 def test_threads_are_whole_numbers_on_every_way(threads, accumulator):
     a, b = np.ones((2, 3), np.uint8 if accumulator.startswith("x86") else np.int8), np.ones((3, 2), np.int8)
-    with pytest.raises(InputError, match="is not a positive whole number"):
+    with pytest.raises(InputError, match="is not a positive whole number\nhelp: 1 for the thread that calls"):
         lowbit.gemm(a, b, accumulator=accumulator, threads=threads)
     assert (lowbit.gemm(a, b, accumulator=accumulator, threads=np.int64(1)) == 3).all()
 

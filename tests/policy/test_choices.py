@@ -75,8 +75,11 @@ def test_what_is_unknown_is_refused_with_the_nearest(kind):
         with pytest.raises(PolicyError, match=r"is unknown|is not axis=choice"):
             kind.parse(text)
     presets = VOCABULARIES[kind]
-    for wrong in (None, 3, object()):
-        with pytest.raises(PolicyError, match=f"is an? {kind.__name__} or the name of a preset, not"):
+    known = next(iter(presets))
+    for wrong in (None, 3, object(), {}):
+        with pytest.raises(
+            PolicyError, match=f"is an? {kind.__name__} or the name of a preset, not.*\nhelp: one of {known}, "
+        ):
             presets.named(wrong)
     name = next(iter(presets))
     assert presets.named(name.upper()) is presets[name]

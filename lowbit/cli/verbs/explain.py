@@ -10,7 +10,7 @@ from typing import Any
 
 from lowbit.cli.old_spellings import OLD_TOPICS
 from lowbit.cli.terminal import Terminal, columns, terminal, wrapped
-from lowbit.cli.topics import GROUPS, option_helps, records
+from lowbit.cli.topics import GROUPS, VARIANTS, closed_axes, option_helps, records
 from lowbit.errors import FormatError, PolicyError, UnknownFormatError, UsageError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
@@ -50,6 +50,8 @@ def run(arguments: Namespace) -> int:
     if wanted in GROUPS:
         _write_group(page, wanted)
         return 0
+    if "=" in wanted and write_pair(page, *wanted.split("=", 1)):
+        return 0
     topics = _topics(wanted)
     if not topics and _write_plain_accumulator(page, wanted):
         return 0
@@ -61,6 +63,21 @@ def run(arguments: Namespace) -> int:
         page.write(f"{page.paint(name, 'bold')}  {page.paint(GROUPS[group].title, 'dim')}")
         DETAILS.get(group, _write_summary)(page, group, name)
     return 0
+
+
+def write_pair(page: Terminal, name: str, value: str) -> bool:
+    """``axis=choice``, ``variant=torch``: as policies and reports spell what was chosen."""
+    axes = [(what, values) for what, axis, values in closed_axes() if axis == name]
+    meanings = [(what, values[value]) for what, values in axes if value in values]
+    if axes and not meanings:
+        known = ", ".join(dict.fromkeys(choice for _, values in axes for choice in values))
+        raise UsageError(f"{value!r} is not a choice of {name}", hint=f"one of {known}")
+    if name == "variant" and value in VARIANTS:
+        meanings = [("variant", VARIANTS[value])]
+    if meanings:
+        page.write(page.paint(f"{name}={value}", "bold"))
+        _write_rows(page, meanings)
+    return bool(meanings)
 
 
 def _topics(wanted: str) -> list[tuple[str, str]]:

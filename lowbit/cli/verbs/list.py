@@ -74,7 +74,18 @@ def _layouts(op: str | None) -> list[Record]:
     ]
 
 
+def _units(op: str | None) -> list[Record]:
+    """None yet: what there is instead is said below the table."""
+    del op
+    return []
+
+
 TABLES: Mapping[str, Table] = {
+    "units": Table(
+        _units,
+        "no unit yet: matrix units come with a later release; `lowbit list policies --op gemm` has "
+        "the accumulators of instructions",
+    ),
     "policies": Table(_presets, "--policy, --accumulator; `lowbit explain ID` prints all choices of one"),
     "schemes": Table(_schemes, "--scheme; `lowbit explain ID` says what it does"),
     "methods": Table(_methods, "lowbit.quantizers.methods in Python"),
@@ -89,7 +100,8 @@ def add_parser(subparsers: Any) -> None:
         help=f"what there is: formats, {', '.join(TABLES)}",
         description="List what there is, a line each. formats: the number formats (`lowbit formats` is the same); "
         "policies: presets of casts, block formats and accumulators; schemes: how requantisations and integer-only "
-        "nonlinearities are computed; methods: quantisers; layouts: how codes narrower than a byte are packed.",
+        "nonlinearities are computed; units: matrix units (none yet); methods: quantisers; layouts: how codes narrower "
+        "than a byte are packed.",
     )
     parser.add_argument("what", metavar="WHAT", choices=("formats", *TABLES), help=f"formats, {', '.join(TABLES)}")
     formats.add_filters(parser.add_argument_group("formats"))
@@ -104,14 +116,17 @@ def run(arguments: Namespace) -> int:
         return formats.run(arguments)
     table = TABLES[arguments.what]
     records = table.records(arguments.op)
-    if not records:
+    if not records and arguments.op:
         known = ", ".join(dict.fromkeys(record["op"] for record in table.records(None)))
         raise UsageError(f"--op {arguments.op}: no {arguments.what} are of it", hint=f"one of {known}")
     if arguments.output_format == "json":
         print_document({arguments.what: records}, "lowbit/list/1")
     else:
-        _write(terminal(arguments), records)
-        terminal(arguments).write(f"used as {table.use}")
+        page = terminal(arguments)
+        if records:
+            _write(page, records)
+        for line in wrapped(f"used as {table.use}" if records else table.use, page.columns):
+            page.write(line)
     return 0
 
 

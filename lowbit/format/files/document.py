@@ -14,7 +14,7 @@ from typing import Any
 
 from lowbit.errors import FormatError, LowbitError
 from lowbit.exact import from_float
-from lowbit.format.common import Format
+from lowbit.format.common import ID_RULE, Format, is_identifier
 from lowbit.format.files.block_file import FIELDS as BLOCK_FIELDS
 from lowbit.format.files.block_file import check_block_facts, read_block
 from lowbit.format.files.facts import check_facts
@@ -29,9 +29,6 @@ KINDS = ("float", "integer", "fixed", "table", "block")
 _OWN_FIELDS = {"table": ("bits", "values", "ordered"), "block": BLOCK_FIELDS}
 """The fields of the kinds that have no ``[fields]`` and ``[specials]``."""
 
-ID_RULE = "use lower-case letters, digits, '_' and '.'"
-_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
-
 
 def read_document(path: Path) -> Table:
     """The whole of a TOML file.
@@ -40,8 +37,11 @@ def read_document(path: Path) -> Table:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        hint = "give the path of a TOML file, as formats/README.md describes it"
+        raise FormatError(f"{path}: cannot be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not a TOML file: {error}", hint="TOML is UTF-8") from error
     try:
         return Table(tomllib.loads(text), path)
     except (ValueError, RecursionError) as error:  # integers of too many digits, brackets without end
@@ -108,11 +108,6 @@ def read_identifier(document: Table, field: str = "id") -> str:
     if not is_identifier(identifier):
         raise document.error(field, f"{identifier!r} is not an id", f"{ID_RULE}; other spellings are aliases")
     return identifier
-
-
-def is_identifier(text: str) -> bool:
-    """Whether a format may have this id."""
-    return bool(text) and not set(text) - _ID_CHARACTERS
 
 
 def read_names(document: Table, field: str) -> tuple[str, ...]:

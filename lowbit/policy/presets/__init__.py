@@ -96,7 +96,8 @@ class Presets(Lazy[str, Kind]):
             what, kind = (
                 f"{'an' if word[0] in 'aeiouA' else 'a'} {word}" for word in (self._what, self._kind.__name__)
             )
-            raise PolicyError(f"{what} is {kind} or the name of a preset, not {type(value).__name__}")
+            hint = f"one of {', '.join(self)}{self._also}"
+            raise PolicyError(f"{what} is {kind} or the name of a preset, not {type(value).__name__}", hint=hint)
         name = value.lower()
         if name not in self:
             self._kind.require(self._what, name, self, also=self._also)
