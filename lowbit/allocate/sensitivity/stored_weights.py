@@ -29,7 +29,8 @@ def stored_format(name: FormatLike, group: int = 128, scale_format: FormatLike =
     Raises
     ------
     InputError
-        The name is unknown, the group negative, the scales would be integers, or a scalar format has values of one sign.
+        The name is unknown, the group is negative, the scales would be integers, or a scalar format has values of one
+        sign only.
     """
     if group < 0:
         raise InputError(f"group = {group} is negative", hint="128, say, or 0 for one scale an output")
