@@ -57,7 +57,7 @@ def elements() -> str:
     rows = [["values", *(f"{value:g}" for value in BLOCK), ""]]
     for preset in PRESETS:
         got = lowbit.dequantize(lowbit.quantize(values, "mxfp4", policy=preset))
-        error = float(np.square(got.astype(float) - values).sum() / np.square(values.astype(float)).sum())
+        error = lowbit.metrics.relative_squared_error(values, got)
         rows.append([f"`{preset}`", *(f"{value:g}" for value in got[: len(BLOCK)]), f"{error:.4f}"])
     return table(["preset", *(str(place) for place in range(len(BLOCK))), "relative squared error"], rows)
 

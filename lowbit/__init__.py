@@ -57,7 +57,7 @@ _HOMES = {
     "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format", "TableFormat"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = ("allocate", "fixed_point", "quantizers")
+_PACKAGES = ("allocate", "fixed_point", "metrics", "quantizers")
 
 __all__ = ["__version__", *sorted((*_HOME_OF, *_PACKAGES))]  # noqa: PLE0604 - strings, though the linter cannot see it
 

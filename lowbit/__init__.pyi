@@ -1,5 +1,6 @@
 from lowbit import allocate as allocate
 from lowbit import fixed_point as fixed_point
+from lowbit import metrics as metrics
 from lowbit import quantizers as quantizers
 from lowbit._version import __version__ as __version__
 from lowbit.errors import DeviceError as DeviceError

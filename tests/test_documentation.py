@@ -95,7 +95,16 @@ def test_a_strict_type_checker_accepts_the_python_of_the_pages(repository, tmp_p
 
 
 @pytest.mark.parametrize(
-    "module", ["lowbit", "lowbit.allocate", "lowbit.campaign", "lowbit.fixed_point", "lowbit.proof", "lowbit.testing"]
+    "module",
+    [
+        "lowbit",
+        "lowbit.allocate",
+        "lowbit.campaign",
+        "lowbit.fixed_point",
+        "lowbit.metrics",
+        "lowbit.proof",
+        "lowbit.testing",
+    ],
 )
 def test_the_reference_has_every_public_name(module):
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ PUBLIC = (
     "lowbit.allocate",
     "lowbit.campaign",
     "lowbit.fixed_point",
+    "lowbit.metrics",
     "lowbit.proof",
     "lowbit.testing",
 )

@@ -10,14 +10,12 @@ from lowbit.allocate.sensitivity.scores import (
     loss_change,
     output_error,
     relative_output_error,
-    relative_squared_error,
     second_moment,
-    signal_to_quantization_noise,
-    squared_error,
     z_score_distribution,
 )
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.files.safetensors import TensorFile, read_header
+from lowbit.metrics import relative_squared_error, signal_to_quantization_noise, squared_error
 
 __all__ = [
     "SCORES",

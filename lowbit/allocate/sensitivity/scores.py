@@ -5,54 +5,14 @@ Every function takes the weights and what they became. Sums are over all weights
 
 from __future__ import annotations
 
-from math import frexp
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from lowbit.allocate.sensitivity.measure import SMALL_PEAK
 from lowbit.errors import InputError
+from lowbit.metrics.error import Float64, normalized, pair, squared_error
 
 SMALLEST_LOSS_CHANGE = 1e-6
 """CalibTIP, mpip_compression_pytorch_multi.py: a measured loss change counts as at least this."""
-
-Float64 = NDArray[np.float64]
-
-
-def _pair(weights: ArrayLike, quantized: ArrayLike) -> tuple[Float64, Float64]:
-    one, other = np.asarray(weights, dtype=np.float64), np.asarray(quantized, dtype=np.float64)
-    if one.shape != other.shape:
-        raise InputError(f"weights have shape {one.shape}, their quantised form {other.shape}")
-    return one, other
-
-
-def _normalized(weights: Float64, quantized: Float64) -> tuple[Float64, Float64]:
-    """Both over one power of two, so that squares of tiny weights do not underflow; others stay as they are."""
-    peak = float(np.abs(weights).max(initial=0.0))
-    if not 0 < peak < SMALL_PEAK:
-        return weights, quantized
-    exponent = frexp(peak)[1]
-    return np.ldexp(weights, -exponent), np.ldexp(quantized, -exponent)
-
-
-def squared_error(weights: ArrayLike, quantized: ArrayLike) -> float:
-    """Sum of the squared changes, ``‖W - Q(W)‖²``."""
-    one, other = _pair(weights, quantized)
-    difference = (one - other).ravel()
-    return float(difference @ difference)
-
-
-def relative_squared_error(weights: ArrayLike, quantized: ArrayLike) -> float:
-    """``‖W - Q(W)‖² / ‖W‖²``, the inverse of the signal-to-quantisation-noise ratio; 0 for weights that are all 0."""
-    one, other = _normalized(*_pair(weights, quantized))
-    power = float(one.ravel() @ one.ravel())
-    return squared_error(one, other) / power if power else 0.0
-
-
-def signal_to_quantization_noise(weights: ArrayLike, quantized: ArrayLike) -> float:
-    """The ratio in decibels, ``10 log10(‖W‖² / ‖W - Q(W)‖²)``; infinite where nothing changed."""
-    relative = relative_squared_error(weights, quantized)
-    return float("inf") if relative == 0 else float(-10 * np.log10(relative))
 
 
 def hessian_trace_loss(weights: ArrayLike, quantized: ArrayLike, trace: float) -> float:
@@ -83,7 +43,7 @@ def output_error(weights: ArrayLike, quantized: ArrayLike, second_moment: ArrayL
     second_moment : array_like, shape (inputs, inputs)
         ``XᵀX`` of the layer's inputs X (samples, inputs); see :func:`second_moment`.
     """
-    one, other = _pair(weights, quantized)
+    one, other = pair(weights, quantized)
     moment = _moment(second_moment, one.shape)
     difference = one - other
     return float(np.einsum("oi,oi->", difference @ moment, difference))
@@ -91,7 +51,7 @@ def output_error(weights: ArrayLike, quantized: ArrayLike, second_moment: ArrayL
 
 def relative_output_error(weights: ArrayLike, quantized: ArrayLike, second_moment: ArrayLike) -> float:
     """:func:`output_error` over the squared norm of the output itself."""
-    one, other = _normalized(*_pair(weights, quantized))
+    one, other = normalized(*pair(weights, quantized))
     power = float(np.einsum("oi,oi->", one @ _moment(second_moment, one.shape), one))
     error = output_error(one, other, second_moment)
     if not power:
@@ -145,7 +105,7 @@ def layer_input_modification(inputs: ArrayLike, outputs: ArrayLike) -> float:
     Source: Dumitru et al., "Layer-Wise Quantization: A Pragmatic and Effective Method for Quantizing LLMs Beyond
     Integer Bit-Levels", 2024, section 3.1. Higher is more important.
     """
-    one, other = _pair(inputs, outputs)
+    one, other = pair(inputs, outputs)
     norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
     if not norms.size or not np.all(norms > 0):
         raise InputError("a hidden state is zero or missing: its direction, and so the cosine, is undefined")

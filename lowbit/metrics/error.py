@@ -1,0 +1,178 @@
+"""Errors of quantised values against the values themselves."""
+
+from __future__ import annotations
+
+from math import frexp, inf, log10
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+
+from lowbit.errors import InputError
+
+Float64 = NDArray[np.float64]
+
+SMALL_PEAK, LARGE_PEAK = 2.0**-400, 2.0**400
+"""Between these, squares and their sums are normal numbers of binary64."""
+
+
+def pair(values: npt.ArrayLike, quantized: npt.ArrayLike) -> tuple[Float64, Float64]:
+    """Both in binary64.
+
+    Raises
+    ------
+    InputError
+        They are not numbers, or of different shapes.
+    """
+    try:
+        one, other = np.asarray(values, np.float64), np.asarray(quantized, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"values are not numbers: {error}", hint="lowbit.dequantize and lowbit.decode give some"
+        ) from None
+    if one.shape != other.shape:
+        raise InputError(f"values have shape {one.shape}, their quantised form {other.shape}")
+    return one, other
+
+
+def normalized(values: Float64, quantized: Float64) -> tuple[Float64, Float64]:
+    """Both over one power of two, where squares could underflow or overflow; others stay as they are."""
+    peak = float(np.abs(values).max(initial=0.0))
+    if SMALL_PEAK <= peak <= LARGE_PEAK or not 0 < peak < inf:
+        return values, quantized
+    exponent = frexp(peak)[1]
+    return np.ldexp(values, -exponent), np.ldexp(quantized, -exponent)
+
+
+def squared_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """Sum of the squared errors, ``‖x - q‖²``.
+
+    Parameters
+    ----------
+    values, quantized : array_like
+        Of one shape.
+
+    Returns
+    -------
+    float
+        NaN where a value is NaN, or infinite on both sides.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, or something is not a number.
+    """
+    one, other = pair(values, quantized)
+    with np.errstate(all="ignore"):
+        difference = (one - other).ravel()
+        return float(difference @ difference)
+
+
+def relative_squared_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """Relative mean squared error, ``‖x - q‖² / ‖x‖²``: the inverse of the signal-to-quantisation-noise ratio.
+
+    Parameters
+    ----------
+    values, quantized : array_like
+        Of one shape; the number of values, over which both means are taken, cancels.
+
+    Returns
+    -------
+    float
+        0 where nothing differs, infinite where values that are all 0 became others, NaN where a value is NaN.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, or something is not a number.
+
+    Examples
+    --------
+    >>> relative_squared_error([3.0, 4.0], [3.0, 3.5])
+    0.01
+    """
+    one, other = normalized(*pair(values, quantized))
+    with np.errstate(all="ignore"):
+        power = float(one.ravel() @ one.ravel())
+    error = squared_error(one, other)
+    if power:
+        return error / power
+    return inf if error else 0.0
+
+
+def signal_to_quantization_noise(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """Signal-to-quantisation-noise ratio (SQNR) in decibels, ``10 log10(‖x‖² / ‖x - q‖²)``.
+
+    Parameters
+    ----------
+    values, quantized : array_like
+        Of one shape.
+
+    Returns
+    -------
+    float
+        Infinite where nothing differs; one more bit of a uniform quantiser adds 6.02.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, or something is not a number.
+
+    Notes
+    -----
+    Source: Bennett, "Spectra of Quantized Signals", Bell System Technical Journal 27, 1948.
+
+    Examples
+    --------
+    >>> round(signal_to_quantization_noise([3.0, 4.0], [3.0, 3.5]), 6)
+    20.0
+    """
+    relative = relative_squared_error(values, quantized)
+    if relative in (0, inf):
+        return -inf if relative else inf
+    return -10 * log10(relative)
+
+
+def largest_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """The largest magnitude of an error, ``max |x - q|``; 0 of nothing, NaN where an error is.
+
+    Parameters
+    ----------
+    values, quantized : array_like
+        Of one shape.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, or something is not a number.
+    """
+    one, other = pair(values, quantized)
+    with np.errstate(all="ignore"):
+        return float(np.abs(one - other).max(initial=0.0))
+
+
+def cosine_similarity(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """The cosine of the angle between two arrays as vectors, ``x·q / (‖x‖ ‖q‖)``.
+
+    Parameters
+    ----------
+    values, quantized : array_like
+        Of one shape.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; it does not depend on how the two are scaled.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, something is not a number, or one of the two is 0 everywhere and has no direction.
+    """
+    one, other = pair(values, quantized)
+    one, other = (normalized(array, array)[0].ravel() for array in (one, other))
+    with np.errstate(all="ignore"):
+        norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+        if norms == 0:
+            raise InputError("one of the arrays is zero everywhere: it has no direction, and so no cosine with another")
+        return float(np.clip(one @ other / norms, -1, 1))
