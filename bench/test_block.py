@@ -14,9 +14,11 @@ from bench.measure import Table
 
 SHAPE = (4096, 4096)
 SIZE = SHAPE[0] * SHAPE[1]
-MX_WANTED = 20.0
-OTHERS_WANTED = 10.0
-"""20 are wanted; NVFP4 has 12, AFPQ 20 to 30: two passes over the values, and the scales in between."""
+WANTED = 20.0
+STEPS_WANTED = 10.0
+"""For presets whose steps are rounded to binary32, as NumPy's are."""
+INT4_WANTED = 4.0
+"""20 are wanted: NumPy divides, rounds and clips at the speed of memory, and two passes over it are left here."""
 MX = {
     "mxfp8_e4m3": "float8_e4m3fn",
     "mxfp8_e5m2": "float8_e5m2",
@@ -64,30 +66,120 @@ def by_sign(values: Values, length: int = 128) -> Result:
     return codes.reshape(values.shape), positive.astype(np.float16).view(np.uint8)
 
 
-def compare(table: Table, values: Values, name: str, peer: Callable[[], Result], wanted: float) -> None:
+def nvfp4_in_binary32(values: Values, length: int = 16) -> Result:
+    """torchao: every step in binary32, scales of at least 2^-6."""
+    blocks = values.reshape(-1, length)
+    amax = np.abs(blocks).max(axis=1)
+    tensor = amax.max() / np.float32(E2M1_MAX * E4M3_MAX)
+    scales = np.clip(amax / np.float32(E2M1_MAX) / tensor, np.float32(2**-6), E4M3_MAX).astype(ml_dtypes.float8_e4m3fn)
+    quotients = blocks / (scales.astype(np.float32) * tensor)[:, None]
+    codes = np.clip(quotients, -E2M1_MAX, E2M1_MAX).astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
+    return codes.reshape(values.shape), scales.view(np.uint8)
+
+
+def mx_rounded_up(values: Values) -> Result:
+    """MXFP8 E4M3 of Transformer Engine: amax times 1/448 in binary32, rounded up to a power of two."""
+    blocks = values.reshape(-1, 32)
+    ratios = np.abs(blocks).max(axis=1) * np.float32(1 / E4M3_MAX)
+    fractions, exponents = np.frexp(ratios)
+    exponents -= fractions == 0.5
+    scaled = blocks * np.ldexp(np.float32(1), -exponents)[:, None]
+    codes = np.clip(scaled, -E4M3_MAX, E4M3_MAX).astype(ml_dtypes.float8_e4m3fn).view(np.uint8)
+    return codes.reshape(values.shape), (exponents + 127).astype(np.uint8)
+
+
+def fp8(values: Values, length: int = 128) -> Result:
+    """DeepSeek-V3: amax / 448 and x / s in binary32."""
+    blocks = values.reshape(-1, length)
+    scales = np.abs(blocks).max(axis=1) / np.float32(E4M3_MAX)
+    codes = np.clip(blocks / scales[:, None], -E4M3_MAX, E4M3_MAX).astype(ml_dtypes.float8_e4m3fn).view(np.uint8)
+    return codes.reshape(values.shape), scales.view(np.uint8)
+
+
+def nf4(values: Values, length: int = 64) -> Result:
+    """Quotients in binary64, sorted into the middles between the values."""
+    blocks = values.reshape(-1, length)
+    table = lowbit.decode(np.arange(16), "nf4").astype(np.float64)
+    scales = np.abs(blocks).max(axis=1).astype(np.float16)
+    codes = np.searchsorted((table[1:] + table[:-1]) / 2, blocks / scales.astype(np.float64)[:, None])
+    return codes.astype(np.uint8).reshape(values.shape), scales.view(np.uint8)
+
+
+def int4(values: Values, length: int = 128) -> Result:
+    """Quotients in binary32, which are as good as exact ones by a scale of 11 bits."""
+    blocks = values.reshape(-1, length)
+    scales = (np.abs(blocks).max(axis=1) / np.float32(7)).astype(np.float16)
+    quotients = np.rint(blocks / scales.astype(np.float32)[:, None])
+    codes = np.clip(quotients, -8, 7).astype(ml_dtypes.int4).view(np.int8)
+    return codes.reshape(values.shape), scales.view(np.uint8)
+
+
+def int4_asymmetric(values: Values, length: int = 128) -> Result:
+    """Lowest and highest value, and a zero point."""
+    blocks = values.reshape(-1, length)
+    low, high = np.minimum(blocks.min(axis=1), 0), np.maximum(blocks.max(axis=1), 0)
+    scales = ((high.astype(np.float64) - low) / 15).astype(np.float16)
+    zeros = np.clip(np.rint(-8 - low / scales.astype(np.float64)), -8, 7).astype(np.float32)
+    quotients = np.rint(blocks / scales.astype(np.float32)[:, None]) + zeros[:, None]
+    codes = np.clip(quotients, -8, 7).astype(ml_dtypes.int4).view(np.int8)
+    return codes.reshape(values.shape), scales.view(np.uint8)
+
+
+def compare(
+    table: Table, values: Values, name: str, peer: Callable[[], Result], wanted: float, policy: str | None = None
+) -> None:
     """The same codes and scales, and the ratio."""
-    tensor, (codes, scales) = lowbit.quantize(values, name), peer()
+    tensor, (codes, scales) = lowbit.quantize(values, name, policy=policy), peer()
     first = tensor.format.scales[0].name
     # ml_dtypes casts binary64 by way of binary32, which makes ties of a few quotients and scales
-    differing = np.count_nonzero(tensor.codes != codes)
+    bits = (1 << tensor.format.element.bits) - 1  # of an int4, ml_dtypes leaves the others open
+    differing = np.count_nonzero((tensor.codes.view(np.uint8) ^ codes.view(np.uint8)) & bits)
     differing += np.count_nonzero(
         tensor.scale_codes(first).reshape(-1).view(np.uint8) != scales.reshape(-1).view(np.uint8)
     )
     assert differing <= SIZE >> 20
     row = table.compare(
-        f"float32 -> {name}", lambda: lowbit.quantize(values, name), "NumPy and ml_dtypes", peer, wanted, SIZE
+        f"float32 -> {name}" + (f", {policy}" if policy else ""),
+        lambda: lowbit.quantize(values, name, policy=policy),
+        "NumPy and ml_dtypes",
+        peer,
+        wanted,
+        SIZE,
     )
     assert row.met
 
 
 @pytest.mark.parametrize("name", MX)
 def test_mx(table: Table, values: Values, name: str) -> None:
-    compare(table, values, name, lambda: mx(values, np.dtype(getattr(ml_dtypes, MX[name]))), MX_WANTED)
+    compare(table, values, name, lambda: mx(values, np.dtype(getattr(ml_dtypes, MX[name]))), WANTED)
 
 
 def test_nvfp4(table: Table, values: Values) -> None:
-    compare(table, values, "nvfp4", lambda: nvfp4(values), OTHERS_WANTED)
+    compare(table, values, "nvfp4", lambda: nvfp4(values), WANTED)
 
 
 def test_afpq(table: Table, values: Values) -> None:
-    compare(table, values, "float4_e2m1fn.g128.by_sign", lambda: by_sign(values), OTHERS_WANTED)
+    compare(table, values, "float4_e2m1fn.g128.by_sign", lambda: by_sign(values), WANTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "peer"),
+    [
+        ("nvfp4", "torchao_nvfp4", nvfp4_in_binary32),
+        ("mxfp8_e4m3", "transformer_engine_mx", mx_rounded_up),
+        ("fp8_1x128", "deepseek_v3", fp8),
+    ],
+)
+def test_steps_in_binary32(
+    table: Table, values: Values, name: str, policy: str, peer: Callable[[Values], Result]
+) -> None:
+    compare(table, values, name, lambda: peer(values), STEPS_WANTED, policy)
+
+
+def test_nf4(table: Table, values: Values) -> None:
+    compare(table, values, "nf4.g64", lambda: nf4(values), WANTED)
+
+
+@pytest.mark.parametrize(("name", "peer"), [("int4.g128", int4), ("int4.g128.asymmetric", int4_asymmetric)])
+def test_int4(table: Table, values: Values, name: str, peer: Callable[[Values], Result]) -> None:
+    compare(table, values, name, lambda: peer(values), INT4_WANTED)

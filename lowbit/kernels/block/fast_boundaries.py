@@ -1,25 +1,30 @@
-"""binary32 into blocks of floats of at most 4 bits under any scales: an exception to the int64 rule.
+"""binary32 into blocks of elements of at most 4 bits under any scales: an exception to the int64 rule.
 
 Nothing is divided. A value x over a scale s is rounded to the element behind the boundary b where x >= b * s, and the
 words of positive numbers are in the order of the numbers: so each boundary becomes the least binary32 word behind it,
 once a block, and the code of an element is the number of words that its own reaches. Boundaries have few bits and
-scales at most 48, so the product is exact in binary64.
+scales at most 48, so the product is exact in binary64. Elements that are not a sign and a magnitude have boundaries of
+both signs, which are numbers then, and not words.
 """
 
 import numpy as np
 
-from lowbit.kernels._jit import kernel, scalar
+from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.cast.fast_binary32 import BINARY32_INFINITY, BINARY32_MAGNITUDE, SIGN_SHIFT
-from lowbit.kernels.lib.bits import as_int32, shift_right_32
+from lowbit.kernels.lib.bits import as_float32, as_int32, shift_right_32
 from lowbit.kernels.lib.select import pick
 
 BOUNDARIES = 7
 """Floats of 4 bits have at most 8 magnitudes."""
 
+SIGNED_BOUNDARIES = 15
+"""Elements of 4 bits have at most 16 values."""
+
 STRIP = 64
 """Blocks whose boundaries are made at once."""
 
 NOTHING, ONE = np.int32(0), np.int32(1)
+ZERO = np.float32(0)
 
 
 @kernel
@@ -117,3 +122,60 @@ def encode_by_sign(bits, positive, negative, boundaries, beyond, sign_bit, codes
                 magnitude, sign = np.int32(row[k, i] & BINARY32_MAGNITUDE), shift_right_32(row[k, i], SIGN_SHIFT)
                 above, below = reached(magnitude, a, b, c, d, e, f, g), reached(magnitude, h, j, m, n, p, q, r)
                 out[k, i] = np.int32(pick(sign == NOTHING, above, below) | np.int32(sign & sign_bit))
+
+
+@scalar
+def least_behind(number, total, beyond):
+    """The least binary32 number at or above ``number * total``, above it if ``beyond`` is 1."""
+    boundary = number * total
+    nearest = np.float32(np.float32(boundary) + ZERO)  # of two zeros, the one whose word is 0
+    back = np.float64(nearest)
+    short = np.int32(back < boundary) | np.int32(np.int32(back == boundary) & beyond)
+    word = as_int32(nearest)
+    following = pick(word < NOTHING, np.int32(word - ONE), np.int32(word + ONE))
+    return as_float32(pick(short == ONE, following, word))
+
+
+@scalar
+def numbers_behind(numbers, totals, boundaries, beyond, of_zero):
+    """The numbers behind each boundary for some blocks, one row a boundary; ``of_zero`` for a total of 0."""
+    for place in range(SIGNED_BOUNDARIES):
+        number, strict, ordinary = boundaries[place], beyond[place], of_zero[place]
+        for block in range(totals.size):
+            numbers[place, block] = pick(totals[block] > 0, least_behind(number, totals[block], strict), ordinary)
+
+
+@scalar
+def passed(number, boundary, step):
+    """The step to the next code where a number reaches a boundary."""
+    return pick(number >= boundary, step, NOTHING)
+
+
+@scalar
+def four_passed(number, a, b, c, d, k, m, n, p):
+    """Four such steps."""
+    return np.int32(
+        np.int32(passed(number, a, k) + passed(number, b, m)) + np.int32(passed(number, c, n) + passed(number, d, p))
+    )
+
+
+@kernel
+def encode_signed(bits, totals, boundaries, beyond, of_zero, code_steps, first, codes):
+    """Codes of elements from the code of the lowest value on: a step for each boundary that is reached."""
+    numbers = np.empty((SIGNED_BOUNDARIES, STRIP), np.float32)
+    steps = constants(code_steps, SIGNED_BOUNDARIES)
+    lowest = np.int32(first)
+    for strip in range(0, totals.size, STRIP):
+        last = min(strip + STRIP, totals.size)
+        numbers_behind(numbers, totals[strip:last], boundaries, beyond, of_zero)
+        row, out = bits[strip:last], codes[strip:last]
+        for k in range(last - strip):
+            at = constants(numbers[:, k], SIGNED_BOUNDARIES)
+            for i in range(bits.shape[1]):
+                x = as_float32(row[k, i])
+                code = four_passed(x, at[0], at[1], at[2], at[3], steps[0], steps[1], steps[2], steps[3])
+                more = four_passed(x, at[4], at[5], at[6], at[7], steps[4], steps[5], steps[6], steps[7])
+                code, most = np.int32(code + more), np.int32(lowest + passed(x, at[14], steps[14]))
+                more = four_passed(x, at[8], at[9], at[10], at[11], steps[8], steps[9], steps[10], steps[11])
+                code, most = np.int32(code + more), np.int32(most + passed(x, at[13], steps[13]))
+                out[k, i] = np.int32(code + np.int32(most + passed(x, at[12], steps[12])))

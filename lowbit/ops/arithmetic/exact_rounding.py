@@ -14,6 +14,13 @@ from lowbit.ops.types import Array
 
 Doubles = npt.NDArray[np.float64]
 
+BINARY64_BITS = 53
+ODD_BITS = 51
+"""What is rounded to odd in binary64 can be rounded on to so many bits."""
+
+SMALLEST = 2.0**-1000
+"""Below it a quotient may have fewer bits."""
+
 UNIT_BITS = 24
 """Every binary16 number is a multiple of 2^-24."""
 
@@ -54,10 +61,25 @@ def fused_multiply_add(left: Array, right: Array, addend: Array) -> npt.NDArray[
     return add_to_odd(product, np.broadcast_to(addend, product.shape).astype(np.float64)).astype(np.float32)
 
 
-def divide_to_odd(left: Doubles, right: Doubles) -> Doubles:
-    """``left / right`` to odd; what is beyond 2^±1000 becomes that, so that a number stays a number."""
+def divide_to_odd(left: Array, right: Array, precision: int = ODD_BITS) -> Doubles:
+    """``left / right`` to odd; what is beyond 2^±1000 becomes that, so that a number stays a number.
+
+    Where the quotient is then rounded to ``precision`` bits, one to nearest does as well unless it could be a tie.
+    """
+    left, right = np.broadcast_arrays(left, right)
     with np.errstate(all="ignore"):
         plain = np.asarray(left / right)
+    if precision == ODD_BITS:
+        return _divide_to_odd(left, right, plain)
+    low = (1 << (BINARY64_BITS - 1 - precision)) - 1
+    tied = (np.atleast_1d(plain).view(np.int64) & low == 0).reshape(plain.shape) | (np.abs(plain) < SMALLEST)
+    if tied.any():
+        plain[tied] = _divide_to_odd(left[tied], right[tied], plain[tied])
+    return plain
+
+
+def _divide_to_odd(left: Doubles, right: Doubles, plain: Doubles) -> Doubles:
+    with np.errstate(all="ignore"):
         (top, top_exponent), (bottom, bottom_exponent) = np.frexp(left), np.frexp(right)
         quotient = top / bottom
         high, low = _halves(quotient)

@@ -1,9 +1,10 @@
-"""binary32 into blocks of floats of at most 4 bits: by the boundaries between the elements, without a division."""
+"""binary32 into blocks of elements of at most 4 bits: by the boundaries between the elements, without a division."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,21 +14,19 @@ from lowbit.exact import from_fraction
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
+from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine
+from lowbit.ops.cast.cast import encode as encode_values
 from lowbit.ops.cast.exact import encode_exact
-from lowbit.ops.chunks import in_chunks
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
 
 BITS = 4
-TOTAL_BITS = 48
-"""A boundary of few bits times a scale of that many is exact in binary64."""
-
-CHUNK = 1 << 18
-"""Values that one thread works on at once."""
+BINARY64_BITS = 53
+"""A product of a boundary and the scales with so many bits is exact in binary64."""
 
 
-class Boundaries(NamedTuple):
+class Magnitudes(NamedTuple):
     """Where magnitudes begin to be rounded to the next element: the numbers, and whether a tie stays below."""
 
     numbers: npt.NDArray[np.float64]
@@ -35,78 +34,110 @@ class Boundaries(NamedTuple):
     sign_bit: np.int32
 
 
+class Numbers(NamedTuple):
+    """The same for numbers of both signs, from the lowest element on.
+
+    ``of_zero`` replaces the boundaries where a scale is 0, ``steps`` leads from each code to the next.
+    """
+
+    numbers: npt.NDArray[np.float64]
+    beyond: npt.NDArray[np.int32]
+    of_zero: npt.NDArray[np.float32]
+    steps: npt.NDArray[np.int32]
+    first: int
+
+
+Boundaries = Magnitudes | Numbers
+
+
 @lru_cache(maxsize=64)
 def boundaries(fmt: BlockFormat, policy: BlockPolicy) -> Boundaries | None:
     """The boundaries of the elements of a format; None where another path encodes them."""
     finest, *coarser = fmt.scales[1:] if fmt.by_sign else fmt.scales
-    if policy.arithmetic != "exact" or policy.nan != "propagate" or policy.infinity not in {"propagate", "nan"}:
+    # a quotient by a power of two is exact in binary32, or far below the smallest element
+    powers = policy.arithmetic == "binary32" and finest.format.precision == 1 and not coarser
+    if not (policy.arithmetic == "exact" or (powers and policy.quotient_scale == "stored")):
         return None
-    if len(finest.block) != 1 or not finest.block[0] or finest.role not in {"multiply", "by_sign"}:
+    if policy.zero_scale != "zero" or policy.search != "none" or finest.role not in {"multiply", "by_sign"}:
         return None
-    if len(coarser) > 1 or any(field.block or field.role != "multiply" for field in coarser):
+    if any(field.role != "multiply" for field in coarser):
         return None
-    if sum(field.format.precision for field in (finest, *coarser)) > TOTAL_BITS or policy.zero_scale != "zero":
-        return None
-    return _of_element(fmt.element, policy.policy("element", fmt.element))
+    bits = BINARY64_BITS - sum(field.format.precision for field in (finest, *coarser))
+    found = _of_element(fmt.element, policy.policy("element", fmt.element), bits)
+    return None if fmt.by_sign and isinstance(found, Numbers) else found
 
 
-def _of_element(element: Scalar, policy: Policy) -> Boundaries | None:
+def _of_element(element: Scalar, policy: Policy, most_bits: int) -> Boundaries | None:
+    nearest = policy.rounding.startswith("nearest_") and policy.overflow == "saturate"
+    usual = nearest and (policy.flush_results, policy.flush_inputs, policy.via) == ("never", "never", "")
+    if element.bits > BITS or element.has_nan or element.has_infinity or not usual or policy.defects:
+        return None
+    mirrored = not element.listed and not element.wraps and element.negative_zero
+    if mirrored and policy.negative_zero == "keep" and policy.rounding[8:] not in {"up", "down"}:
+        return _magnitudes(element, policy, most_bits)
+    signs = [int(encode_values(np.float32(zero), element, policy=policy)) for zero in (0.0, -0.0)]
+    if not element.signed or element.negative_zero or signs[0] != signs[1]:
+        return None
+    return _numbers(element, policy, most_bits)
+
+
+def _magnitudes(element: Scalar, policy: Policy, most_bits: int) -> Magnitudes | None:
     from lowbit.kernels.block.fast_boundaries import BOUNDARIES
 
-    mirrored = not element.listed and not element.wraps and element.negative_zero and not element.has_infinity
-    if element.bits > BITS or not mirrored or not policy.rounding.startswith("nearest_") or element.has_nan:
+    codes = list(range(element.largest_code() + 1))
+    found = _between(codes, element, policy, most_bits, BOUNDARIES)
+    return None if found is None else Magnitudes(*found, np.int32(element.sign_bit))
+
+
+def _numbers(element: Scalar, policy: Policy, most_bits: int) -> Numbers | None:
+    from lowbit.kernels.block.fast_boundaries import SIGNED_BOUNDARIES
+
+    codes = [element.from_ordinal(ordinal) for ordinal in element.ordinals]
+    found = _between(codes, element, policy, most_bits, SIGNED_BOUNDARIES)
+    if found is None:
         return None
-    usual = (policy.overflow, policy.flush_results, policy.flush_inputs, policy.negative_zero, policy.via)
-    if usual != ("saturate", "never", "never", "keep", "") or policy.defects or policy.rounding[8:] in {"up", "down"}:
-        return None
-    count = element.largest_code()
-    numbers, beyond = np.full(BOUNDARIES, np.inf), np.ones(BOUNDARIES, np.int32)
-    for place in range(count):
-        middle = _middle(element, place)
-        exact = from_fraction(middle)
+    zero = codes.index(int(encode_values(np.float32(0), element, policy=policy)))
+    of_zero = np.where(np.arange(SIGNED_BOUNDARIES) < zero, -np.inf, np.inf).astype(np.float32)
+    steps = np.zeros(SIGNED_BOUNDARIES, np.int32)
+    steps[: len(codes) - 1] = np.diff(codes)
+    return Numbers(*found, of_zero, steps, codes[0])
+
+
+def _between(
+    codes: list[int], element: Scalar, policy: Policy, most_bits: int, size: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]] | None:
+    """The middles between codes in their order, and which of them are rounded down; None where one is too wide."""
+    numbers, beyond = np.full(size, np.inf), np.ones(size, np.int32)
+    for place, pair in enumerate(pairwise(codes)):
+        middle = sum((element.decode(code).fraction() for code in pair), Fraction(0)) / 2
+        exact = from_fraction(middle).reduced()
+        if abs(exact.significand).bit_length() > most_bits:
+            return None
         code = int(encode_exact(exact.kind, exact.significand, exact.exponent, element, policy=policy))
-        numbers[place], beyond[place] = float(middle), int(code == place)
-    return Boundaries(numbers, beyond, np.int32(element.sign_bit))
+        numbers[place], beyond[place] = float(middle), int(code == pair[0])
+    return numbers, beyond
 
 
-def _middle(element: Scalar, place: int) -> Fraction:
-    return (element.value_at(place).fraction() + element.value_at(place + 1).fraction()) / 2
-
-
-def block_maxima(values: Array, fmt: BlockFormat) -> list[Array]:
-    """Amax of each block, of the numbers of each sign where the format has scales by sign; the axis of blocks last."""
-    from lowbit.kernels.block import fast_boundaries as fast
-
-    length = fmt.block[0]
-    grid = (*values.shape[:-1], values.shape[-1] // length)
-    words = [np.empty(grid, np.int32) for _ in range(2 if fmt.by_sign else 1)]
-    kernel = fast.maxima_by_sign if fmt.by_sign else fast.maxima
-    kernel(_in_blocks(values, length), *(word.reshape(-1) for word in words))
-    return [word.view(np.float32).astype(np.float64) for word in words]
-
-
-def _in_blocks(values: Array, length: int) -> npt.NDArray[np.int32]:
-    """The words, a row a block."""
-    return np.ascontiguousarray(values).view(np.int32).reshape(-1, length)
-
-
-def encode(way: Boundaries, values: Array, fine: list[Fine], above: Coarse | None, threads: int) -> Array | None:
+def encode(way: Boundaries, runs: Runs, fine: list[Fine], above: Coarse | None) -> Array | None:
     """The codes; None where a scale is not a number."""
     from lowbit.kernels.block import fast_boundaries as fast
+    from lowbit.kernels.block.simd_reached import LANES, encode_coded
 
-    totals = [part.used if above is None else part.used * above.scale for part in fine]
+    totals = [part.numbers if above is None else part.numbers * above.scale for part in fine]
     if not all(np.isfinite(total).all() for total in totals):
         return None
-    blocks = _in_blocks(values, values.shape[-1] // totals[0].shape[-1])
-    codes = np.empty(blocks.shape, np.uint8)
-    count, length = blocks.shape
-    flat = [total.reshape(-1) for total in totals]
-    kernel = fast.encode_by_sign if len(fine) > 1 else fast.encode
+    codes = np.empty(runs.words.shape, np.uint8)
+    signed = isinstance(way, Numbers)
+    if fine[0].coded and not signed and len(fine) == 1 and runs.length % LANES == 0:
+        flat, of_runs, scales = runs.words.reshape(-1), codes.reshape(-1), runs.each(fine[0].codes)
 
-    def part(start: int, stop: int) -> None:
-        inside = slice(start, stop)
-        of_part = [total[inside] for total in flat]
-        kernel(blocks[inside], *of_part, way.numbers, way.beyond, way.sign_bit, codes[inside])
+        def coded(part: slice) -> None:
+            places = slice(part.start * runs.length, part.stop * runs.length)
+            encode_coded(flat[places], runs.length, scales[part], totals[0], *way, of_runs[places])
 
-    in_chunks(part, count, threads, max(1, CHUNK // length))
-    return codes.reshape(values.shape)
+        runs.in_chunks(coded)
+        return codes
+    kernel = fast.encode_signed if signed else fast.encode_by_sign if len(fine) > 1 else fast.encode
+    each = [runs.each(part.each(total)).astype(np.float64) for part, total in zip(fine, totals, strict=True)]
+    runs.in_chunks(lambda part: kernel(runs.words[part], *(total[part] for total in each), *way, codes[part]))
+    return codes

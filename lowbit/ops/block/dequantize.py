@@ -84,7 +84,7 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
         result = result * np.where(negative & ~np.isnan(element), wide["negative"], wide["positive"])
     for field in fmt.of_role("divide"):
         divisor = wide[field.name]
-        result = result / divisor if nearest else divide_to_odd(*np.broadcast_arrays(result, divisor))
+        result = result / divisor if nearest else divide_to_odd(result, divisor)
     for field in fmt.of_role("offset"):
         addend = np.broadcast_to(wide[field.name], result.shape)
         result = result + addend if nearest else add_to_odd(result, addend)

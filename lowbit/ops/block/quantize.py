@@ -11,12 +11,14 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
-from lowbit.ops.block import boundaries, power_of_two
+from lowbit.ops.block import boundaries, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
+from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import encode
@@ -89,12 +91,10 @@ def quantize(
     fields: list[Fine | Coarse]
     with np.errstate(all="ignore"):
         if is_affine(target):
-            of_blocks, codes = affine_quantize(moved, target, chosen)
+            of_blocks, codes = affine_quantize(moved, target, chosen, threads)
             fields = [*of_blocks]
         else:
-            fields, codes = _by_boundaries(moved, target, chosen, threads) or _by_quotients(
-                moved, target, chosen, place
-            )
+            fields, codes = _by_runs(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
     if codes.dtype.kind == "f":
         codes = encode(codes, target.element, policy=chosen.policy("element", target.element), threads=threads)
     else:
@@ -107,20 +107,28 @@ Parts = tuple[list[Fine | Coarse], Array]
 """Scales, and codes or quotients."""
 
 
-def _by_boundaries(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
-    """Scales and codes of elements of few bits; None where they are to be made from quotients."""
-    way = boundaries.boundaries(fmt, policy) if values.dtype == np.float32 else None
-    if way is None or values.shape[-1] % fmt.block[0] or not values.size:
-        return None
+def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
+    """Scales and codes of finite values by a kernel; None where they are to be made from quotients."""
+    way = quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
-    maxima = [magnitudes(amax, policy) for amax in boundaries.block_maxima(values, fmt)]
-    whole = np.maximum.reduce([amax.max() for amax in maxima])
+    if way is None or values.dtype != np.float32 or not values.size or any(field.block for field in coarser):
+        return None
+    if not divides(finest[0], values.shape):
+        return None
+    runs = Runs(values, finest[0], threads)
+    maxima = runs.maxima(by_sign=fmt.by_sign)
+    whole = np.asarray(np.maximum.reduce([amax.max() for amax in maxima]), Steps(policy).dtype)
+    if not np.isfinite(whole):
+        return None
     above = [coarse_scales(whole, field, fmt, finest[0], policy) for field in coarser]
     upper = above[0] if above else None
     pairs = zip(finest, maxima, strict=True)
-    fine = [fine_scales(amax, field, fmt, upper, policy, values.shape) for field, amax in pairs]
-    codes = boundaries.encode(way, values, fine, upper, threads)
-    return None if codes is None else ([*fine, *above], codes)
+    fine = [many_fine_scales(amax, field, fmt, upper, policy, values.shape) for field, amax in pairs]
+    if isinstance(way, quotients.Lanes):
+        codes = quotients.encode(way, runs, fine[0], upper, policy)
+    else:
+        codes = boundaries.encode(way, runs, fine, upper)
+    return None if codes is None else ([*fine, *above], codes.view(fmt.element.code_dtype).reshape(values.shape))
 
 
 def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int) -> Parts:
@@ -175,26 +183,21 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
     scale = spread(fine[0].used, fine[0].field, shape)
     if len(fine) > 1:
         scale = np.where(np.signbit(values) & ~np.isnan(values), spread(fine[1].used, fine[1].field, shape), scale)
-    over, total = values, scale
+    over, pair = values, None
     if above is not None:
         upper, reciprocal = (spread(numbers, above.field, shape) for numbers in (above.scale, above.reciprocal))
-        if steps.exact and above.divides:
-            over = over * reciprocal
-        elif not steps.exact and policy.quotient_steps == "divide_by_ratio":
-            total = steps.divide(scale, reciprocal)
-        else:
-            total = scale * upper if steps.exact else steps.multiply(scale, upper)
-    if policy.quotient_steps == "reciprocal" and not steps.exact:
-        result = steps.multiply(over, steps.limited(steps.divide(steps.dtype(1), total)))
+        divides = steps.exact and above.divides
+        over, pair = (over * reciprocal, None) if divides else (over, (upper, reciprocal))
+    numbers, nothing, multiplies = quotients.divisor(scale, pair, policy)
+    if multiplies:
+        result = steps.multiply(over, numbers)
     elif steps.exact and plain:
-        result = np.asarray(over / total)
+        result = np.asarray(over / numbers)
     else:
-        result = steps.divide(over, total)
-    if policy.zero_scale != "infinite":
-        nothing = np.broadcast_to(total == 0, shape)
-        if nothing.any():
-            limit = steps.largest if policy.zero_scale == "largest" else 0
-            result = np.where(nothing, steps.multiply(over, steps.dtype(limit)), result)
+        result = steps.divide(over, numbers)
+    if policy.zero_scale != "infinite" and nothing.any():
+        limit = steps.largest if policy.zero_scale == "largest" else 0
+        result = np.where(np.broadcast_to(nothing, shape), steps.multiply(over, steps.dtype(limit)), result)
     absent = np.isnan(result)
     if absent.any():  # processors differ in the sign of a NaN that no operand had
         result[absent] = np.where(np.isnan(values), np.copysign(np.nan, values), np.nan)[absent]

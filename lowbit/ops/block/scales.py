@@ -13,7 +13,7 @@ import numpy as np
 from lowbit.errors import InputError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
-from lowbit.ops.arithmetic.exact_rounding import binary32_to_odd, divide_to_odd
+from lowbit.ops.arithmetic.exact_rounding import ODD_BITS, binary32_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.blocks import at_blocks
 from lowbit.ops.block.tensor import from_codes
@@ -49,13 +49,13 @@ class Steps:
         """Values as the first step finds them."""
         return self.rounded(np.asarray(values).astype(self._wide))
 
-    def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS) -> Array:
-        """The quotient; ``bits`` are those of a boundary of what comes next, times the divisor."""
+    def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS, precision: int = ODD_BITS) -> Array:
+        """The quotient, which is rounded to ``precision`` bits next; ``bits`` are those of a tie times the divisor."""
         if self.exact:
             plain = bits <= PLAIN_BITS and _in_binary32(left)
-            return np.asarray(left / right) if plain else divide_to_odd(*np.broadcast_arrays(left, right))
+            return np.asarray(left / right) if plain else divide_to_odd(left, right, precision)
         if self.narrow:
-            return self.rounded(divide_to_odd(*np.broadcast_arrays(np.float64(left), np.float64(right))))
+            return self.rounded(divide_to_odd(np.asarray(left, np.float64), np.asarray(right, np.float64)))
         return self.rounded(np.divide(left, right, dtype=self.dtype))
 
     def multiply(self, left: Any, right: Any) -> Array:
@@ -92,11 +92,21 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Fine:
-    """A finest scale: its codes, and what values are divided by."""
+    """A finest scale: its codes, and what values are divided by, one number a code where ``coded``."""
 
     field: ScaleField
     codes: Array
-    used: Array
+    numbers: Array
+    coded: bool = False
+
+    @property
+    def used(self) -> Array:
+        """What values are divided by, one number a block."""
+        return self.each(self.numbers)
+
+    def each(self, numbers: Array) -> Array:
+        """One number a block, of what goes with ``numbers``."""
+        return np.asarray(numbers[self.codes] if self.coded else numbers)
 
 
 def magnitudes(values: Array, policy: BlockPolicy) -> Array:
@@ -136,6 +146,12 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal), amax, maximum)
 
 
+def largest_element(field: ScaleField, fmt: BlockFormat) -> float:
+    """The largest magnitude among the elements that a field is for."""
+    end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
+    return abs(float(end.fraction()))
+
+
 def fine_scales(
     amax: Array,
     field: ScaleField,
@@ -149,8 +165,7 @@ def fine_scales(
 
     They are multiplied by a factor before they are rounded into their format.
     """
-    end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
-    maximum = abs(float(end.fraction()))
+    maximum = largest_element(field, fmt)
     upper = None
     if above is not None:
         upper = tuple(at_blocks(numbers, above.field, field, shape) for numbers in (above.scale, above.reciprocal))

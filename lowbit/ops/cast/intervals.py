@@ -21,8 +21,12 @@ MOST_BUCKET_BITS = 17
 """2^17 buckets take a megabyte, of which little is touched."""
 
 
-def applies(cast: Cast) -> Lanes | None:
-    """Lanes into listed values; None for another source or rounding, or where two answers change side by side."""
+Tables = tuple[int, Array, Array]
+"""The width of the buckets in bits, where the answer of each changes, and both answers."""
+
+
+def tables(cast: Cast) -> Tables | None:
+    """The tables of a cast; None for another source or rounding, or where two answers change side by side."""
     source, target, policy = cast[:3]
     if cast.flags or policy.stochastic or not is_binary32(source):
         return None
@@ -30,11 +34,29 @@ def applies(cast: Cast) -> Lanes | None:
     patterns = _where_answers_may_change(source, compared)
     codes = np.empty(patterns.size, dtype=target.code_dtype)
     comparison.run(compared, patterns, codes)
+    return narrowest(patterns, codes)
+
+
+def narrowest(patterns: Array, codes: Array) -> Tables | None:
+    """The fewest buckets for answers of 8 bits that change only from one pattern to the next, in rising order."""
     for shift in range(BINARY32_MANTISSA_BITS, 32 - MOST_BUCKET_BITS - 1, -1):
         buckets = _buckets(patterns, codes, shift)
         if buckets is not None:
-            return _compiled(shift, *buckets)
+            return shift, *buckets
     return None
+
+
+def applies(cast: Cast) -> Lanes | None:
+    """Lanes into listed values, where there are such tables."""
+    found = tables(cast)
+    return None if found is None else _compiled(*found)
+
+
+def look_up(found: Tables, patterns: Array) -> Array:
+    """The answers to flat int32 patterns."""
+    codes = np.empty(patterns.size, np.uint8)
+    _compiled(*found)(patterns, codes)
+    return codes
 
 
 def run(lanes: Lanes, codes: Array, out: Array, *_: object) -> None:
@@ -65,7 +87,10 @@ def _buckets(patterns: Array, codes: Array, shift: int) -> tuple[Array, Array] |
     below = become[np.searchsorted(first, starts, side="right") - 1]
     change, above = starts.copy(), below.copy()
     change[within], above[within] = first[inside], become[inside]
-    return change.astype(np.uint32).view(np.int32), (below | above << 8).astype(np.int32)
+    changes, answers = change.astype(np.uint32).view(np.int32), (below | above << 8).astype(np.int32)
+    for table in (changes, answers):
+        table.setflags(write=False)
+    return changes, answers
 
 
 def _compiled(shift: int, changes: Array, answers: Array) -> Lanes:
@@ -73,8 +98,6 @@ def _compiled(shift: int, changes: Array, answers: Array) -> Lanes:
     from lowbit.kernels.cast.fast_intervals import encode
     from lowbit.kernels.lib.types import INT64
 
-    for table in (changes, answers):
-        table.setflags(write=False)
     lanes = array_type("int32")
     run_lanes = entry(encode, lanes, INT64, lanes, lanes, array_type("uint8"))
     return lambda bits, out: run_lanes(bits, shift, changes, answers, out)
