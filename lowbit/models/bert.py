@@ -1,0 +1,97 @@
+"""The encoder of BERT, over a dictionary of parameters and any array namespace that looks like NumPy.
+
+Architecture: Devlin et al., "BERT", NAACL 2019 (arXiv 1810.04805), and "Attention is all you need" for the layers; the
+names of the parameters are those of Hugging Face's checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+Parameters = Mapping[str, Any]
+Linear = Callable[[str, Any, Any, Any], Any]
+"""A linear layer: the name of its weight, its input, weight (outputs, inputs) and bias."""
+
+
+@dataclass(frozen=True)
+class Bert:
+    """What the shape of the parameters does not say.
+
+    Attributes
+    ----------
+    layers, heads : int
+    epsilon : float
+        Of the layer norms.
+    namespace : module
+        Arrays come from it: NumPy, or one that can differentiate.
+    error_function : callable
+        erf for its arrays.
+    """
+
+    layers: int
+    heads: int
+    epsilon: float = 1e-12
+    namespace: Any = np
+    error_function: Callable[[Any], Any] = scipy.special.erf
+
+    def linears(self) -> list[str]:
+        """The names of the weights of all linear layers of the encoder, in the order of the forward pass."""
+        inside = (*(f"attention.self.{part}" for part in ("query", "key", "value")), "attention.output.dense")
+        names = (*inside, "intermediate.dense", "output.dense")
+        return [f"encoder.layer.{number}.{name}.weight" for number in range(self.layers) for name in names]
+
+    def hidden(self, parameters: Parameters, tokens: Sequence[int], linear: Linear | None = None) -> Any:
+        """The last hidden states of a sequence, shape (tokens, width).
+
+        Parameters
+        ----------
+        parameters : mapping of str to array
+        tokens : sequence of int
+        linear : callable, optional
+            Stands in for every linear layer: to see its input, or to compute it in another way.
+        """
+        apply = plain_linear if linear is None else linear
+
+        def layer(name: str, values: Any) -> Any:
+            return apply(f"{name}.weight", values, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+        words, places, kinds = (
+            parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
+        )
+        hidden = words[np.asarray(tokens)] + places[: len(tokens)] + kinds[0]
+        hidden = self._norm(parameters, "embeddings.LayerNorm", hidden)
+        for number in range(self.layers):
+            name = f"encoder.layer.{number}"
+            mixed = self._attention(name, hidden, layer)
+            hidden = self._norm(parameters, f"{name}.attention.output.LayerNorm", hidden + mixed)
+            middle = layer(f"{name}.intermediate.dense", hidden)
+            middle = middle * (1 + self.error_function(middle / 2**0.5)) / 2
+            added = hidden + layer(f"{name}.output.dense", middle)
+            hidden = self._norm(parameters, f"{name}.output.LayerNorm", added)
+        return hidden
+
+    def _norm(self, parameters: Parameters, name: str, values: Any) -> Any:
+        centred = values - self.namespace.mean(values, axis=-1, keepdims=True)
+        variance = self.namespace.mean(centred**2, axis=-1, keepdims=True)
+        scaled = centred / self.namespace.sqrt(variance + self.epsilon)
+        return scaled * parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
+
+    def _attention(self, name: str, hidden: Any, layer: Callable[[str, Any], Any]) -> Any:
+        space, count = self.namespace, hidden.shape[0]
+        parts = [layer(f"{name}.attention.self.{part}", hidden) for part in ("query", "key", "value")]
+        query, key, value = (space.transpose(space.reshape(part, (count, self.heads, -1)), (1, 0, 2)) for part in parts)
+        scores = space.matmul(query, space.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
+        shares = space.exp(scores - space.max(scores, axis=-1, keepdims=True))
+        mixed = space.matmul(shares / space.sum(shares, axis=-1, keepdims=True), value)
+        joined = space.reshape(space.transpose(mixed, (1, 0, 2)), (count, -1))
+        return layer(f"{name}.attention.output.dense", joined)
+
+
+def plain_linear(_: str, values: Any, weight: Any, bias: Any) -> Any:
+    """``X W^T + b``."""
+    return values @ weight.T + bias

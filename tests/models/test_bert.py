@@ -1,0 +1,151 @@
+"""The encoder against a second one, written token by token and head by head; words into pieces; reading a folder."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError
+from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.models.bert import Bert
+from lowbit.models.sentences import SentenceModel, minilm_directory
+from lowbit.models.wordpiece import tokens
+
+WIDTH, HEADS, LAYERS, WORDS = 8, 2, 2, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "!", "cafe", "a"]
+VOCABULARY = {word: number for number, word in enumerate(WORDS)}
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    random = np.random.default_rng(5)
+    shapes = {
+        f"embeddings.{kind}_embeddings.weight": (rows, WIDTH)
+        for kind, rows in (("word", len(WORDS)), ("position", 16), ("token_type", 2))
+    }
+    norms, dense = ["embeddings.LayerNorm"], {}
+    for number in range(LAYERS):
+        layer = f"encoder.layer.{number}"
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+        dense |= {f"{layer}.attention.self.{part}": (WIDTH, WIDTH) for part in ("query", "key", "value")}
+        dense |= {f"{layer}.attention.output.dense": (WIDTH, WIDTH)}
+        dense |= {f"{layer}.intermediate.dense": (3 * WIDTH, WIDTH), f"{layer}.output.dense": (WIDTH, 3 * WIDTH)}
+    for name in norms:
+        shapes |= {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
+    for name, shape in dense.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return {name: random.normal(size=shape) for name, shape in shapes.items()}
+
+
+def slowly(parameters, numbers):
+    """The same in loops over tokens, heads and sums."""
+
+    def dense(name, vector):
+        weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+        return [sum(w * x for w, x in zip(row, vector, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+
+    def norm(name, vector):
+        mean = sum(vector) / len(vector)
+        deviation = math.sqrt(sum((x - mean) ** 2 for x in vector) / len(vector) + 1e-12)
+        pairs = zip(vector, parameters[f"{name}.weight"], parameters[f"{name}.bias"], strict=True)
+        return [(x - mean) / deviation * w + b for x, w, b in pairs]
+
+    def table(kind, row):
+        return parameters[f"embeddings.{kind}_embeddings.weight"][row]
+
+    states = [
+        norm("embeddings.LayerNorm", table("word", number) + table("position", place) + table("token_type", 0))
+        for place, number in enumerate(numbers)
+    ]
+    size = WIDTH // HEADS
+    for number in range(LAYERS):
+        layer = f"encoder.layer.{number}"
+        query, key, value = (
+            [dense(f"{layer}.attention.self.{part}", state) for state in states] for part in ("query", "key", "value")
+        )
+        mixed = []
+        for one in query:
+            row = []
+            for head in range(HEADS):
+                own = slice(head * size, (head + 1) * size)
+                scores = [
+                    sum(a * b for a, b in zip(one[own], other[own], strict=True)) / math.sqrt(size) for other in key
+                ]
+                shares = [math.exp(score) for score in scores]
+                row += [
+                    sum(s * v[place] for s, v in zip(shares, value, strict=True)) / sum(shares)
+                    for place in range(own.start, own.stop)
+                ]
+            mixed.append(row)
+        states = [
+            norm(f"{layer}.attention.output.LayerNorm", np.add(state, dense(f"{layer}.attention.output.dense", row)))
+            for state, row in zip(states, mixed, strict=True)
+        ]
+        middle = [
+            [x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in dense(f"{layer}.intermediate.dense", state)]
+            for state in states
+        ]
+        states = [
+            norm(f"{layer}.output.LayerNorm", np.add(state, dense(f"{layer}.output.dense", row)))
+            for state, row in zip(states, middle, strict=True)
+        ]
+    return np.array(states)
+
+
+def test_the_forward_pass_agrees_with_a_second_one(parameters):
+    numbers = [2, 4, 5, 6, 7, 3]
+    np.testing.assert_allclose(Bert(LAYERS, HEADS).hidden(parameters, numbers), slowly(parameters, numbers), atol=1e-10)
+
+
+def test_every_linear_layer_can_be_replaced(parameters):
+    shape, seen = Bert(LAYERS, HEADS), []
+
+    def linear(name, values, weight, bias):
+        seen.append(name)
+        return values @ weight.T + bias
+
+    plain = shape.hidden(parameters, [2, 8, 3])
+    np.testing.assert_array_equal(shape.hidden(parameters, [2, 8, 3], linear), plain)
+    assert seen == shape.linears()
+
+
+def test_words_become_the_longest_pieces():
+    def pieces(text):
+        return [WORDS[number] for number in tokens(text, VOCABULARY)]
+
+    assert pieces("Unaffable!") == ["[CLS]", "un", "##aff", "##able", "!", "[SEP]"]
+    assert pieces("CAFÉ a") == ["[CLS]", "cafe", "a", "[SEP]"]
+    assert pieces("unaffably a") == ["[CLS]", "[UNK]", "a", "[SEP]"]
+    assert pieces("") == ["[CLS]", "[SEP]"]
+
+
+def folder(path, parameters):
+    config = {"num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "layer_norm_eps": 1e-12}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "vocab.txt").write_text("\n".join(WORDS))
+    entries = [Entry(name, "F64", array.shape, 0, 8 * array.size) for name, array in parameters.items()]
+    write_tensors(path / "model.safetensors", entries, parameters.values())
+    return path
+
+
+def test_a_folder_is_read(tmp_path, parameters):
+    model = SentenceModel.read(folder(tmp_path, parameters))
+    vectors = model.embed(["unaffable", "a"])
+    np.testing.assert_allclose((vectors**2).sum(axis=1), 1)
+    rows = model.inputs(["unaffable", "a"])
+    assert list(rows) == model.encoder.linears()
+    assert rows["encoder.layer.1.output.dense.weight"].shape == (8, 3 * WIDTH)
+    name = "encoder.layer.0.output.dense.weight"
+    changed = model.with_weights({name: np.zeros((WIDTH, 3 * WIDTH), np.float32)})
+    assert not np.allclose(changed.embed(["a"]), vectors[1])
+    with pytest.raises(InputError, match="not there"):
+        model.with_weights({"no such": np.zeros(3)})
+    with pytest.raises(InputError, match="does not hold a BERT model"):
+        SentenceModel.read(tmp_path / "nowhere")
+
+
+def test_a_model_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match="not installed") as caught:
+        minilm_directory()
+    assert "pip install" in caught.value.hint
