@@ -8,17 +8,20 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.bits import painted
+from lowbit.cli.block_codes import encode_blocks
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, add_output_format, columns, print_document, terminal
+from lowbit.cli.traces import code_and_bits, rounding_rows, write_rows_of_trace
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
 from lowbit.errors import PolicyError
-from lowbit.exact import Exact, format_value
-from lowbit.format.registry import scalar_format
+from lowbit.exact import format_value
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
-from lowbit.oracle.cast.explain import Explanation, explain
+from lowbit.oracle.cast.explain import explain
 from lowbit.oracle.cast.projection import Projection
 from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy, get_policy
 
@@ -32,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "encode",
         help="values to codes, with the arithmetic behind it",
-        description=f"Encode values into a format. A VALUE is {FORMS}.",
+        description=f"Encode values into a format; into a block format as one row, its scales too. A VALUE is {FORMS}.",
     )
     # argparse takes -7/4*2^-7 and -inf for options unless they look like negative numbers to it.
     parser._negative_number_matcher = re.compile(NEGATIVE_VALUE, re.IGNORECASE)  # noqa: SLF001
@@ -79,7 +82,10 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
 
 
 def run(arguments: Namespace) -> int:
-    fmt = scalar_format(arguments.format)
+    known = get_format(arguments.format)
+    if isinstance(known, BlockFormat):
+        return encode_blocks(arguments, known)
+    fmt = scalar_format(known)
     source = None if arguments.source == "exact" else scalar_format(arguments.source)
     policy = chosen_policy(arguments, fmt)
     random = _random(arguments, policy)
@@ -157,36 +163,9 @@ def _write_trace(page: Terminal, fmt: Scalar, policy: Policy, value: Value, rand
         ("rounded", format_value(step.result), f"to {step.format} first: {step.projection.rule}")
         for step in trace.steps
     ]
-    upper = ("above", trace.upper, trace.upper_code)
-    lower = ("below", trace.lower, trace.lower_code)
-    if trace.lower is None or trace.upper is None or trace.lower_code != trace.upper_code:
-        rows += [_neighbour(fmt, upper), *_midpoint(trace), _neighbour(fmt, lower)]
+    rows += rounding_rows(fmt, trace)
     rows += [("policy", policy_name(policy), ""), ("rule", trace.rule, "")]
-    rows.append(("result", format_value(trace.decoded), _place(fmt, trace.code, page)))
+    rows.append(("result", format_value(trace.decoded), code_and_bits(fmt, trace.code, page)))
     raised = ", ".join(flag_names(trace.flags)) or "none"
     rows.append(("flags", raised + ("; saturated" if trace.saturated else ""), ""))
-    width = max(len(text) for name, text, more in rows if more)
-    for name, text, more in rows:
-        if text:
-            page.write(f"{page.paint(name.ljust(10), 'cyan')}{text.ljust(width)}  {more}")
-
-
-def _neighbour(fmt: Scalar, neighbour: tuple[str, Exact | None, int | None]) -> tuple[str, str, str]:
-    """A row of the trace; empty where there is no neighbour on that side."""
-    name, value, code = neighbour
-    if value is None or code is None:
-        return name, "", ""
-    return name, format_value(value), _place(fmt, code)
-
-
-def _midpoint(trace: Explanation) -> list[tuple[str, str, str]]:
-    if trace.midpoint is None:
-        return []
-    difference = trace.rounded_from.fraction() - trace.midpoint.fraction()
-    side = f"the value lies {'above' if difference > 0 else 'below'}" if difference else "exactly here: a tie"
-    return [("midpoint", format_value(trace.midpoint), side)]
-
-
-def _place(fmt: Scalar, code: int, page: Terminal | None = None) -> str:
-    bits = fmt.split(code) if page is None else painted(code, fmt, page)
-    return f"{fmt.hexadecimal(code)}  {bits}"
+    write_rows_of_trace(page, rows)

@@ -19,7 +19,7 @@ def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolic
     """Codes of one block, and the codes of its scale and of its zero point."""
     field, of_zero = fmt.scales
     steps, element = steps_of(policy), fmt.element
-    low, high = _range([steps.enter(value) for value in values], policy)
+    low, high = value_range([steps.enter(value) for value in values], policy)
     width = _add(steps, high, exact.negated(low))
     scale = scale_code(steps.divide(width, finite(element.codes[-1] - element.codes[0])), width, field, policy, "scale")
     stored = decode(scale, field.format)
@@ -29,7 +29,7 @@ def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolic
     return codes, scale, zero
 
 
-def _range(values: Sequence[Exact], policy: BlockPolicy) -> tuple[Exact, Exact]:
+def value_range(values: Sequence[Exact], policy: BlockPolicy) -> tuple[Exact, Exact]:
     """The lowest and the highest value; 0 is between them or at an end where the policy says so."""
     if any(value.kind != FINITE for value in values):
         raise InputError("a block has NaN or infinity, and no range")

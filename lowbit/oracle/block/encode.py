@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from lowbit.errors import InputError
 from lowbit.exact import NAN, ZERO, Exact, finite
@@ -22,6 +22,8 @@ from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -32,7 +34,7 @@ class Quantized:
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """What all steps need to know."""
 
     shape: Shape
@@ -41,10 +43,16 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Scales:
-    """One field over a tensor: the field, and for each block the code and what follows from it."""
+class Scales:
+    """One field over a tensor: the field, and what each block has.
+
+    ``maxima``: the largest magnitudes. ``unrounded``: the scales before they are rounded into their format. ``codes``:
+    the scales. ``used``: what values are divided by.
+    """
 
     field: ScaleField
+    maxima: list[Exact]
+    unrounded: list[Exact]
     codes: list[int]
     used: list[Any]
 
@@ -67,26 +75,37 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
         The blocks do not divide the axes, or a policy refuses a value.
     """
     fmt.check_shape(shape, short=policy.tail == "short")
-    if [field.role for field in fmt.scales] == ["multiply", "zero_point"]:
+    if is_affine(fmt):
         return _affine(values, shape, fmt, policy)
-    require_plain(fmt)
-    require_searchable(fmt, shape, policy)
-    policy.require_held(fmt)
-    task = _Task(shape, fmt, policy)
+    task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
-    finest, coarser = levels(fmt)
-    above = [_coarse(entered, field, task) for field in coarser]
-    fine = [_fine(entered, field, above, task) for field in finest]
-    codes = [_element(value, index, fine, above, task) for value, index in zip(entered, _indices(shape), strict=True)]
+    fine, above = scales_of(entered, task)
+    quotients = quotients_of(entered, fine, above, task)
+    codes = [element_code(result, fmt, policy) for result in quotients]
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)})
+
+
+def scales_of(entered: Sequence[Exact], task: Task) -> tuple[list[Scales], list[Scales]]:
+    """The finest scales of a tensor, and those above them."""
+    require_plain(task.fmt)
+    require_searchable(task.fmt, task.shape, task.policy)
+    task.policy.require_held(task.fmt)
+    finest, coarser = levels(task.fmt)
+    above = [_coarse(entered, field, task) for field in coarser]
+    return [_fine(entered, field, above, task) for field in finest], above
+
+
+def is_affine(fmt: BlockFormat) -> bool:
+    """Whether a block has a scale and a zero point."""
+    return [field.role for field in fmt.scales] == ["multiply", "zero_point"]
 
 
 def _affine(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> Quantized:
     """Each block by itself, its codes back to their places."""
     field = fmt.scales[0]
-    answers = [quantize_block(block, fmt, policy) for block in _blocks(values, shape, field)]
+    answers = [quantize_block(block, fmt, policy) for block in blocks_of(values, shape, field)]
     remaining = [iter(codes) for codes, _, _ in answers]
-    codes = [next(remaining[_place(index, shape, field)]) for index in _indices(shape)]
+    codes = [next(remaining[place_of(index, shape, field)]) for index in indices(shape)]
     return Quantized(codes, {"block": [scale for _, scale, _ in answers], "zero_point": [zero for *_, zero in answers]})
 
 
@@ -114,22 +133,23 @@ def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> N
         raise InputError(f"{what}, not for {fmt.id}", hint="nvfp4, for example")
 
 
-def _blocks(values: Sequence[Exact], shape: Shape, field: ScaleField) -> list[list[Exact]]:
-    """The values of each block of a field."""
-    blocks: dict[int, list[Exact]] = {}
-    for value, index in zip(values, _indices(shape), strict=True):
-        blocks.setdefault(_place(index, shape, field), []).append(value)
+def blocks_of(values: Sequence[Item], shape: Shape, field: ScaleField) -> list[list[Item]]:
+    """What belongs to the elements of a tensor, for each block of a field."""
+    blocks: dict[int, list[Item]] = {}
+    for value, index in zip(values, indices(shape), strict=True):
+        blocks.setdefault(place_of(index, shape, field), []).append(value)
     count = 1
     for length in field.grid(shape):
         count *= length
     return [blocks.get(place, []) for place in range(count)]
 
 
-def _indices(shape: Shape) -> Iterator[Shape]:
+def indices(shape: Shape) -> Iterator[Shape]:
+    """The places of a tensor in C order."""
     return product(*map(range, shape))
 
 
-def _place(index: Shape, shape: Shape, field: ScaleField) -> int:
+def place_of(index: Shape, shape: Shape, field: ScaleField) -> int:
     """Where in the field's list of scales that of an element is."""
     place = 0
     for position, extent, length in zip(index, field.extents(shape), field.grid(shape) or shape, strict=True):
@@ -137,42 +157,46 @@ def _place(index: Shape, shape: Shape, field: ScaleField) -> int:
     return place
 
 
-def _coarse(values: Sequence[Exact], field: ScaleField, task: _Task) -> _Scales:
+def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
     policy, fmt = task.policy, task.fmt
     reach = finite(policy.scale_maximum) if policy.scale_maximum else levels(fmt)[0][0].format.max
     maximum = exact.multiply(fmt.element.max, reach)
-    codes, used = [], []
-    for block in _blocks(values, task.shape, field):
+    scales = Scales(field, [], [], [], [])
+    for block in blocks_of(values, task.shape, field):
         amax = largest(block, policy)
         scale, reciprocal = coarse_scale(amax, maximum, policy)
         divides = field.role == "divide"
-        codes.append(scale_code(reciprocal if divides else scale, amax, field, policy, "tensor"))
-        stored = field_value(codes[-1], field)
-        used.append(Coarse.of(stored, reciprocal, policy, divides=divides, amax=amax, maximum=maximum))
-    return _Scales(field, codes, used)
+        scales.maxima.append(amax)
+        scales.unrounded.append(reciprocal if divides else scale)
+        scales.codes.append(scale_code(scales.unrounded[-1], amax, field, policy, "tensor"))
+        stored = field_value(scales.codes[-1], field)
+        scales.used.append(Coarse.of(stored, reciprocal, policy, divides=divides, amax=amax, maximum=maximum))
+    return scales
 
 
-def _fine(values: Sequence[Exact], field: ScaleField, above: list[_Scales], task: _Task) -> _Scales:
+def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task: Task) -> Scales:
     policy, element = task.policy, task.fmt.element
     by_sign = {"positive": (False,), "negative": (True,)}
     signs = by_sign[field.name] if field.role == "by_sign" else (False, True)
     maximum = negated(element.min) if signs == (True,) else element.max
-    codes, used = [], []
-    blocks, uppers = _blocks(values, task.shape, field), _above(field, above, task.shape)
+    scales = Scales(field, [], [], [], [])
+    blocks, uppers = blocks_of(values, task.shape, field), _above(field, above, task.shape)
     for block, upper in zip(blocks, uppers, strict=True):
         amax = largest((value for value in block if value.kind == NAN or is_negative(value) in signs), policy)
         value = rule_value(amax, maximum, element, upper, policy)
         if policy.search != "none":
             assert upper is not None
             value = searched(value, block, amax, field, upper, task)
-        codes.append(scale_code(value, amax, field, policy, "scale"))
-        stored = field_value(codes[-1], field)
+        scales.maxima.append(amax)
+        scales.unrounded.append(value)
+        scales.codes.append(scale_code(value, amax, field, policy, "scale"))
+        stored = field_value(scales.codes[-1], field)
         unrounded = policy.quotient_scale == "unrounded" and not is_zero(amax)
-        used.append(steps_of(policy).enter(value) if unrounded else stored)
-    return _Scales(field, codes, used)
+        scales.used.append(steps_of(policy).enter(value) if unrounded else stored)
+    return scales
 
 
-def searched(value: Exact, block: Sequence[Exact], amax: Exact, field: ScaleField, upper: Coarse, task: _Task) -> Exact:
+def searched(value: Exact, block: Sequence[Exact], amax: Exact, field: ScaleField, upper: Coarse, task: Task) -> Exact:
     """The scale or 3/2 of it, whichever has the smaller error; a tie takes the scale itself."""
     larger = steps_of(task.policy).multiply(value, finite(3, -1))
     errors = []
@@ -182,11 +206,12 @@ def searched(value: Exact, block: Sequence[Exact], amax: Exact, field: ScaleFiel
     return larger if rounded.is_less(errors[1], errors[0]) else value
 
 
-def _error(block: Sequence[Exact], scale: Exact, upper: Coarse, task: _Task) -> Exact:
+def _error(block: Sequence[Exact], scale: Exact, upper: Coarse, task: Task) -> Exact:
     """The errors of a block's elements added one after the other."""
     steps, total = steps_of(task.policy), ZERO
     for value in block:
-        element = decode(_code(value, scale, upper, task), task.fmt.element)
+        code = element_code(_quotient(value, scale, upper, task.policy), task.fmt, task.policy)
+        element = decode(code, task.fmt.element)
         worth = steps.divide(steps.multiply(steps.multiply(element, scale), upper.amax), upper.maximum)
         difference = rounded.add(worth, exact.negated(value), steps.fmt)
         squared = task.policy.search == "four_over_six_squared"
@@ -195,7 +220,7 @@ def _error(block: Sequence[Exact], scale: Exact, upper: Coarse, task: _Task) -> 
     return total
 
 
-def _above(field: ScaleField, above: list[_Scales], shape: Shape) -> list[Coarse | None]:
+def _above(field: ScaleField, above: list[Scales], shape: Shape) -> list[Coarse | None]:
     """For each block of a field the coarser scale that its first element has."""
     extents = field.extents(shape)
     firsts = product(*map(range, field.grid(shape))) if field.block else [(0,) * len(shape)]
@@ -203,19 +228,25 @@ def _above(field: ScaleField, above: list[_Scales], shape: Shape) -> list[Coarse
     return [_used(above[0], start, shape) if above else None for start in starts]
 
 
-def _used(scales: _Scales, index: Shape, shape: Shape) -> Any:
-    return scales.used[_place(index, shape, scales.field)]
+def _used(scales: Scales, index: Shape, shape: Shape) -> Any:
+    return scales.used[place_of(index, shape, scales.field)]
 
 
-def _element(value: Exact, index: Shape, fine: list[_Scales], above: list[_Scales], task: _Task) -> int:
+def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scales], task: Task) -> list[Exact]:
+    """Each value over its scales."""
+    results = []
+    for value, index in zip(entered, indices(task.shape), strict=True):
+        scales = fine[is_negative(value) if task.fmt.by_sign else 0]
+        upper = _used(above[0], index, task.shape) if above else None
+        results.append(_quotient(value, _used(scales, index, task.shape), upper, task.policy))
+    return results
+
+
+def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
+    result = quotient(value, scale, upper, policy)
+    return Exact(NAN, 0, 0, value.kind == NAN and value.negative) if result.kind == NAN else result
+
+
+def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy) -> int:
     """The code of one element: its quotient, projected."""
-    scales = fine[is_negative(value) if task.fmt.by_sign else 0]
-    upper = _used(above[0], index, task.shape) if above else None
-    return _code(value, _used(scales, index, task.shape), upper, task)
-
-
-def _code(value: Exact, scale: Exact, upper: Coarse | None, task: _Task) -> int:
-    result = quotient(value, scale, upper, task.policy)
-    if result.kind == NAN:
-        result = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
-    return encode(result, task.fmt.element, task.policy.policy("element", task.fmt.element)).code
+    return encode(result, fmt.element, policy.policy("element", fmt.element)).code

@@ -1,0 +1,141 @@
+"""A tensor into a block format as a trace: from the largest value to each scale, from each quotient to its code.
+
+What ``lowbit encode --explain`` prints. Nothing is computed twice: scales and codes come from
+:mod:`lowbit.oracle.block.encode`, and how a number is rounded from :mod:`lowbit.oracle.cast.explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lowbit.exact import FINITE, Exact, finite
+from lowbit.format.block import BlockFormat, ScaleField, Shape
+from lowbit.format.registry import scalar_format
+from lowbit.oracle.arithmetic.exact import add, is_negative, is_zero, negated
+from lowbit.oracle.block.affine import value_range
+from lowbit.oracle.block.decode import element_value, field_value
+from lowbit.oracle.block.encode import (
+    Scales,
+    Task,
+    blocks_of,
+    indices,
+    is_affine,
+    place_of,
+    quantize,
+    quotients_of,
+    scales_of,
+)
+from lowbit.oracle.block.scale import ONE, steps_of
+from lowbit.oracle.cast.explain import Explanation, explain
+from lowbit.policy.block import BlockPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleStep:
+    """One scale of one block."""
+
+    field: ScaleField
+    block: int  # which of the field's blocks, in C order
+    span: tuple[Exact, ...]  # what it is made from: the largest magnitude, or the lowest and the highest value
+    places: tuple[int, ...]  # the places of the values of the block that are at an end of it
+    unrounded: Exact  # before it is rounded into the field's format
+    rounding: Explanation | None  # how that is; None where a rule says what the code is instead
+    code: int
+    value: Exact  # what the code is worth
+
+
+@dataclass(frozen=True, slots=True)
+class ElementStep:
+    """One element."""
+
+    value: Exact  # the input
+    quotient: Exact  # over its scales
+    rounding: Explanation  # how the quotient is rounded, before a zero point is added
+    scales: Mapping[str, int]  # the scales of its block, by the name of the field
+    code: int
+    result: Exact  # what code and scales are worth
+
+
+@dataclass(frozen=True, slots=True)
+class BlockExplanation:
+    """The trace of a tensor."""
+
+    scales: tuple[ScaleStep, ...]  # the coarsest first
+    elements: tuple[ElementStep, ...]  # in C order
+
+
+def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
+    """Quantise as :func:`lowbit.oracle.block.encode.quantize` does, and say how; same parameters and errors."""
+    quantized = quantize(values, shape, fmt, policy)
+    task = Task(shape, fmt, policy)
+    entered = [steps_of(policy).enter(value) for value in values]
+    if is_affine(fmt):
+        steps = _affine_steps(entered, task, quantized.scales)
+        scale, place = fmt.scales[0], place_of
+        stored = [field_value(code, scale) for code in quantized.scales[scale.name]]
+        quotients = [
+            steps_of(policy).divide(value, stored[place(index, shape, scale)])
+            for value, index in zip(entered, indices(shape), strict=True)
+        ]
+    else:
+        fine, above = scales_of(entered, task)
+        steps = [
+            step
+            for of, part in (("tensor", above), ("scale", fine))
+            for each in part
+            for step in _steps(entered, each, of, task)
+        ]
+        quotients = quotients_of(entered, fine, above, task)
+    rounded_to = scalar_format("int32") if is_affine(fmt) else fmt.element
+    elements = []
+    for number, index in enumerate(indices(shape)):
+        own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
+        code, rounding = (
+            quantized.codes[number],
+            explain(quotients[number], rounded_to, policy.policy("element", fmt.element)),
+        )
+        result = element_value(code, own, fmt)
+        elements.append(ElementStep(values[number], quotients[number], rounding, own, code, result))
+    return BlockExplanation(tuple(steps), tuple(elements))
+
+
+def _steps(values: Sequence[Exact], scales: Scales, of: str, task: Task) -> list[ScaleStep]:
+    """The scales of a field, block by block."""
+    field, steps = scales.field, []
+    for block, places in enumerate(blocks_of(range(len(values)), task.shape, field)):
+        amax, number, code = scales.maxima[block], scales.unrounded[block], scales.codes[block]
+        if is_zero(amax) and task.policy.zero_block == "one":
+            number = ONE
+        rounding = None
+        if field.role != "exponent":
+            rounding = explain(number, field.format, task.policy.policy(of, field.format))
+            rounding = rounding if rounding.code == code else None
+        ends = tuple(place for place in places if _reaches(values[place], amax, field))
+        steps.append(ScaleStep(field, block, (amax,), ends, number, rounding, code, field_value(code, field)))
+    return steps
+
+
+def _reaches(value: Exact, amax: Exact, field: ScaleField) -> bool:
+    """Whether a value is the largest magnitude of a block; by sign, one of its own sign."""
+    if field.role == "by_sign" and is_negative(value) != (field.name == "negative"):
+        return False
+    if FINITE in {value.kind, amax.kind}:
+        return value.kind == amax.kind and abs(value.fraction()) == amax.fraction()
+    return True
+
+
+def _affine_steps(values: Sequence[Exact], task: Task, codes: Mapping[str, Sequence[int]]) -> list[ScaleStep]:
+    """Scale and zero point of each block."""
+    (scale, zero), arithmetic, element = task.fmt.scales, steps_of(task.policy), task.fmt.element
+    count, steps = finite(element.codes[-1] - element.codes[0]), []
+    for block, places in enumerate(blocks_of(range(len(values)), task.shape, scale)):
+        low, high = span = value_range([values[place] for place in places], task.policy)
+        ends = tuple(place for place in places if values[place].reduced() in (low.reduced(), high.reduced()))
+        code, zero_code = codes[scale.name][block], codes[zero.name][block]
+        stored = field_value(code, scale)
+        ratio = arithmetic.divide(add(high, negated(low)), count)
+        steps.append(ScaleStep(scale, block, span, ends, ratio, None, code, stored))
+        place = add(finite(element.codes[0]), negated(arithmetic.divide(low, stored)))
+        steps.append(ScaleStep(zero, block, span, ends, place, None, zero_code, field_value(zero_code, zero)))
+    return steps

@@ -1,0 +1,107 @@
+"""``lowbit encode`` and ``lowbit decode`` of block formats."""
+
+import json
+
+import pytest
+
+from lowbit.policy.block import BlockPolicy
+
+
+def test_encode_shows_scales_and_elements(lowbit):
+    result = lowbit("encode", "mxfp4", "1", "-2", "6")
+    assert [line.split() for line in result.lines] == [
+        ["block", "0", "0x7f", "01111111", "1"],
+        ["0", "0x2", "0.01.0", "1"],
+        ["1", "0xc", "1.10.0", "-2"],
+        ["2", "0x7", "0.11.1", "6"],
+    ]
+
+
+def test_explained_is_the_arithmetic(lowbit):
+    result = lowbit("encode", "mxfp4", "2.5", "-13", "--explain")
+    assert result.lines == [
+        "mxfp4: value = element * block; policy ocp_mx",
+        "",
+        "block 0: float8_e8m0fnu, one for 32 elements",
+        "  maximum   13  value 1",
+        "  exponent  3   2^3 <= 13 < 2^4",
+        "  element   6   the largest one, of exponent 2",
+        "  scale     2   floor: " + BlockPolicy.meaning("scale_rule", "floor"),
+        "  rule      exact",
+        "  code      2   0x80  10000000",
+        "",
+        "elements: float4_e2m1fn, quotient = value / block",
+        "     value  quotient  below  midpoint  above  code  bits    worth  rule",
+        "  0  2.5    1.25      1      1.25      1.5    0x2   0.01.0  2      a tie, to the even code",
+        "  1  -13    -6.5             -7        -6     0xf   1.11.1  -12    the nearer neighbour",
+    ]
+
+
+def test_two_scales_are_explained(lowbit):
+    text = lowbit("encode", "nvfp4", "1", "-2", "6", "--explain").out
+    assert text.index("tensor: float32, one for the whole tensor") < text.index("block 0: float8_e4m3fn, one for 16")
+    assert "maximum / (6 * 448)" in text
+    assert "(maximum / 6) / tensor" in text
+    assert "quotient = value / (block * tensor)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("float4_e2m1fn.g4.by_sign", "1", "-3"), "negative if value < 0 else positive"),
+        (("int4.g4.asymmetric", "1", "-3"), "(highest - lowest) / 15"),
+        (("mxfp4", "0", "-0"), "a block of zeros"),
+        (("mxfp4", "nan", "1"), "NaN"),
+        (("mxfp4", "inf", "1"), "nan"),
+        (("nvfp4_reciprocal", "1"), "(6 * 448) / maximum"),
+        (("dfp16", "1", "2"), "2^1 <= 2 < 2^2"),
+        (("mxfp8_e4m3", "470", "--policy", "tosa_mx"), "tosa: floor, and one more"),
+        (("nvfp4", "1", "--policy", "transformer_engine_nvfp4"), "each step in binary32"),
+        (("mxfp4", "6.5", "--choice", "scale_rule=ceil"), "policy"),
+        (("nvfp4_16x16", "1", "2"), "16 x 16 elements"),
+        (("float4_e2m1fn.g4", "1e-9"), "instead: the smallest positive value"),
+    ],
+)
+def test_every_role_is_explained(lowbit, words, what):
+    result = lowbit("encode", *words, "--from", "float32", "--explain")
+    assert result.status == 0, result.err
+    assert what in result.out
+
+
+def test_json_has_every_step(lowbit):
+    document = json.loads(lowbit("encode", "nvfp4", "1", "-2", "6", "--output-format", "json").out)
+    assert document["schema"] == "lowbit/encode-block/1"
+    assert [scale["name"] for scale in document["scales"]] == ["tensor", "block"]
+    assert [element["code"] for element in document["elements"]] == ["0x2", "0xc", "0x7"]
+    assert document["elements"][2]["result"]["decimal"] == pytest.approx(6, rel=1e-6)
+
+
+def test_decode_needs_every_scale(lowbit):
+    result = lowbit("decode", "nvfp4", "1", "0xf", "--scale", "block=0x38", "--scale", "tensor=0x3f000000")
+    assert [line.split()[-1] for line in result.lines[3:]] == ["0.25", "-3"]
+    document = json.loads(lowbit("decode", "mxfp4", "7", "--scale", "block=128", "--output-format", "json").out)
+    assert document["scales"] == {"block": "0x80"}
+    assert document["results"][0]["decimal"] == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("decode", "nvfp4", "1"), "--scale block=CODE --scale tensor=CODE"),
+        (("decode", "mxfp4", "1", "--scale", "tensor=1"), "is not a scale of mxfp4"),
+        (("decode", "mxfp4", "1", "--scale", "block"), "is not a scale of mxfp4"),
+        (("decode", "mxfp4", "16", "--scale", "block=1"), "is not a code of float4_e2m1fn"),
+        (("decode", "mxfp4", "1", "--scale", "block=256"), "is not a code of float8_e8m0fnu"),
+        (("decode", "int8", "1", "--scale", "block=1"), "--scale is for block formats"),
+        (("encode", "mxfp4", "1", "--rounding", "toward_zero"), "--choice element="),
+        (("encode", "mxfp4", "1", "--choice", "scale_rule"), "is not AXIS=VALUE"),
+        (("encode", "mxfp4", "1", "--choice", "scale_rule=up"), "scale_rule"),
+        (("encode", "mxfp4", "1", "--policy", "ocp_sat"), "block policy"),
+        (("encode", "mxfp4", "x"), "is not a value"),
+        (("encode", "nvfp4", "1", "--policy", "four_over_six"), "do not divide"),
+    ],
+)
+def test_wrong_usage_says_how_to_mend_it(lowbit, words, what):
+    result = lowbit(*words)
+    assert result.status == 2
+    assert what in result.err
