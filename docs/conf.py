@@ -31,4 +31,6 @@ numpydoc_class_members_toctree = False
 
 html_theme = "furo"
 html_title = f"lowbit {release}"
+html_static_path = ["_static"]
+html_css_files = ["wrap.css"]
 pygments_style = "friendly"

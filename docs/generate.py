@@ -11,7 +11,7 @@ from lowbit.cli import main
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import CONTAINERS, header, usual
 from lowbit.cli.topics import ERROR_TOPICS
-from lowbit.exact import format_exact
+from lowbit.exact import Exact, format_exact
 from lowbit.format.block import BlockFormat
 from lowbit.format.common import Format
 from lowbit.format.registry import families, formats, get_format, scalar_format
@@ -30,6 +30,8 @@ from lowbit.policy.requantize import (
 )
 from lowbit.proof.accumulator import largest_safe_k
 
+LONGEST_VALUE = 16
+"""Characters of a value in a table."""
 NOTICE = "<!-- Written by docs/generate.py from the data; edit that or the data. -->\n\n"
 
 
@@ -75,6 +77,12 @@ def format_page(fmt: Format) -> str:
     return f"# {fmt.id}\n\n```console\n$ {command}\n{run('show', fmt.id, *values)}```\n"
 
 
+def short_value(value: Exact) -> str:
+    """A value exactly, or where that would push the other columns aside, in decimals."""
+    text = format_exact(value)
+    return text if len(text) <= LONGEST_VALUE else f"~{float(value.fraction()):.9g}"
+
+
 def formats_index() -> str:
     """All single formats, and the families."""
     single = [fmt for fmt in map(scalar_format, formats(kind="scalar")) if not fmt.family]
@@ -84,7 +92,7 @@ def formats_index() -> str:
         for fmt in blocks
     ]
     rows = [
-        (f"[{fmt.id}]({fmt.id}.md)", str(fmt.bits), format_exact(fmt.max), f"`{fmt.default_policy}`", fmt.summary)
+        (f"[{fmt.id}]({fmt.id}.md)", str(fmt.bits), short_value(fmt.max), f"`{fmt.default_policy}`", fmt.summary)
         for fmt in single
     ]
     family_rows = [

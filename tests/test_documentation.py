@@ -187,3 +187,19 @@ def test_the_pages_on_kernels_are_told_what_they_do(name, files, tmp_path, monke
     printed = "".join(outputs).splitlines()
     assert len(outputs) == 3
     assert [line for line in lines if line not in ("", "...") and line[:2] != "$ " and line not in printed] == []
+
+
+def test_no_value_pushes_the_columns_of_the_formats_aside():  # F39
+    sys.path.insert(0, str(DOCS))
+    generate = importlib.import_module("generate")
+    rows = [line.split(" | ") for line in generate.formats_index().splitlines() if line.startswith("| [")]
+    values = {cells[0]: cells[2] for cells in rows if len(cells) == 5}
+    assert values["| [float8_e4m3fn](float8_e4m3fn.md)"] == "448"
+    assert values["| [float64](float64.md)"] == "~1.79769313e+308"
+    assert max(map(len, values.values())) <= generate.LONGEST_VALUE
+
+
+def test_transcripts_wrap_in_the_rendered_pages():  # F39
+    settings = (DOCS / "conf.py").read_text(encoding="utf-8")
+    assert 'html_static_path = ["_static"]\nhtml_css_files = ["wrap.css"]\n' in settings
+    assert "white-space: pre-wrap" in (DOCS / "_static" / "wrap.css").read_text(encoding="utf-8")

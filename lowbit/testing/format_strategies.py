@@ -74,7 +74,7 @@ def own_floats(draw: Any, max_bits: int = 16) -> FloatFormat:
         specials["canonical_nan"] = draw(st.integers(specials["nan"], magnitudes - 1))
     if specials.get("infinity", 2) < 2:  # a zero and a value must be left
         specials.pop("infinity")
-    name = "_".join(str(int(value)) for value in (*fields.values(), bias, *specials.values())).replace("-", "n")
+    name = "_".join(str(int(value)) for value in (*fields.values(), bias, *specials.values()))
     kinds = "".join(key[0] for key in specials)
     bits = int(signed) + exponent_bits + mantissa_bits
     policy = "ieee" if "infinity" in specials else "ocp_sat"

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from fractions import Fraction
 from math import isfinite, isinf, isnan
 from pathlib import Path
@@ -342,15 +343,23 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     assert "give the path of a TOML file" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["a b\n", "", "Int4", "größe"])
+MAKERS = [
+    lambda text: lowbit.block_format("int4", id=text),
+    lambda text: lowbit.float_format(4, 3, id=text),
+    lambda text: lowbit.table_format([0, 1], id=text),
+]
+CONSTRUCTORS = [
+    lambda text: lowbit.FixedFormat(id=text, bits=8),
+    lambda text: lowbit.FloatFormat(id=text, bits=8, exponent_bits=4, mantissa_bits=3, bias=7),
+    lambda text: replace(lowbit.get_format("mxfp4"), id=text),
+]
+
+
 @pytest.mark.parametrize(
-    "make",
+    ("make", "text"),
     [
-        lambda text: lowbit.block_format("int4", id=text),
-        lambda text: lowbit.float_format(4, 3, id=text),
-        lambda text: lowbit.table_format([0, 1], id=text),
-        lambda text: lowbit.FixedFormat(id=text, bits=8),
-        lambda text: lowbit.FloatFormat(id=text, bits=8, exponent_bits=4, mantissa_bits=3, bias=7),
+        *((make, text) for make in MAKERS for text in ("Int4", "größe")),
+        *((make, text) for make in MAKERS + CONSTRUCTORS for text in ("a b", "a\n", "", " ", "a\0")),
     ],
 )
 def test_an_id_is_an_id_whatever_makes_the_format(make, text):
