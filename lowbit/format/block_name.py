@@ -11,7 +11,7 @@ import re
 
 from lowbit.errors import FormatError
 from lowbit.format.block import SIGNS, BlockFormat, ScaleField, Shape, shape_name, shape_of
-from lowbit.format.common import ID_RULE, Source, is_identifier
+from lowbit.format.common import Source, check_id
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
 from lowbit.format.types import FormatLike
@@ -77,8 +77,7 @@ def block_format(
     >>> block_format("int4", block=128).bits_per_value
     Fraction(33, 8)
     """
-    if id is not None and not (isinstance(id, str) and is_identifier(id)):
-        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
+    check_id(id)
     part, shape, of_scale = scalar_format(element), shape_of(block), scalar_format(scale)
     names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
     scales = [ScaleField(name, of_scale, shape, role) for name in names]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.exact import NOT_A_NUMBER, Exact, finite, from_float
-from lowbit.format.common import ID_RULE, Format, is_identifier
+from lowbit.format.common import Format, check_id
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
 from lowbit.format.table import check_list
@@ -111,12 +111,7 @@ def _check_arguments(exponent_bits: object, mantissa_bits: object, bias: object,
         raise FormatError(f"bias = {bias!r} is not an integer")
     if not isinstance(signed, bool):
         raise FormatError(f"signed = {signed!r} is neither True nor False")
-    _check_id(id)
-
-
-def _check_id(id: object) -> None:
-    if id is not None and (not isinstance(id, str) or not is_identifier(id)):
-        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
+    check_id(id)
 
 
 def _check_policy(default_policy: object) -> None:
@@ -186,7 +181,7 @@ def table_format(
     >>> lowbit.encode([-0.2, 0.6], fmt).tolist()
     [1, 3]
     """
-    _check_id(id)
+    check_id(id)
     _check_policy(default_policy)
     numbers: object = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(numbers, Iterable):

@@ -55,6 +55,15 @@ def is_identifier(text: str) -> bool:
     return bool(text) and not set(text) - _ID_CHARACTERS
 
 
+def check_id(id: object) -> None:
+    """Refuse what a format cannot be called; None stands for a name that is made.
+
+    Raises FormatError.
+    """
+    if id is not None and not (isinstance(id, str) and is_identifier(id)):
+        raise FormatError(f"{id!r} is not an id", hint=ID_RULE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """What all formats share.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import lowbit
 from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.scheme import OPERATIONS, get_scheme, resolve, schemes
 from lowbit.nonlinear.widths import Intermediate
+from tests.agree.schemes import CALLS, over
 
 ROW = np.array([[10, 0, -10, 3]], np.int8)
 WITH_SCALE = [(name, scheme) for name in ("softmax", "gelu") for scheme in ("ivit", "ibert", "lowbit")]
@@ -272,3 +275,55 @@ def test_bits_of_tflite_s_softmax(bits):
     for scheme in ("tflite_int8", "litert_int8"):
         with pytest.raises(InputError, match="bits"):
             lowbit.softmax(np.zeros((1, 2), np.int8), scheme=scheme, scale=0.1, bits=bits)
+
+
+REAL = {
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
+    "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
+    "layernorm": lambda x: (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True),
+    "logistic": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "l2norm": lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True)),
+}
+"""What each operation approximates."""
+
+
+WITHOUT_REAL = {
+    ("layernorm", "tflite_int16", "double_rounding"): "does not say what its results are worth",
+    ("layernorm", "tflite_int16", "single_rounding"): "does not say what its results are worth",
+    ("gelu", "ibert", "code"): "is made for int32 accumulators",
+    ("logistic", "tosa", ""): "looks codes up at a scale of its own",
+    ("tanh", "tosa", ""): "looks codes up at a scale of its own",
+}
+
+
+@over([call for call in CALLS if (call[0].operation, call[0].id, call[1]) not in WITHOUT_REAL])
+def test_values_of_the_results_come_back(record, variant):  # F41
+    """Zero point and scale applied, so that they are what the operation approximates."""
+    codes = np.array([[-90, -60, -40, -25, -12, -3, 0]], np.int16 if record.codes == "int16" else np.int8)
+    scale = 1 / 32
+    stated = {**record.examples[-1].parameters, **({"scale": scale} if record.takes_scale else {}), "zero_point": 0}
+    stated = {name: value for name, value in stated.items() if name != "zero_point" or name in record.options}
+    if record.operation == "layernorm":
+        codes = codes.astype(np.int16) * 20  # ten steps of Newton's iteration do not reach the roots of small squares
+    if record.id == "gemmlowp":
+        stated, scale = {"integer_bits": 5}, 2.0 ** (5 - 15 if record.codes == "int16" else 5 - 31)
+    call = partial(OPERATIONS[record.operation].call, codes, scheme=record.id, variant=variant or None)
+    got, values = call(**stated, return_values=True)
+    assert np.array_equal(got, call(**stated))
+    assert (values.shape, values.dtype) == (codes.shape, np.float64)
+    both = call(**stated, return_scale=True, return_values=True)
+    assert np.array_equal(both[2], values)
+    expected = REAL[record.operation](codes * scale)
+    worst = {"gelu": 0.4, "softmax": 0.11}.get(record.operation, 0.07)
+    assert np.abs(values - expected).max() < worst, (values, expected)
+
+
+def test_values_where_the_scheme_does_not_say_what_they_are():
+    row, ones = np.arange(8, dtype=np.int16), np.ones(8, np.int16)
+    stated = {"weights": ones, "biases": ones.astype(np.int32), "multiplier": 1 << 30, "shift": 0}
+    with pytest.raises(InputError, match="layernorm under tflite_int16 does not say what its results are worth"):
+        lowbit.layernorm(row, scheme="tflite_int16", **stated, return_values=True)
+    axis = lowbit.softmax(np.zeros((4, 2), np.int8), scheme="tflite_int8", scale=0.1, axis=0, return_values=True)[1]
+    assert axis.tolist() == [[0.25, 0.25]] * 4

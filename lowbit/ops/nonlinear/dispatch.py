@@ -83,11 +83,23 @@ class Request:
 class Answer(NamedTuple):
     """What a runner returns: codes of the shape of ``rows``, and what one unit of them is worth.
 
-    The scale is a number, an array with one entry an element of a row, or None where the scheme has none.
+    The scale is a number, an array with one entry an element of a row, or None where the scheme has none. Codes are
+    worth ``(codes - zero_point) * scale``, or ``2.0**-codes`` if they are ``exponents``.
     """
 
     codes: Array
     scale: Any
+    zero_point: int = 0
+    exponents: bool = False
+
+    def values(self, title: str) -> npt.NDArray[np.float64]:
+        """What the codes are worth."""
+        if self.exponents:
+            return 2.0 ** -self.codes.astype(np.float64)
+        if self.scale is None:
+            hint = "the scales are in its multiplier: leave return_values out"
+            raise InputError(f"{title} does not say what its results are worth", hint=hint)
+        return (self.codes.astype(np.float64) - self.zero_point) * np.asarray(self.scale, np.float64)
 
 
 def dispatch(  # noqa: PLR0913, PLR0917 (the public functions' keyword arguments, in their order)
@@ -99,12 +111,12 @@ def dispatch(  # noqa: PLR0913, PLR0917 (the public functions' keyword arguments
     overflow: Any,
     axis: Any,
     bits: Any,
-    return_scale: bool,
+    returns: tuple[bool, bool],
     out: Any,
     threads: Any,
     options: Mapping[str, Any],
 ) -> Any:
-    """Run a scheme over codes of any shape, along an axis."""
+    """Run a scheme over codes of any shape, along an axis; ``returns``: whether to add the scale, and the values."""
     record = get_scheme(operation, scheme)
     call = Parameters(record, record.variant_named(variant), _number(scale), record.checked_bits(bits), options)
     if not isinstance(overflow, str) or overflow not in OVERFLOWS:
@@ -118,9 +130,15 @@ def dispatch(  # noqa: PLR0913, PLR0917 (the public functions' keyword arguments
     length = moved.shape[-1] if moved.ndim else 1
     rows = np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), length)
     answer = resolve("ops", record.home)(Request(rows, call, overflow, int(threads)))
-    shaped = answer.codes.reshape(moved.shape)
-    result = _into(out, shaped if moved is array else np.moveaxis(shaped, -1, axis))
-    return (result, answer.scale) if return_scale else result
+
+    def shaped(rows: Array) -> Array:
+        back = rows.reshape(moved.shape)
+        return back if moved is array else np.moveaxis(back, -1, axis)
+
+    more = [answer.scale] if returns[0] else []
+    more += [shaped(answer.values(record.title))[()]] if returns[1] else []
+    result = _into(out, shaped(answer.codes))
+    return (result, *more) if more else result
 
 
 def _number(scale: Any) -> Any:

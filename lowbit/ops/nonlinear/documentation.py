@@ -34,6 +34,9 @@ bits : int, optional
     "return_scale": """\
 return_scale : bool
     Also return the real value of one unit of the result.""",
+    "return_values": """\
+return_values : bool
+    Also return what the results are worth, zero point and scale applied.""",
     "out": """\
 out : ndarray, optional
     Where the result goes: of its dtype and shape.""",

@@ -8,7 +8,7 @@ from lowbit.ops.types import Array, Codes, Results, ScaleLike
 
 
 @documented
-def exp(
+def exp(  # noqa: PLR0913 (all but one are keyword-only options)
     codes: Codes,
     *,
     scheme: str = "ivit",
@@ -16,6 +16,7 @@ def exp(
     scale: ScaleLike | None = None,
     overflow: str = "wrap",
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
 ) -> Results:
@@ -30,6 +31,7 @@ def exp(
     {scale}
     {overflow}
     {return_scale}
+    {return_values}
     out : ndarray, optional
         Where the result goes: int64, of the shape of ``codes``.
     {threads}
@@ -38,6 +40,7 @@ def exp(
     -------
     codes : ndarray of int64
     scale : float, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -52,7 +55,9 @@ def exp(
     >>> exp([0, -10, -20], scale=0.1, scheme="ivit").tolist()
     [327680, 131072, 49152]
     """
-    return dispatch("exp", codes, scheme, variant, scale, overflow, -1, None, return_scale, out, threads, {})
+    return dispatch(
+        "exp", codes, scheme, variant, scale, overflow, -1, None, (return_scale, return_values), out, threads, {}
+    )
 
 
 @documented
@@ -94,4 +99,4 @@ def integer_sqrt(
     >>> integer_sqrt([0, 15, 16, 1 << 40]).tolist()
     [0, 3, 4, 1048576]
     """
-    return dispatch("integer_sqrt", values, scheme, None, None, overflow, -1, None, False, out, threads, {})
+    return dispatch("integer_sqrt", values, scheme, None, None, overflow, -1, None, (False, False), out, threads, {})

@@ -39,8 +39,10 @@ def softmax(request: Request) -> Answer:
     # Nothing leaves 62 bits, so that no overflow rule can matter; the code's 2^8 for probability 0 needs a ninth bit.
     if is_byte_sized(request.rows) and request.bits < 8:
         rows = centred_bytes(request.rows)
-        return Answer(fast(request, rows, fast_fqvit.softmax_bytes, _exponentials(scale), constants), None)
-    return Answer(plain(request, fqvit.softmax, constants), None)
+        return Answer(
+            fast(request, rows, fast_fqvit.softmax_bytes, _exponentials(scale), constants), None, exponents=True
+        )
+    return Answer(plain(request, fqvit.softmax, constants), None, exponents=True)
 
 
 @prepared

@@ -20,6 +20,7 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
     axis: int = -1,
     bits: int | None = None,
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
     **options: npt.ArrayLike,
@@ -38,6 +39,7 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
     {bits}
     return_scale : bool
         Also return the real value of one unit of the result; it is negative under i-GELU.
+    {return_values}
     {out}
     {threads}
     {options}
@@ -47,6 +49,7 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
     codes : ndarray
         Of the shape of ``codes``; products that a requantisation follows, int32 as a rule.
     scale : float, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -61,4 +64,17 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> gelu([[10, 0, -10]], scale=0.1).tolist()
     [[1050, 0, -210]]
     """
-    return dispatch("gelu", codes, scheme, variant, scale, overflow, axis, bits, return_scale, out, threads, options)
+    return dispatch(
+        "gelu",
+        codes,
+        scheme,
+        variant,
+        scale,
+        overflow,
+        axis,
+        bits,
+        (return_scale, return_values),
+        out,
+        threads,
+        options,
+    )

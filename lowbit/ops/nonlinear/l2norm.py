@@ -10,7 +10,7 @@ from lowbit.ops.types import Array, Codes, Results
 
 
 @documented
-def l2norm(
+def l2norm(  # noqa: PLR0913 (all but one are keyword-only options)
     codes: Codes,
     *,
     scheme: str = "tflite_int8",
@@ -18,6 +18,7 @@ def l2norm(
     overflow: str = "wrap",
     axis: int = -1,
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
     **options: npt.ArrayLike,
@@ -36,6 +37,7 @@ def l2norm(
     {axis}
     return_scale : bool
         Also return the real value of one unit of the result, 1/128.
+    {return_values}
     {out}
     {threads}
     **options
@@ -46,6 +48,7 @@ def l2norm(
     codes : int8 ndarray
         In 1/128; +1 is limited to 127.
     scale : float, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -60,4 +63,17 @@ def l2norm(
     >>> l2norm([[3, 4], [-30, 40]]).tolist()
     [[77, 102], [-77, 102]]
     """
-    return dispatch("l2norm", codes, scheme, variant, None, overflow, axis, None, return_scale, out, threads, options)
+    return dispatch(
+        "l2norm",
+        codes,
+        scheme,
+        variant,
+        None,
+        overflow,
+        axis,
+        None,
+        (return_scale, return_values),
+        out,
+        threads,
+        options,
+    )

@@ -20,6 +20,7 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     axis: int = -1,
     bits: int | None = None,
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
     **options: npt.ArrayLike,
@@ -40,6 +41,7 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     return_scale : bool
         Also return the real value of one unit of the result: gamma is in it, so it is an array along the axis. None
         under "tflite_int16", whose multiplier and shift have the scales in them.
+    {return_values}
     {out}
     {threads}
     **options
@@ -52,6 +54,7 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     codes : ndarray
         Of the shape of ``codes``; int32 as a rule, for a requantisation that follows.
     scale : ndarray of float32 or None, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -68,5 +71,16 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     [[759722850, 0, -759722850]]
     """
     return dispatch(
-        "layernorm", codes, scheme, variant, scale, overflow, axis, bits, return_scale, out, threads, options
+        "layernorm",
+        codes,
+        scheme,
+        variant,
+        scale,
+        overflow,
+        axis,
+        bits,
+        (return_scale, return_values),
+        out,
+        threads,
+        options,
     )

@@ -21,7 +21,7 @@ def softmax(request: Request) -> Answer:
     table = _exponentials(request.scale, scale32(request.options.get("beta", 1), "beta"))
     rows, unit = request.rows.astype(np.int8, copy=False), np.float32(2.0**-request.bits)
     kernel = softmax_words if request.bits == 16 else softmax_bytes
-    return Answer(fast(request, rows, kernel, table, unit), 2.0**-request.bits)
+    return Answer(fast(request, rows, kernel, table, unit), 2.0**-request.bits, -(1 << request.bits - 1))
 
 
 @prepared
@@ -33,7 +33,8 @@ def sigmoid(request: Request) -> Answer:
     """Each code by itself; nothing can overflow."""
     require_codes(request)
     zero_point_of(request)
-    return Answer(narrow_by_table(request, _each), 1 / RESULT_STEPS[request.operation][0])
+    steps, result_zero_point = RESULT_STEPS[request.operation]
+    return Answer(narrow_by_table(request, _each), 1 / steps, result_zero_point)
 
 
 def _each(request: Request) -> Array:

@@ -20,6 +20,7 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     axis: int = -1,
     bits: int | None = None,
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
     **options: npt.ArrayLike,
@@ -36,8 +37,9 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     {axis}
     {bits}
     return_scale : bool
-        Also return the real value of one unit of the result; see ``codes`` for its zero point. None
-        under "fqvit", where code k stands for 2**-k.
+        Also return the real value of one unit of the result; see ``codes`` for its zero point, which
+        ``return_values`` applies. None under "fqvit", where code k stands for 2**-k.
+    {return_values}
     {out}
     {threads}
     **options
@@ -50,6 +52,7 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
         Of the shape of ``codes``; the smallest dtype that holds the declared result width. The zero point is 0, but
         the lowest code under "tflite_int8" and "litert_int8", which return 1/256 from -128 or 1/65536 from -32768.
     scale : float or None, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -66,4 +69,17 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> softmax([[10, 0, -10]], scale=0.1).tolist()
     [[21140, 8456, 3171]]
     """
-    return dispatch("softmax", codes, scheme, variant, scale, overflow, axis, bits, return_scale, out, threads, options)
+    return dispatch(
+        "softmax",
+        codes,
+        scheme,
+        variant,
+        scale,
+        overflow,
+        axis,
+        bits,
+        (return_scale, return_values),
+        out,
+        threads,
+        options,
+    )

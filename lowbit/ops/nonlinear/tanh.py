@@ -19,6 +19,7 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     overflow: str = "wrap",
     bits: int | None = None,
     return_scale: bool = False,
+    return_values: bool = False,
     out: Array | None = None,
     threads: int = 1,
     **options: npt.ArrayLike,
@@ -35,6 +36,7 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     {overflow}
     {bits}
     {return_scale}
+    {return_values}
     {out}
     {threads}
     {options}
@@ -45,6 +47,7 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
         Of the shape of ``codes``: int8 in 1/128 (the int8 schemes), int16 in 1/32768 (the int16 schemes), int32 or
         int16 in Q0 (gemmlowp), int32 (tosa).
     scale : float, if ``return_scale``
+    values : ndarray of float64, if ``return_values``
 
     Raises
     ------
@@ -60,4 +63,6 @@ def tanh(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> tanh([-128, -20, 0, 20, 127], scale=0.05).tolist()
     [-128, -97, 0, 97, 127]
     """
-    return dispatch("tanh", codes, scheme, variant, scale, overflow, -1, bits, return_scale, out, threads, options)
+    return dispatch(
+        "tanh", codes, scheme, variant, scale, overflow, -1, bits, (return_scale, return_values), out, threads, options
+    )

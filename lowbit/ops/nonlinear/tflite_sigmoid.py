@@ -13,14 +13,15 @@ from lowbit.ops.nonlinear.rows import narrow_by_table
 from lowbit.ops.nonlinear.tflite import require_codes, vector, zero_point_of
 from lowbit.ops.types import Array
 
-INT8_SCALE = {"logistic": 2.0**-8, "tanh": 2.0**-7}
+INT8_STEPS = {"logistic": (2.0**-8, -128), "tanh": (2.0**-7, 0)}
+"""What one unit of a result is worth, and its zero point."""
 
 
 def sigmoid_int8(request: Request) -> Answer:
     """Each code by itself."""
     require_codes(request)
     zero_point_of(request)
-    return Answer(narrow_by_table(request, _each_int8), INT8_SCALE[request.operation])
+    return Answer(narrow_by_table(request, _each_int8), *INT8_STEPS[request.operation])
 
 
 def _each_int8(request: Request) -> Array:

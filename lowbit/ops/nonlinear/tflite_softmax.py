@@ -46,7 +46,7 @@ def softmax_int8(request: Request) -> Answer:
         codes = fast_or_none(request, rows, kernel, *_tables(tuple(constants.tolist())), request.mode)
     if codes is None:
         codes = plain_or_end(request, tflite_softmax.softmax_int8, constants)
-    return Answer(codes, 2.0**-request.bits)
+    return Answer(codes, 2.0**-request.bits, -(1 << request.bits - 1))
 
 
 @prepared
