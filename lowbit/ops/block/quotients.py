@@ -123,6 +123,9 @@ def _floats(cast: Cast) -> Lanes | None:
 def divisor(scale: Array, above: tuple[Array, Array] | None, policy: BlockPolicy) -> Divisor:
     """What values are divided by or multiplied by, from the finest scale, and the one above and its reciprocal."""
     steps, total = Steps(policy), scale
+    if policy.quotient_steps == "multiply_by_ratio" and not steps.exact:
+        numerator = steps.dtype(1) if above is None else above[1]
+        return Divisor(steps.divide(numerator, scale), scale == 0, multiplies=True)
     if above is not None:
         upper, reciprocal = above
         by_ratio = policy.quotient_steps == "divide_by_ratio" and not steps.exact

@@ -142,11 +142,15 @@ def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPoli
         total = scale if above is None or above.divides else steps.multiply(scale, above.scale)
     elif above and way == "divide_by_ratio":
         over, total = value, steps.divide(scale, above.reciprocal)
+    elif way == "multiply_by_ratio":
+        over, total = value, scale
     else:
         over, total = value, steps.multiply(scale, above.scale) if above else scale
     if is_zero(total) and policy.zero_scale != "infinite":
         largest = scalar_format("float32").max if policy.zero_scale == "largest" else ZERO
         return steps.multiply(over, largest)
+    if way == "multiply_by_ratio" and not steps.exact:
+        return steps.multiply(over, steps.divide(above.reciprocal if above else ONE, scale))
     if way == "reciprocal" and not steps.exact:
         return steps.multiply(over, steps.limited(steps.divide(ONE, total)))
     return steps.divide(over, total)
