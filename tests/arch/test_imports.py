@@ -49,7 +49,7 @@ def test_import_contracts():
     [
         ("rich", ("lowbit.check.report.text", "lowbit.cli")),
         ("numba", ("lowbit.kernels",)),
-        ("scipy", ("lowbit.allocate", "lowbit.quantizers", "lowbit.testing")),
+        ("scipy", ("lowbit.allocate", "lowbit.models", "lowbit.quantizers", "lowbit.testing")),
         ("hypothesis", ("lowbit.testing",)),
         ("torch", ("lowbit.dut",)),
         ("onnxruntime", ("lowbit.dut",)),

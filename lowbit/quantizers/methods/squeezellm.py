@@ -1,0 +1,139 @@
+"""SqueezeLLM: a table of values for each output, weighted by how much the loss minds, and outliers kept apart."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.quantizers.clusters import best_clusters, lloyd, nearest_places
+from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse
+
+SEARCHES = {"exact": best_clusters, "lloyd": lloyd}
+
+
+def squeezellm(
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,
+    *,
+    to: str = "table4.channel",
+    variant: str = "exact",
+    sensitivity: npt.ArrayLike | None = None,
+    outliers: float = 0.0045,
+    sensitive: float = 0.0005,
+) -> QuantizedWeight:
+    """Give each output a table of its own, the one with the least error in the weights that matter.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+    activations : array_like, shape (rows, inputs), optional
+        Where there is no sensitivity: the mean square of each input stands for it, the diagonal of GPTQ's Hessian.
+    to : str
+        "table3.channel": a table of eight values an output; 1 to 8 bits.
+    variant : str
+        "exact": the best table of all; "lloyd": the one that Lloyd's iteration finds from even steps.
+    sensitivity : array_like, shape (outputs, inputs), optional
+        The Fisher information: the sum over samples of the squared gradient. All ones without either.
+    outliers, sensitive : float
+        The shares of weights that are kept apart in binary16: the largest magnitudes, and the largest sensitivities.
+
+    Returns
+    -------
+    QuantizedWeight
+        ``tensor`` holds codes and tables, ``sparse`` what is added to them.
+
+    Raises
+    ------
+    InputError
+        Shapes do not fit, a share is not from 0 to 1, or a sensitivity is negative.
+
+    Notes
+    -----
+    A weight that is kept apart counts nothing for the table; its code is that of the value nearest to 0, which is taken
+    off what is stored for it. The official code finds tables by scikit-learn's k-means, with errors above the best
+    ones. Source: Kim et al., "SqueezeLLM", ICML 2024 (arXiv 2306.07629), sections 4.1 and 4.2;
+    SqueezeAILab/SqueezeLLM a5fd71f.
+
+    Examples
+    --------
+    >>> result = squeezellm([[1.0, 1.1, 5.0, 5.2]], to="table1.channel", outliers=0, sensitive=0)
+    >>> result.tensor.tables.round(3).tolist(), result.tensor.codes.tolist()
+    ([[1.0499999523162842, 5.099999904632568]], [[0, 0, 1, 1]])
+    """
+    METHOD.require_variant(variant)
+    count = 1 << _bits(to)
+    matrix = weight_matrix(weights)
+    fisher = _sensitivity(matrix, activations, sensitivity)
+    apart = _kept_apart(matrix, fisher, _share(outliers, "outliers"), _share(sensitive, "sensitive"))
+    shares = np.where(apart, 0, fisher)
+    shares[~shares.any(axis=1)] = 1
+    codes, tables = np.empty(matrix.shape, np.uint8), np.empty((len(matrix), count), np.float32)
+    for row, (values, weight) in enumerate(zip(np.where(apart, 0, matrix), shares, strict=True)):
+        table, places = SEARCHES[variant](values, weight, count)
+        tables[row] = table
+        codes[row] = np.where(apart[row], nearest_places(np.zeros(1), np.sort(table)), places)
+    tensor = RowTables(codes, tables)
+    if not apart.any():
+        return QuantizedWeight(tensor)
+    rows, columns = np.nonzero(apart)
+    values = (matrix - tensor.values())[rows, columns].astype(np.float16)
+    return QuantizedWeight(tensor, sparse=Sparse(rows, columns, values, replaces=False))
+
+
+def _bits(to: object) -> int:
+    match = re.fullmatch(r"table([1-8])\.channel", to) if isinstance(to, str) else None
+    if match is None:
+        raise InputError(
+            f"squeezellm gives each output a table, and {to!r} does not say of how many bits", hint="table4.channel"
+        )
+    return int(match.group(1))
+
+
+def _share(share: float, what: str) -> float:
+    if not 0 <= share < 1:
+        raise InputError(
+            f"{what} = {share!r} is not a share of the weights", hint="0.0045 for 0.45 percent, 0 for none"
+        )
+    return share
+
+
+def _sensitivity(matrix: Doubles, activations: npt.ArrayLike | None, sensitivity: npt.ArrayLike | None) -> Doubles:
+    if sensitivity is not None:
+        fisher = weight_matrix(sensitivity)
+        if fisher.shape != matrix.shape or (fisher < 0).any():
+            raise InputError(f"sensitivity has the shape {fisher.shape}, weights {matrix.shape}: equal ones, from 0 on")
+        return fisher if fisher.any() else np.ones_like(matrix)
+    if activations is None:
+        return np.ones_like(matrix)
+    rows = activation_rows(activations, matrix.shape[1], METHOD.name)
+    return np.broadcast_to((rows**2).mean(axis=0), matrix.shape).copy()
+
+
+def _kept_apart(matrix: Doubles, fisher: Doubles, outliers: float, sensitive: float) -> npt.NDArray[np.bool_]:
+    """The most sensitive weights, and then the largest of the others."""
+    apart = np.zeros(matrix.shape, bool)
+    for numbers, share in ((fisher, sensitive), (np.abs(matrix), outliers)):
+        count = round(share * matrix.size)
+        if count:
+            left = np.where(apart, -1.0, numbers).ravel()
+            apart.ravel()[np.argpartition(left, -count)[-count:]] = True
+    return apart
+
+
+METHOD = Method(
+    name="squeezellm",
+    quantize=squeezellm,
+    title="a table of values for each output, and outliers kept apart",
+    source="Kim et al., ICML 2024 (arXiv 2306.07629); SqueezeAILab/SqueezeLLM a5fd71f",
+    variants=MappingProxyType(
+        {"exact": "the best table, by dynamic programming", "lloyd": "Lloyd's iteration from even steps"}
+    ),
+    needs_activations=False,
+    to="table4.channel",
+)
