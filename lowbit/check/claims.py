@@ -55,6 +55,35 @@ class Becomes(Claim):
     name: str  # the kind
     total: int  # how many inputs of this kind there are
     codes: Array  # the number for each answer: it may have the input's sign
+    sign: int = 0  # -1 or 1 where it is only inputs of this sign that are meant; then ``total`` counts those
+    between: tuple[float, float] | None = None  # the magnitudes of the inputs that are meant, where that is their kind
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all inputs of a kind, so that nothing is left to be explained."""
+        return bool(self.name or self.between) and len(self.rows) == self.total
+
+
+@dataclass(frozen=True)
+class Places:
+    """Some places of a call: from the first on, those of a period whose numbers in it are given."""
+
+    period: int = 1
+    offsets: tuple[int, ...] = (0,)
+    first: int = 0
+
+    def rows(self, count: int) -> Rows:
+        """Those of a call of so many results."""
+        places = np.arange(self.first, count)
+        return places[np.isin(places % self.period, self.offsets)]
+
+
+@dataclass(frozen=True, eq=False)
+class AtPlaces(Claim):
+    """All answers at some places of a call are one and the same code, whatever the inputs."""
+
+    places: Places
+    code: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +137,13 @@ class NotWritten(Claim):
     """Results that are missing."""
 
 
+def explains(claim: Claim) -> bool:
+    """Whether a claim foretells its answers, and leaves none of their kind."""
+    if isinstance(claim, Right):
+        return not claim.against
+    return isinstance(claim, Follows | AtPlaces) or (isinstance(claim, Becomes) and claim.whole)
+
+
 def covered_by(rules: Sequence[Rule], comparison: Comparison, rows: Rows) -> Mask:
     """Which of some answers each of the rules gives."""
     got = comparison.got[rows]
@@ -118,10 +154,13 @@ def covered_by(rules: Sequence[Rule], comparison: Comparison, rows: Rows) -> Mas
     return covered
 
 
-def beside_results(comparison: Comparison) -> list[Claim]:
-    """The claims about answers that are not there, or cannot be results."""
+def beside_results(comparison: Comparison, others: Sequence[Claim] = ()) -> list[Claim]:
+    """The claims about answers that are not there, or cannot be results and are not explained by others."""
     claims: list[Claim] = []
-    stray = np.flatnonzero(comparison.stray)
+    spoken = np.zeros(len(comparison), bool)
+    for claim in others:
+        spoken[claim.rows] |= explains(claim)
+    stray = np.flatnonzero(comparison.stray & ~spoken)
     if len(stray):
         low = without_stray_bits(comparison.got[stray], comparison.operation.prototype.result)
         claims.append(Stray(stray, stray[low == comparison.expected[stray]]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lowbit.check.claims import Claim, Follows, NotWritten, Unseen
+from lowbit.check.claims import Claim, Follows, NotWritten, Unseen, explains
 from lowbit.check.operation import Operation
 from lowbit.vectors.case import Case
 
@@ -57,13 +57,13 @@ class CheckResult:
 
     @property
     def complete(self) -> bool:
-        """Whether rules, perhaps with bugs, explain every answer."""
-        return bool(self.claims) and all(isinstance(claim, Follows) for claim in self.claims)
+        """Whether rules, perhaps with bugs, and what becomes of all inputs of a kind, explain every answer."""
+        return bool(self.claims) and all(explains(claim) for claim in self.claims)
 
     @property
     def exact(self) -> bool:
-        """Whether rules, perhaps with bugs, explain every answer that was looked at."""
-        return bool(self.claims) and all(isinstance(claim, Follows | Unseen) for claim in self.claims)
+        """Whether they explain every answer that was looked at."""
+        return bool(self.claims) and all(explains(claim) or isinstance(claim, Unseen) for claim in self.claims)
 
     @property
     def choices(self) -> Mapping[str, tuple[Any, ...]]:

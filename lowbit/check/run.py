@@ -72,7 +72,8 @@ def conclude(
     if not len(left):
         return CheckResult(**facts, verdict=KNOWN, known=used)
     operation = comparison.operation
-    claims = [*(operation.identify(comparison) if comparison.good.any() else ()), *beside_results(comparison)]
+    claims = list(operation.identify(comparison)) if comparison.good.any() else []
+    claims += beside_results(comparison, claims)
     case, index = comparison.place(int(left[0]))
     return CheckResult(
         **facts,

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from lowbit.check.cast.between import inputs_between
+from lowbit.check.cast.input_classes import decode_inputs, input_classes
 from lowbit.check.claims import (
+    AtPlaces,
     Becomes,
     Closest,
     Follows,
@@ -16,6 +19,7 @@ from lowbit.check.claims import (
     Stray,
     Unexplained,
     Unseen,
+    explains,
 )
 from lowbit.check.comparison import compare
 from lowbit.check.run import answered, conclude
@@ -59,6 +63,8 @@ def foretold(claim, comparison):
             return [comparison.by_rule(claim.rule, claim.rows)]
         case Becomes():
             return [claim.codes]
+        case AtPlaces():
+            return [np.full(len(claim.rows), claim.code)]
         case Right():
             return [comparison.expected[claim.rows]]
         case Neighbour():
@@ -76,6 +82,20 @@ def some_rules(claim):
     return replace(claim, rules=claim.rules[:: -(-len(claim.rules) // MOST_RULES)])
 
 
+def _of_kind(claim, comparison):
+    """The answers to all inputs of the kind that a claim speaks of."""
+    source, target = comparison.operation.formats
+    if claim.between is not None:
+        inside = inputs_between(comparison, claim.between, claim.sign)
+        assert len(np.unique(comparison.got[inside] & ~np.asarray(target.sign_bit, comparison.got.dtype))) == 1
+        return np.intersect1d(inside, claim.rows)
+    inputs = decode_inputs(comparison.operand("codes"), source)
+    kinds = [group.rows for group in input_classes(inputs, source, target) if group.name == claim.name]
+    rows = np.concatenate(kinds)
+    wanted = {0: np.ones(len(rows), bool), -1: inputs.negative[rows], 1: ~inputs.negative[rows]}[claim.sign]
+    return np.intersect1d(rows[wanted], np.flatnonzero(comparison.good))
+
+
 def require_true(result, comparison):
     """Replay every claim over the answers that it covers: what it foretells is what was given."""
     operation = comparison.operation
@@ -87,6 +107,11 @@ def require_true(result, comparison):
         if isinstance(claim, Follows):
             assert len(claim.rows), "a rule that explains nothing"
             assert all(rule.bug is None or rule.bug in claim.bugs for rule in claim.rules)
+        if isinstance(claim, Becomes) and claim.whole:
+            assert len(_of_kind(claim, comparison)) == len(claim.rows)
+        if isinstance(claim, AtPlaces):
+            rows = claim.places.rows(len(comparison))
+            assert np.array_equal(rows[comparison.good[rows]], claim.rows)
         if isinstance(claim, Unexplained):
             assert comparison.wrong[claim.rows].all(), "a right answer is called wrong"
             assert all(fact.holds(comparison) for fact in claim.facts)
@@ -97,5 +122,8 @@ def require_true(result, comparison):
             assert np.array_equal(low, comparison.expected[claim.right])
         if isinstance(claim, Follows | Unexplained | Right | Stray | NotWritten | Unseen):
             spoken[claim.rows] += 1
-    assert result.complete == all(isinstance(claim, Follows) for claim in result.claims) or not result.claims
+    assert result.complete == all(map(explains, result.claims)) or not result.claims
+    if result.complete:  # "and is otherwise exact": what is foretold is every answer
+        told = [claim.rows for claim in result.claims]
+        assert np.array_equal(np.unique(np.concatenate(told)), np.arange(len(comparison)))
     return spoken

@@ -1,5 +1,6 @@
 """``lowbit check`` without a device: what it finds in the kernels that are installed here, without being told."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_a_lowest_binade_bug_that_no_list_knows_is_still_shown(nothing_published
     result = check_offer(cast_of("ml_dtypes", "bfloat16", "float8_e8m0fnu"))
     if result.verdict == "pass":
         pytest.skip("this version of ml_dtypes rounds the lowest binade right")
-    assert "which no rule that lowbit knows asks for" in sentence(result)
+    assert re.search(r"turns all inputs from 5\.9\d*e-39 to 8\.7\d*e-39 into 2\^-126", sentence(result))
 
 
 def test_onnxruntime_differs_only_as_published():

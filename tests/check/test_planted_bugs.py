@@ -15,7 +15,7 @@ NAMED = {
     "truncate": ["truncating", "saturating", "otherwise exact"],
     "early_overflow": ["round-ties-even", "overflowing to NaN", "decides overflow before rounding"],
     "flush": ["round-ties-even", "flushes subnormal results to zero before rounding", "otherwise exact"],
-    "wrong_nan": ["round-ties-even", "34 of 34 NaN inputs become ±448"],
+    "wrong_nan": ["round-ties-even", "turns all 34 NaN inputs into ±448", "otherwise exact"],
     "lost_sticky": ["loses the sticky bit", "saturating"],
     "sign_of_zero": ["round-ties-even", "drops the sign of zero", "otherwise exact"],
 }

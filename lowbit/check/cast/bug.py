@@ -58,3 +58,8 @@ def normal_results(view: View) -> Mask:
     """Numbers from the smallest normal result up."""
     below = subnormal_results(view)
     return float_numbers(view) & ~below
+
+
+def scaled(factor: float) -> Callable[[Conversion], Codes]:
+    """What computes the results of values that are so many times as large."""
+    return lambda conversion: conversion.of_values(conversion.view.values * factor)

@@ -7,13 +7,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from lowbit.check.cast.bug import CastBug, float_numbers, normal_results, nowhere, subnormal_results
-from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
+from lowbit.check.cast.bug import CastBug, finite, float_numbers, normal_results, nowhere, scaled, subnormal_results
+from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
+from lowbit.check.cast.input_classes import intermediate_formats
 from lowbit.check.cast.integer_bugs import integer_bugs
 from lowbit.check.cast.nan_bugs import nan_bugs
+from lowbit.check.cast.rules import reference
+from lowbit.check.cast.subnormal_bugs import subnormal_bugs
 from lowbit.check.cast.table_bugs import table_bugs
 from lowbit.exact import floor_log2
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.registry import scalar_format
+from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
 
 HUGE = 2.0**1000
@@ -108,54 +112,6 @@ def _one_code_low(conversion: Conversion) -> Codes:
     return np.where(np.isin(results, largest), results - results.dtype.type(1), results)
 
 
-def _unsigned_zero_lost(conversion: Conversion) -> Codes:
-    """The sign of a zero is kept although the code of -0 is the NaN."""
-    view, results = conversion.view, conversion.right()
-    return np.where(view.inputs.negative & (results == 0), results.dtype.type(view.target.sign_bit), results)
-
-
-def _has_nan_for_negative_zero(view: View) -> Mask:
-    target = view.target
-    taken = isinstance(target, FloatFormat) and target.signed and target.canonical_nan == target.sign_bit
-    return view.finite if taken else nowhere(view)
-
-
-def _twice_rounded(conversion: Conversion) -> Codes:
-    """Subnormal results are rounded to the precision of normal ones first."""
-    values = conversion.view.values
-    fraction, exponent = np.frexp(values)
-    bits = conversion.view.target.precision
-    return conversion.of_values(np.ldexp(np.rint(np.ldexp(fraction, bits)), exponent - bits))
-
-
-def _truncated_subnormal(conversion: Conversion) -> Codes:
-    grid = conversion.view.target.smallest_exponent
-    return conversion.of_values(np.copysign(_on_grid(np.trunc, conversion.view.values, grid), conversion.view.values))
-
-
-def _on_grid(rounding: Callable[[Values], Values], values: Values, grid: int) -> Values:
-    return np.ldexp(rounding(np.ldexp(values, -grid)), grid)
-
-
-def _subnormal_as_normal(conversion: Conversion) -> Codes:
-    """A hidden one is added to the mantissa of a subnormal input."""
-    view = conversion.view
-    hidden = float(view.source.decode(view.source.min_normal_code).fraction()) / 2
-    magnitude = hidden + np.abs(view.values) / 2
-    return conversion.of_values(np.copysign(magnitude, view.values))
-
-
-def _subnormal_inputs(view: View) -> Mask:
-    if not isinstance(view.source, FloatFormat) or not view.source.subnormals or not view.held_by_binary64:
-        return nowhere(view)
-    smallest = float(view.source.decode(view.source.min_normal_code).fraction())
-    return view.finite & (np.abs(view.values) < smallest)
-
-
-def _scaled(factor: float) -> Callable[[Conversion], Codes]:
-    return lambda conversion: conversion.of_values(conversion.view.values * factor)
-
-
 def _without_low_bits(bits: int) -> Callable[[Conversion], Codes]:
     def compute(conversion: Conversion) -> Codes:
         codes = conversion.view.codes
@@ -167,7 +123,25 @@ def _without_low_bits(bits: int) -> Callable[[Conversion], Codes]:
 def _as_low_bits(bits: int) -> Callable[[View], Mask]:
     def touches(view: View) -> Mask:
         inside = view.floats and view.mantissa(view.source) - view.mantissa(view.target) > bits
-        return view.finite if inside else nowhere(view)
+        return view.finite | view.nan if inside else nowhere(view)
+
+    return touches
+
+
+def _through(name: str, rounding: str) -> Callable[[Conversion], Codes]:
+    """By way of another float, rounded to in a way of its own."""
+
+    def compute(conversion: Conversion) -> Codes:
+        view, middle = conversion.view, scalar_format(name)
+        codes = reference(view.codes, view.source, middle, Policy(rounding=rounding))
+        return reference(codes, middle, view.target, conversion.policy)
+
+    return compute
+
+
+def _wider_than(name: str) -> Callable[[View], Mask]:
+    def touches(view: View) -> Mask:
+        return finite(view) if name in intermediate_formats(view.source, view.target) else nowhere(view)
 
     return touches
 
@@ -200,42 +174,25 @@ def _float_bugs() -> Iterator[CastBug]:
     stays = "does not round a mantissa of ones up to 2: it stays as it is"
     yield CastBug("stuck_mantissa", stays, float_numbers, _stuck_mantissa)
     yield CastBug("normal_stuck_mantissa", stays, normal_results, _stuck_mantissa)
-    yield CastBug(
-        "twice_rounded",
-        "rounds subnormal results twice: to the precision of a normal one first",
-        subnormal_results,
-        _twice_rounded,
-        True,
-    )
-    yield CastBug("truncated_subnormal", "truncates subnormal results", subnormal_results, _truncated_subnormal, True)
-    for factor, size in ((0.5, "half"), (2.0, "twice")):
-        words = f"shifts subnormal results by a place: they are {size} as large as they should be"
-        yield CastBug(f"subnormal_{size}", words, subnormal_results, _scaled(factor), True)
-    yield CastBug(
-        "subnormal_as_normal",
-        "takes subnormal inputs for normal ones, with a hidden one",
-        _subnormal_inputs,
-        _subnormal_as_normal,
-        True,
-    )
     for factor, size in ((0.5, "half"), (2.0, "twice")):
         words = f"gives values {size} as large: an exponent bias is off by one"
-        yield CastBug(f"bias_{size}", words, float_numbers, _scaled(factor))
+        yield CastBug(f"bias_{size}", words, float_numbers, scaled(factor))
     yield CastBug("cleared_bit", "clears the lowest bit of the result", float_numbers, _cleared_bit)
     yield CastBug(
         "one_code_low", "never gives the largest value, but the one below it", float_numbers, _one_code_low, True
     )
-    yield CastBug(
-        "negative_zero_nan",
-        "keeps the sign of a result that is zero: the code of -0 is the NaN of this format",
-        _has_nan_for_negative_zero,
-        _unsigned_zero_lost,
-        True,
-    )
 
 
-CAST_BUGS = (*nan_bugs(), *_float_bugs(), *integer_bugs(), *table_bugs())
+CAST_BUGS = (*nan_bugs(), *_float_bugs(), *subnormal_bugs(), *integer_bugs(), *table_bugs())
 """The likeliest first."""
+THROUGH_BUGS = tuple(
+    CastBug(f"{how}_{name}", f"{what} {name} first", _wider_than(name), _through(name, rounding))
+    for name in ("float16", "bfloat16", "float32")
+    for how, what, rounding in (
+        ("cut", "truncates to", "toward_zero"),
+        ("even", "rounds to nearest, ties to even, in", "nearest_even"),
+    )
+)
 LOW_BIT_BUGS = tuple(
     CastBug(f"low_bits_{bits}", f"drops the low {bits} bits of its input before it rounds", _as_low_bits(bits),
             _without_low_bits(bits))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.cast.bug import CastBug
-from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS
+from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
 from lowbit.check.cast.conversion import View
 from lowbit.check.cast.factors import Assignment, Survivors
-from lowbit.check.cast.input_classes import InputClass, decode_inputs, input_classes
+from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
+from lowbit.check.cast.measured_bugs import measured_bugs
 from lowbit.check.cast.rules import IDENTIFIED_AXES, CastRule, as_assignment, as_policy, axis_values, reference
 from lowbit.check.stray import stray_rows
 from lowbit.format.scalar import Scalar
@@ -100,6 +102,11 @@ class Elimination:
         self.values = axis_values(source, target)
         self.result = Identification(source, target)
 
+    @cached_property
+    def measured(self) -> tuple[CastBug, ...]:
+        """The bugs whose numbers the answers suggest."""
+        return tuple(measured_bugs(View(self.codes, self.source, self.target), self.got))
+
     def process(self, group: InputClass) -> None:
         """Eliminate by one class of inputs."""
         candidates = list(self.result.survivors.candidates(group.axes, self.values))
@@ -147,7 +154,7 @@ class Elimination:
                 key = reference(view.codes, self.source, self.target, as_policy(item)).tobytes()
                 different.setdefault(key, []).append(place)
         known = [bug for item in self.result.classes for bug in item.bugs]
-        for bugs in ((*known, *CAST_BUGS), LOW_BIT_BUGS):
+        for bugs in ((*known, *CAST_BUGS), self.measured, THROUGH_BUGS, LOW_BIT_BUGS):
             agreeing = {
                 bug: self._agreeing(bug, group, candidates, sample, list(different.values()))
                 for bug in dict.fromkeys(bugs)
@@ -196,7 +203,20 @@ def identify(
 
 
 def _told_apart(classes: list[Explained]) -> list[Explained]:
-    """The classes, where one of several bugs is sure in another class with that one."""
+    """The classes, where one of several bugs is sure in another class with that one.
+
+    What a bug of all numbers would do to huge ones alone, say, does not show that bug.
+    """
+    seen = {bug for item in classes if item.group.name in IN_RANGES for bug in item.bugs}
+    unseen = {*THROUGH_BUGS, *LOW_BIT_BUGS} - seen
+    classes = [
+        replace(item, bugs=tuple(bug for bug in item.bugs if bug not in unseen))
+        if set(item.bugs) - unseen
+        else replace(item, bugs=(), rows=item.rows[:0])
+        if item.bugs
+        else item
+        for item in classes
+    ]
     sure = {item.bugs[0] for item in classes if len(item.bugs) == 1}
     return [replace(item, bugs=tuple(bug for bug in item.bugs if bug in sure) or item.bugs) for item in classes]
 

@@ -24,6 +24,7 @@ INTERMEDIATES = ("float32", "tf32", "bfloat16", "float16")
 LOW, HIGH, NEGATIVE, SOURCE_SUBNORMAL, VIA_HIGH, VIA_LOW, DEFECT = (1 << bit for bit in range(7))
 
 BELOW_TOP, BETWEEN = "inputs below the top binade", "inputs between the lowest and the top binade"
+ZERO_INPUTS = "zero inputs"
 IN_RANGES = frozenset((BELOW_TOP, BETWEEN))
 """What has neither end of the range in it, of integers and of others."""
 KINDS = {NEGATIVE: "negative", SOURCE_SUBNORMAL: "subnormal", VIA_HIGH: "huge", VIA_LOW: "tiny"}
@@ -81,7 +82,7 @@ def input_classes(inputs: Inputs, source: Scalar, target: Scalar) -> list[InputC
     specials = [
         ("NaN inputs", inputs.kind == NAN, (*_nan_axes(target), *(("via",) if vias else ()))),
         ("infinite inputs", special & (inputs.kind != NAN), _infinity_axes(target)),
-        ("zero inputs", inputs.zero, _zero_axes(target)),
+        (ZERO_INPUTS, inputs.zero, _zero_axes(target)),
     ]
     classes = [InputClass(name, np.flatnonzero(mask), axes) for name, mask, axes in specials if mask.any()]
     rows = np.flatnonzero(~special & ~inputs.zero)

@@ -87,6 +87,27 @@ def _negative_codes(view: View) -> Mask:
     return view.finite & view.inputs.negative if narrow else nowhere(view)
 
 
+def _one_side_wraps(*, below: bool) -> Callable[[Conversion], Codes]:
+    def compute(conversion: Conversion) -> Codes:
+        wraps = conversion.view.inputs.negative == below
+        return np.where(wraps, conversion.right(overflow="wrap"), conversion.right(overflow="saturate"))
+
+    return compute
+
+
+def _sign_extended(conversion: Conversion) -> Codes:
+    view = conversion.view
+    half = 2.0 ** (view.source.bits - 1)
+    return conversion.of_values(np.where(view.values >= half, view.values - 2 * half, view.values))
+
+
+def _unsigned_codes(view: View) -> Mask:
+    narrow = (
+        view.source.wraps and not view.source.signed and view.held_by_binary64 and view.source.smallest_exponent == 0
+    )
+    return view.finite if narrow else nowhere(view)
+
+
 def integer_bugs() -> Iterator[CastBug]:
     """The likeliest first."""
     yield CastBug("half_added", "adds 0.5 and truncates: right for positive values only", into_integers, _half_added)
@@ -110,6 +131,11 @@ def integer_bugs() -> Iterator[CastBug]:
         "zero_extended", "extends negative codes with zeros, not with their sign", _negative_codes, _zero_extended,
         True,
     )  # fmt: skip
+    for name, below in (("low_wraps", True), ("high_wraps", False)):
+        ends = ("above", "below") if below else ("below", "above")
+        words = f"saturates {ends[0]} the range, and wraps {ends[1]} it"
+        yield CastBug(name, words, into_integers, _one_side_wraps(below=below), True)
+    yield CastBug("sign_extended", "takes unsigned codes for signed ones", _unsigned_codes, _sign_extended, True)
     for bits in (8, 16):
         yield CastBug(
             f"wider_{bits}",

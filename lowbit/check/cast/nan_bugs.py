@@ -79,6 +79,22 @@ def _has_infinities(view: View) -> Mask:
     return view.nan if view.target.infinity_count == 2 else nowhere(view)
 
 
+def _other_sign(conversion: Conversion) -> Codes:
+    results = conversion.right()
+    return np.asarray(results ^ results.dtype.type(conversion.view.target.sign_bit))
+
+
+def _negative_nan(conversion: Conversion) -> Codes:
+    results = conversion.right()
+    return np.asarray(results | results.dtype.type(conversion.view.target.sign_bit))
+
+
+def _has_signed_nans(view: View) -> Mask:
+    target = view.target
+    signed = isinstance(target, FloatFormat) and target.signed and target.nan_count > 1
+    return view.nan if signed else nowhere(view)
+
+
 def nan_bugs() -> Iterator[CastBug]:
     """The likeliest first."""
     yield CastBug(
@@ -104,3 +120,5 @@ def nan_bugs() -> Iterator[CastBug]:
         _special_as_number,
         True,
     )
+    yield CastBug("nan_negative", "sets the sign of every NaN", _has_signed_nans, _negative_nan, True)
+    yield CastBug("nan_sign_flipped", "flips the sign of NaN", _has_signed_nans, _other_sign, True)

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.check.cast.claims import CastClaims, followed
 from lowbit.check.cast.classify import CLASS_NAMES, input_kinds
 from lowbit.check.cast.codes import all_codes, check_exhaustive_bits, random_codes
+from lowbit.check.cast.conversion import View
 from lowbit.check.cast.identify import Identification, differing, identify
-from lowbit.check.cast.input_classes import decode_inputs
 from lowbit.check.cast.other_formats import other_formats
-from lowbit.check.cast.rules import CastRule, reference
-from lowbit.check.claims import Becomes, Claim, Follows, Neighbour, Right, Unexplained, covered_by
+from lowbit.check.cast.rules import CastRule
+from lowbit.check.cast.spoilt import lane_places, last_places, likely_result_bugs
+from lowbit.check.claims import Becomes, Claim, Follows, Places
 from lowbit.check.comparison import Comparison, Rows
 from lowbit.check.operation import Group, Operation, by_share, group_by_flag
+from lowbit.check.stray import stray_rows
 from lowbit.dut.code_files import read_codes
 from lowbit.dut.prototype import conversion_prototype
-from lowbit.exact import FINITE
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import is_nan
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import Explanation
 from lowbit.oracle.cast.explain import explain as trace_of
@@ -102,31 +103,70 @@ class CastOperation(Operation):
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Policies, and bugs that are not a policy, class by class; then what is left of each class."""
-        source, target = self.formats
         good = np.flatnonzero(comparison.good)
-        codes = comparison.operand("codes")[good]
-        got = np.asarray(comparison.got[good], target.code_dtype)
-        mostly_right = comparison.differences <= FEW_FOLLOWED * len(comparison)
-        others = () if mostly_right else self._of_other_formats(comparison, good)
-        if others:
-            return list(others)
-        found = identify(codes, got, source, target, any_nan=self.any_nan)
-        claims = list(_Claims(self, comparison, good, found).all())
-        if not mostly_right or _followed(claims) == len(good):
-            return claims
-        others = self._of_other_formats(comparison, good)
-        return list(others) if _followed(others) > _followed(claims) else claims
+        got = comparison.got[good]
+        if 1 < len(good) == len(comparison) and (got == got[0]).all():
+            return [Becomes(good, "", len(comparison), got)]
+        readings = [self._spoilt, self._as_asked, self._of_other_formats]
+        if comparison.differences > FEW_FOLLOWED * len(comparison):
+            readings.sort(key=lambda reading: reading == self._as_asked)  # which takes the longest where it fails
+        best: list[Claim] = []
+        for reading in (*readings, self._stopped):
+            best = max((best, *reading(comparison, good)), key=lambda claims: (followed(claims), bool(claims)))
+            enough = 1.0 if reading == self._as_asked else MOST_FOLLOWED
+            if followed(best) >= enough * len(good):
+                break
+        return best
 
-    def _of_other_formats(self, comparison: Comparison, good: Rows) -> Sequence[Claim]:
-        """The claims of a kernel that converts between other formats than those asked for; none if it does not."""
+    def _as_asked(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
+        """The claims of a kernel of these formats that does nothing to its results."""
+        view = View(comparison.operand("codes"), *self.formats)
+        got = np.asarray(comparison.got, self.formats[1].code_dtype)
+        yield list(CastClaims(self, comparison, good, self._identified(view, got, good)))
+
+    def _spoilt(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
+        """The claims where something is done to the right results of a call, or some places of it have none."""
+        if len(comparison.cases) > 1:
+            return
+        view = View(comparison.operand("codes"), *self.formats)
+        got = np.asarray(comparison.got, self.formats[1].code_dtype)
+        bugs = likely_result_bugs(view, got, ~comparison.unwritten, self.policy)
+        if bugs:
+            right = bugs[0].undone(view, got)
+            told = bugs[0].known(view, got, ~comparison.unwritten) & ~stray_rows(right, self.formats[1])
+            known = np.flatnonzero(told)
+            claims = list(CastClaims(self, comparison, known, self._identified(view, right, known), after=bugs))
+            if followed(claims) >= bugs[0].least(len(good)):
+                yield claims
+        yield from self._apart_from(lane_places(view, got), comparison, view, good)
+
+    def _stopped(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
+        """The claims where all results from some place on are one and the same."""
+        view = View(comparison.operand("codes"), *self.formats)
+        yield from self._apart_from(last_places(comparison.got), comparison, view, good)
+
+    def _apart_from(
+        self, places: Places | None, comparison: Comparison, view: View, good: Rows
+    ) -> Iterator[list[Claim]]:
+        if places is not None and len(comparison.cases) == 1:
+            left = np.setdiff1d(good, places.rows(len(comparison)))
+            got = np.asarray(comparison.got, self.formats[1].code_dtype)
+            claims = list(CastClaims(self, comparison, left, self._identified(view, got, left), apart=places))
+            if followed(claims) == len(good):
+                yield claims
+
+    def _identified(self, view: View, got: Array, rows: Rows) -> Identification:
+        return identify(view.codes[rows], got[rows], *self.formats, any_nan=self.any_nan)
+
+    def _of_other_formats(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
+        """The claims of a kernel that converts between other formats than those asked for."""
         source, target = self.formats
         codes, got = comparison.operand("codes")[good], np.asarray(comparison.got[good], target.code_dtype)
         for pair in other_formats(codes, got, source, target):
-            claims = list(_Claims(self, comparison, good, identify(codes, got, *pair)).all())
+            claims = list(CastClaims(self, comparison, good, identify(codes, got, *pair)))
             with_bugs = any(isinstance(claim, Follows) and claim.bugs for claim in claims)
-            if not with_bugs and _followed(claims) > MOST_FOLLOWED * len(good):
-                return claims
-        return ()
+            if not with_bugs and followed(claims) > MOST_FOLLOWED * len(good):
+                yield claims
 
     def detail(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
@@ -145,101 +185,6 @@ class CastOperation(Operation):
         options = [] if name == target.default_policy else [f"--policy {name}"]
         options += [f"--choice {change}" for change in changes]
         return " ".join(["lowbit encode", target.id, f"{source.hexadecimal(code)}@{source.id}", *options, "--explain"])
-
-
-def _followed(claims: Sequence[Claim]) -> int:
-    """How many answers rules explain."""
-    return sum(len(claim.rows) for claim in claims if isinstance(claim, Follows))
-
-
-class _Claims:
-    """What is said of the answers, from an identification of those that are codes."""
-
-    def __init__(self, operation: CastOperation, comparison: Comparison, good: Rows, found: Identification) -> None:
-        self.operation, self.comparison, self.good, self.found = operation, comparison, good, found
-        self.formats = found.source, found.target
-        self.policies = found.nearest(operation.policy)
-
-    def all(self) -> Iterator[Claim]:
-        """First the rules, then what they leave."""
-        covered = np.zeros(len(self.comparison), bool)
-        for claim in self._rules():
-            covered[claim.rows] = True
-            yield claim
-        left = self.comparison.good & ~covered
-        wrong = left & self.comparison.wrong
-        against = np.zeros(len(left), bool)
-        for item in self.found.classes:
-            against[self.good[item.left]] = len(item.rows) > 0
-        for right, contrary in ((left & ~wrong & against, True), (left & ~wrong & ~against, False)):
-            if right.any():
-                yield Right(np.flatnonzero(right), contrary)
-        for name in dict.fromkeys(item.group.name for item in self.found.classes):
-            rows = np.sort(
-                np.concatenate([self.good[item.group.rows] for item in self.found.classes if item.group.name == name])
-            )
-            if wrong[rows].any():
-                yield self._left(name, len(rows), rows[wrong[rows]])
-        neighbour = self._neighbours() if self._in_the_dark() else None
-        if neighbour is not None:
-            yield neighbour
-
-    def _in_the_dark(self) -> bool:
-        """Whether there are numbers of which nothing is known."""
-        return any(not len(item.rows) and "rounding" in item.group.axes for item in self.found.classes)
-
-    def _rules(self) -> Iterator[Follows]:
-        for bugs in dict.fromkeys(item.bugs for item in sorted(self.found.classes, key=lambda item: bool(item.bugs))):
-            classes = [item for item in self.found.classes if item.bugs == bugs and len(item.rows)]
-            if not classes:
-                continue
-            rules = [CastRule(*self.formats, policy, bug) for policy in self.policies for bug in (bugs or (None,))]
-            rows = self.good[np.sort(np.concatenate([item.rows for item in classes]))]
-            where = tuple(item.group.name for item in classes) if bugs else ()
-            covered = rows[covered_by(rules, self.comparison, rows)]
-            if len(covered):
-                yield Follows(
-                    covered, rules, where, **self._choices(), other_types=self.formats != self.operation.formats
-                )
-
-    def _choices(self) -> dict[str, Mapping[str, Any]]:
-        """What is left on each axis; a second rounding or a defect of some product only where it is needed."""
-        values = self.found.values()
-        idle = [axis for axis in ("via", "defects") if any(value in ("", ()) for value in values.get(axis, ()))]
-        choices = {axis: left for axis, left in values.items() if axis not in idle}
-        return {"choices": choices, "asked": {axis: getattr(self.operation.policy, axis) for axis in choices}}
-
-    def _left(self, name: str, total: int, rows: Rows) -> Claim:
-        """Wrong answers to the inputs of a class, which may be one and the same number."""
-        source, target = self.operation.formats
-        got = self.comparison.got[rows]
-        magnitudes = got
-        if not (is_nan(got, target) & (got == target.sign_bit)).any():
-            magnitudes = got & ~np.asarray(target.sign_bit, got.dtype)
-        if (magnitudes != magnitudes[0]).any():
-            return Unexplained(rows, name, total)
-        negative = decode_inputs(self.comparison.operand("codes")[rows], source).negative
-        signs = np.where(negative, target.sign_bit, 0)
-        for codes in (np.full_like(got, got[0]), (magnitudes | signs).astype(got.dtype)):
-            if np.array_equal(codes, got):
-                return Becomes(rows, name, total, codes)
-        return Unexplained(rows, name, total)
-
-    def _neighbours(self) -> Neighbour | None:
-        """Whether every answer in range is one of the two neighbours of its input."""
-        source, target = self.formats
-        codes = self.comparison.operand("codes")
-
-        def under(rounding: str, overflow: str) -> NDArray[Any]:
-            return reference(codes, source, target, Policy(rounding=rounding, overflow=overflow))
-
-        below, above = under("toward_zero", "saturate"), under("away_from_zero", "saturate")
-        within = (decode_inputs(codes, source).kind == FINITE) & (above == under("away_from_zero", "infinity"))
-        rows = np.flatnonzero(within & self.comparison.good)
-        got = self.comparison.got[rows]
-        if not len(rows) or not ((got == below[rows]) | (got == above[rows])).all():
-            return None
-        return Neighbour(rows, (below[rows], above[rows]))
 
 
 def policy_label(policy: Policy, target: Scalar) -> str:

@@ -18,6 +18,7 @@ from lowbit.vectors.case import Array, Case
 
 if TYPE_CHECKING:
     from lowbit.check.cast.bug import CastBug
+    from lowbit.check.cast.result_bugs import ResultBug
 
 STOCHASTIC = "stochastic_"
 IDENTIFIED_AXES = (*(axis for axis in Policy.AXES if axis != "random_bits"), "defects")
@@ -32,19 +33,26 @@ def reference(codes: NDArray[Any], source: Scalar, target: Scalar, policy: Polic
 
 @dataclass(frozen=True)
 class CastRule(Rule):
-    """A policy between two formats, and perhaps a bug."""
+    """A policy between two formats, and perhaps a bug, and another one of all results."""
 
     source: Scalar
     target: Scalar
     policy: Policy
     bug: CastBug | None = None
+    after: ResultBug | None = None
 
     def run(self, case: Case) -> Array:
         """The target codes of a case."""
-        return self.convert(case.arrays["codes"])
+        codes = case.arrays["codes"]
+        results = self.convert(codes)
+        if self.after is None:
+            return results
+        from lowbit.check.cast.conversion import View
+
+        return self.after.on(View(codes, self.source, self.target), results)
 
     def convert(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The target codes of source codes."""
+        """The target codes of source codes, before what is done to all results of a call."""
         if self.bug is None:
             return reference(codes, self.source, self.target, self.policy)
         from lowbit.check.cast.conversion import Conversion, View

@@ -124,7 +124,7 @@ def rule_words(claims: Sequence[Follows], operation: CastOperation) -> str:
         traits.append(alternatives([ROUNDING_WORDS[value] for value in roundings]))
     if "overflow" in live:
         traits.append(alternatives([overflow_words(policy, target) for policy in policies]))
-    acts = [*_acts(policies, asked, live, target), *_bug_words(claims)]
+    acts = [*_acts(policies, asked, live, target), *_bug_words(claims), *_after_words(claims)]
     words = ", ".join([f"is {', '.join(traits)}", *acts] if traits else acts)
     return ": it ".join(filter(None, (_other_formats(claims[0].rules[0], operation), words)))
 
@@ -189,6 +189,12 @@ def _bug_words(claims: Sequence[Follows]) -> list[str]:
         if claim.bugs:
             told.setdefault(alternatives([bug.words for bug in claim.bugs]), []).append(claim)
     return [f"{words}{_where(members)}" for words, members in told.items()]
+
+
+def _after_words(claims: Sequence[Follows]) -> list[str]:
+    """What is done to the results of the rule, in one or another way that the answers cannot tell apart."""
+    words = [rule.after.words for rule in claims[0].rules if rule.after is not None]  # type: ignore[attr-defined]
+    return [alternatives(words)] if words else []
 
 
 def _where(claims: Sequence[Follows]) -> str:

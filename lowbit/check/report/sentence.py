@@ -8,7 +8,10 @@ from types import MappingProxyType, ModuleType
 import numpy as np
 
 from lowbit.check import facts as f
+from lowbit.check.cast.between import OnlyBetween
+from lowbit.check.cast.input_classes import ZERO_INPUTS
 from lowbit.check.claims import (
+    AtPlaces,
     Becomes,
     Claim,
     Closest,
@@ -19,6 +22,7 @@ from lowbit.check.claims import (
     Stray,
     Unexplained,
     Unseen,
+    explains,
 )
 from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.report import cast, gemm, nonlinear, requantize
@@ -64,15 +68,18 @@ def _main(result: CheckResult) -> tuple[str, list[Claim]]:
     follows = [claim for claim in result.claims if isinstance(claim, Follows)]
     if follows:
         words: str = "" if _as_asked(follows, result) else words_of(result).rule_words(follows, result.operation)
-        covered = sum(len(claim.rows) for claim in follows)
+        others = [claim for claim in result.claims if explains(claim) and isinstance(claim, Becomes | AtPlaces)]
+        words = ", ".join(filter(None, [words, *(_becomes(claim, result) for claim in others)]))
+        spoken: list[Claim] = [*follows, *others]
+        covered = sum(len(claim.rows) for claim in spoken)
         if not result.exact and 2 * covered < result.vectors:
-            others = f"; in {covered:,} of {result.vectors:,} it {words}" if words and covered > FEW else ""
-            return f"follows no rule that lowbit knows in most of its answers{others}", list(follows)
+            rest = f"; in {covered:,} of {result.vectors:,} it {words}" if words and covered > FEW else ""
+            return f"follows no rule that lowbit knows in most of its answers{rest}", spoken
         exact = f"{words}, and is otherwise exact{_apart(result)}" if result.exact else f"{words}{_apart(result)}"
-        return exact if words else "is exact in all other answers", list(follows)
+        return exact if words else "is exact in all other answers", spoken
     first = result.claims[0]
     if isinstance(first, Becomes) and not first.name:
-        return f"gives {first.codes[0]} whatever its inputs are", [first]
+        return f"gives {_value(first, result)} whatever its inputs are", [first]
     if isinstance(first, Unexplained) and not first.name:
         kind = "rule" if result.operation.name == "gemm" else "scheme"
         count = f"{len(first.rows):,} of {first.total:,} results differ"
@@ -97,12 +104,12 @@ def _but(claim: Claim, result: CheckResult) -> str:
     count, total = f"{len(claim.rows):,}", f"{result.vectors:,}"
     target = result.operation.prototype.result
     if isinstance(claim, Unexplained):
-        return f"{count} of {claim.total:,} {claim.name or 'results'} follow no rule that lowbit knows"
+        kind = claim.name or "results"
+        return f"{count} of {claim.total:,} {kind} follow no rule that lowbit knows{_facts(claim.facts)}"
     if isinstance(claim, Becomes):
-        values = [decode(int(code), target) for code in np.unique(claim.codes)]
-        value = "NaN" if values[0].kind == NAN else format_exact(values[0])
-        value = f"±{value.removeprefix('-')}" if len(values) > 1 and values[0].kind != NAN else value
-        return f"{count} of {claim.total:,} {claim.name} become {value}, which no rule that lowbit knows asks for"
+        kind = _kind(claim)
+        value = _value(claim, result)
+        return f"{count} of {claim.total:,} {kind} become {value}, which no rule that lowbit knows asks for"
     if isinstance(claim, Right) and claim.against:
         return f"{count} of {total} answers are as asked for all the same"
     if isinstance(claim, Stray):
@@ -112,6 +119,48 @@ def _but(claim: Claim, result: CheckResult) -> str:
         verb = "was" if len(claim.rows) == 1 else "were"
         return f"{count} of {total} results {verb} {NOT_WRITTEN} (no word at their address, or an x or z in it)"
     return ""
+
+
+def _kind(claim: Becomes) -> str:
+    """The inputs that a claim speaks of: ``-0``, ``negative NaN inputs``, ``all inputs from 4 to 5 in magnitude``."""
+    if claim.between is not None:
+        return f"all {_interval_words(claim.between, claim.sign)}"
+    if claim.name == ZERO_INPUTS:
+        return {-1: "-0", 1: "0"}.get(claim.sign, claim.name)
+    sign = {-1: "negative ", 1: "positive "}.get(claim.sign, "")
+    return claim.name if claim.name.startswith("negative") else f"{sign}{claim.name}"
+
+
+def _becomes(claim: Claim, result: CheckResult) -> str:
+    """``turns all 17 negative NaN inputs into 0``; ``gives 0 for all results from the 4,097th on``."""
+    if isinstance(claim, AtPlaces):
+        places, value = claim.places, _value(claim, result)
+        if places.period == 1:
+            return f"gives {value} for all results after the first {places.first:,}"
+        which = f"place{'s' if len(places.offsets) > 1 else ''} {listed([str(place) for place in places.offsets])}"
+        return f"gives {value} in {which} (from 0) of each {places.period} results"
+    assert isinstance(claim, Becomes)
+    kind = _kind(claim)
+    if claim.name not in ("", ZERO_INPUTS) or kind == ZERO_INPUTS:
+        kind = f"all {claim.total:,} {kind}" if claim.total > 1 else f"the {kind.replace('inputs', 'input', 1)}"
+    return f"turns {kind} into {_value(claim, result)}"
+
+
+def _interval_words(between: tuple[float, float], sign: int) -> str:
+    """``inputs from 4 to 5 in magnitude``, ``inputs from 4 to 5``, ``inputs from -5 to -4``."""
+    low, high = (f"{end:.9g}" for end in between)
+    if sign < 0:
+        low, high = f"-{high}", f"-{low}"
+    span = f"of {low}" if low == high else f"from {low} to {high}"
+    return f"inputs {span}{'' if sign else ' in magnitude'}"
+
+
+def _value(claim: Becomes | AtPlaces, result: CheckResult) -> str:
+    """The number that answers are, perhaps of either sign."""
+    codes = [claim.code] if isinstance(claim, AtPlaces) else np.unique(claim.codes)
+    values = [decode(int(code), result.operation.prototype.result) for code in codes]
+    value = "NaN" if values[0].kind == NAN else format_exact(values[0])
+    return f"±{value.removeprefix('-')}" if len(values) > 1 and values[0].kind != NAN else value
 
 
 def _besides(claim: Claim, result: CheckResult) -> str:
@@ -152,6 +201,8 @@ def _other_words(fact: f.Fact) -> str:
         codes = listed([str(code) for code in fact.codes])
         what = f"code {codes}, and always there: one entry" if len(fact.codes) == 1 else f"the codes {codes}: entries"
         return f"only at {what} of a table"
+    if isinstance(fact, OnlyBetween):
+        return f"they are those of all {_interval_words(fact.between, fact.sign)}"
     if isinstance(fact, SumsInBinary32):
         return "every result is a binary32 number, and right where no sum can pass 2^24: it accumulates in float"
     if isinstance(fact, f.NeverFirst):
