@@ -26,6 +26,7 @@ MX = {
     "mxfp4": "float4_e2m1fn",
 }
 E2M1_MAX, E4M3_MAX = 6.0, 448.0
+FILL_WANTED = 0.5
 Values = npt.NDArray[np.float32]
 Result = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
@@ -183,3 +184,17 @@ def test_nf4(table: Table, values: Values) -> None:
 @pytest.mark.parametrize(("name", "peer"), [("int4.g128", int4), ("int4.g128.asymmetric", int4_asymmetric)])
 def test_int4(table: Table, values: Values, name: str, peer: Callable[[Values], Result]) -> None:
     compare(table, values, name, lambda: peer(values), INT4_WANTED)
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "mxfp8_e4m3", "nvfp4", "nf4.g64", "int4.g128", "int8.g128", "fp8_128x128"])
+def test_dequantize(table: Table, values: Values, name: str) -> None:
+    tensor = lowbit.quantize(values, name)
+    row = table.compare(
+        f"{name} -> float32",
+        lambda: lowbit.dequantize(tensor),
+        "filling the output",
+        lambda: np.full(SHAPE, 1, np.float32),
+        FILL_WANTED,
+        SIZE,
+    )
+    assert row.met

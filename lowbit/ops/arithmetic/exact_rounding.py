@@ -33,10 +33,10 @@ BLOCK = 512
 
 def to_odd(rounded: Doubles, error: Doubles) -> Doubles:
     """``rounded + error`` to odd, where ``rounded`` is that sum to nearest and ``error`` has at least its sign."""
-    even = (np.atleast_1d(rounded).view(np.int64) & 1) == 0
-    inexact = np.isfinite(rounded) & np.isfinite(error) & (error != 0)
-    beside = np.nextafter(rounded, np.where(error > 0, np.inf, -np.inf))
-    return np.where(inexact & even.reshape(np.shape(rounded)), beside, rounded)
+    result, remainder = np.atleast_1d(rounded).copy(), np.atleast_1d(error)
+    wrong = (result.view(np.int64) & 1 == 0) & (remainder != 0) & np.isfinite(result) & np.isfinite(remainder)
+    result[wrong] = np.nextafter(result[wrong], np.where(remainder[wrong] > 0, np.inf, -np.inf))
+    return result.reshape(np.shape(rounded))
 
 
 def binary32_to_odd(values: Doubles) -> npt.NDArray[np.float32]:

@@ -64,7 +64,8 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     ratio = steps.divide(width, steps.dtype(last - first), precision=field.format.precision)
     codes = scale_codes(ratio, width, field, policy, "scale")
     stored = field_values(codes, field).astype(steps.dtype)
-    places = _add(steps, steps.dtype(first), -steps.divide(low, stored))
+    bits = fmt.element.bits + 2 + field.format.precision
+    places = _add(steps, steps.dtype(first), -steps.divide(low, stored, bits))
     zeros = np.asarray(
         encode(places.astype(steps.dtype), of_zero.format, policy=policy.policy("element", of_zero.format))
     )

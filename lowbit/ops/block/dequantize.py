@@ -12,8 +12,9 @@ from lowbit.exact import floor_log2
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd, binary32_to_odd, divide_to_odd
-from lowbit.ops.arrays import Array, is_negative
+from lowbit.ops.arrays import Array, checked_threads, is_negative
 from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.cast.cast import decode, numpy_dtype
@@ -23,7 +24,7 @@ EXACT_EXPONENT = 1000
 """Numbers of binary64 that are neither subnormal nor beyond it, with some room."""
 
 
-def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Array:
+def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, threads: int = 1) -> Array:
     """The values of a tensor in a block format: the exact value of each element, rounded once into the dtype.
 
     Parameters
@@ -31,6 +32,8 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
     tensor : BlockTensor
     dtype : dtype
         float16, float32, float64 or ml_dtypes' bfloat16; to nearest even, what is beyond it becomes infinite.
+    threads : int
+        How many threads share the work into float32; the bits are the same for any number.
 
     Returns
     -------
@@ -55,7 +58,12 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
     wanted = numpy_dtype(dtype)
     if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
+    checked_threads(threads)
+    _require_exact(tensor.format)
     with np.errstate(all="ignore"):
+        fast = binary32_values(tensor, threads) if wanted == np.float32 else None
+        if fast is not None:
+            return fast
         values = _values(tensor, nearest=wanted == np.float64)
         values[np.isnan(values)] = np.nan
         if wanted == np.float64:
@@ -66,7 +74,6 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32) -> Arr
 def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     """The values in binary64, to nearest even or, where more rounding follows, to odd: one step at most is inexact."""
     fmt = tensor.format
-    _require_exact(fmt)
     element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.element, dtype=np.float64))
     numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fmt.scales}
     wide = {

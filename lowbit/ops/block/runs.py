@@ -46,10 +46,10 @@ class Runs:
         """Numbers of a run."""
         return int(self.words.shape[1])
 
-    def in_chunks(self, run: Callable[[slice], None]) -> None:
-        """Call ``run`` with slices of the runs."""
+    def in_chunks(self, run: Callable[[slice], None], chunk: int = CHUNK) -> None:
+        """Call ``run`` with slices of the runs, of so many values."""
         count, length = self.words.shape
-        in_chunks(lambda start, stop: run(slice(start, stop)), count, self._threads, max(1, CHUNK // length))
+        in_chunks(lambda start, stop: run(slice(start, stop)), count, self._threads, max(1, chunk // length))
 
     def maxima(self, *, by_sign: bool) -> list[npt.NDArray[np.float32]]:
         """The largest magnitude of each block, of the numbers of each sign if they are asked for."""
@@ -70,5 +70,6 @@ class Runs:
         return [reduced(row.reshape(self._grid), self._field, ufunc) for row, ufunc in pairs]
 
     def each(self, numbers: Array) -> Array:
-        """For each run the number of its block."""
-        return np.broadcast_to(spread(numbers, self._field, self._grid), self._grid).reshape(-1)
+        """For each run the number of its block, or the only one."""
+        wide = spread(numbers, self._field, self._grid) if np.ndim(numbers) else numbers
+        return np.broadcast_to(wide, self._grid).reshape(-1)

@@ -1,0 +1,104 @@
+"""Elements of at most 8 bits times their scales, in binary32: the path of ``dequantize`` for most formats."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import LowbitError
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.protocol import Scalar
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.runs import Runs, divides
+from lowbit.ops.block.tensor import BlockTensor, axis_last
+from lowbit.ops.cast.cast import decode
+from lowbit.ops.cast.conversion import Step
+from lowbit.ops.cast.decoding import decoding
+
+BITS = 8
+BINARY32 = np.dtype(np.float32)
+BINARY32_BITS, BINARY32_LOWEST, BINARY32_HIGHEST = 24, -149, 127
+CHUNK = 1 << 16
+"""Values that are decoded and multiplied before they leave the cache."""
+
+
+class Factors(NamedTuple):
+    """How elements are decoded, and the scales: one for each block or two by sign, the tensor's, the zero points."""
+
+    elements: Step
+    finest: tuple[ScaleField, ...]
+    whole: tuple[ScaleField, ...]
+    zeros: tuple[ScaleField, ...]
+
+
+def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
+    """The values; None where other steps than products of binary32 elements and their scales lead to them."""
+    factors, shape = _factors(tensor.format), axis_last(tensor.shape, tensor.axis)
+    if factors is None or not tensor.codes.size or not divides(tensor.format.scales[0], shape):
+        return None
+    codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
+    values = np.empty(shape, np.float32)
+    runs = Runs(values, tensor.format.scales[0], threads)
+    whole = np.float32(_numbers(tensor, factors.whole[0]) if factors.whole else 1)
+    scales = [runs.each(_numbers(tensor, field)) for field in (*factors.finest, *factors.zeros)]
+    if len(scales) < 2:
+        scales.append(np.zeros(len(runs.words), np.float32))
+    multiply = _kernel(runs.length, by_sign=tensor.format.by_sign)
+    flat, rows = values.reshape(-1), runs.words.view(np.float32)
+
+    def part(inside: slice) -> None:
+        places = slice(inside.start * runs.length, inside.stop * runs.length)
+        factors.elements.run(codes[places], None, False, 1, flat[places].view(np.uint32))
+        multiply(rows[inside], *(scale[inside] for scale in scales), whole)
+
+    runs.in_chunks(part, CHUNK)
+    return np.ascontiguousarray(np.moveaxis(values, -1, tensor.axis))
+
+
+@lru_cache(maxsize=256)
+def _factors(fmt: BlockFormat) -> Factors | None:
+    """The parts of the products, where a format has no other steps."""
+    first, zeros = fmt.scales[0], fmt.of_role("zero_point")
+    finest = tuple(field for field in fmt.of_role("multiply", "by_sign") if field.block == first.block)
+    whole = tuple(field for field in fmt.of_role("multiply") if field.block != first.block and not field.block)
+    plain = len(finest) == 1 + fmt.by_sign and len(whole) <= 1 and not (fmt.by_sign and zeros)
+    if not plain or len(fmt.scales) != len(finest) + len(whole) + len(zeros) or fmt.element.bits > BITS:
+        return None
+    integers = [fmt.element, *(field.format for field in zeros)] if zeros else []
+    if any(not part.wraps or part.bits > BITS or part.smallest_exponent for part in integers):
+        return None
+    if any(field.block != first.block for field in zeros) or (whole and not _exact(fmt.element, finest[0].format)):
+        return None
+    try:
+        elements, *_ = (decoding(part, BINARY32) for part in (fmt.element, *(field.format for field in fmt.scales)))
+    except LowbitError:
+        return None
+    return Factors(elements.step, finest, whole, zeros)
+
+
+def _exact(element: Scalar, scale: Scalar) -> bool:
+    """Whether products of an element and its scale are binary32 numbers."""
+    bits, lowest = element.precision + scale.precision, element.smallest_exponent + scale.smallest_exponent
+    highest = element.max_exponent + scale.max_exponent + 2
+    return bits <= BINARY32_BITS and lowest >= BINARY32_LOWEST and highest <= BINARY32_HIGHEST
+
+
+def _numbers(tensor: BlockTensor, field: ScaleField) -> Array:
+    """What the scales of a field are worth in binary32, the axis of the blocks last."""
+    array = tensor.scales[field.name]
+    values = array if array.dtype.kind == "f" else np.asarray(decode(array, field.format))
+    narrow = values.astype(np.float32, copy=False)
+    return np.moveaxis(narrow, tensor.axis, -1) if array.ndim else narrow
+
+
+def _kernel(length: int, *, by_sign: bool) -> Any:
+    """The kernel for blocks of a length."""
+    from lowbit.kernels.block import fast_products, simd_products
+    from lowbit.kernels.block.simd_reached import LANES
+
+    if by_sign or length % LANES:
+        return fast_products.multiply_by_sign if by_sign else fast_products.multiply
+    return lambda rows, *others: simd_products.multiply(rows.reshape(-1), length, *others)
