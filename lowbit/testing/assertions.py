@@ -13,34 +13,37 @@ from lowbit.errors import InputError
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import FormatLike, is_nan
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.cast import Policy, get_policy
+from lowbit.testing.block_assertions import assert_tensors_equal
 
 SHOWN = 3
 """So many differences are explained; the rest is counted."""
 
 
 def assert_bits_equal(
-    actual: npt.ArrayLike,
-    expected: npt.ArrayLike,
-    fmt: FormatLike,
+    actual: npt.ArrayLike | BlockTensor,
+    expected: npt.ArrayLike | BlockTensor,
+    fmt: FormatLike | None = None,
     *,
     source: FormatLike | None = None,
     inputs: npt.ArrayLike | None = None,
     policy: Policy | str | None = None,
     nan: str = "exact",
 ) -> None:
-    """Assert that two arrays hold the same codes of a format.
+    """Assert that two arrays hold the same codes of a format, or two block tensors the same codes and scales.
 
     Parameters
     ----------
-    actual, expected : array
-        Codes, or arrays of the format's own dtype (ml_dtypes, NumPy floats).
-    fmt : Format, str or dtype
-        Their format.
+    actual, expected : array, or BlockTensor
+        Codes, or arrays of the format's own dtype (ml_dtypes, NumPy floats); or tensors in a block format.
+    fmt : Format, str or dtype, optional
+        The format of arrays; block tensors have their own.
     source : Format, str or dtype, optional
         The format of the inputs; without it the dtype of ``inputs`` says it.
     inputs : array, optional
-        What was converted, so that a failure can explain the arithmetic: codes of ``source`` or an array of its dtype.
+        What was converted, so that a failure can explain the arithmetic: codes of ``source`` or an array of its dtype;
+        of block tensors the values, which are shown.
     policy : Policy or str, optional
         The policy that is explained; the format's default without it.
     nan : {"exact", "any"}
@@ -57,6 +60,15 @@ def assert_bits_equal(
     __tracebackhide__ = True
     if nan not in {"exact", "any"}:
         raise InputError(f"nan = {nan!r} is unknown", hint="'exact' or 'any'")
+    if isinstance(actual, BlockTensor) and isinstance(expected, BlockTensor):
+        assert_tensors_equal(actual, expected, inputs, nan)
+        return
+    if isinstance(actual, BlockTensor) or isinstance(expected, BlockTensor):
+        raise InputError(
+            "a block tensor is compared with a block tensor", hint="lowbit.BlockTensor(...) of your arrays"
+        )
+    if fmt is None:
+        raise InputError("the format of the codes is not given", hint="fmt='float8_e4m3fn', say")
     target = scalar_format(fmt)
     left, right = _codes(actual, target, "actual"), _codes(expected, target, "expected")
     if left.shape != right.shape:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from lowbit.errors import InputError
 from lowbit.format import registry
 from lowbit.format.block import BlockFormat
 from lowbit.format.block_name import block_format
@@ -17,11 +21,19 @@ from lowbit.ops.arrays import Array
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
+from lowbit.vectors.block.blocks import Blocks
+from lowbit.vectors.flags.block import INFINITY_IN_BLOCK, NAN_IN_BLOCK
+from lowbit.vectors.flags.cast import RANDOM
 
 SCALES = ("float16", "float32", "bfloat16", "float8_e8m0fnu", "float8_e4m3fn")
 WIDEST_ELEMENT = 8
 REACH = 8
 """Values are drawn with exponents of at most this magnitude about the block's own."""
+DRAWN = 32
+"""So many values of a block are drawn; longer ones repeat them."""
+FIRST = 40
+"""So many directed blocks of a flag are drawn from."""
+SPECIAL_FLAGS = (NAN_IN_BLOCK, INFINITY_IN_BLOCK, RANDOM)
 
 
 def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
@@ -46,48 +58,85 @@ def _of_parts(draw: Any) -> BlockFormat:
     return block_format(element, block=draw(st.integers(1, 40)), scale=scale, by_sign=draw(st.booleans()))
 
 
-@st.composite
-def block_arrays(draw: Any, fmt: FormatLike, *, specials: bool = False) -> Array:
-    """binary32 matrices that a block format divides, shrinking to zeros.
+def block_arrays(fmt: FormatLike, *, specials: bool = False) -> SearchStrategy[Array]:
+    """binary32 arrays that a block format divides, of two axes or as many as its blocks have; shrinking to zeros.
 
-    Each block is of one kind: multiples of a part of the largest element, which are values and ties after scaling;
-    with a largest value beside a power of two; of one sign; or zeros.
+    Each block is of one kind: multiples of a part of the largest element, of one sign or both; a largest value beside a
+    power of two; zeros; or one of the directed blocks of golden sets: every value and every tie of the elements under
+    a scale, largest values where scale rules part, ties of the scale, the ends of binary32.
 
     Parameters
     ----------
     fmt : BlockFormat or str
-        Of one-dimensional blocks.
     specials : bool
         Whether NaN and infinities come too.
     """
-    length = block_format_of(fmt).block[0]
-    rows, blocks = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    parts = [_block(draw, length, specials=specials) for _ in range(rows * blocks)]
-    return np.stack(parts).reshape(rows, blocks * length)
+    return _arrays(block_format_of(fmt), specials)
 
 
-def _block(draw: Any, length: int, *, specials: bool) -> Array:
-    kind = draw(st.sampled_from(["zero", "multiples", "power", "one_sign"]))
-    power = draw(st.integers(-REACH, REACH))
-    numbers = draw(st.lists(st.integers(-32, 32), min_size=length, max_size=length))
-    block = np.ldexp(np.float32(numbers), power - 4)
-    if kind == "zero":
-        block[:] = 0
-    elif kind == "one_sign":
-        block = np.abs(block) * np.float32(draw(st.sampled_from([1, -1])))
-    elif kind == "power":
-        top = np.ldexp(np.float32(1), power + 2)
-        toward = np.float32(draw(st.sampled_from([0.0, float(top), np.inf])))
-        block[draw(st.integers(0, length - 1))] = np.nextafter(top, toward)
+@st.composite
+def _arrays(draw: Any, fmt: BlockFormat, specials: bool) -> Array:
+    shape = Blocks(fmt).shape
+    rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    grid = [[_block(draw, fmt, specials=specials).reshape(shape) for _ in range(columns)] for _ in range(rows)]
+    if len(shape) == 1:
+        return np.stack([np.concatenate(row) for row in grid])
+    return np.concatenate([np.concatenate(row, axis=-1) for row in grid], axis=-2)
+
+
+@lru_cache(maxsize=32)
+def _directed(fmt: BlockFormat) -> dict[int, list[Array]]:
+    """The first directed blocks of every flag that are finite, those of zeros first."""
+    flags = Blocks(fmt).of_flag()
+    first = {flag: list(islice(blocks, FIRST)) for flag, blocks in flags.items() if flag not in SPECIAL_FLAGS}
+    return {flag: blocks for flag, blocks in first.items() if blocks}
+
+
+def _block(draw: Any, fmt: BlockFormat, *, specials: bool) -> Array:
+    length = Blocks(fmt).length
+    kind = draw(st.sampled_from(["zero", "multiples", "directed", "power", "one_sign"]))
+    block = np.zeros(length, np.float32)
+    if kind == "directed":
+        block = draw(st.sampled_from(draw(st.sampled_from(list(_directed(fmt).values()))))).copy()
+    elif kind != "zero":
+        power = draw(st.integers(-REACH, REACH))
+        count = min(length, DRAWN)
+        numbers = draw(st.lists(st.integers(-32, 32), min_size=count, max_size=count))
+        block = np.ldexp(np.resize(np.float32(numbers), length), power - 4)
+        if kind == "one_sign":
+            block = np.abs(block) * np.float32(draw(st.sampled_from([1, -1])))
+        elif kind == "power":
+            top = np.ldexp(np.float32(1), power + 2)
+            toward = np.float32(draw(st.sampled_from([0.0, float(top), np.inf])))
+            block[draw(st.integers(0, length - 1))] = np.nextafter(top, toward)
     if specials and draw(st.booleans()):
         block[draw(st.integers(0, length - 1))] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
     return np.asarray(block, np.float32)
 
 
-@st.composite
-def block_tensors(draw: Any, fmt: FormatLike, *, policy: BlockPolicy | str | None = None) -> BlockTensor:
-    """Tensors of a format, as ``quantize`` makes them of :func:`block_arrays`."""
-    return quantize(draw(block_arrays(fmt)), fmt, policy=policy)
+def block_tensors(
+    fmt: FormatLike, *, policy: BlockPolicy | str | None = None, specials: bool = False
+) -> SearchStrategy[BlockTensor]:
+    """Tensors of a format, as ``quantize`` makes them of :func:`block_arrays`.
+
+    Parameters
+    ----------
+    fmt : BlockFormat or str
+    policy : BlockPolicy or str, optional
+        What ``quantize`` follows; an array that it refuses is drawn again.
+    specials : bool
+        Whether blocks with NaN and infinities come too.
+    """
+    known = block_format_of(fmt)
+
+    def quantized(values: Array) -> BlockTensor:
+        try:
+            return quantize(values, known, policy=policy)
+        except InputError:
+            reject()
+            raise
+
+    return _arrays(known, specials).map(quantized)
 
 
 def block_policies() -> SearchStrategy[BlockPolicy]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from lowbit.exact import FINITE, floor_log2
 from lowbit.format.block import WHOLE, BlockFormat
-from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
 from lowbit.vectors.flags import block as f
 from lowbit.vectors.flags.cast import RANDOM
@@ -26,6 +25,9 @@ Block = NDArray[np.float32]
 
 UNBOUNDED = 16
 """How long blocks are taken that reach over a whole axis or tensor."""
+
+MOST_VALUES = 512
+"""Elements with more values are not listed whole."""
 
 POWERS = (0, -5, 9)
 """The exponents about which blocks lie."""
@@ -65,8 +67,11 @@ class Blocks:
 
     @cached_property
     def values(self) -> list[Fraction]:
-        """The finite values of the elements, from the lowest on."""
-        return finite_values(self.element)
+        """The finite values of the elements, from the lowest on; of wide elements a share."""
+        places = self.element.ordinals
+        step = max(len(places) // MOST_VALUES, 1)
+        every = (self.element.value_at(place) for place in (*places[:-1:step], places[-1]))
+        return [value.fraction() for value in every if value.kind == FINITE]
 
     def filled(self, top: Any) -> Block:
         """A block with one largest value, at a place that depends on it, among smaller ones of both signs."""
@@ -183,12 +188,6 @@ class Blocks:
             patterns = random_patterns(scalar_format("float32"), self.length, seed, "normal")
             scale = np.float32(2.0 ** (seed % 9 - 4))
             yield patterns.astype(np.uint32).view(np.float32) * scale
-
-
-def finite_values(fmt: Scalar) -> list[Fraction]:
-    """The finite values of a format, from the lowest on, each once."""
-    every = (fmt.value_at(place) for place in fmt.ordinals)
-    return [value.fraction() for value in every if value.kind == FINITE]
 
 
 def beside(value: Fraction) -> list[np.float32]:
