@@ -298,3 +298,33 @@ def test_a_zero_point_by_hand():
     zeros = lowbit.quantize(np.zeros(4), "int4.g4.asymmetric")
     assert zeros.scales["block"].tolist() == [1]
     assert lowbit.dequantize(zeros).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["float4_e2m1fn", "nf4", "nf3"])
+def test_afpq_takes_the_first_of_the_nearest_values(name):
+    """Its `quantize_2scale`: each sign by itself, the distances to a rising list of values, and their first least."""
+    element = lowbit.get_format(name)
+    codes = sorted({float(value) for value in lowbit.decode(np.array(element.codes), name)})
+    table = np.float32(codes)
+    steps = np.random.default_rng(3).integers(-48, 49, (64, 32)) / 4
+    values = (steps * table[-1] / np.float32(12)).astype(np.float32)
+    values[0], values[1], values[2] = np.abs(values[0]), -np.abs(values[1]) - np.float32(0.125), 0
+    values[3, ::2] = 0
+    worth = np.zeros_like(values)
+    for sign, end in ((1, table[-1]), (-1, table[0])):
+        part = np.where(values * sign > 0, values, np.float32(0))
+        with np.errstate(invalid="ignore"):
+            scale = np.abs(part).max(axis=1, keepdims=True) / abs(end)
+            places = np.argmin(np.abs((part / scale)[..., None] - table), axis=-1)  # of NaN, the first
+        worth += table[places] * scale
+    fmt = lowbit.block_format(name, block=32, scale="float32", by_sign=True)
+    assert (lowbit.dequantize(lowbit.quantize(values, fmt, policy="afpq")) == worth).all()
+    wide = table.astype(np.float64)
+    middles = ((wide[1:] + wide[:-1]) / 2).astype(np.float32)
+    ties = middles[middles - wide[:-1] == wide[1:] - middles]
+    assert ties.size
+    both = np.float32([*ties, table[0], table[-1]])
+    fmt = lowbit.block_format(name, block="channel", scale="float32", by_sign=True)
+    below, above = (lowbit.dequantize(lowbit.quantize(both, fmt, policy=p))[:-2] for p in ("afpq", "afpq_thresholds"))
+    assert (below < ties).all()
+    assert (above > ties).all()
