@@ -210,7 +210,4 @@ def measurement(measured: Measured, score: str) -> dict[str, Any]:
 
 def left_out_records(measured: Measured) -> list[dict[str, Any]]:
     """The tensors that are left as they are, each with its reason, as JSON has them."""
-    return [
-        {"tensor": item.name, "dtype": item.dtype, "shape": list(item.shape), "reason": item.reason}
-        for item in measured.left_out
-    ]
+    return [item.record for item in measured.left_out]

@@ -38,6 +38,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "export": "what other tools read: a C header of all kernel prototypes",
         "golden": "list, verify and regenerate the committed vectors",
         "check": "compare a kernel with the reference and name the rule it follows",
+        "quantize": "a checkpoint's matrices into a block format",
+        "dequantize": "the values of a quantised checkpoint",
         "sensitivity": "what each format would cost each layer of a model",
         "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
         "allocate": "choose a format for every layer within budgets",
@@ -46,7 +48,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 )
 """Verb -> what it does. Each is the module of the same name in this package."""
 
-COMPILING = frozenset({"check", "sensitivity"})
+COMPILING = frozenset({"check", "dequantize", "quantize", "sensitivity"})
 """Verbs whose first run compiles for long, which is said."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})

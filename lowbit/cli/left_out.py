@@ -8,26 +8,28 @@ from lowbit.cli.terminal import Terminal, wrapped
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
-    from lowbit.allocate.sensitivity import Measured
+    from collections.abc import Sequence
+
+    from lowbit.files.selection import LeftOut
 
 LISTED = 4
 """Tensors named for each reason; JSON and the plan's file have them all."""
 
 
-def left_out_heading(measured: Measured) -> str:
+def left_out_heading(left_out: Sequence[LeftOut]) -> str:
     """How many tensors are left as they are."""
-    count, numbers = len(measured.left_out), sum(item.size for item in measured.left_out)
+    count, numbers = len(left_out), sum(item.size for item in left_out)
     return f"{count} tensor{'s' if count != 1 else ''} with {numbers:,} numbers left as they are"
 
 
-def write_left_out(page: Terminal, measured: Measured) -> None:
+def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequence[str] = ()) -> None:
     """A line for each reason, with the names."""
     groups: dict[str, list[str]] = {}
-    for item in measured.left_out:
+    for item in left_out:
         groups.setdefault(item.reason, []).append(item.name)
-    if measured.unscaled:
+    if unscaled:
         reason = "8-bit floats without scales beside them are measured by the values that they hold"
-        groups[reason] = list(measured.unscaled)
+        groups[reason] = list(unscaled)
     for reason, names in groups.items():
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         listed = ", ".join(excerpt(name, quoted=False) for name in names[:LISTED])

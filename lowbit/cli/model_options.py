@@ -6,7 +6,7 @@ import tomllib
 from argparse import ArgumentParser, Namespace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
@@ -46,12 +46,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     input_file(what, "--traces", what="the file of traces", metavar="FILE", help=traces)
     inputs = ".npz: inputs of layers (samples, inputs), or their X'X"
     input_file(what, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
-    what.add_argument("--include", default="", metavar="REGEX", help="only tensors whose names match")
-    what.add_argument(
-        "--exclude",
-        metavar="REGEX",
-        help="tensors to leave as they are (default: embed|lm_head|norm; '' leaves out none)",
-    )
+    add_selection(what)
     what.add_argument("--tie", default="", metavar="REGEX", help="layers that differ in its match only go together")
     work = parser.add_argument_group("how the work is done")
     work.add_argument("--jobs", type=integer, default=1, metavar="N", help="processes (default: 1)")
@@ -60,10 +55,26 @@ def add_model_options(parser: ArgumentParser) -> None:
     output_file(work, "--journal", metavar="FILE", help=journal)
 
 
+def add_selection(parser: Any) -> None:
+    """Which tensors are layers."""
+    parser.add_argument("--include", default="", metavar="REGEX", help="only tensors whose names match")
+    parser.add_argument(
+        "--exclude",
+        metavar="REGEX",
+        help="tensors to leave as they are (default: embed|lm_head|norm; '' leaves out none)",
+    )
+
+
+def excluded(arguments: Namespace) -> str:
+    """The pattern of ``--exclude``, or the usual one."""
+    from lowbit.files.selection import LEFT_OUT
+
+    return LEFT_OUT if arguments.exclude is None else str(arguments.exclude)
+
+
 def measure(model: str, arguments: Namespace, journal: str | None = None) -> Measured:
     """Measure a model as the options say, with a progress bar."""
     from lowbit.allocate.sensitivity import Settings, measure_model
-    from lowbit.allocate.sensitivity.settings import LEFT_OUT
 
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
@@ -72,7 +83,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         arguments.group,
         arguments.scale_format,
         arguments.include,
-        LEFT_OUT if arguments.exclude is None else arguments.exclude,
+        excluded(arguments),
         str(Path(arguments.inputs).resolve()) if arguments.inputs else "",
     )
     with Bar() as bar:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lowbit.cli.terminal import takes_color
+from lowbit.printable import excerpt
 
 BAR_AFTER_SECONDS = 1.0
 
@@ -76,6 +77,10 @@ class Bar:
         if self._progress is None:
             self._start()
         self._progress.update(self._task, completed=done, note=note)
+
+    def tensors(self, done: int, total: int, name: str) -> None:
+        """Show at which tensor of a file the work is."""
+        self.update(done, f"{done} of {total} tensors: {excerpt(name, quoted=False)}")
 
     def _start(self) -> None:
         from rich.console import Console

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.files.whole import whole_file
+from lowbit.ops.pack.pack import pack, unpack
 from lowbit.printable import excerpt
 
 __all__ = ["DTYPES", "FLOATING", "Entry", "TensorFile", "read_header", "write_tensors"]
@@ -40,6 +41,10 @@ DTYPES: dict[str, Any] = {
     "BF16": ml_dtypes.bfloat16,
     "F8_E5M2": ml_dtypes.float8_e5m2,
     "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
+    "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz,
+    "F8_E8M0": ml_dtypes.float8_e8m0fnu,
+    "C64": np.complex64,
     "I64": np.int64,
     "I32": np.int32,
     "I16": np.int16,
@@ -50,7 +55,11 @@ DTYPES: dict[str, Any] = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-FLOATING = frozenset(name for name in DTYPES if name.startswith(("F", "BF")))
+FLOATING = frozenset(name for name in DTYPES if name.startswith(("F", "BF"))) - {"F8_E8M0"}
+"""Of weights: E8M0 has scales only."""
+
+PACKED = {"F4": ml_dtypes.float4_e2m1fn, "F6_E2M3": ml_dtypes.float6_e2m3fn, "F6_E3M2": ml_dtypes.float6_e3m2fn}
+"""Dtypes of less than a byte, as NumPy has them: codes one after the other from the lowest bit on."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,13 @@ class Entry:
     def size(self) -> int:
         """How many numbers it holds."""
         return prod(self.shape)
+
+    @property
+    def bits(self) -> int | None:
+        """How many bits a number has; None where the dtype is unknown."""
+        if self.dtype in PACKED:
+            return int(self.dtype[1])
+        return 8 * np.dtype(DTYPES[self.dtype]).itemsize if self.dtype in DTYPES else None
 
     @property
     def floating(self) -> bool:
@@ -105,14 +121,18 @@ class TensorFile:
         return np.memmap(self.path, np.uint8, "r", offset=entry.start, shape=(entry.stop - entry.start,))
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """One tensor as a read-only view of the file.
+        """One tensor as a read-only view of the file; one of ``PACKED`` as a new array with a number a byte.
 
         Raises
         ------
         InputError
-            There is no such tensor, or its dtype is not one of ``DTYPES``.
+            There is no such tensor, or its dtype is not one of ``DTYPES`` and ``PACKED``.
         """
         entry = self._entry(name)
+        if entry.dtype in PACKED:
+            codes = unpack(self.raw(name), entry.bits or 0, count=entry.size)
+            numbers: NDArray[Any] = codes.astype(np.uint8).view(PACKED[entry.dtype]).reshape(entry.shape)
+            return numbers
         if entry.dtype not in DTYPES:
             what = f"tensor {excerpt(name)} is of dtype {excerpt(entry.dtype)}, which cannot be read"
             raise InputError(f"{self.path}: {what}")
@@ -201,12 +221,11 @@ def _entry(path: Path, name: str, value: Any, data: int, total: int) -> Entry:
         raise InputError(f"{where} ends at {stop:,}, before it starts at {start:,}")
     if data + stop > total:
         raise InputError(f"{path} is truncated: tensor {excerpt(name)} ends at byte {data + stop:,} of {total:,}")
-    if dtype in DTYPES:
-        width = np.dtype(DTYPES[dtype]).itemsize
-        if entry.size * width != stop - start:
+    if entry.bits is not None:
+        if entry.size * entry.bits != 8 * (stop - start):
             what = f"of shape {excerpt(str(shape), quoted=False)} and dtype {dtype}"
             raise InputError(f"{where} {what} does not fill its {stop - start:,} bytes")
-        if prod(length for length in shape if length) * width > _MOST_BYTES:
+        if prod(length for length in shape if length) * entry.bits > 8 * _MOST_BYTES:
             what = f"and the others of {excerpt(str(shape), quoted=False)} are beyond 2^63 bytes"
             raise InputError(f"{where} has an axis of length 0, {what}")
     return entry
@@ -248,11 +267,17 @@ def write_tensors(
         file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
         for entry, tensor in zip(entries, tensors, strict=True):
             raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
-            if not raw and (tensor.shape != entry.shape or tensor.dtype != DTYPES.get(entry.dtype, object)):
+            own = {**DTYPES, **PACKED}.get(entry.dtype, object)
+            if not raw and (tensor.shape != entry.shape or tensor.dtype != own):
                 what = f"tensor {excerpt(entry.name)} is {tensor.dtype} {tensor.shape}"
                 raise InputError(f"{what}, not {entry.dtype} {entry.shape} as announced")
-            file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+            data = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
+            file.write(data.data if raw or entry.dtype not in PACKED else pack(data, entry.bits or 0).data)
 
 
 def _bytes_of(entry: Entry) -> int:
-    return entry.size * np.dtype(DTYPES[entry.dtype]).itemsize if entry.dtype in DTYPES else entry.stop - entry.start
+    if entry.bits is None:
+        return entry.stop - entry.start
+    if entry.size * entry.bits % 8:
+        raise InputError(f"tensor {excerpt(entry.name)} of {entry.size:,} {entry.dtype} numbers does not end at a byte")
+    return entry.size * entry.bits // 8

@@ -20,6 +20,8 @@ BEFORE = b"what must not be lost"
 OUTPUTS = {
     "gen": {"output"},
     "golden": {"directory"},
+    "quantize": {"output"},
+    "dequantize": {"output"},
     "sensitivity": {"output", "journal"},
     "allocate": {"output", "picture", "export", "apply", "journal"},
     "export": {"output"},
@@ -72,7 +74,12 @@ PAIRS = [
 
 def test_there_are_pairs():
     verbs = {verb for verb, _, _ in PAIRS}
-    assert verbs == {"sensitivity", "allocate"}  # the others write to one place, and read no file beside it
+    assert verbs == {
+        "sensitivity",
+        "allocate",
+        "quantize",
+        "dequantize",
+    }  # the others write to one place, and read no file beside it
     assert len(PAIRS) > 40
 
 

@@ -20,6 +20,7 @@ BEFORE = b"# what must not be lost\n"
 MODEL = "--formats int4,int8 --group 16"
 ALLOCATE = f"allocate --model model {MODEL} --budget avg_bits=6 --no-more"
 EXAMPLE = "allocate --example hawq_v3_resnet18 --budget bytes=50% --no-more"
+QUANTIZE = "quantize model --container lowbit"
 ENCODE = "gen encode --from float16 --to float8_e4m3fn --expected"
 WRITES = [
     (f"{ENCODE} -o", "set.vec"),
@@ -41,6 +42,9 @@ WRITES = [
     (f"{EXAMPLE} --export", "program.mps"),
     (f"{EXAMPLE} --export", "program.lp"),
     ("export prototypes -o", "prototypes.h"),
+    (f"{QUANTIZE} --to nvfp4 -o", "new.safetensors"),
+    (f"{QUANTIZE} --plan plan -o", "new.safetensors"),
+    ("dequantize quantized --to float32 -o", "values.safetensors"),
 ]
 READS = ["prove --weights matrix.npy", "check gemm --n 1 --set random --inputs cases --results results.npy"]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
@@ -75,7 +79,9 @@ def contents(folder):
 
 def prepare(lowbit, words):
     """What other verbs write for this one to read."""
-    if "costs" in words:
+    if "quantized" in words:
+        assert lowbit(*QUANTIZE.split(), "--to", "int4.g16", "-o", "quantized").status == 0
+    if {"costs", "plan"} & set(words):
         assert lowbit("sensitivity", "model", *MODEL.split(), "-o", "costs").status == 0
         assert lowbit("allocate", "costs", "--budget", "avg_bits=6", "-o", "plan").status == 0
 

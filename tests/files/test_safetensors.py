@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError
-from lowbit.files.safetensors import Entry, read_header, write_tensors
+from lowbit.files.safetensors import DTYPES, PACKED, Entry, read_header, write_tensors
 
 GENERATOR = np.random.default_rng(11)
 TENSORS = {
@@ -50,6 +50,57 @@ def test_files_are_read_as_they_were_written(model, tmp_path):
     eight = np.arange(6, dtype=np.uint8).view(ml_dtypes.float8_e4m3fn).reshape(2, 3)
     again = read_header(write_all(tmp_path / "8", {"w": eight})).tensor("w")
     assert np.array_equal(again.view(np.uint8), eight.view(np.uint8))
+
+
+SMALL = {
+    **dict.fromkeys(["F8_E5M2", "F8_E4M3", "F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E8M0"], 8),
+    **dict.fromkeys(["F6_E2M3", "F6_E3M2"], 6),
+    "F4": 4,
+}
+
+
+def small(dtype):
+    """Every code of a dtype of at most 8 bits."""
+    own = PACKED.get(dtype) or DTYPES[dtype]
+    return np.arange(1 << SMALL[dtype], dtype=np.uint8).view(own).reshape(4, -1)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), SMALL.items())
+def test_every_code_of_the_small_dtypes_comes_back(tmp_path, dtype, bits):
+    array = small(dtype)
+    path = tmp_path / "small"
+    write_tensors(path, [Entry("w", dtype, array.shape, 0, 0)], [array])
+    file = read_header(path)
+    assert file.raw("w").size == array.size * bits // 8
+    read = file.tensor("w")
+    assert (read.dtype, read.shape) == (array.dtype, array.shape)
+    assert np.array_equal(read.view(np.uint8), array.view(np.uint8))
+
+
+def test_codes_of_less_than_a_byte_begin_at_the_lowest_bit(tmp_path):
+    four = np.arange(8, dtype=np.uint8).view(ml_dtypes.float4_e2m1fn)
+    six = np.array([1, 2, 3, 4], np.uint8).view(ml_dtypes.float6_e2m3fn)
+    entries = [Entry("four", "F4", (8,), 0, 0), Entry("six", "F6_E2M3", (4,), 0, 0)]
+    write_tensors(tmp_path / "a", entries, [four, six])
+    file = read_header(tmp_path / "a")
+    assert file.raw("four").tolist() == [0x10, 0x32, 0x54, 0x76]
+    assert file.raw("six").tolist() == [0b10000001, 0b00110000, 0b00010000]
+    with pytest.raises(InputError, match="of 3 F4 numbers does not end at a byte"):
+        write_tensors(tmp_path / "b", [Entry("odd", "F4", (3,), 0, 0)], [four[:3]])
+    with pytest.raises(InputError, match="not F4"):
+        write_tensors(tmp_path / "b", [Entry("four", "F4", (8,), 0, 0)], [six])
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_safetensors_package_takes_the_small_dtypes(tmp_path):
+    package = pytest.importorskip("safetensors", reason="safetensors is not installed")
+    arrays = [small(dtype) for dtype in SMALL]
+    entries = [Entry(dtype, dtype, array.shape, 0, 0) for dtype, array in zip(SMALL, arrays, strict=True)]
+    write_tensors(tmp_path / "a", entries, arrays)
+    theirs = dict(package.deserialize((tmp_path / "a").read_bytes()))
+    for entry in entries:
+        assert (theirs[entry.name]["dtype"], tuple(theirs[entry.name]["shape"])) == (entry.dtype, entry.shape)
+        assert theirs[entry.name]["data"] == read_header(tmp_path / "a").raw(entry.name).tobytes()
 
 
 def test_the_safetensors_package_reads_what_is_written(model):
@@ -119,9 +170,9 @@ def test_contradictory_headers_are_refused(tmp_path, header, data, words):
 
 
 def test_a_tensor_that_is_not_there_or_of_no_known_dtype(tmp_path):
-    file = read_header(write(tmp_path / "model", {"a": {**ENTRY, "dtype": "F4"}}, bytes(8)))
+    file = read_header(write(tmp_path / "model", {"a": {**ENTRY, "dtype": "U4"}}, bytes(8)))
     assert file.raw("a").tobytes() == bytes(8)
-    with pytest.raises(InputError, match="of dtype 'F4', which cannot be read"):
+    with pytest.raises(InputError, match="of dtype 'U4', which cannot be read"):
         file.tensor("a")
     for read in (file.raw, file.tensor):
         with pytest.raises(InputError, match="has no tensor 'b'"):

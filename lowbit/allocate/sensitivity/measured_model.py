@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from lowbit.allocate.sensitivity.measure import Errors, measure
 from lowbit.allocate.sensitivity.scores import second_moment
-from lowbit.allocate.sensitivity.selection import LeftOut, select
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.npz import npz_array, npz_names
 from lowbit.files.safetensors import Entry, TensorFile, read_header
+from lowbit.files.selection import LeftOut, select
 from lowbit.printable import excerpt
 
 SCHEMA = "lowbit/sensitivity/1"
@@ -78,7 +78,7 @@ def measure_model(
         inputs: list[Named] = [("the inputs", settings.inputs)] if settings.inputs else []
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
     file = read_header(path)
-    entries, left_out = select(file, settings)
+    entries, left_out = select(file, settings.include, settings.exclude)
     _check_inputs(settings, entries)
     with workers(min(jobs, len(entries)), scheduler) as executor:
         layers = run_tasks(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import prod
 
 from lowbit.allocate.sensitivity.measure import Errors
 from lowbit.allocate.sensitivity.stored_weights import stored_format
 from lowbit.errors import InputError
+from lowbit.files.selection import LEFT_OUT, check_patterns
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import get_format
-
-LEFT_OUT = r"embed|lm_head|norm"
-"""Tensors that are left as they are unless one asks otherwise: embeddings, the output layer, normalisations."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +46,7 @@ class Settings:
             if ids.count(name) > 1:
                 raise InputError(f"format {name} is given twice")
         object.__setattr__(self, "formats", ids)
-        for pattern in (self.include, self.exclude):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
+        check_patterns(self.include, self.exclude)
         for name in ids:
             self.stored(name)
 

@@ -113,8 +113,8 @@ def run(arguments: Namespace) -> int:
         allocate_report.show(terminal(arguments), plan, more, front, along)
         allocate_report.show_comparison(terminal(arguments), rows)
         if measured:
-            terminal(arguments).write(left_out_heading(measured))
-            write_left_out(terminal(arguments), measured)
+            terminal(arguments).write(left_out_heading(measured.left_out))
+            write_left_out(terminal(arguments), measured.left_out, measured.unscaled)
     return 0
 
 

@@ -97,7 +97,7 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
     page.table([("layer", "shape", *names), *rows], right=range(1, len(names) + 2))
     layers = f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights"
     scales = measured.settings.scales
-    page.write(f"{layers}{scales and ', '}{scales}; {left_out_heading(measured)}")
-    write_left_out(page, measured)
+    page.write(f"{layers}{scales and ', '}{scales}; {left_out_heading(measured.left_out)}")
+    write_left_out(page, measured.left_out, measured.unscaled)
     if arguments.output:
         page.write(f"written: {arguments.output}; lowbit allocate {arguments.output} --budget avg_bits=4")

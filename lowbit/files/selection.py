@@ -1,11 +1,14 @@
-"""Which tensors of a model are layers, and why each of the others is not."""
+"""Which tensors of a model are layers, and why each of the others is not.
+
+``include`` and ``exclude`` are regular expressions, searched in names without regard to case; an empty one says
+nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from lowbit.allocate.sensitivity.settings import Settings
 from lowbit.errors import InputError
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.printable import excerpt
@@ -15,6 +18,9 @@ _SCALE_NAME = re.compile(
 )
 """As compressed-tensors, FP8 checkpoints of DeepSeek and ModelOpt, GPTQ, AWQ and bitsandbytes name them."""
 _LISTED_REASONS = 3
+
+LEFT_OUT = r"embed|lm_head|norm"
+"""Tensors that are left as they are unless one asks otherwise: embeddings, the output layer, normalisations."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,30 @@ class LeftOut:
     size: int
     reason: str
 
+    @property
+    def record(self) -> dict[str, object]:
+        """It and the reason, as JSON has them."""
+        return {"tensor": self.name, "dtype": self.dtype, "shape": list(self.shape), "reason": self.reason}
 
-def select(file: TensorFile, settings: Settings) -> tuple[list[Entry], tuple[LeftOut, ...]]:
-    """The tensors that are measured, in the order of the file, and the others with the reason of each.
+
+def check_patterns(*patterns: str) -> None:
+    """Refuse what is not a regular expression.
+
+    Raises InputError.
+    """
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
+
+
+def select(file: TensorFile, include: str = "", exclude: str = LEFT_OUT) -> tuple[list[Entry], tuple[LeftOut, ...]]:
+    """The tensors that are layers, in the order of the file, and the others with the reason of each.
 
     Raises InputError: none is chosen; the message has the reasons.
     """
-    reasons = {name: _reason(entry, file, settings) for name, entry in file.entries.items()}
+    reasons = {name: _reason(entry, file, include, exclude) for name, entry in file.entries.items()}
     left_out = tuple(
         LeftOut(name, entry.dtype, entry.shape, entry.size, reasons[name])
         for name, entry in file.entries.items()
@@ -49,7 +72,7 @@ def select(file: TensorFile, settings: Settings) -> tuple[list[Entry], tuple[Lef
     return chosen, left_out
 
 
-def _reason(entry: Entry, file: TensorFile, settings: Settings) -> str:
+def _reason(entry: Entry, file: TensorFile, include: str, exclude: str) -> str:
     """Why a tensor is left as it is; "" for a layer."""
     if entry.dtype not in DTYPES:
         return f"its dtype {excerpt(entry.dtype, quoted=False)} cannot be read"
@@ -59,9 +82,9 @@ def _reason(entry: Entry, file: TensorFile, settings: Settings) -> str:
         return f"{entry.dtype} is not a floating-point type"
     if len(entry.shape) < 2 or not entry.size:
         return "it has fewer than two axes" if entry.size else "it is empty"
-    if settings.include and not re.search(settings.include, entry.name, re.IGNORECASE):
+    if include and not re.search(include, entry.name, re.IGNORECASE):
         return "its name does not match --include"
-    if settings.exclude and re.search(settings.exclude, entry.name, re.IGNORECASE):
+    if exclude and re.search(exclude, entry.name, re.IGNORECASE):
         return "its name matches --exclude"
     scales = scales_of(entry.name, file)
     if entry.dtype.startswith("F8") and scales:

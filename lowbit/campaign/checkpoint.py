@@ -1,0 +1,330 @@
+"""Whole checkpoints into block formats and back, tensor by tensor, in memory that the largest of them bounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lowbit.campaign.run import Progress, unseen
+from lowbit.errors import InputError
+from lowbit.files import compressed_tensors, own_tensors, quantization_config
+from lowbit.files.distinct import Named, refuse_overwriting
+from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of
+from lowbit.files.parts import StoredTensor, raw_bytes
+from lowbit.files.safetensors import DTYPES, Entry, TensorFile, read_header, write_tensors
+from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
+from lowbit.files.whole import is_stream, write_text
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import block_format_of
+from lowbit.format.types import FormatLike
+from lowbit.ops.arrays import Array, checked_threads
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.printable import excerpt
+
+CONTAINERS = ("compressed_tensors", "lowbit")
+DTYPE_NAMES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was done to a checkpoint.
+
+    Attributes
+    ----------
+    tensors : tuple of StoredTensor
+        Those in block formats.
+    left_out : tuple of LeftOut
+        Those that are as they were, with the reason of each.
+    container : str
+        One of ``CONTAINERS``.
+    config : Path or None
+        The ``config.json`` that was written.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    tensors: tuple[StoredTensor, ...]
+    left_out: tuple[LeftOut, ...]
+    container: str
+    config: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
+    path: str | Path,
+    output: str | Path,
+    fmt: FormatLike | Mapping[str, FormatLike],
+    *,
+    policy: BlockPolicy | str | None = None,
+    include: str = "",
+    exclude: str = LEFT_OUT,
+    container: str | None = None,
+    threads: int = 1,
+    progress: Progress = unseen,
+) -> Converted:
+    """Quantise the matrices of a safetensors file; its other tensors are copied.
+
+    Parameters
+    ----------
+    path, output : path
+        ``output`` is written whole or not at all.
+    fmt : str or BlockFormat, or mapping of str to these
+        Of every chosen tensor; or of each by its name, and the patterns do not count. Blocks lie along the last axis.
+    policy : BlockPolicy or str, optional
+        By default each format's own.
+    include, exclude : str
+        Regular expressions, searched in names.
+    container : {"compressed_tensors", "lowbit"}, optional
+        By default that of compressed-tensors where it has the formats; its ``quantization_config`` goes into the
+        header's metadata, and into ``config.json`` beside an output in another folder. NVFP4 is stored there with the
+        reciprocal of the tensor's scale, format ``nvfp4_reciprocal``.
+    threads : int
+    progress : callable
+        Takes (tensors done, tensors, name).
+
+    Returns
+    -------
+    Converted
+
+    Raises
+    ------
+    InputError
+        The file is damaged, none of its tensors is chosen, a block does not fit, a policy refuses a value, or the
+        container does not have the format.
+    """
+    path, output = Path(path), Path(output)
+    checked_threads(threads)
+    file = read_header(path)
+    chosen, left_out = _chosen(file, fmt, include, exclude)
+    container, notes = _container(chosen, container)
+    there = container == CONTAINERS[0]
+    if there:
+        chosen, left_out = _matrices(file, chosen, left_out)
+    tensors = {name: _stored(file.entries[name], block, container) for name, block in chosen.items()}
+    _check_shapes(tensors, policy)
+    metadata, config = _records(file, output, list(tensors.values()), left_out, container, policy)
+    _refuse_lost(path, output, config)
+    entries = [entry for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
+    _refuse_twice(entries)
+
+    def arrays() -> Iterator[Array]:
+        done = 0
+        for name in file.entries:
+            if name not in tensors:
+                yield file.raw(name)
+                continue
+            progress(done, len(tensors), name)
+            look = compressed_tensors.refuse_nan if there else None
+            with told_of(name):
+                words = tensors[name].quantized(file.tensor(name), policy, threads, look)
+            yield from map(raw_bytes, words)
+            done += 1
+
+    write_tensors(output, entries, arrays(), metadata)
+    if config is not None:
+        write_text(*config)
+    elif there and not is_stream(output):
+        notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
+    return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
+
+
+def _chosen(
+    file: TensorFile, fmt: FormatLike | Mapping[str, FormatLike], include: str, exclude: str
+) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
+    """The format of each chosen tensor, and the other tensors."""
+    check_patterns(include, exclude)
+    entries, left_out = select(file, include, exclude)
+    if not isinstance(fmt, Mapping):
+        block = block_format_of(fmt)
+        return {entry.name: block for entry in entries}, left_out
+    weights = {entry.name for entry in select(file, exclude="")[0]}
+    for name in fmt:
+        if name not in weights:
+            what = "is not a weight of" if name in file.entries else "is not in"
+            raise InputError(f"tensor {excerpt(name)}, which has a format, {what} {file.path}")
+    left_out = tuple(
+        next((item for item in left_out if item.name == name), _left(entry, "no format is given for it"))
+        for name, entry in file.entries.items()
+        if name not in fmt
+    )
+    return {name: block_format_of(fmt[name]) for name in file.entries if name in fmt}, left_out
+
+
+def _left(entry: Entry, reason: str) -> LeftOut:
+    return LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason)
+
+
+def _container(chosen: Mapping[str, BlockFormat], container: str | None) -> tuple[str, tuple[str, ...]]:
+    """The container, and what is to be said of it."""
+    if container not in (None, *CONTAINERS):
+        raise InputError(f"container = {container!r} is unknown", hint=f"one of {', '.join(CONTAINERS)}")
+    blocks = {block.id: block for block in chosen.values()}
+    unknown = ", ".join(name for name, block in blocks.items() if compressed_tensors.kind_of(block) is None)
+    if container == CONTAINERS[0] and unknown:
+        raise InputError(f"compressed-tensors does not have the format {unknown}", hint="the container lowbit has it")
+    if container or not unknown:
+        return container or CONTAINERS[0], ()
+    return CONTAINERS[1], (f"compressed-tensors does not have {unknown}: this file is in lowbit's own container",)
+
+
+def _matrices(
+    file: TensorFile, chosen: Mapping[str, BlockFormat], left_out: tuple[LeftOut, ...]
+) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
+    """What compressed-tensors can hold of the chosen tensors."""
+    others = {name: compressed_tensors.why_not(name, file.entries[name].shape) for name in chosen}
+    matrices = {name: block for name, block in chosen.items() if not others[name]}
+    if not matrices:
+        name, reason = next((name, reason) for name, reason in others.items())
+        raise InputError(f"{file.path}: none of the chosen tensors is quantised: {excerpt(name)}: {reason}")
+    reasons = {item.name: item.reason for item in left_out} | {name: why for name, why in others.items() if why}
+    return matrices, tuple(_left(entry, reasons[name]) for name, entry in file.entries.items() if name in reasons)
+
+
+def _stored(entry: Entry, block: BlockFormat, container: str) -> StoredTensor:
+    if container == CONTAINERS[1]:
+        return own_tensors.stored(entry.name, entry.shape, block)
+    return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block))
+
+
+def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None) -> None:
+    """Refuse a policy or a shape before anything is written."""
+    for name, tensor in tensors.items():
+        fmt = tensor.format
+        chosen = get_block_policy(fmt.default_policy if policy is None else policy)
+        with told_of(name):
+            chosen.require_held(fmt)
+            fmt.check_shape(tensor.shape, short=chosen.tail == "short")
+
+
+def _records(
+    file: TensorFile,
+    output: Path,
+    tensors: list[StoredTensor],
+    left_out: tuple[LeftOut, ...],
+    container: str,
+    policy: BlockPolicy | str | None,
+) -> tuple[dict[str, str], tuple[Path, str] | None]:
+    """The metadata of the output, and the ``config.json`` beside it."""
+    metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
+    if container == CONTAINERS[1]:
+        name = policy if isinstance(policy, str) else policy.spell() if policy else "default"
+        return metadata | own_tensors.metadata(tensors, name), config_beside(file.path, output, None)
+    config = quantization_config.config(tensors, [item.name for item in left_out if len(item.shape) == 2])
+    return metadata | {KEY: json.dumps(config)}, config_beside(file.path, output, config)
+
+
+def _entries(entry: Entry, tensor: StoredTensor | None) -> list[Entry]:
+    return [entry] if tensor is None else [part.entry for part in tensor.parts]
+
+
+def _refuse_lost(path: Path, output: Path, config: tuple[Path, str] | None) -> None:
+    """Refuse to write over the checkpoint or its config."""
+    outputs: list[Named] = [(str(output), output), *([(str(config[0]), config[0])] if config else [])]
+    refuse_overwriting(outputs, [("the checkpoint", path), (f"its {NAME}", path.parent / NAME)])
+
+
+def _refuse_twice(entries: list[Entry]) -> None:
+    names = [entry.name for entry in entries]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two tensors would have the name {excerpt(twice)}", hint="--exclude one of them")
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """Errors with the name of the tensor."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
+
+
+def dequantize_file(
+    path: str | Path,
+    output: str | Path,
+    *,
+    dtype: str = "bfloat16",
+    exact: bool = False,
+    threads: int = 1,
+    progress: Progress = unseen,
+) -> Converted:
+    """Write a checkpoint's quantised tensors as values; its other tensors are copied.
+
+    Parameters
+    ----------
+    path, output : path
+        A safetensors file of lowbit's or of compressed-tensors, whose ``quantization_config`` is in the metadata or in
+        ``config.json`` beside it. ``output`` is written whole or not at all.
+    dtype : {"float16", "bfloat16", "float32"}
+        Of the values.
+    exact : bool
+        Whether NVFP4 of compressed-tensors is rounded once, as :func:`lowbit.dequantize` does, and not in the three
+        steps of that library.
+    threads : int
+    progress : callable
+
+    Raises
+    ------
+    InputError
+        The file is damaged or not quantised, or scales are missing or misshapen.
+    """
+    path, output = Path(path), Path(output)
+    checked_threads(threads)
+    if dtype not in DTYPE_NAMES:
+        raise InputError(f"dtype {dtype!r} is not written here", hint=f"one of {', '.join(DTYPE_NAMES)}")
+    file = read_header(path)
+    found, beside, container = _read(file)
+    tensors = {part.name: tensor for tensor in found for part in tensor.parts[:1]}
+    parts = {part.name for tensor in found for part in tensor.parts[1:]} | beside
+    rest = [entry for name, entry in file.entries.items() if name not in tensors and name not in parts]
+    named = {name: Entry(tensor.name, DTYPE_NAMES[dtype], tensor.shape, 0, 0) for name, tensor in tensors.items()}
+    entries = [named.get(name, entry) for name, entry in file.entries.items() if name not in parts]
+    _refuse_twice(entries)
+    metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
+    config = config_beside(path, output, None)
+    _refuse_lost(path, output, config)
+    wanted = np.dtype(DTYPES[DTYPE_NAMES[dtype]])
+    decode = partial(dequantize if exact else compressed_tensors.decoded, dtype=wanted)
+
+    def arrays() -> Iterator[Array]:
+        done = 0
+        for name in file.entries:
+            if name in tensors:
+                progress(done, len(tensors), tensors[name].name)
+                with told_of(tensors[name].name):
+                    yield tensors[name].dequantized(file, wanted, decode, threads)
+                done += 1
+            elif name not in parts:
+                yield file.raw(name)
+
+    write_tensors(output, entries, arrays(), metadata)
+    if config is not None:
+        write_text(*config)
+    left_out = tuple(_left(entry, "it is not quantised") for entry in rest)
+    return Converted(tuple(found), left_out, container, config[0] if config else None)
+
+
+def _read(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
+    """The quantised tensors of a file, the names of tensors that go with them, and the container."""
+    own = own_tensors.read(file)
+    for tensor in own:
+        tensor.check(file)
+    if own:
+        return own, set(), CONTAINERS[1]
+    config = quantization_of(file)
+    if not config:
+        raise InputError(
+            f"{file.path} is not quantised: neither its metadata nor a config.json beside it says how",
+            hint="keep config.json beside the file",
+        )
+    tensors, beside = quantization_config.read(config, file)
+    if not tensors:
+        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised")
+    return tensors, beside, CONTAINERS[0]

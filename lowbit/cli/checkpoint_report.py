@@ -1,0 +1,85 @@
+"""What ``lowbit quantize`` and ``lowbit dequantize`` share: the file that they write beside, and what they say."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lowbit.cli.file_options import also_writes, input_file, output_file, say_written
+from lowbit.cli.left_out import left_out_heading, write_left_out
+from lowbit.cli.number_types import integer
+from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
+from lowbit.files.distinct import Named
+from lowbit.files.whole import is_stream
+
+if TYPE_CHECKING:
+    from lowbit.campaign.checkpoint import Converted
+
+
+def add_file_options(parser: Any) -> None:
+    """The checkpoint, the output, and how the work is done."""
+    metavar = "MODEL.safetensors"
+    input_file(parser, "checkpoint", what="the checkpoint", metavar=metavar, help="the checkpoint")
+    output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help="the file to write")
+    parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")
+    add_output_format(parser)
+    also_writes(parser, _config)
+
+
+def _config(arguments: Namespace) -> list[Named]:
+    """The config.json beside an output in another folder."""
+    from lowbit.files.model_config import NAME, same_folder
+
+    source, output = Path(arguments.checkpoint), Path(arguments.output)
+    if is_stream(output) or same_folder(source, output):
+        return []
+    return [(f"{NAME} beside {output}", output.parent / NAME)]
+
+
+def show(converted: Converted, arguments: Namespace, verb: str) -> None:
+    """Say what was done: on standard output, or on standard error where the checkpoint goes there."""
+    streamed = is_stream(arguments.output)
+    if arguments.output_format == "json" and not streamed:
+        print_document(_document(converted, arguments), f"lowbit/{verb}/1")
+    else:
+        _write(Terminal(arguments.color, sys.stderr) if streamed else terminal(arguments), converted)
+    say_written(arguments.output, str(converted.config) if converted.config else None)
+
+
+def _write(page: Terminal, converted: Converted) -> None:
+    for fmt, values, count, kind in _formats(converted):
+        page.write(f"{count} tensor{'s' if count != 1 else ''} with {values:,} values: {fmt}, {kind}")
+    page.write(left_out_heading(converted.left_out))
+    write_left_out(page, converted.left_out)
+    for note in converted.notes:
+        page.write(note)
+
+
+def _formats(converted: Converted) -> list[tuple[str, int, int, str]]:
+    """Of each format: its id, how many values and tensors are in it, and where it is described."""
+    from lowbit.files.compressed_tensors import kind_of
+
+    totals: dict[str, tuple[str, int, int, str]] = {}
+    for tensor in converted.tensors:
+        name = tensor.format.id
+        kind = f"{kind_of(tensor.format)} of compressed-tensors" if converted.container != "lowbit" else "lowbit's own"
+        _, values, count, _ = totals.get(name, (name, 0, 0, kind))
+        totals[name] = (name, values + tensor.size, count + 1, kind)
+    return list(totals.values())
+
+
+def _document(converted: Converted, arguments: Namespace) -> dict[str, Any]:
+    return {
+        "checkpoint": str(arguments.checkpoint),
+        "output": str(arguments.output),
+        "config": str(converted.config) if converted.config else None,
+        "container": converted.container,
+        "tensors": [
+            {"tensor": tensor.name, "shape": list(tensor.shape), "format": tensor.format.id}
+            for tensor in converted.tensors
+        ],
+        "left_out": [item.record for item in converted.left_out],
+        "notes": list(converted.notes),
+    }

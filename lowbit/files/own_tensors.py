@@ -1,0 +1,112 @@
+"""Tensors in any block format as lowbit stores them: codes and scales side by side, and what they are in the metadata.
+
+A tensor ``name`` becomes ``name.codes``, each row packed densely from the lowest bit on, and ``name.scales.FIELD`` with
+a code each. The header's metadata has, under ``lowbit``, the format and shape of every one, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lowbit.errors import InputError, LowbitError
+from lowbit.files.parts import CODES, Part, StoredTensor, word_shape
+from lowbit.files.safetensors import PACKED, TensorFile
+from lowbit.format.block import BlockFormat, Shape
+from lowbit.format.protocol import Scalar
+from lowbit.format.registry import block_format_of
+from lowbit.ops.block.stored import DENSE
+from lowbit.printable import excerpt
+
+KEY = "lowbit"
+SCHEMA = "lowbit/checkpoint/1"
+
+DTYPE_OF_FORMAT = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+} | {np.dtype(dtype).name: name for name, dtype in PACKED.items()}
+"""Dtypes of safetensors for formats; other codes are integers there."""
+
+
+def stored(name: str, shape: Shape, fmt: BlockFormat) -> StoredTensor:
+    """How a tensor is stored."""
+    parts = [_codes(f"{name}.codes", shape, fmt.element)]
+    for field in fmt.scales:
+        grid = field.grid(shape)
+        own = DTYPE_OF_FORMAT.get(field.format.id, "") if field.format.bits >= 8 else ""
+        dtype = own or _integer(field.format)
+        parts.append(Part(f"{name}.scales.{field.name}", field.name, field.format, grid, dtype, grid))
+    return StoredTensor(name, shape, fmt, tuple(parts))
+
+
+def _codes(name: str, shape: Shape, element: Scalar) -> Part:
+    dtype = DTYPE_OF_FORMAT.get(element.id, "")
+    if element.bits == 8 * np.dtype(element.code_dtype).itemsize:
+        return Part(name, CODES, element, shape, dtype or _integer(element), shape)
+    if dtype in PACKED and shape[-1] * element.bits % 8 == 0:
+        return Part(name, CODES, element, shape, dtype, shape, DENSE)
+    return Part(name, CODES, element, shape, "U8", word_shape(shape, element.bits, 8), DENSE)
+
+
+def _integer(fmt: Scalar) -> str:
+    dtype = np.dtype(fmt.code_dtype)
+    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+
+
+def metadata(tensors: Sequence[StoredTensor], policy: str) -> dict[str, str]:
+    """What the header says of them.
+
+    Raises InputError: a format has no name by which it can be found again.
+    """
+    records: dict[str, Any] = {}
+    for tensor in tensors:
+        if block_format_of(tensor.format.id) != tensor.format:
+            raise InputError(f"{tensor.format.id} is not the format of that name", hint="give your format a file")
+        records[tensor.name] = {"format": tensor.format.id, "shape": list(tensor.shape)}
+    return {KEY: json.dumps({"schema": SCHEMA, "policy": policy, "tensors": records})}
+
+
+def read(file: TensorFile) -> list[StoredTensor]:
+    """The tensors that a file has in block formats; none where it is not such a file.
+
+    Raises InputError: the metadata is not such a record, a format is unknown, or a part is missing or misshapen.
+    """
+    if KEY not in file.metadata:
+        return []
+    where = f"{file.path}: the metadata under {KEY!r}"
+    try:
+        document = json.loads(file.metadata[KEY])
+        schema = document["schema"]
+        records = {str(name): (record["format"], _shape(record)) for name, record in document["tensors"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{where} does not say what the tensors are: {excerpt(str(error))}") from error
+    if schema != SCHEMA:
+        raise InputError(
+            f"{where} is {excerpt(str(schema))}, not {SCHEMA!r}", hint="another version of lowbit wrote it"
+        )
+    tensors = []
+    for name, (fmt, shape) in records.items():
+        try:
+            block = block_format_of(fmt)
+            block.check_shape(shape, short=True)
+            tensors.append(stored(name, shape, block))
+        except LowbitError as error:
+            raise InputError(f"{file.path}: tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
+    return tensors
+
+
+def _shape(record: Mapping[str, Any]) -> Shape:
+    shape = tuple(record["shape"])
+    if not shape or any(type(length) is not int or length < 1 for length in shape):
+        raise ValueError(f"shape {shape}")
+    return shape

@@ -1,0 +1,200 @@
+"""The tensors of a file that hold one tensor in a block format: its codes, and the scales of each field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
+from lowbit.format.block import BlockFormat, Shape
+from lowbit.format.protocol import Scalar
+from lowbit.ops.arrays import Array, check_range
+from lowbit.ops.block.rows import each_slab, quantize_slabs, slabs
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.pack.pack import pack, unpack
+from lowbit.policy.block import BlockPolicy
+from lowbit.printable import excerpt
+
+CODES, SHAPE = "codes", "shape"
+"""The roles of the codes and of the lengths of the axes; the others are names of scale fields."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of them.
+
+    Attributes
+    ----------
+    name : str
+        In the file.
+    role : str
+        "codes", "shape" or the name of a scale field.
+    format : Scalar
+        Of what it holds.
+    grid : tuple of int
+        The shape of the codes.
+    dtype : str
+        As safetensors calls it.
+    shape : tuple of int
+        In the header.
+    layout : str
+        How rows are packed, a name out of ``LAYOUTS``; "" for codes of whole bytes, as they are.
+    columns : bool
+        Whether columns are packed instead.
+    """
+
+    name: str
+    role: str
+    format: Scalar
+    grid: Shape
+    dtype: str
+    shape: Shape
+    layout: str = ""
+    columns: bool = False
+
+    @property
+    def entry(self) -> Entry:
+        """For the header."""
+        return Entry(self.name, self.dtype, self.shape, 0, 0)
+
+    @property
+    def _word(self) -> np.dtype[np.generic]:
+        if not self.layout:
+            return np.dtype(self.format.code_dtype).newbyteorder("<")
+        return np.dtype(np.uint8 if self.dtype in PACKED else DTYPES[self.dtype]).newbyteorder("<")
+
+    def words(self, codes: Array) -> Array:
+        """Codes as the file has them, row for row."""
+        if self.layout:
+            words = pack(codes.T if self.columns else codes, self.format, layout=self.layout)
+            codes = words.T if self.columns else words
+        return codes.astype(self._word, copy=False)
+
+    def codes(self, file: TensorFile, rows: slice = slice(None)) -> Array:
+        """The codes of some rows of the grid.
+
+        Raises
+        ------
+        InputError
+            They are packed wrongly.
+        """
+        words = file.raw(self.name).view(self._word)
+        if not self.layout:
+            part = words.reshape(self.grid)[rows if self.grid else ()]
+            codes = np.ascontiguousarray(part, self.format.code_dtype).reshape(part.shape)
+            if self.format.bits < 8 * codes.itemsize:
+                check_range(codes, self.format.codes[0], self.format.codes[-1], self.format.id)
+            return codes
+        if self.columns:
+            turned = words.reshape(-1, self.grid[1]).T
+            return unpack(turned, self.format, layout=self.layout, count=self.grid[0]).T[rows]
+        some = words.reshape(*self.grid[:-1], -1)[rows]
+        return unpack(some, self.format, layout=self.layout, count=self.grid[-1])
+
+    def check(self, file: TensorFile) -> None:
+        """Refuse a file that has it not, or in another dtype or shape; axes of length 1 do not matter.
+
+        Raises
+        ------
+        InputError
+        """
+        what = f"{file.path}: tensor {excerpt(self.name)}"
+        entry = file.entries.get(self.name)
+        if entry is None:
+            role = "codes" if self.role == CODES else f"scales {self.role!r}"
+            raise InputError(f"{what} is missing, which has the {role}", hint="is the checkpoint complete?")
+        lengths = [tuple(length for length in shape if length != 1) for shape in (entry.shape, self.shape)]
+        if entry.dtype != self.dtype or lengths[0] != lengths[1]:
+            found = f"{excerpt(entry.dtype, quoted=False)} {excerpt(str(entry.shape), quoted=False)}"
+            raise InputError(f"{what} is {found}, not {self.dtype} {self.shape}")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a block format as a file has it, the axis of the blocks last.
+
+    Attributes
+    ----------
+    name : str
+        Of the tensor of values.
+    shape : tuple of int
+    format : BlockFormat
+    parts : tuple of Part
+    """
+
+    name: str
+    shape: Shape
+    format: BlockFormat
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return math.prod(self.shape)
+
+    @property
+    def _codes(self) -> Part:
+        return next(part for part in self.parts if part.role == CODES)
+
+    def check(self, file: TensorFile) -> None:
+        """Refuse a file in which a part is missing or misshapen."""
+        for part in self.parts:
+            if part.role != SHAPE:  # which is known by now
+                part.check(file)
+
+    def quantized(
+        self, values: Array, policy: BlockPolicy | str | None, threads: int, look: Callable[[BlockTensor], None] | None
+    ) -> list[Array]:
+        """The words of each part, for values of the shape; ``look`` sees every slab and may refuse it."""
+
+        def use(tensor: BlockTensor) -> dict[str, Array]:
+            if look is not None:
+                look(tensor)
+            scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
+            return {CODES: self._codes.words(tensor.codes), **scales}
+
+        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
+        return [self._joined(part, rows) for part in self.parts]
+
+    def _joined(self, part: Part, slabs_of: Sequence[dict[str, Array]]) -> Array:
+        if part.role == SHAPE:
+            return np.array(self.shape, "<i8")
+        arrays = [slab[part.role] for slab in slabs_of]
+        if part.role == CODES:
+            return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return part.words(np.concatenate(arrays) if part.grid else arrays[0])
+
+    def dequantized(
+        self, file: TensorFile, dtype: np.dtype[np.generic], decode: Callable[[BlockTensor], Array], threads: int
+    ) -> Array:
+        """The values, as a function of the block tensor of each slab gives them."""
+        result = np.empty(self.shape, dtype)
+        whole = self._codes
+        fields = {field.name: field for field in self.format.scales}
+        scales = {part.role: part.codes(file) for part in self.parts if part.role in fields}
+
+        def work(rows: slice) -> None:
+            some = {}
+            for role, codes in scales.items():
+                field = fields[role]
+                extent = field.extents(self.shape)[0]
+                some[role] = codes[rows.start // extent : -(-rows.stop // extent)] if field.block else codes
+            codes = whole.codes(file, rows)
+            result[rows] = decode(BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some))
+
+        each_slab(work, slabs(self.format, self.shape), threads)
+        return result
+
+
+def raw_bytes(words: Array) -> Array:
+    """Words as ``write_tensors`` takes bytes."""
+    return np.ascontiguousarray(words).reshape(-1).view(np.uint8)
+
+
+def word_shape(shape: Shape, bits: int, word_bits: int) -> Shape:
+    """The shape of rows that are packed densely into words."""
+    return (*shape[:-1], math.ceil(shape[-1] * bits / word_bits))

@@ -1,0 +1,124 @@
+"""``lowbit quantize`` and ``lowbit dequantize``: what they write, say and refuse."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lowbit as package
+from lowbit.files.safetensors import Entry, read_header, write_tensors
+
+GENERATOR = np.random.default_rng(5)
+TENSORS = {
+    "a.weight": GENERATOR.normal(size=(16, 64)).astype(np.float32),
+    "b.weight": GENERATOR.normal(size=(16, 32)).astype(np.float32),
+    "embed.weight": GENERATOR.normal(size=(4, 32)).astype(np.float32),
+    "a.bias": np.zeros(16, np.float32),
+}
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new").mkdir()
+    entries = [Entry(name, "F32", array.shape, 0, 0) for name, array in TENSORS.items()]
+    write_tensors("model.safetensors", entries, TENSORS.values())
+    return "model.safetensors"
+
+
+def test_there_and_back(lowbit, model):
+    result = lowbit("quantize", model, "--to", "nvfp4", "--output", "new/model.safetensors")
+    assert result.status == 0
+    assert result.lines == [
+        "2 tensors with 1,536 values: nvfp4_reciprocal, nvfp4-pack-quantized of compressed-tensors",
+        "2 tensors with 144 numbers left as they are",
+        "  its name matches --exclude: embed.weight",
+        "  it has fewer than two axes: a.bias",
+    ]
+    assert result.err.endswith("written: new/model.safetensors\nwritten: new/config.json\n")
+    result = lowbit("dequantize", "new/model.safetensors", "--to", "float32", "--exact", "-o", "values")
+    assert result.status == 0
+    for name in ("a.weight", "b.weight"):
+        expected = package.dequantize(package.quantize(TENSORS[name], "nvfp4_reciprocal"))
+        assert np.array_equal(read_header("values").tensor(name), expected)
+
+
+def test_a_format_that_compressed_tensors_does_not_have_is_told(lowbit, model):
+    result = lowbit("quantize", model, "--to", "nf4.g32", "-o", "new/own")
+    assert result.lines[0] == "2 tensors with 1,536 values: nf4.g32, lowbit's own"
+    assert result.lines[-1] == "compressed-tensors does not have nf4.g32: this file is in lowbit's own container"
+
+
+def test_json(lowbit, model):
+    document = lowbit("quantize", model, "--to", "mxfp4", "-o", "new/q", "--output-format", "json").json
+    assert document["schema"] == "lowbit/quantize/1"
+    assert document["tensors"][0] == {"tensor": "a.weight", "shape": [16, 64], "format": "mxfp4"}
+    assert document["left_out"][1]["reason"] == "it has fewer than two axes"
+    assert (document["container"], document["config"]) == ("compressed_tensors", "new/config.json")
+    document = lowbit("dequantize", "new/q", "-o", "values", "--output-format", "json").json
+    assert (document["schema"], document["config"]) == ("lowbit/dequantize/1", None)
+
+
+@pytest.mark.parametrize("container", ["compressed_tensors", "lowbit"])
+def test_the_formats_of_a_plan(lowbit, model, container):
+    options = [
+        "--formats",
+        "int4,int8",
+        "--group",
+        "16",
+        "--scale-format",
+        "float32",
+        "--budget",
+        "avg_bits=8",
+        "--no-more",
+    ]
+    assert lowbit("allocate", "--model", model, *options, "-o", "plan.json").status == 0
+    choices = {layer["layer"]: layer["choice"] for layer in json.loads(Path("plan.json").read_text())["layers"]}
+    result = lowbit(
+        "quantize", model, "--plan", "plan.json", "--container", container, "-o", "new/q", "--output-format", "json"
+    )
+    formats = {tensor["tensor"]: tensor["format"] for tensor in result.json["tensors"]}
+    assert formats == {name: f"{choice}.g16.float32" for name, choice in choices.items()}
+    assert len(set(formats.values())) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "takes --to FORMAT or --plan"),
+        (["--to", "mxfp4", "--plan", "model.safetensors"], "takes --to FORMAT or --plan"),
+        (["--plan", "none"], "none cannot be read"),
+        (["--plan", "model.safetensors"], "is not a plan"),
+        (["--to", "int4"], "int4"),
+        (["--to", "mxfp5"], "mxfp5"),
+        (["--to", "mxfp4", "--policy", "ocp"], "ocp"),
+        (["--to", "mxfp4", "--threads", "0"], "threads"),
+        (["--to", "mxfp4", "--include", "c"], "none of 4 tensors is chosen"),
+        (["--to", "mxfp4", "--container", "zip"], "invalid choice"),
+        (["--to", "int4.g48", "--policy", "ocp_mx"], "tensor 'a.weight': int4.g48 has blocks of 48"),
+    ],
+)
+def test_what_is_refused(lowbit, model, words, message):
+    result = lowbit("quantize", model, *words, "-o", "new/q")
+    assert result.status == 2
+    assert message in result.err
+    assert not list(Path("new").iterdir())
+
+
+def test_the_checkpoint_may_go_to_standard_output(model, tmp_path):
+    """Then all words are on standard error."""
+    command = [sys.executable, "-m", "lowbit", "quantize", model, "--to", "mxfp4", "-o", "-"]
+    result = subprocess.run(command, capture_output=True, check=True, timeout=120)
+    (tmp_path / "q").write_bytes(result.stdout)
+    assert "a.weight_packed" in read_header(tmp_path / "q").entries
+    assert b"2 tensors with 1,536 values: mxfp4" in result.stderr
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_config_that_is_the_output_is_refused(lowbit, model):
+    result = lowbit("quantize", model, "--to", "mxfp4", "-o", "new/config.json")
+    assert result.status == 2
+    assert "error[LB102]" in result.err
