@@ -14,9 +14,6 @@ LATER_VERBS: Mapping[str, str] = MappingProxyType(
     {
         "conformance": "a report on a product over all operations; `lowbit check` compares one at a time",
         "scan": "the layers and formats of a checkpoint; `lowbit sensitivity` reads .safetensors files",
-        "quantize": "a checkpoint in another format; lowbit.quantize does it to an array, `lowbit allocate --apply` to "
-        "the values of a model",
-        "dequantize": "a checkpoint back in floats; lowbit.dequantize does it to an array",
         "evaluate": "how good a quantised model is; `lowbit sensitivity` weighs layers one at a time",
         "run": "a model in integers; lowbit.gemm, requantize and softmax are its parts",
     }

@@ -1,6 +1,7 @@
 """Checkpoints into block formats and back: the bits of quantize and dequantize, and clear words on damaged files."""
 
 import json
+from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
@@ -173,37 +174,21 @@ def test_what_is_not_a_matrix_named_weight(tmp_path):
 
 
 def test_nvfp4_in_the_steps_of_compressed_tensors(tmp_path):
-    """(3 * 0.001...) rounded to binary32 first and to bfloat16 then, or once: numbers by hand in integers."""
-    scale, whole = np.float32(1.75), np.float32(1.7407407)
-    config = {
-        "config_groups": {
-            "group_0": {
-                "targets": ["Linear"],
-                "weights": {
-                    "num_bits": 4,
-                    "type": "float",
-                    "symmetric": True,
-                    "strategy": "tensor_group",
-                    "group_size": 16,
-                },
-            }
-        },
-        "quant_method": "compressed-tensors",
-        "format": "nvfp4-pack-quantized",
-    }
+    """1 over 256/257, rounded to binary32, is a little above 1 + 2^-8, and that itself once it is rounded there: a tie
+    of bfloat16, which goes to 1."""
+    weights = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16}
+    config = {"config_groups": {"x": {"targets": ["Linear"], "weights": weights}}, "format": "nvfp4-pack-quantized"}
+    whole = np.float32(256 / 257)
     tensors = {
-        "a.weight_packed": np.full((1, 8), 0x53, np.uint8),
-        "a.weight_scale": np.array([[scale]], ml_dtypes.float8_e4m3fn),
-        "a.weight_global_scale": np.array([whole], np.float32),
+        "a.weight_packed": np.full((1, 8), 0x22, np.uint8),
+        "a.weight_scale": np.ones((1, 1), ml_dtypes.float8_e4m3fn),
+        "a.weight_global_scale": np.array([whole]),
     }
     path = write(tmp_path / "a", tensors, {"quantization_config": json.dumps(config)})
-    dequantize_file(path, tmp_path / "b", dtype="float32")
-    ratio = np.float32(scale / whole)
-    expected = [np.float32(1.5) * ratio, np.float32(3) * ratio] * 8
-    assert read_header(tmp_path / "b").tensor("a.weight").tolist() == [expected]
-    dequantize_file(path, tmp_path / "c", dtype="float32", exact=True)
-    once = np.float32(np.float64(1.5) * scale / np.float64(whole))
-    assert read_header(tmp_path / "c").tensor("a.weight")[0, 0] == once
+    assert 1 + Fraction(1, 256) < 1 / Fraction(float(whole)) < 1 + Fraction(1, 256) + Fraction(1, 2**25)
+    for exact, expected in ((False, 1), (True, 1 + 1 / 128)):
+        dequantize_file(path, tmp_path / "b", dtype="bfloat16", exact=exact)
+        assert set(read_header(tmp_path / "b").tensor("a.weight").ravel().tolist()) == {expected}
 
 
 REFUSED = {

