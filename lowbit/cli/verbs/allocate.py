@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import input_file, output_file, say_written
-from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
+from lowbit.cli.model_report import left_out_heading, write_left_out
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import add_output_format, print_document, terminal

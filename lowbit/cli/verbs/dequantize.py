@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from lowbit.cli.checkpoint_report import add_file_options, show
+from lowbit.cli.model_report import add_file_options, show
 from lowbit.cli.progress import Bar
 
 DTYPES = ("float16", "bfloat16", "float32")

@@ -7,9 +7,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.checkpoint_report import add_file_options, show
 from lowbit.cli.file_options import input_file
 from lowbit.cli.model_options import add_selection, excluded
+from lowbit.cli.model_report import add_file_options, show
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError, UsageError
 from lowbit.printable import excerpt

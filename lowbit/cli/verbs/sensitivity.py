@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import also_writes, input_file, output_file
-from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.model_options import add_model_options, measure, model_problem
+from lowbit.cli.model_report import left_out_heading, write_left_out
 from lowbit.cli.terminal import add_output_format, print_document, terminal
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream

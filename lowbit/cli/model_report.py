@@ -1,4 +1,4 @@
-"""What ``lowbit quantize`` and ``lowbit dequantize`` share: the file that they write beside, and what they say."""
+"""What verbs of models share: the files of ``quantize`` and ``dequantize``, and what was left as it is, in words."""
 
 from __future__ import annotations
 
@@ -8,14 +8,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import also_writes, input_file, output_file, say_written
-from lowbit.cli.left_out import left_out_heading, write_left_out
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
+from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lowbit.campaign.checkpoint import Converted
+    from lowbit.files.selection import LeftOut
+
+LISTED = 4
+"""Tensors named for each reason; JSON and the plan's file have them all."""
+
+
+def left_out_heading(left_out: Sequence[LeftOut]) -> str:
+    """How many tensors are left as they are."""
+    count, numbers = len(left_out), sum(item.size for item in left_out)
+    return f"{count} tensor{'s' if count != 1 else ''} with {numbers:,} numbers left as they are"
+
+
+def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequence[str] = ()) -> None:
+    """A line for each reason, with the names."""
+    groups: dict[str, list[str]] = {}
+    for item in left_out:
+        groups.setdefault(item.reason, []).append(item.name)
+    if unscaled:
+        reason = "8-bit floats without scales beside them are measured by the values that they hold"
+        groups[reason] = list(unscaled)
+    for reason, names in groups.items():
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        listed = ", ".join(excerpt(name, quoted=False) for name in names[:LISTED])
+        page.lines(f"  {line}" for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2))
 
 
 def add_file_options(parser: Any) -> None:
