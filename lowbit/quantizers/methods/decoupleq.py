@@ -1,0 +1,216 @@
+"""decoupleQ: integers and scales are found in turns, each the best for the other."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.block_name import SOURCE
+from lowbit.format.registry import scalar_format
+from lowbit.format.types import FormatLike
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.quantizers.clip import block_length, clipped, nearest, search_clip
+from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.objective import OutputError, inverse_factor
+from lowbit.quantizers.solver import error_feedback
+from lowbit.quantizers.weight import QuantizedWeight
+
+SHARES = tuple(1 - step / 40 for step in range(33))
+SCALE = "float32"
+
+
+class State(NamedTuple):
+    """Integers (outputs, inputs), and a factor and an offset for each block (outputs, blocks), in binary32."""
+
+    integers: Doubles
+    scale: Doubles
+    offset: Doubles
+
+    def values(self) -> Doubles:
+        length = self.integers.shape[1] // self.scale.shape[1]
+        return self.integers * np.repeat(self.scale, length, axis=1) + np.repeat(self.offset, length, axis=1)
+
+    def better(self, other: State, rows: npt.NDArray[np.bool_]) -> State:
+        """The state with some rows of another."""
+        return State(*(np.where(rows[:, None], new, old) for new, old in zip(other, self, strict=True)))
+
+
+def decoupleq(
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,
+    *,
+    to: FormatLike = "int2.channel",
+    variant: str = "paper",
+    iterations: int = 4,
+    damping: float = 0.01,
+    threads: int = 1,
+) -> QuantizedWeight:
+    """Minimise the output error over integers and over scales and offsets, in turns.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+    activations : array_like, shape (rows, inputs)
+    to : str or BlockFormat
+        Integers of 2 to 8 bits, and the blocks: each gets a factor and an offset in float32, whatever its scales are.
+    variant : str
+        "paper": integers by GPTQ's error feedback in the order of the inputs; "activation_order": inputs of large
+        activations first, as the official code has it.
+    iterations : int
+        Rounds of both steps.
+    damping : float
+        This share of the mean of the Hessian's diagonal is added to it.
+    threads : int
+
+    Returns
+    -------
+    QuantizedWeight
+        ``report["losses"]``: the relative error of the outputs on these rows, first of the start and then after each
+        round; it never rises.
+
+    Raises
+    ------
+    InputError
+        Elements are not integers, or as for :func:`lowbit.quantizers.gptq`.
+
+    Notes
+    -----
+    ``W ~ s q + z`` with q in -2^(b-1) to 2^(b-1) - 1. It starts from the clip of each block that makes its own part of
+    the error the smallest. For given integers the best scales and offsets solve a linear system of two unknowns a
+    block; a row keeps its old ones where the binary32 numbers are not better. A factor may be negative.
+    Source: Guo et al., "decoupleQ" (arXiv 2404.12759), section 3; bytedance/decoupleQ 252939b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.random.default_rng(1).normal(size=(32, 4))
+    >>> losses = decoupleq([[0.9, -0.4, 0.2, -1.3]], rows, to="int2.channel").report["losses"]
+    >>> losses[-1] < losses[0]
+    True
+    """
+    METHOD.require_variant(variant)
+    matrix = weight_matrix(weights)
+    rows = activation_rows(activations, matrix.shape[1], METHOD.name)
+    fmt = weight_format(to, matrix.shape[1], METHOD.name)
+    element = fmt.element
+    if not element.wraps or not element.signed or not 2 <= element.bits <= 8:
+        raise InputError(f"decoupleq finds integers of 2 to 8 bits, not {element.id}", hint="int2.channel")
+    error = OutputError.of(rows)
+    error.gram[np.diag_indices_from(error.gram)] += damping * float(np.mean(np.diag(error.gram)))
+    whole = error.total(matrix) or 1.0
+    order = np.arange(matrix.shape[1])
+    if variant == "activation_order":
+        order = np.argsort(-np.diag(error.gram), kind="stable")
+    factor = inverse_factor(error.gram[np.ix_(order, order)], 0.0)
+    length = block_length(fmt, matrix.shape[1])
+    target = _format(element.bits, length if length < matrix.shape[1] else 0)
+    state = _start(matrix, target, error, length)
+    losses = error.of_rows(matrix - state.values())
+    history = [float(losses.sum()) / whole]
+    for _ in range(iterations):
+        for step in ("scales", "integers"):
+            if step == "scales":
+                proposal = _scales(matrix, state, error)
+            else:
+                proposal = _integers(matrix, state, factor, order, target, threads)
+            now = error.of_rows(matrix - proposal.values())
+            state, losses = state.better(proposal, now < losses), np.minimum(now, losses)
+        history.append(float(losses.sum()) / whole)
+    tensor = _tensor(state, target)
+    return QuantizedWeight(tensor, report=MappingProxyType({"losses": history}))
+
+
+def _format(bits: int, length: int) -> BlockFormat:
+    element, scale, name = scalar_format(f"int{bits}"), scalar_format(SCALE), f"g{length}" if length else "channel"
+    fields = (ScaleField("block", scale, (length,)), ScaleField("offset", scale, (length,), "offset"))
+    return BlockFormat(
+        id=f"int{bits}.{name}.offset",
+        family="block",
+        summary="integers, times a factor and plus an offset",
+        source=SOURCE,
+        element=element,
+        block=(length,),
+        scales=fields,
+    )
+
+
+def _start(matrix: Doubles, target: BlockFormat, error: OutputError, length: int) -> State:
+    """Even steps over the range of each block, clipped; as an asymmetric integer format has them."""
+    bits, name = target.element.bits, f"g{length}"
+    fmt = weight_format(f"uint{bits}.{name}.asymmetric.{SCALE}", matrix.shape[1], METHOD.name)
+    shares = search_clip(matrix, fmt, SHARES, lambda errors: error.of_groups(errors, length))
+    tensor = nearest(clipped(matrix, shares, length), fmt)
+    scale = tensor.scales["block"].astype(np.float64)
+    zero = tensor.scale_codes("zero_point").astype(np.float64)
+    half = 1 << bits - 1
+    return State(tensor.codes.astype(np.float64) - half, scale, _binary32(scale * (half - zero)))
+
+
+def _scales(matrix: Doubles, state: State, error: OutputError) -> State:
+    """The factors and offsets with the least error for these integers, a linear system a row."""
+    outputs, inputs = matrix.shape
+    blocks = state.scale.shape[1]
+    place = np.repeat(np.arange(blocks), inputs // blocks)
+    inside = (place[:, None] == np.arange(blocks)).astype(np.float64)
+    ones = error.gram @ inside
+    scale, offset = np.empty((outputs, blocks)), np.empty((outputs, blocks))
+    aims = matrix @ error.gram
+    for row in range(outputs):
+        basis = inside * state.integers[row][:, None]
+        both = np.concatenate((basis, inside), axis=1)
+        system = both.T @ np.concatenate((error.gram @ basis, ones), axis=1)
+        solution = np.linalg.lstsq(system, both.T @ aims[row], rcond=None)[0]
+        scale[row], offset[row] = solution[:blocks], solution[blocks:]
+    return State(state.integers, _binary32(scale), _binary32(offset))
+
+
+def _integers(
+    matrix: Doubles,
+    state: State,
+    factor: Doubles,
+    order: npt.NDArray[np.int64],
+    target: BlockFormat,
+    threads: int,
+) -> State:
+    """The integers that error feedback finds for these factors and offsets."""
+    # s q + z = -s (-1 - q) + (z - s): a negative factor is a positive one with the integers in the other order
+    negative = state.scale < 0
+    positive = State(state.integers, np.abs(state.scale), np.where(negative, state.offset - state.scale, state.offset))
+    tensor, _margin = error_feedback(
+        matrix, factor, lambda _part: _tensor(positive, target), target, order=order, threads=threads
+    )
+    integers = tensor.codes.astype(np.float64)
+    flipped = np.repeat(negative, matrix.shape[1] // state.scale.shape[1], axis=1)
+    return State(np.where(flipped, -1 - integers, integers), state.scale, state.offset)
+
+
+def _binary32(values: Doubles) -> Doubles:
+    return values.astype(np.float32).astype(np.float64)
+
+
+def _tensor(state: State, target: BlockFormat) -> BlockTensor:
+    scales = {"block": state.scale.astype(np.float32), "offset": state.offset.astype(np.float32)}
+    codes = state.integers.astype(target.element.code_dtype)
+    return BlockTensor(target, state.integers.shape, 1, codes, scales)
+
+
+METHOD = Method(
+    name="decoupleq",
+    quantize=decoupleq,
+    title="integers and scales in turns, each the best for the other",
+    source="Guo et al. (arXiv 2404.12759); bytedance/decoupleQ 252939b",
+    variants=MappingProxyType(
+        {
+            "paper": "error feedback in the order of the inputs",
+            "activation_order": "error feedback with inputs of large activations first (the official code)",
+        }
+    ),
+    needs_activations=True,
+    to="int2.channel",
+)
