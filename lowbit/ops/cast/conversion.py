@@ -150,7 +150,7 @@ def _with_defects(results: Results, codes: Array, last: Cast, policy: Policy) ->
             continue
         above, below = defect.above.fraction(), defect.below.fraction()
         intervals = [(0, above, below)]
-        if target.signed or policy.negative == "absolute":
+        if not defect.positive and (target.signed or policy.negative == "absolute"):
             intervals.append((target.sign_bit, -below, -above))
         for sign, low, high in intervals:
             first, end = first_ordinal(source, low, beyond=True), first_ordinal(source, high)

@@ -162,7 +162,7 @@ def _midpoint_defect(
 def _inside(value: Exact, fmt: Scalar, policy: Policy, defect: Defect) -> bool:
     if defect.above is None or defect.below is None or value.kind != FINITE or value.significand == 0:
         return False
-    if value.significand < 0 and not fmt.signed and policy.negative != "absolute":
+    if value.significand < 0 and (defect.positive or (not fmt.signed and policy.negative != "absolute")):
         return False
     magnitude = Exact(FINITE, abs(value.significand), value.exponent)
     return _above(magnitude, defect.above) and _above(defect.below, magnitude)
