@@ -16,13 +16,14 @@ import numpy as np
 
 from lowbit.errors import InputError, VectorFileError
 from lowbit.files.whole import write_text
-from lowbit.format.registry import scalar_format
+from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
+from lowbit.vectors.block.digests import HEAD, tensor_bytes, tensors
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.sets import parse_policy
 from lowbit.vectors.manifest import Difference, read_document
 from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.recipes import FLOATS_16, default_policy, named_formats, p3109_names
+from lowbit.vectors.recipes import FLOATS_16, core_recipes, default_policy, named_formats, p3109_names
 
 BLOCKS = 16
 BLOCK_DIGITS = 4
@@ -30,6 +31,8 @@ SCHEMA = "lowbit.digests/1"
 DIGESTS = "digests.toml"
 DIGESTS_P3109 = "digests_p3109.toml"
 """The members of P3109 with more than 8 bits, in a file of their own."""
+DIGESTS_BLOCK = "digests_block.toml"
+"""A large tensor in each block format."""
 WIDEST_SOURCE = 20
 WIDE_P3109 = range(9, 17)
 
@@ -38,7 +41,6 @@ _HEAD = """\
 # sha256 is of the outputs in order, each in a little-endian container of 1, 2, 4 or 8 bytes (two's complement for
 # integers, upper bits zero). blocks holds the first 4 hexadecimal digits of the sha256 of each 4096 outputs.
 # Written by `lowbit golden regen`; do not edit.
-schema = "lowbit.digests/1"
 """
 
 
@@ -62,16 +64,26 @@ def digest_outputs(codes: Unsigned, source: str, target: Scalar, policy: str) ->
     """The digest of a complete sweep's outputs, given as bit patterns in the order of the inputs."""
     if len(codes) % BLOCKS:
         raise InputError(f"{len(codes)} outputs do not divide into {BLOCKS} blocks")
-    data = output_bytes(codes, target)
-    size = len(data) // BLOCKS
+    return digest_bytes(output_bytes(codes, target), source, target.id, policy)
+
+
+def digest_bytes(data: bytes, source: str, target: str, policy: str) -> Digest:
+    """The digest of outputs; the last of the blocks may be shorter than the others."""
+    size = -(-len(data) // BLOCKS)
     blocks = (hashlib.sha256(data[start : start + size]).hexdigest() for start in range(0, len(data), size))
     prefixes = tuple(block[:BLOCK_DIGITS] for block in blocks)
-    return Digest(source, target.id, policy, hashlib.sha256(data).hexdigest(), prefixes)
+    return Digest(source, target, policy, hashlib.sha256(data).hexdigest(), prefixes)
 
 
 def compute_digest(source_name: str, target_name: str, policy_text: str) -> Digest:
-    """The digest of a conversion from all codes of a source, with the fast path (proved equal to the oracle)."""
+    """The digest of a conversion from all codes of a source, or of the large tensor in a block format.
+
+    By the fast path, which is proved equal to the oracle.
+    """
     from lowbit.ops.cast.cast import convert
+
+    if get_format(target_name).kind == "block":
+        return digest_bytes(tensor_bytes(target_name, policy_text), source_name, target_name, policy_text)
 
     source, target = scalar_format(source_name), scalar_format(target_name)
     if source.bits > WIDEST_SOURCE:
@@ -88,7 +100,12 @@ def core_conversions() -> list[tuple[str, str, str]]:
     return [(source, target, default_policy(target)) for source in FLOATS_16 for target in targets if source != target]
 
 
-def render_digests(digests: Iterable[Digest]) -> str:
+def core_tensors() -> list[tuple[str, str, str]]:
+    """(source, target, policy) of every digest of a block format."""
+    return tensors([recipe.target for recipe in core_recipes() if recipe.op == "quantize"])
+
+
+def render_digests(digests: Iterable[Digest], head: str = _HEAD) -> str:
     """The digests as TOML, one line each, grouped by source."""
     groups: dict[str, list[str]] = {}
     for digest in digests:
@@ -98,15 +115,16 @@ def render_digests(digests: Iterable[Digest]) -> str:
         )
         groups.setdefault(digest.source, []).append(line)
     tables = (f"\n[{source}]\n" + "\n".join(lines) + "\n" for source, lines in groups.items())
-    return _HEAD + "".join(tables)
+    return f'{head}schema = "{SCHEMA}"\n' + "".join(tables)
 
 
 def read_digests(directory: Path) -> Mapping[tuple[str, str], Digest]:
-    """The digests of both files: (source, target) -> Digest.
+    """The digests of all files: (source, target) -> Digest.
 
     Raises VectorFileError: the file is missing, damaged or of another version.
     """
-    return {**_read_file(directory / DIGESTS), **_read_file(directory / DIGESTS_P3109)}
+    files = (DIGESTS, DIGESTS_P3109, DIGESTS_BLOCK)
+    return {key: digest for name in files for key, digest in _read_file(directory / name).items()}
 
 
 def _read_file(path: Path) -> dict[tuple[str, str], Digest]:
@@ -140,16 +158,19 @@ def verify_digests(directory: Path) -> list[Difference]:
 
 def regenerate_digests(directory: Path, *, overwrite: bool = False) -> list[Difference]:
     """Compute every digest anew, write the files, and report what changed (left alone unless overwritten)."""
-    old = read_digests(directory) if (directory / DIGESTS_P3109).exists() else {}
+    old = read_digests(directory) if (directory / DIGESTS_BLOCK).exists() else {}
     digests, found = [], []
-    for source, target, policy in core_conversions():
+    for source, target, policy in (*core_conversions(), *core_tensors()):
         digest = compute_digest(source, target, policy)
         before = old.get((source, target), digest)
         if before != digest:
             found.append(Difference(f"digest {source} -> {target}", "it is not that of the file any more"))
         digests.append(digest if overwrite else before)
-    wide = set(p3109_names(WIDE_P3109))
-    for name, chosen in ((DIGESTS, False), (DIGESTS_P3109, True)):
-        text = render_digests(digest for digest in digests if (digest.target in wide) == chosen)
-        write_text(directory / name, text)
+    wide, block = set(p3109_names(WIDE_P3109)), {target for _, target, _ in core_tensors()}
+    of_file: dict[str, list[Digest]] = {DIGESTS: [], DIGESTS_P3109: [], DIGESTS_BLOCK: []}
+    for digest in digests:
+        name = DIGESTS_BLOCK if digest.target in block else DIGESTS_P3109 if digest.target in wide else DIGESTS
+        of_file[name].append(digest)
+    for name, own in of_file.items():
+        write_text(directory / name, render_digests(own, HEAD if name == DIGESTS_BLOCK else _HEAD))
     return found

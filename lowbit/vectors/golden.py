@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lowbit.errors import VectorFileError
 from lowbit.files.whole import write_bytes
-from lowbit.vectors.digest import DIGESTS, DIGESTS_P3109
+from lowbit.vectors.digest import DIGESTS, DIGESTS_BLOCK, DIGESTS_P3109
 from lowbit.vectors.manifest import (
     MANIFEST,
     Difference,
@@ -67,7 +67,7 @@ def regenerate(
 
 def golden_files(directory: Path) -> list[Path]:
     """Every file of a golden directory that lowbit writes."""
-    names = [MANIFEST, DIGESTS, DIGESTS_P3109, *(recipe.file for recipe in core_recipes())]
+    names = [MANIFEST, DIGESTS, DIGESTS_P3109, DIGESTS_BLOCK, *(recipe.file for recipe in core_recipes())]
     return [directory / name for name in names]
 
 

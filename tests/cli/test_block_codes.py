@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from lowbit.format import registry
+from lowbit.format.files.catalogue import Catalogue
 from lowbit.policy.block import BlockPolicy
 
 
@@ -105,3 +107,29 @@ def test_wrong_usage_says_how_to_mend_it(lowbit, words, what):
     result = lowbit(*words)
     assert result.status == 2
     assert what in result.err
+
+
+EIGHTS = """
+id = "eights"
+kind = "block"
+element = "float4_e2m1fn"
+block = [8]
+[[scales]]
+name = "block"
+format = "float8_e5m2"
+[defaults]
+policy = "nearest"
+"""
+
+
+def test_a_file_of_a_users_own_is_enough(lowbit, tmp_path, monkeypatch):
+    (tmp_path / "eights.toml").write_text(EIGHTS)
+    monkeypatch.setenv("LOWBIT_FORMATS", str(tmp_path))
+    monkeypatch.setattr(registry, "_loaded", Catalogue())
+    assert "one for 8 elements" in lowbit("show", "eights").out
+    assert "maximum / 6, the largest element" in lowbit("encode", "eights", "3", "-1", "--explain").out
+    assert lowbit("decode", "eights", "7", "--scale", "block=0x40").lines[-1].split()[-1] == "12"
+    for words in (("quantize", "--to"), ("dequantize", "--from")):
+        text = lowbit("gen", *words, "eights").out
+        assert text.startswith("// lowbit vectors, version 1")
+        assert "block:2" in text

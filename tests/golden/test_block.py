@@ -5,14 +5,20 @@ import pytest
 
 import lowbit
 from lowbit.cli import main
+from lowbit.exact import from_float
 from lowbit.format import registry
 from lowbit.format.files.catalogue import Catalogue
 from lowbit.format.registry import block_format_of, get_format
+from lowbit.oracle.block.encode import quantize
+from lowbit.policy.block import get_block_policy
+from lowbit.vectors.block.digests import large_tensor
 from lowbit.vectors.block.sets import block_rows, parse_block_policy, row_shape
+from lowbit.vectors.digest import core_tensors, digest_bytes, read_digests
 from lowbit.vectors.elements import elements_of
 from lowbit.vectors.flags import block as f
 from lowbit.vectors.manifest import golden_directory, read_manifest, read_set
 from lowbit.vectors.operations import generate
+from lowbit.vectors.patterns import to_patterns
 from lowbit.vectors.recipe import Recipe
 
 ENTRIES = read_manifest().values()
@@ -133,3 +139,15 @@ def test_gen_writes_what_golden_holds(tmp_path):
     assert main(["gen", "quantize", "--to", "nvfp4", "--policy", "four_over_six", "--output", str(path)]) == 0
     entry = next(entry for entry in QUANTIZED if entry.id == "quantize.float32.nvfp4.four_over_six")
     assert path.read_bytes() == (golden_directory() / entry.recipe.file).read_bytes()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("source", "target", "policy"), core_tensors())
+def test_digests_are_those_of_the_oracle(source, target, policy):
+    fmt, values = block_format_of(target), large_tensor()
+    exact = [from_float(value) for value in values.ravel().tolist()]
+    made = quantize(exact, values.shape, fmt, get_block_policy(policy))
+    parts = [(made.codes, fmt.element), *((made.scales[field.name], field.format) for field in fmt.scales)]
+    patterns = [(to_patterns(np.array(codes, np.int64), part), part) for codes, part in parts]
+    data = b"".join(codes.astype(f"<u{part.container_bits // 8}").tobytes() for codes, part in patterns)
+    assert digest_bytes(data, source, target, policy) == read_digests(golden_directory())[source, target]
