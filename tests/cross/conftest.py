@@ -27,7 +27,7 @@ from lowbit.vectors.cast.boundary import boundary
 from lowbit.vectors.flags.cast import RANDOM
 
 ANY_VERSION = "LOWBIT_CROSS_ANY_VERSION"
-CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.31.", "torch": "2.13."}
+CLAIMED_VERSIONS = {"numpy": "2.", "ml_dtypes": "0.6.", "onnxruntime": "1.32.", "torch": "2.13."}
 """What the presets' summaries claim: a library of another version may behave otherwise, and its tests are skipped."""
 
 
