@@ -18,7 +18,7 @@ from lowbit.format.registry import families, formats, get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.nonlinear.scheme import NONLINEARITIES, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
-from lowbit.policy.cast import DEFECTS, PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import EVIDENCE, Claim
 from lowbit.policy.requantize import (
@@ -130,9 +130,9 @@ def founded(claim: Claim) -> str:
 def policies_page() -> str:
     """Presets, axes with their choices, and defects."""
     presets = []
-    for name, policy in PRESETS.items():
+    for name, policy in CAST_PRESETS.items():
         choices = policy.without_defects().spell(Policy()) or "-"
-        claim = PRESETS.claims[name]
+        claim = CAST_PRESETS.claims[name]
         presets.append((f"`{name}`", claim.summary, choices, ", ".join(policy.defects) or "-", founded(claim)))
     defects = [(f"`{name}`", defect.summary) for name, defect in DEFECTS.items()]
     return (

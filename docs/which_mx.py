@@ -12,7 +12,7 @@ import lowbit
 
 PAGE = Path(__file__).parent / "explanation" / "block-formats.md"
 BEGIN, END = "<!-- which-mx: written by docs/which_mx.py -->\n", "<!-- end -->\n"
-PRESETS = (
+CAST_PRESETS = (
     "ocp_mx",
     "torchao_floor",
     "microxcaling",
@@ -45,7 +45,7 @@ def scales() -> str:
     """The scale under each preset, for several maxima."""
     head = ["preset"] + [f"`{name}` {top:g}" for name, tops in TOPS.items() for top in tops]
     rows = []
-    for preset in PRESETS:
+    for preset in CAST_PRESETS:
         cells = [exponent(preset, name, top) for name, tops in TOPS.items() for top in tops]
         rows.append([f"`{preset}`", *cells])
     return table(head, rows)
@@ -55,7 +55,7 @@ def elements() -> str:
     """What the values of one block become."""
     values = np.resize(np.float32(BLOCK), 32)
     rows = [["values", *(f"{value:g}" for value in BLOCK), ""]]
-    for preset in PRESETS:
+    for preset in CAST_PRESETS:
         got = lowbit.dequantize(lowbit.quantize(values, "mxfp4", policy=preset))
         error = lowbit.metrics.relative_squared_error(values, got)
         rows.append([f"`{preset}`", *(f"{value:g}" for value in got[: len(BLOCK)]), f"{error:.4f}"])

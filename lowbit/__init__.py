@@ -51,11 +51,13 @@ _HOMES = {
     "lowbit.ops.nonlinear.tanh": ("tanh",),
     "lowbit.proof.accumulator": ("SafeLength", "largest_safe_k"),
     "lowbit.proof.weights": ("WeightBounds", "prove_weights"),
-    "lowbit.policy.cast": ("PRESETS", "Policy", "get_policy"),
+    "lowbit.policy.cast": ("CAST_PRESETS", "Policy", "get_policy"),
     "lowbit.format.registry": ("Family", "families", "formats", "get_format", "load_format"),
     "lowbit.policy.requantize": ("REQUANTIZE_SCHEMES", "RequantizeScheme", "get_requantize_scheme"),
     "lowbit.format.scalar": ("FixedFormat", "FloatFormat", "Format", "TableFormat"),
 }
+_ALIASES = {"PRESETS": "CAST_PRESETS"}
+"""Names of before, which are not listed."""
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = ("allocate", "fixed_point", "metrics", "quantizers")
 
@@ -65,6 +67,8 @@ __all__ = ["__version__", *sorted((*_HOME_OF, *_PACKAGES))]  # noqa: PLE0604 - s
 def __getattr__(name: str) -> object:
     if name in _PACKAGES:
         return importlib.import_module(f"lowbit.{name}")
+    if name in _ALIASES:
+        return __getattr__(_ALIASES[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'lowbit' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

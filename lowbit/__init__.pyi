@@ -75,7 +75,7 @@ from lowbit.policy.accumulator import get_accumulator as get_accumulator
 from lowbit.policy.block import BLOCK_PRESETS as BLOCK_PRESETS
 from lowbit.policy.block import BlockPolicy as BlockPolicy
 from lowbit.policy.block import get_block_policy as get_block_policy
-from lowbit.policy.cast import PRESETS as PRESETS
+from lowbit.policy.cast import CAST_PRESETS as CAST_PRESETS
 from lowbit.policy.cast import Policy as Policy
 from lowbit.policy.cast import get_policy as get_policy
 from lowbit.policy.dyadic import Dyadic as Dyadic

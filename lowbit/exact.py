@@ -11,6 +11,8 @@ import struct
 from fractions import Fraction
 from typing import NamedTuple
 
+from lowbit.errors import InputError
+
 FINITE, POSITIVE_INFINITY, NEGATIVE_INFINITY, NAN = 0, 1, 2, 3
 """The kinds of an exact value, as ``decode_exact`` returns them."""
 
@@ -82,11 +84,28 @@ LONG_FRACTION = 24
 """A fraction of more characters than this is written as a hexadecimal float in reports."""
 
 
+def _require_exact(value: object) -> None:
+    if not isinstance(value, Exact):
+        hint = "lowbit.parse_exact(text) makes one; lowbit.Exact(0, 7, -2) is 7 * 2**-2"
+        raise InputError(f"{value!r} is not an Exact", hint=hint)
+
+
 def format_exact(value: Exact) -> str:
     """Print exactly: ``7/4*2^-7``; integers and short binary fractions stay plain (``448``, ``15.5``).
 
     The significand is written as a fraction in [1, 2) over a power of two, as gfloat's ``float_pow2str`` does.
+
+    Raises
+    ------
+    InputError
+        It is not an Exact.
+
+    Examples
+    --------
+    >>> format_exact(parse_exact("0.013671875"))
+    '7/4*2^-7'
     """
+    _require_exact(value)
     if value.kind != FINITE:
         return special_name(value)
     if value.significand == 0:
@@ -116,11 +135,22 @@ def special_name(value: Exact) -> str:
     return "inf" if value.kind == POSITIVE_INFINITY else "-inf"
 
 
-def format_decimal(value: Exact, digits: int = 9) -> str:
+def format_decimal(value: Exact, *, digits: int = 9) -> str:
     """Print in decimal, with a leading ``~`` where the digits are not the whole value.
 
     Beyond 2**±1000, where binary64 ends, the exact form of :func:`format_exact` is printed instead.
+
+    Raises
+    ------
+    InputError
+        It is not an Exact.
+
+    Examples
+    --------
+    >>> format_decimal(parse_exact("7/4*2^-7")), format_decimal(parse_exact("7/4*2^-7"), digits=3)
+    ('0.013671875', '~0.0137')
     """
+    _require_exact(value)
     if value.kind != FINITE or value.significand == 0:
         return format_exact(value)
     exact = value.fraction()
@@ -147,7 +177,19 @@ def format_value(value: Exact) -> str:
 
 
 def format_hexfloat(value: Exact) -> str:
-    """Print as a C99 hexadecimal float (``0x1.cp-7``), exact for every finite value."""
+    """Print as a C99 hexadecimal float (``0x1.cp-7``), exact for every finite value.
+
+    Raises
+    ------
+    InputError
+        It is not an Exact.
+
+    Examples
+    --------
+    >>> format_hexfloat(parse_exact("7/4*2^-7"))
+    '0x1.cp-7'
+    """
+    _require_exact(value)
     if value.kind != FINITE or value.significand == 0:
         return special_name(value) if value.kind != FINITE else ("-0x0p+0" if value.negative else "0x0p+0")
     sign = "-" if value.significand < 0 else ""
@@ -172,9 +214,20 @@ _LARGEST_POWER = 1 << 20
 def parse_exact(text: str) -> Exact:
     """Read what the three printers write, and plain decimal: ``7/4*2^-7``, ``0x1.cp-7``, ``-0.5``, ``inf``, ``nan``.
 
-    A sum of powers is not read. Raises ValueError where the text is not a number or not a dyadic one (``0.1`` is
-    not: a caller that wants the nearest binary64 says so itself).
+    A sum of powers is not read.
+
+    Raises
+    ------
+    InputError
+        The text is not a number, or not a dyadic one: 0.1 is not, and who wants the nearest binary64 says so.
+
+    Examples
+    --------
+    >>> parse_exact("0x1.cp-7") == parse_exact("0.013671875")
+    True
     """
+    if not isinstance(text, str):
+        raise InputError(f"{text!r} is not text", hint="lowbit.parse_exact('7/4*2^-7'), say")
     text = text.strip().lower()
     unsigned = text[1:] if text[:1] in ("+", "-") else text
     negative = text.startswith("-")
@@ -206,7 +259,7 @@ def _signed(magnitude: int, exponent: int, negative: bool) -> Exact:
 def _power(digits: str, text: str) -> int:
     power = int(digits)
     if abs(power) > _LARGEST_POWER:
-        raise ValueError(f"the exponent of {text!r} is beyond ±{_LARGEST_POWER}")
+        raise InputError(f"the exponent of {text!r} is beyond ±{_LARGEST_POWER}")
     return power
 
 
@@ -215,9 +268,9 @@ def _dyadic(number: str, text: str) -> Exact:
     try:
         value = abs(Fraction(number))
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{text!r} is not an exact binary number") from error
+        raise InputError(f"{text!r} is not an exact binary number") from error
     if value.denominator & (value.denominator - 1):
-        raise ValueError(f"{text!r} is not a multiple of a power of two")
+        raise InputError(f"{text!r} is not a multiple of a power of two")
     return from_fraction(value)
 
 

@@ -33,7 +33,17 @@ class More:
 
 
 def with_more(plan: Plan, *, factor: Fraction = FIVE_PERCENT, time_limit: float | None = None) -> list[More]:
-    """The plans with each limited budget in turn larger by the factor."""
+    """The plans with each limited budget in turn larger by the factor.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem, solve
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> [more.budget for more in with_more(solve(problem))]
+    ['bits']
+    """
     check_kind(plan, Plan, "plan", "solve(problem) makes one")
     factor = amount(factor, where="factor")
     if factor <= 0:
@@ -82,6 +92,15 @@ def pareto_front(
     -------
     list of Plan
         In order of the budget, each with less loss than the one before.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem, solve
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> [plan.choices for plan in pareto_front(problem, "bits", 2)]
+    [('int4', 'int4'), ('int8', 'int8')]
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     points = whole_number(points, "points of a front", least=2, most=MOST_POINTS)
@@ -113,6 +132,15 @@ def smallest_limit(problem: Problem, budget: str) -> Fraction:
         The other limits alone cannot be kept.
     AllocationError
         The least limit was not proven in the time that is spent on it; the message has the least one that was found.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem, solve
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> smallest_limit(problem, "bits")
+    Fraction(8, 1)
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
     budget = problem.budget(budget).name

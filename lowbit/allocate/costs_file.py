@@ -30,15 +30,29 @@ FORMULATIONS = {
 """Formulation -> its keys: the arguments of the function of that name in ``lowbit.allocate.presets``."""
 
 
-def read_costs(path: str | Path) -> Problem:
+def read_costs(file: str | Path) -> Problem:
     """Read a file of costs.
 
     Raises
     ------
     AllocationError
         The file cannot be read, is not TOML, has unknown fields, or its parts contradict each other.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem, write_costs
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "costs.toml"
+    ...     write_costs(problem, file)
+    ...     read_costs(file).layers
+    ('layer0', 'layer1')
     """
-    path = Path(path)
+    path = Path(file)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,7 +66,15 @@ def read_costs(path: str | Path) -> Problem:
 
 
 def parse_costs(text: str) -> Problem:
-    """The problem that the text of a file describes; decimals are exact."""
+    """The problem that the text of a file describes; decimals are exact.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import example
+    >>> from lowbit.allocate.costs_text import costs_text
+    >>> parse_costs(costs_text(example("hawq_v3_resnet18"))).name
+    'HAWQ-V3 ResNet18'
+    """
     named(text, "costs")
     try:
         data = tomllib.loads(text, parse_float=Decimal)

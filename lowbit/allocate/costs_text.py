@@ -13,16 +13,30 @@ from lowbit.allocate.problem import Budget, Problem
 from lowbit.files.whole import write_text
 
 
-def write_costs(problem: Problem, path: str | Path) -> None:
+def write_costs(problem: Problem, file: str | Path) -> None:
     """Write a problem as a TOML file for ``lowbit allocate``, whole or not at all.
 
     Raises
     ------
     InputError
         The file cannot be written; code LB101.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "costs.toml"
+    ...     write_costs(problem, file)
+    ...     file.read_text().splitlines()[0]
+    'choices = ["int4", "int8"]'
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
-    write_text(path, costs_text(problem))
+    write_text(file, costs_text(problem))
 
 
 def costs_text(problem: Problem) -> str:

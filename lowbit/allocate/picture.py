@@ -18,7 +18,7 @@ COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da
 """One a choice, in the order of their bits."""
 
 
-def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
+def picture(plan: Plan, *, front: Sequence[Plan] = (), budget: str | None = None) -> str:
     """The picture as SVG text.
 
     Parameters
@@ -26,8 +26,17 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
     plan : Plan
     front : sequence of Plan
         Drawn below the bars if there are at least two.
-    budget : str
-        Which budget the front goes along.
+    budget : str, optional
+        Which budget the front goes along; the first one if not given.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem, solve
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> picture(solve(problem))[:4]
+    '<svg'
     """
     check_kind(plan, Plan, "plan", "solve(problem) makes one")
     front = listed(front, "front", 'pareto_front(problem, "bytes", 10)')
@@ -35,7 +44,7 @@ def picture(plan: Plan, front: Sequence[Plan] = (), budget: str = "") -> str:
         check_kind(point, Plan, "front", "pareto_front makes plans")
     panels = [_bars(plan)]
     if len(front) > 1:
-        budget = plan.problem.budget(budget).name
+        budget = plan.problem.budget(plan.problem.budgets[0].name if budget is None else budget).name
         panels.append(_front(plan, front, budget))
     height = HEIGHT * len(panels)
     lines = [

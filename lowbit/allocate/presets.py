@@ -72,6 +72,11 @@ def hawq_v3(  # noqa: PLR0913 (the facts of the formulation)
 
     Source: Z. Yao et al., "HAWQ-V3: dyadic neural network quantization", ICML 2021, section 3.4;
     https://github.com/Zhen-Dong/HAWQ, ILP.ipynb.
+
+    Examples
+    --------
+    >>> hawq_v3(["a"], [2.0], {4: [0.5], 8: [0.1]}, [100]).layers
+    ('a',)
     """
     names = listed(layers, "layers", '["conv1", "conv2"]')
     widths = _widths(errors, "errors")
@@ -140,6 +145,11 @@ def calibtip(
 
     Source: I. Hubara et al., "Accurate post training quantization with small calibration sets", ICML 2021, section 4;
     https://github.com/papers-submission/CalibTIP, mpip_compression_pytorch_multi.py.
+
+    Examples
+    --------
+    >>> calibtip(["a", "b"], [10, 10], {4: [0.5, 0.2]}, base_loss=1.0, compression=0.8).layers
+    ('a', 'b')
     """
     names = listed(layers, "layers", '["conv1", "conv2"]')
     base_bits = whole_number(base_bits, "base_bits", least=1, most=MOST_BITS)
@@ -191,7 +201,13 @@ def example_data(name: str) -> dict[str, Any]:
 
 
 def example(name: str) -> Problem:
-    """An instance that comes with lowbit, without limits: one of ``EXAMPLES``."""
+    """An instance that comes with lowbit, without limits: one of ``EXAMPLES``.
+
+    Examples
+    --------
+    >>> len(example("hawq_v3_resnet18").layers)
+    19
+    """
     data = example_data(name)
     return hawq_v3(
         data["layers"],

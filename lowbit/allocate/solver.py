@@ -75,6 +75,15 @@ def solve(
         No plan keeps all limits; ``smallest`` has the smallest feasible ones.
     AllocationError
         An argument is wrong, or the time limit was too short to find any plan.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> solve(problem).choices
+    ('int4', 'int8')
     """
     _check_arguments(problem, method, gap, time_limit)
     seed = whole_number(seed, "seed", least=0)

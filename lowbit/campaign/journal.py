@@ -18,14 +18,14 @@ class Journal:
 
     Parameters
     ----------
-    path : path
+    file : path
         A file that is there already is continued; one about something else is refused.
     subject : mapping
         What the results depend on, as JSON has it; its keys are what messages call its parts.
     """
 
-    def __init__(self, path: str | Path, subject: Mapping[str, object]) -> None:
-        self._path = Path(path)
+    def __init__(self, file: str | Path, subject: Mapping[str, object]) -> None:
+        self._path = Path(file)
         self._subject: dict[str, Any] = json.loads(json.dumps(subject))
 
     def read(self, decode: Callable[[Any], Result]) -> dict[str, Result]:

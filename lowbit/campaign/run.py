@@ -17,7 +17,12 @@ MOST_WAITING = 256
 
 
 def unseen(done: int, total: int, name: str) -> None:
-    """Progress that nobody looks at."""
+    """Progress that nobody looks at.
+
+    Examples
+    --------
+    >>> unseen(1, 2, "layer")
+    """
     del done, total, name
 
 
@@ -58,6 +63,11 @@ def run_tasks(
     ------
     LowbitError
         The journal is unusable, a worker was lost, or the work itself raised one.
+
+    Examples
+    --------
+    >>> run_tasks(len, ["a", "bb"], int)
+    {'a': 1, 'bb': 2}
     """
     done = journal.read(decode) if journal else {}
     missing = [name for name in names if name not in done]

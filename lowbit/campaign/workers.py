@@ -17,14 +17,14 @@ RETRIES = 2
 
 
 @contextmanager
-def workers(jobs: int = 1, scheduler: str = "") -> Iterator[Executor | None]:
+def workers(jobs: int = 1, *, scheduler: str | None = None) -> Iterator[Executor | None]:
     """An executor for ``run_tasks``.
 
     Parameters
     ----------
     jobs : int
         Processes; 1 for this one, which needs no executor.
-    scheduler : str
+    scheduler : str, optional
         Address of a Dask scheduler (``tcp://host:port``) whose workers are taken instead; needs ``lowbit[dask]``.
 
     Raises
@@ -33,6 +33,12 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[Executor | None]:
         The number of jobs is not positive, Dask is not installed, or the scheduler does not answer.
     LowbitError
         A machine was lost more often than a task is tried again.
+
+    Examples
+    --------
+    >>> with workers(1) as executor:
+    ...     print(executor)
+    None
     """
     if type(jobs) is not int or jobs < 1:
         hint = "1 for this process, more for as many processes; results are the same"

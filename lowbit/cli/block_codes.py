@@ -264,4 +264,4 @@ def _element_row(page: Terminal, number: int, step: ElementStep, fmt: BlockForma
 
 
 def _short(value: Exact) -> str:
-    return format_decimal(value, 6)
+    return format_decimal(value, digits=6)

@@ -50,7 +50,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     what.add_argument("--tie", default="", metavar="REGEX", help="layers that differ in its match only go together")
     work = parser.add_argument_group("how the work is done")
     work.add_argument("--jobs", type=integer, default=1, metavar="N", help="processes (default: 1)")
-    work.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
+    work.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
     journal = "notes finished layers, so that the run can be resumed"
     output_file(work, "--journal", metavar="FILE", help=journal)
 

@@ -16,7 +16,7 @@ from lowbit.nonlinear.scheme import OPERATIONS, Scheme, schemes
 from lowbit.nonlinear.widths import OVERFLOWS
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
-from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, ROUNDINGS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import EVIDENCE
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
@@ -179,7 +179,7 @@ GROUPS = {
     "verdicts": Group("verdict", _summaries(_in("proof.nonlinear.result", "VERDICTS"), "of a proof: {}")),
     "operations": Group("operation", _operations),
     "roundings": Group("choice of the axis `rounding`", lambda: ROUNDINGS),
-    "presets": Group("policy preset", lambda: PRESETS.summaries),
+    "presets": Group("policy preset", lambda: CAST_PRESETS.summaries),
     "axes": Group("policy axis", lambda: Policy.AXES),
     "choices": Group("choice of an axis", _choices),
     "defects": Group("defect of a product", _summaries(lambda: DEFECTS, "{.summary}")),

@@ -47,7 +47,7 @@ def prove_widths(arguments: Namespace) -> int:
     record = chosen_scheme(operation, arguments.scheme)
     given = {
         "scheme": record.id,
-        "variant": arguments.variant or "",
+        "variant": arguments.variant,
         "inputs": _inputs(arguments.source) if arguments.source else None,
         "scale": arguments.scale,
         "bits": _bits(record, arguments.variant or "", arguments.target),
@@ -113,7 +113,7 @@ def _write(report: AuditReport, longest: int | None, page: Terminal) -> None:
     page.write(f"{page.paint(report.verdict.upper(), 'bold', PAINT[report.verdict])}: {VERDICTS[report.verdict]}")
     if first is not None:
         page.write(f"the first overflow is in {first.step.name!r}; ranges after it hold for rows that do not reach it")
-    if longest is None:
+    if longest == 0:
         page.write("not even a row of one code is proved")
     elif longest == 1 << 24:
         page.write(f"proved for rows of up to {longest:,} codes, where this proof stops")

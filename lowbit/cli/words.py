@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lowbit.exact import FINITE, Exact, format_decimal, format_exact, format_hexfloat
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 
 
 def spellings(value: Exact) -> dict[str, str]:
@@ -30,6 +30,6 @@ def policy_name(policy: Policy) -> str:
     """The name of a preset, or how a policy differs from the nearest one."""
     if policy.name:
         return policy.name
-    nearest = min(PRESETS.values(), key=lambda preset: len(policy.differences(preset)))
+    nearest = min(CAST_PRESETS.values(), key=lambda preset: len(policy.differences(preset)))
     changes = policy.spell(nearest)
     return f"{nearest.name} with {changes}" if changes else nearest.name

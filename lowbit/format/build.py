@@ -13,7 +13,7 @@ from lowbit.format.common import Format, check_id
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
 from lowbit.format.table import check_list
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 
 SPECIALS = MappingProxyType(
     {
@@ -115,8 +115,10 @@ def _check_arguments(exponent_bits: object, mantissa_bits: object, bias: object,
 
 
 def _check_policy(default_policy: object) -> None:
-    if default_policy is not None and str(default_policy) not in PRESETS:
-        raise FormatError(f"default_policy = {default_policy!r} is not a preset", hint=f"one of {', '.join(PRESETS)}")
+    if default_policy is not None and str(default_policy) not in CAST_PRESETS:
+        raise FormatError(
+            f"default_policy = {default_policy!r} is not a preset", hint=f"one of {', '.join(CAST_PRESETS)}"
+        )
 
 
 def _usual_bias(exponent_bits: int, mantissa_bits: int, specials: str) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 from lowbit.errors import FormatError, InputError, UnknownFormatError
 from lowbit.format.block import BlockFormat
 from lowbit.format.common import Format
-from lowbit.format.files.catalogue import Catalogue, format_files
+from lowbit.format.files.catalogue import ENVIRONMENT_VARIABLE, Catalogue, format_files, path_for_a_name
 from lowbit.format.files.document import KINDS, read_document, read_format, read_names
 from lowbit.format.files.family import Family
 from lowbit.format.fixed import FixedFormat
@@ -38,7 +38,6 @@ __all__ = [
     "scalar_format",
 ]
 
-ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
 GROUPED = re.compile(r"(?P<element>.+?)(?:[._-]?g|[._-])(?P<length>[1-9][0-9]{0,5})", re.ASCII)
 """How the names of groups are spelled elsewhere: int4_g128, int4g128, int4-128."""
 ENTRY_POINT_GROUP = "lowbit.formats"
@@ -229,32 +228,51 @@ def _read_plugin(catalogue: Catalogue, origin: str, value: Any, others: list[Cat
             catalogue.read_all([Path(item)], others)
 
 
-def load_format(path: str | os.PathLike[str]) -> Format:
-    """Read a format file of one's own and make its names known to every function of lowbit.
+def load_format(file: str | os.PathLike[str]) -> Format:
+    r"""Read a format file of one's own and make its names known to every function of lowbit.
 
     Parameters
     ----------
-    path : path
+    file : path
         A TOML file as ``formats/README.md`` describes it. Loading the same file again replaces what it gave before.
 
     Raises
     ------
     FormatError
         The file cannot be read, contradicts itself, or takes a name that another format has.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> text = 'id = "own_signs"\nkind = "table"\nbits = 1\nvalues = [-1.0, 1.0]\n[defaults]\npolicy = "ocp_sat"\n'
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "own_signs.toml"
+    ...     _ = file.write_text(text, encoding="utf-8")
+    ...     load_format(file).id
+    'own_signs'
     """
-    file = Path(path)
-    document = read_document(file)
+    if not isinstance(file, (str, os.PathLike)):
+        raise FormatError(f"{file!r} is not the path of a file", hint="lowbit.load_format('own.toml'), say")
+    path = Path(file)
+    document = read_document(path)
     if "family" in document.values:
         raise document.error("family", "load_format reads one format", f"name the file in ${ENVIRONMENT_VARIABLE}")
     fmt = read_format(document)
     with _lock:
         others = [catalogue for catalogue in _all_catalogues() if catalogue is not _loaded]
-        _loaded.add(fmt, str(file.resolve()), read_names(document, "ambiguous"), others)
+        _loaded.add(fmt, str(path.resolve()), read_names(document, "ambiguous"), others)
     return fmt
 
 
 def families() -> list[Family]:
-    """The parametric families: integers, fixed point, P3109, and those of the user."""
+    """The parametric families: integers, fixed point, P3109, and those of the user.
+
+    Examples
+    --------
+    >>> "p3109" in [family.id for family in families()]
+    True
+    """
     return [family for catalogue in _all_catalogues() for family in catalogue.families]
 
 
@@ -277,6 +295,11 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
         The kind or the family is unknown.
     InputError
         The width is not an integer.
+
+    Examples
+    --------
+    >>> formats(kind="table", bits=3)
+    ['nf3']
     """
     if kind not in (None, SCALAR, *KINDS):
         raise UnknownFormatError(f"kind {kind!r} is unknown", hint=f"one of {', '.join(KINDS)}, {SCALAR}")
@@ -358,13 +381,7 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
 
 def _unknown_name(text: str, key: str) -> UnknownFormatError:
     if text.endswith(".toml") or "/" in text:
-        there = os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises where the text is too long
-        what = "the path of a file, not a name" if there else "neither a name nor a file"
-        return UnknownFormatError(
-            f"format {text!r} is unknown: it is {what}",
-            hint=f"formats have ids; ${ENVIRONMENT_VARIABLE}={text if there else 'FILE'} adds those of a file, and so "
-            "does lowbit.load_format(path)",
-        )
+        return path_for_a_name(text)
     known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
     known += [name for family in families() if family.is_like(key) for name in family.members()]
     grouped = GROUPED.fullmatch(key)

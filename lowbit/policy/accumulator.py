@@ -262,6 +262,11 @@ def get_accumulator(accumulator: Accumulator | str) -> Accumulator:
     ------
     PolicyError
         The name is unknown, or the argument is neither.
+
+    Examples
+    --------
+    >>> get_accumulator("int20_saturate").width
+    20
     """
     name = accumulator.lower() if isinstance(accumulator, str) else ""
     plain = _PLAIN.fullmatch(name)

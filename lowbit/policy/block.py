@@ -299,5 +299,10 @@ def get_block_policy(policy: BlockPolicy | str) -> BlockPolicy:
     ------
     PolicyError
         The name is unknown, or the argument is neither.
+
+    Examples
+    --------
+    >>> get_block_policy("ocp_mx").scale_rule
+    'floor'
     """
     return BLOCK_PRESETS.named(policy)

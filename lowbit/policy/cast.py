@@ -20,7 +20,7 @@ from lowbit.policy.presets import Presets
 if TYPE_CHECKING:
     from lowbit.format.scalar import Format
 
-__all__ = ["DEFECTS", "PRESETS", "ROUNDINGS", "Defect", "Policy", "get_policy"]
+__all__ = ["CAST_PRESETS", "DEFECTS", "ROUNDINGS", "Defect", "Policy", "get_policy"]
 
 ROUNDINGS: Mapping[str, str] = {
     "nearest_even": "to nearest, a tie goes to the even code (IEEE 754-2019 4.3.1; P3109 NearestTiesToEven)",
@@ -245,13 +245,13 @@ class Policy(Choices):
         return f"--{axis} {choice}, or " if axis in {"rounding", "overflow"} else f"--choice {axis}={choice}, or "
 
 
-PRESETS = Presets(Policy, "policy", "cast.toml", usual=("ieee", "integer", "ocp_sat", "p3109_v4_0"))
+CAST_PRESETS = Presets(Policy, "policy", "cast.toml", usual=("ieee", "integer", "ocp_sat", "p3109_v4_0"))
 """The named policies."""
 
-PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = PRESETS.overrides
+PRESET_OVERRIDES: Mapping[str, Mapping[str, Policy]] = CAST_PRESETS.overrides
 """Where a product follows another rule for some targets: preset -> target id or kind -> the policy there."""
 
-PRESET_SUMMARIES: Mapping[str, str] = PRESETS.summaries
+PRESET_SUMMARIES: Mapping[str, str] = CAST_PRESETS.summaries
 """What each preset claims, in a line."""
 
 
@@ -271,10 +271,15 @@ def get_policy(policy: Policy | str, target: Format | None = None) -> Policy:
     ------
     PolicyError
         The name is unknown, or the argument is neither.
+
+    Examples
+    --------
+    >>> get_policy("ocp_sat").overflow
+    'saturate'
     """
     if isinstance(policy, Policy):
         return policy
-    preset = PRESETS.named(policy)
+    preset = CAST_PRESETS.named(policy)
     if target is None:
         return preset
     overrides = PRESET_OVERRIDES.get(preset.name, {})

@@ -106,15 +106,14 @@ def binary32_scale(scale: object, name: str = "scale") -> float:
     return rounded
 
 
-def effective_scale(
-    input_scale: float, weight_scale: float, output_scale: float, *, scheme: RequantizeScheme | str
-) -> float:
+def effective_scale(a_scale: float, b_scale: float, result_scale: float, *, scheme: RequantizeScheme | str) -> float:
     """The factor from an accumulator to a code of the result, computed in the precision that the product computes in.
 
     Parameters
     ----------
-    input_scale, weight_scale, output_scale : float
-        Positive; rounded to binary32 first, since every product keeps them so.
+    a_scale, b_scale, result_scale : float
+        Of the operands, inputs and weights say, and of the result. Positive; rounded to binary32 first, since every
+        product keeps them so.
     scheme : RequantizeScheme or str
         Its ``scale_product`` decides.
 
@@ -136,9 +135,9 @@ def effective_scale(
     left, right, below = (
         binary32_scale(scale, name)
         for scale, name in (
-            (input_scale, "input_scale"),
-            (weight_scale, "weight_scale"),
-            (output_scale, "output_scale"),
+            (a_scale, "a_scale"),
+            (b_scale, "b_scale"),
+            (result_scale, "result_scale"),
         )
     )
     product = left * right  # exact: 24 bits times 24 bits

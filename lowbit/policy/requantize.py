@@ -359,6 +359,11 @@ def get_requantize_scheme(scheme: RequantizeScheme | str) -> RequantizeScheme:
     ------
     PolicyError
         The name is unknown (the nearest one is suggested), or the argument is neither.
+
+    Examples
+    --------
+    >>> get_requantize_scheme("tflite_single").high_half
+    'none'
     """
     if isinstance(scheme, str) and scheme.lower() in _ELSEWHERE:
         raise PolicyError(f"scheme = {scheme!r} makes no integers", hint=_ELSEWHERE[scheme.lower()])

@@ -56,6 +56,10 @@ def assert_bits_equal(
         neighbours and the rule that decides where ``inputs`` are given.
     InputError
         An argument is wrong in itself: a float array that is not of the format, say.
+
+    Examples
+    --------
+    >>> assert_bits_equal([0x38, 0x7E], [0x38, 0x7E], "float8_e4m3fn")
     """
     __tracebackhide__ = True
     if nan not in {"exact", "any"}:

@@ -44,6 +44,12 @@ def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
     families : bool
         Whether others than the named ones come too: any scalar element of at most 8 bits, any length, some scales, and
         scales by sign.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(block_formats(), lambda fmt: fmt.element.id == "float4_e2m1fn").kind
+    'block'
     """
     every = [block_format_of(name) for name in registry.formats(kind="block")]
     named = st.sampled_from([fmt for fmt in every if len(fmt.block) == 1 and fmt.block[0]])
@@ -70,6 +76,12 @@ def block_arrays(fmt: FormatLike, *, specials: bool = False) -> SearchStrategy[A
     fmt : BlockFormat or str
     specials : bool
         Whether NaN and infinities come too.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(block_arrays("mxfp4"), lambda _: True).dtype.name
+    'float32'
     """
     return _arrays(block_format_of(fmt), specials)
 
@@ -126,6 +138,12 @@ def block_tensors(
         What ``quantize`` follows; an array that it refuses is drawn again.
     specials : bool
         Whether blocks with NaN and infinities come too.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(block_tensors("mxfp4"), lambda _: True).format.id
+    'mxfp4'
     """
     known = block_format_of(fmt)
 
@@ -140,7 +158,14 @@ def block_tensors(
 
 
 def block_policies() -> SearchStrategy[BlockPolicy]:
-    """Block policies of any choices that refuse nothing; shrinks to the defaults."""
+    """Block policies of any choices that refuse nothing; shrinks to the defaults.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(block_policies(), lambda _: True).name
+    ''
+    """
     axes = {axis: [item for item in values if item != "error"] for axis, values in BlockPolicy.CHOICES.items()}
     axes |= {"quotient_scale": ["stored"], "search": ["none"]}  # other choices are refused with exact steps
     chosen = {axis: st.sampled_from(values) for axis, values in axes.items()}

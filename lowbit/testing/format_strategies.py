@@ -28,6 +28,12 @@ def formats(*, kind: str | None = None, max_bits: int = 16, families: bool = Tru
     families : bool
         Whether members of P3109, fixed-point formats and float formats of no standard, with infinity and NaNs anywhere,
         come too, not only the named formats.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(formats(kind="integer"), lambda fmt: fmt.bits > 4).bits
+    5
     """
     named = [scalar_format(name) for name in registry.formats(kind=kind or registry.SCALAR)]
     named = sorted((fmt for fmt in named if fmt.bits <= max_bits), key=lambda fmt: (fmt.bits, fmt.wraps, fmt.id))
@@ -98,6 +104,12 @@ def policies(fmt: FormatLike, *, stochastic: bool = False, errors: bool = False)
         Whether stochastic roundings come too; ``encode`` then needs random bits.
     errors : bool
         Whether choices that raise on some inputs come too.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(policies("int8"), lambda policy: policy.overflow == "wrap").overflow
+    'wrap'
     """
     target = scalar_format(fmt)
     default = get_policy(target.default_policy, target)

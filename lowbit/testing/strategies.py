@@ -34,6 +34,12 @@ def codes(fmt: FormatLike, *, nan: bool = True, infinity: bool = True) -> Search
     fmt : Format, str or dtype
     nan, infinity : bool
         Whether codes of NaNs and infinities come too.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(codes("float8_e4m3fn"), lambda code: 3 < code < 10)
+    4
     """
     target = scalar_format(fmt)
     return warmed(_codes(target, nan, infinity), target)
@@ -161,6 +167,12 @@ def near_overflow(fmt: FormatLike) -> SearchStrategy[float]:
     ------
     InputError
         The range of the format is wider than that of binary64.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(near_overflow("float8_e4m3fn"), lambda value: value > 448)
+    480.0
     """
     target = scalar_format(fmt)
     found = overflow_values(target)
@@ -173,6 +185,12 @@ def values(fmt: FormatLike, *, nan: bool = True, infinity: bool = True) -> Searc
     """Python floats that matter for encoding into a format: its own values, ties, overflow, and any others.
 
     Each of the four kinds shrinks within itself: an overflow to the largest value, say, and the others to near 1.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(values("int4"), lambda value: value < 0)
+    -1.0
     """
     target = scalar_format(fmt)
     others = st.floats(allow_nan=nan, allow_infinity=infinity)
@@ -198,6 +216,12 @@ def code_arrays(fmt: FormatLike, shape: Shape, *, nan: bool = True, infinity: bo
     """Arrays of codes in the format's code dtype; shrinks to zeros and few different elements.
 
     ``shape`` is a shape, a length, or a strategy of shapes.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(code_arrays("int4", 2), lambda _: True).tolist()
+    [0, 0]
     """
     target = scalar_format(fmt)
     return arrays_of.arrays(np.dtype(target.code_dtype), shape, elements=codes(target, nan=nan, infinity=infinity))
@@ -216,6 +240,12 @@ def value_arrays(
         ``numpy.float16``, ``float32`` or ``float64``; what it cannot hold is rounded to it.
     elements : strategy, optional
         ``values(fmt)`` by default; ``ties(fmt)`` or ``near_overflow(fmt)`` for arrays of those alone.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(value_arrays("float8_e4m3fn", 2), lambda _: True).tolist()
+    [0.0, 0.0]
     """
     kind = np.dtype(dtype)
     drawn = values(fmt) if elements is None else elements

@@ -9,7 +9,7 @@ import pytest
 from lowbit.exact import finite
 from lowbit.format.registry import formats, get_format
 from lowbit.oracle import project
-from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, ROUNDINGS, Policy, get_policy
 from lowbit.vectors.recipes import p3109_names
 from tests.thinned import thinned
 
@@ -82,7 +82,7 @@ def test_p3109(agree, bits):
     modes = ["nearest_even", "nearest_away", "toward_zero", "toward_positive", "toward_negative", "to_odd"]
     presets = ["p3109_v4_0", "p3109_v4_0_sat_finite", "p3109_v4_0_sat_propagate", "p3109_2026_07"]
     for number, target in enumerate(p3109_names(range(bits, bits + 1))):
-        policy = PRESETS[presets[number % 4]].choose(rounding=modes[number % 6])
+        policy = CAST_PRESETS[presets[number % 4]].choose(rounding=modes[number % 6])
         agree(around(get_format("float32"), get_format(target), 1 << max(bits - 6, 0)), "float32", target, policy)
 
 
@@ -91,7 +91,7 @@ def test_p3109(agree, bits):
 def test_larger_p3109(agree, target):
     fmt = get_format(target)
     for mode in ("nearest_even", "to_odd", "toward_negative"):
-        policy = PRESETS["p3109_v4_0"].choose(rounding=mode)
+        policy = CAST_PRESETS["p3109_v4_0"].choose(rounding=mode)
         agree(around(get_format("float64"), fmt, max(fmt.max_code // 2000, 1)), "float64", target, policy)
 
 

@@ -71,14 +71,14 @@ def test_values(name, dtype):
     """``decode`` gives the bits that the oracle gives: signs of zeros and NaNs, and payloads, included."""
     from lowbit.ops.cast.cast import decode
     from lowbit.oracle import convert
-    from lowbit.policy.cast import PRESETS
+    from lowbit.policy.cast import CAST_PRESETS
 
     fmt, target = get_format(name), get_format(dtype)
     codes = all_codes(fmt)
     codes = codes if codes.size <= 4096 else codes[::7]
     bits = decode(codes, fmt, dtype=dtype).view(target.code_dtype).tolist()
     for index, code in enumerate(codes.tolist()):
-        result = convert(code, fmt, target, PRESETS["ieee"])
+        result = convert(code, fmt, target, CAST_PRESETS["ieee"])
         assert result.flags == 0
         assert bits[index] == result.code, (name, hex(code))
 

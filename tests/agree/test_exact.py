@@ -8,12 +8,12 @@ from lowbit.exact import FINITE, INFINITY, MINUS_INFINITY, NOT_A_NUMBER, Exact
 from lowbit.format.registry import get_format
 from lowbit.ops.cast.exact import decode_exact, encode_exact
 from lowbit.oracle import encode as oracle_encode
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 
 TARGETS = ["float64", "float32", "float16", "float8_e4m3fn", "float8_e8m0fnu", "float8_e4m3fnu", "binary16p1se"]
 TARGETS += ["binary16p2ue", "int8", "int64", "uint64", "q4.12", "int4_narrow"]
 POLICIES = [
-    PRESETS["ocp_sat"],
+    CAST_PRESETS["ocp_sat"],
     Policy(),
     Policy(rounding="toward_negative", negative="absolute", infinity="nan", nan="minimum"),
     Policy(rounding="to_odd", without_infinity="saturate", negative_zero="positive", zero="nan"),

@@ -9,7 +9,7 @@ import pytest
 
 from lowbit.format.registry import formats, get_format
 from lowbit.ops.cast.cast import convert, encode
-from lowbit.policy.cast import PRESETS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, Policy, get_policy
 
 FLOATS = [name for name in formats(kind="scalar") if get_format(name).kind == "float"]
 SMALL = [name for name in FLOATS if get_format(name).bits <= 8]
@@ -45,7 +45,7 @@ def require_same(codes, source, target, policy):
 def test_binary32(target):
     codes = words(1 << 16)
     default = get_policy(get_format(target).default_policy, get_format(target))
-    for policy in [default, PRESETS["cuda"], PRESETS["ocp_sat"], PRESETS["ocp_nosat"], *POLICIES]:
+    for policy in [default, CAST_PRESETS["cuda"], CAST_PRESETS["ocp_sat"], CAST_PRESETS["ocp_nosat"], *POLICIES]:
         require_same(codes, "float32", target, policy)
 
 
@@ -76,7 +76,7 @@ def test_other_sources(source):
 def test_sizes(target, size):
     """Remainders of vector loops and of chunks, on arrays that are cut from a longer one."""
     codes = words(1 << 17)[:size]
-    policy = PRESETS["ocp_sat"]
+    policy = CAST_PRESETS["ocp_sat"]
     every = convert(words(1 << 17), "float32", target, policy=policy)[:size]
     assert np.array_equal(convert(codes, "float32", target, policy=policy), every)
     backwards = convert(codes[::-1], "float32", target, policy=policy)

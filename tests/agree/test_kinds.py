@@ -18,7 +18,7 @@ from lowbit.exact import FINITE, INFINITY, NAN, NOT_A_NUMBER, Exact, finite, fro
 from lowbit.format import registry
 from lowbit.format.protocol import Scalar
 from lowbit.format.table import TableFormat
-from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy
+from lowbit.policy.cast import CAST_PRESETS, ROUNDINGS, Policy
 from lowbit.testing.places import as_float
 from tests.thinned import examples, thinned
 
@@ -131,7 +131,7 @@ def test_steps_along_the_number_line(fmt):
     assert lowbit.from_ordinal(ordinals, fmt).tolist() == line
     above = [fmt.zero_code(negative=True) if fmt.zero and code == fmt.zero_code() else code for code in line]
     assert lowbit.next_after(line, fmt).tolist() == [*above[1:], line[-1]]
-    assert lowbit.next_after(line, fmt, "down").tolist() == [line[0], *line[:-1]]
+    assert lowbit.next_after(line, fmt, direction="down").tolist() == [line[0], *line[:-1]]
     assert lowbit.ulp_distance(line[0], line[-1], fmt) == len(line) - 1
     values = [oracle.decode(code, fmt) for code in line]
     numbers = [value.fraction() for value in values if value.kind == FINITE]
@@ -179,7 +179,7 @@ def test_every_place_in_every_mode(agree, fmt, rounding):
 def test_named_tables(agree, name):
     fmt = lowbit.get_format(name)
     values = np.random.default_rng(3).choice(places(fmt), 150)
-    for policy in (PRESETS["ocp_sat"], Policy(rounding="nearest_down", overflow="saturate", nan="zero")):
+    for policy in (CAST_PRESETS["ocp_sat"], Policy(rounding="nearest_down", overflow="saturate", nan="zero")):
         agree(values.view(np.uint64), "float64", fmt, policy)
 
 
@@ -188,10 +188,10 @@ def test_named_tables(agree, name):
 def test_from_and_to_other_kinds(agree, fmt, name):
     codes = np.arange(1 << fmt.bits, dtype=np.uint8)
     for preset in ("ieee", "ocp_sat", "integer"):
-        agree(codes, fmt, name, PRESETS[preset])
+        agree(codes, fmt, name, CAST_PRESETS[preset])
     other = lowbit.get_format(name)
     every = np.arange(other.codes[0], other.codes[-1] + 1)
-    agree(every[:: max(every.size // 500, 1)].astype(other.code_dtype), name, fmt, PRESETS["ocp_sat"])
+    agree(every[:: max(every.size // 500, 1)].astype(other.code_dtype), name, fmt, CAST_PRESETS["ocp_sat"])
     for kind in KINDS:
         agree(codes, fmt, kind, Policy(rounding="nearest_zero", nan="zero"))
 
@@ -202,7 +202,7 @@ def test_exact_triples(fmt):
     exact = [*map(from_fraction, numbers), INFINITY, NOT_A_NUMBER]
     kind, significand, exponent = zip(*(value.reduced()[:3] for value in exact), strict=True)
     odd = Policy(rounding="to_odd", overflow="saturate", via="float32", nan="zero")
-    for policy in (PRESETS["ocp_sat"], PRESETS["ieee"], odd):
+    for policy in (CAST_PRESETS["ocp_sat"], CAST_PRESETS["ieee"], odd):
         got = lowbit.encode_exact(kind, significand, exponent, fmt, policy=policy)
         assert got.tolist() == [oracle.encode(value, fmt, policy).code for value in exact]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lowbit.format.registry import formats, get_format
 from lowbit.format.scalar import FloatFormat
 from lowbit.ops.cast.cast import encode
-from lowbit.policy.cast import DEFECTS, PRESETS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy, get_policy
 from lowbit.testing.format_strategies import own_floats
 from tests.thinned import examples
 
@@ -120,13 +120,13 @@ def test_payloads_do_not_join_the_canonical_nan(agree, canonical, signed):
     )
     words = np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0x7FE02000, 0x7FFFFFFF, 0x7F800000, 0x7F802000], np.uint32)
     assert encode(words[:1].view(np.float32), own, policy="ieee").tolist() == [0x7E00]
-    for policy in (PRESETS["ieee"], Policy(nan_code="payload", nan_sign="drop"), Policy(), Policy(overflow="nan")):
+    for policy in (CAST_PRESETS["ieee"], Policy(nan_code="payload", nan_sign="drop"), Policy(), Policy(overflow="nan")):
         agree(words, "float32", own, policy)
         compare(agree, "float64", own, policy, 3, 8)
         compare(agree, own, "float32", policy, 3, 8)
         compare(agree, own, "bfloat16", policy, 3, 8)
     every_nan = np.arange(0x7C00, 1 << 15)
-    agree(np.concatenate([np.arange(0, 0x7C00, 7), every_nan]).astype(np.uint16), own, "float16", PRESETS["ieee"])
+    agree(np.concatenate([np.arange(0, 0x7C00, 7), every_nan]).astype(np.uint16), own, "float16", CAST_PRESETS["ieee"])
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -141,7 +141,7 @@ def test_every_choice_on_small_formats(agree, axis):
             compare(agree, "float16", target, policy, number, 10)
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", list(CAST_PRESETS))
 def test_presets(agree, preset):
     """Each preset with its overrides and defects, from binary64 and binary32, into every small format."""
     for number, target in enumerate([*SMALL, "float16", "bfloat16", "int8", "uint4"]):

@@ -13,7 +13,7 @@ from lowbit.ops.cast.binary32 import decodes
 from lowbit.ops.cast.cast import convert, decode
 from lowbit.ops.cast.paths import Cast
 from lowbit.ops.cast.tables import answers, gathered, in_registers
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 from lowbit.vectors.recipes import p3109_names
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="this processor has no AVX-512 VBMI")
@@ -43,7 +43,7 @@ def test_every_code_of_every_narrow_format(name, monkeypatch):
     codes = all_codes(fmt)
     codes = np.concatenate([np.roll(codes, shift) for shift in range(LANES)])
     for target in ("float32", "float16", "bfloat16", "float8_e4m3fn"):
-        cast = Cast(fmt, get_format(target), PRESETS["ieee"])
+        cast = Cast(fmt, get_format(target), CAST_PRESETS["ieee"])
         entries = answers(cast).codes.entries
         registers, memory = in_registers(entries), gathered(entries)
         got, expected = np.empty(codes.size, entries.dtype), np.empty(codes.size, entries.dtype)
@@ -134,7 +134,7 @@ def test_without_the_instructions(name, monkeypatch):
 
     forget()
     try:
-        assert (decodes(Cast(fmt, get_format("float32"), PRESETS["ieee"])) is not None) == (fmt.kind == "float")
+        assert (decodes(Cast(fmt, get_format("float32"), CAST_PRESETS["ieee"])) is not None) == (fmt.kind == "float")
         assert np.array_equal(decode(codes, fmt).view(np.uint32), expected.view(np.uint32))
     finally:
         forget()

@@ -65,7 +65,7 @@ def test_the_picture_is_well_formed():
     problem = small().with_limits({"bytes": 9})
     plan = solve(problem)
     front = pareto_front(problem, "bytes", 6)
-    root = ET.fromstring(picture(plan, front, "bytes"))
+    root = ET.fromstring(picture(plan, front=front, budget="bytes"))
     name = "{http://www.w3.org/2000/svg}"
     titles = [title.text for title in root.iter(f"{name}title")]
     for layer, choice in zip(problem.layers, plan.choices, strict=True):

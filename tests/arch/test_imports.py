@@ -104,7 +104,7 @@ def test_the_allocator_needs_no_numba_for_small_problems(modules_after):
 
 def test_formats_and_policies_need_no_numba(modules_after):
     loaded = modules_after(
-        "import lowbit; lowbit.get_format('int4'); lowbit.formats(); lowbit.PRESETS; lowbit.pack([1, 2], 4)"
+        "import lowbit; lowbit.get_format('int4'); lowbit.formats(); lowbit.CAST_PRESETS; lowbit.pack([1, 2], 4)"
     )
     assert "lowbit.ops.pack.pack" in loaded
     assert not loaded & {"numba", "scipy", "rich"}

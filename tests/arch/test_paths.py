@@ -7,7 +7,7 @@ import pytest
 from lowbit.format.registry import get_format
 from lowbit.ops.cast import paths, tables
 from lowbit.ops.cast.paths import PATHS, Cast
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 
 MOST_FILES = 14
 
@@ -53,9 +53,9 @@ def test_encode_reaches_its_kernel_in_few_files(run_python):
     assert {"ops/cast/cast.py", "ops/cast/paths.py", "ops/cast/lowering.py"} <= set(files)
 
 
-SATURATING = PRESETS["ocp_sat"]
+SATURATING = CAST_PRESETS["ocp_sat"]
 EXAMPLES = [  # source, target, policy, flags, many, the name of the module that makes it
-    ("float8_e4m3fn", "float32", PRESETS["ieee"], False, False, "binary32"),
+    ("float8_e4m3fn", "float32", CAST_PRESETS["ieee"], False, False, "binary32"),
     ("float8_e4m3fn", "bfloat16", SATURATING, True, True, "tables"),
     ("float32", "float8_e4m3fn", SATURATING, False, False, "binary32"),
     ("float32", "nf4", SATURATING, False, False, "intervals"),
@@ -68,7 +68,7 @@ EXAMPLES = [  # source, target, policy, flags, many, the name of the module that
     ("float64", "float32", Policy(), False, False, "lanes"),
     ("int32", "float64", Policy(), False, False, "lanes"),
     ("float32", "float8_e4m3fn", SATURATING, True, False, "unpacked"),
-    ("float32", "int8", PRESETS["integer"], False, False, "unpacked"),
+    ("float32", "int8", CAST_PRESETS["integer"], False, False, "unpacked"),
     ("uint64", "float64", Policy(), False, False, "unpacked"),
 ]
 

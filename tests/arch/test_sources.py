@@ -11,7 +11,7 @@ import pytest
 import lowbit
 from lowbit.format.registry import data_directory, families, formats, get_format
 from lowbit.policy.block import BLOCK_PRESETS
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 
 PACKAGE = Path(lowbit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -141,7 +141,7 @@ def test_every_format_has_source_and_facts(name):
     assert fmt.source.title, "no source"
     assert fmt.source.url, "no URL"
     assert fmt.summary
-    assert fmt.default_policy in (BLOCK_PRESETS if fmt.kind == "block" else PRESETS)
+    assert fmt.default_policy in (BLOCK_PRESETS if fmt.kind == "block" else CAST_PRESETS)
     if fmt.kind == "float":
         assert fmt.facts, "the figures that the source prints are missing"
 

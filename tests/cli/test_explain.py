@@ -20,7 +20,7 @@ from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.nonlinear.widths import OVERFLOWS
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
-from lowbit.policy.cast import DEFECTS, PRESETS, ROUNDINGS, Policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, ROUNDINGS, Policy
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 
 
@@ -50,7 +50,7 @@ def test_a_group_lists_all_its_topics(lowbit, group):
 
 @pytest.mark.parametrize(
     "topic",
-    [*ERROR_TOPICS, *ROUNDINGS, *PRESETS, *Policy.AXES, *DEFECTS, "TieEven", "tieeven", "130"],
+    [*ERROR_TOPICS, *ROUNDINGS, *CAST_PRESETS, *Policy.AXES, *DEFECTS, "TieEven", "tieeven", "130"],
 )
 def test_every_topic_has_words(lowbit, topic):
     result = lowbit("explain", topic)
@@ -62,7 +62,7 @@ def test_every_topic_has_words(lowbit, topic):
 def test_a_preset_shows_its_choices(lowbit):
     out = lowbit("explain", "cuda").out
     for axis in ("rounding", "overflow", "negative", "nan_sign"):
-        assert re.search(rf"{axis} +{getattr(PRESETS['cuda'], axis)} ", out)
+        assert re.search(rf"{axis} +{getattr(CAST_PRESETS['cuda'], axis)} ", out)
 
 
 def test_an_axis_shows_its_values(lowbit):
@@ -142,7 +142,7 @@ def test_every_name_that_is_printed_is_a_topic():
 
     printed = {*names_of_schemes(), *names_of_options(), *names_of_choices(), *(flag.name for flag in FLAGS.values())}
     printed |= {
-        *PRESETS,
+        *CAST_PRESETS,
         *BLOCK_PRESETS,
         *ACCUMULATORS,
         *REQUANTIZE_SCHEMES,

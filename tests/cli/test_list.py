@@ -12,7 +12,7 @@ from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, schemes
 from lowbit.ops.pack.layouts import LAYOUTS
 from lowbit.policy.accumulator import ACCUMULATORS
 from lowbit.policy.block import BLOCK_PRESETS
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.nonlinear.rule import chosen
 
@@ -27,7 +27,7 @@ def listed(lowbit, what, *words):
 
 
 def test_each_table_has_all_that_there_is(lowbit):
-    assert listed(lowbit, "policies") == [*PRESETS, *BLOCK_PRESETS, *ACCUMULATORS]
+    assert listed(lowbit, "policies") == [*CAST_PRESETS, *BLOCK_PRESETS, *ACCUMULATORS]
     nonlinear = [name for operation in OPERATIONS for name in schemes(operation)]
     assert listed(lowbit, "schemes") == [*REQUANTIZE_SCHEMES, *nonlinear]
     assert listed(lowbit, "layouts") == list(LAYOUTS)

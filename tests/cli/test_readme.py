@@ -17,7 +17,7 @@ from lowbit.check.gemm.rules import candidates
 from lowbit.cli import ExitCode
 from lowbit.cli.topics import parsers
 from lowbit.format.registry import get_format
-from lowbit.policy.cast import PRESET_SUMMARIES, PRESETS
+from lowbit.policy.cast import CAST_PRESETS, PRESET_SUMMARIES
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.vectors.gemm.cases import directed_cases
 from lowbit.vectors.gemm.values import Operands
@@ -135,7 +135,7 @@ def test_counts_that_are_written_by_hand_are_those_of_the_tables(repository):
     readme = (repository / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"under (\d+) schemes", readme) == [str(len(REQUANTIZE_SCHEMES))]
     assert "two dozen presets" in readme
-    assert abs(len(PRESETS) - 24) <= 2
+    assert abs(len(CAST_PRESETS) - 24) <= 2
     page = (repository / "docs" / "how-to" / "check-a-gemm.md").read_text(encoding="utf-8")
     (problems,) = re.findall(r"some ([\d,]+) directed problems", page)
     (accumulators,) = re.findall(r"some ([\d,]+) accumulators", page)

@@ -7,7 +7,7 @@ from lowbit.check.gemm.operation import GemmOperation
 from lowbit.check.known import known_differences
 from lowbit.dut.library import LIBRARIES, library_offers
 from lowbit.policy.accumulator import get_accumulator
-from lowbit.policy.cast import DEFECTS, PRESET_OVERRIDES, PRESETS
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, PRESET_OVERRIDES
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.cases import gemm_case
 from lowbit.vectors.gemm.sets import parse_operands
@@ -67,8 +67,8 @@ def test_the_library_gives_what_the_row_says(name, differences, example_of, run_
 def test_every_defect_of_a_preset_has_a_row(differences):
     named = {
         (preset.removesuffix("_nosat"), defect)
-        for preset in PRESETS
-        for policy in (PRESETS[preset], *PRESET_OVERRIDES.get(preset, {}).values())
+        for preset in CAST_PRESETS
+        for policy in (CAST_PRESETS[preset], *PRESET_OVERRIDES.get(preset, {}).values())
         for defect in policy.defects
     }
     assert named == {(row.product, name) for row in differences.values() for name in row.defects}

@@ -11,7 +11,7 @@ import pytest
 
 from lowbit.format.registry import get_format
 from lowbit.ops.cast.cast import encode
-from lowbit.policy.cast import PRESETS, get_policy
+from lowbit.policy.cast import CAST_PRESETS, get_policy
 
 INF, NAN = np.inf, np.nan
 E4M3, E5M2, FINITE, EXTENDED, UNSIGNED = "float8_e4m3fn", "float8_e5m2", "binary8p4sf", "binary8p4se", "binary8p4uf"
@@ -96,8 +96,8 @@ PROOFS = {
 
 def test_every_preset_is_proved_somewhere():
     here = {case[0] for case in CASES}
-    assert set(PRESETS) == here | set(PROOFS)
-    assert {name for name, claim in PRESETS.claims.items() if claim.evidence == "run"} <= set(PROOFS)
+    assert set(CAST_PRESETS) == here | set(PROOFS)
+    assert {name for name, claim in CAST_PRESETS.claims.items() if claim.evidence == "run"} <= set(PROOFS)
     # The two names are one policy: what NumPy does is what IEEE 754 asks for.
     assert get_policy("ieee").differences(get_policy("numpy")) == {}
 
@@ -106,5 +106,5 @@ def test_overrides_go_by_id_before_kind():
     assert get_policy("onnxruntime", get_format("int4")).rounding == "nearest_away"
     assert get_policy("onnxruntime", get_format("int8")).rounding == "toward_zero"
     assert get_policy("torch", get_format(E4M3)).without_infinity == "saturate"
-    assert get_policy("torch", get_format("float8_e4m3fnuz")) is PRESETS["torch"]
+    assert get_policy("torch", get_format("float8_e4m3fnuz")) is CAST_PRESETS["torch"]
     assert get_policy("torch", get_format(E4M3)).name == "torch"

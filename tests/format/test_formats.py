@@ -18,7 +18,7 @@ from lowbit.format.files.formula import evaluate, evaluate_integer
 from lowbit.format.files.patterns import parse_pattern
 from lowbit.format.registry import data_directory, families, formats, get_format
 from lowbit.policy.block import BLOCK_PRESETS
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 
 DIRECTORY = data_directory("formats")
 FILES = sorted(DIRECTORY.glob("*.toml"))
@@ -48,7 +48,7 @@ def test_every_file_has_its_name_a_source_and_facts(path):
     assert document["source"]["url"].startswith("https://")
     assert document["facts"]
     assert document["summary"]
-    assert document["defaults"]["policy"] in (BLOCK_PRESETS if document["kind"] == "block" else PRESETS)
+    assert document["defaults"]["policy"] in (BLOCK_PRESETS if document["kind"] == "block" else CAST_PRESETS)
 
 
 def test_the_schema_refuses_what_the_loader_refuses(validator):

@@ -452,7 +452,7 @@ def test_errors_of_prepacked_operands():
         lowbit.prepack(np.zeros((2, 3, 4), np.int8))
     with pytest.raises(InputError, match="a_dtype = float32"):
         lowbit.prepack(b, a_dtype=np.float32)
-    with pytest.raises(InputError, match="a_dtype = 'byte4' is not a dtype"):
+    with pytest.raises(lowbit.UnknownFormatError, match="'byte4' is unknown"):
         lowbit.prepack(b, a_dtype="byte4")
     if packed.path == "vnni":
         with pytest.raises(InputError, match="a_dtype='int16'"):

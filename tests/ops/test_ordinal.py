@@ -61,7 +61,7 @@ def test_next_after_is_the_next_exact_value(name):
     values = {code: decode(code, fmt) for code in codes_of(fmt)}
     reals = sorted({real(value) for value in values.values() if value.kind != NAN})
     for direction, step in (("up", 1), ("down", -1)):
-        result = next_after(np.array(list(values)), fmt, direction)
+        result = next_after(np.array(list(values)), fmt, direction=direction)
         assert result.dtype == np.dtype(fmt.code_dtype)
         for code, after in zip(values, result.tolist(), strict=True):
             if values[code].kind == NAN:
@@ -87,8 +87,8 @@ def test_next_up_keeps_the_sign_of_zero():
     # IEEE 754-2019 5.3.1: nextUp of the negative number of least magnitude is -0.
     assert next_after(0x81, "float8_e4m3fn") == 0x80
     assert next_after(0x80, "float8_e4m3fn") == 0x01
-    assert next_after(0x01, "float8_e4m3fn", "down") == 0x00
-    assert next_after(0x00, "float8_e4m3fn", "down") == 0x81
+    assert next_after(0x01, "float8_e4m3fn", direction="down") == 0x00
+    assert next_after(0x00, "float8_e4m3fn", direction="down") == 0x81
     assert next_after(0x81, "float8_e4m3fnuz") == 0x00
 
 
@@ -104,7 +104,7 @@ def test_against_numpy(name):
             expected = np.nextafter(values, dtype.type(limit))
         # NumPy goes from -min to -0 and from min to +0 as well; NaN payloads are not its promise.
         finite = ~np.isnan(values)
-        assert (next_after(codes, fmt, direction)[finite] == expected.view(fmt.code_dtype)[finite]).all()
+        assert (next_after(codes, fmt, direction=direction)[finite] == expected.view(fmt.code_dtype)[finite]).all()
 
 
 def test_ulp_distance():
@@ -145,7 +145,7 @@ def test_unsigned_integers_of_64_bits(fmt, kind):
     assert ordinal(codes, fmt).tolist() == LONG_CODES
     assert from_ordinal(codes, fmt).tolist() == LONG_CODES
     assert next_after(codes, fmt).tolist() == [min(code + 1, (1 << 64) - 1) for code in LONG_CODES]
-    assert next_after(codes, fmt, "down").tolist() == [max(code - 1, 0) for code in LONG_CODES]
+    assert next_after(codes, fmt, direction="down").tolist() == [max(code - 1, 0) for code in LONG_CODES]
     assert ulp_distance(codes, codes[::-1], fmt).tolist() == [
         abs(first - second) for first, second in zip(LONG_CODES, LONG_CODES[::-1], strict=True)
     ]
@@ -191,8 +191,8 @@ def test_the_largest_nan_numbers():
         (lambda: ordinal([1, 1 << 64], "uint64"), "codes of uint64 are integers, not object"),
         (lambda: ordinal([[0], [0, 1]], "float8_e5m2"), "differ in length"),
         (lambda: ulp_distance([0, 1], [0, 1, 2], "float8_e5m2"), r"shapes \(2,\) and \(3,\)"),
-        (lambda: next_after(0, "float8_e5m2", ["up"]), "neither 'up' nor 'down'"),
-        (lambda: next_after(0, "float8_e5m2", "left"), "'left' is neither 'up' nor 'down'"),
+        (lambda: next_after(0, "float8_e5m2", direction=["up"]), "neither 'up' nor 'down'"),
+        (lambda: next_after(0, "float8_e5m2", direction="left"), "'left' is neither 'up' nor 'down'"),
     ],
 )
 def test_refusals(call, message):

@@ -8,7 +8,7 @@ from lowbit.format.registry import get_format
 from lowbit.oracle import convert, decode, encode, project
 from lowbit.oracle.cast.explain import explain
 from lowbit.oracle.cast.projection import flag_names
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 
 JUST_ABOVE_THE_TIE = parse_exact("17/16*2^0")._replace(significand=(17 << 36) + 1, exponent=-40)
 
@@ -42,7 +42,7 @@ def test_via_must_be_a_float_format():
 
 
 def test_defect_double_rounding_depends_on_the_source():
-    target, policy = get_format("float8_e4m3fn"), PRESETS["ml_dtypes"]
+    target, policy = get_format("float8_e4m3fn"), CAST_PRESETS["ml_dtypes"]
     assert encode(JUST_ABOVE_THE_TIE, target, policy, source=get_format("float64")).code == 0x38
     assert encode(JUST_ABOVE_THE_TIE, target, policy.without_defects(), source=get_format("float64")).code == 0x39
     assert encode(JUST_ABOVE_THE_TIE, target, policy).code == 0x39
@@ -54,14 +54,14 @@ def test_defect_double_rounding_depends_on_the_source():
 )
 def test_defect_interval(text, expected):
     target = get_format("float8_e8m0fnu")
-    result = encode(parse_exact(text), target, PRESETS["ml_dtypes"], source=get_format("float32"))
+    result = encode(parse_exact(text), target, CAST_PRESETS["ml_dtypes"], source=get_format("float32"))
     assert result.code == expected
 
 
 def test_defect_interval_is_looked_at_after_the_first_rounding():
     """2^-127 * (1 + 2^-40) is 2^-127 in binary32, which ml_dtypes 0.6.0 converts rightly."""
     value = finite((1 << 40) + 1, -167)
-    policy = PRESETS["ml_dtypes"]
+    policy = CAST_PRESETS["ml_dtypes"]
     assert encode(value, get_format("float8_e8m0fnu"), policy, source=get_format("float64")).code == 0
     assert encode(value, get_format("float8_e8m0fnu"), policy).code == 1
 
@@ -122,7 +122,7 @@ def test_neighbours_at_the_edges():
 
 
 def test_explanation_of_a_tie():
-    trace = explain(finite(464), get_format("float8_e4m3fn"), PRESETS["ocp_nosat"])
+    trace = explain(finite(464), get_format("float8_e4m3fn"), CAST_PRESETS["ocp_nosat"])
     assert (str(trace.lower), str(trace.midpoint), trace.upper) == ("448", "464", None)
     assert (trace.code, trace.lower_code, trace.rule) == (0x7E, 0x7E, "a tie, to the even code")
     assert trace.code_bits == "0 1111 110"

@@ -13,7 +13,7 @@ from lowbit.format.registry import formats, get_format
 from lowbit.format.scalar import FloatFormat
 from lowbit.oracle import decode, project
 from lowbit.oracle.cast.neighbours import compute, search
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 
 
 def interesting_doubles(fmt, count):
@@ -36,7 +36,7 @@ def test_binary64_to_narrower(name):
     values = [value for value in interesting_doubles(fmt, 4000) if not math.isnan(value)]
     codes = np.array(values).astype(name).view(f"u{fmt.bits // 8}").tolist()
     for value, code in zip(values, codes, strict=True):
-        assert project(from_float(value), fmt, PRESETS["ieee"]).code == code, value.hex()
+        assert project(from_float(value), fmt, CAST_PRESETS["ieee"]).code == code, value.hex()
 
 
 def test_struct_half():

@@ -11,7 +11,7 @@ import pytest
 from lowbit.exact import INFINITY, MINUS_INFINITY, finite
 from lowbit.format.registry import get_format
 from lowbit.oracle import project
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 
 PLUS, MINUS, NOT_A_NUMBER = "+inf", "-inf", "nan"
 ROUNDINGS = {
@@ -154,7 +154,7 @@ def saturate(member, saturation, mode, value):
 
 
 def policy_for(saturation, mode, count=0):
-    return PRESETS[SATURATIONS[saturation]].choose(rounding=ROUNDINGS[mode], random_bits=count)
+    return CAST_PRESETS[SATURATIONS[saturation]].choose(rounding=ROUNDINGS[mode], random_bits=count)
 
 
 def members(sizes):
@@ -231,7 +231,7 @@ def test_saturation_row(number):
 
 def test_later_text_gives_nan_in_a_finite_domain():
     fmt = get_format("binary4p2sf")
-    policy = PRESETS["p3109_2026_07"]
+    policy = CAST_PRESETS["p3109_2026_07"]
     assert project(INFINITY, fmt, policy).code == 0x8
     assert project(finite(1000), fmt, policy).code == 0x8
     assert project(finite(1000), fmt, policy.choose(rounding="toward_zero")).code == 0x7

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from lowbit.errors import PolicyError
 from lowbit.format.registry import formats, get_format
-from lowbit.policy.cast import DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, PRESETS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, PRESET_OVERRIDES, PRESET_SUMMARIES, Policy, get_policy
 
 CLOSED_AXES = [axis for axis in Policy.AXES if axis not in ("via", "random_bits")]
 
@@ -134,30 +134,30 @@ def test_differences_name_the_axes_that_differ(axis, data):
 
 
 def test_a_changed_preset_loses_its_name():
-    preset = PRESETS["ocp_sat"]
+    preset = CAST_PRESETS["ocp_sat"]
     assert preset.choose(overflow="saturate") is preset
     assert preset.choose(overflow="nan").name == ""
     assert preset.choose(overflow="nan", name="mine").name == "mine"
 
 
 def test_without_defects_keeps_the_choices():
-    preset = PRESETS["ml_dtypes"]
+    preset = CAST_PRESETS["ml_dtypes"]
     assert preset.defects
     assert preset.without_defects().defects == ()
     assert set(preset.differences(preset.without_defects())) == {"defects"}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", CAST_PRESETS)
 def test_every_preset_has_its_name_and_a_claim(name):
-    assert PRESETS[name].name == name
+    assert CAST_PRESETS[name].name == name
     assert PRESET_SUMMARIES[name]
-    assert get_policy(name.upper()) is PRESETS[name]
-    assert set(PRESETS[name].defects) <= set(DEFECTS)
+    assert get_policy(name.upper()) is CAST_PRESETS[name]
+    assert set(CAST_PRESETS[name].defects) <= set(DEFECTS)
 
 
 @pytest.mark.parametrize("name", PRESET_OVERRIDES)
 def test_overrides_are_for_known_targets(name):
-    assert name in PRESETS
+    assert name in CAST_PRESETS
     for target, policy in PRESET_OVERRIDES[name].items():
         fmt = get_format("int8") if target == "integer" else get_format(target)
         assert target in (fmt.id, fmt.kind)
@@ -173,7 +173,7 @@ def test_a_policy_is_a_policy_or_a_name(wrong):
 @pytest.mark.parametrize("family", [None, "p3109", pytest.param("all", marks=pytest.mark.slow)])
 def test_every_format_has_a_default_policy_that_exists(family):
     for name in formats(family=family, kind="scalar"):
-        assert get_format(name).default_policy in PRESETS
+        assert get_format(name).default_policy in CAST_PRESETS
 
 
 def test_policies_are_values():

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from lowbit.errors import PolicyError
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 
-VOCABULARIES = {Policy: PRESETS, Accumulator: ACCUMULATORS, RequantizeScheme: REQUANTIZE_SCHEMES}
+VOCABULARIES = {Policy: CAST_PRESETS, Accumulator: ACCUMULATORS, RequantizeScheme: REQUANTIZE_SCHEMES}
 kinds = pytest.mark.parametrize("kind", VOCABULARIES, ids=lambda kind: kind.__name__)
 EVERY = [(kind, preset) for kind, presets in VOCABULARIES.items() for preset in presets.values()]
 records = st.sampled_from(EVERY)

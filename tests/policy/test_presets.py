@@ -13,7 +13,7 @@ from lowbit.errors import PolicyError
 from lowbit.format.registry import formats, get_format
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 from lowbit.policy.presets import EVIDENCE, reader
 from lowbit.policy.presets.reader import read_presets
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
@@ -22,7 +22,7 @@ FOLDER = Path(reader.__file__).parent
 FILES = sorted(FOLDER.glob("*.toml"))
 VOCABULARIES = {
     "block": (BlockPolicy, BLOCK_PRESETS),
-    "cast": (Policy, PRESETS),
+    "cast": (Policy, CAST_PRESETS),
     "accumulator": (Accumulator, ACCUMULATORS),
     "requantize": (RequantizeScheme, REQUANTIZE_SCHEMES),
 }
@@ -71,9 +71,9 @@ def test_choices_are_what_they_were():
 
 
 def test_the_defaults_of_formats_are_there():
-    # `name in PRESETS` is answered for these without reading the file: every format is asked for its default.
+    # `name in CAST_PRESETS` is answered for these without reading the file: every format is asked for its default.
     usual = {fmt.default_policy for fmt in map(get_format, (*formats(kind="scalar"), "binary8p4se", "q3.5"))}
-    assert usual <= set(PRESETS._usual) <= set(PRESETS)
+    assert usual <= set(CAST_PRESETS._usual) <= set(CAST_PRESETS)
     blocks = {fmt.default_policy for fmt in map(get_format, (*formats(kind="block"), "int4.g128"))}
     assert blocks <= set(BLOCK_PRESETS._usual) <= set(BLOCK_PRESETS)
 
@@ -137,11 +137,11 @@ def test_a_damaged_file_says_where(tmp_path, text, message):
 
 def test_presets_are_read_when_they_are_asked_for():
     code = (
-        "import sys, lowbit; lowbit.PRESETS, lowbit.ACCUMULATORS, lowbit.REQUANTIZE_SCHEMES; "
+        "import sys, lowbit; lowbit.CAST_PRESETS, lowbit.ACCUMULATORS, lowbit.REQUANTIZE_SCHEMES; "
         "from lowbit.policy.presets import reader; files = []; plain = reader.read_presets; "
         "reader.read_presets = lambda kind, path: files.append(path.stem) or plain(kind, path); "
         "lowbit.Policy().choose(overflow='nan'); assert files == [], files; "
-        "lowbit.PRESETS['ieee'], lowbit.get_policy('cuda'), len(lowbit.PRESETS.overrides); "
+        "lowbit.CAST_PRESETS['ieee'], lowbit.get_policy('cuda'), len(lowbit.CAST_PRESETS.overrides); "
         "assert files == ['cast'], files"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

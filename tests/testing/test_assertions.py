@@ -9,7 +9,7 @@ import pytest
 from lowbit.check.report.cast import explain_mismatch
 from lowbit.errors import InputError
 from lowbit.format.registry import get_format
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 from lowbit.testing import assert_bits_equal
 
 VALUES = np.array([1.0, 1.0625, -300.0, np.nan], dtype=np.float32)
@@ -39,7 +39,7 @@ def test_the_message_is_the_explanation_of_the_checker():
     text = failure(changed(1, 0x39), CODES, "float8_e4m3fn", inputs=VALUES)
     bits = int(VALUES[1:2].view(np.uint32)[0])
     formats = get_format("float32"), get_format("float8_e4m3fn")
-    assert explain_mismatch(*formats, PRESETS["ocp_sat"], bits, 0x38, 0x39) in text
+    assert explain_mismatch(*formats, CAST_PRESETS["ocp_sat"], bits, 0x38, 0x39) in text
     assert text.startswith("1 of 4 codes of float8_e4m3fn differ (policy ocp_sat)")
     assert "at [1]:" in text
     assert "the input is this tie" in text

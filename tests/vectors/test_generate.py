@@ -7,7 +7,7 @@ import pytest
 
 from lowbit.errors import InputError, LowbitError, PolicyError
 from lowbit.format.registry import get_format
-from lowbit.policy.cast import PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, Policy
 from lowbit.vectors.cast.sets import (
     KERNELS,
     conversion_inputs,
@@ -21,7 +21,7 @@ from lowbit.vectors.cast.sets import (
 from lowbit.vectors.operations import generate
 from lowbit.vectors.recipe import Recipe
 
-POLICIES = (*PRESETS.values(), Policy(rounding="stochastic_b", random_bits=7), Policy(via="float32"))
+POLICIES = (*CAST_PRESETS.values(), Policy(rounding="stochastic_b", random_bits=7), Policy(via="float32"))
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name or policy.rounding)
@@ -30,9 +30,9 @@ def test_a_policy_spelled_out_is_read_again(policy):
 
 
 def test_policies_from_text():
-    assert parse_policy("ocp_sat") == PRESETS["ocp_sat"]
+    assert parse_policy("ocp_sat") == CAST_PRESETS["ocp_sat"]
     changed = parse_policy("ocp_sat+rounding=to_odd+flush_results=after_rounding")
-    assert changed.differences(PRESETS["ocp_sat"]).keys() == {"rounding", "flush_results"}
+    assert changed.differences(CAST_PRESETS["ocp_sat"]).keys() == {"rounding", "flush_results"}
     assert parse_policy("ml_dtypes", get_format("int4")).rounding == "toward_zero"
 
 

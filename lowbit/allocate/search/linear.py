@@ -155,28 +155,56 @@ def _add_edge(
     return switched
 
 
-def write_mps(problem: Problem, path: str | Path) -> None:
+def write_mps(problem: Problem, file: str | Path) -> None:
     """Write the integer linear program as a free MPS file; its objective is the loss, unscaled.
 
     Raises
     ------
     InputError
         The file cannot be written; code LB101.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "problem.mps"
+    ...     write_mps(problem, file)
+    ...     file.read_text().splitlines()[-1]
+    'ENDATA'
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
-    write_text(path, "\n".join(_mps_lines(problem)) + "\n")
+    write_text(file, "\n".join(_mps_lines(problem)) + "\n")
 
 
-def write_lp(problem: Problem, path: str | Path) -> None:
+def write_lp(problem: Problem, file: str | Path) -> None:
     """Write the integer linear program in CPLEX LP format; its objective is the loss, unscaled.
 
     Raises
     ------
     InputError
         The file cannot be written; code LB101.
+
+    Examples
+    --------
+    >>> from lowbit.allocate import Problem
+    >>> problem = Problem.from_arrays(
+    ...     [[4.0, 1.0], [9.0, 2.0]], ["int4", "int8"], costs={"bits": [[4, 8], [4, 8]]}, limits={"bits": 12}
+    ... )
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "problem.lp"
+    ...     write_lp(problem, file)
+    ...     file.read_text().splitlines()[-1]
+    'End'
     """
     check_kind(problem, Problem, "problem", "Problem.from_arrays or read_costs makes one")
-    write_text(path, "\n".join(_lp_lines(problem)) + "\n")
+    write_text(file, "\n".join(_lp_lines(problem)) + "\n")
 
 
 def _key(problem: Problem, mark: str) -> Iterator[str]:

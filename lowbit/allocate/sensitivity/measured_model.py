@@ -50,7 +50,7 @@ def measure_model(
     *,
     journal: str | Path | None = None,
     jobs: int = 1,
-    scheduler: str = "",
+    scheduler: str | None = None,
     progress: Progress = unseen,
 ) -> Measured:
     """Measure every chosen layer of a safetensors file under every format.
@@ -63,7 +63,7 @@ def measure_model(
         Where finished layers are noted; lines that are there already are not measured again.
     jobs : int
         Processes.
-    scheduler : str
+    scheduler : str, optional
         Address of a Dask scheduler (``tcp://host:port``) that does the work instead; its workers must see the file
         under the same path. Needs ``lowbit[dask]``.
     progress : callable
@@ -80,7 +80,7 @@ def measure_model(
     file = read_header(path)
     entries, left_out = select(file, settings.include, settings.exclude)
     _check_inputs(settings, entries)
-    with workers(min(jobs, len(entries)), scheduler) as executor:
+    with workers(min(jobs, len(entries)), scheduler=scheduler) as executor:
         layers = run_tasks(
             partial(measure_named, str(Path(path).resolve()), settings=settings),
             [entry.name for entry in entries],

@@ -26,7 +26,7 @@ from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import Explanation
 from lowbit.oracle.cast.explain import explain as trace_of
-from lowbit.policy.cast import PRESETS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, Policy, get_policy
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS, boundary
 from lowbit.vectors.flags.cast import FLAGS, RANDOM, REMAINING
@@ -191,14 +191,14 @@ def policy_label(policy: Policy, target: Scalar) -> str:
     """The name of a preset, or the nearest one and what differs from it."""
     if policy.name:
         return policy.name
-    presets = {name: get_policy(name, target).without_defects() for name in PRESETS}
+    presets = {name: get_policy(name, target).without_defects() for name in CAST_PRESETS}
     nearest, changes = _nearest(policy, presets)
     return f"{nearest} with {', '.join(changes)}" if changes else nearest
 
 
 def nearest_preset(policy: Policy, target: Scalar) -> tuple[str, list[str]]:
     """The preset (without defects) that differs least, and the changes as ``axis=choice``."""
-    presets = {name: get_policy(name, target) for name in PRESETS}
+    presets = {name: get_policy(name, target) for name in CAST_PRESETS}
     return _nearest(policy, {name: preset for name, preset in presets.items() if not preset.defects})
 
 

@@ -104,7 +104,7 @@ def run(arguments: Namespace) -> int:
     if arguments.output:
         write_text(arguments.output, json.dumps(_recorded(plan, measured, arguments), indent=2) + "\n")
     if arguments.picture:
-        write_text(arguments.picture, picture(plan, front, along))
+        write_text(arguments.picture, picture(plan, front=front, budget=along))
     rows = _apply(measured, plan, arguments) if measured else []
     say_written(arguments.output, arguments.picture, arguments.export, arguments.apply)
     if arguments.output_format == "json":

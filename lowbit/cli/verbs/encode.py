@@ -23,7 +23,7 @@ from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import explain
 from lowbit.oracle.cast.projection import Projection
-from lowbit.policy.cast import PRESETS, ROUNDINGS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, ROUNDINGS, Policy, get_policy
 
 FLAG_NAMES = ((16, "invalid"), (8, "divide by zero"), (4, "overflow"), (2, "underflow"), (1, "inexact"))
 """The exception flags of IEEE 754-2019 clause 7 at the bit positions of RISC-V's fflags."""
@@ -57,7 +57,9 @@ def add_parser(subparsers: Any) -> None:
 
 def add_policy_options(parser: Any) -> None:
     """The options that choose a policy."""
-    parser.add_argument("--policy", metavar="PRESET", help=f"one of {', '.join(PRESETS)} (default: the format's own)")
+    parser.add_argument(
+        "--policy", metavar="PRESET", help=f"one of {', '.join(CAST_PRESETS)} (default: the format's own)"
+    )
     parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
     parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
     parser.add_argument(

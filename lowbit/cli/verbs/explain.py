@@ -17,7 +17,7 @@ from lowbit.format.registry import get_format
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
-from lowbit.policy.cast import DEFECTS, PRESETS, Policy
+from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import Presets
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
@@ -116,8 +116,8 @@ def _is_format(topic: str) -> bool:
 
 
 VOCABULARIES: dict[str, tuple[Presets[Any], type[Choices]]] = {
-    "presets": (PRESETS, Policy),
-    "axes": (PRESETS, Policy),
+    "presets": (CAST_PRESETS, Policy),
+    "axes": (CAST_PRESETS, Policy),
     "block-presets": (BLOCK_PRESETS, BlockPolicy),
     "block-axes": (BLOCK_PRESETS, BlockPolicy),
     "accumulators": (ACCUMULATORS, Accumulator),
@@ -283,7 +283,7 @@ def _write_defect(page: Terminal, group: str, name: str) -> None:
         page.write(f"  {targets}: magnitudes {span} get code {defect.code}")
     if defect.rounded_midpoints:
         page.write(f"  {targets}: midpoints are rounded, from {', '.join(defect.sources) or 'every source'}")
-    holders = [preset for preset, policy in PRESETS.items() if name in policy.defects]
+    holders = [preset for preset, policy in CAST_PRESETS.items() if name in policy.defects]
     page.write(f"  reproduced under {', '.join(holders) or 'no preset'}")
 
 

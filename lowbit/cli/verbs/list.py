@@ -13,7 +13,7 @@ from lowbit.errors import UsageError
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
 from lowbit.policy.accumulator import ACCUMULATORS
 from lowbit.policy.block import BLOCK_PRESETS
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.presets import Presets
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 
@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
 def _presets(op: str | None) -> list[Record]:
     """The presets of the vocabularies, with the grade of their evidence."""
-    vocabularies: dict[str, Presets[Any]] = {"cast": PRESETS, "block": BLOCK_PRESETS, "gemm": ACCUMULATORS}
+    vocabularies: dict[str, Presets[Any]] = {"cast": CAST_PRESETS, "block": BLOCK_PRESETS, "gemm": ACCUMULATORS}
     return [
         {"op": name, "id": preset, "summary": claim.summary, "evidence": claim.evidence}
         for name, presets in vocabularies.items()

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lowbit.errors import FormatError
+from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format.common import Format
 from lowbit.format.files.document import read_document, read_format, read_names
 from lowbit.format.files.family import Family
 from lowbit.format.files.family_file import read_family
+
+ENVIRONMENT_VARIABLE = "LOWBIT_FORMATS"
+
+
+def path_for_a_name(text: str) -> UnknownFormatError:
+    """What is said of a path where the name of a format belongs."""
+    there = os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises where the text is too long
+    what = "the path of a file, not a name" if there else "neither a name nor a file"
+    return UnknownFormatError(
+        f"format {text!r} is unknown: it is {what}",
+        hint=f"formats have ids; ${ENVIRONMENT_VARIABLE}={text if there else 'FILE'} adds those of a file, and so does "
+        "lowbit.load_format(file)",
+    )
 
 
 def format_files(paths: Iterable[Path]) -> list[Path]:

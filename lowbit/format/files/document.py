@@ -22,7 +22,7 @@ from lowbit.format.files.specials import Fields, read_specials
 from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source, TableFormat
 from lowbit.format.table import check_list
 from lowbit.policy.block import BLOCK_PRESETS
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.table import Table
 
 KINDS = ("float", "integer", "fixed", "table", "block")
@@ -125,7 +125,7 @@ def read_names(document: Table, field: str) -> tuple[str, ...]:
 
 def read_policy(document: Table, kind: str = "") -> str:
     """The default policy of ``[defaults]``: the name of a preset."""
-    presets = BLOCK_PRESETS if kind == "block" else PRESETS
+    presets = BLOCK_PRESETS if kind == "block" else CAST_PRESETS
     defaults = document.table("defaults")
     defaults.only("policy")
     policy: str = defaults.get("policy", str)

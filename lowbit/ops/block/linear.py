@@ -135,6 +135,11 @@ def dequantize_linear(
     ------
     InputError
         As for :func:`quantize_linear`, or an element is not a code.
+
+    Examples
+    --------
+    >>> dequantize_linear([128, 130], 0.5, 128).tolist()
+    [0.0, 1.0]
     """
     source = _integer_or_float(fmt)
     array = checked_codes(codes, source)
@@ -164,6 +169,11 @@ def fake_quantize(
     ----------
     values, scale, zero_point, to, axis, block, policy
         As for :func:`quantize_linear`.
+
+    Examples
+    --------
+    >>> fake_quantize([0.3, 1.0], 0.5, 128).tolist()
+    [0.5, 1.0]
     """
     codes = quantize_linear(values, scale, zero_point, to=to, axis=axis, block=block, policy=policy)
     return dequantize_linear(codes, scale, zero_point, fmt=to, axis=axis, block=block)
@@ -192,6 +202,12 @@ def dynamic_quantize_linear(values: npt.ArrayLike, *, to: FormatLike = "uint8") 
     ------
     InputError
         A value is NaN or infinite, or there is none.
+
+    Examples
+    --------
+    >>> codes, scale, zero_point = dynamic_quantize_linear([-1.0, 0.0, 1.55])
+    >>> codes.tolist(), zero_point
+    ([0, 100, 255], 100)
     """
     target = _integer_or_float(to)
     if not target.wraps:

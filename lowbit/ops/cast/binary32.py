@@ -17,7 +17,7 @@ from lowbit.kernels.cast import layout as at
 from lowbit.ops.arrays import Array
 from lowbit.ops.cast import tables
 from lowbit.ops.cast.lowering import Vector, lower
-from lowbit.policy.cast import PRESETS
+from lowbit.policy.cast import CAST_PRESETS
 
 if TYPE_CHECKING:
     from lowbit.ops.cast.paths import Cast
@@ -188,7 +188,7 @@ def _frozen(parameters: list[int]) -> npt.NDArray[np.int32]:
 def decodes(cast: Cast) -> Lanes | None:
     """The lanes from a float of at most 8 bits to binary32, where they beat a table: its values as they are."""
     source, target, policy = cast[:3]
-    exact = source.bits <= 8 and is_binary32(target) and not policy.differences(PRESETS["ieee"])
+    exact = source.bits <= 8 and is_binary32(target) and not policy.differences(CAST_PRESETS["ieee"])
     if cast.flags or not exact or source.wraps or source.listed or tables.registers_available():
         return None
     lowest, highest = source.smallest_exponent, source.max_exponent

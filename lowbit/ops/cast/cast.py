@@ -127,6 +127,11 @@ def convert(  # noqa: PLR0913 (all but three are keyword-only options)
         An element is not a code of ``source``, or the policy refuses its value.
     PolicyError
         As for :func:`encode`.
+
+    Examples
+    --------
+    >>> convert([0x3C00, 0x3C01], "float16", "float8_e4m3fn").tolist()
+    [56, 56]
     """
     origin = scalar_format(source)
     array = checked_codes(codes, origin)

@@ -19,7 +19,7 @@ from lowbit.ops.cast.lowering import lower
 from lowbit.ops.cast.random_bits import checked_random
 from lowbit.ops.cast.unpacked import project_unpacked, unpack
 from lowbit.ops.types import Results
-from lowbit.policy.cast import PRESETS, Policy, get_policy
+from lowbit.policy.cast import CAST_PRESETS, Policy, get_policy
 
 
 def decode_exact(codes: Codes, fmt: FormatLike) -> tuple[Results, Results, Results]:
@@ -43,11 +43,17 @@ def decode_exact(codes: Codes, fmt: FormatLike) -> tuple[Results, Results, Resul
     ------
     InputError
         An element is not a code of the format, or a uint64 value has 64 significant bits.
+
+    Examples
+    --------
+    >>> kind, significand, exponent = decode_exact([0x39, 0x7F], "float8_e4m3fn")
+    >>> kind.tolist(), significand.tolist(), exponent.tolist()  # 9 * 2**-3 and a NaN
+    ([0, 3], [9, 0], [-3, 0])
     """
     source = scalar_format(fmt)
     array = checked_codes(codes, source)
     flat = np.ascontiguousarray(array).reshape(-1)
-    vector = lower(source, scalar_format("float64"), PRESETS["ieee"])
+    vector = lower(source, scalar_format("float64"), CAST_PRESETS["ieee"])
     state, magnitude, exponent = unpack(flat, source, vector)
     negative = (state & 1) != 0
     kind = np.where(state >> 1 == at.STATE_INFINITE, 1 + (state & 1), np.where(state >> 1 == at.STATE_NAN, 3, 0))
@@ -90,6 +96,11 @@ def encode_exact(
     ------
     InputError
         A kind is not 0 to 3, an exponent is beyond ±2**40, or the policy refuses a value.
+
+    Examples
+    --------
+    >>> encode_exact([0, 1], [9, 0], [-3, 0], "float8_e4m3fn").tolist()  # 9 * 2**-3 and infinity
+    [57, 126]
     """
     target = scalar_format(fmt)
     chosen = get_policy(target.default_policy if policy is None else policy, target)
@@ -127,7 +138,7 @@ def _encode_triples(
     state |= finite & (values < 0)
     source = scalar_format("int64")
     first: Scalar = scalar_format(policy.via) if policy.via else target
-    step = PRESETS["ieee"] if policy.via else policy
+    step = CAST_PRESETS["ieee"] if policy.via else policy
     if first.listed:
         triples = zip(flat_kinds.tolist(), values.tolist(), powers.tolist(), (state & 1).tolist(), strict=True)
         exact = (Exact(kind, number, power, bool(sign)) for kind, number, power, sign in triples)

@@ -85,6 +85,11 @@ def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Results:
     ------
     InputError
         The format has no value with that ordinal.
+
+    Examples
+    --------
+    >>> from_ordinal([-1, 0, 1], "float8_e4m3fn").tolist()
+    [129, 0, 1]
     """
     spec = scalar_format(fmt)
     array = integer_array(ordinals, "ordinals")
@@ -94,7 +99,7 @@ def from_ordinal(ordinals: npt.ArrayLike, fmt: FormatLike) -> Results:
     return _like(ordinals, _codes(array.astype(ordinal_dtype(spec)), spec))
 
 
-def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Results:
+def next_after(codes: Codes, fmt: FormatLike, *, direction: str = "up") -> Results:
     """The next value up or down, as IEEE 754-2019 5.3.1 nextUp and nextDown.
 
     A NaN stays as it is, so does the last value in that direction: an infinity, or the largest value of a format
@@ -117,9 +122,14 @@ def next_after(codes: Codes, fmt: FormatLike, direction: str = "up") -> Results:
     ------
     InputError
         A code is out of range, or the direction is unknown.
+
+    Examples
+    --------
+    >>> next_after([0x38, 0x7E], "float8_e4m3fn").tolist(), next_after(0x38, "float8_e4m3fn", direction="down")
+    ([57, 126], 55)
     """
     if direction not in DIRECTIONS:
-        raise InputError(f"direction {direction!r} is neither 'up' nor 'down'")
+        raise InputError(f"direction {direction!r} is neither 'up' nor 'down'", hint="direction='down', say")
     spec, array = _arguments(codes, fmt)
     low, high = spec.ordinals[0], spec.ordinals[-1]
     before = ordinals_of(array, spec, nan=0)
@@ -154,6 +164,11 @@ def ulp_distance(first: Codes, second: Codes, fmt: FormatLike, *, nan: int | Non
     ------
     InputError
         A code is out of range or is a NaN, the shapes do not go together, or ``nan`` is not a uint64.
+
+    Examples
+    --------
+    >>> ulp_distance(0x38, 0x3A, "float8_e4m3fn")
+    2
     """
     if nan is not None:
         _check_nan(nan, 0, (1 << 64) - 1)

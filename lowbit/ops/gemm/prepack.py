@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.format.registry import scalar_format
 from lowbit.ops.gemm.operands import Operand, integer_operand
 from lowbit.ops.gemm.paths import NOTHING, OFFSET, PLAIN, SIGN_BIT, Right, chosen, layout, packer
 from lowbit.ops.memory import aligned_empty
 from lowbit.ops.pack.packed_codes import PackedCodes
-from lowbit.ops.types import Array, Codes
+from lowbit.ops.types import Array, Codes, FormatLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,23 @@ class PackedMatrix:
         return self.right.array.nbytes
 
 
-def prepack(b: Codes | PackedCodes, *, a_dtype: npt.DTypeLike = "int8", path: str | None = None) -> PackedMatrix:
+def _left(a_dtype: object) -> np.dtype[Any]:
+    """The dtype of left operands of a format."""
+    fmt = scalar_format(a_dtype)
+    left = np.dtype(fmt.code_dtype)
+    if fmt.kind != "integer" or left not in (np.int8, np.uint8, np.int16):
+        raise InputError(f"a_dtype = {fmt.id}: left operands are int8, uint8 or int16")
+    return left
+
+
+def prepack(b: Codes | PackedCodes, *, a_dtype: FormatLike = "int8", path: str | None = None) -> PackedMatrix:
     """Pack the right operand of matrix products, weights say, once.
 
     Parameters
     ----------
     b : array_like, shape (k, n), or PackedCodes
         Codes, as for :func:`gemm`. Any strides; it may change or go afterwards.
-    a_dtype : dtype
+    a_dtype : str, Format or dtype
         Of the left operands to come: int8, uint8 or int16. For int8 and uint8 the results are the same bits whatever
         is said here, the speed is best for what is said.
     path : str, optional
@@ -90,12 +100,7 @@ def prepack(b: Codes | PackedCodes, *, a_dtype: npt.DTypeLike = "int8", path: st
     operand = integer_operand(b.unpack() if isinstance(b, PackedCodes) else b, "b")
     if operand.codes.ndim != 2:
         raise InputError(f"b has shape {operand.codes.shape}: a matrix to pack has two axes")
-    try:
-        left = np.dtype(a_dtype)
-    except TypeError as error:
-        raise InputError(f"a_dtype = {a_dtype!r} is not a dtype", hint="int8, uint8 or int16") from error
-    if left not in (np.int8, np.uint8, np.int16):
-        raise InputError(f"a_dtype = {left}: left operands are int8, uint8 or int16")
+    left = _left(a_dtype)
     name = chosen(path)
     k, n = operand.codes.shape
     words = left.itemsize == 2 or operand.codes.itemsize == 2

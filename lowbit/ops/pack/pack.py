@@ -63,7 +63,7 @@ def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> A
     [30]
     """
     bits, known = _width(fmt)
-    chosen = _layout(layout, bits)
+    chosen = layout_of(layout, bits)
     array = integer_array(codes, "codes", "uint8") if known is None else checked_codes(codes, known)
     if known is None:
         if array.dtype.kind not in "iu":
@@ -108,9 +108,14 @@ def unpack(
     InputError
         As for ``pack``; also where ``count`` is not an integer or more than there are, or something other than zeros is
         left over.
+
+    Examples
+    --------
+    >>> unpack(pack([1, 2, 3], "uint4"), "uint4", count=3).tolist()
+    [1, 2, 3]
     """
     bits, known = _width(fmt)
-    chosen = _layout(layout, bits)
+    chosen = layout_of(layout, bits)
     _check_count(count)
     array = np.asarray(packed)
     if array.size == 0:
@@ -177,7 +182,8 @@ def _pattern_dtype(bits: int) -> type[np.unsignedinteger[Any]]:
     return np.uint32 if bits > 16 else np.uint16 if bits > 8 else np.uint8
 
 
-def _layout(name: object, bits: int) -> Layout:
+def layout_of(name: object, bits: int) -> Layout:
+    """The layout of a name, which must take codes of a width; raises InputError."""
     if not isinstance(name, str) or name not in LAYOUTS:
         close = get_close_matches(str(name), list(LAYOUTS), n=1)
         suggestion = f"did you mean {close[0]!r}? " if close else ""

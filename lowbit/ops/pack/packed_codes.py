@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import FormatLike, scalar_format
-from lowbit.ops.pack.pack import unpack
+from lowbit.ops.pack.pack import layout_of, unpack
 
 _NIBBLES = {"low_nibble_first": 0, "lsb_first": 0, "high_nibble_first": 1}
 """Where the first of two four-bit codes is: 0 in the low half of the byte, 1 in the high half."""
@@ -33,6 +33,11 @@ class PackedCodes:
     transposed : bool
         The operand is the transpose of what is packed, as where the weights of each output lie along k.
 
+    Raises
+    ------
+    InputError
+        The format is not an integer of at most 8 bits, the layout does not have it, or ``packed`` is not such an array.
+
     Examples
     --------
     >>> import lowbit
@@ -47,6 +52,14 @@ class PackedCodes:
     count: int | None = None
     transposed: bool = False
 
+    def __post_init__(self) -> None:
+        fmt = scalar_format(self.fmt)
+        if fmt.kind != "integer" or fmt.bits > 8:
+            raise InputError(f"packed operands are int2 to int8 or uint2 to uint8, not {fmt.id}")
+        if np.asarray(self.packed).dtype != np.uint8 or np.ndim(self.packed) < 2:
+            raise InputError("packed codes are a uint8 array of at least two axes", hint="lowbit.pack makes it")
+        layout_of(self.layout, fmt.bits)
+
     @property
     def T(self) -> PackedCodes:  # noqa: N802 (NumPy's name)
         """The transposed operand, of the same memory."""
@@ -58,13 +71,9 @@ class PackedCodes:
         Raises
         ------
         InputError
-            The format is not an integer of at most 8 bits, or as for :func:`unpack`.
+            As for :func:`unpack`: the count does not fit what is packed, or padding is not zero.
         """
         fmt = scalar_format(self.fmt)
-        if fmt.kind != "integer" or fmt.bits > 8:
-            raise InputError(f"packed operands are int2 to int8 or uint2 to uint8, not {fmt.id}")
-        if np.asarray(self.packed).dtype != np.uint8 or np.ndim(self.packed) < 2:
-            raise InputError("packed codes are a uint8 array of at least two axes", hint="lowbit.pack makes it")
         if fmt.bits == 4 and self.layout in _NIBBLES:
             codes = self._nibbles(fmt.signed)
         else:

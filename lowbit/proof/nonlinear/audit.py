@@ -26,7 +26,7 @@ def audit(
     *,
     scheme: str,
     length: int,
-    variant: str = "",
+    variant: str | None = None,
     inputs: RangeLike | None = None,
     scale: ScaleLike | None = None,
     bits: int | None = None,
@@ -46,8 +46,8 @@ def audit(
         A scheme of that operation, see :data:`lowbit.proof.AUDITS`.
     length : int
         Codes in a row.
-    variant : str
-        A variant of the scheme; its default if empty.
+    variant : str, optional
+        A variant of the scheme; its default if not given.
     inputs : str, Format, dtype or (int, int), optional
         The codes that there may be: a format, or the lowest and the highest; the scheme's own type if not given.
     scale : float, optional
@@ -65,6 +65,11 @@ def audit(
     ------
     InputError
         The operation or scheme is unknown, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> audit("softmax", scheme="tflite_int8", length=512, scale=0.05).verdict
+    'refuted'
     """
     subject = _subject(operation, scheme, variant, inputs, scale, bits, options)
     return audit_subject(subject, _length(length))
@@ -74,15 +79,20 @@ def longest_row(
     operation: str,
     *,
     scheme: str,
-    variant: str = "",
+    variant: str | None = None,
     inputs: RangeLike | None = None,
     scale: ScaleLike | None = None,
     bits: int | None = None,
     **options: npt.ArrayLike,
-) -> int | None:
-    """The longest row for which every intermediate is proved, up to 2^24; None if that is not even one code.
+) -> int:
+    """The longest row for which every intermediate is proved, up to 2^24; 0 if that is not even one code.
 
-    Parameters are those of :func:`audit`.
+    Parameters and errors are those of :func:`audit`.
+
+    Examples
+    --------
+    >>> longest_row("softmax", scheme="tflite_int8", scale=0.05)
+    511
     """
     subject = _subject(operation, scheme, variant, inputs, scale, bits, options)
     low, high = 0, LONGEST
@@ -92,7 +102,7 @@ def longest_row(
             low = middle
         else:
             high = middle - 1
-    return low or None
+    return low
 
 
 def audit_subject(subject: Subject, length: int) -> AuditReport:
@@ -138,7 +148,7 @@ def _length(length: Any) -> int:
 def _subject(
     operation: str,
     scheme: str,
-    variant: str,
+    variant: str | None,
     inputs: RangeLike | None,
     scale: Any,
     bits: int | None,
@@ -152,5 +162,5 @@ def _subject(
         raise InputError(f"there is no audit of {operation} under {scheme!r}", hint=f"one of: {', '.join(known)}")
     span = None if inputs is None else Span(*code_range(inputs, "inputs"))
     record = get_scheme(operation, scheme)
-    call = Parameters(record, record.variant_named(variant or None), scale, bits, options)
+    call = Parameters(record, record.variant_named(variant), scale, bits, options)
     return make_subject(Request(call, span))
