@@ -25,6 +25,7 @@ CAST_PRESETS = (
     "torchao_ceil",
 )
 TOPS = {"mxfp4": (4.0, 5.0, 6.0, 6.5, 7.25), "mxfp8_e4m3": (448.0, 460.0, 470.0, 500.0)}
+NAN_SCALE = 255
 BLOCK = (6.5, 5.0, 2.5, 1.5, 0.75, 0.25, -0.3, -1.75)
 
 
@@ -62,6 +63,22 @@ def elements() -> str:
     return table(["preset", *(str(place) for place in range(len(BLOCK))), "relative squared error"], rows)
 
 
+def specials() -> str:
+    """What becomes of a block of zeros, and of one with a NaN or an infinity: its scale, and three of its values."""
+    rows = []
+    for preset in PRESETS:
+        cells = []
+        for special in (0.0, np.nan, np.inf):
+            values = np.zeros(32, np.float32) if special == 0 else np.resize(np.float32(BLOCK), 32)
+            values[0] = special
+            tensor = lowbit.quantize(values, "mxfp4", policy=preset)
+            code = int(tensor.scales["block"][0])
+            scale = "NaN" if code == NAN_SCALE else f"2^{code - 127}"
+            cells.append(f"{scale}: " + ", ".join(f"{value:g}" for value in lowbit.dequantize(tensor)[:3]))
+        rows.append([f"`{preset}`", *cells])
+    return table(["preset", "zeros", "a NaN, 5, 2.5", "an infinity, 5, 2.5"], rows)
+
+
 def section() -> str:
     """What stands between the marks."""
     return (
@@ -69,6 +86,8 @@ def section() -> str:
         + scales()
         + "\nThe values of one block of `mxfp4`, repeated four times, and what they are worth afterwards:\n\n"
         + elements()
+        + "\nThe scale of a block of `mxfp4` with special values, and what three of them are worth:\n\n"
+        + specials()
     )
 
 

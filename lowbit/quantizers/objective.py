@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from lowbit.errors import InputError
+from lowbit.metrics import relative_squared_error
 from lowbit.quantizers.inputs import Doubles
 
 
@@ -47,9 +48,8 @@ class OutputError:
 def relative_error(weights: Doubles, values: Doubles, activations: Doubles | None = None) -> float:
     """The squared error over the squared weights, or of the outputs over the squared outputs."""
     if activations is None:
-        return _ratio(float(((weights - values) ** 2).sum()), float((weights**2).sum()))
-    outputs = activations @ weights.T
-    return _ratio(float(((outputs - activations @ values.T) ** 2).sum()), float((outputs**2).sum()))
+        return relative_squared_error(weights, values)
+    return relative_squared_error(activations @ weights.T, activations @ values.T)
 
 
 def inverse_factor(gram: Doubles, damping: float) -> Doubles:
@@ -70,7 +70,3 @@ def inverse_factor(gram: Doubles, damping: float) -> Doubles:
         )
     upper, _ = scipy.linalg.lapack.dtrtri(np.asfortranarray(lower[::-1, ::-1]), lower=0)
     return np.ascontiguousarray(upper)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else (0.0 if part == 0 else float("inf"))
