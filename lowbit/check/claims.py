@@ -17,7 +17,7 @@ import numpy as np
 from lowbit.check.comparison import Comparison, Mask, Rows
 from lowbit.check.facts import Fact
 from lowbit.check.operation import UNDEFINED, Rule
-from lowbit.check.stray import without_stray_bits
+from lowbit.check.stray import low_bits
 from lowbit.vectors.case import Array
 
 
@@ -162,7 +162,7 @@ def beside_results(comparison: Comparison, others: Sequence[Claim] = ()) -> list
         spoken[claim.rows] |= explains(claim)
     stray = np.flatnonzero(comparison.stray & ~spoken)
     if len(stray):
-        low = without_stray_bits(comparison.got[stray], comparison.operation.prototype.result)
+        low = low_bits(comparison.got[stray], comparison.operation.prototype, comparison.output_numbers[stray])
         claims.append(Stray(stray, stray[low == comparison.expected[stray]]))
     unwritten = np.flatnonzero(comparison.unwritten)
     if len(unwritten):

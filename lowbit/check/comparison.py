@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.operation import Operation, Rule
-from lowbit.check.stray import stray_rows
+from lowbit.check.stray import output_numbers, stray_answers
 from lowbit.vectors.case import Array, Case
 
 Mask = NDArray[np.bool_]
@@ -45,6 +45,11 @@ class Comparison:
     def differences(self) -> int:
         """How many answers differ."""
         return int(np.count_nonzero(self.wrong))
+
+    @cached_property
+    def output_numbers(self) -> NDArray[np.uint8]:
+        """Which of the kernel's results each answer belongs to."""
+        return output_numbers(self.operation.prototype, self.cases)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -93,7 +98,7 @@ def compare(
     unwritten = _joined([np.ma.getmaskarray(answer) for answer in answers])
     right = _joined(expected)
     wrong = operation.differing(right, got) | unwritten
-    stray = stray_rows(got, operation.prototype.result) & ~unwritten
+    stray = stray_answers(got, operation.prototype, cases) & ~unwritten
     return Comparison(operation, cases, right, got, unwritten, stray, wrong)
 
 

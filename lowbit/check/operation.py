@@ -76,6 +76,11 @@ class Operation(ABC):
     def expected(self, case: Case) -> Array:
         """The results that the rule asked for gives."""
 
+    def canonical(self, case: Case, answers: Array) -> Array:
+        """Answers with one and the same number for those that are worth the same."""
+        del case
+        return answers
+
     def differing(self, expected: Array, got: Array) -> NDArray[np.bool_]:
         """Which results differ."""
         return np.asarray(expected != got)

@@ -37,7 +37,7 @@ def answered(device: Device, operation: Operation, cases: Sequence[Case], progre
     answers: list[Array] = []
     wrong = 0
     for number, case in enumerate(cases, 1):
-        answers.append(np.asanyarray(device.run(case)))
+        answers.append(operation.canonical(case, np.asanyarray(device.run(case))))
         expected.append(operation.expected(case))
         wrong += int(np.ma.filled(answers[-1] != expected[-1], True).sum())
         progress(number, wrong)

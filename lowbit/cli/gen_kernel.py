@@ -15,6 +15,7 @@ import numpy as np
 from lowbit.cli.nonlinear_options import chosen_nonlinearity
 from lowbit.cli.operation_options import add_operation_options, chosen_requantization, operation_of
 from lowbit.cli.terminal import Terminal, columns
+from lowbit.dut.prototype import as_output
 from lowbit.errors import UsageError
 from lowbit.files.whole import write_bytes
 from lowbit.format.registry import block_format_of, get_format, integer_format
@@ -48,7 +49,7 @@ def generate_kernel(arguments: Namespace) -> int:
     if arguments.n is not None and arguments.n < 1:
         raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
-    if matrices and arguments.op in BLOCKS:
+    if matrices and arguments.op == "dequantize":
         hint = "leave out --case, and name a .vec file"
         raise UsageError(f"`lowbit gen {arguments.op}` makes vector files only", hint=hint)
     if not matrices:
@@ -135,8 +136,13 @@ def _cases(arguments: Namespace) -> tuple[Operation, list[Case]]:
     return operation, cases
 
 
-def _expected(operation: Operation, case: Case) -> Any:
-    return operation.expected(case).astype(operation.prototype.output.dtype)
+def _expected(operation: Operation, case: Case) -> dict[str, Any]:
+    """The expected results, by name where there are several."""
+    answers, outputs = operation.expected(case), operation.prototype.outputs
+    if len(outputs) == 1:
+        return {"expected": answers.astype(outputs[0].dtype)}
+    parts = operation.prototype.split(answers, case)
+    return {f"expected {name}": as_output(parts[name], output) for name, output in zip(parts, outputs, strict=True)}
 
 
 def _archive(operation: Operation, cases: list[Case]) -> bytes:
@@ -145,7 +151,8 @@ def _archive(operation: Operation, cases: list[Case]) -> bytes:
     for case in cases:
         arrays |= {f"{case.name}.{name}": array for name, array in case.arrays.items()}
         arrays |= {f"{case.name}.{name}": np.array(value) for name, value in case.scalars.items()}
-        arrays[f"{case.name}.expected"] = _expected(operation, case)
+        results = _expected(operation, case).items()
+        arrays |= {f"{case.name}.{name.replace(' ', '.')}": array for name, array in results}
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
@@ -155,7 +162,7 @@ def _show(operation: Operation, case: Case) -> None:
     """A case to read: its operands and what must come out; elements that stand alone are a line each."""
     page = Terminal()
     page.write(f"{operation.name}, {case.place}, {operation.rule_name}")
-    arrays = {**case.arrays, **_products(operation, case), "expected": _expected(operation, case)}
+    arrays = {**case.arrays, **_products(operation, case), **_expected(operation, case)}
     if case.divisible:
         rows = [[str(cell) for cell in row] for row in zip(*arrays.values(), strict=True)]
         page.lines(columns([list(arrays), *rows], right=range(len(arrays))))

@@ -16,6 +16,8 @@ from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
+    from lowbit.format.block import BlockFormat
+    from lowbit.policy.block import BlockPolicy
     from lowbit.policy.requantize import RequantizeScheme
 
 CONVERSIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -53,6 +55,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(CONVERSIONS, "conversions"),
         "gemm": "gemm",
         "requantize": "requantize",
+        "quantize": "quantize",
         **dict.fromkeys(NONLINEARITIES, "nonlinearities"),
     }
 )
@@ -87,7 +90,12 @@ def refuse_other_options(arguments: Namespace, verb: str) -> None:
 
 def operation_of(arguments: Namespace) -> Operation:
     """The operation that the command line describes."""
-    makers = {"gemm": _product, "requantize": _requantization, "nonlinearities": _nonlinearity}
+    makers = {
+        "gemm": _product,
+        "requantize": _requantization,
+        "quantize": _block_quantization,
+        "nonlinearities": _nonlinearity,
+    }
     return makers.get(OPERATIONS[arguments.op], _conversion)(arguments)
 
 
@@ -144,6 +152,36 @@ def chosen_requantization(arguments: Namespace) -> RequantizeScheme:
     if not arguments.scheme:
         say_default("--scheme", REQUANTIZE_SCHEME, "`lowbit list schemes` has the others")
     return get_requantize_scheme(arguments.scheme or REQUANTIZE_SCHEME)
+
+
+def _block_quantization(arguments: Namespace) -> Operation:
+    from lowbit.check.block.operation import QuantizeOperation
+    from lowbit.format.registry import block_format_of
+
+    if not arguments.target:
+        hint = "mxfp4, nvfp4, fp8_1x128, ...: `lowbit formats` lists them"
+        raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --to FORMAT", hint=hint)
+    fmt = block_format_of(arguments.target)
+    return QuantizeOperation(fmt, chosen_block_policy(arguments, fmt))
+
+
+def chosen_block_policy(arguments: Namespace, fmt: BlockFormat) -> BlockPolicy:
+    """The block policy of the command line: a preset or the format's default, and the axes changed on it.
+
+    Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
+    """
+    from lowbit.policy.block import BlockPolicy, get_block_policy
+
+    policy = get_block_policy(arguments.policy or fmt.default_policy)
+    changes = {}
+    for text in arguments.choice:
+        axis, separator, value = text.partition("=")
+        if not separator:
+            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=rceil")
+        changes[axis] = BlockPolicy.read(axis, value)
+    policy = policy.choose(**changes) if changes else policy
+    policy.require_held(fmt)
+    return policy
 
 
 def _nonlinearity(arguments: Namespace) -> Operation:

@@ -8,11 +8,13 @@ from itertools import product
 from typing import NamedTuple
 
 from lowbit._version import __version__
+from lowbit.check.block.operation import quantize_prototype
 from lowbit.check.gemm.operation import gemm_prototype
 from lowbit.check.nonlinear.operation import nonlinear_prototype
 from lowbit.check.requantize.operation import requantize_prototype
 from lowbit.dut.prototype import SCALAR, Prototype, conversion_prototype
 from lowbit.format import registry
+from lowbit.format.block import BlockFormat
 from lowbit.format.scalar import Scalar
 from lowbit.nonlinear.scheme import NONLINEARITIES, Scheme, schemes
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
@@ -31,6 +33,7 @@ CONTAINERS = {
 }
 """C's type without its _t -> the codes that lie in it."""
 _FORMAT_IN = {"uint8": "float8_e4m3fn", "uint16": "float16", "uint32": "float32", "uint64": "float64"}
+USUAL_BLOCKS = ("nvfp4", "mxfp4")
 MATRICES = ("int8", "uint8", "int16")
 RESULTS = ("int8", "uint8", "int16", "uint16")
 
@@ -63,7 +66,7 @@ def usual() -> list[Entry]:
         Entry("decode", "--from float8_e4m3fn", conversion_prototype(float8, float32)),
     ]
     firsts: dict[str, Entry] = {}
-    for entry in (*_products(), *_requantizations(), *_nonlinearities()):
+    for entry in (*_products(), *_requantizations(), *_blocks(), *_nonlinearities()):
         firsts.setdefault(entry.operation, entry)
     return [*casts, *firsts.values()]
 
@@ -72,7 +75,7 @@ def usual() -> list[Entry]:
 def every() -> tuple[Entry, ...]:
     """Each prototype that there is, once."""
     unique: dict[str, Entry] = {}
-    for entry in (*_casts(), *_products(), *_requantizations(), *_nonlinearities()):
+    for entry in (*_casts(), *_products(), *_requantizations(), *_blocks(), *_nonlinearities()):
         unique.setdefault(entry.name, entry)
     return tuple(unique.values())
 
@@ -100,6 +103,13 @@ def _requantizations() -> Iterator[Entry]:
         scheme = REQUANTIZE_SCHEMES[name]
         prototype = requantize_prototype(scheme, registry.integer_format(result))
         yield Entry("requantize", f"--scheme {name} --to {result}", prototype)
+
+
+def _blocks() -> Iterator[Entry]:
+    for name in (*USUAL_BLOCKS, *registry.formats()):
+        fmt = registry.get_format(name)
+        if isinstance(fmt, BlockFormat):
+            yield Entry("quantize", f"--to {name}", quantize_prototype(fmt))
 
 
 def _nonlinearities() -> Iterator[Entry]:

@@ -53,6 +53,10 @@ def _python(name: str, question: Question) -> NamedDevice:
 
 
 def _results(name: str, question: Question) -> NamedDevice:
+    if len(question.prototype.outputs) > 1:
+        from lowbit.dut.results_archive import ResultsArchive
+
+        return ResultsArchive(name, question.prototype, question.cases)
     from lowbit.dut.results import ResultsFile
 
     return ResultsFile(name, question.prototype.result, question.cases)
@@ -90,7 +94,8 @@ _PYTHON = (
     "many: integers of any dtype, or a dtype of ml_dtypes. With --values it takes and returns values (float16, "
     "float32 or float64). gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` "
     "with --zero-points; it returns integers of shape (m, n). requantize: `f(accumulators, multiplier, shift, "
-    "zero_point)` or `f(accumulators, scale, zero_point)`, which returns as many codes."
+    "zero_point)` or `f(accumulators, scale, zero_point)`, which returns as many codes. quantize: `f(values)`, a "
+    "float32 array of two axes, which returns a tuple or a dict of codes and the scales of each field."
 )
 _RESULTS = (
     "--results FILE: what a simulator or a device elsewhere answered, in the order of the inputs: .hex, .txt and .mem "

@@ -5,6 +5,7 @@ What stands in the guards, and in the results before the call, is known: a kerne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,8 +56,9 @@ def lay_out(prototype: Prototype, case: Case) -> Layout:
     guards = [slice(0, GUARD_BYTES)]
     position = GUARD_BYTES
     for parameter in prototype.arrays:
+        count = math.prod(case.shape_of(parameter.name))
         result = parameter.role == OUTPUT
-        size = case.outputs * np.dtype(parameter.dtype).itemsize if result else case.arrays[parameter.name].nbytes
+        size = count * np.dtype(parameter.dtype).itemsize if result else case.arrays[parameter.name].nbytes
         end = position + size
         places[parameter.name] = slice(position, end)
         position = -(-end // GUARD_BYTES) * GUARD_BYTES + GUARD_BYTES

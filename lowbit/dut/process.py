@@ -6,6 +6,7 @@ to what the results held before, gives another answer then, and is told so inste
 
 from __future__ import annotations
 
+import math
 import mmap
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.host import Worker, WorkerDied
 from lowbit.dut.memory import Layout, lay_out, needed_room
-from lowbit.dut.prototype import SCALAR, Prototype
+from lowbit.dut.prototype import SCALAR, Prototype, container
 from lowbit.errors import DeviceError
 from lowbit.vectors.case import Array, Case
 
@@ -162,7 +163,7 @@ class ProcessDevice:
     def _two_answers(self, case: Case, first: Array, second: Array) -> DeviceError:
         """Say what an answer depends on besides the operands."""
         (fill, guard), (other_fill, other_guard) = SURROUNDINGS
-        untouched = _is_fill(first, fill) & _is_fill(second, other_fill)
+        untouched = self._is_fill(case, first, fill) & self._is_fill(case, second, other_fill)
         if untouched.any():
             count = case.outputs - int(untouched.sum())
             return DeviceError(
@@ -171,7 +172,8 @@ class ProcessDevice:
                 hint=self.hint,
                 code="LB604",
             )
-        written = _bytes_written(first, second, fill, other_fill)
+        alone = len(self.prototype.outputs) == 1
+        written = _bytes_written(first, second, fill, other_fill) if alone else 0
         if written:
             return DeviceError(
                 f"{self.name} wrote {written} of the {first.itemsize} bytes of a result on {case.place}",
@@ -231,33 +233,53 @@ class ProcessDevice:
             for name, array in case.arrays.items()
         ]
         output = start[self.prototype.output.name]
+        several = [parameter.name for parameter in self.prototype.outputs]
         return {
             "arguments": [values[parameter.name] for parameter in self.prototype.parameters],
             "arrays": arrays,
             "scalars": [case.scalars[item.name] for item in self.prototype.parameters if item.role == SCALAR],
             "output": output,
+            "results": several if len(several) > 1 else [],
             "room": self._memory.size - output,
         }
 
     def _collected(self, reply: dict[str, Any], case: Case, layout: Layout, guard: int) -> Array:
         """Check the guards and the operands, and copy the results out of the shared memory."""
         del reply
-        output = self.prototype.output
-        place = layout.places[output.name]
+        outputs = self.prototype.outputs
         gap = layout.changed_guard(self._memory, guard)
         if gap is not None:
-            side = "before the start" if gap.start < place.start else "after the end"
-            raise DeviceError(
-                f"{self.name} wrote {side} of its {case.outputs} results on {case.place}",
-                hint=f"the results are {case.outputs} elements of {output.dtype}; is the element type wider, or the "
-                f"tail of a vector loop not masked? {self.hint}",
-                code="LB604",
-            )
+            raise self._wrote_beside(gap, case, layout)
         changed = layout.changed_input(self._memory, case, self.prototype)
         if changed is not None:
             message = f"{self.name} overwrote its input {changed.name} on {case.place}"
             raise DeviceError(message, hint=self.hint, code="LB604")
-        return self._memory[place].copy().view(output.dtype).reshape(case.shape)
+        arrays = [self._memory[layout.places[output.name]].copy().view(container(output)) for output in outputs]
+        return arrays[0].reshape(case.shape) if len(arrays) == 1 else joined(arrays)
+
+    def _wrote_beside(self, gap: slice, case: Case, layout: Layout) -> DeviceError:
+        """Say which results a kernel wrote beside."""
+        outputs = self.prototype.outputs
+        places = [layout.places[output.name] for output in outputs]
+        before = gap.start < places[0].start
+        nearest = 0 if before else max(index for index, place in enumerate(places) if place.stop <= gap.start)
+        output, count = outputs[nearest], math.prod(case.shape_of(outputs[nearest].name))
+        what = "results" if len(outputs) == 1 else f"results {output.name!r}"
+        return DeviceError(
+            f"{self.name} wrote {'before the start' if before else 'after the end'} of its {count} {what} on "
+            f"{case.place}",
+            hint=f"the results are {count} elements of {output.dtype}; is the element type wider, or the "
+            f"tail of a vector loop not masked? {self.hint}",
+            code="LB604",
+        )
+
+    def _is_fill(self, case: Case, results: Array, fill: int) -> NDArray[np.bool_]:
+        """Which results still are the bytes that they were filled with."""
+        if len(self.prototype.outputs) == 1:
+            return _is_fill(results, fill)
+        parts = self.prototype.split(results, case)
+        narrow = [parts[output.name].reshape(-1).astype(container(output)) for output in self.prototype.outputs]
+        return np.concatenate([_is_fill(part, fill) for part in narrow])
 
     def _cause_of_death(self, case: Case) -> str:
         """Halve the rows, each half in a fresh process, until one is left that kills the device by itself."""
@@ -284,6 +306,11 @@ class ProcessDevice:
         except DeviceError:
             return False
         return False
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """Several results in a row, as integers that hold the codes of each."""
+    return np.concatenate([array.reshape(-1).astype(np.int64) for array in arrays])
 
 
 def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,16 @@ class Parameter:
         return f"{'const ' if self.role == INPUT else ''}{c_type} {'*' if self.is_array else ''}{self.name}"
 
 
+def container(output: Parameter) -> str:
+    """The integers that hold the codes of a result."""
+    return output.format.code_dtype if output.format is not None else output.dtype
+
+
+def as_output(codes: Any, output: Parameter) -> Any:
+    """Codes as a kernel returns them: integers, or the numbers that they are the bits of."""
+    return codes.astype(container(output)).view(output.dtype)
+
+
 def codes_of(role: str, name: str, fmt: Scalar) -> Parameter:
     """An array of the codes of a format."""
     return Parameter(role, name, fmt.code_dtype, fmt)
@@ -44,8 +55,8 @@ def codes_of(role: str, name: str, fmt: Scalar) -> Parameter:
 class Prototype:
     """What a kernel takes, in the order in which a C function takes it.
 
-    A Python function takes the inputs and the scalars in the same order, and returns the output: NumPy arrays know
-    their sizes.
+    A Python function takes the inputs and the scalars in the same order, and returns the output, or a tuple or dict of
+    several: NumPy arrays know their sizes.
     """
 
     parameters: tuple[Parameter, ...]
@@ -61,13 +72,18 @@ class Prototype:
         return (parameter for parameter in self.parameters if parameter.role == INPUT)
 
     @property
+    def outputs(self) -> tuple[Parameter, ...]:
+        """The results."""
+        return tuple(parameter for parameter in self.parameters if parameter.role == OUTPUT)
+
+    @property
     def output(self) -> Parameter:
-        """The one result."""
-        return next(parameter for parameter in self.parameters if parameter.role == OUTPUT)
+        """The first result, of most kernels the only one."""
+        return self.outputs[0]
 
     @property
     def result(self) -> Scalar:
-        """The format of the results."""
+        """The format of the first result."""
         assert self.output.format is not None
         return self.output.format
 
@@ -83,6 +99,17 @@ class Prototype:
     def c_types(self) -> list[str]:
         """The parameters as ``lowbit.dut.worker.C_TYPES`` names them."""
         return ["pointer" if parameter.is_array else parameter.dtype or "size_t" for parameter in self.parameters]
+
+    def split(self, answers: Any, case: Case) -> dict[str, Any]:
+        """The results of a case by name, each in its shape, from all of them in a row."""
+        if len(self.outputs) == 1:
+            return {self.output.name: answers}
+        parts, end = {}, 0
+        for output in self.outputs:
+            shape = case.shape_of(output.name)
+            start, end = end, end + math.prod(shape)
+            parts[output.name] = answers[start:end].reshape(shape)
+        return parts
 
     def values(self, case: Case, role: str) -> list[Any]:
         """The sizes or the scalars of a case, in order."""

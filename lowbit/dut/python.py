@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.memory import Layout
-from lowbit.dut.process import ProcessDevice
-from lowbit.dut.prototype import Prototype
+from lowbit.dut.process import ProcessDevice, joined
+from lowbit.dut.prototype import Parameter, Prototype
 from lowbit.errors import DeviceError, InputError, LowbitError
 from lowbit.format.scalar import Scalar
 from lowbit.vectors.case import Array, Case
@@ -57,30 +58,41 @@ class PythonDevice(ProcessDevice):
 
     def _collected(self, reply: dict[str, Any], case: Case, layout: Layout, guard: int) -> Array:
         """What the function returned, as codes."""
-        del guard
-        name, kind, shape = str(reply["dtype"]), reply["kind"], tuple(reply["shape"])
-        if shape != case.shape:
-            raise self._error(case, f"returned an array of shape {shape} where {case.shape} was expected")
+        del guard, layout
+        outputs = self.prototype.outputs
+        if "returned" in reply:
+            names = ", ".join(output.name for output in outputs)
+            raise self._error(case, f"returned {reply['returned']} where a tuple or a dict of {names} was expected")
+        pairs = zip(outputs, reply["results"], strict=True)
+        arrays = [self._codes_of(answer, output, case) for output, answer in pairs]
+        return arrays[0] if len(arrays) == 1 else joined(arrays)
+
+    def _codes_of(self, answer: dict[str, Any], output: Parameter, case: Case) -> Array:
+        """One of the results, as codes."""
+        name, kind, shape = str(answer["dtype"]), answer["kind"], tuple(answer["shape"])
+        expected, of = case.shape_of(output.name), f" as {output.name}" if case.shapes else ""
+        if shape != expected:
+            raise self._error(case, f"returned an array of shape {shape}{of} where {expected} was expected")
         if kind == "O":
             raise self._error(case, "returned Python objects, not an array of numbers,")
-        start = layout.places[self.prototype.output.name].start
-        raw = self._memory[start : start + case.outputs * int(reply["itemsize"])].tobytes()
-        result = self.prototype.result
+        start = int(answer["at"])
+        raw = self._memory[start : start + math.prod(shape) * int(answer["itemsize"])].tobytes()
+        result = output.format
+        assert result is not None
         if kind in "iub":
-            codes = self._from_integers(np.frombuffer(raw, name), case)
+            codes = self._from_integers(np.frombuffer(raw, name), result, case)
         elif kind == "f" and name in NATIVE_FLOATS and result.id != name:
-            codes = self._from_values(np.frombuffer(raw, name), case)
+            codes = self._from_values(np.frombuffer(raw, name), result, case)
         else:
-            self._require_format(name, case)
+            self._require_format(name, result, case)
             codes = np.frombuffer(raw, result.code_dtype)
-        return codes.reshape(case.shape)
+        return codes.reshape(shape)
 
     def _error(self, case: Case, what: str, hint: str = "") -> DeviceError:
         return DeviceError(f"{self.name} {what} on {case.place}", hint=hint or self.hint, code="LB604")
 
-    def _from_integers(self, integers: NDArray[Any], case: Case) -> NDArray[Any]:
+    def _from_integers(self, integers: NDArray[Any], result: Scalar, case: Case) -> NDArray[Any]:
         """Any integer dtype will do; elements that the container cannot hold stay as they are, to be reported."""
-        result = self.prototype.result
         container, widest = np.iinfo(result.code_dtype), np.iinfo(np.int64)
         if integers.dtype == bool or not integers.size:
             return integers.astype(result.code_dtype)
@@ -93,10 +105,9 @@ class PythonDevice(ProcessDevice):
             raise self._error(case, what, f"return codes, as an array of {result.code_dtype}")
         return integers.astype(np.int64)
 
-    def _from_values(self, values: NDArray[Any], case: Case) -> NDArray[Any]:
+    def _from_values(self, values: NDArray[Any], result: Scalar, case: Case) -> NDArray[Any]:
         from lowbit.ops.cast.cast import decode, encode
 
-        result = self.prototype.result
         if not self.values:
             what = f"returned {values.dtype} where codes of {result.id} ({result.code_dtype}) were expected"
             raise self._error(case, what, "with --values a function of a conversion may take and return values")
@@ -109,7 +120,7 @@ class PythonDevice(ProcessDevice):
             raise self._error(case, what)
         return codes
 
-    def _require_format(self, name: str, case: Case) -> None:
+    def _require_format(self, name: str, result: Scalar, case: Case) -> None:
         """Refuse a dtype that NumPy shows bit for bit, of ml_dtypes most likely, unless it is that of the results."""
         from lowbit.format.registry import get_format
 
@@ -117,8 +128,8 @@ class PythonDevice(ProcessDevice):
             returned = get_format(name).id
         except LowbitError:
             returned = ""
-        if returned != self.prototype.result.id:
-            raise self._error(case, f"returned {name} where {self.prototype.result.id} was expected")
+        if returned != result.id:
+            raise self._error(case, f"returned {name} where {result.id} was expected")
 
 
 def _values(codes: NDArray[Any], source: Scalar) -> NDArray[Any]:

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -154,18 +154,34 @@ def python_runner(memory: mmap.mmap, request: Request) -> Runner:
         return np.frombuffer(memory, given["dtype"], count, given["at"]).reshape(given["shape"]).copy()
 
     def run(request: Request) -> Request:
-        result = np.asarray(function(*map(array, request["arrays"]), *request["scalars"]))
-        answer: Request = {"dtype": result.dtype.name, "shape": list(result.shape), "kind": result.dtype.kind}
-        if result.dtype.kind == "O":
-            return answer
-        native = result.astype(result.dtype.newbyteorder("="), copy=False)
-        data = np.ascontiguousarray(native).view(np.uint8).reshape(-1)
-        room = min(data.size, request["room"])
-        memory[request["output"] : request["output"] + room] = data[:room].tobytes()
-        answer["itemsize"] = result.dtype.itemsize
-        return answer
+        returned = function(*map(array, request["arrays"]), *request["scalars"])
+        parts = _several(returned, request["results"]) if request["results"] else [returned]
+        if isinstance(parts, str):
+            return {"returned": parts}
+        place, end, answers = request["output"], request["output"] + request["room"], []
+        for result in map(np.asarray, parts):
+            answer: Request = {"dtype": result.dtype.name, "shape": list(result.shape), "kind": result.dtype.kind}
+            if result.dtype.kind != "O":
+                native = result.astype(result.dtype.newbyteorder("="), copy=False)
+                data = np.ascontiguousarray(native).reshape(-1).view(np.uint8)
+                room = min(data.size, end - place)
+                memory[place : place + room] = data[:room].tobytes()
+                answer |= {"itemsize": result.dtype.itemsize, "at": place}
+                place += room
+            answers.append(answer)
+        return {"results": answers}
 
     return run
+
+
+def _several(returned: Any, names: Sequence[str]) -> list[Any] | str:
+    """Several results in order, out of a tuple or a dict; or what was returned instead, in words."""
+    if isinstance(returned, Mapping):
+        known = set(map(str, returned))
+        return [returned[name] for name in names] if known == set(names) else f"a dict of {', '.join(sorted(known))}"
+    if not isinstance(returned, (tuple, list)):
+        return f"one {type(returned).__name__}"
+    return list(returned) if len(returned) == len(names) else f"{len(returned)} results"
 
 
 RUNNERS = {"shared_object": shared_object_runner, "python": python_runner}

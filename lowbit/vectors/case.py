@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -30,6 +31,8 @@ class Case:
     number: int = 0  # the place among the cases of one flag; the number of the first row where there are rows
     # The flag of each result, where each is a row with a number and a flag of its own: the inputs of a conversion.
     row_flags: Flags | None = None
+    # Of a kernel with several results: the shape of each, by name; ``shape`` is then that of all of them in a row.
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def has_rows(self) -> bool:
@@ -56,12 +59,28 @@ class Case:
 
     def place_of(self, index: tuple[int, ...]) -> str:
         """One result as errors name it: ``row 999``, or ``(2, 5)``."""
+        if self.shapes:
+            name, inside = self.result_at(index[0])
+            return f"{name} {inside}"
         return f"row {self.number + index[0]}" if self.has_rows else str(index)
+
+    def result_at(self, place: int) -> tuple[str, tuple[int, ...]]:
+        """Of several results in a row: which one a place is in, and where in it."""
+        for name, shape in self.shapes.items():
+            count = math.prod(shape)
+            if place < count:
+                return name, tuple(int(index) for index in np.unravel_index(place, shape))
+            place -= count
+        raise IndexError(place)
 
     @property
     def outputs(self) -> int:
         """How many results there are."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a result, which has a name where there are several."""
+        return self.shapes.get(name, self.shape)
 
     @property
     def divisible(self) -> bool:

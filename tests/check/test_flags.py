@@ -1,5 +1,6 @@
 """A flag and the hypothesis that it is made to catch are one record: neither can be without the other."""
 
+from lowbit.check.block.bugs import block_bugs
 from lowbit.check.cast.bugs import CAST_BUGS
 from lowbit.check.gemm.bugs import gemm_bugs
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
@@ -20,7 +21,8 @@ def hypotheses():
         (range(0x40), {bug.name for bug in CAST_BUGS}),
         (range(0x40, 0x60), {bug.name for bug in products}),
         (range(0x60, 0x80), {bug.name for bug in REQUANTIZE_BUGS}),
-        (range(0x80, 0x100), {bug.name for bug in rows}),
+        (range(0x80, 0xA0), {bug.name for bug in rows}),
+        (range(0xA0, 0xC0), {bug.name for bug in block_bugs(get_format("nvfp4"))}),
     ]
 
 

@@ -25,7 +25,7 @@ from lowbit.check.claims import (
     explains,
 )
 from lowbit.check.gemm.sums import SumsInBinary32
-from lowbit.check.report import cast, gemm, nonlinear, requantize
+from lowbit.check.report import block, cast, gemm, nonlinear, requantize
 from lowbit.check.report.values import NOT_WRITTEN, listed, spell, spell_values
 from lowbit.check.result import CheckResult, Example
 from lowbit.exact import NAN, format_exact
@@ -34,7 +34,9 @@ from lowbit.oracle.cast.decode import decode
 FEW = 16
 """What a rule says of fewer answers is not worth a word where most follow none."""
 EITHER = "a|b: cannot be told apart by these vectors"
-_WORDS: Mapping[str, ModuleType] = MappingProxyType({"convert": cast, "gemm": gemm, "requantize": requantize})
+_WORDS: Mapping[str, ModuleType] = MappingProxyType(
+    {"convert": cast, "gemm": gemm, "quantize": block, "requantize": requantize}
+)
 
 
 def words_of(result: CheckResult) -> ModuleType:
@@ -113,6 +115,8 @@ def _but(claim: Claim, result: CheckResult) -> str:
     if isinstance(claim, Right) and claim.against:
         return f"{count} of {total} answers are as asked for all the same"
     if isinstance(claim, Stray):
+        if len(result.operation.prototype.outputs) > 1:
+            return f"{count} of {total} answers are not codes (the low bits are right in {len(claim.right):,} of them)"
         right = f"the low {target.bits} bits are right in {len(claim.right):,} of them"
         return f"{count} of {total} answers are not codes of {target.id} ({right})"
     if isinstance(claim, NotWritten):

@@ -52,7 +52,8 @@ def add_parser(subparsers: Any) -> None:
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --library name. With a kernel: that one. `gemm` checks integer matrix "
             "products with directed matrices, those of the libraries installed here where no kernel is given; "
-            "`requantize` checks the way from accumulators to codes; `softmax`, `gelu`, `layernorm`, `logistic`, "
+            "`requantize` checks the way from accumulators to codes; `quantize` the codes and scales of blocks; "
+            "`softmax`, `gelu`, `layernorm`, `logistic`, "
             "`tanh`, `exp` and `l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences "
             "included; 1: a mismatch.",
             HELP_WIDTH,
@@ -65,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
         "op",
         nargs="?",
         choices=tuple(OPERATIONS),
-        help="encode (from float32), decode (to it), convert; gemm; requantize; softmax, gelu, layernorm, ...",
+        help="encode (from float32), decode (to it), convert; gemm; requantize; quantize; softmax, gelu, ...",
     )
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")

@@ -1,0 +1,1 @@
+"""``lowbit check quantize``, ``dequantize`` and ``quantize_linear``: kernels with several results."""

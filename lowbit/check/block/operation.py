@@ -1,0 +1,124 @@
+"""``lowbit check quantize``: which block policy a kernel follows from values to codes and scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowbit.check.block.identify import identified
+from lowbit.check.block.rules import BlockRule, canonical, in_a_row
+from lowbit.check.claims import Claim
+from lowbit.check.comparison import Comparison
+from lowbit.check.operation import UNDEFINED, Operation
+from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat
+from lowbit.format.protocol import Scalar
+from lowbit.policy.block import BlockPolicy
+from lowbit.vectors.block.cases import directed_tensors, random_tensors
+from lowbit.vectors.case import Array, Case
+
+if TYPE_CHECKING:
+    from lowbit.ops.block.tensor import BlockTensor
+
+FLOATS = ("float32", "float64")
+"""Scales in these formats are numbers in C, not codes."""
+
+
+def field_parameter(role: str, name: str, fmt: Scalar) -> Parameter:
+    """The codes of elements or of a scale; numbers where C has them."""
+    return Parameter(role, name, fmt.id if fmt.id in FLOATS else fmt.code_dtype, fmt)
+
+
+def quantize_prototype(fmt: BlockFormat) -> Prototype:
+    """``f(values, codes, block, ..., rows, columns)``: a result for each scale of the format."""
+    outputs = [field_parameter(OUTPUT, field.name, field.format) for field in fmt.scales]
+    codes = field_parameter(OUTPUT, "codes", fmt.element)
+    values = Parameter(INPUT, "values", "float32")
+    return Prototype((values, codes, *outputs, Parameter(SIZE, "rows"), Parameter(SIZE, "columns")))
+
+
+@dataclass(frozen=True)
+class BlockDetail:
+    """One wrong result: what it is of, its place there, the values of its block, and the scales that were expected."""
+
+    result: str
+    index: tuple[int, ...]
+    format: Scalar
+    values: Array  # of the block that the result belongs to
+    value: float | None  # of a code
+    expected: BlockTensor
+
+
+class QuantizeOperation(Operation):
+    """Values into a block format, compared under one policy."""
+
+    name = "quantize"
+    rule: BlockRule
+
+    def __init__(self, fmt: BlockFormat, policy: BlockPolicy) -> None:
+        self.format, self.policy = fmt, policy
+        self.source, self.target = "float32", fmt.id
+        self.types = {"--to": fmt.id}
+        self.rule_name = f"block policy {policy.name or policy.spell(BlockPolicy())}"
+        self.prototype = quantize_prototype(fmt)
+        self.rule = BlockRule(policy, fmt)
+
+    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Directed or random tensors that the policy does not refuse."""
+        if set_name == "directed":
+            cases = directed_tensors(self.format, short=self.policy.tail == "short")
+        elif set_name == "random":
+            cases = random_tensors(self.format, count, seed)
+        else:
+            raise self._refuse_set(set_name)
+        return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
+
+    def read_cases(self, path: str) -> list[Case]:
+        """Refuses: tensors are not rows of a file."""
+        raise InputError(
+            f"--inputs {path}: `check quantize` has no inputs of a file",
+            hint="--set random --n 100 --seed 7, or the directed tensors",
+            code="LB100",
+        )
+
+    def expected(self, case: Case) -> Array:
+        """What the policy asked for gives."""
+        return self.rule.run(case)
+
+    def canonical(self, case: Case, answers: Array) -> Array:
+        """One NaN for all, and one code for whatever a NaN scale makes NaN."""
+        parts = canonical(self.prototype.split(np.ma.getdata(answers), case), self.format)
+        row = in_a_row(parts, case)
+        return np.ma.masked_array(row, answers.mask) if isinstance(answers, np.ma.MaskedArray) else row
+
+    def identify(self, comparison: Comparison) -> list[Claim]:
+        """Eliminate policies on one kind of answer after the other."""
+        return identified(comparison, self.rule)
+
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> BlockDetail:
+        """The block that a result belongs to."""
+        from lowbit.ops.block.quantize import quantize
+
+        del expected, got, claims
+        values = case.arrays["values"]
+        name, place = case.result_at(index[0])
+        field = next((field for field in self.format.scales if field.name == name), self.format.scales[0])
+        extents = field.extents(values.shape)
+        grid = place if name != "codes" else tuple(at // size for at, size in zip(place, extents, strict=True))
+        grid = grid or (0,) * values.ndim
+        block = values[tuple(slice(at * size, (at + 1) * size) for at, size in zip(grid, extents, strict=True))]
+        fmt = self.format.element if name == "codes" else field.format
+        value = float(values[place]) if name == "codes" else None
+        return BlockDetail(name, place, fmt, block, value, quantize(values, self.format, policy=self.policy))
+
+    def command(self, case: Case, index: tuple[int, ...]) -> str:
+        """Shows the values of a case and the expected results."""
+        del index
+        policy = f" --policy {self.policy.name}" if self.policy.name != self.format.default_policy else ""
+        return f"lowbit gen quantize --to {self.format.id}{policy} --case {case.name}"

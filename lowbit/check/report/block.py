@@ -1,0 +1,67 @@
+"""A block format in words: the policy or the bug of a kernel, and one wrong code or scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lowbit.check.block.operation import BlockDetail, QuantizeOperation
+from lowbit.check.block.rules import BlockRule
+from lowbit.check.block.variants import choice, differences
+from lowbit.check.claims import Follows
+from lowbit.check.report.cast import describe_code
+from lowbit.check.report.values import NOT_WRITTEN, alternatives
+from lowbit.check.result import Example
+from lowbit.policy.block import BlockPolicy
+from lowbit.policy.cast import Policy
+
+FIELDS = {"scale": "scales", "tensor": "the tensor's scale", "element": "elements"}
+
+
+def rule_words(claims: Sequence[Follows], operation: QuantizeOperation) -> str:
+    """The policy that a kernel follows, and its bug."""
+    rules: list[BlockRule] = list(claims[0].rules)  # type: ignore[arg-type]
+    asked = operation.rule
+    bugs = [bug.words for bug in claims[0].bugs]
+    closest = min(rules, key=lambda rule: len(differences(rule, asked)))
+    values = {axis: claims[0].choices.get(axis) or (choice(closest, axis),) for axis in differences(closest, asked)}
+    acts = [act_words(axis, several) for axis, several in values.items()]
+    names = [rule.policy.name for rule in rules if rule.policy.name and not rule.bug]
+    like = f" (as the preset {alternatives(names)})" if names and acts else ""
+    return ", ".join([*acts, *([alternatives(bugs)] if bugs else [])]) + like
+
+
+def act_words(axis: str, values: Sequence[object]) -> str:
+    """Choices of one axis that were not asked for, and that nothing tells apart."""
+    field, _, part = axis.partition(".")
+    meaning = (Policy if part else BlockPolicy).CHOICES.get(part or axis, {})
+    said = meaning.get(str(values[0]), "") if len(values) == 1 else ""
+    name = f"{FIELDS[field]}: {part}" if part else axis
+    return f"has {name} = {alternatives([repr(value) for value in values])}" + (f" ({said})" if said else "")
+
+
+def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
+    """The block of a wrong result, what was asked for, and what came instead."""
+    detail: BlockDetail = example.detail
+    fmt = detail.format
+    with np.errstate(invalid="ignore"):
+        amax = np.abs(detail.values).max()
+    rows = [("case", f"{example.case.name}, {detail.result} {detail.index}")]
+    rows.append(("block", f"{detail.values.size} values, the largest magnitude {float(amax):.9g}"))
+    if detail.value is not None:
+        rows.append(("value", f"{detail.value:.9g}"))
+        names = [field.name for field in operation.format.scales]
+        rows += [(f"scale {name}"[:14], _scale_words(detail, name, operation)) for name in names]
+    rows.append(("expected", describe_code(example.expected, fmt)))
+    rows.append(("got", NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)))
+    return [f"{name:<14} {words}" for name, words in rows]
+
+
+def _scale_words(detail: BlockDetail, name: str, operation: QuantizeOperation) -> str:
+    """The scale that goes with a code."""
+    field = next(field for field in operation.format.scales if field.name == name)
+    codes = detail.expected.scale_codes(name)
+    extents = field.extents(detail.expected.shape)
+    place = tuple(at // size for at, size in zip(detail.index, extents, strict=True)) if codes.ndim else ()
+    return describe_code(int(codes[place]), field.format)

@@ -1,0 +1,214 @@
+"""Kernels that quantise into blocks: planted bugs are named, and the axes of block policies are found."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lowbit
+from lowbit.check.block.operation import QuantizeOperation
+from lowbit.check.report.sentence import example_text, sentence
+from lowbit.dut.python import PythonDevice
+from lowbit.dut.results_archive import ResultsArchive
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.errors import DeviceError
+from lowbit.policy.block import get_block_policy
+from tests.check.answers import checked as check_cases
+from tests.thinned import thinned
+
+SOURCE = Path(__file__).parents[1] / "dut" / "block_kernel.c"
+OTHERWISE = ", and is otherwise exact"
+MXFP4 = {
+    "SIGNED_MAXIMUM": "takes the largest value for the largest magnitude",
+    "NOT_FIRST": "leaves the first value of a block out of its maximum",
+    "NOT_LAST": "leaves the last value of a block out of its maximum",
+    "FIRST_HALF": "takes the maximum of the first half of a block only",
+    "WHOLE_ROWS": "takes the maximum of the whole row for each block",
+    "SCALE_UP": "has scales a binade too large",
+    "STORED_DOWN": "stores scales a binade below those it divides by",
+    "NOT_SUBTRACTED": "does not subtract the largest element's exponent",
+    "SHIFTED_GROUP": "by the scale of the next one (blocks off by one)",
+    "PREVIOUS_GROUP": "divides a block by the scale of the one before it",
+    "FIRST_GROUP": "divides a row by the scale of its first block",
+    "ROW_STRIDE": "reads the values column by column",
+    "SCALES_TRANSPOSED": "writes the scales column by column (transposed)",
+    "SWIZZLED": "in cuBLAS's tiles of 128 x 4 (swizzled)",
+    "SWAPPED_NIBBLES": "(swapped nibbles)",
+    "SIGN_DROPPED": "drops the sign of the values",
+    "TIES_AWAY": "elements: rounding = 'nearest_away'",
+    "TRUNCATES": "elements: rounding = 'toward_zero'",
+    "RCEIL": "scale_rule = 'rceil'",
+    "CEIL": "scale_rule = 'ceil'",
+    "EVEN": "scale_rule = 'even'",
+    "NEAREST": "scale_rule = 'nearest'",
+    "TOSA": "scale_rule = 'tosa'",
+    "NAN_DROPPED": "nan = 'ignore'",
+    "INFINITY_DROPPED": "infinity = 'ignore'",
+    "ZERO_ONE": "zero_block = 'one'",
+    "NO_NEGATIVE_ZERO": "elements: negative_zero = 'positive'",
+}
+NVFP4 = {
+    "TENSOR_RECIPROCAL": "stores the reciprocal of the tensor's scale",
+    "NO_TENSOR": "makes the blocks' scales without the tensor's",
+    "FIRST_ROW": "makes the tensor's scale from the first row only",
+    "SCALE_TRUNCATED": "scales: rounding = 'toward_zero'",
+    "SMALLEST_NORMAL": "smallest_scale = 'normal'",
+    "ZERO_INFINITE": "zero_scale = 'infinite'",
+    "ZERO_EIGHTH": "zero_scale = 'eighth'",
+    "MAXIMUM_256": "scale_maximum = 256",
+    "TENSOR_TRUNCATED": "the tensor's scale: rounding = 'toward_zero'",
+    "SIGN_DROPPED": "drops the sign of the values",
+}
+BINARY32 = {
+    "RIGHT": "arithmetic = 'binary32'",
+    "RECIPROCAL": "quotient_steps = 'reciprocal'",
+    "UNROUNDED": "quotient_scale = 'unrounded'",
+    "FOLDED": "scale_steps = 'folded'",
+    "TENSOR_STEPS": "tensor_steps = 'reciprocal'",
+}
+UNNAMED = ("WRONG_EVERYWHERE", "ONE_BLOCK_WRONG", "WRAPS")
+
+
+def operation(name, policy=None):
+    fmt = lowbit.get_format(name)
+    return QuantizeOperation(fmt, get_block_policy(policy or fmt.default_policy))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("block")
+
+    def build(bug, *definitions):
+        path = directory / f"{bug}{len(definitions)}.so"
+        command = [compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={bug}", *definitions]
+        subprocess.run([*command, "-o", path, SOURCE, "-lm"], check=True)
+        return path
+
+    return build
+
+
+def check(path, symbol, checked):
+    with SharedObjectDevice(f"{path}:{symbol}", checked.prototype) as kernel:
+        return check_cases(kernel, checked, checked.cases("directed", 0, 0), max_errors=1)
+
+
+def test_wrong_code_is_explained(compiled):
+    result = check(compiled("TIES_AWAY"), "mxfp4", operation("mxfp4"))
+    group = next(group for group in result.groups if group.name == "ScaledTie")
+    text = example_text(group.examples[0], result)
+    assert "scale block" in text
+    assert "expected" in text
+    assert "ties between elements after scaling" in group.catches
+
+
+def test_right_kernels_pass(compiled):
+    path = compiled("RIGHT")
+    assert check(path, "mxfp4", operation("mxfp4")).verdict == "pass"
+    assert check(path, "nvfp4", operation("nvfp4")).verdict == "pass"
+
+
+def named(compiled, symbol, bug, words, *definitions):
+    """Whether the sentence about a planted bug has the words, and says that all else is right."""
+    result = check(compiled(bug, *definitions), symbol, operation(symbol))
+    assert result.verdict == "MISMATCH", bug
+    assert result.command.startswith(f"lowbit gen quantize --to {symbol} --case ")
+    return words in sentence(result) and OTHERWISE in sentence(result)
+
+
+@pytest.mark.parametrize("bug", ["SWAPPED_NIBBLES", "RCEIL"])
+def test_bug_is_named(compiled, bug):
+    assert named(compiled, "mxfp4", bug, MXFP4[bug])
+
+
+def test_bug_of_two_levels_of_scales_is_named(compiled):
+    assert named(compiled, "nvfp4", "TENSOR_RECIPROCAL", NVFP4["TENSOR_RECIPROCAL"])
+
+
+@pytest.mark.slow
+def test_planted_bugs_are_found_and_named(compiled):
+    planted = [("mxfp4", bug, words) for bug, words in MXFP4.items()]
+    planted += [("nvfp4", bug, words) for bug, words in NVFP4.items()]
+    missed = [(symbol, bug) for symbol, bug, words in planted if not named(compiled, symbol, bug, words)]
+    binary32 = BINARY32.items()
+    missed += [("binary32", bug) for bug, words in binary32 if not named(compiled, "nvfp4", bug, words, "-DBINARY32")]
+    total = len(planted) + len(BINARY32)
+    print(f"{total} bugs planted, all found, {total - len(missed)} named; not named: {missed}")
+    assert not missed
+
+
+@pytest.mark.parametrize("bug", thinned(UNNAMED, 1))
+def test_bug_without_a_name_is_found(compiled, bug):
+    result = check(compiled(bug), "mxfp4", operation("mxfp4"))
+    assert result.verdict == "MISMATCH"
+    assert "follow no rule that lowbit knows" in sentence(result)
+
+
+def test_results_of_an_archive(tmp_path):
+    checked = operation("nvfp4")
+    cases = checked.cases("directed", 0, 0)[:3]
+    arrays = {}
+    for case in cases:
+        tensor = lowbit.quantize(case.arrays["values"], "nvfp4")
+        parts = {"codes": tensor.codes, **tensor.scales}
+        arrays |= {f"{case.name}.{name}": array for name, array in parts.items()}
+    path = tmp_path / "results.npz"
+    np.savez(path, **arrays)
+    with ResultsArchive(str(path), checked.prototype, cases) as device:
+        assert check_cases(device, checked, cases).verdict == "pass"
+    np.savez(path, **dict(list(arrays.items())[:-1]))
+    with pytest.raises(DeviceError, match=r"has no array '.*tensor'"):
+        ResultsArchive(str(path), checked.prototype, cases).open()
+
+
+def test_tails(compiled):
+    checked = operation("fp8_1x128")
+    assert check(compiled("RIGHT"), "fp8", checked).verdict == "pass"
+    assert "reads past the end of a row in the last block of it" in sentence(
+        check(compiled("TAIL_NEXT_ROW"), "fp8", checked)
+    )
+    with pytest.raises(DeviceError, match="depends on what stands around its operands"):
+        check(compiled("PAST_THE_ROW"), "fp8", checked)
+
+
+def test_python_functions_return_a_tuple_or_a_dict(tmp_path):
+    file = tmp_path / "device.py"
+    file.write_text(
+        "import lowbit\n"
+        "def several(values):\n"
+        "    tensor = lowbit.quantize(values, 'nvfp4')\n"
+        "    return tensor.codes, tensor.scales['block'], tensor.scales['tensor']\n"
+        "def named(values):\n"
+        "    return dict(zip(('codes', 'block', 'tensor'), several(values)))\n"
+        "def rceil(values):\n"
+        "    tensor = lowbit.quantize(values, 'mxfp4', policy='torchao_rceil')\n"
+        "    return tensor.codes, tensor.scales['block']\n"
+        "def alone(values):\n"
+        "    return several(values)[0]\n"
+    )
+    checked = operation("nvfp4")
+    cases = checked.cases("directed", 0, 0)[:4]
+    for name in ("several", "named"):
+        with PythonDevice(f"{file}:{name}", checked.prototype) as device:
+            assert check_cases(device, checked, cases).verdict == "pass"
+    with PythonDevice(f"{file}:alone", checked.prototype) as device, pytest.raises(DeviceError, match="one ndarray"):
+        device.run(cases[0])
+    other = operation("mxfp4")
+    with PythonDevice(f"{file}:rceil", other.prototype) as device:
+        words = sentence(check_cases(device, other, other.cases("directed", 0, 0)))
+    assert "scale_rule = 'rceil'" in words
+    assert "(as the preset torchao_rceil" in words
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "mxfp8_e4m3", "fp8_1x128", "nvfp4_16x16", "int4.g64.asymmetric"])
+def test_directed_tensors_have_results_in_order(name):
+    checked = operation(name)
+    cases = checked.cases("directed", 0, 0)
+    for case in cases:
+        parts = checked.prototype.split(checked.expected(case), case)
+        assert list(parts) == list(case.shapes)
+        assert np.array_equal(np.concatenate([part.reshape(-1) for part in parts.values()]), checked.expected(case))
+    assert len({case.name for case in cases}) == len(cases) > 20
