@@ -22,6 +22,7 @@ from lowbit.format.protocol import Scalar
 from lowbit.policy.block import BLOCK_PRESETS, get_block_policy
 
 DRAWN_ELEMENTS = 4
+BYTE = 8
 
 
 def block_document(fmt: BlockFormat) -> dict[str, Any]:
@@ -60,7 +61,10 @@ def _facts(fmt: BlockFormat) -> list[tuple[str, str]]:
         of = f" {field.of}" if field.of else ""
         what = f"{field.format.id}, one for {shape_words(field.block)}: {ROLES[field.role]}{of}"
         rows.append((f"scale {field.name}", what))
-    bits = fmt.bits_per_value
+    bits, whole = fmt.bits_per_value, fmt.bits_per_value * math.prod(fmt.block)
+    if fmt.block and whole and whole.denominator == 1:
+        size = f", {whole // BYTE} bytes" if whole % BYTE == 0 else ""
+        rows.append(("block", f"{math.prod(fmt.block)} elements and their own scales in {whole} bits{size}"))
     rows.append(("bits per value", f"{float(bits):g}" if bits.denominator == 1 else f"{bits} = {float(bits):g}"))
     return rows
 

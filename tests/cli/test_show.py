@@ -103,3 +103,26 @@ def test_a_path_is_not_a_name(lowbit, repository, monkeypatch, name, part):
 
 def test_the_smallest_value_of_a_codebook_is_the_smallest_positive_one(lowbit):
     assert "smallest positive   10681087/8388608*2^-4" in lowbit("show", "nf4").out
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("mxfp4", "32 elements and their own scales in 136 bits, 17 bytes"),
+        ("nvfp4", "16 elements and their own scales in 72 bits, 9 bytes"),
+        ("int4.g128.asymmetric", "128 elements and their own scales in 532 bits"),
+    ],
+)
+def test_a_block_has_a_size(lowbit, name, size):
+    lines = lowbit("show", name).lines
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("block ")] == [size]
+
+
+@pytest.mark.parametrize("name", ["int8.channel", "dfp8"])
+def test_a_block_of_no_length_has_none(lowbit, name):
+    assert not any(line.startswith("block ") for line in lowbit("show", name).lines)
+
+
+def test_a_block_is_drawn_in_bits(lowbit):
+    drawn = lowbit("show", "mxfp4").out
+    assert "│ eeeeeeee │ seem │ seem │  ...  │ seem │" in drawn or "| eeeeeeee | seem | seem |  ...  | seem |" in drawn
