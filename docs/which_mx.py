@@ -12,7 +12,7 @@ import lowbit
 
 PAGE = Path(__file__).parent / "explanation" / "block-formats.md"
 BEGIN, END = "<!-- which-mx: written by docs/which_mx.py -->\n", "<!-- end -->\n"
-CAST_PRESETS = (
+BLOCK_PRESETS = (
     "ocp_mx",
     "torchao_floor",
     "microxcaling",
@@ -46,7 +46,7 @@ def scales() -> str:
     """The scale under each preset, for several maxima."""
     head = ["preset"] + [f"`{name}` {top:g}" for name, tops in TOPS.items() for top in tops]
     rows = []
-    for preset in CAST_PRESETS:
+    for preset in BLOCK_PRESETS:
         cells = [exponent(preset, name, top) for name, tops in TOPS.items() for top in tops]
         rows.append([f"`{preset}`", *cells])
     return table(head, rows)
@@ -56,7 +56,7 @@ def elements() -> str:
     """What the values of one block become."""
     values = np.resize(np.float32(BLOCK), 32)
     rows = [["values", *(f"{value:g}" for value in BLOCK), ""]]
-    for preset in CAST_PRESETS:
+    for preset in BLOCK_PRESETS:
         got = lowbit.dequantize(lowbit.quantize(values, "mxfp4", policy=preset))
         error = lowbit.metrics.relative_squared_error(values, got)
         rows.append([f"`{preset}`", *(f"{value:g}" for value in got[: len(BLOCK)]), f"{error:.4f}"])
@@ -66,7 +66,7 @@ def elements() -> str:
 def specials() -> str:
     """What becomes of a block of zeros, and of one with a NaN or an infinity: its scale, and three of its values."""
     rows = []
-    for preset in PRESETS:
+    for preset in BLOCK_PRESETS:
         cells = []
         for special in (0.0, np.nan, np.inf):
             values = np.zeros(32, np.float32) if special == 0 else np.resize(np.float32(BLOCK), 32)

@@ -30,6 +30,7 @@ SHOWN_PLACES = 3
 
 def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     """``lowbit encode`` into a block format: the values are one row, and a last block may be short."""
+    _refuse_options_of_scalars(arguments, fmt)
     policy = chosen_block_policy(arguments, fmt)
     source = None if arguments.source == "exact" else scalar_format(arguments.source)
     values = [parse_value(text, source) for text in arguments.values]
@@ -59,19 +60,27 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
 
 
 def chosen_block_policy(arguments: Namespace, fmt: BlockFormat) -> BlockPolicy:
-    """The block policy of the command line: a preset or the format's default, and the axes changed on it."""
-    for option in ("rounding", "overflow", "random"):
-        if getattr(arguments, option) is not None:
-            hint = "the policy of the elements is an axis: --choice element=ocp_sat:rounding=nearest_away"
-            raise UsageError(f"--{option} is for scalar formats, not for {fmt.id}", hint=hint)
+    """The block policy of the command line: a preset or the format's default, and the axes changed on it.
+
+    Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
+    """
     policy = get_block_policy(arguments.policy or fmt.default_policy)
     changes: dict[str, Any] = {}
     for text in arguments.choice:
         axis, separator, value = text.partition("=")
         if not separator:
-            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=ceil")
+            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=rceil")
         changes[axis] = BlockPolicy.read(axis, value)
-    return policy.choose(**changes) if changes else policy
+    policy = policy.choose(**changes) if changes else policy
+    policy.require_held(fmt)
+    return policy
+
+
+def _refuse_options_of_scalars(arguments: Namespace, fmt: BlockFormat) -> None:
+    for option in ("rounding", "overflow", "random"):
+        if getattr(arguments, option) is not None:
+            hint = "the policy of the elements is an axis: --choice element=ocp_sat:rounding=nearest_away"
+            raise UsageError(f"--{option} is for scalar formats, not for {fmt.id}", hint=hint)
 
 
 def decode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lowbit.cli.block_codes import chosen_block_policy
 from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity, say_default
 from lowbit.cli.verbs.encode import chosen_policy
 from lowbit.errors import PolicyError, UsageError
@@ -16,8 +17,6 @@ from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
-    from lowbit.format.block import BlockFormat
-    from lowbit.policy.block import BlockPolicy
     from lowbit.policy.requantize import RequantizeScheme
 
 CONVERSIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -163,25 +162,6 @@ def _block_quantization(arguments: Namespace) -> Operation:
         raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --to FORMAT", hint=hint)
     fmt = block_format_of(arguments.target)
     return QuantizeOperation(fmt, chosen_block_policy(arguments, fmt))
-
-
-def chosen_block_policy(arguments: Namespace, fmt: BlockFormat) -> BlockPolicy:
-    """The block policy of the command line: a preset or the format's default, and the axes changed on it.
-
-    Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
-    """
-    from lowbit.policy.block import BlockPolicy, get_block_policy
-
-    policy = get_block_policy(arguments.policy or fmt.default_policy)
-    changes = {}
-    for text in arguments.choice:
-        axis, separator, value = text.partition("=")
-        if not separator:
-            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=rceil")
-        changes[axis] = BlockPolicy.read(axis, value)
-    policy = policy.choose(**changes) if changes else policy
-    policy.require_held(fmt)
-    return policy
 
 
 def _nonlinearity(arguments: Namespace) -> Operation:

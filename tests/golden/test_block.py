@@ -11,6 +11,7 @@ from lowbit.format.files.catalogue import Catalogue
 from lowbit.format.registry import block_format_of, get_format
 from lowbit.oracle.block.encode import quantize
 from lowbit.policy.block import get_block_policy
+from lowbit.vectors.block.cases import directed_tensors
 from lowbit.vectors.block.digests import large_tensor
 from lowbit.vectors.block.sets import block_rows, parse_block_policy, row_shape
 from lowbit.vectors.digest import core_tensors, digest_bytes, read_digests
@@ -83,6 +84,7 @@ def test_every_block_format_and_every_flag_has_a_set():
     assert {entry.recipe.source for entry in DEQUANTIZED} == targets
     assert {name for name in lowbit.formats(kind="block") if name.startswith("mx")} <= targets
     flags = {flag for entry in (*QUANTIZED, *DEQUANTIZED, *PACKED) for flag in read_set(entry).flags.tolist()}
+    flags |= {case.flag for case in directed_tensors(block_format_of("mxfp4"), short=True)}
     assert {number for name, number in vars(f).items() if isinstance(number, int)} <= flags
 
 
@@ -125,7 +127,7 @@ def test_a_format_of_a_users_own_has_sets(tmp_path, monkeypatch):
         (["dequantize", "--to", "float32"], "not for `gen dequantize`"),
         (["quantize", "--to", "int8"], "not a block format"),
         (["quantize", "--to", "mxfp4", "--n", "0"], "at least one row"),
-        (["quantize", "--to", "mxfp4", "--output", "x.npz"], "vector files only"),
+        (["dequantize", "--from", "mxfp4", "--output", "x.npz"], "vector files only"),
         (["quantize", "--to", "mxfp4", "--policy", "ocp"], "ocp_mx"),
     ],
 )
