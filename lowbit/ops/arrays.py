@@ -238,8 +238,9 @@ def from_patterns(patterns: Array, fmt: Scalar) -> Array:
     """Bit patterns as codes: those of signed codes are two's complement."""
     if not fmt.signed_codes:
         return patterns.astype(fmt.code_dtype)
-    unused = np.int64(64 - fmt.bits)
-    return (patterns.astype(np.int64) << unused >> unused).astype(fmt.code_dtype)
+    wide = patterns.astype(fmt.code_dtype)
+    unused = 8 * wide.itemsize - fmt.bits
+    return wide if unused == 0 else wide << unused >> unused
 
 
 def magnitudes(codes: Array, fmt: Scalar) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:

@@ -21,6 +21,9 @@ from lowbit.policy.block import BlockPolicy, get_block_policy
 SLAB = 1 << 19
 """Values of a slab: its steps in binary64 take some tens of megabytes."""
 
+IN_ORDER = ("float16", "bfloat16", "float32", "float64")
+"""Dtypes of a sign bit and a magnitude."""
+
 Result = TypeVar("Result")
 
 
@@ -77,7 +80,12 @@ def quantize_slabs(
         return slab
 
     if len(ranges) > 1 and any(not field.block for field in fmt.scales):
-        found = each_slab(lambda rows: _extremes(load(rows)), ranges, threads)
+
+        def extremes(rows: slice) -> Array:
+            few = _extremes(values[rows])
+            return few if np.isfinite(few).all() else _finite_and_not(load(rows))
+
+        found = each_slab(extremes, ranges, threads)
         witness = _witness(np.concatenate(found), fmt, values.shape)
         if witness is None:
             ranges = [slice(0, values.shape[0])]
@@ -92,20 +100,26 @@ def quantize_slabs(
 
 
 def _extremes(values: Array) -> Array:
-    """Some values of an array, among them all that statistics of the whole of it depend on."""
-    if not values.size:
-        return values.reshape(-1)
-    ends = np.array([values.min(), values.max()])
-    if np.isfinite(ends).all():
-        return ends
+    """Some values of an array, among them its lowest and its highest, and what is not finite if anything is."""
+    if values.dtype.name not in IN_ORDER or not values.size:
+        return _finite_and_not(plain_values(values))
+    signed, unsigned = (values.view(f"{kind}{values.dtype.itemsize}") for kind in "iu")
+    # Codes of positive numbers are in order, those of negative ones in reverse and, unsigned, above all others.
+    few = np.array([signed.min(), signed.max(), unsigned.max().view(signed.dtype)])
+    return plain_values(few.view(values.dtype))
+
+
+def _finite_and_not(values: Array) -> Array:
+    """The lowest and the highest value, and a NaN and an infinity of each sign if there are any."""
     kinds = [values[np.isnan(values)], values[np.isposinf(values)], values[np.isneginf(values)]]
     finite = values[np.isfinite(values)]
-    return np.concatenate([part[:1] for part in kinds] + ([[finite.min(), finite.max()]] if finite.size else []))
+    ends = [finite.min(), finite.max()] if finite.size else []
+    return np.concatenate([*(part[:1] for part in kinds), np.array(ends, values.dtype)])
 
 
 def _witness(extremes: Array, fmt: BlockFormat, shape: Shape) -> Array | None:
     """Rows before each slab with which a scale over the tensor is that of the whole; None where rows are too short."""
-    few = _extremes(extremes)
+    few = _finite_and_not(extremes)
     rows = math.lcm(*(field.extents(shape)[0] for field in fmt.scales if field.block))
     result = np.zeros((rows, *shape[1:]), few.dtype)
     if few.size > math.prod(shape[1:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,8 @@ def plain_values(values: npt.ArrayLike) -> Array:
     array = as_array(values, "values")
     if array.dtype in (np.float32, np.float64):
         return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype in (np.float16, ml_dtypes.bfloat16):
+        return array.astype(np.float32)
     codes, source = values_to_codes(array)
     for dtype in (np.float32, np.float64):
         try:

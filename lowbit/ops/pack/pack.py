@@ -77,9 +77,8 @@ def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> A
                 f"layout {layout!r} packs {several} {what} at a time; {where} has {array.shape[axis]}",
                 hint="pad with zero codes, and pass `count` to unpack" if axis == -1 else "pad with rows of zero codes",
             )
-    patterns = array.astype(np.int64) & ((1 << bits) - 1)
-    stored = chosen.written(patterns, bits, known is not None and known.signed_codes)
-    return chosen.pack(stored.astype(_pattern_dtype(bits)), bits)
+    patterns = array.astype(_pattern_dtype(bits)) & ((1 << bits) - 1)
+    return chosen.pack(chosen.written(patterns, bits, known is not None and known.signed_codes), bits)
 
 
 def unpack(
@@ -132,7 +131,7 @@ def unpack(
     if array.shape[-1] % words:
         what = "bytes" if word.itemsize == 1 else "words"
         raise InputError(f"layout {layout!r} unpacks {words} {what} at a time; the last axis has {array.shape[-1]}")
-    stored = _take(_unpack(chosen, np.ascontiguousarray(array), bits, count), count).astype(np.int64)
+    stored = _take(_unpack(chosen, np.ascontiguousarray(array), bits, count), count).astype(_pattern_dtype(bits))
     return _from_patterns(chosen.read(stored, bits, known is not None and known.signed_codes), bits, known)
 
 

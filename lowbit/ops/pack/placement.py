@@ -38,26 +38,63 @@ SPQR_CODES = 18
 """A scale, a zero point and 16 weights, three bits each (spqr_cuda.cpp); bits 61:54 carry part of the second order."""
 
 
+def _joints(bits: int) -> list[tuple[np.uint64, np.uint64, np.uint64]]:
+    """How lanes of a 64-bit word join two by two until eight codes, a byte each, lie side by side.
+
+    Of each step the bits of the lower of two lanes, those of the upper one beside them, and the distance it moves.
+    """
+    joints = []
+    for half in (8, 16, 32):
+        width = bits * half // 8
+        low = sum(((1 << width) - 1) << place for place in range(0, 64, 2 * half))
+        joints.append((np.uint64(low), np.uint64(low << width), np.uint64(half - width)))
+    return joints
+
+
 def _pack_stream(patterns: Array, bits: int) -> Array:
     """Each code's bits, lowest first, one after the other; the first bit of the stream is bit 0 of byte 0."""
-    leading, count = patterns.shape[:-1], patterns.shape[-1]
-    container = patterns.astype("<u2" if bits > 8 else "u1")
-    octets = np.ascontiguousarray(container).view(np.uint8).reshape(*leading, count, container.itemsize)
-    spread = np.unpackbits(octets, axis=-1, bitorder="little")
-    return np.packbits(spread[..., :bits].reshape(*leading, count * bits), axis=-1, bitorder="little")
+    *leading, count = patterns.shape
+    if bits > 8:
+        octets = patterns.astype("<u2", order="C").view(np.uint8).reshape(*leading, count, 2)
+        spread = np.unpackbits(octets, axis=-1, bitorder="little")
+        return np.packbits(spread[..., :bits].reshape(*leading, count * bits), axis=-1, bitorder="little")
+    codes = np.zeros((*leading, -(-count // 8) * 8), np.uint8)
+    codes[..., :count] = patterns
+    words = codes.view("<u8")
+    for low, high, distance in _joints(bits):
+        upper = words >> distance
+        upper &= high
+        words &= low
+        words |= upper
+    octets = codes.reshape(*leading, -1, 8)[..., :bits].reshape(*leading, -1) if codes.size else codes
+    return np.ascontiguousarray(octets[..., : -(-count * bits // 8)])
 
 
 def _unpack_stream(packed: Array, bits: int) -> Array:
-    leading = packed.shape[:-1]
-    stream = np.unpackbits(packed, axis=-1, bitorder="little")
-    count = stream.shape[-1] // bits
-    if stream[..., count * bits :].any():
+    *leading, length = packed.shape
+    count = 8 * length // bits
+    if bits > 8:
+        stream = np.unpackbits(packed, axis=-1, bitorder="little")
+        rest, spread = stream[..., count * bits :], np.zeros((*leading, count, 16), dtype=np.uint8)
+        spread[..., :bits] = stream[..., : count * bits].reshape(*leading, count, bits)
+        codes = np.packbits(spread, axis=-1, bitorder="little").view("<u2").reshape(*leading, count)
+    else:
+        groups = -(-length // bits)
+        padded = np.zeros((*leading, groups * bits), np.uint8)
+        padded[..., :length] = packed
+        octets = np.zeros((*leading, groups, 8), np.uint8)
+        octets[..., :bits] = padded.reshape(*leading, groups, bits)
+        words = octets.view("<u8")
+        for low, high, distance in reversed(_joints(bits)):
+            upper = words & high
+            upper <<= distance
+            words &= low
+            words |= upper
+        eights = octets.reshape(*leading, groups * 8)
+        codes, rest = eights[..., :count], eights[..., count:]
+    if rest.any():
         raise InputError(f"the padding bits after the last {bits}-bit code are not zero", hint="is `count` missing?")
-    width = 16 if bits > 8 else 8
-    spread = np.zeros((*leading, count, width), dtype=np.uint8)
-    spread[..., :bits] = stream[..., : count * bits].reshape(*leading, count, bits)
-    container = np.packbits(spread, axis=-1, bitorder="little")
-    return container.view("<u2" if bits > 8 else "u1").reshape(*leading, count)
+    return codes
 
 
 def nibbles(block: int, low: int) -> Placement:

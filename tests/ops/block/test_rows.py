@@ -107,3 +107,13 @@ def test_no_block_lies_across_slabs():
 def test_results_are_in_order_for_any_number_of_threads():
     ranges = [slice(at, at + 1) for at in range(20)]
     assert each_slab(lambda part: part.start, ranges, 1) == each_slab(lambda part: part.start, ranges, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, ml_dtypes.float8_e4m3fn])
+@pytest.mark.parametrize("low", [-3, 0.25, -9])
+def test_the_extremes_of_slabs_are_among_their_values(dtype, low):
+    """Of both signs, of positive values and of negative ones alone."""
+    values = np.random.default_rng(6).uniform(low, low + 4, (8, 16)).astype(dtype)
+    few = rows._extremes(values)
+    assert {few.min(), few.max()} <= {*values.astype(np.float64).ravel()}
+    assert (few.min(), few.max()) == (values.astype(np.float64).min(), values.astype(np.float64).max())
