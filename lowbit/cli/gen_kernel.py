@@ -173,9 +173,16 @@ def _show(operation: Operation, case: Case) -> None:
 
 
 def _products(operation: Operation, case: Case) -> dict[str, list[str]]:
-    """Of a requantisation, what is rounded: each accumulator times the scale."""
+    """Of a requantisation, each accumulator times the scale, and what the scheme makes of it step by step."""
     if operation.name != "requantize":
         return {}
+    from lowbit.check.report.requantize import number
+
     expected = operation.expected(case)
-    products = [operation.detail(case, (at,), int(code), None, ()).product for at, code in enumerate(expected)]
-    return {"exact product": [f"{float(product):.9g}" for product in products]}
+    details = [operation.detail(case, (at,), int(code), None, ()) for at, code in enumerate(expected)]
+    names = dict.fromkeys(name for detail in details for name, _ in detail.steps)
+    columns = [[("exact product", detail.product), *detail.steps] for detail in details]
+    return {
+        name: [number(dict(steps)[name]) if name in dict(steps) else "" for steps in columns]
+        for name in ("exact product", *names)
+    }

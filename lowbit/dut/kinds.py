@@ -98,7 +98,7 @@ _PYTHON = (
     "float32 array of two axes, which returns a tuple or a dict of codes and the scales of each field."
 )
 _RESULTS = (
-    "--results FILE: what a simulator or a device elsewhere answered, in the order of the inputs: .hex, .txt and .mem "
+    "--results FILE: what a simulator or a machine elsewhere answered, in the order of the inputs: .hex, .txt and .mem "
     "(hexadecimal codes as $writememh writes them, `@address` lines and comments included: row 0 is at address 0, and "
     "a result that has no word, or one with x or z, is a difference), .npy (a vector of integers), .bin "
     "(little-endian containers). The inputs are those of --set, --n and --seed, or of --inputs FILE; `lowbit gen` "
@@ -112,7 +112,7 @@ _KINDS = (
         "so",
         "FILE:SYMBOL",
         "a C function in a shared object (`lowbit explain so`)",
-        "the device",
+        "the kernel",
         _SHARED_OBJECT,
         _shared_object,
         _before_colon,
@@ -121,7 +121,7 @@ _KINDS = (
         "python",
         "MODULE:FUNCTION",
         "a function over NumPy arrays",
-        "the device",
+        "the kernel",
         f"{_PYTHON} {CONTAINERS}",
         _python,
         _python_file,

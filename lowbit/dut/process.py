@@ -1,7 +1,7 @@
 """A device in a process of its own: each call between guards, small ones twice, and a hunt for what makes it crash.
 
 The second call meets other bytes around the operands and in the results. A kernel that reads past an operand, or adds
-to what the results held before, gives another answer then, and is told so instead of being compared.
+to what the results held before, gives another answer then, which is reported, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class ProcessDevice:
             )
         again = self._call(case, other_fill, other_guard)
         others = self._call(case, fill, other_guard), self._call(case, other_fill, guard)
-        hint = "a device must be deterministic to be checked; give a stochastic kernel fixed random bits"
+        hint = "a kernel must be deterministic to be checked; give a stochastic kernel fixed random bits"
         depends = ""
         if _equal((again, *others), (second, first, second)):
             depends = "what the results held before"

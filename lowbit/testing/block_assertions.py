@@ -16,7 +16,7 @@ from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.cast.decode import decode
 
 SHOWN = 3
-"""So many scales of a field and so many elements are explained; the rest is counted."""
+"""At most that many scales of a field, and elements, are explained; the rest is counted."""
 
 
 def assert_tensors_equal(actual: BlockTensor, expected: BlockTensor, inputs: Any, nan: str) -> None:

@@ -174,3 +174,23 @@ def test_random_cases_are_the_same_for_a_seed():
     for left, right, third in zip(first, second, other, strict=True):
         assert np.array_equal(left.arrays["accumulators"], right.arrays["accumulators"])
         assert not np.array_equal(left.arrays["accumulators"], third.arrays["accumulators"])
+
+
+@pytest.mark.parametrize("scheme", sorted(REQUANTIZE_SCHEMES))
+def test_an_example_goes_from_the_accumulator_to_the_code_step_by_step(scheme):  # F14
+    operation = RequantizeOperation(REQUANTIZE_SCHEMES[scheme], INT8)
+    case = max(operation.cases("directed", 0, 0), key=lambda case: case.outputs)
+    expected = operation.expected(case)
+    for index in range(0, case.outputs, max(case.outputs // 20, 1)):
+        detail = operation.detail(case, (index,), int(expected[index]), None, ())
+        last = detail.steps[-1][1]
+        assert {"rounded"} <= {name for name, _ in detail.steps}
+        assert (last - int(expected[index])) % 256 == 0 or expected[index] in (-128, 127)  # wrapped, or clamped
+
+
+def test_the_high_half_is_shown():  # F14: -511 at 2^-2 is -127.75, and -255 before it is shifted
+    operation = RequantizeOperation(REQUANTIZE_SCHEMES["tflite_double"], INT8)
+    (case,) = [case for case in operation.cases("directed", 0, 0) if case.name == "TieOfPower.1"]
+    index = int(np.flatnonzero(case.arrays["accumulators"] == -510)[0])
+    steps = operation.detail(case, (index,), -128, None, ()).steps
+    assert steps == (("high half", -255), ("rounded", -128))

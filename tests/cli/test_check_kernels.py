@@ -201,7 +201,7 @@ def test_the_command_of_a_report_shows_its_case(lowbit):
     assert "multiplier=1073741824 shift=-1 zero_point=0" in heading
     assert head.split("  ")[-1].strip() == "expected"
     (tie,) = [row.split() for row in rows if row.split()[0] == "-510"]
-    assert tie == ["-510", "-127.5", "-128"]
+    assert tie == ["-510", "-127.5", "-255", "-128", "-128"]  # the high half, and what it is rounded to
     codes = lowbit("gen", "logistic", "--scheme", "tflite_int8", "--scale", "0.05", "--case", "EveryCode.0")
     assert codes.lines[1].split() == ["codes", "expected"]
     assert "no case" in lowbit("gen", "gemm", "--case", "Shape.99999").err

@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 
 
 def stored_format(name: FormatLike, group: int = 128, scale_format: FormatLike = SCALE) -> BlockFormat:
-    """A block format by its name; a scalar format with one scale for so many neighbours, 0: for an output.
+    """A block format by its name; a scalar format with one scale for that many neighbours, 0: for an output.
 
     Raises
     ------

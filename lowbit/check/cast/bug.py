@@ -61,5 +61,5 @@ def normal_results(view: View) -> Mask:
 
 
 def scaled(factor: float) -> Callable[[Conversion], Codes]:
-    """What computes the results of values that are so many times as large."""
+    """What computes the results of values that are that many times as large."""
     return lambda conversion: conversion.of_values(conversion.view.values * factor)

@@ -32,7 +32,7 @@ class ResultBug(Bug, ABC):
         return rows
 
     def least(self, count: int) -> int:
-        """Of so many answers, those that have to be explained for the bug to be worth a word."""
+        """Of that many answers, those that have to be explained for the bug to be worth a word."""
         return count // 2
 
     @abstractmethod

@@ -84,7 +84,7 @@ class Magnitudes:
         return Magnitudes(*(max(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
 
     def plain(self, accumulator: Accumulator, bits: int = WIDEST) -> Accumulator:
-        """An accumulator that gives the same results in so many bits, without what cannot matter at such sizes.
+        """An accumulator that gives the same results in that many bits, without what cannot matter at such sizes.
 
         Where no step can overflow it is the widest one.
         """
@@ -184,7 +184,7 @@ def _nameless(accumulator: Accumulator) -> Accumulator:
 
 
 def _product(a: Matrix, b: Matrix) -> Matrix:
-    """The exact product, by way of binary64, which holds every sum of so many products of 17 bits."""
+    """The exact product, by way of binary64, which holds every sum of that many products of 17 bits."""
     return np.asarray((a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64))
 
 
@@ -205,7 +205,7 @@ def solved_case(case: Case) -> Solved:
 
 
 def low_bits(values: Matrix, bits: int) -> Matrix:
-    """Sums as a kernel hands them out in so many bits."""
+    """Sums as a kernel hands them out in that many bits."""
     if bits == WIDEST:
         return values
     shift = np.int64(WIDEST - bits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from lowbit.check.claims import Closest, Follows
 from lowbit.check.report.values import NOT_WRITTEN, alternatives, counted
@@ -44,8 +45,13 @@ def closest_words(claim: Closest, operation: RequantizeOperation) -> str:
     return f"closest is {name}, from which {len(claim.left):,} differ, the first for accumulator {claim.first}"
 
 
+def number(value: Fraction | int) -> str:
+    """An intermediate in decimals; a code or another integer in full."""
+    return str(value) if isinstance(value, int) or value.denominator == 1 else f"{float(value):.9g}"
+
+
 def example_lines(example: Example, operation: RequantizeOperation) -> list[str]:
-    """The exact product, and what was asked for."""
+    """The exact product, what the scheme makes of it, and what was expected."""
     del operation
     exact = example.detail.product
     twice = exact * 2
@@ -55,6 +61,7 @@ def example_lines(example: Example, operation: RequantizeOperation) -> list[str]
         example.case.place,
         f"accumulator     {int(example.case.arrays['accumulators'][example.index])}",
         f"exact product   {float(exact):.9g}{tie}, zero point {example.case.scalars['zero_point']}",
+        *(f"{name:<16}{number(value)}" for name, value in example.detail.steps),
         f"expected        {example.expected}",
         f"got             {got}",
     ]

@@ -17,9 +17,10 @@ from lowbit.check.requantize.bugs import REQUANTIZE_BUGS
 from lowbit.check.requantize.rules import RequantizeRule, schemes
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
+from lowbit.oracle.requantize.requantize import requantize
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
 from lowbit.vectors.case import Array, Case
-from lowbit.vectors.requantize.cases import directed_requantizations, random_requantizations, real_scale
+from lowbit.vectors.requantize.cases import directed_requantizations, multiplier_of, random_requantizations, real_scale
 
 DEFINED_SHARE = 0.75
 """A scheme that takes few of the scales does not explain the others."""
@@ -47,9 +48,10 @@ def requantize_prototype(scheme: RequantizeScheme, result: FixedFormat) -> Proto
 
 @dataclass(frozen=True)
 class RequantizeDetail:
-    """The product before it is rounded to an integer."""
+    """The product before it is rounded to an integer, and what the scheme makes of it, step by step."""
 
     product: Fraction
+    steps: tuple[tuple[str, Fraction | int], ...]
 
 
 class RequantizeOperation(Operation):
@@ -132,10 +134,21 @@ class RequantizeOperation(Operation):
     def detail(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
     ) -> RequantizeDetail:
-        """The exact product."""
+        """The exact product, and the steps of the oracle."""
         del expected, got, claims
-        scalars = {name: value for name, value in case.scalars.items() if name != "zero_point"}
-        return RequantizeDetail(real_scale(self.scheme, scalars) * int(case.arrays["accumulators"][index]))
+        accumulator, scalars = int(case.arrays["accumulators"][index]), dict(case.scalars)
+        zero_point = int(scalars.pop("zero_point"))
+        steps: list[tuple[str, Fraction | int]] = []
+        requantize(
+            accumulator,
+            self.scheme,
+            *multiplier_of(self.scheme, scalars),
+            zero_point=zero_point,
+            low=self.result.min_code,
+            high=self.result.max_code,
+            note=lambda name, value: steps.append((name, value)),
+        )
+        return RequantizeDetail(real_scale(self.scheme, scalars) * accumulator, tuple(steps))
 
     def command(self, case: Case, index: tuple[int, ...]) -> str:
         """Writes the accumulators of a case and the expected codes; or shows the row of a file."""

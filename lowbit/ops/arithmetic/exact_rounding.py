@@ -16,7 +16,7 @@ Doubles = npt.NDArray[np.float64]
 
 BINARY64_BITS = 53
 ODD_BITS = 51
-"""What is rounded to odd in binary64 can be rounded on to so many bits."""
+"""What is rounded to odd in binary64 can be rounded on to that many bits."""
 
 SMALLEST = 2.0**-1000
 """Below it a quotient may have fewer bits."""

@@ -23,7 +23,7 @@ from lowbit.policy.cast import Policy
 
 BITS = 4
 BINARY64_BITS = 53
-"""A product of a boundary and the scales with so many bits is exact in binary64."""
+"""A product of a boundary and the scales with that many bits is exact in binary64."""
 
 
 class Magnitudes(NamedTuple):

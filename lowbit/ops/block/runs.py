@@ -47,7 +47,7 @@ class Runs:
         return int(self.words.shape[1])
 
     def in_chunks(self, run: Callable[[slice], None], chunk: int = CHUNK) -> None:
-        """Call ``run`` with slices of the runs, of so many values."""
+        """Call ``run`` with slices of the runs, of that many values."""
         count, length = self.words.shape
         in_chunks(lambda start, stop: run(slice(start, stop)), count, self._threads, max(1, chunk // length))
 

@@ -81,6 +81,9 @@ def gemm(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Notes
     -----
+    Codes carry no type: those of a float format, which are unsigned integers too, are multiplied as the integers that
+    they are. Products of floats are those of their values: ``decode`` first.
+
     Source: ONNX MatMulInteger (version 10), whose result this is for 8-bit operands; the sum wraps modulo 2**32.
 
     Examples

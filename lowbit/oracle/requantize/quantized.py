@@ -6,8 +6,8 @@ from lowbit.oracle.requantize.requantize import requantize, wrap
 from lowbit.policy.quantized_add import Addition
 from lowbit.policy.requantize import RequantizeScheme
 
-INT32 = {"low": -(1 << 31), "high": (1 << 31) - 1}
-UNCLAMPED = {"low": -(1 << 62), "high": (1 << 62) - 1}
+INT32 = (-(1 << 31), (1 << 31) - 1)
+UNCLAMPED = (-(1 << 62), (1 << 62) - 1)
 """Where operands are rescaled straight to the result, only their sum is clamped."""
 
 
@@ -19,10 +19,10 @@ def add(
     if addition.shared:
         total = left * addition.a[0] + right * addition.b[0]
     else:
-        limits = UNCLAMPED if addition.result is None else INT32
+        lowest, highest = UNCLAMPED if addition.result is None else INT32
         total = (
-            requantize(left, addition.operands, *addition.a, **limits).code
-            + requantize(right, addition.operands, *addition.b, **limits).code
+            requantize(left, addition.operands, *addition.a, low=lowest, high=highest).code
+            + requantize(right, addition.operands, *addition.b, low=lowest, high=highest).code
         )
     if addition.result is None:
         return min(max(total + zero_point, low), high)

@@ -33,7 +33,7 @@ POWERS = (0, -5, 9)
 """The exponents about which blocks lie."""
 
 RAMP = 13
-"""The fill of a block has so many different magnitudes, an odd number so that their signs alternate."""
+"""The fill of a block has that many different magnitudes, an odd number so that their signs alternate."""
 
 
 class Blocks:

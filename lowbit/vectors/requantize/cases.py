@@ -151,6 +151,14 @@ def real_scale(scheme: RequantizeScheme, scalars: dict[str, Number]) -> Fraction
     return Fraction(int(scalars["multiplier"])) / Fraction(2) ** scheme.right_shift(int(scalars["shift"]))
 
 
+def multiplier_of(scheme: RequantizeScheme, scalars: dict[str, Number]) -> tuple[int, int]:
+    """The multiplier and the shift as the oracle takes them: of a scale its significand and a shift to the right."""
+    if scheme.takes_scale:
+        scale = real_scale(scheme, scalars)
+        return scale.numerator, scale.denominator.bit_length() - 1
+    return int(scalars["multiplier"]), int(scalars["shift"])
+
+
 def _accumulators(scale: Fraction, result: FixedFormat, zero_point: int) -> set[int]:
     """Around every half code, around the ends of the range, and at the ends of 32 bits."""
     low, high = result.min_code - zero_point - 3, result.max_code - zero_point + 3

@@ -18,7 +18,7 @@ from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 from lowbit.vectors.case import Case, Number
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.recipe import Recipe
-from lowbit.vectors.requantize.cases import directed_requantizations, real_scale
+from lowbit.vectors.requantize.cases import directed_requantizations, multiplier_of
 from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for, read_vectors
 
 Row = tuple[int, dict[str, Number], int]
@@ -73,13 +73,9 @@ def expected_code(row: Row, scheme: RequantizeScheme, result: FixedFormat) -> in
     """What the oracle says of a row."""
     _, scalars, accumulator = row
     zero_point = int(scalars["zero_point"])
-    if scheme.takes_scale:
-        scale = real_scale(scheme, scalars)
-        multiplier, shift = scale.numerator, scale.denominator.bit_length() - 1
-    else:
-        multiplier, shift = int(scalars["multiplier"]), int(scalars["shift"])
-    limits = {"low": result.min_code, "high": result.max_code}
-    return requantize(accumulator, scheme, multiplier, shift, zero_point=zero_point, **limits).code
+    low, high = result.min_code, result.max_code
+    given = multiplier_of(scheme, scalars)
+    return requantize(accumulator, scheme, *given, zero_point=zero_point, low=low, high=high).code
 
 
 def _rows(scheme: RequantizeScheme, result: FixedFormat, count: int) -> Iterator[Row]:
