@@ -16,7 +16,7 @@ from lowbit.ops.cast.cast import convert
 from lowbit.policy.cast import get_policy
 
 DATA = Path(__file__).parent / "data"
-CAST_PRESETS = {"satfinite": "cuda", "nosat": "cuda_nosat"}
+PRESETS = {"satfinite": "cuda", "nosat": "cuda_nosat"}
 
 
 def _digests():
@@ -38,12 +38,12 @@ PAIRS = sorted({(row[0], row[1]) for row in ROWS})
 )
 def test_all_16_bit_inputs_have_the_same_digest(record):
     target = get_format(record["target"])
-    policy = get_policy(CAST_PRESETS[record["saturation"]], target).choose(rounding=record["rounding"])
+    policy = get_policy(PRESETS[record["saturation"]], target).choose(rounding=record["rounding"])
     codes = convert(np.arange(1 << 16, dtype=np.uint16), record["source"], target, policy=policy)
     assert hashlib.sha256(codes.astype(np.uint8).tobytes()).hexdigest() == record["sha256"]
 
 
-@pytest.mark.parametrize("saturation", CAST_PRESETS)
+@pytest.mark.parametrize("saturation", PRESETS)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_rows_near_ties_and_overflow(source, target, saturation, compare):
     chosen = [row for row in ROWS if row[:2] == [source, target]]

@@ -19,7 +19,7 @@ from lowbit.policy.cast import get_policy
 
 FILE = Path(__file__).parent / "data" / "onnx_cast_vectors.txt"
 VERSIONS = ["1.18.0", "1.22.0"]
-CAST_PRESETS = {
+PRESETS = {
     ("1.18.0", "saturate"): "onnx_1_18",
     ("1.18.0", "nosat"): "onnx_1_18_nosat",
     ("1.22.0", "saturate"): "onnx_1_22",
@@ -55,7 +55,7 @@ def test_the_vectors_are_all_there():
 def test_the_preset_gives_the_vectors(row):
     version, _, saturation, source_name, target_name, given, wanted = row
     source, target = get_format(source_name), get_format(target_name)
-    policy = get_policy(CAST_PRESETS[version, saturation], target)
+    policy = get_policy(PRESETS[version, saturation], target)
     ours = convert(_codes(given, source), source, target, policy=policy)
     assert [int(code) for code in ours] == [int(code) for code in _codes(wanted, target)]
 
