@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -186,6 +187,8 @@ def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: Block
     rows = _span_rows(step, fmt, policy)
     name = "place" if step.field.role == "zero_point" else "scale"
     rows.append((name, _short(step.unrounded), _derivation(step, fmt, policy)))
+    if policy.search != "none" and step.field in levels(fmt)[0]:
+        rows.append(("search", policy.search, BlockPolicy.meaning("search", policy.search)))
     if step.rounding is not None:
         rows += rounding_rows(step.field.format, step.rounding)
         rows.append(("rule", step.rounding.rule, ""))
@@ -232,34 +235,32 @@ def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
         return f"{policy.scale_rule}: {BlockPolicy.meaning('scale_rule', policy.scale_rule)}"
     if field.name == "negative":
         largest = format_decimal(fmt.element.min).removeprefix("-")
-    if not coarser:
-        return f"maximum / {largest}, the largest element{each}"
-    above = f"(maximum / {largest}) {'*' if coarser[0].role == 'divide' else '/'} {coarser[0].name}"
-    return (
-        f"{above}{each}"
-        if policy.arithmetic == "exact"
-        else f"{BlockPolicy.meaning('scale_steps', policy.scale_steps)}{each}"
-    )
+    if coarser:
+        return _named(BlockPolicy.meaning("scale_steps", policy.scale_steps), fmt, largest) + each
+    by_reciprocal = each and policy.scale_steps in ("reciprocal", "folded")
+    return (f"maximum * (1 / {largest})" if by_reciprocal else f"maximum / {largest}") + f", the largest element{each}"
 
 
 def _quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
     """What the quotients are."""
-    if policy.arithmetic != "exact":
-        return (
-            f"quotient {BlockPolicy.meaning('quotient_steps', policy.quotient_steps)}, each step in {policy.arithmetic}"
-        )
     if is_affine(fmt):
         return f"quotient = value / {fmt.scales[0].name}, rounded; code = that plus zero_point"
+    each = "" if policy.arithmetic == "exact" else f", each step in {policy.arithmetic}"
+    steps = BlockPolicy.meaning("quotient_steps", policy.quotient_steps if each else "divide")
+    if not levels(fmt)[1]:
+        steps = steps.replace("(s * S)", "s").replace("(s / R)", "s")
+    return f"quotient = {_named(steps, fmt, '')}{each}"
+
+
+def _named(steps: str, fmt: BlockFormat, largest: str) -> str:
+    """The steps of a policy with the names of a format's fields."""
     finest, coarser = levels(fmt)
-    if fmt.by_sign:
-        return "quotient = value / (negative if value < 0 else positive)"
-    factors = [finest[0].name, *(field.name for field in coarser if field.role != "divide")]
-    divisor = factors[0] if len(factors) == 1 else f"({' * '.join(factors)})"
-    return (
-        "quotient = value"
-        + "".join(f" * {field.name}" for field in coarser if field.role == "divide")
-        + f" / {divisor}"
-    )
+    own = "(negative if value < 0 else positive)" if fmt.by_sign else finest[0].name
+    names = {"x": "value", "s": own, "amax": "maximum", "maximum": largest}
+    if coarser:
+        above, inverse = coarser[0].name, f"(1 / {coarser[0].name})"
+        names |= {"S": inverse, "R": above} if coarser[0].role == "divide" else {"S": above, "R": inverse}
+    return re.sub(r"\b(x|s|S|R|amax|maximum)\b", lambda match: names.get(match[0], match[0]), steps)
 
 
 def _element_row(page: Terminal, number: int, step: ElementStep, fmt: BlockFormat) -> tuple[str, ...]:

@@ -58,7 +58,20 @@ def test_two_scales_are_explained(lowbit):
         (("nvfp4_reciprocal", "1"), "(6 * 448) / maximum"),
         (("dfp16", "1", "2"), "2^1 <= 2 < 2^2"),
         (("mxfp8_e4m3", "470", "--policy", "tosa_mx"), "tosa: floor, and one more"),
-        (("nvfp4", "1", "--policy", "transformer_engine_nvfp4"), "each step in binary32"),
+        (
+            ("nvfp4", "1", "--policy", "transformer_engine_nvfp4"),
+            "maximum * ((1 / tensor) * (1 / 6)), each step in binary32",
+        ),
+        (
+            ("nvfp4", "1", "--policy", "transformer_engine_nvfp4"),
+            "quotient = value * (1 / (block * tensor)), the recip",
+        ),
+        (("nvfp4_reciprocal", "1"), "quotient = value / (block / tensor), each step in binary32"),
+        (
+            ("float4_e2m1fn.g4", "1", "--choice", "arithmetic=bfloat16"),
+            "quotient = value / block, each step in bfloat16",
+        ),
+        (("nvfp4", *["3"] * 16, "--policy", "four_over_six"), "that or 3/2 of it"),
         (("mxfp4", "6.5", "--choice", "scale_rule=ceil"), "policy"),
         (("nvfp4_16x16", "1", "2"), "16 x 16 elements"),
         (("float4_e2m1fn.g4", "1e-9"), "instead: the smallest positive value"),
