@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +20,6 @@ from lowbit.quantizers.objective import relative_error
 from lowbit.quantizers.transform import Transform
 
 INDEX_BITS = 32
-
-
-class Coded(Protocol):
-    """Codes and what they stand for: a BlockTensor, or the codes of tables that rows of weights have of their own."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def bits_per_value(self) -> Fraction: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +46,32 @@ class RowTables:
 
     def values(self) -> Doubles:
         return np.take_along_axis(self.tables.astype(np.float64), self.codes.astype(np.int64), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTable:
+    """Codes of a table of vectors, one code for a few neighbouring weights.
+
+    Attributes
+    ----------
+    codes : ndarray of uint16, shape (outputs, vectors)
+    table : ndarray of float32, shape (count, length)
+    """
+
+    codes: npt.NDArray[np.uint16]
+    table: npt.NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape[0], self.codes.shape[1] * self.table.shape[1]
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        count, length = self.table.shape
+        return Fraction((count - 1).bit_length(), length) + Fraction(self.table.size * 32, self.codes.size * length)
+
+    def values(self) -> Doubles:
+        return self.table.astype(np.float64)[self.codes].reshape(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +107,7 @@ class QuantizedWeight:
 
     Attributes
     ----------
-    tensor : BlockTensor or RowTables
+    tensor : BlockTensor, RowTables or VectorTable
         Codes and scales, of the weights as the transform has them.
     sparse : Sparse, optional
         Weights that are kept apart.
@@ -103,7 +119,7 @@ class QuantizedWeight:
         What the method says of its work: choices, losses, the smallest distance from a tie.
     """
 
-    tensor: BlockTensor | RowTables
+    tensor: BlockTensor | RowTables | VectorTable
     sparse: Sparse | None = None
     low_rank: tuple[Array, Array] | None = None
     transform: Transform | None = None
@@ -126,7 +142,7 @@ class QuantizedWeight:
     def transformed(self) -> Doubles:
         """The values of the weights as the transform has them, in binary64."""
         tensor = self.tensor
-        values: Doubles = tensor.values() if isinstance(tensor, RowTables) else dequantize(tensor, dtype=np.float64)
+        values: Doubles = dequantize(tensor, dtype=np.float64) if isinstance(tensor, BlockTensor) else tensor.values()
         if self.sparse is not None:
             self.sparse.into(values)
         if self.low_rank is not None:

@@ -31,7 +31,7 @@ def test_each_variant_gives_the_weights_back_nearly(method, layer):
         values = result.dequantize(dtype=np.float64)
         relative = ((activations @ (weights - values).T) ** 2).sum() / ((activations @ weights.T) ** 2).sum()
         assert result.error(weights, activations) == pytest.approx(relative)
-        assert relative < 0.1, variant
+        assert relative < (0.3 if method.name == "vector_quantization" else 0.1), variant
         assert result.dequantize().dtype == np.float32
         assert 1 < result.bits_per_weight < 16
 
@@ -66,7 +66,7 @@ def test_bad_input_is_refused(method, layer):
 
 def test_blocks_that_do_not_divide_the_inputs_are_refused(method, layer):
     weights, activations = layer
-    with pytest.raises(InputError, match=r"do not divide|table4\.channel|power grid|float4\.channel"):
+    with pytest.raises(InputError, match=r"do not divide|table4\.channel|power grid|float4\.channel|table8\.vector4"):
         method.quantize(weights[:100, :100], activations[:, :100], to="float4_e2m1fn.g128.by_sign")
 
 

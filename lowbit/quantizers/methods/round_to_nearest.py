@@ -1,4 +1,4 @@
-"""Round to nearest: the baseline of every other method, with four ways to the range of a block."""
+"""Round to nearest: the baseline of every other method, with three ways to the range of a block."""
 
 from __future__ import annotations
 

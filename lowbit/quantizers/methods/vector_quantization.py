@@ -1,0 +1,142 @@
+"""Vector quantisation: a few neighbouring weights share one code, which stands for a vector of a table."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.quantizers.inputs import Doubles, weight_matrix
+from lowbit.quantizers.method import Method
+from lowbit.quantizers.weight import QuantizedWeight, VectorTable
+
+CHUNK = 1 << 14
+"""Vectors whose distances are computed at once."""
+
+
+def vector_quantization(
+    weights: npt.ArrayLike,
+    activations: npt.ArrayLike | None = None,  # noqa: ARG001 - all methods are called alike
+    *,
+    to: str = "table8.vector4",
+    variant: str = "nearest",
+    seed: int = 0,
+    iterations: int = 100,
+) -> QuantizedWeight:
+    """Replace vectors of neighbouring weights by the nearest of a table, which k-means finds.
+
+    Parameters
+    ----------
+    weights : array_like, shape (outputs, inputs)
+    activations : array_like, optional
+        Not looked at.
+    to : str
+        ``"table8.vector4"``: codes of eight bits for four weights each, two bits a weight.
+    variant : str
+        "nearest": each vector is the nearest of the table. (VQ4DiT goes on to choose among the nearest two by the error
+        of the model's outputs, which comes with the learned methods.)
+    seed : int
+        Of the first table (k-means++).
+    iterations : int
+        At most that many; it ends where no code changes.
+
+    Returns
+    -------
+    QuantizedWeight
+        ``report["candidates"]``, shape (outputs, vectors, 2): the two nearest vectors of each, by their distance.
+
+    Raises
+    ------
+    InputError
+        ``to`` is not such a table, or its vectors do not divide the inputs.
+
+    Notes
+    -----
+    Source: Deng et al., "VQ4DiT" (arXiv 2408.17131), section 3.1; dengjuncan/VQ4DiT 104c62c: k-means++ and 100
+    iterations over the vectors along the inputs.
+
+    Examples
+    --------
+    >>> result = vector_quantization([[1.0, 2.0, 1.0, 2.1, -3.0, 0.0]], to="table1.vector2")
+    >>> result.dequantize().round(2).tolist()
+    [[1.0, 2.049999952316284, 1.0, 2.049999952316284, -3.0, 0.0]]
+    """
+    METHOD.require_variant(variant)
+    count, length = _parsed(to)
+    matrix = weight_matrix(weights)
+    if matrix.shape[1] % length:
+        raise InputError(f"vectors of {length} weights do not divide rows of {matrix.shape[1]}", hint="another length")
+    vectors = matrix.reshape(-1, length)
+    table = _k_means(vectors, min(count, len(vectors)), np.random.default_rng(seed), iterations)
+    table = table.astype(np.float32).astype(np.float64)
+    two = _nearest(vectors, table, min(2, len(table)))
+    grid = (len(matrix), matrix.shape[1] // length)
+    full = np.zeros((count, length), np.float32)
+    full[: len(table)] = table
+    tensor = VectorTable(two[:, 0].reshape(grid).astype(np.uint16), full)
+    return QuantizedWeight(tensor, report=MappingProxyType({"candidates": two.reshape(*grid, -1)}))
+
+
+def _parsed(to: object) -> tuple[int, int]:
+    match = re.fullmatch(r"table(\d|1[0-6])\.vector([1-9]\d?)", to) if isinstance(to, str) else None
+    if match is None or int(match.group(1)) == 0:
+        raise InputError(
+            f"vector_quantization needs a table and the length of its vectors, and {to!r} does not say them",
+            hint="table8.vector4: codes of eight bits for four weights each",
+        )
+    return 1 << int(match.group(1)), int(match.group(2))
+
+
+def _k_means(vectors: Doubles, count: int, random: np.random.Generator, iterations: int) -> Doubles:
+    table = _spread_start(vectors, count, random)
+    codes = _nearest(vectors, table, 1)[:, 0]
+    for _ in range(iterations):
+        sizes = np.bincount(codes, minlength=count)
+        sums = np.stack([np.bincount(codes, column, count) for column in vectors.T], axis=1)
+        table = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], table)
+        moved = _nearest(vectors, table, 1)[:, 0]
+        if np.array_equal(moved, codes):
+            break
+        codes = moved
+    return table
+
+
+def _spread_start(vectors: Doubles, count: int, random: np.random.Generator) -> Doubles:
+    """k-means++: each next vector with a chance that grows with its squared distance from those before."""
+    table = np.empty((count, vectors.shape[1]))
+    table[0] = vectors[random.integers(len(vectors))]
+    distance = ((vectors - table[0]) ** 2).sum(axis=1)
+    for place in range(1, count):
+        total = distance.sum()
+        chosen = random.choice(len(vectors), p=distance / total) if total > 0 else random.integers(len(vectors))
+        table[place] = vectors[chosen]
+        distance = np.minimum(distance, ((vectors - table[place]) ** 2).sum(axis=1))
+    return table
+
+
+def _nearest(vectors: Doubles, table: Doubles, count: int) -> npt.NDArray[np.int64]:
+    """The places of the nearest vectors of a table, nearest first, the first of equal ones."""
+    result = np.empty((len(vectors), count), np.int64)
+    squares = (table**2).sum(axis=1)
+    for start in range(0, len(vectors), CHUNK):
+        part = vectors[start : start + CHUNK]
+        distance = squares - 2 * part @ table.T
+        result[start : start + CHUNK, 0] = distance.argmin(axis=1)
+        if count > 1:
+            np.put_along_axis(distance, result[start : start + CHUNK, :1], np.inf, axis=1)
+            result[start : start + CHUNK, 1] = distance.argmin(axis=1)
+    return result
+
+
+METHOD = Method(
+    name="vector_quantization",
+    quantize=vector_quantization,
+    title="a code for a few weights, which stands for a vector of a table",
+    source="Deng et al. (arXiv 2408.17131); dengjuncan/VQ4DiT 104c62c",
+    variants=MappingProxyType({"nearest": "the nearest vector of the table"}),
+    needs_activations=False,
+    to="table8.vector4",
+)

@@ -1,0 +1,51 @@
+"""Vector quantisation and Hadamard rotations: what they store is what they say, and what they are for shows."""
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError
+from lowbit.quantizers import quarot, round_to_nearest, vector_quantization
+
+
+def test_every_vector_has_the_nearest_of_the_table():
+    weights = np.random.default_rng(4).normal(size=(32, 64))
+    result = vector_quantization(weights, to="table5.vector4")
+    vectors, table = weights.reshape(-1, 4), result.tensor.table.astype(np.float64)
+    distances = ((vectors[:, None] - table) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(result.tensor.codes.reshape(-1), distances.argmin(axis=1))
+    np.testing.assert_array_equal(result.report["candidates"].reshape(-1, 2), np.argsort(distances, axis=1)[:, :2])
+    np.testing.assert_array_equal(result.dequantize(dtype=np.float64), table[result.tensor.codes].reshape(32, 64))
+    assert float(result.bits_per_weight) == 5 / 4 + 32 * 4 * 32 / weights.size
+    again = vector_quantization(weights, to="table5.vector4")
+    np.testing.assert_array_equal(again.tensor.codes, result.tensor.codes)
+
+
+def test_vectors_are_better_than_numbers_of_as_many_bits():
+    weights = np.random.default_rng(6).normal(size=(128, 128))
+    vectors = vector_quantization(weights, to="table8.vector4").error(weights)
+    assert vectors < 0.5 * round_to_nearest(weights, to="int2.g128").error(weights)
+
+
+def test_a_broken_request_for_vectors_is_refused():
+    weights = np.ones((4, 6))
+    with pytest.raises(InputError, match="do not divide rows of 6"):
+        vector_quantization(weights, to="table8.vector4")
+    for wrong in ("table0.vector4", "table17.vector4", "int4.g128", 4):
+        with pytest.raises(InputError, match="does not say them"):
+            vector_quantization(weights, to=wrong)
+    assert (vector_quantization(weights, to="table8.vector3").dequantize() == 1).all()
+
+
+def test_a_rotation_spreads_an_outlier():
+    random = np.random.default_rng(8)
+    weights, activations = random.normal(size=(16, 128)), random.normal(size=(64, 128))
+    weights[:, 5] *= 30
+    plain = round_to_nearest(weights, to="int4.g128").error(weights, activations)
+    turned = quarot(weights, activations, to="int4.g128")
+    assert turned.error(weights, activations) < 0.5 * plain
+    feedback = quarot(weights, activations, to="int4.g128", variant="gptq")
+    assert feedback.error(weights, activations) < turned.error(weights, activations)
+    outputs = feedback.transform.activations(activations) @ feedback.transformed().T
+    np.testing.assert_allclose(outputs, activations @ feedback.dequantize(dtype=np.float64).T, atol=1e-9)
+    with pytest.raises(InputError, match="one transform"):
+        quarot(weights, activations, to="int4.g128", variant="gptq", order="activation")
