@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from lowbit.check.block.linear import LinearOperation
+from lowbit.check.block.linear_back import DequantizeLinearOperation, DynamicQuantizeOperation
 from lowbit.check.cast.codes import all_codes
 from lowbit.check.cast.operation import CastOperation
 from lowbit.check.gemm.operation import GemmOperation
@@ -31,6 +33,7 @@ from lowbit.dut.library import LIBRARIES, Offer, library_offers, library_version
 from lowbit.errors import DeviceError, UnknownFormatError
 from lowbit.format.registry import scalar_format
 from lowbit.policy.accumulator import get_accumulator
+from lowbit.policy.block import get_block_policy
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS
 from lowbit.vectors.cast.sets import parse_policy
@@ -60,7 +63,16 @@ def _product(offer: Offer) -> Operation:
     return GemmOperation(operands, get_accumulator(offer.rule))
 
 
-OPERATIONS: Mapping[str, Callable[[Offer], Operation]] = MappingProxyType({"convert": _conversion, "gemm": _product})
+def _affine(offer: Offer) -> Operation:
+    if offer.option.startswith("Dynamic"):
+        return DynamicQuantizeOperation(scalar_format(offer.target))
+    if offer.target == "float32":
+        return DequantizeLinearOperation(scalar_format(offer.source))
+    return LinearOperation(scalar_format(offer.target), get_block_policy(offer.rule))
+
+
+OPERATIONS: Mapping[str, Callable[[Offer], Operation]]
+OPERATIONS = MappingProxyType({"convert": _conversion, "gemm": _product, "quantize_linear": _affine})
 """Operation that libraries may offer -> what an offer of it is compared with."""
 
 
@@ -82,8 +94,8 @@ def check_installed(
 ) -> Iterator[CheckResult | Skipped]:
     """Check all that each installed product offers of an operation, under each of its options.
 
-    ``operation``: "convert" or "gemm". ``source`` and ``target``: ids of the formats, with wildcards; ``uint8_*`` for
-    the two of a matrix product. ``max_errors``: examples of each group.
+    ``operation``: "convert", "gemm" or "quantize_linear". ``source`` and ``target``: ids of the formats, with
+    wildcards; ``uint8_*`` for the two of a matrix product. ``max_errors``: examples of each group.
     """
     with ExitStack() as stack:
         children = {}

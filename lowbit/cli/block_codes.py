@@ -32,7 +32,8 @@ SHOWN_PLACES = 3
 def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     """``lowbit encode`` into a block format: the values are one row, and a last block may be short."""
     _refuse_options_of_scalars(arguments, fmt)
-    policy = chosen_block_policy(arguments, fmt)
+    policy = chosen_block_policy(arguments, fmt.default_policy)
+    policy.require_held(fmt)
     source = None if arguments.source == "exact" else scalar_format(arguments.source)
     values = [parse_value(text, source) for text in arguments.values]
     for value in values:
@@ -60,21 +61,19 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     return 0
 
 
-def chosen_block_policy(arguments: Namespace, fmt: BlockFormat) -> BlockPolicy:
-    """The block policy of the command line: a preset or the format's default, and the axes changed on it.
+def chosen_block_policy(arguments: Namespace, default: str) -> BlockPolicy:
+    """The block policy of the command line: a preset or the default, and the axes changed on it.
 
     Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
     """
-    policy = get_block_policy(arguments.policy or fmt.default_policy)
+    policy = get_block_policy(arguments.policy or default)
     changes: dict[str, Any] = {}
     for text in arguments.choice:
         axis, separator, value = text.partition("=")
         if not separator:
             raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=rceil")
         changes[axis] = BlockPolicy.read(axis, value)
-    policy = policy.choose(**changes) if changes else policy
-    policy.require_held(fmt)
-    return policy
+    return policy.choose(**changes) if changes else policy
 
 
 def _refuse_options_of_scalars(arguments: Namespace, fmt: BlockFormat) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lowbit.check.operation import Operation
 
 BLOCKS = ("quantize", "dequantize")
-KERNELS = ("gemm", "requantize", *BLOCKS, *NONLINEARITIES)
+KERNELS = ("gemm", "requantize", *BLOCKS, "quantize_linear", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
 SHOWN_ELEMENTS = 2000
@@ -52,6 +52,9 @@ def generate_kernel(arguments: Namespace) -> int:
     if matrices and arguments.op == "dequantize":
         hint = "leave out --case, and name a .vec file"
         raise UsageError(f"`lowbit gen {arguments.op}` makes vector files only", hint=hint)
+    if not matrices and arguments.op == "quantize_linear":
+        hint = "--output FILE.npz for all of them, or --case ScaledTie.0"
+        raise UsageError("`lowbit gen quantize_linear` has whole cases, not rows", hint=hint)
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with --output FILE.npz"

@@ -24,6 +24,8 @@ CONVERSIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Conversion -> the source and the target that it means where none is given."""
 WIDEST_RESULT = 16
+LINEAR_POLICY = "onnx"
+"""The policy of an affine quantisation that names none: QuantizeLinear."""
 REQUANTIZE_SCHEME = "tflite_double"
 """The scheme of a requantisation that names none."""
 
@@ -55,6 +57,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
         "gemm": "gemm",
         "requantize": "requantize",
         "quantize": "quantize",
+        "quantize_linear": "quantize",
         **dict.fromkeys(NONLINEARITIES, "nonlinearities"),
     }
 )
@@ -92,7 +95,7 @@ def operation_of(arguments: Namespace) -> Operation:
     makers = {
         "gemm": _product,
         "requantize": _requantization,
-        "quantize": _block_quantization,
+        "quantize": _linear_quantization if arguments.op == "quantize_linear" else _block_quantization,
         "nonlinearities": _nonlinearity,
     }
     return makers.get(OPERATIONS[arguments.op], _conversion)(arguments)
@@ -161,7 +164,15 @@ def _block_quantization(arguments: Namespace) -> Operation:
         hint = "mxfp4, nvfp4, fp8_1x128, ...: `lowbit formats` lists them"
         raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --to FORMAT", hint=hint)
     fmt = block_format_of(arguments.target)
-    return QuantizeOperation(fmt, chosen_block_policy(arguments, fmt))
+    policy = chosen_block_policy(arguments, fmt.default_policy)
+    policy.require_held(fmt)
+    return QuantizeOperation(fmt, policy)
+
+
+def _linear_quantization(arguments: Namespace) -> Operation:
+    from lowbit.check.block.linear import LinearOperation
+
+    return LinearOperation(scalar_format(arguments.target or "uint8"), chosen_block_policy(arguments, LINEAR_POLICY))
 
 
 def _nonlinearity(arguments: Namespace) -> Operation:

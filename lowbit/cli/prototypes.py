@@ -8,6 +8,7 @@ from itertools import product
 from typing import NamedTuple
 
 from lowbit._version import __version__
+from lowbit.check.block.linear import linear_prototype
 from lowbit.check.block.operation import quantize_prototype
 from lowbit.check.gemm.operation import gemm_prototype
 from lowbit.check.nonlinear.operation import nonlinear_prototype
@@ -106,6 +107,8 @@ def _requantizations() -> Iterator[Entry]:
 
 
 def _blocks() -> Iterator[Entry]:
+    for name in RESULTS:
+        yield Entry("quantize_linear", f"--to {name}", linear_prototype(registry.integer_format(name)))
     for name in (*USUAL_BLOCKS, *registry.formats()):
         fmt = registry.get_format(name)
         if isinstance(fmt, BlockFormat):

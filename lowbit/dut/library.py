@@ -16,7 +16,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "numpy": ("convert",),
         "ml_dtypes": ("convert",),
-        "onnxruntime": ("convert", "gemm"),
+        "onnxruntime": ("convert", "gemm", "quantize_linear"),
         "torch": ("convert", "gemm"),
     }
 )
@@ -34,7 +34,7 @@ class Offer:
     product: str
     version: str
     option: str  # the library's own option in its own words, "" where it offers none
-    operation: str  # ``convert`` or ``gemm``
+    operation: str  # ``convert``, ``gemm`` or ``quantize_linear`` (the way back and by one's own range, too)
     # source, target: ids of the formats; ``uint8_int8`` for the two of a matrix product
     source: str
     target: str

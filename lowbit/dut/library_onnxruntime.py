@@ -1,4 +1,5 @@
-"""ONNX Runtime on the CPU: Cast with saturation on and off and every rounding mode it has, and MatMulInteger.
+"""ONNX Runtime on the CPU: Cast with saturation on and off and every rounding mode it has, MatMulInteger, and the
+three operators of affine quantisation.
 
 Inputs and outputs are bound as raw memory, because NumPy has no array of the 8-bit floats and ``onnx`` need not be
 installed. ``saturate`` belongs to the float8 targets (operator set 19), ``round_mode`` to float8_e8m0fnu (24).
@@ -27,6 +28,8 @@ TARGETS = (*NUMPY_FLOATS, "bfloat16", *FLOAT8, SCALE, "float4_e2m1fn", *SMALL_IN
 OPSETS = ((25, 12), (24, 12), (21, 10))
 """Operator set and file version, the newest that the installed runtime takes."""
 PRODUCT_OPSET = (13, 8)
+AFFINE_OPSET = (21, 10)
+AFFINE_TYPES = ("uint8", "int8", "uint16", "int16")
 ROUND_MODES = {"up": "away_from_zero", "down": "toward_zero", "nearest": "nearest_even"}
 """onnx/onnx, docs/Operators.md, Cast: the attribute ``round_mode`` speaks of magnitudes."""
 
@@ -40,7 +43,8 @@ def version() -> str:
 
 def offers(operation: str) -> Iterator[Offer]:
     """All that the CPU provider implements of an operation, under every option."""
-    return _products() if operation == "gemm" else _casts() if operation == "convert" else iter(())
+    makers = {"convert": _casts, "gemm": _products, "quantize_linear": _affine}
+    return makers[operation]() if operation in makers else iter(())
 
 
 def _casts() -> Iterator[Offer]:
@@ -81,6 +85,45 @@ def _products() -> Iterator[Offer]:
             option = "MatMulInteger zero_points" if zero_points else "MatMulInteger"
             operands, answer = f"{a}_{b}", _multiplier(session, a, b)
             yield Offer("onnxruntime", version(), option, "gemm", operands, "int32", "int32", answer, zero_points)
+
+
+def _affine() -> Iterator[Offer]:
+    """QuantizeLinear and DequantizeLinear by one scale and zero point, and DynamicQuantizeLinear."""
+    opset, ir_version = AFFINE_OPSET
+    for codes in AFFINE_TYPES:
+        for operator, source, target in (("Quantize", "float32", codes), ("Dequantize", codes, "float32")):
+            inputs: list[Value] = [("x", source, ("n",)), ("scale", "float32", ()), ("zero_point", codes, ())]
+            name = f"{operator}Linear"
+            model = node_model(name, inputs, ("y", target, ("n",)), opset=opset, ir_version=ir_version)
+            if session := _loaded(model):
+                answer = _by_scale(session, codes)
+                yield Offer("onnxruntime", version(), name, "quantize_linear", source, target, "onnx", answer)
+    outputs: list[Value] = [("scale", "float32", ()), ("zero_point", "uint8", ())]
+    name, output = "DynamicQuantizeLinear", ("y", "uint8", ("n",))
+    model = node_model(
+        name, [("x", "float32", ("n",))], output, opset=opset, ir_version=ir_version, more_outputs=outputs
+    )
+    if session := _loaded(model):
+        yield Offer("onnxruntime", version(), name, "quantize_linear", "float32", "uint8", "onnx", _by_range(session))
+
+
+def _by_scale(session: Any, codes: str) -> Callable[[Case], Array]:
+    def run(case: Case) -> Array:
+        (values,) = case.arrays.values()
+        scale, place = np.array(case.scalars["scale"], np.float32), np.array(case.scalars["zero_point"], codes)
+        result = session.run(None, {"x": values, "scale": scale, "zero_point": place})[0]
+        return np.asarray(result.view(np.uint32) if result.dtype == np.float32 else result)
+
+    return run
+
+
+def _by_range(session: Any) -> Callable[[Case], Array]:
+    def run(case: Case) -> Array:
+        codes, scale, place = session.run(None, {"x": case.arrays["values"]})
+        bits = np.asarray(scale, np.float32).reshape(1).view(np.uint32)
+        return np.concatenate([codes.astype(np.int64), bits.astype(np.int64), [int(place)]])
+
+    return run
 
 
 def _multiplier(session: Any, a: str, b: str) -> Callable[[Case], Array]:

@@ -61,16 +61,17 @@ def node_model(
     opset: int,
     ir_version: int,
     attributes: Mapping[str, int | str] | None = None,
+    more_outputs: Sequence[Value] = (),
     unread: Sequence[str] = (),
 ) -> bytes:
     """The bytes of a model of one node; ``unread`` are further outputs of it that the model does not give."""
-    outputs = b"".join(_text(2, name) for name in (output[0], *unread))
+    outputs = b"".join(_text(2, name) for name in (output[0], *(name for name, _, _ in more_outputs), *unread))
     node = b"".join(_text(1, name) for name, _, _ in inputs) + outputs + _text(4, operator)
     for name, value in (attributes or {}).items():
         node += _message(5, _attribute(name, value))
     graph = _message(1, node) + _text(2, operator.lower())
     graph += b"".join(_message(11, _value_info(*value)) for value in inputs)
-    graph += _message(12, _value_info(*output))
+    graph += b"".join(_message(12, _value_info(*value)) for value in (output, *more_outputs))
     return _integer(1, ir_version) + _message(7, graph) + _message(8, _integer(2, opset))
 
 

@@ -43,7 +43,7 @@ MXFP4 = {
     "CEIL": "scale_rule = 'ceil'",
     "EVEN": "scale_rule = 'even'",
     "NEAREST": "scale_rule = 'nearest'",
-    "TOSA": "scale_rule = 'tosa'",
+    "TOSA": "or 'tosa'",
     "NAN_DROPPED": "nan = 'ignore'",
     "INFINITY_DROPPED": "infinity = 'ignore'",
     "ZERO_ONE": "zero_block = 'one'",

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 
 from lowbit.check.gemm.operation import GemmOperation
+from lowbit.check.installed import operation_of
 from lowbit.check.known import known_differences
 from lowbit.dut.library import LIBRARIES, library_offers
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.policy.cast import CAST_PRESETS, DEFECTS, PRESET_OVERRIDES
+from lowbit.vectors.block.linear_cases import range_case, value_case
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.cases import gemm_case
 from lowbit.vectors.gemm.sets import parse_operands
 
 IDS = [f"{row.product}-{row.id}" for row in known_differences()]
 CONVERSIONS = [f"{row.product}-{row.id}" for row in known_differences() if row.operation == "convert"]
-PRODUCTS_OF_MATRICES = [name for name in IDS if name not in CONVERSIONS]
+PRODUCTS_OF_MATRICES = [f"{row.product}-{row.id}" for row in known_differences() if row.operation == "gemm"]
+AFFINE = [name for name in IDS if name not in {*CONVERSIONS, *PRODUCTS_OF_MATRICES}]
 OF_LIBRARIES = [name for name in CONVERSIONS if name.partition("-")[0] in LIBRARIES]
 MEASURED_ELSEWHERE = {"bitsandbytes", "cuda", "gfloat"}
 """Products that tests/cross alone compares, each in a file of its own."""
@@ -92,3 +95,25 @@ def test_a_row_of_matrix_products_says_what_both_give(name, differences):
     options = [offer for offer in library_offers(row.product, "gemm") if offer.source == source]
     (offer,) = [offer for offer in options if offer.option == row.example["option"]]
     assert offer.run(case).item() in {theirs, *([ours] if row.varies else [])}
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_a_row_of_affine_quantisation_says_what_both_give(name, differences):
+    row = differences[name]
+    pytest.importorskip(row.product)
+    offers = library_offers(row.product, row.operation)
+    (offer,) = [
+        offer for offer in offers if offer.option == row.example["option"] and offer.target == row.example["target"]
+    ]
+    assert row.applies(row.product, "float32", offer.target, offer.option, row.operation)
+    operation = operation_of(offer)
+    values = np.frombuffer(bytes.fromhex(row.example["values"]), "<f4")
+    if "scale" in row.example:
+        scale = np.frombuffer(bytes.fromhex(row.example["scale"]), ">f4")[0]
+        case = value_case(RANDOM, values, float(scale), int(row.example["zero_point"], 16))
+    else:
+        case = range_case(RANDOM, values)
+    ours, theirs = ([int(code, 16) for code in row.example[side].split(",")] for side in ("ours", "theirs"))
+    assert operation.expected(case).tolist() == ours != theirs
+    assert operation.changed([row.change]).run(case).tolist() == theirs
+    assert offer.run(case).tolist() == theirs

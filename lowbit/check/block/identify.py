@@ -7,144 +7,32 @@ every answer of the stage. Where nothing is left, bugs are tried on all answers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, pairwise, product
-from typing import Any
 
 import numpy as np
 
-from lowbit.check.block.bugs import block_bugs
-from lowbit.check.block.rules import BlockRule
+from lowbit.check.block.policy_rule import PolicyRule
+from lowbit.check.block.stages import STAGES, Axes, Stage, choices_of
 from lowbit.check.block.variants import changed, choice, differences
 from lowbit.check.claims import Claim, Follows, Right, Unexplained, covered_by
 from lowbit.check.comparison import Comparison, Mask
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
-from lowbit.vectors.flags import block as f
 
 MOST_LEFT = 16
 """Of candidates that nothing tells apart, so many are taken on, those closest to what is asked for."""
 WITH_BUGS = 6
 """Bugs are tried with so many of the policies that are left."""
 
-Axes = Mapping[str, Sequence[Any]]
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One kind of answers, and the axes that decide them; ``element.rounding`` is one of the elements' policy."""
-
-    name: str  # as a claim says it, to follow "of"
-    flags: frozenset[int] | None  # of its cases; None for all that no other stage has
-    scales_only: bool
-    axes: Sequence[Axes]  # products of choices, one after the other
-
-
-ROUNDINGS = (
-    *("nearest_even", "nearest_away", "nearest_zero", "nearest_up", "nearest_down"),
-    *("toward_zero", "away_from_zero", "toward_positive", "toward_negative", "to_odd"),
-)
-_STEPS: Axes = {
-    "scale_rule": BlockPolicy.choices("scale_rule"),
-    "arithmetic": BlockPolicy.choices("arithmetic"),
-    "scale_steps": BlockPolicy.choices("scale_steps"),
-    "tensor_steps": BlockPolicy.choices("tensor_steps"),
-}
-_SPECIAL = frozenset(
-    {f.ZERO_BLOCK, f.RANGE_OF_SCALE, f.NAN_IN_BLOCK, f.INFINITY_IN_BLOCK, f.SHORT_TAIL},
-)
-_NAN_BECOMES = ("maximum", "signed_maximum", "minimum", "zero", "negative_zero")
-STAGES = (
-    Stage(
-        "scales of ordinary blocks",
-        None,
-        True,
-        (
-            _STEPS,
-            {"scale.rounding": ROUNDINGS, "scale_rule": ("amax_over_max",), "arithmetic": _STEPS["arithmetic"]},
-            {
-                **{axis: values for axis, values in _STEPS.items() if axis != "scale_rule"},
-                "search": BlockPolicy.choices("search"),
-                "scale_maximum": (0, 256),
-            },
-            {
-                "smallest_scale": BlockPolicy.choices("smallest_scale"),
-                "zero_scale": BlockPolicy.choices("zero_scale"),
-                "arithmetic": _STEPS["arithmetic"],
-            },
-            {"tensor.rounding": ROUNDINGS},
-        ),
-    ),
-    Stage(
-        "codes of ordinary blocks",
-        None,
-        False,
-        (
-            {
-                "quotient_steps": BlockPolicy.choices("quotient_steps"),
-                "quotient_scale": BlockPolicy.choices("quotient_scale"),
-                "element.rounding": ROUNDINGS,
-                "element.negative_zero": ("keep", "positive"),
-            },
-            {"element.overflow": ("saturate", "infinity", "nan", "wrap"), "element.rounding": ROUNDINGS},
-            {"element.via": ("float16", "bfloat16"), "element.rounding": ("nearest_even", "nearest_away")},
-            {"element.flush_results": ("after_rounding", "before_rounding")},
-        ),
-    ),
-    Stage(
-        "blocks with very small or very large maxima",
-        frozenset({f.ZERO_BLOCK, f.RANGE_OF_SCALE}),
-        False,
-        (
-            {
-                "zero_block": BlockPolicy.choices("zero_block"),
-                "smallest_scale": BlockPolicy.choices("smallest_scale"),
-                "zero_scale": BlockPolicy.choices("zero_scale"),
-                "scale.overflow": ("saturate", "infinity", "nan"),
-            },
-            {
-                "zero_block": BlockPolicy.choices("zero_block"),
-                "scale.flush_results": ("after_rounding", "before_rounding"),
-                "element.flush_inputs": ("never", "always"),
-            },
-        ),
-    ),
-    Stage(
-        "tensors with NaN",
-        frozenset({f.NAN_IN_BLOCK}),
-        False,
-        ({"nan": ("propagate", "ignore"), "element.nan": _NAN_BECOMES},),
-    ),
-    Stage(
-        "tensors with infinities",
-        frozenset({f.INFINITY_IN_BLOCK}),
-        False,
-        (
-            {
-                "infinity": ("propagate", "nan", "ignore"),
-                "element.infinity": ("propagate", "saturate", "nan"),
-                "scale.infinity": ("propagate", "saturate", "nan"),
-                "element.nan": _NAN_BECOMES,
-            },
-        ),
-    ),
-    Stage("tails", frozenset({f.SHORT_TAIL}), False, ()),
-)
-
-
-CHOICES: Axes = {
-    axis: values for stage in reversed(STAGES) for axes in reversed(stage.axes) for axis, values in axes.items()
-}
-"""Every axis that some stage changes."""
-
-
-def identified(comparison: Comparison, asked: BlockRule) -> list[Claim]:
+def identified(comparison: Comparison, asked: PolicyRule, stages: Sequence[Stage] = STAGES) -> list[Claim]:
     """What a kernel does, as claims."""
     left, seen = [asked], np.zeros(len(comparison), bool)
     unexplained: list[tuple[str, Mask]] = []
     past: list[Axes] = []
-    for stage in STAGES:
-        mask = _answers(stage, comparison)
+    for stage in stages:
+        mask = _answers(stage, stages, comparison)
         if not mask.any():
             continue
         axes = () if unexplained else stage.axes  # what depends on unknown answers is unknown, too, or right
@@ -153,36 +41,39 @@ def identified(comparison: Comparison, asked: BlockRule) -> list[Claim]:
             new = _closest((new for axes in past for new in _changed(left, axes)), asked)
             others = agreeing(new, comparison, seen, MOST_LEFT)
             kept = _survivors(axes, others, comparison, mask, asked)
-        if not kept and stage is STAGES[0]:
+        if not kept and stage is stages[0]:
             kept = agreeing((replace(asked, policy=policy) for policy in BLOCK_PRESETS.values()), comparison, mask)
         if not kept and not unexplained:
-            kept = _with_bugs(stage, left, comparison, seen | mask, asked)
+            presets = BLOCK_PRESETS.values() if stage is stages[0] else ()
+            kept = _with_bugs(presets, left, comparison, seen | mask, asked)
         past += stage.axes
         if not kept:
             unexplained.append((stage.name, mask & comparison.wrong))
             continue
         left, seen = kept, seen | mask
-    left = _closest([*left, *_alike(left[0], comparison, seen, asked)], asked)
+    alike = _alike(left[0], choices_of(stages), comparison, seen, asked)
+    left = _closest([*left, *alike], asked)
     return _claims([*left, *_presets(asked, left, comparison, seen)], comparison, unexplained, asked)
 
 
-def _alike(rule: BlockRule, comparison: Comparison, mask: Mask, asked: BlockRule) -> list[BlockRule]:
+def _alike(rule: PolicyRule, choices: Axes, comparison: Comparison, mask: Mask, asked: PolicyRule) -> list[PolicyRule]:
     """The rules that differ from one where it differs from the one asked for, and agree all the same."""
-    axes = [axis for axis in differences(rule, asked) if axis in CHOICES]
-    return agreeing((new for axis in axes for new in _changed([rule], {axis: CHOICES[axis]})), comparison, mask)
+    axes = [axis for axis in differences(rule, asked) if axis in choices]
+    return agreeing((new for axis in axes for new in _changed([rule], {axis: choices[axis]})), comparison, mask)
 
 
-def _answers(stage: Stage, comparison: Comparison) -> Mask:
+def _answers(stage: Stage, stages: Sequence[Stage], comparison: Comparison) -> Mask:
     """The answers of a stage that are there."""
     flags = np.array([case.flag for case in comparison.cases])
-    inside = ~np.isin(flags, list(_SPECIAL)) if stage.flags is None else np.isin(flags, list(stage.flags))
+    others = [flag for other in stages if other.flags is not None for flag in other.flags]
+    inside = ~np.isin(flags, others) if stage.flags is None else np.isin(flags, list(stage.flags))
     mask = inside[comparison.case_numbers(np.arange(len(comparison)))] & comparison.good
     return mask & (comparison.output_numbers > 0) if stage.scales_only else mask
 
 
 def _survivors(
-    products: Sequence[Axes], rules: Sequence[BlockRule], comparison: Comparison, mask: Mask, asked: BlockRule
-) -> list[BlockRule]:
+    products: Sequence[Axes], rules: Sequence[PolicyRule], comparison: Comparison, mask: Mask, asked: PolicyRule
+) -> list[PolicyRule]:
     """Those of the rules that give the answers of a stage, or what they become by a change of its axes."""
     kept = agreeing(rules, comparison, mask)
     for axes in products:
@@ -191,21 +82,20 @@ def _survivors(
 
 
 def _with_bugs(
-    stage: Stage, rules: Sequence[BlockRule], comparison: Comparison, mask: Mask, asked: BlockRule
-) -> list[BlockRule]:
+    others: Iterable[BlockPolicy], rules: Sequence[PolicyRule], comparison: Comparison, mask: Mask, asked: PolicyRule
+) -> list[PolicyRule]:
     """The rules that are left with a bug that they have not yet, on all answers so far."""
     if any(rule.bug for rule in rules):
         return []
     own = list(dict.fromkeys(rule.policy for rule in rules))[:WITH_BUGS]
-    presets = [policy for policy in BLOCK_PRESETS.values() if policy not in own] if stage is STAGES[0] else []
-    for policies in (own, presets):
-        bugs = (replace(asked, policy=policy, bug=bug) for policy in policies for bug in block_bugs(asked.format))
+    for policies in (own, [policy for policy in others if policy not in own]):
+        bugs = (replace(asked, policy=policy, bug=bug) for policy in policies for bug in asked.bugs())
         if found := agreeing(bugs, comparison, mask):
             return _closest(found, asked)[:MOST_LEFT]
     return []
 
 
-def _changed(rules: Iterable[BlockRule], axes: Axes) -> Iterator[BlockRule]:
+def _changed(rules: Iterable[PolicyRule], axes: Axes) -> Iterator[PolicyRule]:
     """The rules with every combination of choices that is one."""
     seen = set()
     for rule in rules:
@@ -217,30 +107,32 @@ def _changed(rules: Iterable[BlockRule], axes: Axes) -> Iterator[BlockRule]:
 
 
 def agreeing(
-    rules: Iterable[BlockRule], comparison: Comparison, mask: Mask, most: int | None = None
-) -> list[BlockRule]:
+    rules: Iterable[PolicyRule], comparison: Comparison, mask: Mask, most: int | None = None
+) -> list[PolicyRule]:
     """The rules that give every answer of a mask, at most so many."""
-    got, wrong = comparison.parts("got"), comparison.parts("wrong")
     ends = np.cumsum([0, *(case.outputs for case in comparison.cases)])
     masks = [mask[start:end] for start, end in pairwise(ends)]
     order = [index for index in range(len(masks)) if masks[index].any()]
-    order.sort(key=lambda index: (not (wrong[index] & masks[index]).any(), comparison.cases[index].outputs))
+    wrong = [comparison.part("wrong", index).reshape(-1) & masks[index] for index in range(len(masks))]
+    answers = {index: comparison.part("got", index).reshape(-1)[masks[index]] for index in order}
+    order.sort(key=lambda index: (not wrong[index].any(), comparison.cases[index].outputs))
 
-    def agrees(rule: BlockRule) -> bool:
+    def agrees(rule: PolicyRule) -> bool:
         return all(
-            np.array_equal(rule.run(comparison.cases[index])[masks[index]], got[index][masks[index]]) for index in order
+            np.array_equal(rule.run(comparison.cases[index]).reshape(-1)[masks[index]], answers[index])
+            for index in order
         )
 
     return list(islice(filter(agrees, rules), most))
 
 
-def _closest(rules: Iterable[BlockRule], asked: BlockRule) -> list[BlockRule]:
+def _closest(rules: Iterable[PolicyRule], asked: PolicyRule) -> list[PolicyRule]:
     """Each rule once, those that differ least from the one asked for first."""
     each = list(dict.fromkeys(rules))
     return sorted(each, key=lambda rule: len(differences(rule, asked)))
 
 
-def _presets(asked: BlockRule, left: Sequence[BlockRule], comparison: Comparison, mask: Mask) -> Sequence[BlockRule]:
+def _presets(asked: PolicyRule, left: Sequence[PolicyRule], comparison: Comparison, mask: Mask) -> Sequence[PolicyRule]:
     """The named policies that give every answer, where rules without a bug do."""
     if any(rule.bug for rule in left) or not (comparison.wrong & mask).any():
         return ()
@@ -248,10 +140,10 @@ def _presets(asked: BlockRule, left: Sequence[BlockRule], comparison: Comparison
 
 
 def _claims(
-    rules: Sequence[BlockRule],
+    rules: Sequence[PolicyRule],
     comparison: Comparison,
     unexplained: Sequence[tuple[str, Mask]],
-    asked: BlockRule,
+    asked: PolicyRule,
 ) -> list[Claim]:
     """The rules on all answers that they give, and what is left."""
     good = np.flatnonzero(comparison.good)

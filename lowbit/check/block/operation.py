@@ -65,7 +65,7 @@ class QuantizeOperation(Operation):
         self.types = {"--to": fmt.id}
         self.rule_name = f"block policy {policy.name or policy.spell(BlockPolicy())}"
         self.prototype = quantize_prototype(fmt)
-        self.rule = BlockRule(policy, fmt)
+        self.rule = BlockRule(policy=policy, format=fmt)
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random tensors that the policy does not refuse."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowbit.check.operation import UNDEFINED, Rule
+from lowbit.check.block.policy_rule import PolicyRule
+from lowbit.check.operation import UNDEFINED
 from lowbit.errors import LowbitError
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import is_nan
 from lowbit.ops.block.blocks import spread
-from lowbit.policy.block import BlockPolicy
 from lowbit.vectors.case import Array, Case
 
 if TYPE_CHECKING:
@@ -23,13 +23,27 @@ Parts = dict[str, Array]
 """The codes of a tensor and of its scales, by name."""
 
 
-@dataclass(frozen=True)
-class BlockRule(Rule):
+@dataclass(frozen=True, kw_only=True)
+class BlockRule(PolicyRule):
     """A policy of a block format, and perhaps a bug."""
 
-    policy: BlockPolicy
     format: BlockFormat
-    bug: BlockBug | None = None
+
+    def format_of(self, field: str) -> Scalar:
+        """The format of elements, of the finest scales, or of the scale of the tensor."""
+        scales = self.format.scales
+        return self.format.element if field == "element" else scales[-1 if field == "tensor" else 0].format
+
+    def bugs(self) -> list[BlockBug]:
+        """Those of kernels of the format."""
+        from lowbit.check.block.bugs import block_bugs
+
+        return block_bugs(self.format)
+
+    @property
+    def two_levels(self) -> bool:
+        """Whether there is a scale above the finest ones."""
+        return len(self.format.scales) > 1 and not self.format.by_sign
 
     def run(self, case: Case) -> Array:
         """Codes and scales in a row; ``UNDEFINED`` everywhere if the policy refuses the tensor."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lowbit.check.block.rules import BlockRule
+from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.errors import LowbitError
-from lowbit.format.protocol import Scalar
 from lowbit.policy.block import SEPARATOR, BlockPolicy, spelled
 from lowbit.policy.cast import Policy
 
@@ -18,18 +17,12 @@ WITH_TENSOR = {"scale_steps": ("divide_by_product", "multiply", "folded"), "quot
 STEPS = ("scale_steps", "tensor_steps", "quotient_steps")
 
 
-def format_of(rule: BlockRule, field: str) -> Scalar:
-    """The format that a scalar policy inside a block policy is for."""
-    scales = rule.format.scales
-    return rule.format.element if field == "element" else scales[-1 if field == "tensor" else 0].format
-
-
-def inner(rule: BlockRule, field: str) -> Policy:
+def inner(rule: PolicyRule, field: str) -> Policy:
     """A scalar policy inside the policy of a rule."""
-    return rule.policy.policy(field, format_of(rule, field))
+    return rule.policy.policy(field, rule.format_of(field))
 
 
-def changed(rule: BlockRule, choices: Mapping[str, Any]) -> BlockPolicy | None:
+def changed(rule: PolicyRule, choices: Mapping[str, Any]) -> BlockPolicy | None:
     """The policy of a rule with other choices; None for what is not a policy, or only another name of one."""
     own = {axis: value for axis, value in choices.items() if "." not in axis}
     try:
@@ -43,9 +36,9 @@ def changed(rule: BlockRule, choices: Mapping[str, Any]) -> BlockPolicy | None:
     return policy if _says_something(policy, rule) else None
 
 
-def _spelled(rule: BlockRule, field: str, parts: Mapping[str, Any]) -> str:
+def _spelled(rule: PolicyRule, field: str, parts: Mapping[str, Any]) -> str:
     """A scalar policy with other choices, as a block policy spells it."""
-    fmt, text = format_of(rule, field), getattr(rule.policy, field)
+    fmt, text = rule.format_of(field), getattr(rule.policy, field)
     preset = (text or fmt.default_policy).partition(SEPARATOR)[0]
     different = inner(rule, field).choose(**parts).differences(spelled(preset, fmt))
     if not different:
@@ -53,18 +46,18 @@ def _spelled(rule: BlockRule, field: str, parts: Mapping[str, Any]) -> str:
     return SEPARATOR.join([preset, *(f"{axis}={value}" for axis, (value, _) in different.items())])
 
 
-def _says_something(policy: BlockPolicy, rule: BlockRule) -> bool:
+def _says_something(policy: BlockPolicy, rule: PolicyRule) -> bool:
     """Whether no choice of a policy is one that the others, or the format, leave without a meaning."""
     steps = [getattr(policy, axis) == getattr(rule.policy, axis) or getattr(policy, axis) == "divide" for axis in STEPS]
     if policy.arithmetic == "exact":
         return all(steps)
-    if len(rule.format.scales) > 1 and not rule.format.by_sign:
+    if rule.two_levels:
         return True
     above = policy.tensor_steps != "divide" or policy.search != "none" or policy.scale_maximum
     return not above and not any(getattr(policy, axis) in values for axis, values in WITH_TENSOR.items())
 
 
-def differences(rule: BlockRule, asked: BlockRule) -> list[str]:
+def differences(rule: PolicyRule, asked: PolicyRule) -> list[str]:
     """The axes on which the policies of two rules differ."""
     found = [axis for axis in rule.policy.differences(asked.policy) if axis not in INNER]
     for field in INNER:
@@ -72,7 +65,7 @@ def differences(rule: BlockRule, asked: BlockRule) -> list[str]:
     return found
 
 
-def choice(rule: BlockRule, axis: str) -> Any:
+def choice(rule: PolicyRule, axis: str) -> Any:
     """What the policy of a rule says on an axis."""
     field, _, part = axis.partition(".")
     return getattr(inner(rule, field), part) if part else getattr(rule.policy, axis)

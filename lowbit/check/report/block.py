@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lowbit.check.block.linear import LinearDetail
 from lowbit.check.block.operation import BlockDetail, QuantizeOperation
-from lowbit.check.block.rules import BlockRule
+from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.variants import choice, differences
 from lowbit.check.claims import Follows
+from lowbit.check.operation import Operation
 from lowbit.check.report.cast import describe_code
 from lowbit.check.report.values import NOT_WRITTEN, alternatives
 from lowbit.check.result import Example
@@ -21,7 +23,7 @@ FIELDS = {"scale": "scales", "tensor": "the tensor's scale", "element": "element
 
 def rule_words(claims: Sequence[Follows], operation: QuantizeOperation) -> str:
     """The policy that a kernel follows, and its bug."""
-    rules: list[BlockRule] = list(claims[0].rules)  # type: ignore[arg-type]
+    rules: list[PolicyRule] = list(claims[0].rules)  # type: ignore[arg-type]
     asked = operation.rule
     bugs = [bug.words for bug in claims[0].bugs]
     closest = min(rules, key=lambda rule: len(differences(rule, asked)))
@@ -43,6 +45,8 @@ def act_words(axis: str, values: Sequence[object]) -> str:
 
 def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
     """The block of a wrong result, what was asked for, and what came instead."""
+    if not isinstance(example.detail, BlockDetail):
+        return _linear_lines(example, operation)
     detail: BlockDetail = example.detail
     fmt = detail.format
     with np.errstate(invalid="ignore"):
@@ -56,6 +60,24 @@ def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
     rows.append(("expected", describe_code(example.expected, fmt)))
     rows.append(("got", NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)))
     return [f"{name:<14} {words}" for name, words in rows]
+
+
+def _linear_lines(example: Example, operation: Operation) -> list[str]:
+    """An operand, its scale and zero point, the quotient, and the results."""
+    case, place = example.case, example.index[0]
+    name, inside = case.result_at(place) if case.shapes else ("", example.index)
+    outputs = operation.prototype.outputs
+    fmt = next((output.format for output in outputs if output.name == name), operation.prototype.result)
+    assert fmt is not None
+    rows = [("case", f"{case.place}{f', {name} {inside}' if name else ''}")]
+    (operand,) = case.arrays.values()
+    if name in ("", "codes"):
+        rows.append(("operand", f"{operand[inside]:.9g}" if operand.dtype.kind == "f" else str(operand[inside])))
+    if isinstance(example.detail, LinearDetail):
+        rows.append(("quotient", f"{example.detail.quotient:.9g}"))
+    rows.append(("expected", describe_code(example.expected, fmt)))
+    rows.append(("got", NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)))
+    return [f"{name:<9} {words}" for name, words in rows]
 
 
 def _scale_words(detail: BlockDetail, name: str, operation: QuantizeOperation) -> str:

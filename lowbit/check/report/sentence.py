@@ -35,7 +35,15 @@ FEW = 16
 """What a rule says of fewer answers is not worth a word where most follow none."""
 EITHER = "a|b: cannot be told apart by these vectors"
 _WORDS: Mapping[str, ModuleType] = MappingProxyType(
-    {"convert": cast, "gemm": gemm, "quantize": block, "requantize": requantize}
+    {
+        "convert": cast,
+        "gemm": gemm,
+        "quantize": block,
+        "quantize_linear": block,
+        "dequantize_linear": block,
+        "dynamic_quantize_linear": block,
+        "requantize": requantize,
+    }
 )
 
 

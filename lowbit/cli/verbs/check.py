@@ -52,7 +52,8 @@ def add_parser(subparsers: Any) -> None:
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --library name. With a kernel: that one. `gemm` checks integer matrix "
             "products with directed matrices, those of the libraries installed here where no kernel is given; "
-            "`requantize` checks the way from accumulators to codes; `quantize` the codes and scales of blocks; "
+            "`requantize` checks the way from accumulators to codes; `quantize` the codes and scales of blocks, "
+            "`quantize_linear` codes by a given scale, those of the libraries, too; "
             "`softmax`, `gelu`, `layernorm`, `logistic`, "
             "`tanh`, `exp` and `l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences "
             "included; 1: a mismatch.",
