@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import lowbit
 from lowbit import errors
 from lowbit.cli import ExitCode, main
 from lowbit.vectors.manifest import read_manifest
@@ -203,3 +205,33 @@ def test_transcripts_wrap_in_the_rendered_pages():  # F39
     settings = (DOCS / "conf.py").read_text(encoding="utf-8")
     assert 'html_static_path = ["_static"]\nhtml_css_files = ["wrap.css"]\n' in settings
     assert "white-space: pre-wrap" in (DOCS / "_static" / "wrap.css").read_text(encoding="utf-8")
+
+
+def test_the_page_on_vectors_writes_the_columns_that_it_names(tmp_path, monkeypatch, capsys):
+    """The first page of whoever writes RTL: its commands of lowbit run in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "how-to" / "vectors-in-c-and-verilog.md"
+    lines = [
+        line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ lowbit")
+    ]
+    writing = [line for line in lines if line.startswith("$ lowbit gen"[2:])]
+    for line in writing:
+        command, _, columns = line.partition("# columns: ")
+        assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+        head = Path(shlex.split(command)[-1]).read_text(encoding="utf-8")
+        assert f"// columns: {columns.removesuffix(' ...')}" in head
+    assert len(writing) >= 3
+
+
+def test_the_page_on_a_machine_without_lowbit_runs(tmp_path, monkeypatch, capsys):
+    """Its inputs are written, answered elsewhere, here by the reference itself, and the answers checked."""
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "how-to" / "check-a-gpu-kernel.md"
+    lines = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if "npy" in line]
+    generating, checking = (shlex.split(line)[1:] for line in lines)
+    assert main(generating) == 0, capsys.readouterr().err
+    answers = lowbit.convert(np.load("inputs.npy"), "float32", "float8_e4m3fn")
+    np.save("results.npy", answers)
+    assert main(checking) == ExitCode.EQUAL, capsys.readouterr().out
+    np.save("results.npy", answers ^ (np.arange(answers.size) == 100))
+    assert main(checking) == ExitCode.MISMATCH

@@ -382,6 +382,9 @@ def _ambiguous_name(text: str, candidates: list[str]) -> UnknownFormatError:
 def _unknown_name(text: str, key: str) -> UnknownFormatError:
     if text.endswith(".toml") or "/" in text:
         return path_for_a_name(text)
+    if key in {family.id for family in families()}:
+        hint = f"`lowbit list formats --family {key}` lists its members"
+        return UnknownFormatError(f"format {text!r} is unknown: it is a family of formats", hint=hint)
     known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
     known += [name for family in families() if family.is_like(key) for name in family.members()]
     grouped = GROUPED.fullmatch(key)

@@ -4,8 +4,9 @@ Three variants, because the paper, its PyTorch code and its TVM code compute dif
 
 - ``torch``: models/quantization_utils/quant_modules.py in exact integers. The code simulates integers in binary32 and
   sets no widths but one: sums are clamped to 2^31 - 1.
-- ``paper``: algorithms 1 to 3, int32 throughout. A probability of exactly 1 is 2^M there, "M sufficiently large"; with
-  M = 31 it is clamped to the largest int32, so the result is the largest one of its width.
+- ``paper``: algorithms 1 and 2, and I-LayerNorm with the code's sum of squares, int32 throughout. A probability of
+  exactly 1 is 2^M there, "M sufficiently large"; with M = 31 it is clamped to the largest int32, so the result is the
+  largest one of its width.
 - ``tvm``: TVM_benchmark/models/layers.py, int32 (LayerNorm: int16 and uint32) with the wrap-around of those types.
 
 Source: I-ViT, arXiv 2207.01405 v4; github.com/zkkli/I-ViT at 380ba99.

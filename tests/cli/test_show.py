@@ -126,3 +126,10 @@ def test_a_block_of_no_length_has_none(lowbit, name):
 def test_a_block_is_drawn_in_bits(lowbit):
     drawn = lowbit("show", "mxfp4").out
     assert "│ eeeeeeee │ seem │ seem │  ...  │ seem │" in drawn or "| eeeeeeee | seem | seem |  ...  | seem |" in drawn
+
+
+@pytest.mark.parametrize("family", ["p3109", "fixed"])
+def test_a_family_is_not_a_format(lowbit, family):  # F32
+    result = lowbit("show", family)
+    assert result.status == 2
+    assert f"`lowbit list formats --family {family}` lists its members" in result.err

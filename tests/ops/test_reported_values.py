@@ -110,3 +110,51 @@ def test_products_of_floats_are_refused():  # ashvardanian/NumKong#308, deepseek
 def test_a_probability_of_one_is_the_largest_code(scheme, row, scale, codes, dtype, overflow):  # D1
     got = lowbit.softmax(np.array([row], dtype), scheme=scheme, variant="paper", scale=scale, overflow=overflow)
     assert got.tolist() == [codes]
+
+
+def test_equal_maxima_end_the_process_of_tflite():  # C64, tensorflow/tflite-micro#3499
+    rows = np.zeros((1, 512), np.int8)
+    assert set(lowbit.softmax(rows[:, :511], scheme="tflite_int8", scale=0.05)[0].tolist()) == {-127}
+    with pytest.raises(lowbit.InputError, match=r"shift by 32 is outside 0\.\.31 and TFLite ends its process"):
+        lowbit.softmax(rows, scheme="tflite_int8", scale=0.05)
+
+
+def test_the_differences_of_int32_codes_are_defined():  # attack C7: they wrap, and the shift after them stays one
+    row = np.int32([[-(1 << 31), (1 << 31) - 1, 0]])
+    assert lowbit.softmax(row, scheme="ibert", variant="paper", scale=0.05).tolist() == [[0, 255, 0]]
+
+
+def test_shiftgelu_divides_the_numerator_of_the_code():  # D2: binary32 makes 2584 of it
+    assert lowbit.gelu([[34]], scheme="ivit", scale=1 / 128).tolist() == [[1292]]
+
+
+def test_a_shift_beyond_the_register_is_the_declared_one():  # D11
+    assert lowbit.gelu(np.int32([[-450, -450]]), scheme="ivit", variant="tvm", scale=0.05).tolist() == [[-56700] * 2]
+
+
+SENTENCES = {
+    "D2": ("what-the-official-codes-do", "33.5 % of results differ", "one change: codes are integers"),
+    "D3": ("what-the-official-codes-do", "24 comes back as 23.999998", "25.000002"),
+    "D4": ("nonlinearities", "for codes worth ±8, one or two for ±1", "four or five significant bits remain."),
+    "D5": ("nonlinearities", 'M "sufficiently large"', "lgorithms 1 to 3"),
+    "D6": ("nonlinearities", "some up to 183,183 one that is one too large", "34,596"),
+    "D7": ("nonlinearities", "range of a trained checkpoint lags behind its scale", "never moves"),
+    "D8": ("what-the-official-codes-do", "9.4 % of wide accumulators differ, at most by 64", "differ by 1 "),
+    "D9": ("llm-int8", "in eval mode gives the same codes", "bit for bit on a CPU"),
+    "D10": ("what-the-official-codes-do", "the maximum of a row starts at −FLT_MIN", "starts at 0"),
+    "D11": ("nonlinearities", "which TVM leaves undefined", "TVM gives 0"),
+    "published": ("what-the-official-codes-do", "72.24", "at most four iterations suffice"),
+}
+"""Correction -> page, what it says, and what it no longer does."""
+
+
+@pytest.mark.parametrize("correction", SENTENCES)
+def test_sentences_about_the_official_codes_are_true(correction, repository):
+    name, said, no_longer = SENTENCES[correction]
+    text = " ".join((repository / "docs" / "explanation" / f"{name}.md").read_text(encoding="utf-8").split())
+    assert said in text
+    assert no_longer not in text
+
+
+def test_dyadic_cites_the_section_that_it_is_in():  # D12
+    assert "HAWQ-V3, section 3.1" in lowbit.Dyadic.__doc__

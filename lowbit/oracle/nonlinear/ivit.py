@@ -3,7 +3,7 @@
 log2(e) is about 1.0111 in binary, so x log2(e) is x + x/2 - x/16. Then 2^x is a shift by the integer part, and on the
 fractional part 2^r is about 1 + r/2.
 
-Source: I-ViT, arXiv 2207.01405 v4, algorithms 1 to 3; github.com/zkkli/I-ViT at 380ba99, quant_modules.py
+Source: I-ViT, arXiv 2207.01405 v4, algorithms 1 and 2, section 3; github.com/zkkli/I-ViT at 380ba99, quant_modules.py
 ``int_exp_shift``, ``IntSoftmax``, ``IntGELU`` and ``IntLayerNorm``, layers.py ``shift_exp``, ``quantized_softmax``,
 ``quantized_gelu`` and ``quantized_layernorm``.
 """
