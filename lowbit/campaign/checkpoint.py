@@ -20,7 +20,7 @@ from lowbit.files.parts import StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile, read_header, write_tensors
 from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
 from lowbit.files.whole import is_stream, write_text
-from lowbit.format.block import BlockFormat
+from lowbit.format.block import WHOLE, BlockFormat
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
@@ -102,13 +102,15 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     path, output = Path(path), Path(output)
     checked_threads(threads)
     file = read_header(path)
+    if own_tensors.KEY in file.metadata or quantization_of(file):
+        raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = _chosen(file, fmt, include, exclude)
     container, notes = _container(chosen, container)
     there = container == CONTAINERS[0]
     if there:
         chosen, left_out = _matrices(file, chosen, left_out)
     tensors = {name: _stored(file.entries[name], block, container) for name, block in chosen.items()}
-    _check_shapes(tensors, policy)
+    _check_shapes(tensors, policy, whole=there)
     metadata, config = _records(file, output, list(tensors.values()), left_out, container, policy)
     _refuse_lost(path, output, config)
     entries = [entry for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
@@ -193,14 +195,20 @@ def _stored(entry: Entry, block: BlockFormat, container: str) -> StoredTensor:
     return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block))
 
 
-def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None) -> None:
-    """Refuse a policy or a shape before anything is written."""
+def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool) -> None:
+    """Refuse a policy or a shape before anything is written; ``whole``: rows of short groups, which one cannot read."""
     for name, tensor in tensors.items():
         fmt = tensor.format
         chosen = get_block_policy(fmt.default_policy if policy is None else policy)
         with told_of(name):
             chosen.require_held(fmt)
             fmt.check_shape(tensor.shape, short=chosen.tail == "short")
+            group = fmt.block[0] if len(fmt.block) == 1 else WHOLE
+            if whole and group != WHOLE and tensor.shape[-1] % group:
+                raise InputError(
+                    f"groups of {group} do not divide a row of {tensor.shape[-1]}, as compressed-tensors asks",
+                    hint="leave the tensor out with --exclude, or --container lowbit",
+                )
 
 
 def _records(
@@ -234,7 +242,9 @@ def _refuse_twice(entries: list[Entry]) -> None:
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two tensors would have the name {excerpt(twice)}", hint="--exclude one of them")
+        raise InputError(
+            f"two tensors would have the name {excerpt(twice)}", hint="rename one of them, or leave it out"
+        )
 
 
 @contextmanager
@@ -291,7 +301,8 @@ def dequantize_file(
     config = config_beside(path, output, None)
     _refuse_lost(path, output, config)
     wanted = np.dtype(DTYPES[DTYPE_NAMES[dtype]])
-    decode = partial(dequantize if exact else compressed_tensors.decoded, dtype=wanted)
+    once = exact or container == CONTAINERS[1]
+    decode = partial(dequantize if once else compressed_tensors.decoded, dtype=wanted)
 
     def arrays() -> Iterator[Array]:
         done = 0

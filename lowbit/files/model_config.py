@@ -92,7 +92,8 @@ def _merged(other: Any, own: dict[str, Any], output: Path) -> dict[str, Any]:
         raise InputError(f"{output.parent / NAME} has another {KEY}", hint="write into a folder of its own")
     groups = own["config_groups"].items()
     merged = {name: group | {"targets": targets} for (name, group), targets in zip(groups, both[1:], strict=True)}
-    return {**own, "config_groups": merged, "ignore": both[0]}
+    quantised = {module for group in merged.values() for module in group["targets"]}
+    return {**own, "config_groups": merged, "ignore": [module for module in both[0] if module not in quantised]}
 
 
 def _without_names(config: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ THERE = {
     "int4.tensor.asymmetric": "pack-quantized",
     "int3.g64": "pack-quantized",
 }
-OWN = ["mxfp6_e3m2", "mxfp8_e5m2", "mxint8", "nf4.g64", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bfp8_b", "nvfp4_16x16"]
+OWN = ["nf4.g64", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bnb_fp4.g64.float32"]
+OWN += [name for name in lowbit.formats(kind="block") if name not in {*THERE, "nvfp4_reciprocal", "fp8_1x128"}]
 
 
 def write(path, tensors, metadata=None):
@@ -144,6 +145,49 @@ def test_the_parts_of_a_model_have_one_config(model, quantized):
     assert sorted(quantized.parent.iterdir()) == before
 
 
+def test_a_module_that_one_part_quantises_is_not_ignored(model, quantized):
+    quantize_file(model, quantized, "mxfp4")
+    head = write(model.parent / "head.safetensors", {"lm_head.weight": WEIGHTS["model.a.weight"]})
+    quantize_file(head, quantized.parent / "head.safetensors", "mxfp4", exclude="")
+    config = json.loads((quantized.parent / "config.json").read_text())["quantization_config"]
+    assert config["ignore"] == []
+    assert "lm_head" in config["config_groups"]["group_0"]["targets"]
+
+
+@pytest.mark.parametrize("container", ["compressed_tensors", "lowbit"])
+def test_what_is_quantised_is_not_quantised_again(model, quantized, container):
+    quantize_file(model, quantized, "mxfp4", container=container)
+    (quantized.parent / "config.json").unlink()
+    with pytest.raises(InputError, match="is quantised already"):
+        quantize_file(quantized, quantized.parent / "again", "mxfp4", exclude="")
+
+
+def test_lowbits_own_nvfp4_is_rounded_once(model, quantized, values):
+    quantize_file(model, quantized, "nvfp4_reciprocal", container="lowbit")
+    dequantize_file(quantized, values)
+    for name, array in WEIGHTS.items():
+        expected = lowbit.dequantize(lowbit.quantize(array, "nvfp4_reciprocal"), dtype=ml_dtypes.bfloat16)
+        assert bits(read_header(values).tensor(name)) == bits(expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, ml_dtypes.float8_e5m2, ml_dtypes.float8_e4m3fn])
+@pytest.mark.parametrize("name", ["nvfp4", "int8.tensor", "fp8_128x128"])
+def test_weights_of_other_dtypes(tmp_path, dtype, name):
+    weights = GENERATOR.normal(size=(40, 64)).astype(dtype)
+    path = write(tmp_path / "in", {"a.weight": weights})
+    (tensor,) = quantize_file(path, tmp_path / "out", name).tensors
+    dequantize_file(tmp_path / "out", tmp_path / "values", dtype="float32", exact=True)
+    expected = lowbit.dequantize(lowbit.quantize(weights, tensor.format))
+    assert bits(read_header(tmp_path / "values").tensor("a.weight")) == bits(expected)
+
+
+def test_names_that_parts_would_have_are_not_given_twice(tmp_path):
+    tensors = {"a.weight": np.ones((4, 32), np.float32), "a.weight_packed": np.ones(3, np.float32)}
+    with pytest.raises(InputError, match=r"two tensors would have the name 'a\.weight_packed'"):
+        quantize_file(write(tmp_path / "in", tensors), tmp_path / "out", "mxfp4")
+    assert [item.name for item in tmp_path.iterdir()] == ["in"]
+
+
 def test_formats_by_name(model, quantized, values):
     formats = {"model.a.weight": "int4.g32", "lm_head.weight": "mxfp8_e4m3"}
     converted = quantize_file(model, quantized, formats)
@@ -194,6 +238,8 @@ def test_nvfp4_in_the_steps_of_compressed_tensors(tmp_path):
 REFUSED = {
     "a block that does not fit": ({"fmt": "int4.g96", "policy": "ocp_mx"}, "do not divide an axis of 64"),
     "no short blocks there": ({"fmt": "mxfp4", "include": "odd"}, "do not divide an axis of 50"),
+    "no short groups": ({"fmt": "int4.g96"}, "groups of 96 do not divide a row of 64"),
+    "no short tiles": ({"fmt": "fp8_1x128"}, "groups of 128 do not divide a row of 64"),
     "nan under error": ({"fmt": "dfp8", "include": "bad"}, "'bad.weight': the value at .* is nan"),
     "nan in a scale": ({"fmt": "mxfp4", "include": "bad"}, "'bad.weight': a block has NaN"),
     "nothing chosen": ({"fmt": "mxfp4", "include": "zzz"}, "none of 5 tensors is chosen"),
