@@ -123,7 +123,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
                 yield file.raw(name)
                 continue
             progress(done, len(tensors), name)
-            look = compressed_tensors.refuse_nan if there else None
+            look = compressed_tensors.refuse_not_finite if there else None
             with told_of(name):
                 words = tensors[name].quantized(file.tensor(name), policy, threads, look)
             yield from map(raw_bytes, words)
@@ -146,6 +146,8 @@ def _chosen(
     if not isinstance(fmt, Mapping):
         block = block_format_of(fmt)
         return {entry.name: block for entry in entries}, left_out
+    if not fmt:
+        raise InputError(f"{file.path}: no tensor has a format", hint="a mapping of names to formats")
     weights = {entry.name for entry in select(file, exclude="")[0]}
     for name in fmt:
         if name not in weights:

@@ -196,17 +196,17 @@ def why_not(name: str, shape: Shape) -> str:
     return ""
 
 
-def refuse_nan(tensor: BlockTensor) -> None:
-    """Refuse a scale that is NaN in E8M0: compressed-tensors reads code 255 as infinity.
+def refuse_not_finite(tensor: BlockTensor) -> None:
+    """Refuse a scale that is NaN or infinite; compressed-tensors reads E8M0's NaN, code 255, as infinity.
 
     Raises
     ------
     InputError
     """
-    for field in tensor.format.scales:
-        if field.format.id == "float8_e8m0fnu" and (tensor.scale_codes(field.name) == 0xFF).any():
+    for field in tensor.format.of_role("multiply", "divide"):
+        if not np.isfinite(field_values(tensor.scale_codes(field.name), field)).all():
             raise InputError(
-                "a block has NaN or infinity, and compressed-tensors reads the scale of such a block as infinity",
+                "a block has NaN or infinity, and so has its scale, which compressed-tensors has not",
                 hint="leave the tensor out with --exclude, or --container lowbit",
             )
 

@@ -93,12 +93,12 @@ def _groups(config: Mapping[str, Any], file: TensorFile) -> list[tuple[list[str]
     groups = config.get("config_groups")
     if not isinstance(groups, dict) or not all(isinstance(group, dict) for group in groups.values()):
         raise InputError(f"{file.path}: the quantization_config has no config_groups with targets and weights")
-    kinds = {PACK, INT, FLOAT, "naive-quantized", None, *(kind for kind, _ in NAMED.values())}
+    kinds = [PACK, INT, FLOAT, "naive-quantized", MIXED, None, *(kind for kind, _ in NAMED.values())]
     result: list[tuple[list[str], Mapping[str, Any]]] = []
     for name, group in groups.items():
         weights = group.get("weights")
         kind = group.get("format") or config.get("format")
-        if not isinstance(weights, dict) or (kind not in kinds and kind != MIXED):
+        if not isinstance(weights, dict) or kind not in kinds:
             raise InputError(
                 f"{file.path}: group {excerpt(name)} of the quantization_config has the format {excerpt(str(kind))}, "
                 "or no weights: it is not read here"

@@ -122,3 +122,23 @@ def test_a_config_that_is_the_output_is_refused(lowbit, model):
     result = lowbit("quantize", model, "--to", "mxfp4", "-o", "new/config.json")
     assert result.status == 2
     assert "error[LB102]" in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "is not a plan"),
+        ('{"layers": []}', "no tensor has a format"),
+        ('{"layers": [{"layer": "a.weight"}]}', "is not a plan"),
+        ('{"layers": [{"layer": "a.weight", "choice": "int4"}], "model": {"group": 1e400}}', "is not a plan"),
+        ('{"layers": [{"layer": "a.weight", "choice": "int4"}], "model": {"group": -1}}', "group = -1"),
+        ('{"layers": [{"layer": "a.weight", "choice": "int5000"}]}', "int5000"),
+        ('{"layers": [{"layer": "c.weight", "choice": "int4"}]}', "'c.weight', which has a format, is not in"),
+    ],
+)
+def test_a_plan_that_is_none_is_refused(lowbit, model, text, message):
+    Path("plan.json").write_text(text)
+    result = lowbit("quantize", model, "--plan", "plan.json", "-o", "new/q")
+    assert result.status == 2
+    assert message in result.err
+    assert not list(Path("new").iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def _formats(path: str) -> dict[str, BlockFormat]:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
         measured = document.get("model") or {}
-        group, scale = int(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
+        group, scale = index(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
         choices = {str(layer["layer"]): str(layer["choice"]) for layer in document["layers"]}
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -148,5 +148,5 @@ def _refuse(values: Array, start: int, fmt: BlockFormat, policy: BlockPolicy) ->
     if bad.any():
         row, *others = (int(index) for index in np.argwhere(bad)[0])
         value = values[(row, *others)]
-        why = "its block has no range" if is_affine(fmt) else "which the block policy refuses: 'error'"
-        raise InputError(f"the value at {(row + start, *others)} is {value}: {why}", hint="clip or replace it")
+        why = ": its block has no range" if is_affine(fmt) else ", which the block policy refuses ('error')"
+        raise InputError(f"the value at {(row + start, *others)} is {value}{why}", hint="clip or replace it")
