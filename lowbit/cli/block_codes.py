@@ -15,9 +15,10 @@ from lowbit.cli.traces import Row, code_and_bits, rounding_rows, write_rows_of_t
 from lowbit.cli.values import parse_value
 from lowbit.cli.words import number_json
 from lowbit.errors import PolicyError, UsageError
-from lowbit.exact import FINITE, Exact, floor_log2, format_decimal, format_value
+from lowbit.exact import FINITE, Exact, finite, floor_log2, format_decimal, format_value
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import scalar_format
+from lowbit.oracle.arithmetic.exact import multiply
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import is_affine, levels
 from lowbit.oracle.block.explain import BlockExplanation, ElementStep, ScaleStep, explain_blocks
@@ -184,6 +185,10 @@ def _write_trace(page: Terminal, fmt: BlockFormat, policy: BlockPolicy, trace: B
 
 def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[Row]:
     rows = _span_rows(step, fmt, policy)
+    if step.field in fmt.lower_exponents:
+        rows[0] = ("quotient", *rows[0][1:])
+        rows.append(("rule", "into the binade of the largest element and the exponents below, as far as it goes", ""))
+        return [*rows, ("code", format_value(step.value), code_and_bits(step.field.format, step.code, page))]
     name = "place" if step.field.role == "zero_point" else "scale"
     rows.append((name, _short(step.unrounded), _derivation(step, fmt, policy)))
     if policy.search != "none" and step.field in levels(fmt)[0]:
@@ -205,6 +210,8 @@ def _span_rows(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[R
         return [("lowest", _short(low), where), ("highest", _short(high), "")]
     (amax,) = step.span
     rows = [("maximum", _short(amax), where)]
+    if step.field in fmt.lower_exponents:
+        return rows
     if policy.scale_rule in POWER_RULES and amax.kind == FINITE and amax.significand:
         power = floor_log2(amax)
         rows.append(("exponent", str(power), f"2^{power} <= {_short(amax)} < 2^{power + 1}"))
@@ -215,7 +222,7 @@ def _span_rows(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[R
 
 def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
     """How a scale follows from the largest value, in words."""
-    field, largest = step.field, format_decimal(fmt.element.max)
+    field, largest = step.field, format_decimal(multiply(fmt.element.max, finite(1, fmt.headroom)))
     if step.span[0].kind == FINITE and all(not value.significand for value in step.span):
         return f"a block of zeros: {BlockPolicy.meaning('zero_block', policy.zero_block)}"
     if is_affine(fmt):
@@ -237,7 +244,8 @@ def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
     if coarser:
         return _named(BlockPolicy.meaning("scale_steps", policy.scale_steps), fmt, largest) + each
     by_reciprocal = each and policy.scale_steps in ("reciprocal", "folded")
-    return (f"maximum * (1 / {largest})" if by_reciprocal else f"maximum / {largest}") + f", the largest element{each}"
+    what = "the largest element, and exponents below" if fmt.headroom else "the largest element"
+    return (f"maximum * (1 / {largest})" if by_reciprocal else f"maximum / {largest}") + f", {what}{each}"
 
 
 def _quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
@@ -248,7 +256,8 @@ def _quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
     steps = BlockPolicy.meaning("quotient_steps", policy.quotient_steps if each else "divide")
     if not levels(fmt)[1]:
         steps = steps.replace("(s * S)", "s").replace("(s / R)", "s")
-    return f"quotient = {_named(steps, fmt, '')}{each}"
+    exponents = "".join(f" / 2^{field.name}" for field in fmt.lower_exponents)
+    return f"quotient = {_named(steps, fmt, '')}{exponents}{each}"
 
 
 def _named(steps: str, fmt: BlockFormat, largest: str) -> str:

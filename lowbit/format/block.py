@@ -122,6 +122,9 @@ class BlockFormat(Format):
         require(not signs or self.element.signed, f"{self.element.id} has no negative elements to scale by sign")
         for role in ("zero_point", "offset"):
             require(len(self.of_role(role)) <= 1, f"two scales have the role {role!r}")
+        sizes = [math.prod(field.block) for field in self.lower_exponents]
+        nested = 0 not in sizes and sizes == sorted(sizes, reverse=True)
+        require(nested, "exponents below a scale are not those of smaller and smaller blocks")
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -161,6 +164,16 @@ class BlockFormat(Format):
     def affine(self) -> bool:
         """Whether zero has a code of the tensor's own: a zero point or an offset."""
         return bool(self.of_role("zero_point", "offset"))
+
+    @cached_property
+    def lower_exponents(self) -> tuple[ScaleField, ...]:
+        """The exponents of smaller blocks below another scale, from the largest blocks to the smallest."""
+        return self.of_role("exponent") if self.of_role("multiply", "by_sign", "divide") else ()
+
+    @cached_property
+    def headroom(self) -> int:
+        """The power of two by which these exponents together reach beyond the elements."""
+        return sum(field.format.codes[-1] for field in self.lower_exponents)
 
     @property
     def dimensions(self) -> int:

@@ -110,6 +110,7 @@ class BlockPolicy(Choices):
             "divide": "x / (s * S)",
             "reciprocal": "x * (1 / (s * S)), the reciprocal at most the largest binary32 number",
             "divide_by_ratio": "x / (s / R)",
+            "reciprocal_exact": "x * (1 / (s * S)), the product not rounded before the element is",
             "multiply_by_ratio": "x * (R / s)",
         },
     )
@@ -284,7 +285,7 @@ def spelled(text: str, target: Format | None = None) -> Policy:
 
 _USUAL = (
     *("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4"),
-    *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host"),
+    *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host", "hifloat4"),
 )
 """The default policies of formats."""
 

@@ -1,20 +1,22 @@
 """Shared exponents: BFP, MSFP and dynamic fixed point against the oracle, and against their definitions in integers."""
 
+import dataclasses
 from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.errors import InputError
+from lowbit.errors import FormatError, InputError
 from lowbit.exact import from_float
 from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.block_name import block_format
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.oracle.block.decode import element_value
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BlockPolicy, get_block_policy
 from tests.agree.test_block import blocks, require_equal
 
 BFP = {"bfp8_b": 7, "bfp4_b": 3, "bfp2_b": 1}
@@ -142,3 +144,54 @@ def test_every_code_is_worth_its_value(name):
         values = dequantize(BlockTensor(fmt, codes.shape, 0, codes, {field.name: array}), dtype=np.float64)
         for code, value in zip(codes.tolist(), values.tolist(), strict=True):
             assert from_float(value).reduced() == element_value(code, {field.name: scale}, fmt).reduced()
+
+
+@pytest.mark.parametrize("arithmetic", BlockPolicy.choices("arithmetic"))
+@pytest.mark.parametrize("policy", ["hifloat4", "hifloat4_bfloat16", "ocp_mx"])
+def test_exponents_below_a_scale(policy, arithmetic):
+    # Maxima beside the places where an exponent becomes one, of blocks of every kind, NaN and infinity in some.
+    chosen = get_block_policy(policy).choose(arithmetic=arithmetic)
+    values = blocks(5, (6, 128))
+    require_equal(values, "hifloat4", chosen)
+    values[0, 3], values[1, 40], values[2, 90] = np.nan, np.inf, -np.inf
+    require_equal(values, "hifloat4", chosen)
+    edges = np.float32([7, 4, 3.9999998, 2, 1.9999999, 1, 0.1249999, 0]) * np.float32([[1], [-1], [1.3], [0.3]])
+    require_equal(np.repeat(edges, 8, axis=1)[:, np.random.default_rng(1).permutation(64)], "hifloat4", chosen)
+
+
+def test_exponents_below_other_scales():
+    """The algebra, not the format: exponents of two bits, below a power of two, and below two scales."""
+    for scale, tensor in (("float8_e8m0fnu", None), ("float16", None), ("float8_e4m3fn", "float32")):
+        parts = [ScaleField("block", get_format(scale), (16,))]
+        parts += [] if tensor is None else [ScaleField("tensor", get_format(tensor), ())]
+        parts += [ScaleField("eights", get_format("uint2"), (8,), "exponent")]
+        parts += [ScaleField("twos", get_format("int3"), (2,), "exponent")]
+        plain = block_format("float4_e2m1fn", block=16)
+        fmt = dataclasses.replace(plain, id="below", scales=tuple(parts), element=get_format("float4_e2m1fn"))
+        for rule in BlockPolicy.choices("scale_rule"):
+            require_equal(blocks(6, (4, 32)), fmt, BlockPolicy(scale_rule=rule, scale="ocp_sat", tensor="ocp_sat"))
+    with pytest.raises(FormatError, match="smaller and smaller"):
+        dataclasses.replace(fmt, scales=(parts[0], *parts[1:][::-1]))
+
+
+def test_hifloat4_is_the_published_conversion():
+    """quant_cy_npu's quant_hifx, step by step in NumPy, for bfloat16 values."""
+    drawn = np.random.default_rng(2)
+    values = drawn.normal(size=(64, 64)) * 2.0 ** drawn.integers(-8, 9, (64, 16)).repeat(4, axis=1)
+    values = values.astype(ml_dtypes.bfloat16).astype(np.float32)
+
+    def narrow(array):
+        return array.astype(ml_dtypes.bfloat16).astype(np.float32)
+
+    groups = np.abs(values).reshape(64, 8, 2, 4)
+    fours = groups.max(axis=3, keepdims=True)
+    eights = fours.max(axis=2, keepdims=True)
+    scale = np.clip(narrow(eights.max(axis=1, keepdims=True) * narrow(np.float32(1 / 7))), 2.0**-48, 49152)
+    power = np.exp2(2 - np.floor(np.log2(scale)))
+    scale = np.rint(scale * power) / power
+    factor = narrow(1 / scale)
+    first = np.where(eights * factor >= 4, 2, 1)
+    second = np.where(fours * factor / first >= 2, 2, 1)
+    worth = np.minimum(np.floor(groups / first / second * factor * 4 + 0.5) / 4, 1.75) * first * second * scale
+    found = dequantize(quantize(values, "hifloat4", policy="hifloat4_bfloat16"))
+    assert (found == np.copysign(worth.reshape(64, 64), values)).all()

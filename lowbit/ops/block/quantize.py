@@ -15,6 +15,7 @@ from lowbit.ops.block import boundaries, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.exponents import lowered
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
@@ -151,7 +152,11 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
         larger = fine_scales(amax, finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
         others = _quotients(entered, [larger], upper, policy, plain=False)
         fine[0], quotients = better(entered, fmt, upper, policy, (fine[0], quotients), (larger, others))
-    return [*fine, *above], np.moveaxis(quotients, -1, axis)
+    exponents, quotients = lowered(quotients, fmt)
+    return [*fine, *above, *exponents], np.moveaxis(quotients, -1, axis)
+
+
+FACTORS = ("multiply", "exponent", "by_sign", "divide")
 
 
 def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:
@@ -162,9 +167,9 @@ def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, 
     InputError
         The format has scales that are not made here.
     """
-    factors = fmt.of_role("multiply", "exponent", "by_sign", "divide")
+    factors = tuple(field for field in fmt.of_role(*FACTORS) if field not in fmt.lower_exponents)
     count = 2 if fmt.by_sign else 1
-    if len(factors) < len(fmt.scales) or len(factors) - count not in (0, 1):
+    if len(factors) + len(fmt.lower_exponents) < len(fmt.scales) or len(factors) - count not in (0, 1):
         roles = ", ".join(field.role for field in fmt.scales)
         raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
     return factors[:count], factors[count:]
@@ -189,7 +194,9 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         divides = steps.exact and above.divides
         over, pair = (over * reciprocal, None) if divides else (over, (upper, reciprocal))
     numbers, nothing, multiplies = quotients.divisor(scale, pair, policy)
-    if multiplies:
+    if multiplies and policy.quotient_steps == "reciprocal_exact":
+        result = np.multiply(over, numbers, dtype=np.float64)
+    elif multiplies:
         result = steps.multiply(over, numbers)
     elif steps.exact and plain:
         result = np.asarray(over / numbers)

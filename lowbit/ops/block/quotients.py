@@ -21,6 +21,8 @@ from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
 
 BINARY32_BITS = 24
+RECIPROCALS = {"reciprocal", "reciprocal_exact"}
+
 USUAL = 2.0**-100, 2.0**100
 USUAL_EXPONENT = 20
 """Products of such scales and numbers between 2^-20 and 2^20 are normal in binary32."""
@@ -53,7 +55,12 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     held = policy.arithmetic == "binary32" or (policy.arithmetic == "exact" and exact and not fmt.element.listed)
     if not held or fmt.of_role("exponent", "by_sign"):
         return None
-    if policy.search != "none" or fmt.element.bits > 8 or not (fmt.element.signed or fmt.affine):
+    if (
+        policy.quotient_steps == "reciprocal_exact"
+        or policy.search != "none"
+        or fmt.element.bits > 8
+        or not (fmt.element.signed or fmt.affine)
+    ):
         return None
     return _of_element(fmt.element, policy.policy("element", fmt.element))
 
@@ -130,7 +137,7 @@ def divisor(scale: Array, above: tuple[Array, Array] | None, policy: BlockPolicy
         upper, reciprocal = above
         by_ratio = policy.quotient_steps == "divide_by_ratio" and not steps.exact
         total = steps.divide(scale, reciprocal) if by_ratio else steps.multiply(scale, upper)
-    if policy.quotient_steps == "reciprocal" and not steps.exact:
+    if policy.quotient_steps in RECIPROCALS and not steps.exact:
         return Divisor(steps.limited(steps.divide(steps.dtype(1), total)), total == 0, multiplies=True)
     return Divisor(total, total == 0, multiplies=False)
 

@@ -128,7 +128,7 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     """The scales above the finest ones, from the largest magnitudes of their blocks."""
     steps = Steps(policy)
     reach = policy.scale_maximum or float(finest.format.max.fraction())
-    maximum = steps.dtype(float(fmt.element.max.fraction()) * reach)
+    maximum = steps.dtype(float(fmt.element.max.fraction()) * reach * 2**fmt.headroom)
     one = steps.dtype(1)
     if policy.tensor_steps == "divide" or steps.exact:
         scale = steps.divide(amax, maximum)
@@ -147,9 +147,9 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
 
 
 def largest_element(field: ScaleField, fmt: BlockFormat) -> float:
-    """The largest magnitude among the elements that a field is for."""
+    """The largest magnitude among the elements that a field is for, times what exponents below it add."""
     end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
-    return abs(float(end.fraction()))
+    return abs(float(end.fraction())) * 2.0**fmt.headroom
 
 
 def fine_scales(
@@ -172,7 +172,7 @@ def fine_scales(
     divides = above is not None and above.divides
     bits = fmt.element.precision + field.format.precision + 1
     bits += 0 if above is None else above.field.format.precision
-    values = _rule_values(amax, maximum, fmt.element, (upper, divides, bits), policy)
+    values = _rule_values(amax, maximum, fmt, (upper, divides, bits), policy)
     values = values if factor == 1 else Steps(policy).multiply(values, factor)
     codes = scale_codes(values, amax, field, policy, "scale")
     stored = field_values(codes, field).astype(Steps(policy).dtype)
@@ -204,17 +204,17 @@ def _ratio(amax: Array, maximum: float, above: tuple[Any, bool, int], policy: Bl
 
 
 def _rule_values(
-    amax: Array, maximum: float, element: Scalar, above: tuple[Any, bool, int], policy: BlockPolicy
+    amax: Array, maximum: float, fmt: BlockFormat, above: tuple[Any, bool, int], policy: BlockPolicy
 ) -> Array:
     """The scales before they are rounded into their format."""
-    rule = policy.scale_rule
+    rule, element = policy.scale_rule, fmt.element
     if rule not in POWER_RULES:
         return _ratio(amax, maximum, above, policy)
     value = _ratio(amax, maximum if rule in {"rceil", "nearest"} else 1.0, above, policy)
     fraction, exponent = np.frexp(value.astype(np.float64))
     power = exponent - 1 + (fraction >= bump(rule, element))
     if rule not in {"rceil", "nearest"}:
-        power -= int(element.max_exponent)
+        power -= int(element.max_exponent) + fmt.headroom
     ordinary = np.isfinite(value) & (value != 0)
     return np.where(ordinary, np.ldexp(1.0, np.where(ordinary, power, 0)), value)
 

@@ -60,7 +60,7 @@ def _words(
     elif rule in {"rceil", "nearest"}:
         places = values * maximum * 2 * bump(rule, element)
     else:
-        places = values * 2.0 ** (element.max_exponent + 1) * min(bump(rule, element), 1)
+        places = values * 2.0 ** (element.max_exponent + fmt.headroom + 1) * min(bump(rule, element), 1)
     if above is not None:
         places = places / above.reciprocal if above.divides else places * above.scale
     return np.append(np.minimum(places, most), most).astype(np.float32).view(np.int32).astype(np.int64)

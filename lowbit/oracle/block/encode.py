@@ -17,6 +17,7 @@ from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
 from lowbit.oracle.block.affine import quantize_block
 from lowbit.oracle.block.decode import field_value
+from lowbit.oracle.block.exponents import lowered
 from lowbit.oracle.block.scale import Coarse, coarse_scale, largest, quotient, rule_value, scale_code, steps_of
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
@@ -80,9 +81,9 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
     task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     fine, above = scales_of(entered, task)
-    quotients = quotients_of(entered, fine, above, task)
+    exponents, quotients = exponents_of(quotients_of(entered, fine, above, task), task)
     codes = [element_code(result, fmt, policy) for result in quotients]
-    return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)})
+    return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
 
 
 def scales_of(entered: Sequence[Exact], task: Task) -> tuple[list[Scales], list[Scales]]:
@@ -111,7 +112,8 @@ def _affine(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Blo
 
 def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:
     """The finest scales, and the one above them if there is one."""
-    factors = fmt.of_role("multiply", "exponent", "by_sign", "divide")
+    roles = ("multiply", "by_sign", "divide") if fmt.lower_exponents else ("multiply", "exponent", "by_sign", "divide")
+    factors = fmt.of_role(*roles)
     count = 2 if fmt.by_sign else 1
     return factors[:count], factors[count:]
 
@@ -119,7 +121,7 @@ def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, 
 def require_plain(fmt: BlockFormat) -> None:
     """Refuse a format whose scales the rules here do not make."""
     finest, coarser = levels(fmt)
-    if len(finest) + len(coarser) < len(fmt.scales) or len(coarser) > 1 or not finest:
+    if len(finest) + len(coarser) + len(fmt.lower_exponents) < len(fmt.scales) or len(coarser) > 1 or not finest:
         roles = ", ".join(field.role for field in fmt.scales)
         raise InputError(f"{fmt.id}: values are not brought into a format with scales of the roles {roles}")
 
@@ -160,7 +162,7 @@ def place_of(index: Shape, shape: Shape, field: ScaleField) -> int:
 def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
     policy, fmt = task.policy, task.fmt
     reach = finite(policy.scale_maximum) if policy.scale_maximum else levels(fmt)[0][0].format.max
-    maximum = exact.multiply(fmt.element.max, reach)
+    maximum = exact.multiply(exact.multiply(fmt.element.max, reach), finite(1, fmt.headroom))
     scales = Scales(field, [], [], [], [])
     for block in blocks_of(values, task.shape, field):
         amax = largest(block, policy)
@@ -178,12 +180,12 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
     policy, element = task.policy, task.fmt.element
     by_sign = {"positive": (False,), "negative": (True,)}
     signs = by_sign[field.name] if field.role == "by_sign" else (False, True)
-    maximum = negated(element.min) if signs == (True,) else element.max
+    maximum = exact.multiply(negated(element.min) if signs == (True,) else element.max, finite(1, task.fmt.headroom))
     scales = Scales(field, [], [], [], [])
     blocks, uppers = blocks_of(values, task.shape, field), _above(field, above, task.shape)
     for block, upper in zip(blocks, uppers, strict=True):
         amax = largest((value for value in block if value.kind == NAN or is_negative(value) in signs), policy)
-        value = rule_value(amax, maximum, element, upper, policy)
+        value = rule_value(amax, maximum, element, upper, policy, task.fmt.headroom)
         if policy.search != "none":
             assert upper is not None
             value = searched(value, block, amax, field, upper, task)
@@ -245,6 +247,17 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
 def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
     result = quotient(value, scale, upper, policy)
     return Exact(NAN, 0, 0, value.kind == NAN and value.negative) if result.kind == NAN else result
+
+
+def exponents_of(quotients: list[Exact], task: Task) -> tuple[dict[str, list[int]], list[Exact]]:
+    """The exponents of smaller blocks below the scales, and what they leave of the quotients."""
+    shape = task.shape
+    return lowered(
+        quotients,
+        task.fmt,
+        lambda values, field: blocks_of(values, shape, field),
+        lambda field: [place_of(index, shape, field) for index in indices(shape)],
+    )
 
 
 def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy) -> int:

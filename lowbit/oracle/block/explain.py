@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lowbit.exact import FINITE, Exact, finite
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
-from lowbit.oracle.arithmetic.exact import add, is_negative, is_zero, negated
+from lowbit.oracle.arithmetic.exact import add, divide, is_negative, is_zero, negated
 from lowbit.oracle.block.affine import value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
@@ -26,7 +26,7 @@ from lowbit.oracle.block.encode import (
     quotients_of,
     scales_of,
 )
-from lowbit.oracle.block.scale import ONE, steps_of
+from lowbit.oracle.block.scale import ONE, largest, steps_of
 from lowbit.oracle.cast.explain import Explanation, explain
 from lowbit.policy.block import BlockPolicy
 
@@ -61,7 +61,9 @@ class ElementStep:
 class BlockExplanation:
     """The trace of a tensor."""
 
-    scales: tuple[ScaleStep, ...]  # the coarsest first
+    scales: tuple[
+        ScaleStep, ...
+    ]  # the coarsest first, but exponents below a scale, which are made from quotients, last
     elements: tuple[ElementStep, ...]  # in C order
 
 
@@ -87,6 +89,8 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
             for step in _steps(entered, each, of, task)
         ]
         quotients = quotients_of(entered, fine, above, task)
+        lower, quotients = _exponent_steps(quotients, task, quantized.scales)
+        steps += lower
     rounded_to = scalar_format("int32") if is_affine(fmt) else fmt.element
     elements = []
     for number, index in enumerate(indices(shape)):
@@ -114,6 +118,23 @@ def _steps(values: Sequence[Exact], scales: Scales, of: str, task: Task) -> list
         ends = tuple(place for place in places if _reaches(values[place], amax, field))
         steps.append(ScaleStep(field, block, (amax,), ends, number, rounding, code, field_value(code, field)))
     return steps
+
+
+def _exponent_steps(
+    quotients: list[Exact], task: Task, codes: Mapping[str, Sequence[int]]
+) -> tuple[list[ScaleStep], list[Exact]]:
+    """The exponents below the scales, block by block, and what they leave of the quotients."""
+    steps = []
+    for field in task.fmt.lower_exponents:
+        powers = [field_value(code, field) for code in codes[field.name]]
+        for block, places in enumerate(blocks_of(range(len(quotients)), task.shape, field)):
+            amax = largest((quotients[place] for place in places), task.policy)
+            ends = tuple(place for place in places if _reaches(quotients[place], amax, field))
+            code = codes[field.name][block]
+            steps.append(ScaleStep(field, block, (amax,), ends, amax, None, code, powers[block]))
+        own = (powers[place_of(index, task.shape, field)] for index in indices(task.shape))
+        quotients = [divide(quotient, power) for quotient, power in zip(quotients, own, strict=True)]
+    return steps, quotients
 
 
 def _reaches(value: Exact, amax: Exact, field: ScaleField) -> bool:

@@ -151,22 +151,23 @@ def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPoli
         return steps.multiply(over, largest)
     if way == "multiply_by_ratio" and not steps.exact:
         return steps.multiply(over, steps.divide(above.reciprocal if above else ONE, scale))
-    if way == "reciprocal" and not steps.exact:
-        return steps.multiply(over, steps.limited(steps.divide(ONE, total)))
-    return steps.divide(over, total)
+    if way in {"divide", "divide_by_ratio"} or steps.exact:
+        return steps.divide(over, total)
+    factor = steps.limited(steps.divide(ONE, total))
+    return exact.multiply(over, factor) if way == "reciprocal_exact" else steps.multiply(over, factor)
 
 
-def rule_value(amax: Exact, maximum: Exact, element: Scalar, above: Coarse | None, policy: BlockPolicy) -> Exact:
-    """The scale before it is rounded into its format."""
+def rule_value(
+    amax: Exact, maximum: Exact, element: Scalar, above: Coarse | None, policy: BlockPolicy, headroom: int = 0
+) -> Exact:
+    """The scale before it is rounded into its format; exponents below it reach ``headroom`` binades further."""
     if policy.scale_rule not in POWER_RULES:
         return ratio(amax, maximum, above, policy)
-    if policy.scale_rule in {"rceil", "nearest"}:
-        value = ratio(amax, maximum, above, policy)
-    else:
-        value = ratio(amax, ONE, above, policy)
+    of_ratio = policy.scale_rule in {"rceil", "nearest"}
+    value = ratio(amax, maximum if of_ratio else ONE, above, policy)
     if value.kind != FINITE or is_zero(value):
         return value
-    return finite(1, _power(value, element, policy.scale_rule))
+    return finite(1, _power(value, element, policy.scale_rule) - (0 if of_ratio else headroom))
 
 
 def _power(value: Exact, element: Scalar, rule: str) -> int:
