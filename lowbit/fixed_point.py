@@ -1,9 +1,10 @@
-"""Elementary functions of fixed-point numbers: gemmlowp's, TOSA's, and those inside the integer-only nonlinearities.
+"""Functions of fixed-point numbers: gemmlowp's, TOSA's, dynamic fixed point, and those in integer-only nonlinearities.
 
 They take raw integers whose binary point the caller knows. ``lowbit.softmax`` and its like, which use them, take codes
 with a scale.
 """
 
+from lowbit.ops.fixed_point.dynamic import dynamic_add, dynamic_matmul, dynamic_multiply, dynamic_narrow
 from lowbit.ops.fixed_point.gemmlowp import exp_on_negative_values, inverse_square_root, one_over_one_plus_x, reciprocal
 from lowbit.ops.fixed_point.table import table_lookup
 from lowbit.ops.fixed_point.tosa import arithmetic_right_shift, integer_divide, multiply_shifted, pooling_divisor
@@ -11,6 +12,10 @@ from lowbit.ops.nonlinear.exponential import exp, integer_sqrt
 
 __all__ = [
     "arithmetic_right_shift",
+    "dynamic_add",
+    "dynamic_matmul",
+    "dynamic_multiply",
+    "dynamic_narrow",
     "exp",
     "exp_on_negative_values",
     "integer_divide",

@@ -110,7 +110,7 @@ class BlockPolicy(Choices):
             "divide": "x / (s * S)",
             "reciprocal": "x * (1 / (s * S)), the reciprocal at most the largest binary32 number",
             "divide_by_ratio": "x / (s / R)",
-            "reciprocal_exact": "x * (1 / (s * S)), the product not rounded before the element is",
+            "reciprocal_exact": "x * (1 / (s * S)) with an exact product",
             "multiply_by_ratio": "x * (R / s)",
         },
     )

@@ -30,6 +30,7 @@ FLOATS_8 = (
     "float8_e8m0fnu",
     "float8_e4m3fnu",
     "float8_e5m3fnu",
+    "float8_e6m2fnu",
 )
 FLOATS_SMALL = (
     "float6_e2m3fn",
