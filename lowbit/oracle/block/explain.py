@@ -74,10 +74,10 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
     entered = [steps_of(policy).enter(value) for value in values]
     if is_affine(fmt):
         steps = _affine_steps(entered, task, quantized.scales)
-        scale, place = fmt.scales[0], place_of
+        scale = fmt.scales[0]
         stored = [field_value(code, scale) for code in quantized.scales[scale.name]]
         quotients = [
-            steps_of(policy).divide(value, stored[place(index, shape, scale)])
+            steps_of(policy).divide(value, stored[place_of(index, shape, scale)])
             for value, index in zip(entered, indices(shape), strict=True)
         ]
     else:
