@@ -98,7 +98,11 @@ class Conversion:
 
     def right(self, **changes: Any) -> Codes:
         """The results of the inputs."""
-        return self.of_codes(self.view.codes, **changes)
+        return self.of_codes(self.view.codes, **changes) if changes else self._right.copy()
+
+    @cached_property
+    def _right(self) -> Codes:
+        return self.of_codes(self.view.codes)
 
 
 def pick(masks: Sequence[Mask], choices: Sequence[Codes], default: Codes) -> Codes:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lowbit.check.cast.bug import CastBug
 from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
-from lowbit.check.cast.conversion import View
+from lowbit.check.cast.conversion import Conversion, View
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
 from lowbit.check.cast.measured_bugs import measured_bugs
@@ -154,9 +154,10 @@ class Elimination:
                 key = reference(view.codes, self.source, self.target, as_policy(item)).tobytes()
                 different.setdefault(key, []).append(place)
         known = [bug for item in self.result.classes for bug in item.bugs]
+        trials = self._trials(group, candidates, view, list(different.values()))
         for bugs in ((*known, *CAST_BUGS), self.measured, THROUGH_BUGS, LOW_BIT_BUGS):
             agreeing = {
-                bug: self._agreeing(bug, group, candidates, sample, list(different.values()))
+                bug: self._agreeing(bug, group, candidates, self.got[sample], trials)
                 for bug in dict.fromkeys(bugs)
                 if bug.touches(view).all()
             }
@@ -164,22 +165,34 @@ class Elimination:
                 return {bug: mask for bug, mask in agreeing.items() if mask.any()}
         return {}
 
+    @staticmethod
+    def _trials(
+        group: InputClass, candidates: list[Assignment], view: View, different: list[list[int]]
+    ) -> list[tuple[Conversion, Assignment, list[int]]]:
+        """Candidates that give different results; a class that has no overflow may have some by a bug."""
+        bases: list[Assignment] = [{}] if "overflow" in group.axes else [{}, {"overflow": "saturate"}]
+        return [
+            (Conversion(view, as_policy({**base, **candidates[places[0]]})), base, places)
+            for base in bases
+            for places in different
+        ]
+
     def _agreeing(
         self,
         bug: CastBug,
         group: InputClass,
         candidates: list[Assignment],
-        sample: NDArray[np.intp],
-        different: list[list[int]],
+        got: NDArray[Any],
+        trials: list[tuple[Conversion, Assignment, list[int]]],
     ) -> NDArray[np.bool_]:
-        """The candidates that explain a class with a bug; a class that has no overflow may have some by the bug."""
+        """The candidates that explain a class with a bug, which changes all inputs of the trials."""
         agreeing = np.zeros(len(candidates), bool)
-        bases: list[Assignment] = [{}] if "overflow" in group.axes else [{}, {"overflow": "saturate"}]
-        for base in bases:
-            for places in different:
-                if not self._differing({**base, **candidates[places[0]]}, sample, bug).any():
-                    for place in places:
-                        agreeing[place] |= not self._differing({**base, **candidates[place]}, group.rows, bug).any()
+        for conversion, base, places in trials:
+            with np.errstate(all="ignore"):
+                results = bug.compute(conversion).astype(got.dtype)
+            if not differing(results, got, self.target, any_nan=self.any_nan).any():
+                for place in places:
+                    agreeing[place] |= not self._differing({**base, **candidates[place]}, group.rows, bug).any()
         return agreeing
 
     def _differing(self, item: Assignment, rows: NDArray[np.intp], bug: CastBug | None = None) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from lowbit.check.cast.conversion import View
 from lowbit.check.cast.identify import Identification, differing, identify
 from lowbit.check.cast.other_formats import other_formats
 from lowbit.check.cast.rules import CastRule
-from lowbit.check.cast.spoilt import lane_places, last_places, likely_result_bugs
+from lowbit.check.cast.spoilt import RoughRules, lane_places, last_places
 from lowbit.check.claims import Becomes, Claim, Follows, Places
 from lowbit.check.comparison import Comparison, Rows
 from lowbit.check.operation import Group, Operation, by_share, group_by_flag
@@ -125,35 +125,38 @@ class CastOperation(Operation):
         yield list(CastClaims(self, comparison, good, self._identified(view, got, good)))
 
     def _spoilt(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
-        """The claims where something is done to the right results of a call, or some places of it have none."""
+        """The claims where something is done to the right results of a call, or some lanes have none."""
         if len(comparison.cases) > 1:
             return
-        view = View(comparison.operand("codes"), *self.formats)
-        got = np.asarray(comparison.got, self.formats[1].code_dtype)
-        bugs = likely_result_bugs(view, got, ~comparison.unwritten, self.policy)
-        if bugs:
+        rough, got = self._rough(comparison)
+        view, seen = rough.whole, ~comparison.unwritten
+        if bugs := rough.result_bugs():
             right = bugs[0].undone(view, got)
-            told = bugs[0].known(view, got, ~comparison.unwritten) & ~stray_rows(right, self.formats[1])
-            known = np.flatnonzero(told)
+            known = np.flatnonzero(bugs[0].known(view, got, seen) & ~stray_rows(right, self.formats[1]))
             claims = list(CastClaims(self, comparison, known, self._identified(view, right, known), after=bugs))
             if followed(claims) >= bugs[0].least(len(good)):
                 yield claims
-        yield from self._apart_from(lane_places(view, got), comparison, view, good)
+        yield from self._apart_from(lane_places(view, got), comparison, good)
 
     def _stopped(self, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
         """The claims where all results from some place on are one and the same."""
-        view = View(comparison.operand("codes"), *self.formats)
-        yield from self._apart_from(last_places(comparison.got), comparison, view, good)
+        if len(comparison.cases) == 1:
+            yield from self._apart_from(last_places(comparison.got), comparison, good)
 
-    def _apart_from(
-        self, places: Places | None, comparison: Comparison, view: View, good: Rows
-    ) -> Iterator[list[Claim]]:
-        if places is not None and len(comparison.cases) == 1:
-            left = np.setdiff1d(good, places.rows(len(comparison)))
-            got = np.asarray(comparison.got, self.formats[1].code_dtype)
-            claims = list(CastClaims(self, comparison, left, self._identified(view, got, left), apart=places))
-            if followed(claims) == len(good):
-                yield claims
+    def _apart_from(self, places: Places | None, comparison: Comparison, good: Rows) -> Iterator[list[Claim]]:
+        """The claims where the results at some places are one and the same, if the others are explained."""
+        rough, got = self._rough(comparison)
+        if places is None or not rough.without(places):
+            return
+        left = np.setdiff1d(good, places.rows(len(comparison)))
+        claims = list(CastClaims(self, comparison, left, self._identified(rough.whole, got, left), apart=places))
+        if followed(claims) == len(good):
+            yield claims
+
+    def _rough(self, comparison: Comparison) -> tuple[RoughRules, Array]:
+        view = View(comparison.operand("codes"), *self.formats)
+        got = np.asarray(comparison.got, self.formats[1].code_dtype)
+        return RoughRules(view, got, ~comparison.unwritten, self.policy), got
 
     def _identified(self, view: View, got: Array, rows: Rows) -> Identification:
         return identify(view.codes[rows], got[rows], *self.formats, any_nan=self.any_nan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lowbit.check.cast.conversion import Codes, Mask, View
@@ -20,25 +22,44 @@ LEAST_SHARE = 0.25
 """Of either sign, of inputs that are not told from others by their sign."""
 
 
-def likely_result_bugs(view: View, got: Codes, good: Mask, policy: Policy) -> tuple[ResultBug, ...]:
-    """The bug that leaves the fewest differences, with those that give the same answers; none if none helps."""
-    count = min(len(got), MOST_ANSWERS)
-    some, got, good = view.take(np.arange(count)), got[:count], good[:count]
-    roundings = axis_values(view.source, view.target)["rounding"]
-    policies = [as_policy({"rounding": rounding}, policy) for rounding in roundings]
-    rules = [reference(some.codes, view.source, view.target, item) for item in policies]
+class RoughRules:
+    """The policy asked for with every rounding, on the beginning of a call: what most answers are like.
 
-    def differences(answers: Codes) -> int:
-        return int(np.count_nonzero((answers != got) & good))
+    ``seen``: which answers there are.
+    """
 
-    plain = min(map(differences, rules))
-    bugs = {bug: [bug.on(some, rule) for rule in rules] for bug in result_bugs(some)}
-    fewest = min(differences(answers) for every in bugs.values() for answers in every)
-    if plain - fewest < FEWEST or fewest * FEWER >= plain:
-        return ()
-    best = next(answers for every in bugs.values() for answers in every if differences(answers) == fewest)
-    names = {bug.name for bug, every in bugs.items() if any(np.array_equal(answers, best) for answers in every)}
-    return tuple(bug for bug in result_bugs(view) if bug.name in names)
+    def __init__(self, view: View, got: Codes, seen: Mask, policy: Policy) -> None:
+        self.whole, self.count = view, min(len(got), MOST_ANSWERS)
+        self.view, self.got, self.seen = view.take(np.arange(self.count)), got[: self.count], seen[: self.count]
+        policies = (as_policy({"rounding": name}, policy) for name in axis_values(view.source, view.target)["rounding"])
+        self.results = [reference(self.view.codes, view.source, view.target, item) for item in policies]
+
+    def fewest(self, results: Sequence[Codes], but: Places | None = None) -> int:
+        """The differences from the results of one of the rules, perhaps not at some places."""
+        seen = self.seen.copy()
+        if but is not None:
+            seen[but.rows(self.count)] = False
+        return min(int(np.count_nonzero((answers != self.got) & seen)) for answers in results)
+
+    def helped(self, fewest: int) -> bool:
+        """Whether so few differences are far fewer than those without an explanation."""
+        plain = self.fewest(self.results)
+        return plain - fewest >= FEWEST and fewest * FEWER < plain
+
+    def result_bugs(self) -> tuple[ResultBug, ...]:
+        """The bug that leaves the fewest differences, with those that give the same answers; none if none helps."""
+        bugs = {bug: [bug.on(self.view, rule) for rule in self.results] for bug in result_bugs(self.view)}
+        differences = {bug: self.fewest(results) for bug, results in bugs.items()}
+        best = min(differences, key=lambda bug: differences[bug])
+        if not self.helped(differences[best]):
+            return ()
+        answers = next(own for own in bugs[best] if self.fewest([own]) == differences[best])
+        names = {bug.name for bug, results in bugs.items() if any(np.array_equal(own, answers) for own in results)}
+        return tuple(bug for bug in result_bugs(self.whole) if bug.name in names)
+
+    def without(self, places: Places | None) -> bool:
+        """Whether few answers differ beside some places."""
+        return places is not None and self.helped(self.fewest(self.results, places))
 
 
 def lane_places(view: View, got: Codes) -> Places | None:
