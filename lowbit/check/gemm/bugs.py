@@ -3,76 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lowbit.check.operation import Bug
+from lowbit.check.gemm.problem import GemmBug, Matrix, Problem, same, saturated, wrapped
+from lowbit.check.gemm.result_bugs import result_bugs
 from lowbit.vectors.gemm.values import Operands
-
-Matrix = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A product of two matrices of codes with zero points, everything as int64."""
-
-    a: Matrix
-    b: Matrix
-    a_zero: int = 0
-    b_zero: int = 0
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Of the result."""
-        return self.a.shape[0], self.b.shape[1]
-
-    @property
-    def length(self) -> int:
-        """Products in a result."""
-        return int(self.a.shape[1])
-
-    def with_matrices(self, a: Matrix, b: Matrix) -> Problem:
-        """Other matrices with the same zero points."""
-        return Problem(a, b, self.a_zero, self.b_zero)
-
-    def with_zero_points(self, a_zero: int, b_zero: int) -> Problem:
-        """The same matrices with other zero points."""
-        return Problem(self.a, self.b, a_zero, b_zero)
-
-    def exact(self) -> Matrix:
-        """The product without any overflow."""
-        return (self.a - self.a_zero) @ (self.b - self.b_zero)
-
-
-Rewrite = Callable[[Problem], Problem]
-Finish = Callable[[Problem, Matrix], Matrix]
-
-
-def _same(problem: Problem) -> Problem:
-    return problem
-
-
-def _as_it_is(problem: Problem, results: Matrix) -> Matrix:
-    del problem
-    return results
-
-
-@dataclass(frozen=True)
-class GemmBug(Bug):
-    """A bug, as other inputs, other results, or both."""
-
-    rewrite: Rewrite = _same  # the problem that the kernel solves instead
-    finish: Finish = _as_it_is  # (problem, its right results) -> what comes out
-    any_accumulator: bool = True  # whether the bug may come on top of any accumulator; else it stands for one
-
 
 DISTANCES = (2, 4, 8, 16, 32)
 PACKED = (4, 8, 2)
 MOST_PACKED_BITS = 4
 TAILS = (2, 4, 8, 16, 32, 64, 128)
-FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
 
 
 def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
@@ -80,11 +22,12 @@ def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield from _layout_bugs()
     yield from _tail_bugs()
     yield from _sign_bugs(operands)
+    yield from _operand_bugs(operands)
     if operands.zero_points:
         yield from _zero_point_bugs(operands)
     yield from _packing_bugs(operands)
     yield from _pair_bugs()
-    yield from _result_bugs()
+    yield from result_bugs()
 
 
 def _layout_bugs() -> Iterator[GemmBug]:
@@ -99,7 +42,7 @@ def _layout_bugs() -> Iterator[GemmBug]:
         "takes both operands for transposed",
         lambda p: p.with_matrices(_transposed(p.a), _transposed(p.b)),
     )
-    yield GemmBug("result_transposed", "writes the result transposed", _same, lambda _, c: _transposed_result(c))
+    yield GemmBug("result_transposed", "writes the result transposed", same, lambda _, c: _transposed_result(c))
     yield GemmBug(
         "a_stride",
         "steps from row to row of a by k - 1 instead of k",
@@ -138,6 +81,23 @@ def _sign_bugs(operands: Operands) -> Iterator[GemmBug]:
         )
 
 
+def _operand_bugs(operands: Operands) -> Iterator[GemmBug]:
+    """Operands that lose something."""
+    kinds: tuple[tuple[str, str, Callable[[Matrix, int], Matrix]], ...] = (
+        ("magnitude", "takes the magnitudes of {}", lambda matrix, _: np.abs(matrix)),
+        ("narrow", "never takes the lowest code of {} (a narrow range, as -127 to 127)", np.maximum),
+    )
+    lows = operands.a.min_code + operands.a.signed, operands.b.min_code + operands.b.signed
+    for name, words, change in kinds:
+        for what, places in (("a", (0,)), ("b", (1,)), ("both operands", (0, 1))):
+
+            def rewrite(p: Problem, places: tuple[int, ...] = places, change: Any = change) -> Problem:
+                a, b = (change(m, lows[i]) if i in places else m for i, m in enumerate((p.a, p.b)))
+                return p.with_matrices(a, b)
+
+            yield GemmBug(f"{what.split()[0]}_{name}", words.format(what), rewrite)
+
+
 def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield GemmBug("a_zero_ignored", "ignores the zero point of a", lambda p: p.with_zero_points(0, p.b_zero))
     yield GemmBug("b_zero_ignored", "ignores the zero point of b", lambda p: p.with_zero_points(p.a_zero, 0))
@@ -161,11 +121,29 @@ def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield GemmBug(
         "zero_product",
         "forgets the product of the zero points, k * a_zero_point * b_zero_point",
-        _same,
+        same,
         lambda p, c: c - p.length * p.a_zero * p.b_zero,
     )
+    yield GemmBug(
+        "zero_product_sign",
+        "subtracts the product of the zero points, k * a_zero_point * b_zero_point, instead of adding it",
+        same,
+        lambda p, c: c - 2 * p.length * p.a_zero * p.b_zero,
+    )
+    for name, other, zeros in (("a", "b", (0, 1)), ("b", "a", (1, 0))):
+        yield GemmBug(
+            f"{name}_zero_uncorrected",
+            f"forgets to subtract the zero point of {name} times the sums of {other}",
+            lambda p, zeros=zeros: p.with_zero_points(p.a_zero * zeros[0], p.b_zero * zeros[1]),  # type: ignore[misc]
+            lambda p, c: c + p.length * p.a_zero * p.b_zero,
+        )
+        yield GemmBug(
+            f"{name}_zero_twice",
+            f"subtracts the zero point of {name} twice",
+            lambda p, zeros=zeros: p.with_zero_points(p.a_zero * (2 - zeros[0]), p.b_zero * (2 - zeros[1])),  # type: ignore[misc]
+        )
     for name, bits in (("a", operands.a.bits), ("b", operands.b.bits)):
-        for how, cut in (("wraps", _wrapped), ("saturates", _saturated)):
+        for how, cut in (("wraps", wrapped), ("saturates", saturated)):
             yield GemmBug(
                 f"{name}_zero_{how}",
                 f"{how} {name} less its zero point to {bits} bits",
@@ -175,11 +153,11 @@ def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
 
 def _pair_bugs() -> Iterator[GemmBug]:
     for distance in DISTANCES:
-        for how, cut in (("wraps", _wrapped), ("saturates", _saturated)):
+        for how, cut in (("wraps", wrapped), ("saturates", saturated)):
             yield GemmBug(
                 f"pairs_{distance}_{how}",
                 f"{how} the sum of the products k and k + {distance} to 16 bits, in blocks of {2 * distance}",
-                _same,
+                same,
                 lambda p, _, distance=distance, cut=cut: _distant_pairs(p, distance, cut),  # type: ignore[misc]
                 any_accumulator=False,
             )
@@ -199,38 +177,6 @@ def _packing_bugs(operands: Operands) -> Iterator[GemmBug]:
                         _borrowing(p.b, axis, group, fmt.bits) if name == "b" else p.b,
                     ),
                 )
-
-
-def _result_bugs() -> Iterator[GemmBug]:
-    for width in FINAL_WIDTHS:
-        yield GemmBug(
-            f"result_saturates_{width}",
-            f"saturates the finished sum to {width} bits",
-            _same,
-            lambda _, c, width=width: _saturated(c, width),  # type: ignore[misc]
-        )
-    yield GemmBug(
-        "binary32_sum",
-        "accumulates in binary32 (float), one product after another",
-        _same,
-        _binary32_sum,
-        any_accumulator=False,
-    )
-    for how, large in (("saturates", (1 << 31) - 1), ("lowest", -(1 << 31))):
-        yield GemmBug(
-            f"binary32_sum_{how}",
-            "accumulates in binary32 (float), one product after another",
-            _same,
-            lambda p, c, large=large: _within_int32(_binary32_sum(p, c), large),  # type: ignore[misc]
-            any_accumulator=False,
-        )
-    yield GemmBug(
-        "binary32_result",
-        "rounds the finished sum to binary32 (float)",
-        _same,
-        lambda p, _: p.exact().astype(np.float32).astype(np.int64),
-        any_accumulator=False,
-    )
 
 
 def _transposed(matrix: Matrix) -> Matrix:
@@ -257,36 +203,13 @@ def _other_sign(matrix: Matrix, bits: int, *, signed: bool) -> Matrix:
     """The codes with their top bit read the other way; unchanged where ``bits`` is 0."""
     if not bits:
         return matrix
-    return matrix & ((1 << bits) - 1) if signed else _wrapped(matrix, bits)
-
-
-def _wrapped(values: Matrix, bits: int) -> Matrix:
-    half = 1 << (bits - 1)
-    return ((values + half) & ((1 << bits) - 1)) - half
-
-
-def _saturated(values: Matrix, bits: int) -> Matrix:
-    half = 1 << (bits - 1)
-    return np.clip(values, -half, half - 1)
+    return matrix & ((1 << bits) - 1) if signed else wrapped(matrix, bits)
 
 
 def _cut_operand(problem: Problem, name: str, bits: int, cut: Callable[[Matrix, int], Matrix]) -> Problem:
     if name == "a":
         return Problem(cut(problem.a - problem.a_zero, bits), problem.b, 0, problem.b_zero)
     return Problem(problem.a, cut(problem.b - problem.b_zero, bits), problem.a_zero, 0)
-
-
-def _binary32_sum(problem: Problem, results: Matrix) -> Matrix:
-    """The sum in binary32 in the order of k; products of two 8-bit codes are exact in it."""
-    del results
-    a, b = (problem.a - problem.a_zero).astype(np.float32), (problem.b - problem.b_zero).astype(np.float32)
-    products = a[:, :, None] * b[None, :, :]
-    return np.add.accumulate(products, axis=1)[:, -1, :].astype(np.int64)
-
-
-def _within_int32(sums: Matrix, large: int) -> Matrix:
-    """Sums as they become int32: what is too large for it becomes one number, what is too low the lowest."""
-    return np.where(sums >= 1 << 31, large, np.maximum(sums, -(1 << 31)))
 
 
 def _distant_pairs(problem: Problem, distance: int, cut: Callable[[Matrix, int], Matrix]) -> Matrix:
@@ -308,5 +231,5 @@ def _borrowing(matrix: Matrix, axis: int, group: int, bits: int) -> Matrix:
     for place in range(min(group, len(moved))):
         part = moved[place::group]
         less = part - borrow[: len(part)]
-        moved[place::group], borrow = _wrapped(less, bits), (less < 0).astype(np.int64)
+        moved[place::group], borrow = wrapped(less, bits), (less < 0).astype(np.int64)
     return np.moveaxis(moved, 0, axis)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.claims import Claim, Follows, Unexplained
+from lowbit.check.claims import Becomes, Claim, Follows, Unexplained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
@@ -27,6 +27,8 @@ from lowbit.vectors.gemm.values import Operands
 LARGE = 1 << 17
 """Multiplications in a case that is worth putting off."""
 NARROWED = (8, 16, 24)
+NARROW = tuple(Accumulator(width=width, overflow=how) for width in (16, 24, 8) for how in ("wrap", "saturate"))
+"""Accumulators that a bug of another kind may come on top of, beside the named ones."""
 
 
 def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
@@ -121,6 +123,9 @@ class GemmOperation(Operation):
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate accumulators; where none is left, bugs with the accumulator asked for or a named one."""
+        good = np.flatnonzero(comparison.good)
+        if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
+            return [Becomes(good, "", len(comparison), comparison.got)]
         wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
         # A wrong case leaves few candidates, and a small one is soon done; large ones come when few are left.
         order = sorted(range(len(wrong)), key=lambda index: _order(comparison.cases[index], right=not wrong[index]))
@@ -131,11 +136,11 @@ class GemmOperation(Operation):
             facts = (single,) if single.holds(comparison) else size_facts(comparison, "mnk", ("rows", "columns"))
             return [Unexplained(rows, "", len(comparison), tuple(facts))] if len(rows) else []
         accumulators = [rule.accumulator for rule in left if isinstance(rule, GemmRule) and rule.bug is left[0].bug]
-        best = _closest(accumulators, self.accumulator)
+        best = closest(accumulators, self.accumulator)
         rules = sorted(left, key=lambda rule: (rule.bug is not left[0].bug, rule.accumulator != best))  # type: ignore[attr-defined]
         choices = {} if left[0].bug else self._choices(accumulators, best)
         asked = {axis: getattr(self.accumulator, axis) for axis in choices}
-        return [Follows(np.flatnonzero(comparison.good), rules, choices=choices, asked=asked)]
+        return [Follows(good, rules, choices=choices, asked=asked)]
 
     def _accumulators_left(self, comparison: Comparison, order: Sequence[int]) -> list[Rule]:
         """The accumulators that agree; those that no sum of these sizes can tell apart are looked at once."""
@@ -149,11 +154,11 @@ class GemmOperation(Operation):
 
     def _bug_rules(self) -> list[Rule]:
         named = [self.accumulator, *(item for item in presets(self.operands) if item != self.accumulator)]
-        return [
-            GemmRule(item, self.result_bits, bug)
-            for bug in gemm_bugs(self.operands)
-            for item in (named if bug.any_accumulator else named[:1])
-        ]
+        usual = [item for item in NARROW if item not in named]
+        bugs = list(gemm_bugs(self.operands))
+        single = [(bug, item) for bug in bugs for item in (named if bug.any_accumulator else named[:1])]
+        double = [(bug, item) for bug in bugs for item in (usual if bug.any_accumulator else ())]
+        return [GemmRule(item, self.result_bits, bug) for bug, item in (*single, *double)]
 
     def _choices(self, accumulators: list[Accumulator], best: Accumulator) -> dict[str, tuple[Any, ...]]:
         """Axis -> the values that survive, for the axes that say something about any survivor."""
@@ -223,7 +228,7 @@ def _order(case: Case, *, right: bool) -> tuple[bool, bool, int]:
     return work > LARGE, right, work
 
 
-def _closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator:
+def closest(survivors: Sequence[Accumulator], asked: Accumulator) -> Accumulator:
     """The survivor to put into words: the one asked for, else a named one, else what takes the fewest words."""
 
     def rank(item: Accumulator) -> tuple[Any, ...]:

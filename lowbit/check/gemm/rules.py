@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.gemm.bugs import GemmBug, Matrix, Problem
+from lowbit.check.gemm.problem import GemmBug, Matrix, Problem
 from lowbit.check.operation import Rule
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.accumulator import ACCUMULATORS, NARROWEST, WIDEST, Accumulator

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lowbit.check.claims import Follows
-from lowbit.check.gemm.operation import GemmDetail, GemmOperation, spelled_alike
+from lowbit.check.gemm.operation import GemmDetail, GemmOperation, closest, spelled_alike
 from lowbit.check.gemm.rules import Magnitudes
 from lowbit.check.report.values import NOT_WRITTEN, alternatives, spell_values
 from lowbit.check.result import Example
 from lowbit.policy.accumulator import Accumulator
 
+MOST_TOLD = 2
+"""Accumulators that cannot be told apart are told, if there are no more; else the rest is counted."""
+APART = ", which these inputs cannot tell apart"
 COUNTED = {2: "pair", 4: "quadruple"}
 
 
@@ -18,40 +21,59 @@ def rule_words(claims: Sequence[Follows], operation: GemmOperation) -> str:
     """The accumulator or the bug that a kernel has."""
     (claim,) = claims
     if claim.bugs:
-        return alternatives([bug.words for bug in claim.bugs])
-    accumulators: list[Accumulator] = [rule.accumulator for rule in claim.rules]  # type: ignore[attr-defined]
-    best, asked = accumulators[0], operation.accumulator
-    words = accumulator_words(best, claim, everything=operation.operands.zero_points)
-    named = [item.name for item in accumulators if item.name and item.name != asked.name]
-    alike = spelled_alike(accumulators, best, {"width", "overflow"}, zero_points=operation.operands.zero_points)
+        told = alternatives([bug.words for bug in claim.bugs])
+        under = [rule.accumulator for rule in claim.rules]  # type: ignore[attr-defined]
+        if operation.accumulator in under:
+            return told
+        return f"{told}, and {_family_words(_families(under, operation)[0], operation)}"
+    families = _families([rule.accumulator for rule in claim.rules], operation)  # type: ignore[attr-defined]
+    words = [_family_words(family, operation) for family in families]
+    return f"{alternatives(words, named=MOST_TOLD)}{APART if len(words) > 1 else ''}"
+
+
+def _families(accumulators: Sequence[Accumulator], operation: GemmOperation) -> list[list[Accumulator]]:
+    """The accumulators, those together that differ in width and overflow alone or compute the same of these formats.
+
+    Those closest to the one asked for come first, in each family and of the families.
+    """
     sizes = Magnitudes.of_formats(operation.operands)
     arithmetics = {item: sizes.plain(item, operation.result_bits) for item in accumulators}
-    told_apart = {arithmetics[item] for item in (*alike, *(item for item in accumulators if item.name))}
-    others = len(set(arithmetics.values()) - told_apart)
-    told = [f"as {alternatives(named)}"] if named else []
-    told += (
-        [f"or as {'one' if others == 1 else f'one of {others}'} more that these inputs cannot tell from it"]
-        if others
-        else []
-    )
-    return f"{words} ({', '.join(told)})" if told else words
+    families, left = [], list(accumulators)
+    while left:
+        best = closest(left, operation.accumulator)
+        alike = spelled_alike(left, best, {"width", "overflow"}, zero_points=operation.operands.zero_points)
+        own = {arithmetics[item] for item in alike}
+        members = [item for item in left if arithmetics[item] in own]
+        families.append([best, *(item for item in members if item != best)])
+        left = [item for item in left if arithmetics[item] not in own]
+    return families
 
 
-def accumulator_words(accumulator: Accumulator, claim: Follows, *, everything: bool = False) -> str:
+def _family_words(family: Sequence[Accumulator], operation: GemmOperation) -> str:
+    """``accumulates in 24 bits, wrapping (as fpga_24)``."""
+    zero_points = operation.operands.zero_points
+    alike = spelled_alike(family, family[0], {"width", "overflow"}, zero_points=zero_points)
+    words = accumulator_words(family[0], alike, everything=zero_points)
+    named = [item.name for item in family if item.name and item.name != operation.accumulator.name]
+    return f"{words} (as {alternatives(named)})" if named else words
+
+
+def accumulator_words(accumulator: Accumulator, alike: Sequence[Accumulator], *, everything: bool = False) -> str:
     """What a kernel with this accumulator does.
 
-    ``claim``: its choices are the widths and overflows that the answers allow. ``everything``: whether compensated zero
-    points are worth a word.
+    ``alike``: what differs from it in width and overflow alone, and agrees with the answers, too.
+    ``everything``: whether compensated zero points are worth a word.
     """
     parts = []
     if accumulator.combine_width:
         how = "saturates" if accumulator.combine_overflow == "saturate" else "wraps"
         parts.append(f"{how} {_group(accumulator.combine)} to {accumulator.combine_width} bits")
-    widths = spell_values(claim.choices.get("width", (accumulator.width,)), None)
+    widths = spell_values(sorted({item.width for item in alike}), None)
     parts.append(f"accumulates in {widths.replace('|', ' or ').replace('..', ' to ')} bits")
     step = "" if accumulator.combine_width else f" at {_group(accumulator.combine)}"
     overflows = {"wrap": "wrapping", "saturate": f"saturating{step}"}
-    parts.append(alternatives([overflows[value] for value in claim.choices.get("overflow", (accumulator.overflow,))]))
+    found = sorted({item.overflow for item in alike}, key=lambda value: value != accumulator.overflow)
+    parts.append(alternatives([overflows[value] for value in found]))
     if accumulator.order == "pairwise":
         parts.append("adding pairwise, as a tree")
     elif accumulator.order == "blocked":
