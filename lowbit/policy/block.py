@@ -232,6 +232,11 @@ class BlockPolicy(Choices):
         """The policy of a field ("scale", "tensor" or "element") whose format is known."""
         return spelled(getattr(self, field) or fmt.default_policy, fmt)
 
+    def zero_point_policy(self, fmt: Format) -> Policy:
+        """The policy of zero points: that of the elements, to nearest even where these are rounded stochastically."""
+        policy = self.policy("element", fmt)
+        return policy.choose(rounding="nearest_even", random_bits=0) if policy.stochastic else policy
+
     def require_held(self, fmt: BlockFormat) -> None:
         """Refuse a format whose elements or scales are not numbers of the arithmetic that makes them.
 

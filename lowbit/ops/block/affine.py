@@ -26,8 +26,10 @@ def is_affine(fmt: BlockFormat) -> bool:
     return roles == ["multiply", "zero_point"] and same and fmt.element.wraps and fmt.element == fmt.scales[1].format
 
 
-def quantize(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> tuple[list[Fine], Array]:
-    """Scales and codes, the axis of the blocks last.
+def quantize(
+    values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int, random: Array | None
+) -> tuple[list[Fine], Array]:
+    """Scales and codes, the axis of the blocks last; random bits for elements that are rounded stochastically.
 
     Raises InputError: a value is NaN or infinite.
     """
@@ -46,7 +48,7 @@ def quantize(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
             return [fine, zero], codes.reshape(values.shape)
     pair = steps.enter(fine.used), zero.codes.astype(np.int64)
     scale, shift = (spread(array, fine.field, values.shape) for array in pair)
-    return [fine, zero], np.asarray(linear_codes(steps.enter(values), scale, shift, fmt.element, policy))
+    return [fine, zero], np.asarray(linear_codes(steps.enter(values), scale, shift, fmt.element, policy, random))
 
 
 def _ends(values: Array, field: ScaleField, steps: Steps) -> tuple[Array, Array]:
@@ -67,7 +69,7 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     bits = fmt.element.bits + 2 + field.format.precision
     places = _add(steps, steps.dtype(first), -steps.divide(low, stored, bits))
     zeros = np.asarray(
-        encode(places.astype(steps.dtype), of_zero.format, policy=policy.policy("element", of_zero.format))
+        encode(places.astype(steps.dtype), of_zero.format, policy=policy.zero_point_policy(of_zero.format))
     )
     return Fine(field, codes, stored), Fine(of_zero, zeros, zeros)
 

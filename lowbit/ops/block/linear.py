@@ -82,7 +82,9 @@ def quantize_linear(
     return codes if codes.ndim else codes[()]
 
 
-def linear_codes(values: Array, scales: Array, zeros: Array, target: Scalar, policy: BlockPolicy) -> Array:
+def linear_codes(
+    values: Array, scales: Array, zeros: Array, target: Scalar, policy: BlockPolicy, random: Array | None = None
+) -> Array:
     """The codes of values, by scales and zero points that go with them, all as the first step finds them."""
     steps, element = Steps(policy), policy.policy("element", target)
     with np.errstate(all="ignore"):
@@ -96,12 +98,12 @@ def linear_codes(values: Array, scales: Array, zeros: Array, target: Scalar, pol
             pair = np.broadcast_arrays(quotients, zeros.astype(steps.dtype))
             quotients = add_to_odd(*pair) if steps.exact else steps.rounded(np.add(*pair, dtype=steps.dtype))
     if not target.wraps or policy.zero_point_place == "before_rounding":
-        return np.asarray(encode(quotients.astype(steps.dtype), target, policy=element))
+        return np.asarray(encode(quotients.astype(steps.dtype), target, policy=element, random_bits=random))
     if element.overflow != "saturate":
         raise PolicyError(
             f"element: overflow = {element.overflow!r}, but codes saturate here", hint="element='integer'"
         )
-    wide = np.asarray(encode(quotients, "int32", policy=element)).astype(np.int64) + zeros
+    wide = np.asarray(encode(quotients, "int32", policy=element, random_bits=random)).astype(np.int64) + zeros
     return np.clip(wide, target.codes[0], target.codes[-1]).astype(target.code_dtype)
 
 

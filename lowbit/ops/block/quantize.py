@@ -23,6 +23,7 @@ from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import encode
+from lowbit.ops.cast.random_bits import checked_random
 from lowbit.policy.block import BlockPolicy, get_block_policy
 
 
@@ -32,6 +33,7 @@ def quantize(
     *,
     axis: int = -1,
     policy: BlockPolicy | str | None = None,
+    random_bits: npt.ArrayLike | None = None,
     threads: int = 1,
 ) -> BlockTensor:
     """Bring values into a block format: scales from the largest magnitudes of the blocks, then every element.
@@ -47,6 +49,9 @@ def quantize(
         last of the other axes.
     policy : BlockPolicy or str, optional
         How scales and elements are made; by default the format's own ``default_policy``.
+    random_bits : array_like of int, optional
+        For elements that are rounded stochastically, ``element = "ocp_sat:rounding=stochastic_a:random_bits=8"`` say: R
+        for each value, as in ``lowbit.encode``.
     threads : int
         How many threads share the encoding of the elements; the bits are the same for any number.
 
@@ -58,9 +63,9 @@ def quantize(
     ------
     InputError
         The blocks do not divide the axis and the policy says ``tail = "error"``, the axis is not one of the array, or a
-        policy refuses a value or a scale.
+        policy refuses a value or a scale, or random bits are out of their range.
     PolicyError
-        The policy is unknown.
+        The policy is unknown; random bits are missing, or not used.
 
     Notes
     -----
@@ -82,6 +87,8 @@ def quantize(
     target.check_shape(shape, short=chosen.tail == "short")
     checked_threads(threads)
     chosen.require_held(target)
+    random = checked_random(random_bits, chosen.policy("element", target.element), numbers.shape)
+    draws = None if random is None else random.reshape(numbers.shape)
     way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]
@@ -92,12 +99,15 @@ def quantize(
     fields: list[Fine | Coarse]
     with np.errstate(all="ignore"):
         if is_affine(target):
-            of_blocks, codes = affine_quantize(moved, target, chosen, threads)
+            of_blocks, codes = affine_quantize(
+                moved, target, chosen, threads, None if draws is None else np.moveaxis(draws, place, -1)
+            )
             fields = [*of_blocks]
         else:
             fields, codes = _by_runs(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
     if codes.dtype.kind == "f":
-        codes = encode(codes, target.element, policy=chosen.policy("element", target.element), threads=threads)
+        element = chosen.policy("element", target.element)
+        codes = encode(codes, target.element, policy=element, random_bits=draws, threads=threads)
     else:
         codes = np.moveaxis(codes, -1, place)
     scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
@@ -144,7 +154,8 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
     for field in finest:
         amax = reduced(_of_sign(sizes, entered, field), field)
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
-    plain = values.dtype == np.float32 and _rounded_suffices(fine, upper, fmt.element)
+    stochastic = policy.policy("element", fmt.element).stochastic
+    plain = values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.element)
     quotients = _quotients(entered, fine, upper, policy, plain=plain)
     if policy.search != "none":
         assert upper is not None

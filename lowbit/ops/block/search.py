@@ -29,6 +29,8 @@ def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> N
     if policy.search != "none" and not (usual and shape[-1] % finest.extents(shape)[-1] == 0):
         what = f"search = {policy.search!r} is for whole blocks along one axis with a scale above"
         raise InputError(f"{what}, not for {fmt.id}", hint="nvfp4, for example")
+    if policy.search != "none" and policy.policy("element", fmt.element).stochastic:
+        raise InputError(f"search = {policy.search!r} compares what random bits decide", hint="search='none'")
 
 
 def better(

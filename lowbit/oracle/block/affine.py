@@ -24,7 +24,7 @@ def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolic
     scale = scale_code(steps.divide(width, finite(element.codes[-1] - element.codes[0])), width, field, policy, "scale")
     stored = decode(scale, field.format)
     place = _add(steps, finite(element.codes[0]), exact.negated(steps.divide(low, stored)))
-    zero = encode(place, of_zero.format, policy.policy("element", of_zero.format)).code
+    zero = encode(place, of_zero.format, policy.zero_point_policy(of_zero.format)).code
     codes = [quantize_linear(value, stored, zero, element, policy) for value in values]
     return codes, scale, zero
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
 from typing import Any, TypeVar
 
 from lowbit.errors import InputError
@@ -58,7 +58,9 @@ class Scales:
     used: list[Any]
 
 
-def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> Quantized:
+def quantize(
+    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, random: Sequence[int] | None = None
+) -> Quantized:
     """Bring a tensor into a block format.
 
     Parameters
@@ -69,6 +71,8 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
         The axis of the blocks last.
     fmt : BlockFormat
     policy : BlockPolicy
+    random : sequence of int, optional
+        R of the stochastic modes, one for each element; not for formats with a zero point.
 
     Raises
     ------
@@ -82,7 +86,8 @@ def quantize(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Bl
     entered = [steps_of(policy).enter(value) for value in values]
     fine, above = scales_of(entered, task)
     exponents, quotients = exponents_of(quotients_of(entered, fine, above, task), task)
-    codes = [element_code(result, fmt, policy) for result in quotients]
+    draws = random or repeat(0)
+    codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
 
 
@@ -260,6 +265,6 @@ def exponents_of(quotients: list[Exact], task: Task) -> tuple[dict[str, list[int
     )
 
 
-def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy) -> int:
+def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy, random: int = 0) -> int:
     """The code of one element: its quotient, projected."""
-    return encode(result, fmt.element, policy.policy("element", fmt.element)).code
+    return encode(result, fmt.element, policy.policy("element", fmt.element), random=random).code

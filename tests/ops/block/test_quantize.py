@@ -10,7 +10,9 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError, PolicyError
+from lowbit.exact import from_float
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.oracle.block.encode import quantize as oracle_quantize
 
 
 def test_the_example_of_the_specification():
@@ -328,3 +330,39 @@ def test_afpq_takes_the_first_of_the_nearest_values(name):
     below, above = (lowbit.dequantize(lowbit.quantize(both, fmt, policy=p))[:-2] for p in ("afpq", "afpq_thresholds"))
     assert (below < ties).all()
     assert (above > ties).all()
+
+
+@pytest.mark.parametrize("mode", ["stochastic_a", "stochastic_b", "stochastic_c"])
+@pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "int4.g16", "nf4.g16", "hifloat4"])
+def test_random_bits_decide_each_element(name, mode):
+    fmt = lowbit.get_format(name) if "." not in name else lowbit.block_format(name[:-4], block=16)
+    policy = lowbit.get_block_policy(fmt.default_policy).choose(element=f"ocp_sat:rounding={mode}:random_bits=6")
+    drawn = np.random.default_rng(4)
+    values, random = drawn.normal(size=(6, 64)).astype(np.float32), drawn.integers(0, 64, (6, 64))
+    exact = [from_float(float(value)) for value in values.reshape(-1)]
+    expected = oracle_quantize(exact, values.shape, fmt, policy, random.reshape(-1).tolist())
+    tensor = lowbit.quantize(values, fmt, policy=policy, random_bits=random)
+    assert tensor.codes.reshape(-1).tolist() == expected.codes
+    turned = lowbit.quantize(values.T.copy(), fmt, axis=0, policy=policy, random_bits=random.T, threads=2)
+    assert (tensor.codes == turned.codes.T).all()
+    low, high = (lowbit.quantize(values, fmt, policy=policy, random_bits=number) for number in (0, 63))
+    assert (lowbit.dequantize(low) != lowbit.dequantize(high)).mean() > 0.5
+
+
+def test_random_bits_with_a_zero_point_and_where_they_do_not_belong():
+    values = np.random.default_rng(5).normal(size=(4, 32)).astype(np.float32)
+    policy = lowbit.BlockPolicy(element="integer:rounding=stochastic_a:random_bits=4")
+    tensors = [
+        lowbit.quantize(values, "uint4.g16.asymmetric", policy=policy, random_bits=number) for number in range(16)
+    ]
+    mean = np.mean([lowbit.dequantize(tensor, dtype=np.float64) for tensor in tensors], axis=0)
+    inside = np.all([(tensor.codes > 0) & (tensor.codes < 15) for tensor in tensors], axis=0)
+    steps = np.repeat(tensors[0].scales["block"].astype(np.float64), 16, axis=1)
+    assert (np.abs(mean - values) <= steps / 16)[inside].all()
+    with pytest.raises(PolicyError, match="uses none"):
+        lowbit.quantize(values, "mxfp4", random_bits=0)
+    with pytest.raises(PolicyError, match="needs random_bits"):
+        lowbit.quantize(values, "mxint8", policy=policy)
+    searching = lowbit.get_block_policy("four_over_six").choose(element="ocp_sat:rounding=stochastic_a:random_bits=4")
+    with pytest.raises(InputError, match="what random bits decide"):
+        lowbit.quantize(values, "nvfp4", policy=searching, random_bits=0)
