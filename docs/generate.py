@@ -197,7 +197,8 @@ def nonlinear_schemes_page() -> str:
     text = (
         "# Schemes of the integer-only nonlinearities\n\n"
         "[Integer-only nonlinearities](../explanation/nonlinearities.md) and [those of "
-        "TFLite](../explanation/tflite-nonlinearities.md) say where they differ.\n"
+        "TFLite](../explanation/tflite-nonlinearities.md) say where they differ; "
+        "[policies](policies.md#evidence) say what the grades of evidence are.\n"
     )
     for operation in NONLINEARITIES:
         rows = [
@@ -207,11 +208,12 @@ def nonlinear_schemes_page() -> str:
                 ", ".join(f"`{variant}`" for variant in record.variants if variant),
                 record.codes,
                 ", ".join(f"`{option}`" for option in record.options),
+                record.evidence or "-",
                 "yes" if record.audited else "",
             )
             for record in schemes(operation).values()
         ]
-        head = ("scheme", "what it is", "variants", "codes", "further arguments", "`lowbit prove`")
+        head = ("scheme", "what it is", "variants", "codes", "further arguments", "evidence", "`lowbit prove`")
         text += f"\n## {operation}\n\n{table(head, rows)}"
     return text
 

@@ -22,6 +22,7 @@ SCHEMES = (
             takes_scale=False,
             own_bits=32,
             audited=False,
+            evidence="run",
             examples=(Example({}),),
         )
         for operation in OPERATIONS

@@ -95,6 +95,7 @@ SCHEMES = (
         bits=(8, 16),
         audited=False,
         relatives=RELATIVES,
+        evidence="run",
         examples=(Example({"scale": 0.05}), Example({"scale": 0.05}, bits=16)),
     ),
     softmax_int16("litert_int16", "LiteRT's kernel of int16 codes: TFLite's, with two other table entries"),
@@ -109,6 +110,7 @@ SCHEMES = (
             own_bits=8,
             audited=False,
             relatives=RELATIVES,
+            evidence="run",
             examples=(Example({"scale": 0.05, "zero_point": 3}),),
         )
         for operation in ("logistic", "tanh")

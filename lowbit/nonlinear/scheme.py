@@ -115,6 +115,8 @@ class Scheme:
     # What the intermediate ``centred`` is: a code less the rounded mean ("rounded"), or length times code less the sum
     # ("times_length").
     mean: str = ""
+    # How well the claim that the product computes so is founded, a grade of ``EVIDENCE``; "" for a scheme of our own.
+    evidence: str = "source"
     # The first one is the scale 0.05, where nothing else is said.
     examples: tuple[Example, ...] = (Example({"scale": 0.05}),)
 

@@ -63,7 +63,9 @@ def softmax_int16_steps(call: Parameters) -> tuple[Intermediate, ...]:
     )
 
 
-def softmax_int16(name: str, summary: str, limits: tuple[int, int] | None = (0, 32767)) -> Scheme:
+def softmax_int16(
+    name: str, summary: str, limits: tuple[int, int] | None = (0, 32767), evidence: str = "run"
+) -> Scheme:
     """The record of a softmax of int16 codes; ``limits`` are those of its results."""
     return Scheme(
         "softmax",
@@ -76,6 +78,7 @@ def softmax_int16(name: str, summary: str, limits: tuple[int, int] | None = (0, 
         codes="int16",
         own_bits=16,
         relatives=RELATIVES,
+        evidence=evidence,
         last_rounding=lambda _: LastRounding("product", "result", lambda last: last["sum"].bit_length() - 1, 0, limits),
         examples=(Example({"scale": 0.001}),),
     )
@@ -117,6 +120,7 @@ def sigmoid_int16(operation: str, name: str, summary: str, *, audited: bool) -> 
         own_bits=16,
         audited=audited,
         relatives=RELATIVES,
+        evidence="run",
         examples=(Example({"scale": 2.0**-12}),),
     )
 
@@ -161,6 +165,7 @@ SCHEMES = (
         own_bits=8,
         bits=(8, 16),
         relatives=RELATIVES,
+        evidence="run",
         last_rounding=_softmax_int8_rounding,
         examples=(Example({"scale": 0.05}), Example({"scale": 0.05}, bits=16)),
     ),
@@ -192,6 +197,7 @@ SCHEMES = (
             options=("zero_point",),
             own_bits=8,
             relatives=RELATIVES,
+            evidence="run",
             last_rounding=_sigmoid_int8_rounding,
             examples=(Example({"scale": 0.05, "zero_point": 3}),),
         )
@@ -217,6 +223,7 @@ SCHEMES = (
         takes_scale=False,
         own_bits=8,
         relatives=RELATIVES,
+        evidence="run",
         examples=(Example({"zero_point": 3}),),
     ),
 )

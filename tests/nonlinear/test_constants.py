@@ -5,13 +5,14 @@ import pytest
 
 from lowbit.nonlinear import ibert, ivit, litert, lowbit_scheme, tflite_parameters
 from lowbit.nonlinear.binary32 import binary32, scale32
-from lowbit.nonlinear.scheme import get_scheme
+from lowbit.nonlinear.scheme import OPERATIONS, get_scheme, schemes
 from lowbit.ops.nonlinear.rows import affine, norm_biases, rounded_biases
 from lowbit.oracle.nonlinear import constants, tflite_sigmoid, tflite_softmax
 from lowbit.oracle.nonlinear import ibert as exact_ibert
 from lowbit.oracle.nonlinear import ivit as exact_ivit
 from lowbit.oracle.nonlinear import litert as exact_litert
 from lowbit.oracle.nonlinear import lowbit_scheme as exact_lowbit
+from lowbit.policy.presets import EVIDENCE
 from tests.derivations import answer_of, require_same
 
 RANDOM = np.random.default_rng(0)
@@ -145,3 +146,18 @@ def test_scales_are_the_same_binary32_numbers():
         assert scale32(value) == constants.positive32(value)
     for value in (0, -1.0, float("nan"), float("inf"), 1e-50, 1e300, "x", None):
         assert all(answer_of(lambda v=value, f=f: f(v)) is None for f in (scale32, constants.positive32))
+
+
+def test_every_scheme_has_a_grade_of_evidence():
+    """Those that are compared with a product, by tests/cross, say so; a scheme of our own claims nothing."""
+    records = [record for operation in OPERATIONS for record in schemes(operation).values()]
+    assert {record.evidence for record in records} == {"run", "source", ""}
+    assert {record.evidence for record in records} - {""} <= set(EVIDENCE)
+    assert {record.id for record in records if not record.evidence} == {"lowbit"}
+    run = {(record.operation, record.id) for record in records if record.evidence == "run"}
+    names = {"tflite_int8", "tflite_int16", "litert_int8", "litert_int16", "tosa"}
+    assert run == {
+        (record.operation, record.id)
+        for record in records
+        if record.id in names and (record.operation, record.id) != ("layernorm", "tflite_int16")
+    }

@@ -19,7 +19,7 @@ from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
 from lowbit.policy.choices import Choices
-from lowbit.policy.presets import Presets
+from lowbit.policy.presets import EVIDENCE, Presets
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
 
 NOT_AN_OPTION = re.compile(r"^--?(?!(help|h|color(=.*)?|debug)$)")
@@ -180,6 +180,7 @@ def _write_nonlinear_scheme(page: Terminal, group: str, name: str) -> None:
         rows += [("variants", ", ".join(record.variants))] if record.variants[0] else []
         rows += [("scale", "--scale is needed")] if record.takes_scale else []
         rows += [("options", ", ".join(f"--option {option}=..." for option in record.options))] * bool(record.options)
+        rows += [("evidence", f"{record.evidence}: {EVIDENCE[record.evidence]}")] if record.evidence else []
         rows += [("proof", f"lowbit prove {record.operation} --scheme {name}")] if record.audited else []
         head, *rest = wrapped(f"{record.operation}: {record.summary.replace('``', '`')}", page.columns)
         page.lines([page.paint(head, "cyan"), *rest])

@@ -52,7 +52,7 @@ def _schemes(op: str | None) -> list[Record]:
             "id": record.id,
             "summary": record.summary.replace("``", "`"),
             "variants": [variant for variant in record.variants if variant],
-            "evidence": "",
+            "evidence": record.evidence,
         }
         for operation in OPERATIONS
         for record in schemes(operation).values()
