@@ -260,7 +260,7 @@ def test_an_option_is_a_topic_with_and_without_dashes(lowbit):
 
 def test_explain_so_is_a_table_of_prototypes(lowbit, monkeypatch):
     out = lowbit("explain", "so").out
-    assert "encode      void f(const uint32_t *codes, uint8_t *out, size_t n)\n" in out
+    assert re.search(r"  encode +void f\(const uint32_t \*codes, uint8_t \*out, size_t n\)\n", out)
     for operation in (
         "decode",
         "gemm",
