@@ -40,7 +40,7 @@ def block_format(
     scale: FormatLike = SCALE,
     tensor: FormatLike | None = None,
     by_sign: bool = False,
-    asymmetric: bool = False,
+    asymmetric: bool | FormatLike = False,
     id: str | None = None,
     default_policy: str = "nearest",
 ) -> BlockFormat:
@@ -61,7 +61,7 @@ def block_format(
     by_sign : bool
         Whether positive and negative elements have scales of their own (AFPQ).
     asymmetric : bool
-        Whether blocks have a zero point, in the format of the elements, which are integers.
+        Whether blocks of integers have a zero point; True for one in the format of the elements, or its format.
     id : str, optional
         A name for messages; by default the parts, with points between them.
     default_policy : str
@@ -81,17 +81,25 @@ def block_format(
     part, shape, of_scale = scalar_format(element), shape_of(block), scalar_format(scale)
     names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
     scales = [ScaleField(name, of_scale, shape, role) for name in names]
-    if asymmetric:
-        scales.append(ScaleField("zero_point", part, shape, "zero_point"))
+    of_zero = part if isinstance(asymmetric, bool) else scalar_format(asymmetric)
+    affine = asymmetric is not False
+    if affine:
+        scales.append(ScaleField("zero_point", of_zero, shape, "zero_point"))
     if tensor is not None:
         scales.append(ScaleField("tensor", scalar_format(tensor), ()))
-    words = [part.id, shape_name(shape), *([BY_SIGN] if by_sign else []), *([ASYMMETRIC] if asymmetric else [])]
+    words = [
+        part.id,
+        shape_name(shape),
+        *([BY_SIGN] if by_sign else []),
+        *([ASYMMETRIC] if affine else []),
+    ]
     words += [] if of_scale.id == SCALE else [of_scale.id]
+    words += [] if of_zero is part else ["zero_point", of_zero.id]
     words += [] if tensor is None else ["tensor", scalar_format(tensor).id]
     return BlockFormat(
         id=".".join(words) if id is None else id,
         family=FAMILY,
-        summary=_summary(part, shape, of_scale, by_sign=by_sign) + (", and a zero point" if asymmetric else ""),
+        summary=_summary(part, shape, of_scale, by_sign=by_sign) + (", and a zero point" if affine else ""),
         default_policy=default_policy,
         source=SOURCE,
         element=part,

@@ -67,6 +67,7 @@ class BlockPolicy(Choices):
         "how a scale follows from the largest magnitude of its block, amax",
         {
             "amax_over_max": "amax over the largest element, rounded into the scale's format",
+            "amax_over_half_range": "amax over half of the distance from the lowest element to the largest one",
             "floor": "the largest power of two up to amax, over that of the largest element (OCP MX v1.0 6.3)",
             "ceil": "the smallest power of two from amax on, over that of the largest element",
             "rceil": "the smallest power of two from amax over the largest element on, so that nothing saturates",
@@ -193,12 +194,29 @@ class BlockPolicy(Choices):
             "minmax": "from its lowest to its highest value; the zero point saturates",
         },
     )
+    range_steps: str = axis(
+        "divide",
+        "the steps of a block that has a zero point, where steps are rounded; width is that of its range",
+        {
+            "divide": "s = width / codes; the lowest value and every x are divided by s as the other axes say",
+            "reciprocal": "R = codes / width, s = 1 / R; the lowest value and every x are multiplied by R",
+        },
+    )
+    zero_point_steps: str = axis(
+        "sum",
+        "how a zero point becomes an integer",
+        {
+            "sum": "the lowest code minus the lowest value over the scale, rounded",
+            "quotient": "the lowest code minus the rounded quotient of the lowest value by the scale",
+        },
+    )
     zero_point_place: str = axis(
         "after_rounding",
         "when the zero point is added",
         {
             "after_rounding": "to the rounded quotient",
             "before_rounding": "to the quotient, which is rounded then",
+            "fused": "as before_rounding, but to the exact product where x is multiplied: a fused multiply-add",
         },
     )
     scale_maximum: int = axis(
@@ -268,7 +286,7 @@ class BlockPolicy(Choices):
 
     def live_axes(self) -> list[str]:
         """The axes that say something; the steps only where they are rounded."""
-        exact = ("scale_steps", "tensor_steps", "quotient_steps") if self.arithmetic == "exact" else ()
+        exact = ("scale_steps", "tensor_steps", "quotient_steps", "range_steps") if self.arithmetic == "exact" else ()
         return [name for name in self.AXES if name not in exact and getattr(self, name) != ""]
 
 

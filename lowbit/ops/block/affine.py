@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, PolicyError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd
 from lowbit.ops.arrays import Array
@@ -16,14 +16,14 @@ from lowbit.ops.block.linear import linear_codes
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import Fine, Steps, field_values, scale_codes
 from lowbit.ops.cast.cast import encode
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BlockPolicy, spelled
 
 
 def is_affine(fmt: BlockFormat) -> bool:
-    """Whether the scales of a format are a factor and a zero point of the element's own format."""
+    """Whether the scales of a format of integers are a factor and a zero point."""
     roles = [field.role for field in fmt.scales]
     same = len({field.block for field in fmt.scales}) == 1
-    return roles == ["multiply", "zero_point"] and same and fmt.element.wraps and fmt.element == fmt.scales[1].format
+    return roles == ["multiply", "zero_point"] and same and fmt.element.wraps
 
 
 def quantize(
@@ -31,9 +31,18 @@ def quantize(
 ) -> tuple[list[Fine], Array]:
     """Scales and codes, the axis of the blocks last; random bits for elements that are rounded stochastically.
 
-    Raises InputError: a value is NaN or infinite.
+    Raises
+    ------
+    InputError
+        A value is NaN or infinite.
+    PolicyError
+        Zero points are not integers, and are added after rounding.
     """
-    way = quotients.lanes(fmt, policy) if policy.zero_point_place == "after_rounding" else None
+    if not fmt.scales[1].format.wraps and policy.zero_point_place == "after_rounding":
+        what = f"{fmt.id}: zero points that are not integers are added before rounding"
+        raise PolicyError(what, hint="zero_point_place='before_rounding'")
+    usual = (policy.zero_point_place, policy.range_steps) == ("after_rounding", "divide")
+    way = quotients.lanes(fmt, policy) if usual else None
     fast = way is not None and values.dtype == np.float32 and values.size and divides(fmt.scales[0], values.shape)
     runs = Runs(values, fmt.scales[0], threads) if fast else None
     steps = Steps(policy)
@@ -41,14 +50,15 @@ def quantize(
     if not (np.isfinite(low) & np.isfinite(high)).all():
         place = tuple(int(index) for index in np.argwhere(~np.isfinite(steps.enter(values)))[0])
         raise InputError(f"the value at {place} is {values[place]}: its block has no range", hint="clip or replace it")
-    fine, zero = _scales(low, high, fmt, policy)
+    fine, zero, factors = _scales(low, high, fmt, policy)
     if runs is not None and way is not None and quotients.is_usual(fine.used).all():
         codes = quotients.encode(way, runs, fine, None, policy, zero.codes)
         if codes is not None:
             return [fine, zero], codes.reshape(values.shape)
-    pair = steps.enter(fine.used), zero.codes.astype(np.int64)
-    scale, shift = (spread(array, fine.field, values.shape) for array in pair)
-    return [fine, zero], np.asarray(linear_codes(steps.enter(values), scale, shift, fmt.element, policy, random))
+    scale, shift = (spread(part, fine.field, values.shape) for part in (steps.enter(fine.used), zero.used))
+    wide = None if factors is None else spread(factors, fine.field, values.shape)
+    codes = linear_codes(steps.enter(values), scale, shift, fmt.element, policy, random, factors=wide)
+    return [fine, zero], np.asarray(codes)
 
 
 def _ends(values: Array, field: ScaleField, steps: Steps) -> tuple[Array, Array]:
@@ -56,22 +66,41 @@ def _ends(values: Array, field: ScaleField, steps: Steps) -> tuple[Array, Array]
     return reduced(entered, field, np.minimum), reduced(entered, field)
 
 
-def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> tuple[Fine, Fine]:
-    """The scales and zero points of blocks with these ends."""
+def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> tuple[Fine, Fine, Array | None]:
+    """The scales and zero points of blocks with these ends; and what values are multiplied by, if they are."""
     field, of_zero = fmt.scales
     steps, first, last = Steps(policy), fmt.element.codes[0], fmt.element.codes[-1]
     if policy.value_range == "with_zero":
         low, high = np.minimum(low, 0), np.maximum(high, 0)
-    width = _add(steps, high, -low)
-    ratio = steps.divide(width, steps.dtype(last - first), precision=field.format.precision)
+    width, span = _add(steps, high, -low), steps.dtype(last - first)
+    reciprocal = policy.range_steps == "reciprocal" and not steps.exact
+    factors = steps.divide(span, width) if reciprocal else None
+    if factors is None:
+        ratio = steps.divide(width, span, precision=field.format.precision)
+    else:
+        ratio = steps.divide(steps.dtype(1), factors)
     codes = scale_codes(ratio, width, field, policy, "scale")
-    stored = field_values(codes, field).astype(steps.dtype)
+    used = field_values(codes, field).astype(steps.dtype)
+    if policy.quotient_scale == "unrounded":
+        used = np.where(width == 0, used, ratio)
     bits = fmt.element.bits + 2 + field.format.precision
-    places = _add(steps, steps.dtype(first), -steps.divide(low, stored, bits))
-    zeros = np.asarray(
-        encode(places.astype(steps.dtype), of_zero.format, policy=policy.zero_point_policy(of_zero.format))
-    )
-    return Fine(field, codes, stored), Fine(of_zero, zeros, zeros)
+    lowest = steps.divide(low, used, bits) if factors is None else steps.multiply(low, factors)
+    return Fine(field, codes, used), _zero_points(lowest.astype(steps.dtype), of_zero, fmt, policy), factors
+
+
+def _zero_points(lowest: Array, field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> Fine:
+    """Zero points, from the lowest value of each block over its scale."""
+    steps, target, first = Steps(policy), field.format, fmt.element.codes[0]
+    rounding = policy.zero_point_policy(target) if target.wraps else spelled("ieee")
+    if target.wraps and policy.zero_point_steps == "quotient":
+        whole = np.asarray(encode(lowest, "int32", policy=rounding)).astype(np.int64)
+        codes = np.clip(first - whole, target.codes[0], target.codes[-1]).astype(target.code_dtype)
+        return Fine(field, codes, codes.astype(np.int64))
+    places = _add(steps, steps.dtype(first), -lowest).astype(steps.dtype)
+    codes = np.asarray(encode(places, target, policy=rounding))
+    if target.wraps:
+        return Fine(field, codes, codes.astype(np.int64))
+    return Fine(field, codes, places if policy.quotient_scale == "unrounded" else field_values(codes, field))
 
 
 def _add(steps: Steps, left: Any, right: Any) -> Array:

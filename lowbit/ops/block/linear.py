@@ -50,8 +50,9 @@ def quantize_linear(
     block : int, optional
         Neighbours along the axis that share a scale.
     policy : BlockPolicy or str
-        "onnx", "onnxruntime", "tflite", or one's own: its ``arithmetic``, ``quotient_steps``, ``zero_point_place`` and
-        ``element`` count here. With rounded steps the values and scales are rounded first.
+        "onnx", "onnxruntime", "tflite", "torch", "torchao", "compressed_tensors", ..., or one's own: its
+        ``arithmetic``, ``quotient_steps``, ``zero_point_place`` and ``element`` count here. With rounded steps the
+        values and scales are rounded first.
 
     Returns
     -------
@@ -83,21 +84,34 @@ def quantize_linear(
 
 
 def linear_codes(
-    values: Array, scales: Array, zeros: Array, target: Scalar, policy: BlockPolicy, random: Array | None = None
+    values: Array,
+    scales: Array,
+    zeros: Array,
+    target: Scalar,
+    policy: BlockPolicy,
+    random: Array | None = None,
+    *,
+    factors: Array | None = None,
 ) -> Array:
-    """The codes of values, by scales and zero points that go with them, all as the first step finds them."""
+    """The codes of values, by scales and zero points that go with them, all as the first step finds them.
+
+    With ``factors`` values are multiplied by these instead.
+    """
     steps, element = Steps(policy), policy.policy("element", target)
     with np.errstate(all="ignore"):
-        if policy.quotient_steps == "reciprocal" and not steps.exact:
-            quotients = steps.multiply(values, steps.divide(steps.dtype(1), scales))
-        else:
-            quotients = steps.divide(values, scales)
+        if factors is None and policy.quotient_steps == "reciprocal" and not steps.exact:
+            factors = steps.divide(steps.dtype(1), scales)
+        quotients = steps.divide(values, scales) if factors is None else steps.multiply(values, factors)
         signs = np.where(np.isnan(values), values, 1)
         quotients = np.where(np.isnan(quotients), np.copysign(np.nan, signs), quotients).astype(steps.dtype)
-        if target.wraps and policy.zero_point_place == "before_rounding":
-            pair = np.broadcast_arrays(quotients, zeros.astype(steps.dtype))
-            quotients = add_to_odd(*pair) if steps.exact else steps.rounded(np.add(*pair, dtype=steps.dtype))
-    if not target.wraps or policy.zero_point_place == "before_rounding":
+        if target.wraps and policy.zero_point_place != "after_rounding":
+            odd = steps.exact
+            if policy.zero_point_place == "fused" and factors is not None:
+                quotients, odd = values.astype(np.float64) * factors, True  # exact: binary64 has twice as many bits
+            pair = np.broadcast_arrays(quotients, zeros.astype(quotients.dtype))
+            total = add_to_odd(*pair) if odd else np.add(*pair, dtype=steps.dtype)
+            quotients = total if steps.exact else steps.rounded(total)
+    if not target.wraps or policy.zero_point_place != "after_rounding":
         return np.asarray(encode(quotients.astype(steps.dtype), target, policy=element, random_bits=random))
     if element.overflow != "saturate":
         raise PolicyError(

@@ -146,8 +146,13 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal), amax, maximum)
 
 
-def largest_element(field: ScaleField, fmt: BlockFormat) -> float:
-    """The largest magnitude among the elements that a field is for, times what exponents below it add."""
+def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> float:
+    """What amax becomes: the largest magnitude among the elements that a field is for, or half of their range.
+
+    Times what exponents below it add.
+    """
+    if policy.scale_rule == "amax_over_half_range":
+        return float((fmt.element.max.fraction() - fmt.element.min.fraction()) / 2) * 2.0**fmt.headroom
     end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
     return abs(float(end.fraction())) * 2.0**fmt.headroom
 
@@ -165,7 +170,7 @@ def fine_scales(
 
     They are multiplied by a factor before they are rounded into their format.
     """
-    maximum = largest_element(field, fmt)
+    maximum = largest_element(field, fmt, policy)
     upper = None
     if above is not None:
         upper = tuple(at_blocks(numbers, above.field, field, shape) for numbers in (above.scale, above.reciprocal))

@@ -54,7 +54,7 @@ def _words(
     """About where the steps lie, as binary32 words; the last is that of ``most``."""
     element, rule = fmt.element, policy.scale_rule
     values = field_values(np.arange(field.format.largest_code() + 1, dtype=field.format.code_dtype), field)
-    maximum = largest_element(field, fmt)
+    maximum = largest_element(field, fmt, policy)
     if rule not in POWER_RULES:
         places = (values[:-1] + values[1:]) / 2 * maximum
     elif rule in {"rceil", "nearest"}:

@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, PolicyError
 from lowbit.exact import FINITE, ZERO, Exact, finite
 from lowbit.format.block import BlockFormat
+from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.block.linear import quantize_linear
-from lowbit.oracle.block.scale import Steps, scale_code, steps_of
+from lowbit.oracle.block.scale import ONE, Steps, scale_code, steps_of
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BlockPolicy, spelled
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the range of a block becomes: scale and zero point before they are stored, their codes, and what is used."""
+
+    ratio: Exact
+    place: Exact
+    scale: int
+    zero: int
+    used: Exact
+    shift: int | Exact
+    factor: Exact | None
 
 
 def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolicy) -> tuple[list[int], int, int]:
     """Codes of one block, and the codes of its scale and of its zero point."""
-    field, of_zero = fmt.scales
-    steps, element = steps_of(policy), fmt.element
-    low, high = value_range([steps.enter(value) for value in values], policy)
-    width = _add(steps, high, exact.negated(low))
-    scale = scale_code(steps.divide(width, finite(element.codes[-1] - element.codes[0])), width, field, policy, "scale")
-    stored = decode(scale, field.format)
-    place = _add(steps, finite(element.codes[0]), exact.negated(steps.divide(low, stored)))
-    zero = encode(place, of_zero.format, policy.zero_point_policy(of_zero.format)).code
-    codes = [quantize_linear(value, stored, zero, element, policy) for value in values]
-    return codes, scale, zero
+    require_places(fmt, policy)
+    found = parameters(value_range([steps_of(policy).enter(value) for value in values], policy), fmt, policy)
+    codes = [
+        quantize_linear(value, found.used, found.shift, fmt.element, policy, factor=found.factor) for value in values
+    ]
+    return codes, found.scale, found.zero
+
+
+def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy) -> Parameters:
+    """Scale and zero point of a block with these ends, the lowest and the highest value."""
+    (field, of_zero), (low, high) = fmt.scales, ends
+    steps, first = steps_of(policy), fmt.element.codes[0]
+    width, span = _add(steps, high, exact.negated(low)), finite(fmt.element.codes[-1] - first)
+    reciprocal = policy.range_steps == "reciprocal" and not steps.exact
+    factor = steps.divide(span, width) if reciprocal else None
+    ratio = steps.divide(width, span) if factor is None else steps.divide(ONE, factor)
+    scale = scale_code(ratio, width, field, policy, "scale")
+    unrounded = policy.quotient_scale == "unrounded"
+    used = ratio if unrounded and not exact.is_zero(width) else decode(scale, field.format)
+    lowest = steps.divide(low, used) if factor is None else steps.multiply(low, factor)
+    integers = of_zero.format.wraps
+    rounding = policy.zero_point_policy(of_zero.format) if integers else spelled("ieee")
+    if integers and policy.zero_point_steps == "quotient":
+        place = finite(first - encode(lowest, scalar_format("int32"), rounding).code)
+    else:
+        place = _add(steps, finite(first), exact.negated(lowest))
+    zero = encode(place, of_zero.format, rounding).code
+    shift = zero if integers else place if unrounded else decode(zero, of_zero.format)
+    return Parameters(ratio, place, scale, zero, used, shift, factor)
+
+
+def require_places(fmt: BlockFormat, policy: BlockPolicy) -> None:
+    """Refuse a zero point between the codes that is added to codes."""
+    if not fmt.scales[1].format.wraps and policy.zero_point_place == "after_rounding":
+        raise PolicyError(f"{fmt.id}: zero points that are not integers are added before rounding")
 
 
 def value_range(values: Sequence[Exact], policy: BlockPolicy) -> tuple[Exact, Exact]:

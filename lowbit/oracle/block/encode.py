@@ -11,7 +11,7 @@ from itertools import product, repeat
 from typing import Any, TypeVar
 
 from lowbit.errors import InputError
-from lowbit.exact import NAN, ZERO, Exact, finite
+from lowbit.exact import NAN, ZERO, Exact, finite, from_fraction
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
@@ -185,7 +185,10 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
     policy, element = task.policy, task.fmt.element
     by_sign = {"positive": (False,), "negative": (True,)}
     signs = by_sign[field.name] if field.role == "by_sign" else (False, True)
-    maximum = exact.multiply(negated(element.min) if signs == (True,) else element.max, finite(1, task.fmt.headroom))
+    maximum = negated(element.min) if signs == (True,) else element.max
+    if policy.scale_rule == "amax_over_half_range":
+        maximum = from_fraction((element.max.fraction() - element.min.fraction()) / 2)
+    maximum = exact.multiply(maximum, finite(1, task.fmt.headroom))
     scales = Scales(field, [], [], [], [])
     blocks, uppers = blocks_of(values, task.shape, field), _above(field, above, task.shape)
     for block, upper in zip(blocks, uppers, strict=True):

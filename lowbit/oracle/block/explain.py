@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lowbit.exact import FINITE, Exact, finite
+from lowbit.exact import FINITE, Exact
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
-from lowbit.oracle.arithmetic.exact import add, divide, is_negative, is_zero, negated
-from lowbit.oracle.block.affine import value_range
+from lowbit.oracle.arithmetic.exact import divide, is_negative, is_zero
+from lowbit.oracle.block.affine import parameters, value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
     Scales,
@@ -148,15 +148,13 @@ def _reaches(value: Exact, amax: Exact, field: ScaleField) -> bool:
 
 def _affine_steps(values: Sequence[Exact], task: Task, codes: Mapping[str, Sequence[int]]) -> list[ScaleStep]:
     """Scale and zero point of each block."""
-    (scale, zero), arithmetic, element = task.fmt.scales, steps_of(task.policy), task.fmt.element
-    count, steps = finite(element.codes[-1] - element.codes[0]), []
+    (scale, zero), steps = task.fmt.scales, []
     for block, places in enumerate(blocks_of(range(len(values)), task.shape, scale)):
         low, high = span = value_range([values[place] for place in places], task.policy)
         ends = tuple(place for place in places if values[place].reduced() in (low.reduced(), high.reduced()))
-        code, zero_code = codes[scale.name][block], codes[zero.name][block]
-        stored = field_value(code, scale)
-        ratio = arithmetic.divide(add(high, negated(low)), count)
-        steps.append(ScaleStep(scale, block, span, ends, ratio, None, code, stored))
-        place = add(finite(element.codes[0]), negated(arithmetic.divide(low, stored)))
-        steps.append(ScaleStep(zero, block, span, ends, place, None, zero_code, field_value(zero_code, zero)))
+        found = parameters(span, task.fmt, task.policy)
+        pairs = ((scale, found.ratio), (zero, found.place))
+        for field, number in pairs:
+            code = codes[field.name][block]
+            steps.append(ScaleStep(field, block, span, ends, number, None, code, field_value(code, field)))
     return steps

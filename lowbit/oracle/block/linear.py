@@ -15,21 +15,34 @@ from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
 
 
-def quantize_linear(value: Exact, scale: Exact, zero_point: int, fmt: Scalar, policy: BlockPolicy) -> int:
-    """The code of a value: its quotient by the scale, rounded, and the zero point; see ``lowbit.quantize_linear``."""
+def quantize_linear(
+    value: Exact,
+    scale: Exact,
+    zero_point: int | Exact,
+    fmt: Scalar,
+    policy: BlockPolicy,
+    *,
+    factor: Exact | None = None,
+) -> int:
+    """The code of a value: its quotient by the scale, rounded, and the zero point; see ``lowbit.quantize_linear``.
+
+    With a ``factor`` the value is multiplied by that instead.
+    """
     steps, element = steps_of(policy), policy.policy("element", fmt)
     value, scale = steps.enter(value), steps.enter(scale)
-    if policy.quotient_steps == "reciprocal" and not steps.exact:
-        quotient = steps.multiply(value, steps.divide(ONE, scale))
-    else:
-        quotient = steps.divide(value, scale)
+    if factor is None and policy.quotient_steps == "reciprocal" and not steps.exact:
+        factor = steps.divide(ONE, scale)
+    quotient = steps.divide(value, scale) if factor is None else steps.multiply(value, factor)
+    zero = finite(zero_point) if isinstance(zero_point, int) else zero_point
     if quotient.kind == NAN:
         quotient = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
     if not fmt.wraps:
         return encode(quotient, fmt, element).code
-    if policy.zero_point_place == "before_rounding":
-        total = exact.add(quotient, finite(zero_point))
+    if policy.zero_point_place != "after_rounding":
+        fused = factor is not None and policy.zero_point_place == "fused"
+        total = exact.add(exact.multiply(value, factor) if fused and factor is not None else quotient, zero)
         return encode(total if steps.exact else rounded.round_exact(total, steps.fmt), fmt, element).code
+    assert isinstance(zero_point, int)
     code = encode(quotient, scalar_format("int32"), element).code + zero_point
     return min(max(code, fmt.codes[0]), fmt.codes[-1])
 
