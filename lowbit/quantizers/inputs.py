@@ -12,6 +12,7 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, as_array
+from lowbit.ops.block.values import plain_values
 
 Doubles = npt.NDArray[np.float64]
 
@@ -40,8 +41,6 @@ def activation_rows(activations: Any, inputs: int, method: str) -> Doubles:
             f"activations have {rows.shape[1]} columns and weights {inputs}: both are the layer's inputs",
             hint="weights are (outputs, inputs), activations (rows, inputs)",
         )
-    if not rows.shape[0]:
-        raise InputError("activations have no rows", hint="some hundred rows that go into the layer")
     return rows
 
 
@@ -61,10 +60,9 @@ def _finite_matrix(values: Any, what: str, shape: str) -> Doubles:
     array: Array = as_array(values, what)
     if array.ndim != 2:
         raise InputError(f"{what} have the shape {array.shape}: a matrix is needed", hint=shape)
-    if array.dtype.kind not in "fiuV" or (array.dtype.kind == "V" and not hasattr(array.dtype, "type")):
-        raise InputError(f"{what} have the dtype {array.dtype}: real numbers are needed", hint="float32, say")
-    with np.errstate(invalid="ignore"):
-        matrix: Doubles = array.astype(np.float64)
+    if not array.size:
+        raise InputError(f"{what} have the shape {array.shape}: there is nothing to quantise", hint=shape)
+    matrix: Doubles = plain_values(array).astype(np.float64)
     finite = np.isfinite(matrix)
     if not finite.all():
         row, column = (int(index) for index in np.argwhere(~finite)[0])

@@ -1,9 +1,10 @@
 """What holds for every method: one signature, one kind of result, one kind of refusal."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.errors import InputError, PolicyError
+from lowbit.errors import InputError, PolicyError, UnknownFormatError
 from lowbit.quantizers import METHODS, QuantizedWeight
 
 OUTPUTS, INPUTS, ROWS = 128, 128, 160
@@ -76,3 +77,23 @@ def test_an_unknown_name_is_not_an_attribute():
     with pytest.raises(AttributeError, match="no_such_method"):
         lowbit.quantizers.no_such_method  # noqa: B018
     assert set(METHODS) <= set(dir(lowbit.quantizers))
+
+
+def test_what_are_not_real_numbers_is_refused(method):
+    for weights in (np.ones((4, 8), complex), np.array([["a"]]), np.zeros((2, 2), [("x", "f4")]), np.zeros((0, 4))):
+        with pytest.raises(InputError, match=r"complex|dtype|nothing to quantise|structured|not"):
+            method.quantize(weights, np.ones((4, 8)))
+    with pytest.raises((InputError, UnknownFormatError)):
+        method.quantize(np.ones((4, 8)), np.ones((4, 8)), to="no such format")
+    if method.needs_activations:
+        with pytest.raises(InputError, match="nothing to quantise"):
+            method.quantize(np.ones((4, 128)), np.ones((0, 128)))
+
+
+def test_weights_may_come_in_other_dtypes(layer):
+    weights, _ = layer
+    half = weights.astype(np.float16)
+    for dtype in (np.float16, np.float64, ml_dtypes.bfloat16, ">f4"):
+        same = half.astype(dtype)
+        got = METHODS["round_to_nearest"].quantize(same).tensor.codes
+        np.testing.assert_array_equal(got, METHODS["round_to_nearest"].quantize(same.astype(np.float32)).tensor.codes)
