@@ -16,7 +16,11 @@ def rule_words(claims: Sequence[Follows], operation: RequantizeOperation) -> str
     """The scheme that a kernel follows, or its bug."""
     (claim,) = claims
     if claim.bugs:
-        return alternatives([bug.words for bug in claim.bugs])
+        words = alternatives([bug.words for bug in claim.bugs])
+        under = {rule.scheme.name for rule in claim.rules}  # type: ignore[attr-defined]
+        if operation.scheme.name in under:
+            return words
+        return f"follows {alternatives(sorted(under))}, but {words}"
     schemes: list[RequantizeScheme] = [rule.scheme for rule in claim.rules]  # type: ignore[attr-defined]
     best, asked = schemes[0], operation.scheme
     if not best.name:

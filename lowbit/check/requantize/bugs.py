@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.operation import UNDEFINED, Bug
+from lowbit.check.operation import UNDEFINED
+from lowbit.check.requantize.code_bugs import RequantizeBug, code_bugs
 from lowbit.check.requantize.rules import RequantizeRule
 from lowbit.policy.requantize import HIGH_SHIFT, RequantizeScheme
 from lowbit.vectors.case import Array, Case
@@ -19,13 +20,6 @@ from lowbit.vectors.requantize.cases import real_scale
 WHOLE_MULTIPLIER = 31
 LOGICAL = "shifts right as if the product were unsigned, so that negative ones become large"
 Compute = Callable[[Case, RequantizeRule], Array]
-
-
-@dataclass(frozen=True)
-class RequantizeBug(Bug):
-    """A bug of the way from accumulators to codes."""
-
-    compute: Callable[[Case, RequantizeRule], Array]  # (case, rule with the bug) -> the results
 
 
 @lru_cache(maxsize=4)
@@ -53,17 +47,24 @@ def _toward_zero(case: Case, rule: RequantizeRule) -> Array:
     return _rounded(case, rule, int)
 
 
+def _ceiling(case: Case, rule: RequantizeRule) -> Array:
+    return _rounded(case, rule, math.ceil)
+
+
+def _half_down(case: Case, rule: RequantizeRule) -> Array:
+    return _rounded(case, rule, lambda value: math.ceil(value - Fraction(1, 2)))
+
+
+def _whole_added(case: Case, rule: RequantizeRule) -> Array:
+    return _rounded(case, rule, lambda value: math.floor(value) + 1)
+
+
 def _half_added(case: Case, rule: RequantizeRule) -> Array:
     """C's ``(int)(x + 0.5)``, whose sum is rounded to binary32 where the product was."""
     half = Fraction(1, 2)
     if rule.asked.product != "binary32":
         return _rounded(case, rule, lambda value: int(value + half))
     return _rounded(case, rule, lambda value: int(np.float32(value) + np.float32(0.5)))
-
-
-def _narrow_range(case: Case, rule: RequantizeRule) -> Array:
-    results = rule.codes(case, int(case.scalars["zero_point"]))
-    return np.where(results == rule.result.min_code, rule.result.min_code + 1, results)
 
 
 def _by_integers(values: Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]) -> Compute:
@@ -117,35 +118,41 @@ def _rounding_bit_wraps(accumulators: NDArray[np.int64], multiplier: int, right:
     return (_as_int32((accumulators * multiplier) >> (right - 1)) + 1) >> 1
 
 
-def _without_zero_point(case: Case, rule: RequantizeRule) -> Array:
-    return rule.codes(case, 0)
+def _high_half_only(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    """The rounding constant of the high half is the only one."""
+    high, rest = _half_up(accumulators * multiplier, HIGH_SHIFT), right - HIGH_SHIFT
+    return high >> rest if rest > 0 else _half_up(accumulators * multiplier, right)
 
 
-def _zero_point_subtracted(case: Case, rule: RequantizeRule) -> Array:
-    zero_point = -int(case.scalars["zero_point"])
-    return rule.codes(case, min(max(zero_point, rule.result.min_code), rule.result.max_code))
+def _shifted(places: int) -> Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]:
+    return lambda accumulators, multiplier, right: _half_up(accumulators * multiplier, right + places)
 
 
-def _clamped_first(case: Case, rule: RequantizeRule) -> Array:
-    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
-    half = 1 << (rule.result.bits - 1) if rule.result.signed else 0
-    return np.asarray(((values + half) & ((1 << rule.result.bits) - 1)) - half)
+def _in_int32(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    return _half_up(_as_int32(accumulators * multiplier), right)
 
 
-def _clamped_twice(case: Case, rule: RequantizeRule) -> Array:
-    values = rule.codes(case, 0) + int(case.scalars["zero_point"])
-    return np.asarray(np.clip(values, rule.result.min_code, rule.result.max_code))
+def _cut_multiplier(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+    return _half_up(accumulators * (multiplier >> 16), right - 16)
 
 
 REQUANTIZE_BUGS = (
     RequantizeBug("floor", "shifts without rounding (toward -infinity)", _floor),
     RequantizeBug("toward_zero", "truncates (toward zero)", _toward_zero),
-    RequantizeBug("no_zero_point", "ignores the zero point", _without_zero_point),
-    RequantizeBug("minus_zero_point", "subtracts the zero point instead of adding it", _zero_point_subtracted),
-    RequantizeBug("clamped_twice", "clamps before the zero point is added, and again after it", _clamped_twice),
-    RequantizeBug("clamped_first", "clamps before the zero point is added, and wraps after it", _clamped_first),
+    *code_bugs(),
     RequantizeBug("half_added", "adds 0.5 and truncates: right for positive values only", _half_added),
-    RequantizeBug("narrow_range", "never gives the lowest code (a narrow range, as -127 to 127)", _narrow_range),
+    RequantizeBug("ceiling", "rounds up (toward +infinity)", _ceiling),
+    RequantizeBug("half_down", "rounds half down", _half_down),
+    RequantizeBug("whole_added", "adds a whole unit before it shifts, not half of one", _whole_added),
+    RequantizeBug("shift_more", "shifts right by a place too many", _by_integers(_shifted(1))),
+    RequantizeBug("shift_less", "shifts right by a place too few", _by_integers(_shifted(-1))),
+    RequantizeBug(
+        "high_half_only",
+        "rounds the high half of the product, and shifts it without rounding",
+        _by_integers(_high_half_only),
+    ),
+    RequantizeBug("product_wraps", "keeps the product in 32 bits, where it wraps", _by_integers(_in_int32)),
+    RequantizeBug("multiplier_cut", "cuts the multiplier to its high 16 bits", _by_integers(_cut_multiplier)),
     RequantizeBug("logical_64", LOGICAL, _by_integers(_logical_64)),
     RequantizeBug("logical_32", LOGICAL, _by_integers(_logical_32)),
     RequantizeBug(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.claims import Claim, Closest, Unexplained, covered_by, explained
+from lowbit.check.claims import Becomes, Claim, Closest, Unexplained, covered_by, explained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import off_by, size_facts
 from lowbit.check.operation import Operation, Rule, surviving
@@ -92,15 +92,25 @@ class RequantizeOperation(Operation):
         return self.rule.run(case)
 
     def identify(self, comparison: Comparison) -> list[Claim]:
-        """Eliminate schemes; where none is left, bugs with the scheme asked for."""
+        """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the named ones."""
+        good = np.flatnonzero(comparison.good)
+        if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
+            return [Becomes(good, "", len(comparison), comparison.got)]
         wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
         order = sorted(range(len(wrong)), key=lambda index: (not wrong[index], comparison.cases[index].outputs))
         rules = [RequantizeRule(scheme, self.scheme, self.result) for scheme in schemes(self.scheme)]
         bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in REQUANTIZE_BUGS]
+        named = [scheme for scheme in REQUANTIZE_SCHEMES.values() if scheme != self.scheme]
+        also = [
+            RequantizeRule(scheme, self.scheme, self.result, bug)
+            for bug in REQUANTIZE_BUGS
+            for scheme in (named if bug.any_scheme else ())
+        ]
         claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
         if claims and not any(isinstance(claim, Unexplained) for claim in claims):
             return claims
-        return self._explained(surviving(bugs, comparison, order), comparison) or claims or self._unknown(comparison)
+        left = surviving(bugs, comparison, order) or surviving(also, comparison, order, DEFINED_SHARE)
+        return self._explained(left, comparison) or claims or self._unknown(comparison)
 
     def _explained(self, left: list[Rule], comparison: Comparison) -> list[Claim]:
         left.sort(key=lambda rule: (not rule.scheme.name, len(rule.scheme.differences(self.scheme))))  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from lowbit.vectors.case import Array, Case, Number
 from lowbit.vectors.requantize.cases import real_scale
 
 if TYPE_CHECKING:
-    from lowbit.check.requantize.bugs import RequantizeBug
+    from lowbit.check.requantize.code_bugs import RequantizeBug
 
 RELATED_AXES = ("tie", "overflow", "high_half", "zero_point", "narrowing", "left_shift")
 
