@@ -106,6 +106,15 @@ def nf4(values: Values, length: int = 64) -> Result:
     return codes.astype(np.uint8).reshape(values.shape), scales.view(np.uint8)
 
 
+def nf4_in_binary32(values: Values, length: int = 64) -> Result:
+    """bitsandbytes: x * (1 / amax) and the middles between the values in binary32."""
+    blocks = values.reshape(-1, length)
+    table = lowbit.decode(np.arange(16), "nf4").astype(np.float32)
+    scales = np.abs(blocks).max(axis=1)
+    codes = np.searchsorted((table[1:] + table[:-1]) / 2, blocks * (1 / scales)[:, None])
+    return codes.astype(np.uint8).reshape(values.shape), scales.view(np.uint8)
+
+
 def int4(values: Values, length: int = 128) -> Result:
     """Quotients in binary32, which are as good as exact ones by a scale of 11 bits."""
     blocks = values.reshape(-1, length)
@@ -169,6 +178,7 @@ def test_afpq(table: Table, values: Values) -> None:
         ("nvfp4", "torchao_nvfp4", nvfp4_in_binary32),
         ("mxfp8_e4m3", "transformer_engine_mx", mx_rounded_up),
         ("fp8_1x128", "deepseek_v3", fp8),
+        ("nf4.g64.float32", "bitsandbytes", nf4_in_binary32),
     ],
 )
 def test_steps_in_binary32(

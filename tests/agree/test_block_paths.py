@@ -31,7 +31,7 @@ def test_the_fast_paths_are_the_plain_one(name):
 
 
 FAST_STEPS = ["torchao_nvfp4", "transformer_engine_nvfp4", "modelopt_nvfp4", "compressed_tensors_nvfp4", "deepseek_v3"]
-FAST_STEPS += ["torchao_rceil", "transformer_engine_mx", "modelopt_mx"]
+FAST_STEPS += ["torchao_rceil", "transformer_engine_mx", "modelopt_mx", "bitsandbytes"]
 
 
 @pytest.mark.parametrize("policy", FAST_STEPS)

@@ -86,3 +86,16 @@ def test_every_binary32_number(name):
         applies, found, expected = lanes_and_comparison(get_format(name), POLICIES[0], bits)
         assert applies
         assert (found == expected).all(), hex(start)
+
+
+@pytest.mark.parametrize("name", ["nf4", "bnb_fp4", "bnb_dynamic8"])
+def test_tables_have_the_defects(name):
+    target, policy = get_format(name), get_policy("bitsandbytes")
+    cast = Cast(get_format("float32"), target, policy)
+    tables = intervals.tables_with_defects(
+        cast, lambda bits: lowbit.encode(bits.view(np.float32), target, policy=policy)
+    )
+    bits = telling_bits(target)
+    codes = lowbit.encode(bits.view(np.float32), target, policy=policy)
+    assert (intervals.look_up(tables, bits.view(np.int32)) == codes).all()
+    assert name == "bnb_dynamic8" or (lowbit.encode(bits.view(np.float32), target, policy=POLICIES[0]) != codes).any()

@@ -16,6 +16,7 @@ from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine, Steps
 from lowbit.ops.cast import intervals
 from lowbit.ops.cast.binary32 import rounding_kernel
+from lowbit.ops.cast.cast import encode as encode_values
 from lowbit.ops.cast.paths import Cast
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
@@ -72,18 +73,21 @@ def fits(scale: Scalar, element: Scalar) -> bool:
 
 
 def _of_element(element: Scalar, policy: Policy) -> Lanes | None:
+    cast = Cast(scalar_format("float32"), element, policy)
+    if element.listed and not policy.via:
+        return _listed(cast)
     if policy.via or policy.defects:
         return None
-    cast = Cast(scalar_format("float32"), element, policy)
-    if element.listed:
-        return _listed(cast)
     return _integers(element, policy) if element.wraps else _floats(cast)
 
 
 def _listed(cast: Cast) -> Lanes | None:
     from lowbit.kernels.block import fast_quotients as fast
 
-    tables = intervals.tables(cast)
+    if cast.policy.defects:
+        tables = intervals.tables_with_defects(cast, lambda bits: _codes(bits, cast))
+    else:
+        tables = intervals.tables(cast)
     if tables is None:
         return None
 
@@ -91,6 +95,10 @@ def _listed(cast: Cast) -> Lanes | None:
         return lambda words, scales, _, codes: kernel(words, scales, *tables, codes)
 
     return Lanes(way(fast.listed_quotients), way(fast.listed_products), cast.target.code_dtype)
+
+
+def _codes(bits: Array, cast: Cast) -> Array:
+    return np.asarray(encode_values(bits.view(np.float32), cast.target, policy=cast.policy))
 
 
 def _integers(element: Scalar, policy: Policy) -> Lanes | None:

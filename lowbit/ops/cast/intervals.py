@@ -5,6 +5,7 @@ The answers are those of the comparison with all values, asked for on both sides
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,9 @@ from lowbit.ops.cast.binary32 import BINARY32_MANTISSA_BITS, Lanes, is_binary32
 
 if TYPE_CHECKING:
     from lowbit.ops.cast.paths import Cast
+
+DEFECTS_REACH = 3
+"""Binary32 numbers by which a defect may move the place where answers change."""
 
 MOST_BUCKET_BITS = 17
 """2^17 buckets take a megabyte, of which little is touched."""
@@ -35,6 +39,18 @@ def tables(cast: Cast) -> Tables | None:
     codes = np.empty(patterns.size, dtype=target.code_dtype)
     comparison.run(compared, patterns, codes)
     return narrowest(patterns, codes)
+
+
+def tables_with_defects(cast: Cast, answers: Callable[[Array], Array]) -> Tables | None:
+    """The same where the defects of a policy move the places a little; None if an answer changes elsewhere."""
+    plain = cast._replace(policy=cast.policy.without_defects())
+    if tables(plain) is None:
+        return None
+    places = _where_answers_may_change(cast.source, comparison.lower(plain), DEFECTS_REACH)
+    patterns = np.union1d(places, np.uint32(cast.source.sign_bit - 1))  # the last NaN without a sign
+    codes = answers(patterns)
+    apart = np.diff(patterns.astype(np.int64)) > 1
+    return None if (apart & (codes[1:] != codes[:-1])).any() else narrowest(patterns, codes)
 
 
 def narrowest(patterns: Array, codes: Array) -> Tables | None:
@@ -64,10 +80,10 @@ def run(lanes: Lanes, codes: Array, out: Array, *_: object) -> None:
     lanes(codes, out)
 
 
-def _where_answers_may_change(source: Scalar, compared: comparison.Comparison) -> Array:
+def _where_answers_may_change(source: Scalar, compared: comparison.Comparison, reach: int = 0) -> Array:
     """Bit patterns in rising order: on either side of every start of an interval, and of all special values."""
     low, high = source.ordinals[0], source.ordinals[-1]
-    places = {start + step for start in compared.starts.tolist() for step in (-1, 0)}
+    places = {start + step for start in compared.starts.tolist() for step in range(-1 - reach, 1 + reach)}
     patterns = {source.from_ordinal(min(max(place, low), high)) for place in places}
     magnitudes = {0, 1, source.min_normal_code, *(code & ~source.sign_bit for code in source.infinities)}
     magnitudes |= {first & ~source.sign_bit for first, _ in source.nan_ranges}
