@@ -170,7 +170,12 @@ def test_the_program_of_the_golden_page_reads_its_file(repository, tmp_path):
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 @pytest.mark.parametrize(
-    ("name", "files"), [("check-a-gemm.md", ("gemm.c", "rescale.c")), ("check-a-softmax.md", ("shiftmax.c",))]
+    ("name", "files"),
+    [
+        ("check-a-gemm.md", ("gemm.c", "rescale.c")),
+        ("check-a-softmax.md", ("shiftmax.c",)),
+        ("check-a-block-quantiser.md", ("mxfp4.c",)),
+    ],
 )
 def test_the_pages_on_kernels_are_told_what_they_do(name, files, tmp_path, monkeypatch, capfd):
     page = DOCS / "how-to" / name

@@ -49,9 +49,6 @@ def generate_kernel(arguments: Namespace) -> int:
     if arguments.n is not None and arguments.n < 1:
         raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
-    if matrices and arguments.op == "dequantize":
-        hint = "leave out --case, and name a .vec file"
-        raise UsageError(f"`lowbit gen {arguments.op}` makes vector files only", hint=hint)
     if not matrices and arguments.op == "quantize_linear":
         hint = "--output FILE.npz for all of them, or --case ScaledTie.0"
         raise UsageError("`lowbit gen quantize_linear` has whole cases, not rows", hint=hint)

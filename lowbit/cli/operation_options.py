@@ -57,6 +57,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
         "gemm": "gemm",
         "requantize": "requantize",
         "quantize": "quantize",
+        "dequantize": "dequantize",
         "quantize_linear": "quantize",
         **dict.fromkeys(NONLINEARITIES, "nonlinearities"),
     }
@@ -95,6 +96,7 @@ def operation_of(arguments: Namespace) -> Operation:
     makers = {
         "gemm": _product,
         "requantize": _requantization,
+        "dequantize": _block_values,
         "quantize": _linear_quantization if arguments.op == "quantize_linear" else _block_quantization,
         "nonlinearities": _nonlinearity,
     }
@@ -167,6 +169,16 @@ def _block_quantization(arguments: Namespace) -> Operation:
     policy = chosen_block_policy(arguments, fmt.default_policy)
     policy.require_held(fmt)
     return QuantizeOperation(fmt, policy)
+
+
+def _block_values(arguments: Namespace) -> Operation:
+    from lowbit.check.block.dequantize import DequantizeOperation
+    from lowbit.format.registry import block_format_of
+
+    if not arguments.source:
+        hint = "mxfp4, nvfp4, fp8_1x128, ...: `lowbit formats` lists them"
+        raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --from FORMAT", hint=hint)
+    return DequantizeOperation(block_format_of(arguments.source))
 
 
 def _linear_quantization(arguments: Namespace) -> Operation:

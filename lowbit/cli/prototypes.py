@@ -8,6 +8,7 @@ from itertools import product
 from typing import NamedTuple
 
 from lowbit._version import __version__
+from lowbit.check.block.dequantize import dequantize_prototype
 from lowbit.check.block.linear import linear_prototype
 from lowbit.check.block.operation import quantize_prototype
 from lowbit.check.gemm.operation import gemm_prototype
@@ -113,6 +114,7 @@ def _blocks() -> Iterator[Entry]:
         fmt = registry.get_format(name)
         if isinstance(fmt, BlockFormat):
             yield Entry("quantize", f"--to {name}", quantize_prototype(fmt))
+            yield Entry("dequantize", f"--from {name}", dequantize_prototype(fmt))
 
 
 def _nonlinearities() -> Iterator[Entry]:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import lowbit
+from lowbit.check.block.dequantize import NAN, DequantizeOperation
 from lowbit.check.block.operation import QuantizeOperation
+from lowbit.check.operation import UNDEFINED
 from lowbit.check.report.sentence import example_text, sentence
 from lowbit.dut.python import PythonDevice
 from lowbit.dut.results_archive import ResultsArchive
@@ -83,7 +85,7 @@ def compiled(tmp_path_factory):
     directory = tmp_path_factory.mktemp("block")
 
     def build(bug, *definitions):
-        path = directory / f"{bug}{len(definitions)}.so"
+        path = directory / f"{bug}{''.join(definitions)}.so"
         command = [compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={bug}", *definitions]
         subprocess.run([*command, "-o", path, SOURCE, "-lm"], check=True)
         return path
@@ -145,6 +147,42 @@ def test_bug_without_a_name_is_found(compiled, bug):
     result = check(compiled(bug), "mxfp4", operation("mxfp4"))
     assert result.verdict == "MISMATCH"
     assert "follow no rule that lowbit knows" in sentence(result)
+
+
+BACK = {
+    1: "(swapped nibbles)",
+    2: "takes its scales a binade too small",
+    4: "drops the sign of the values",
+    5: "takes a scale that is NaN for 2^128",
+}
+
+
+def back(path, name):
+    checked = DequantizeOperation(lowbit.get_format(name))
+    with SharedObjectDevice(f"{path}:{name}_back", checked.prototype) as kernel:
+        return check_cases(kernel, checked, checked.cases("directed", 0, 0))
+
+
+@pytest.mark.parametrize("number", thinned(BACK, 2))
+def test_bug_of_the_way_back_is_named(compiled, number):
+    words = sentence(back(compiled("RIGHT", f"-DBACK={number}"), "mxfp4"))
+    assert BACK[number] in words
+    assert OTHERWISE in words
+
+
+def test_the_way_back_of_two_levels(compiled):
+    assert back(compiled("RIGHT"), "nvfp4").verdict == "pass"
+    assert "does not multiply by the tensor's scale" in sentence(back(compiled("RIGHT", "-DBACK=3"), "nvfp4"))
+    assert "follow no rule that lowbit knows" in sentence(back(compiled("RIGHT", "-DBACK=6"), "nvfp4"))
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "mxfp8_e4m3", "fp8_1x128"])
+def test_cases_of_the_way_back_are_defined(name):
+    checked = DequantizeOperation(lowbit.get_format(name))
+    cases = checked.cases("directed", 0, 0)
+    assert len(cases) > 15
+    assert all((checked.expected(case) != UNDEFINED).all() for case in cases)
+    assert any((checked.expected(case) == NAN).any() for case in cases)
 
 
 def test_results_of_an_archive(tmp_path):

@@ -240,3 +240,38 @@ void fp8(const float *values, uint8_t *codes, float *block, size_t rows, size_t 
       }
     }
 }
+
+/* ---- The way back ---- */
+
+#ifndef BACK
+#define BACK 0 /* 1 swapped nibbles, 2 bias of 128, 3 no tensor scale, 4 sign dropped, 5 NaN scale, 6 one code wrong */
+#endif
+
+static float value_of(const uint8_t *codes, size_t at) {
+  uint8_t code = codes[BACK == 1 ? at ^ 1 : at];
+  double value = E2M1[code & 7];
+  if (BACK == 6 && code == 5) value = 2.5;
+  return (float)(code & 8 && BACK != 4 ? -value : value);
+}
+
+void mxfp4_back(const uint8_t *codes, const uint8_t *block, float *values, size_t rows, size_t columns) {
+  size_t i, j, blocks = (columns + 31) / 32;
+  for (i = 0; i < rows; i++)
+    for (j = 0; j < columns; j++) {
+      uint8_t scale = block[i * blocks + j / 32];
+      double worth = ldexp(value_of(codes, i * columns + j), scale - (BACK == 2 ? 128 : 127));
+      values[i * columns + j] = scale == 255 && BACK != 5 ? NAN : (float)worth;
+    }
+}
+
+void nvfp4_back(const uint8_t *codes, const uint8_t *block, const float *tensor, float *values, size_t rows,
+                size_t columns) {
+  size_t i, j, blocks = (columns + 15) / 16;
+  for (i = 0; i < rows; i++)
+    for (j = 0; j < columns; j++) {
+      uint8_t code = block[i * blocks + j / 16];
+      double scale = (code & 127) == 127 ? NAN : e4m3(code & 127) * (code & 128 ? -1 : 1);
+      double worth = value_of(codes, i * columns + j) * scale * (BACK == 3 ? 1.0 : (double)*tensor);
+      values[i * columns + j] = (float)worth;
+    }
+}

@@ -199,22 +199,31 @@ def _transposed(parts: Parts, values: Array, rule: BlockRule) -> Parts:
     return {f.name: np.ascontiguousarray(parts[f.name].T).reshape(parts[f.name].shape) for f in _fine(rule)}
 
 
+def tiled(scales: Array) -> bool:
+    """Whether scales are whole tiles of cuBLAS's layout."""
+    return scales.ndim == 2 and not scales.shape[0] % SCALE_ROWS and not scales.shape[1] % SCALE_COLUMNS
+
+
 def _swizzled(parts: Parts, values: Array, rule: BlockRule) -> Parts:
     del values
-    (field, *_) = _fine(rule)
+    field = rule.format.scales[0]
     scales = parts[field.name]
-    if scales.ndim < 2 or field.format.bits != 8 or scales.shape[0] % SCALE_ROWS or scales.shape[1] % SCALE_COLUMNS:
+    if field.format.bits != 8 or not tiled(scales):
         return {}
     return {field.name: pack(scales, 8, layout="scales_128x4").reshape(scales.shape)}
 
 
-def _swapped(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values, rule
-    codes = parts["codes"]
+def swapped(codes: Array) -> Array:
+    """Codes of which each pair is in the other order."""
     flat = codes.reshape(-1).copy()
     even = flat.size // 2 * 2
     flat[:even] = flat[:even].reshape(-1, 2)[:, ::-1].reshape(-1)
-    return {"codes": flat.reshape(codes.shape)}
+    return flat.reshape(codes.shape)
+
+
+def _nibbles(parts: Parts, values: Array, rule: BlockRule) -> Parts:
+    del values, rule
+    return {"codes": swapped(parts["codes"])}
 
 
 def _unsigned(parts: Parts, values: Array, rule: BlockRule) -> Parts:
@@ -293,9 +302,13 @@ _ALWAYS = (
     BlockBug("columns_first", "reads the values column by column (rows and columns swapped)", _columns_first),
     BlockBug("codes_columns_first", "writes the codes column by column", _after(_codes_columns_first)),
     BlockBug("scales_transposed", "writes the scales column by column (transposed)", _after(_transposed)),
-    BlockBug("scales_128x4", "writes the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _after(_swizzled)),
     BlockBug(
-        "swapped_nibbles", "has the two codes of each pair in the other order (swapped nibbles)", _after(_swapped)
+        "scales_128x4",
+        "writes the scales in cuBLAS's tiles of 128 x 4 (swizzled)",
+        _after(_swizzled),
+    ),
+    BlockBug(
+        "swapped_nibbles", "has the two codes of each pair in the other order (swapped nibbles)", _after(_nibbles)
     ),
     BlockBug("sign_dropped", "drops the sign of the values", _after(_unsigned)),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lowbit.check.block.dequantize import ValueDetail
 from lowbit.check.block.linear import LinearDetail
 from lowbit.check.block.operation import BlockDetail, QuantizeOperation
 from lowbit.check.block.policy_rule import PolicyRule
@@ -45,6 +46,8 @@ def act_words(axis: str, values: Sequence[object]) -> str:
 
 def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
     """The block of a wrong result, what was asked for, and what came instead."""
+    if isinstance(example.detail, ValueDetail):
+        return _value_lines(example, operation)
     if not isinstance(example.detail, BlockDetail):
         return _linear_lines(example, operation)
     detail: BlockDetail = example.detail
@@ -60,6 +63,18 @@ def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
     rows.append(("expected", describe_code(example.expected, fmt)))
     rows.append(("got", NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)))
     return [f"{name:<14} {words}" for name, words in rows]
+
+
+def _value_lines(example: Example, operation: Operation) -> list[str]:
+    """A code, and what it was taken to be worth."""
+    fmt, detail = operation.prototype.result, example.detail
+    got = NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)
+    rows = [
+        ("case", f"{example.case.place}, values {example.index}"),
+        ("code", describe_code(detail.code, detail.format)),
+    ]
+    rows += [("expected", describe_code(example.expected, fmt)), ("got", got)]
+    return [f"{name:<9} {words}" for name, words in rows]
 
 
 def _linear_lines(example: Example, operation: Operation) -> list[str]:

@@ -39,6 +39,7 @@ _WORDS: Mapping[str, ModuleType] = MappingProxyType(
         "convert": cast,
         "gemm": gemm,
         "quantize": block,
+        "dequantize": block,
         "quantize_linear": block,
         "dequantize_linear": block,
         "dynamic_quantize_linear": block,

@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.errors import LowbitError
 from lowbit.format.block import WHOLE, BlockFormat
+from lowbit.ops.arrays import all_codes
+from lowbit.policy.block import BlockPolicy
 from lowbit.vectors.block.magnitudes import elements, maxima, midpoints, smallest_maxima, tensor_unit
-from lowbit.vectors.case import Case, numbered
+from lowbit.vectors.case import Array, Case, numbered
 from lowbit.vectors.flags import block as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.splitmix import splitmix64
@@ -245,3 +248,38 @@ _PARTS = (
     _shapes,
     _random,
 )
+
+
+def coded_tensors(fmt: BlockFormat, policy: BlockPolicy, count: int | None, seed: int) -> list[Case]:
+    """Codes and scales for the way back: of directed tensors and with every scale of 8 bits, or of random tensors."""
+    from lowbit.ops.block.quantize import quantize
+
+    cases = []
+    tensors = directed_tensors(fmt, short=policy.tail == "short") if count is None else random_tensors(fmt, count, seed)
+    for case in tensors:
+        try:
+            tensor = quantize(case.arrays["values"], fmt, policy=policy)
+        except LowbitError:
+            continue
+        cases.append(_coded(case.flag, {"codes": tensor.codes, **tensor.scales}))
+    return numbered([*cases, *(_every_scale(fmt) if count is None else ())])
+
+
+def _coded(flag: int, arrays: dict[str, Array]) -> Case:
+    shape = arrays["codes"].shape
+    return Case(flag, arrays, dict(zip(("rows", "columns"), shape, strict=True)), shape)
+
+
+def _every_scale(fmt: BlockFormat) -> Iterator[Case]:
+    """Every code of the finest scale over the codes of the elements, beside a few scales of the tensor."""
+    finest, *coarser = fmt.scales
+    if finest.format.bits > 8 or len(finest.block) != 1 or finest.block[0] == WHOLE or len(coarser) > 1:
+        return
+    scales = all_codes(finest.format).reshape(-1, 1)
+    codes = all_codes(fmt.element)
+    for start in range(0, len(codes), finest.block[0]):
+        row = np.resize(codes[start : start + finest.block[0]], finest.block[0])
+        arrays = {"codes": np.tile(row, (len(scales), 1)), finest.name: scales}
+        for upper in (1.0, 2.0**-30, 1.1e-38, 3e30) if coarser else (None,):
+            more = {} if upper is None else {coarser[0].name: np.array(upper, coarser[0].format.id)}
+            yield _coded(f.EVERY_SCALE, {**arrays, **more})

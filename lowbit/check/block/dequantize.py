@@ -1,0 +1,255 @@
+"""``lowbit check dequantize``: what a kernel takes the codes and scales of a block format to be worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.check.block.bugs import swapped, tiled
+from lowbit.check.block.identify import identified
+from lowbit.check.block.operation import field_parameter
+from lowbit.check.block.policy_rule import PolicyRule
+from lowbit.check.block.stages import ANSWERS
+from lowbit.check.operation import UNDEFINED, Bug, Operation
+from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
+from lowbit.errors import InputError, LowbitError
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import scalar_format
+from lowbit.ops.arrays import is_nan
+from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.pack.pack import unpack
+from lowbit.ops.pack.placement import SCALE_COLUMNS, SCALE_ROWS
+from lowbit.policy.block import get_block_policy
+from lowbit.vectors.block.cases import coded_tensors
+from lowbit.vectors.case import Array, Case
+
+if TYPE_CHECKING:
+    from lowbit.check.claims import Claim
+    from lowbit.check.comparison import Comparison
+    from lowbit.format.protocol import Scalar
+
+FLOAT32 = scalar_format("float32")
+NAN = 0x7FC00000
+Parts = Mapping[str, Array]
+
+
+def dequantize_prototype(fmt: BlockFormat) -> Prototype:
+    """``f(codes, block, ..., values, rows, columns)``."""
+    inputs = [field_parameter(INPUT, "codes", fmt.element)]
+    inputs += [field_parameter(INPUT, field.name, field.format) for field in fmt.scales]
+    values = Parameter(OUTPUT, "values", "float32", FLOAT32)
+    return Prototype((*inputs, values, Parameter(SIZE, "rows"), Parameter(SIZE, "columns")))
+
+
+def _bits(values: Array) -> Array:
+    """Values as codes of float32, with one NaN."""
+    return np.where(np.isnan(values), NAN, np.asarray(values, np.float32).view(np.uint32).astype(np.int64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueRule(PolicyRule):
+    """The exact value of every element, rounded once, and perhaps a bug."""
+
+    format: BlockFormat
+
+    def run(self, case: Case) -> Array:
+        """The values, as codes of float32."""
+        parts = dict(case.arrays)
+        try:
+            with np.errstate(all="ignore"):
+                return _bits(self.values(parts) if self.bug is None else self.bug.compute(parts, self))
+        except LowbitError:
+            return np.full(case.shape, UNDEFINED)
+
+    def values(self, parts: Parts, dtype: npt.DTypeLike = np.float32) -> Array:
+        """The values without the bug.
+
+        Raises LowbitError: there is no such tensor.
+        """
+        from lowbit.ops.block.dequantize import dequantize
+
+        scales = {name: array for name, array in parts.items() if name != "codes"}
+        codes = parts["codes"]
+        return dequantize(BlockTensor(self.format, codes.shape, codes.ndim - 1, codes, scales), dtype=dtype)
+
+    def format_of(self, field: str) -> Scalar:
+        """The format of the elements."""
+        del field
+        return self.format.element
+
+    def bugs(self) -> tuple[ValueBug, ...]:
+        """Those of every format, and of one with a scale for the tensor."""
+        first, *_, last = (*self.format.scales, self.format.scales[-1])
+        powers = _POWERS_OF_TWO if first.format.id == "float8_e8m0fnu" else ()
+        return (*_ALWAYS, *powers, *(_BESIDE_TENSOR if last is not first and not last.block else ()))
+
+
+@dataclass(frozen=True)
+class ValueBug(Bug):
+    """A bug: the values that are given instead."""
+
+    compute: Callable[[Parts, ValueRule], Array]
+
+
+def _changed(change: Callable[[Parts, ValueRule], Parts]) -> Callable[[Parts, ValueRule], Array]:
+    """The values of codes or scales that are read wrongly."""
+    return lambda parts, rule: rule.values({**parts, **change(parts, rule)})
+
+
+def _times(factor: float) -> Callable[[Parts, ValueRule], Array]:
+    return lambda parts, rule: (rule.values(parts, np.float64) * factor).astype(np.float32)
+
+
+def _unsigned(parts: Parts, rule: ValueRule) -> Array:
+    return np.abs(rule.values(parts))
+
+
+def _flushed(parts: Parts, rule: ValueRule) -> Array:
+    values = rule.values(parts)
+    return np.where(np.abs(values) < np.finfo(np.float32).tiny, values * 0, values)
+
+
+def _bfloat16(parts: Parts, rule: ValueRule) -> Array:
+    import ml_dtypes
+
+    return np.asarray(rule.values(parts).astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+def _transposed(parts: Parts, rule: ValueRule) -> Parts:
+    name = rule.format.scales[0].name
+    grid = parts[name]
+    return {name: np.ascontiguousarray(grid.reshape(grid.shape[::-1]).T)}
+
+
+def _codes_by_columns(parts: Parts, rule: ValueRule) -> Parts:
+    del rule
+    codes = parts["codes"]
+    return {"codes": np.ascontiguousarray(codes.reshape(codes.shape[::-1]).T)}
+
+
+def _from_tiles(parts: Parts, rule: ValueRule) -> Parts:
+    field = rule.format.scales[0]
+    scales = parts[field.name]
+    if field.format.bits != 8 or not tiled(scales):
+        return {}
+    rows, columns = scales.shape
+    tiles = scales.reshape(rows // SCALE_ROWS, columns // SCALE_COLUMNS, SCALE_ROWS * SCALE_COLUMNS)
+    return {field.name: unpack(tiles, 8, count=columns, layout="scales_128x4").astype(scales.dtype)}
+
+
+def _before(parts: Parts, rule: ValueRule) -> Parts:
+    name = rule.format.scales[0].name
+    scales = parts[name]
+    return {name: np.concatenate([scales[..., :1], scales[..., :-1]], axis=-1)}
+
+
+def _nan_as_number(parts: Parts, rule: ValueRule) -> Array:
+    """The NaN of E8M0 is taken for the next power of two."""
+    field = rule.format.scales[0]
+    absent = spread(is_nan(parts[field.name], field.format), field, parts["codes"].shape)
+    lower = {field.name: np.where(is_nan(parts[field.name], field.format), 254, parts[field.name]).astype(np.uint8)}
+    return np.where(absent, rule.values({**parts, **lower}) * np.float32(2), rule.values(parts))
+
+
+def _tensor_of(rule: ValueRule) -> str:
+    return rule.format.scales[-1].name
+
+
+def _without_tensor(parts: Parts, rule: ValueRule) -> Parts:
+    return {_tensor_of(rule): np.ones_like(parts[_tensor_of(rule)])}
+
+
+def _divides(parts: Parts, rule: ValueRule) -> Array:
+    return rule.values({**parts, **_without_tensor(parts, rule)}) / parts[_tensor_of(rule)]
+
+
+_ALWAYS = (
+    ValueBug("values_up", "takes its scales a binade too large", _times(2.0)),
+    ValueBug("values_down", "takes its scales a binade too small", _times(0.5)),
+    ValueBug("unsigned_values", "drops the sign of the values", _unsigned),
+    ValueBug("flushed_values", "flushes subnormal values to zero", _flushed),
+    ValueBug("bfloat16_values", "rounds the values to bfloat16", _bfloat16),
+    ValueBug(
+        "codes_by_columns", "reads the codes column by column (rows and columns swapped)", _changed(_codes_by_columns)
+    ),
+    ValueBug("scales_by_columns", "reads the scales column by column (transposed)", _changed(_transposed)),
+    ValueBug("scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _changed(_from_tiles)),
+    ValueBug("scale_before", "multiplies a block by the scale of the one before it", _changed(_before)),
+    ValueBug(
+        "nibbles_swapped",
+        "has the two codes of each pair in the other order (swapped nibbles)",
+        _changed(lambda parts, _: {"codes": swapped(parts["codes"])}),
+    ),
+)
+_POWERS_OF_TWO = (ValueBug("nan_scale", "takes a scale that is NaN for 2^128", _nan_as_number),)
+_BESIDE_TENSOR = (
+    ValueBug("tensor_ignored", "does not multiply by the tensor's scale", _changed(_without_tensor)),
+    ValueBug("tensor_divides", "divides by the tensor's scale", _divides),
+)
+
+
+@dataclass(frozen=True)
+class ValueDetail:
+    """The code of an element."""
+
+    code: int
+    format: Scalar
+
+
+class DequantizeOperation(Operation):
+    """Codes and scales of a block format to float32."""
+
+    name = "dequantize"
+    rule: ValueRule
+
+    def __init__(self, fmt: BlockFormat) -> None:
+        self.source, self.target = fmt.id, "float32"
+        self.types = {"--from": fmt.id}
+        self.rule_name = "the exact value, rounded once"
+        self.prototype = dequantize_prototype(fmt)
+        self.rule = ValueRule(policy=get_block_policy(fmt.default_policy), format=fmt)
+
+    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Codes and scales of directed tensors, and every scale of 8 bits over the elements; or of random tensors."""
+        if set_name not in ("directed", "random"):
+            raise self._refuse_set(set_name)
+        number = count if set_name == "random" else None
+        cases = coded_tensors(self.rule.format, self.rule.policy, number, seed)
+        return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
+
+    def read_cases(self, path: str) -> list[Case]:
+        """Refuses: tensors are not rows of a file."""
+        hint = "--set random --n 100 --seed 7, or the directed tensors"
+        raise InputError(f"--inputs {path}: `check dequantize` has no inputs of a file", hint=hint, code="LB100")
+
+    def expected(self, case: Case) -> Array:
+        """The exact values, rounded once."""
+        return self.rule.run(case)
+
+    def canonical(self, case: Case, answers: Array) -> Array:
+        """One NaN for all."""
+        del case
+        absent = is_nan(np.ma.getdata(answers).astype(np.int64), FLOAT32)
+        one = np.where(absent, NAN, np.ma.getdata(answers).astype(np.int64))
+        return np.ma.masked_array(one, answers.mask) if isinstance(answers, np.ma.MaskedArray) else one
+
+    def identify(self, comparison: Comparison) -> list[Claim]:
+        """Try the bugs."""
+        return identified(comparison, self.rule, ANSWERS)
+
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> ValueDetail:
+        """The code of the element."""
+        del expected, got, claims
+        return ValueDetail(int(case.arrays["codes"][index]), self.rule.format.element)
+
+    def command(self, case: Case, index: tuple[int, ...]) -> str:
+        """Shows the codes and scales of a case and the expected values."""
+        del index
+        return f"lowbit gen dequantize --from {self.source} --case {case.name}"
