@@ -16,8 +16,8 @@ from typing import Any
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.whole import STANDARD_OUTPUT, is_stream
 
-AlsoWrites = Callable[[Namespace], Sequence[Named]]
-"""What a verb writes that no option names, as `refuse_overwriting` takes it."""
+MoreFiles = Callable[[Namespace], Sequence[Named]]
+"""What a verb writes, or reads, that no option names, as `refuse_overwriting` takes it."""
 
 
 class FileName(str):
@@ -52,9 +52,14 @@ def output_file(parser: Any, *names: str, **settings: Any) -> None:
     parser.add_argument(*names, type=FileOption(names[-1]), **settings)
 
 
-def also_writes(parser: Any, files: AlsoWrites) -> None:
+def also_writes(parser: Any, files: MoreFiles) -> None:
     """Say what a verb writes that no option names: a journal beside its output, the sets of a folder."""
     parser.set_defaults(also_writes=files)
+
+
+def also_reads(parser: Any, files: MoreFiles) -> None:
+    """Say what a verb reads that no option names: the config beside a checkpoint."""
+    parser.set_defaults(also_reads=files)
 
 
 def say_written(*names: str | None) -> None:
@@ -76,6 +81,8 @@ def refuse_lost_files(arguments: Namespace) -> None:
             inputs.append((name.option.what, name.option.path_of(name)))
         else:
             outputs.append((f"{name.option.name} {name}", name))
+    if "also_reads" in arguments:
+        inputs += arguments.also_reads(arguments)
     if "also_writes" in arguments:
         outputs += arguments.also_writes(arguments)
     refuse_overwriting(outputs, [*inputs, *_format_files()])

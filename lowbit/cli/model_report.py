@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.file_options import also_writes, input_file, output_file, say_written
+from lowbit.cli.file_options import also_reads, also_writes, input_file, output_file, say_written
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
@@ -52,6 +52,13 @@ def add_file_options(parser: Any) -> None:
     parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")
     add_output_format(parser)
     also_writes(parser, _config)
+    also_reads(parser, _config_of_checkpoint)
+
+
+def _config_of_checkpoint(arguments: Namespace) -> list[Named]:
+    from lowbit.files.model_config import NAME
+
+    return [(f"{NAME} of the checkpoint", Path(arguments.checkpoint).parent / NAME)]
 
 
 def _config(arguments: Namespace) -> list[Named]:

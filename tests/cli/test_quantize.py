@@ -118,8 +118,10 @@ def test_the_checkpoint_may_go_to_standard_output(model, tmp_path):
     assert not (tmp_path / "config.json").exists()
 
 
-def test_a_config_that_is_the_output_is_refused(lowbit, model):
-    result = lowbit("quantize", model, "--to", "mxfp4", "-o", "new/config.json")
+@pytest.mark.parametrize("output", ["new/config.json", "config.json"])
+def test_a_config_that_is_the_output_is_refused(lowbit, model, output):
+    """Be it that of the output or of the checkpoint."""
+    result = lowbit("quantize", model, "--to", "mxfp4", "-o", output)
     assert result.status == 2
     assert "error[LB102]" in result.err
 

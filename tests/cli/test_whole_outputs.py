@@ -178,6 +178,7 @@ def declared(words):
     arguments = _build_parser(words[0])[0].parse_args(words)
     names = {dest: name for dest, name in vars(arguments).items() if isinstance(name, FileName)}
     also = arguments.also_writes(arguments) if "also_writes" in arguments else []
+    also += arguments.also_reads(arguments) if "also_reads" in arguments else []
     paths = [*names.values(), *(path for _, path in also)]
     return {Path(os.path.realpath(path)) for path in paths}, {(words[0], dest) for dest in names}
 
