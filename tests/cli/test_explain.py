@@ -44,7 +44,7 @@ def test_groups(lowbit):
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_lists_all_its_topics(lowbit, group):
     result = lowbit("explain", group)
-    firsts = {line.split()[0] for line in result.lines if line and not line.startswith(" ")}
+    firsts = {line.split("  ")[0] for line in result.lines if line and not line.startswith(" ")}
     assert firsts == set(GROUPS[group].topics())
 
 
@@ -294,3 +294,33 @@ def test_an_old_topic_names_the_new_one(lowbit):
 def test_the_words_are_sentences():
     assert all(text.endswith(".") for text in WORDS.values())
     assert set(SETS) <= {"boundary", "directed", "random", "exhaustive"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "input",
+        "expected",
+        "got",
+        "below",
+        "above",
+        "midpoint",
+        "rule",
+        "folded",
+        "made_for",
+        "asked_for",
+        "row",
+        "exact_product",
+        "high_half",
+        "rounded",
+        "before_clamping",
+        "closest",
+        "published_differences",
+        "verdict",
+    ],
+)
+def test_what_a_report_prints_is_explained(lowbit, word):
+    word = word.replace("_", " ")
+    result = lowbit("explain", word)
+    assert result.status == 0, result.err
+    assert result.lines[0].startswith(word)
