@@ -67,7 +67,7 @@ BINARY32 = {
     "RIGHT": "arithmetic = 'binary32'",
     "RECIPROCAL": "quotient_steps = 'reciprocal'",
     "UNROUNDED": "quotient_scale = 'unrounded'",
-    "FOLDED": "scale_steps = 'folded'",
+    "FOLDED": "scale_steps = 'reciprocal' or 'folded'",
     "TENSOR_STEPS": "tensor_steps = 'reciprocal'",
 }
 UNNAMED = ("WRONG_EVERYWHERE", "ONE_BLOCK_WRONG", "WRAPS")
