@@ -84,6 +84,47 @@ def shiftmax():
     return operation("softmax", "ivit", "torch", target="int8")
 
 
+PLACED = {
+    "reversed": (lambda g: g[:, ::-1], "writes the results of a row from the last to the first"),
+    "rolled": (lambda g: np.roll(g, 1, axis=1), "writes each result of a row a place too late, the last one first"),
+    "unwritten": (lambda g: g * (np.arange(g.shape[1]) < g.shape[1] - 1), "writes 0 for the last code of a row"),
+    "one number": (lambda g: g * 0, "gives 0 whatever its inputs are"),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_results_in_other_places_are_named(name):
+    change, words = PLACED[name]
+    checked = shiftmax()
+    cases = [case for case in checked.cases("directed", 0, 0) if case.shape[1] < 40]
+    assert sentence(concluded(checked, cases, [change(checked.expected(case)) for case in cases])).startswith(words)
+
+
+RECTIFIED = {
+    "rectified": (lambda g: np.maximum(g, 0), "gives no negative results"),
+    "magnitude": (lambda g: abs(g.astype(np.int8)), "loses the sign of the results"),
+    "bits": (lambda g: ~g, "inverts the bits of the results"),
+}
+
+
+@pytest.mark.parametrize("name", RECTIFIED)
+def test_signs_of_results_are_named(name):
+    change, words = RECTIFIED[name]
+    checked = operation("logistic", "tflite_int8")
+    cases = checked.cases("directed", 0, 0)
+    got = [change(checked.expected(case)) for case in cases]
+    told = sentence(concluded(checked, cases, got))
+    assert told.startswith(words)
+    assert told.endswith("and is otherwise exact")
+
+
+def test_no_maximum_is_spoken_of_where_there_is_none():
+    checked = operation("gelu", "ibert", "code")
+    cases = [case for case in checked.cases("directed", 0, 0) if case.outputs < 400]
+    got = [np.where(checked.expected(case) % 7 == 3, 1, checked.expected(case)) for case in cases]
+    assert "maximum" not in sentence(concluded(checked, cases, got))
+
+
 def test_right_kernels_pass(compiled):
     path = compiled("RIGHT")
     assert check(path, "shiftmax", shiftmax()).verdict == "pass"

@@ -37,10 +37,10 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
     yield from _mean_bugs(made)
     yield from rounding_bugs(made)
     yield from _reciprocal_bugs(names)
+    yield from _result_bugs(source)
     yield from _width_bugs(made)
     yield from _scale_bugs(made)
     yield from _table_bugs(source)
-    yield from _result_bugs(source)
 
 
 def _layout_bugs() -> Iterator[Bug]:
@@ -61,6 +61,32 @@ def _layout_bugs() -> Iterator[Bug]:
     yield Bug("whole", "takes all rows for one", whole)
     yield Bug("read_transposed", "takes the codes for transposed: length rows of codes", read)
     yield Bug("written_transposed", "writes the results transposed", written)
+    yield from _place_bugs()
+
+
+def _place_bugs() -> Iterator[Bug]:
+    """The right results of a row in other places of it, or not written."""
+
+    def moved(place: Callable[[Array], Array]) -> Compute:
+        return lambda made, _, case: place(_kernel(made, case.arrays["codes"], case))
+
+    def last_cleared(results: Array) -> Array:
+        return np.concatenate([results[:, :-1], np.zeros_like(results[:, -1:])], axis=1)
+
+    def beside(results: Array, step: int) -> Array:
+        moved = np.roll(results, step, axis=1)
+        moved[:, 0 if step > 0 else -1] = 0
+        return moved
+
+    yield Bug("row_reversed", "writes the results of a row from the last to the first", moved(lambda r: r[:, ::-1]))
+    yield Bug(
+        "row_rolled",
+        "writes each result of a row a place too late, the last one first",
+        moved(lambda r: np.roll(r, 1, 1)),
+    )
+    yield Bug("row_late", "writes each result of a row a place too late, and 0 first", moved(lambda r: beside(r, 1)))
+    yield Bug("row_early", "writes each result of a row a place too early, and 0 last", moved(lambda r: beside(r, -1)))
+    yield Bug("last_unwritten", "writes 0 for the last code of a row", moved(last_cleared))
 
 
 def _maximum_bugs(names: list[str]) -> Iterator[Bug]:
@@ -232,6 +258,9 @@ def _result_bugs(source: FixedFormat) -> Iterator[Bug]:
     taken = "unsigned" if source.signed else "signed"
     yield Bug("signedness", f"takes the codes for {taken}", other_sign)
     yield Bug("negated", "negates the results", of(lambda results: -results))
+    yield Bug("mirrored", "inverts the bits of the results", of(lambda results: ~results))
+    yield Bug("rectified", "gives no negative results", of(lambda results: np.maximum(results, 0)))
+    yield Bug("magnitude", "loses the sign of the results", of(np.abs))
     for power in POWERS:
         yield Bug(f"times_{power}", f"gives results {1 << power} times as large", of(lambda r, p=power: r << p))  # type: ignore[misc]
         yield Bug(f"over_{power}", f"gives results shifted right by {power}", of(lambda r, p=power: r >> p))  # type: ignore[misc]

@@ -149,7 +149,8 @@ class NonlinearOperation(Operation):
         entries = only_at_codes(comparison)
         facts: list[Fact] = [off_by(comparison), *entries]
         if self.made.by_row and not entries:
-            facts += [fact for fact in (RightAtMaximumZero(),) if fact.holds(comparison)]
+            subtracted = {"difference", "distance"} & {step.name for step in self.made.widths.steps}
+            facts += [fact for fact in (RightAtMaximumZero(),) if subtracted and fact.holds(comparison)]
             facts += size_facts(comparison, ("length",), ("rows", "elements"))
             facts += [fact for fact in (NeverFirst(),) if fact.holds(comparison)]
         return Unexplained(np.flatnonzero(comparison.wrong & comparison.good), "", len(comparison), tuple(facts))

@@ -209,7 +209,7 @@ def _other_words(fact: f.Fact) -> str:
         if fact.low < -1 or fact.high > 1:
             return f"by {fact.low:+d} to {fact.high:+d}"
         side = "too low" if fact.high < 0 else "too high" if fact.low > 0 else "too low or too high"
-        return f"by one unit at most, {side}: a rounding"
+        return f"by one unit at most, {side}"
     if isinstance(fact, f.OnlyAtCodes):
         codes = listed([str(code) for code in fact.codes])
         what = f"code {codes}, and always there: one entry" if len(fact.codes) == 1 else f"the codes {codes}: entries"
