@@ -73,7 +73,7 @@ def nvfp4_in_binary32(values: Values, length: int = 16) -> Result:
     amax = np.abs(blocks).max(axis=1)
     tensor = amax.max() / np.float32(E2M1_MAX * E4M3_MAX)
     scales = np.clip(amax / np.float32(E2M1_MAX) / tensor, np.float32(2**-6), E4M3_MAX).astype(ml_dtypes.float8_e4m3fn)
-    quotients = blocks / (scales.astype(np.float32) * tensor)[:, None]
+    quotients = blocks * ((np.float32(1) / tensor) / scales.astype(np.float32))[:, None]
     codes = np.clip(quotients, -E2M1_MAX, E2M1_MAX).astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
     return codes.reshape(values.shape), scales.view(np.uint8)
 

@@ -125,6 +125,18 @@ def require_equal_under(name, preset, shape):
     require_equal(values, name, preset)
 
 
+@pytest.mark.parametrize("element", ["nf4", "bnb_fp4"])
+def test_codebooks_with_defects(element):
+    # By kernels whose tables hold the defects: ties of the table and their neighbours, both zeros, no numbers.
+    table = np.sort([float(get_format(element).decode(code).fraction()) for code in range(16)])
+    middles = ((table[1:] + table[:-1]) / 2).astype(np.float32)
+    middles = np.concatenate([middles, *(np.nextafter(middles, np.float32(end)) for end in (-1, 1)), [1e-30, -1e-30]])
+    values = np.resize(middles, (4, 48)).astype(np.float32) * np.float32([[1], [0.75], [3], [1]])
+    values[:, 0] = 1, 0.75, -3, 1
+    values[3, 5:9] = np.nan, -np.nan, -0.0, 0.0
+    require_equal(values, f"{element}.g48.float32", "bitsandbytes")
+
+
 STEPS = list(
     itertools.product(
         ("exact", "binary32", "bfloat16"),

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from lowbit.errors import InputError
 from lowbit.exact import NAN, ZERO, Exact, finite, from_fraction
 from lowbit.format.block import BlockFormat, ScaleField, Shape
+from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
 from lowbit.oracle.block.affine import quantize_block
@@ -269,5 +270,6 @@ def exponents_of(quotients: list[Exact], task: Task) -> tuple[dict[str, list[int
 
 
 def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy, random: int = 0) -> int:
-    """The code of one element: its quotient, projected."""
-    return encode(result, fmt.element, policy.policy("element", fmt.element), random=random).code
+    """The code of one element: its quotient, projected; a rounded one comes from binary32, as defects ask."""
+    source = None if policy.arithmetic == "exact" else scalar_format("float32")
+    return encode(result, fmt.element, policy.policy("element", fmt.element), random=random, source=source).code
