@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 
 SPELLED_OUT = frozenset({"Cc", "Cs"})
 """Unicode's categories of controls, with which escape sequences begin, and of surrogates, which no stream takes."""
@@ -48,3 +49,18 @@ def printable(text: str, *, line: bool = False) -> str:
 
 def _spelled(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def columns(rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
+    table = [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]

@@ -64,6 +64,11 @@ class Comparison:
         """``part`` of every case."""
         return [self.part(name, index) for index in range(len(self.cases))]
 
+    def by_worth(self) -> list[int]:
+        """The cases by what they rule out: the wrong ones first, of these the smallest."""
+        right = [not mask.any() for mask in self.parts("wrong")]
+        return sorted(range(len(right)), key=lambda index: (right[index], self.cases[index].outputs))
+
     def case_numbers(self, rows: Rows) -> Rows:
         """The case that each answer belongs to."""
         return np.searchsorted(self._starts, rows, side="right") - 1

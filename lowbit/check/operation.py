@@ -63,18 +63,23 @@ class Operation(ABC):
     types: Mapping[str, str]  # the options that name the types -> what they name here
     prototype: Prototype
     rule: Rule  # the one asked for
+    _file = ""  # that the cases are from
 
     @abstractmethod
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """The inputs of a set: ``directed`` or ``random``."""
 
-    @abstractmethod
     def read_cases(self, path: str) -> list[Case]:
-        """The inputs of a file that ``lowbit gen`` wrote."""
+        """The inputs of a file that ``lowbit gen`` wrote: of each row a case, or one of all."""
+        self._file = path
+        return self._read(path)
 
     @abstractmethod
+    def _read(self, path: str) -> list[Case]: ...
+
     def expected(self, case: Case) -> Array:
         """The results that the rule asked for gives."""
+        return self.rule.run(case)
 
     def canonical(self, case: Case, answers: Array) -> Array:
         """Answers with one and the same number for those that are worth the same."""
@@ -100,9 +105,14 @@ class Operation(ABC):
     ) -> Any:
         """What there is to say of one wrong result beside its operands."""
 
-    @abstractmethod
     def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """The command that shows one wrong result, or writes the inputs of its case."""
+        """The command that shows one wrong result, or the row of a file, or writes the case with what is expected."""
+        del index
+        return f"grep -v // {self._file} | sed -n {case.number + 1}p" if self._file else self._command(case)
+
+    def _command(self, case: Case) -> str:
+        """The command that writes a case."""
+        raise NotImplementedError
 
     def groups(self, comparison: Comparison) -> list[Group]:
         """The answers that differ, those of one flag together, the one with the largest share first."""

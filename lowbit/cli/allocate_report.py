@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lowbit.allocate.amounts import as_number
-from lowbit.cli.terminal import Terminal, columns
-from lowbit.printable import excerpt
+from lowbit.cli.terminal import Terminal
+from lowbit.printable import columns, excerpt
 
 if TYPE_CHECKING:
     from lowbit.allocate import More, Plan

@@ -14,12 +14,13 @@ import numpy as np
 
 from lowbit.cli.nonlinear_options import chosen_nonlinearity
 from lowbit.cli.operation_options import add_operation_options, chosen_requantization, operation_of
-from lowbit.cli.terminal import Terminal, columns
+from lowbit.cli.terminal import Terminal
 from lowbit.dut.prototype import as_output
 from lowbit.errors import UsageError
 from lowbit.files.whole import write_bytes
 from lowbit.format.registry import block_format_of, get_format, integer_format
 from lowbit.nonlinear.scheme import NONLINEARITIES
+from lowbit.printable import columns
 from lowbit.vectors.case import Case
 from lowbit.vectors.operations import generate
 from lowbit.vectors.recipe import Recipe

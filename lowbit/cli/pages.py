@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from lowbit._version import __version__
-from lowbit.cli.terminal import Terminal, columns
+from lowbit.cli.terminal import Terminal
 from lowbit.format.common import Format
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
+from lowbit.printable import columns
 
 DRAWN_BITS = 16
 """Codes and fields are drawn bit by bit up to this width, and by their widths beyond."""

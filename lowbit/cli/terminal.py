@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from lowbit._version import __version__
+from lowbit.printable import columns
 
 STYLES = {
     "bold": "1",
@@ -128,18 +129,3 @@ def fitting(rows: Sequence[Sequence[str]], room: int | None) -> tuple[list[Seque
     while room is not None and kept > 1 and sum(widths[:kept]) - 2 > room:
         kept -= 1
     return [row[:kept] for row in rows], list(rows[0][kept:])
-
-
-def columns(rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
-    """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
-    table = [list(row) for row in rows]
-    if not table:
-        return []
-    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]

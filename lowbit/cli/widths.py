@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.nonlinear_options import chosen_scheme, option_words, parse_options
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, columns, print_document, terminal
+from lowbit.cli.terminal import Terminal, print_document, terminal
 from lowbit.errors import InputError, UsageError
 from lowbit.format.registry import scalar_format
 from lowbit.nonlinear.scheme import NONLINEARITIES, Scheme
+from lowbit.printable import columns
 
 if TYPE_CHECKING:
     from lowbit.proof import AuditReport

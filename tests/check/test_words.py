@@ -10,7 +10,7 @@ from lowbit.check import claims, facts
 
 CHECK = Path(lowbit.check.__file__).parent
 OUTSIDE = sorted(path for path in CHECK.rglob("*.py") if path.parent.name != "report")
-NAMES = {"command", "rule_name", "types", "policy_label", "_nearest", "source", "target", "answer"}
+NAMES = {"command", "_command", "rule_name", "types", "policy_label", "_nearest", "source", "target", "answer"}
 """What may put names together: a command to be copied, and the names of types and rules."""
 
 

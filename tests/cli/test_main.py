@@ -11,8 +11,9 @@ import pytest
 import lowbit.cli
 from lowbit.cli import VERBS, main
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.cli.terminal import Terminal, columns
+from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError
+from lowbit.printable import columns
 
 
 def command(*words, **options):

@@ -65,13 +65,8 @@ class CastOperation(Operation):
         check_exhaustive_bits(source)
         return [rows_case(all_codes(source), REMAINING)]
 
-    def read_cases(self, path: str) -> list[Case]:
-        """The codes of a file."""
+    def _read(self, path: str) -> list[Case]:
         return [rows_case(read_codes(path, self.formats[0]), RANDOM)]
-
-    def expected(self, case: Case) -> Array:
-        """What the policy asked for gives."""
-        return self.rule.run(case)
 
     def differing(self, expected: Array, got: Array) -> NDArray[np.bool_]:
         """Which codes differ; two NaNs never do where any NaN will do."""

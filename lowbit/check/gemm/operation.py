@@ -20,7 +20,7 @@ from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototy
 from lowbit.errors import InputError
 from lowbit.format.registry import scalar_format
 from lowbit.policy.accumulator import Accumulator, get_accumulator
-from lowbit.vectors.case import Array, Case
+from lowbit.vectors.case import Case
 from lowbit.vectors.gemm.cases import directed_cases, random_cases
 from lowbit.vectors.gemm.values import Operands
 
@@ -46,27 +46,13 @@ def gemm_prototype(operands: Operands, result_bits: int = 32) -> Prototype:
 
 @dataclass(frozen=True)
 class GemmDetail:
-    """What a wrong element may be.
+    """What a wrong element may be."""
 
-    Attributes
-    ----------
-    first : int or None
-        It is the sum of so many products of the row.
-    missing : int or None
-        It lacks the product of this k.
-    low : int or None
-        It is the low bits of the sum, so many.
-    end : int or None
-        It is the largest or the lowest number of so many bits.
-    overflow : int or None
-        From which product on an accumulator like the kernel's overflows.
-    """
-
-    first: int | None = None
-    missing: int | None = None
-    low: int | None = None
-    end: int | None = None
-    overflow: int | None = None
+    first: int | None = None  # it is the sum of so many products of the row
+    missing: int | None = None  # it lacks the product of this k
+    low: int | None = None  # it is the low bits of the sum, so many
+    end: int | None = None  # it is the largest or the lowest number of so many bits
+    overflow: int | None = None  # from which product on an accumulator like the kernel's overflows
 
 
 class GemmOperation(Operation):
@@ -95,7 +81,6 @@ class GemmOperation(Operation):
         self.types = {"--a": operands.a.id, "--b": operands.b.id}
         self.rule_name = f"accumulator {accumulator.name or 'as given'}"
         self.rule = GemmRule(accumulator, self.result_bits)
-        self._file = ""
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random matrices."""
@@ -105,16 +90,10 @@ class GemmOperation(Operation):
             return random_cases(self.operands, count, seed)
         raise self._refuse_set(set_name)
 
-    def read_cases(self, path: str) -> list[Case]:
-        """The rows of a file of dot products, one case each."""
+    def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.gemm.sets import read_dot_products
 
-        self._file = path
         return read_dot_products(path, self.operands)
-
-    def expected(self, case: Case) -> Array:
-        """What the accumulator asked for gives."""
-        return self.rule.run(case)
 
     def changed(self, changes: Sequence[Mapping[str, Any]]) -> GemmRule | None:
         """Another accumulator."""
@@ -213,11 +192,7 @@ class GemmOperation(Operation):
         )
         return None if counts["first"] is None else int(counts["first"][-1])
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Writes the matrices of a case and the expected result; or shows the row of a file."""
-        del index
-        if self._file:
-            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
+    def _command(self, case: Case) -> str:
         zero_points = " --zero-points" if self.operands.zero_points else ""
         formats = f"--a {self.operands.a.id} --b {self.operands.b.id}{zero_points}"
         return f"lowbit gen gemm {formats} --accumulator {self.accumulator.name} --case {case.name}"

@@ -60,7 +60,6 @@ class NonlinearOperation(Operation):
         self.rule_name = f"{made.label}{at}"
         self.types = {"--from": source.id, "--to": target.id}
         self.prototype = nonlinear_prototype(made, source, target)
-        self._file = ""
         self.rule = NonlinearRule(made, target)
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
@@ -73,16 +72,10 @@ class NonlinearOperation(Operation):
         cases = self._defined(directed_nonlinearities(self.made, source))
         return numbered([*cases, *self._telling_apart(cases)]) if self.made.by_row else cases
 
-    def read_cases(self, path: str) -> list[Case]:
-        """The rows of a file that ``lowbit gen`` wrote, one case each."""
+    def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.nonlinear.sets import read_nonlinearities
 
-        self._file = path
         return read_nonlinearities(path, self.made, self.formats[0])
-
-    def expected(self, case: Case) -> Array:
-        """What the scheme asked for gives."""
-        return self.rule.run(case)
 
     def _defined(self, cases: Iterable[Case]) -> list[Case]:
         """The cases without the rows that the scheme refuses; their numbers stay."""
@@ -117,8 +110,7 @@ class NonlinearOperation(Operation):
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the others."""
         source, target = self.formats
-        wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
-        order = sorted(range(len(wrong)), key=lambda index: (not wrong[index], comparison.cases[index].outputs))
+        order = comparison.by_worth()
         schemes = candidates(self.made, source, target)
         rules = [NonlinearRule(made, target) for made in schemes]
         claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
@@ -167,11 +159,7 @@ class NonlinearOperation(Operation):
             return NonlinearDetail(code, (), intermediates(self.made, case, codes[element : element + 1], 0))
         return NonlinearDetail(code, tuple(codes.tolist()), intermediates(self.made, case, codes, element))
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Writes the codes of a case and the expected results; or shows the row of a file."""
-        del index
-        if self._file:
-            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
+    def _command(self, case: Case) -> str:
         made = self.made
         words = [f"lowbit gen {made.operation} --scheme {made.scheme}"]
         words += [f"--variant {made.variant}"] if made.variant else []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lowbit.check.claims import Follows
 from lowbit.check.nonlinear.operation import NonlinearDetail, NonlinearOperation
-from lowbit.check.report.values import NOT_WRITTEN, counted
+from lowbit.check.report.values import counted, got_words
 from lowbit.check.result import Example
 
 BUGS_AT_MOST = 3
@@ -43,8 +43,7 @@ def example_lines(example: Example, operation: NonlinearOperation) -> list[str]:
         lines.append(f"row             {_row(detail.row)}")
     lines.append(f"code            {detail.code}")
     lines += [f"  {name:<22}{value}" for name, value in list(detail.intermediates.items())[-STEPS_SHOWN:]]
-    got = NOT_WRITTEN if example.got is None else f"{example.got}, {example.got - example.expected:+d}"
-    return [*lines, f"expected        {example.expected}", f"got             {got}"]
+    return [*lines, f"expected        {example.expected}", f"got             {got_words(example)}"]
 
 
 def _row(codes: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from lowbit.check.claims import Closest, Follows
-from lowbit.check.report.values import NOT_WRITTEN, alternatives, counted
+from lowbit.check.report.values import alternatives, counted, got_words
 from lowbit.check.requantize.operation import RequantizeOperation
 from lowbit.check.result import Example
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
@@ -60,12 +60,11 @@ def example_lines(example: Example, operation: RequantizeOperation) -> list[str]
     exact = example.detail.product
     twice = exact * 2
     tie = " (a tie)" if twice.denominator == 1 and twice.numerator % 2 else ""
-    got = NOT_WRITTEN if example.got is None else f"{example.got}, {example.got - example.expected:+d}"
     return [
         example.case.place,
         f"accumulator     {int(example.case.arrays['accumulators'][example.index])}",
         f"exact product   {float(exact):.9g}{tie}, zero point {example.case.scalars['zero_point']}",
         *(f"{name:<16}{number(value)}" for name, value in example.detail.steps),
         f"expected        {example.expected}",
-        f"got             {got}",
+        f"got             {got_words(example)}",
     ]

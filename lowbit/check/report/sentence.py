@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType, ModuleType
 
 import numpy as np
@@ -25,7 +26,6 @@ from lowbit.check.claims import (
     explains,
 )
 from lowbit.check.gemm.sums import SumsInBinary32
-from lowbit.check.report import block, cast, gemm, nonlinear, requantize
 from lowbit.check.report.values import NOT_WRITTEN, listed, spell, spell_values
 from lowbit.check.result import CheckResult, Example
 from lowbit.exact import NAN, format_exact
@@ -34,23 +34,20 @@ from lowbit.oracle.cast.decode import decode
 FEW = 16
 """What a rule says of fewer answers is not worth a word where most follow none."""
 EITHER = "a|b: cannot be told apart by these vectors"
-_WORDS: Mapping[str, ModuleType] = MappingProxyType(
+_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "convert": cast,
-        "gemm": gemm,
-        "quantize": block,
-        "dequantize": block,
-        "quantize_linear": block,
-        "dequantize_linear": block,
-        "dynamic_quantize_linear": block,
-        "requantize": requantize,
+        "convert": "cast",
+        "gemm": "gemm",
+        **dict.fromkeys(("quantize", "dequantize"), "block"),
+        **dict.fromkeys(("quantize_linear", "dequantize_linear", "dynamic_quantize_linear"), "block"),
+        "requantize": "requantize",
     }
 )
 
 
 def words_of(result: CheckResult) -> ModuleType:
     """The module with the words of the result's operation: ``rule_words`` and ``example_lines``."""
-    return _WORDS.get(result.operation.name, nonlinear)
+    return import_module(f"lowbit.check.report.{_WORDS.get(result.operation.name, 'nonlinear')}")
 
 
 def subject(result: CheckResult) -> str:

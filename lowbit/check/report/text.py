@@ -19,6 +19,7 @@ from lowbit.check.report.sentence import (
     subject,
 )
 from lowbit.check.result import KNOWN, MISMATCH, PASS, CheckResult, GroupResult
+from lowbit.printable import columns
 
 NARROWEST, HANGING = 40, 12
 MOST_TOLD = 3
@@ -183,14 +184,7 @@ def _write_table(rows: list[Row], stream: TextIO, *, rich: bool) -> None:
     if rich:
         _write_rich_tables(rows, stream)
         return
-    table = [HEADINGS, *(row.cells() for row in rows)]
-    widths = [max(len(row[index]) for row in table) for index in range(len(HEADINGS))]
-    for row in table:
-        cells = [
-            cell.rjust(width) if index in RIGHT else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        stream.write("  ".join(cells).rstrip() + "\n")
+    stream.writelines(f"{line}\n" for line in columns([HEADINGS, *(row.cells() for row in rows)], right=RIGHT))
 
 
 def _write_rich_tables(rows: list[Row], stream: TextIO) -> None:

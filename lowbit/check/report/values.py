@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lowbit.check.result import Example
+
 NOT_WRITTEN = "not written"
 """What reports give for a result that a device's file has no word for, or one with unknown bits."""
 NAMED_AT_MOST = 4
 """So many alternatives are told; the rest is counted."""
+
+
+def got_words(example: Example) -> str:
+    """The wrong result, and by how much it is wrong."""
+    return NOT_WRITTEN if example.got is None else f"{example.got}, {example.got - example.expected:+d}"
 
 
 def alternatives(words: Sequence[str], *, named: int = NAMED_AT_MOST) -> str:

@@ -19,7 +19,7 @@ from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototy
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.requantize.requantize import requantize
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES, RequantizeScheme
-from lowbit.vectors.case import Array, Case
+from lowbit.vectors.case import Case
 from lowbit.vectors.requantize.cases import directed_requantizations, multiplier_of, random_requantizations, real_scale
 
 DEFINED_SHARE = 0.75
@@ -70,7 +70,6 @@ class RequantizeOperation(Operation):
         self.rule_name = f"scheme {scheme.name or 'as given'}"
         self.prototype = requantize_prototype(scheme, result)
         self.rule = RequantizeRule(scheme, scheme, result)
-        self._file = ""
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random accumulators."""
@@ -80,24 +79,17 @@ class RequantizeOperation(Operation):
             return random_requantizations(self.scheme, self.result, count, seed)
         raise self._refuse_set(set_name)
 
-    def read_cases(self, path: str) -> list[Case]:
-        """The rows of a file that ``lowbit gen requantize`` wrote, each a case."""
+    def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.requantize.sets import read_requantizations
 
-        self._file = path
         return read_requantizations(path, self.scheme)
-
-    def expected(self, case: Case) -> Array:
-        """What the scheme asked for gives."""
-        return self.rule.run(case)
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the named ones."""
         good = np.flatnonzero(comparison.good)
         if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
             return [Becomes(good, "", len(comparison), comparison.got)]
-        wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
-        order = sorted(range(len(wrong)), key=lambda index: (not wrong[index], comparison.cases[index].outputs))
+        order = comparison.by_worth()
         rules = [RequantizeRule(scheme, self.scheme, self.result) for scheme in schemes(self.scheme)]
         bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in REQUANTIZE_BUGS]
         named = [scheme for scheme in REQUANTIZE_SCHEMES.values() if scheme != self.scheme]
@@ -160,10 +152,6 @@ class RequantizeOperation(Operation):
         )
         return RequantizeDetail(real_scale(self.scheme, scalars) * accumulator, tuple(steps))
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Writes the accumulators of a case and the expected codes; or shows the row of a file."""
-        del index
-        if self._file:
-            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
+    def _command(self, case: Case) -> str:
         names = f"--scheme {self.scheme.name} --to {self.result.id}"
         return f"lowbit gen requantize {names} --case {case.name}"

@@ -8,12 +8,13 @@ from typing import Any
 
 from lowbit.cli.bits import parse_code
 from lowbit.cli.block_codes import decode_blocks
-from lowbit.cli.terminal import add_output_format, columns, print_document, terminal
+from lowbit.cli.terminal import add_output_format, print_document, terminal
 from lowbit.cli.words import number_json, spellings
 from lowbit.errors import UsageError
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.oracle.cast.decode import decode
+from lowbit.printable import columns
 
 
 def add_parser(subparsers: Any) -> None:

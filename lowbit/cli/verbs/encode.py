@@ -10,7 +10,7 @@ from typing import Any
 from lowbit.cli.bits import painted
 from lowbit.cli.block_codes import encode_blocks
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, print_document, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.traces import code_and_bits, rounding_rows, write_rows_of_trace
 from lowbit.cli.values import FORMS, Value, parse_value
 from lowbit.cli.words import number_json, policy_name
@@ -24,6 +24,7 @@ from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.explain import explain
 from lowbit.oracle.cast.projection import Projection
 from lowbit.policy.cast import CAST_PRESETS, ROUNDINGS, Policy, get_policy
+from lowbit.printable import columns
 
 FLAG_NAMES = ((16, "invalid"), (8, "divide by zero"), (4, "overflow"), (2, "underflow"), (1, "inexact"))
 """The exception flags of IEEE 754-2019 clause 7 at the bit positions of RISC-V's fflags."""

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from lowbit.cli.old_spellings import OLD_TOPICS
-from lowbit.cli.terminal import Terminal, columns, terminal, wrapped
+from lowbit.cli.terminal import Terminal, terminal, wrapped
 from lowbit.cli.topics import GROUPS, VARIANTS, closed_axes, option_helps, records
 from lowbit.errors import FormatError, PolicyError, UnknownFormatError, UsageError
 from lowbit.exact import format_exact
@@ -21,6 +21,7 @@ from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import EVIDENCE, Presets
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
+from lowbit.printable import columns
 
 NOT_AN_OPTION = re.compile(r"^--?(?!(help|h|color(=.*)?|debug)$)")
 """What may be asked about though it begins like an option."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit.cli.block_page import block_document
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, fitting, print_document, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, fitting, print_document, terminal
 from lowbit.errors import InputError
 from lowbit.exact import LONG_FRACTION, format_exact, format_hexfloat
 from lowbit.format.block import BlockFormat
@@ -17,6 +17,7 @@ from lowbit.format.files.document import KINDS
 from lowbit.format.files.family import Family
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
+from lowbit.printable import columns
 
 HEADS = ("id", "bits", "s-e-m", "bias", "largest", "smallest", "inf", "NaN", "-0", "default policy", "also")
 BLOCK_HEADS = ("id", "bits", "element", "block", "scales", "default policy", "also")

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lowbit.cli.terminal import NARROWEST, Terminal, add_output_format, columns, print_document, terminal, wrapped
+from lowbit.cli.terminal import NARROWEST, Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.cli.topics import methods
 from lowbit.cli.verbs import formats
 from lowbit.errors import UsageError
@@ -16,6 +16,7 @@ from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.presets import Presets
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+from lowbit.printable import columns
 
 Record = dict[str, Any]
 BELOW = 4

@@ -9,11 +9,12 @@ from typing import Any
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer
-from lowbit.cli.terminal import Terminal, add_output_format, columns, print_document, terminal
+from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
 from lowbit.errors import InputError, UsageError
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
+from lowbit.printable import columns
 from lowbit.proof.accumulator import SafeLength, largest_safe_k
 from lowbit.proof.weights import WeightBounds, prove_weights
 
