@@ -111,8 +111,9 @@ class Operation(ABC):
         return f"grep -v // {self._file} | sed -n {case.number + 1}p" if self._file else self._command(case)
 
     def _command(self, case: Case) -> str:
-        """The command that writes a case."""
-        raise NotImplementedError
+        """The command that writes a case; an operation without one overrides ``command``."""
+        del case
+        return ""
 
     def groups(self, comparison: Comparison) -> list[Group]:
         """The answers that differ, those of one flag together, the one with the largest share first."""

@@ -22,11 +22,12 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
 from lowbit.kernels._jit import kernel
-from lowbit.kernels.lib.memory import LINE_BYTES, ask_for
+from lowbit.kernels.lib.llvm import function, prefetch
+from lowbit.kernels.lib.memory import LINE_BYTES
 from lowbit.kernels.lib.vectors import (
     BYTES,
     DOUBLE,
@@ -124,8 +125,7 @@ def _by_lines(builder: Any, size: Any, target: Any, width: int, body: Callable[.
 
 
 def _fence(builder: Any) -> None:
-    fence = ir.FunctionType(ir.VoidType(), [])
-    builder.call(cgutils.get_or_insert_function(builder.module, fence, "llvm.x86.sse.sfence"), [])
+    builder.call(function(builder.module, "llvm.x86.sse.sfence", ir.VoidType()), [])
 
 
 def _store_past_caches(builder: Any, value: Any, target: Any, offset: Any) -> None:
@@ -153,7 +153,7 @@ def _decoder(entries: Callable[..., Any], planes_used: int, width: int, summary:
                 if mask is not None:
                     ordinary(offset, mask)
                     return
-                ask_for(builder, builder.gep(data, [builder.add(offset, QUAD(AHEAD))]))
+                prefetch(builder, builder.gep(data, [builder.add(offset, QUAD(AHEAD))]))
                 value = entries(builder, load(builder, data, offset), tables)
                 _store_past_caches(builder, value, target, offset)
 

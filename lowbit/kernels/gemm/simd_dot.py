@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
-INT1, INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+from lowbit.kernels.lib.llvm import INT16, INT32, function
 
 GROUP_BYTES = 4
 """Bytes of k that a lane takes at a time."""
@@ -54,11 +53,6 @@ class Dot:
     def panel_step(self) -> int:
         """Bytes of a packed panel from one group of k to the next."""
         return self.vector_bytes * self.vectors
-
-
-def function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """The function of that name, declared if need be: also how LLVM's intrinsics are called."""
-    return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
 
 
 def _vnni(builder: Any, instruction: str, accumulator: Any, first: Any, second: Any) -> Any:

@@ -4,8 +4,6 @@ Packing pays only if several rows meet what was packed. Here rows of the matrix 
 the sums of their columns, which stay in the first-level cache; where k is contiguous, columns are read as they lie.
 """
 
-# ruff: noqa: ARG001  (the signatures are those that numba calls)
-
 from __future__ import annotations
 
 from typing import Any
@@ -13,10 +11,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.gemm.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, INT8, INT32, Dot, function
+from lowbit.kernels.gemm.simd_dot import BYTES_LEFT_UNSIGNED, BYTES_RIGHT_UNSIGNED, Dot
 from lowbit.kernels.gemm.simd_operands import LEFT, ROW_TERMS, address
 from lowbit.kernels.gemm.simd_pack import (
     COLUMNS,
@@ -25,12 +22,24 @@ from lowbit.kernels.gemm.simd_pack import (
     flipped,
     interleaved_bytes,
     low_bits,
-    outlined,
     partial_rows,
     spread_byte,
 )
 from lowbit.kernels.gemm.simd_sums import SUMS_LEFT_UNSIGNED, SUMS_RIGHT_UNSIGNED
-from lowbit.kernels.lib.llvm import broadcast, int64, lane_mask, load, masked_load, masked_store, pointer, prefetch
+from lowbit.kernels.lib.llvm import (
+    INT8,
+    INT32,
+    broadcast,
+    int64,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    outlined,
+    pointer,
+    prefetch,
+    total,
+)
 
 ROWS = 4
 """Rows of the matrix that meet the sums of 64 columns while these are in registers; more are more streams of memory."""
@@ -46,7 +55,7 @@ BLOCK_COLUMNS = 4096
 
 
 def _emit_rows(dot: Dot) -> Any:
-    """Up to 4 rows of up to 64 columns."""
+    """Add the products of up to 4 rows to up to 64 sums."""
 
     def emit(builder: Any, left: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, out: Any) -> None:
         masks = [
@@ -81,50 +90,43 @@ def _emit_column(dot: Dot) -> Any:
         sums = [cgutils.alloca_once_value(builder, zeros) for _ in range(SUMS)]
         flips = spread_byte(builder, flip, octets)
 
-        def step(at: Any, value: Any, total: Any) -> None:
+        def step(at: Any, value: Any, lane_sums: Any) -> None:
             word, factor = builder.bitcast(value, dot.vector), load(builder, builder.add(left, at), dot.vector)
-            builder.store(dot.multiply(builder, builder.load(total), factor, word), total)
+            builder.store(dot.multiply(builder, builder.load(lane_sums), factor, word), lane_sums)
 
         together = SUMS * COLUMNS
         whole = builder.sdiv(k, int64(together))
         with cgutils.for_range(builder, whole) as loop:
-            for index, total in enumerate(sums):
+            for index, lane_sums in enumerate(sums):
                 at = builder.add(builder.mul(loop.index, int64(together)), int64(index * COLUMNS))
                 place = builder.add(source, at)
                 prefetch(builder, builder.add(place, int64(PREFETCH_BYTES)))
-                step(at, builder.xor(load(builder, place, octets), flips), total)
+                step(at, builder.xor(load(builder, place, octets), flips), lane_sums)
         done = builder.mul(whole, int64(together))
-        for index, total in enumerate(sums):
+        for index, lane_sums in enumerate(sums):
             at = builder.add(done, int64(index * COLUMNS))
             mask = lane_mask(builder, low_bits(builder, builder.sub(k, at), COLUMNS), COLUMNS)
             with builder.if_then(builder.icmp_signed("<", at, k)):
                 step(
-                    at, flipped(builder, masked_load(builder, builder.add(source, at), octets, mask), flip, mask), total
+                    at,
+                    flipped(builder, masked_load(builder, builder.add(source, at), octets, mask), flip, mask),
+                    lane_sums,
                 )
-        reduce = function(builder.module, f"llvm.vector.reduce.add.v{dot.lanes}i32", INT32, dot.vector)
-        total = builder.load(sums[0])
+        lanes = builder.load(sums[0])
         for place in sums[1:]:
-            total = builder.add(total, builder.load(place))
+            lanes = builder.add(lanes, builder.load(place))
         place = pointer(builder, out, INT32)
-        builder.store(builder.add(builder.load(place, align=1), builder.call(reduce, [total])), place, align=1)
+        builder.store(builder.add(builder.load(place, align=1), total(builder, lanes)), place, align=1)
 
     return emit
 
 
 def _rows(dot: Dot) -> Any:
-    def rows_times(typing_context, left, source, row, rows, columns, flip, out):
-        """Add the products of up to 4 rows to up to 64 sums."""
-        return outlined(f"gemv_rows_{dot.name}", 7, _emit_rows(dot))
-
-    return intrinsic(rows_times)
+    return outlined(f"gemv_rows_{dot.name}", _emit_rows(dot))
 
 
 def _column(dot: Dot) -> Any:
-    def column_times(typing_context, left, source, k, flip, out):
-        """Add the products of a column to its sum."""
-        return outlined(f"gemv_column_{dot.name}", 5, _emit_column(dot))
-
-    return intrinsic(column_times)
+    return outlined(f"gemv_column_{dot.name}", _emit_column(dot))
 
 
 rows_right_unsigned, column_right_unsigned = _rows(BYTES_RIGHT_UNSIGNED), _column(BYTES_RIGHT_UNSIGNED)

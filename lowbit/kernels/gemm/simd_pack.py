@@ -5,28 +5,27 @@ columns lie side by side in memory, and words are transposed where k does. What 
 Bytes can be flipped on the way: exclusive or with 0x80 takes a signed byte x to the unsigned byte x + 128, and back.
 """
 
-# ruff: noqa: ARG001  (the signatures are those that numba calls)
-
 from __future__ import annotations
 
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.core import cgutils
 
-from lowbit.kernels.gemm.simd_dot import (
-    BYTES_RIGHT_UNSIGNED,
+from lowbit.kernels.gemm.simd_dot import BYTES_RIGHT_UNSIGNED, WORDS_AVX2, WORDS_VNNI, Dot
+from lowbit.kernels.lib.llvm import (
     INT8,
     INT16,
     INT32,
-    INT64,
-    WORDS_AVX2,
-    WORDS_VNNI,
-    Dot,
-    function,
+    broadcast,
+    int64,
+    lane_mask,
+    load,
+    masked_load,
+    outlined,
+    pointer,
+    prefetch,
 )
-from lowbit.kernels.lib.llvm import int64, lane_mask, load, masked_load, pointer, prefetch
 
 PREFETCH_ROWS = 16
 """How many rows ahead are asked for: each is a page of its own in a wide matrix, which no processor guesses."""
@@ -35,22 +34,6 @@ COLUMNS = 64
 """Byte columns that are interleaved at a time, one register of each of four rows."""
 
 OCTETS = ir.VectorType(INT8, COLUMNS)
-
-
-def outlined(name: str, arity: int, emit: Any) -> Any:
-    """Signature and generator of an intrinsic on int64 numbers that returns nothing, as a function of its own."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        callee = function(builder.module, f"lowbit_{name}", ir.VoidType(), *[INT64] * arity)
-        if not callee.blocks:
-            callee.linkage = "internal"
-            inner = ir.IRBuilder(callee.append_basic_block("entry"))
-            emit(inner, *callee.args)
-            inner.ret_void()
-        builder.call(callee, arguments)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * arity), generate
 
 
 def low_bits(builder: Any, count: Any, most: int) -> Any:
@@ -68,9 +51,7 @@ def shuffled(builder: Any, first: Any, second: Any, lanes: list[int]) -> Any:
 
 def spread_byte(builder: Any, number: Any, vector: Any) -> Any:
     """A vector of the lowest byte of a number."""
-    undefined = ir.Constant(vector, ir.Undefined)
-    byte = builder.insert_element(undefined, builder.trunc(number, INT8), ir.Constant(INT32, 0))
-    return shuffled(builder, byte, undefined, [0] * vector.count)
+    return broadcast(builder, builder.trunc(number, INT8), vector)
 
 
 def flipped(builder: Any, value: Any, flip: Any, mask: Any) -> Any:
@@ -139,6 +120,7 @@ def store_words(builder: Any, rows: list[Any], target: Any) -> None:
 def _emit_interleave_bytes(
     builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any
 ) -> None:
+    """Up to 4 rows of up to 64 bytes become 64 words."""
     enough = builder.icmp_signed(">=", rows, int64(4))
     whole = builder.and_(enough, builder.icmp_signed(">=", columns, int64(COLUMNS)))
     with builder.if_else(whole) as (all_there, some_missing):
@@ -148,14 +130,13 @@ def _emit_interleave_bytes(
             store_words(builder, partial_rows(builder, source, row, rows, columns, flip), target)
 
 
-@intrinsic
-def interleave_bytes(typing_context, source, row, rows, columns, flip, target):
-    """Up to 4 rows of up to 64 bytes become 64 words."""
-    return outlined("interleave_bytes", 6, _emit_interleave_bytes)
+interleave_bytes = outlined("interleave_bytes", _emit_interleave_bytes)
 
 
 def _emit_interleave_words(dot: Dot) -> Any:
-    def emit(builder: Any, source: Any, row: Any, rows: Any, columns: Any, flip: Any, target: Any) -> None:
+    """Up to 2 rows of elements of 16 bits, as many as a panel has columns, become words; nothing is flipped."""
+
+    def emit(builder: Any, source: Any, row: Any, rows: Any, columns: Any, _: Any, target: Any) -> None:
         half = ir.VectorType(INT16, dot.lanes)
         pairs = [index for lane in range(dot.lanes) for index in (lane, dot.lanes + lane)]
         for v in range(dot.vectors):
@@ -173,16 +154,8 @@ def _emit_interleave_words(dot: Dot) -> Any:
     return emit
 
 
-@intrinsic
-def interleave_words(typing_context, source, row, rows, columns, flip, target):
-    """Up to 2 rows of up to 64 elements of 16 bits become 64 words; nothing is flipped."""
-    return outlined("interleave_words", 6, _emit_interleave_words(WORDS_VNNI))
-
-
-@intrinsic
-def interleave_words_half(typing_context, source, row, rows, columns, flip, target):
-    """Up to 2 rows of up to 16 elements of 16 bits become 16 words; nothing is flipped."""
-    return outlined("interleave_words_half", 6, _emit_interleave_words(WORDS_AVX2))
+interleave_words = outlined("interleave_words", _emit_interleave_words(WORDS_VNNI))
+interleave_words_half = outlined("interleave_words_half", _emit_interleave_words(WORDS_AVX2))
 
 
 def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
@@ -203,6 +176,11 @@ def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
 
 
 def _emit_transpose(dot: Dot, element: Any) -> Any:
+    """Up to a register of each of its lanes' columns becomes words of a register of a panel, group after group.
+
+    Elements of 16 bits are not flipped.
+    """
+
     def emit(builder: Any, source: Any, column: Any, columns: Any, octets: Any, flip: Any, target: Any) -> None:
         size = element.width // 8
         count = dot.vector_bytes // size
@@ -226,25 +204,13 @@ def _emit_transpose(dot: Dot, element: Any) -> Any:
     return emit
 
 
-@intrinsic
-def transpose_bytes(typing_context, source, column, columns, octets, flip, target):
-    """Up to 64 bytes of each of up to 16 columns become words of a register of a panel, group after group."""
-    return outlined("transpose_bytes", 6, _emit_transpose(BYTES_RIGHT_UNSIGNED, INT8))
-
-
-@intrinsic
-def transpose_words(typing_context, source, column, columns, octets, flip, target):
-    """The same for elements of 16 bits; nothing is flipped."""
-    return outlined("transpose_words", 6, _emit_transpose(WORDS_VNNI, INT16))
-
-
-@intrinsic
-def transpose_words_half(typing_context, source, column, columns, octets, flip, target):
-    """Up to 32 bytes of each of up to 8 columns of elements of 16 bits; nothing is flipped."""
-    return outlined("transpose_words_half", 6, _emit_transpose(WORDS_AVX2, INT16))
+transpose_bytes = outlined("transpose_bytes", _emit_transpose(BYTES_RIGHT_UNSIGNED, INT8))
+transpose_words = outlined("transpose_words", _emit_transpose(WORDS_VNNI, INT16))
+transpose_words_half = outlined("transpose_words_half", _emit_transpose(WORDS_AVX2, INT16))
 
 
 def _emit_copy(vector_bytes: int, element: Any) -> Any:
+    """Copy elements, filled up with zeros to the next whole register; those of 16 bits are not flipped."""
     size = element.width // 8
     count = vector_bytes // size
     vector = ir.VectorType(element, count)
@@ -263,19 +229,6 @@ def _emit_copy(vector_bytes: int, element: Any) -> Any:
     return emit
 
 
-@intrinsic
-def copy_bytes(typing_context, source, octets, flip, target):
-    """Copy bytes, filled up with zeros to the next multiple of 64."""
-    return outlined("copy_bytes", 4, _emit_copy(64, INT8))
-
-
-@intrinsic
-def copy_words(typing_context, source, octets, flip, target):
-    """Copy elements of 16 bits, filled up with zeros to the next multiple of 64 bytes; nothing is flipped."""
-    return outlined("copy_words", 4, _emit_copy(64, INT16))
-
-
-@intrinsic
-def copy_words_half(typing_context, source, octets, flip, target):
-    """Copy elements of 16 bits, filled up with zeros to the next multiple of 32 bytes; nothing is flipped."""
-    return outlined("copy_words_half", 4, _emit_copy(32, INT16))
+copy_bytes = outlined("copy_bytes", _emit_copy(64, INT8))
+copy_words = outlined("copy_words", _emit_copy(64, INT16))
+copy_words_half = outlined("copy_words_half", _emit_copy(32, INT16))

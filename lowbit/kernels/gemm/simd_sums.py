@@ -3,28 +3,23 @@
 Zero points and flipped bytes cost a sum of each row: sum (a - p) (b - q) = sum a b - q sum a - p sum b + k p q.
 """
 
-# ruff: noqa: ARG001  (the signatures are those that numba calls)
-
 from __future__ import annotations
 
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from lowbit.kernels.gemm.simd_dot import (
     BYTES_LEFT_UNSIGNED,
     BYTES_RIGHT_UNSIGNED,
-    INT32,
     WORDS_AVX2,
     WORDS_PORTABLE,
     WORDS_VNNI,
     Dot,
-    function,
 )
-from lowbit.kernels.gemm.simd_pack import low_bits, outlined
-from lowbit.kernels.lib.llvm import int64, lane_mask, load, masked_load, pointer
+from lowbit.kernels.gemm.simd_pack import low_bits
+from lowbit.kernels.lib.llvm import INT32, int64, lane_mask, load, masked_load, outlined, pointer, total
 
 
 def _ones(dot: Dot) -> Any:
@@ -36,56 +31,45 @@ def _zeros(dot: Dot) -> Any:
 
 
 def _emit_row_sum(dot: Dot) -> Any:
-    """Whole registers first, then what is left under a mask of words."""
+    """Store the int32 sum of a row whose words lie one after the other: whole registers, the rest under a mask."""
 
     def emit(builder: Any, source: Any, groups: Any, target: Any) -> None:
-        total = cgutils.alloca_once_value(builder, _zeros(dot))
+        sums = cgutils.alloca_once_value(builder, _zeros(dot))
         whole = builder.sdiv(groups, int64(dot.lanes))
         with cgutils.for_range(builder, whole) as loop:
             at = builder.add(source, builder.mul(loop.index, int64(dot.vector_bytes)))
             value = load(builder, at, dot.vector)
-            builder.store(dot.multiply(builder, builder.load(total), value, _ones(dot)), total)
+            builder.store(dot.multiply(builder, builder.load(sums), value, _ones(dot)), sums)
         at = builder.add(source, builder.mul(whole, int64(dot.vector_bytes)))
         rest = low_bits(builder, builder.srem(groups, int64(dot.lanes)), dot.lanes)
         value = masked_load(builder, at, dot.vector, lane_mask(builder, rest, dot.lanes))
-        lanes = dot.multiply(builder, builder.load(total), value, _ones(dot))
-        reduce = function(builder.module, f"llvm.vector.reduce.add.v{dot.lanes}i32", INT32, dot.vector)
-        builder.store(builder.call(reduce, [lanes]), pointer(builder, target, INT32), align=4)
+        lanes = dot.multiply(builder, builder.load(sums), value, _ones(dot))
+        builder.store(total(builder, lanes), pointer(builder, target, INT32), align=4)
 
     return emit
 
 
 def _emit_lane_sums(dot: Dot, right: bool) -> Any:
+    """Store an int32 sum for each lane of a register; the groups are ``step`` bytes apart."""
+
     def emit(builder: Any, source: Any, step: Any, groups: Any, target: Any) -> None:
-        total = cgutils.alloca_once_value(builder, _zeros(dot))
+        sums = cgutils.alloca_once_value(builder, _zeros(dot))
         with cgutils.for_range(builder, groups) as loop:
             value = load(builder, builder.add(source, builder.mul(loop.index, step)), dot.vector)
             operands = (_ones(dot), value) if right else (value, _ones(dot))
-            builder.store(dot.multiply(builder, builder.load(total), *operands), total)
-        builder.store(builder.load(total), pointer(builder, target, dot.vector), align=4)
+            builder.store(dot.multiply(builder, builder.load(sums), *operands), sums)
+        builder.store(builder.load(sums), pointer(builder, target, dot.vector), align=4)
 
     return emit
 
 
-def _row_sum(dot: Dot) -> Any:
-    def row_sum(typing_context, source, groups, target):
-        """Store the int32 sum of a row whose words lie one after the other."""
-        return outlined(f"row_sum_{dot.name}", 3, _emit_row_sum(dot))
-
-    return intrinsic(row_sum)
-
-
-def _lane_sums(dot: Dot, right: bool) -> Any:
-    def lane_sums(typing_context, source, step, groups, target):
-        """Store an int32 sum for each lane of a register; the groups are ``step`` bytes apart."""
-        return outlined(f"lane_sums_{dot.name}_{int(right)}", 4, _emit_lane_sums(dot, right))
-
-    return intrinsic(lane_sums)
-
-
 def _sums(dot: Dot) -> tuple[Any, Any, Any]:
     """Of a row of the left operand, of lanes of the left operand, of lanes of the right one."""
-    return _row_sum(dot), _lane_sums(dot, right=False), _lane_sums(dot, right=True)
+    return (
+        outlined(f"row_sum_{dot.name}", _emit_row_sum(dot)),
+        outlined(f"lane_sums_{dot.name}_0", _emit_lane_sums(dot, right=False)),
+        outlined(f"lane_sums_{dot.name}_1", _emit_lane_sums(dot, right=True)),
+    )
 
 
 SUMS_RIGHT_UNSIGNED = _sums(BYTES_RIGHT_UNSIGNED)

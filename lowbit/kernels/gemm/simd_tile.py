@@ -25,17 +25,25 @@ from lowbit.kernels.gemm.simd_dot import (
     BYTES_LEFT_UNSIGNED,
     BYTES_RIGHT_UNSIGNED,
     GROUP_BYTES,
-    INT1,
-    INT32,
-    INT64,
     WORDS_AVX2,
     WORDS_PORTABLE,
     WORDS_VNNI,
     Dot,
-    function,
 )
 from lowbit.kernels.gemm.simd_pack import OCTETS, store_words, whole_rows
-from lowbit.kernels.lib.llvm import broadcast, int64, lane_mask, load, masked_load, masked_store, prefetch
+from lowbit.kernels.lib.llvm import (
+    INT1,
+    INT32,
+    INT64,
+    broadcast,
+    function,
+    int64,
+    lane_mask,
+    load,
+    masked_load,
+    masked_store,
+    prefetch,
+)
 
 UNROLLED = 2
 """How many groups of k a wide tile takes in one turn of its loop; 1, 4 and 8 are slower, by up to one in a hundred."""

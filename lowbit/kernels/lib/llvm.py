@@ -1,12 +1,46 @@
-"""What the kernels of integer GEMM are written in: LLVM instructions on int64 addresses, of any alignment."""
+"""What kernels in LLVM are written in: its types and instructions, and functions of it that kernels call.
+
+A place is an int64 address or a pointer, of any alignment.
+"""
+
+# ruff: noqa: ARG001  (the signatures are those that numba calls)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature as signature_of
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
-from lowbit.kernels.gemm.simd_dot import INT1, INT8, INT32, INT64, function
+INT1, INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+
+
+def function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """The function of that name, declared if need be: also how LLVM's intrinsics are called."""
+    return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+
+
+def outlined(name: str, emit: Callable[..., None]) -> Any:
+    """An intrinsic on int64 numbers that returns nothing: ``emit(builder, *numbers)`` as a function of its own."""
+
+    def typed(typing_context: Any, *numbers: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            callee = function(builder.module, f"lowbit_{name}", ir.VoidType(), *[INT64] * len(numbers))
+            if not callee.blocks:
+                callee.linkage = "internal"
+                inner = ir.IRBuilder(callee.append_basic_block("entry"))
+                emit(inner, *callee.args)
+                inner.ret_void()
+            builder.call(callee, arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * len(numbers)), generate
+
+    typed.__signature__ = signature_of(emit)  # type: ignore[attr-defined]
+    return intrinsic(typed)
 
 
 def int64(number: int) -> Any:
@@ -14,20 +48,20 @@ def int64(number: int) -> Any:
     return ir.Constant(INT64, number)
 
 
-def pointer(builder: Any, address: Any, to: Any) -> Any:
-    """An address as a pointer to a type."""
-    return builder.inttoptr(address, to.as_pointer())
+def pointer(builder: Any, place: Any, to: Any) -> Any:
+    """A place as a pointer to a type."""
+    return (builder.inttoptr if place.type == INT64 else builder.bitcast)(place, to.as_pointer())
 
 
 def load(builder: Any, address: Any, to: Any) -> Any:
-    """Load from an address of any alignment."""
+    """Load from a place."""
     return builder.load(pointer(builder, address, to), align=1)
 
 
-def broadcast(builder: Any, word: Any, vector: Any) -> Any:
-    """A vector of one word."""
+def broadcast(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector of one number."""
     undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, word, ir.Constant(INT32, 0))
+    first = builder.insert_element(undefined, number, ir.Constant(INT32, 0))
     lanes = ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, undefined, lanes)
 
@@ -49,6 +83,13 @@ def masked_store(builder: Any, value: Any, address: Any, mask: Any) -> None:
     name = f"llvm.masked.store.v{vector.count}i{vector.element.width}.p0"
     callee = function(builder.module, name, ir.VoidType(), vector, vector.as_pointer(), INT32, of_lanes)
     builder.call(callee, [value, pointer(builder, address, vector), ir.Constant(INT32, 1), mask])
+
+
+def total(builder: Any, vector: Any) -> Any:
+    """The sum of a vector's elements."""
+    kind = vector.type
+    name = f"llvm.vector.reduce.add.v{kind.count}i{kind.element.width}"
+    return builder.call(function(builder.module, name, kind.element, kind), [vector])
 
 
 def prefetch(builder: Any, address: Any, *, level: int = 1, write: bool = False) -> None:

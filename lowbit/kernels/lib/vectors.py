@@ -8,10 +8,12 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-BYTE, WORD, DOUBLE, QUAD, BIT = (ir.IntType(bits) for bits in (8, 16, 32, 64, 1))
+from lowbit.kernels.lib.llvm import INT1, INT8, INT16, INT32, INT64, masked_load, masked_store
+
+BYTE, WORD, DOUBLE, QUAD = INT8, INT16, INT32, INT64
 LANES = 64
 BYTES, WORDS, DOUBLES = (ir.VectorType(element, LANES) for element in (BYTE, WORD, DOUBLE))
-MASK = ir.VectorType(BIT, LANES)
+MASK = ir.VectorType(INT1, LANES)
 
 
 def are_arrays(*arguments: Any) -> bool:
@@ -41,10 +43,7 @@ def load(builder: Any, data: Any, offset: Any, mask: Any = None, kind: Any = BYT
         value = builder.load(place)
         value.align = 1
         return value
-    name = f"llvm.masked.load.v{LANES}i{kind.element.width}.p0"
-    signature = ir.FunctionType(kind, [kind.as_pointer(), DOUBLE, MASK, kind])
-    callee = cgutils.get_or_insert_function(builder.module, signature, name)
-    return builder.call(callee, [place, DOUBLE(1), mask, ir.Constant(kind, None)])
+    return masked_load(builder, place, kind, mask)
 
 
 def store(builder: Any, value: Any, data: Any, offset: Any, mask: Any) -> None:
@@ -53,10 +52,7 @@ def store(builder: Any, value: Any, data: Any, offset: Any, mask: Any) -> None:
     if mask is None:
         builder.store(value, place).align = 1
         return
-    name = f"llvm.masked.store.v{LANES}i{value.type.element.width}.p0"
-    signature = ir.FunctionType(ir.VoidType(), [value.type, value.type.as_pointer(), DOUBLE, MASK])
-    callee = cgutils.get_or_insert_function(builder.module, signature, name)
-    builder.call(callee, [value, place, DOUBLE(1), mask])
+    masked_store(builder, value, place, mask)
 
 
 def each_block(builder: Any, size: Any, body: Callable[[Any, Any], None]) -> None:
@@ -69,18 +65,3 @@ def each_block(builder: Any, size: Any, body: Callable[[Any, Any], None]) -> Non
     with builder.if_then(builder.icmp_unsigned("!=", rest, QUAD(0))):
         bits = builder.sub(builder.shl(QUAD(1), rest), QUAD(1))
         body(builder.shl(blocks, six), builder.bitcast(bits, MASK))
-
-
-def broadcast(builder: Any, value: Any, kind: Any = BYTES) -> Any:
-    """A number in every element."""
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, DOUBLE(0))
-    zeros = ir.Constant(ir.VectorType(DOUBLE, kind.count), None)
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
-
-
-def total(builder: Any, vector: Any) -> Any:
-    """The sum of a vector's elements."""
-    kind = vector.type
-    name = f"llvm.vector.reduce.add.v{kind.count}i{kind.element.width}"
-    callee = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind.element, [kind]), name)
-    return builder.call(callee, [vector])

@@ -17,6 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from lowbit.kernels.lib.cpu import features
+from lowbit.kernels.lib.llvm import broadcast, function, total
 from lowbit.kernels.lib.vectors import (
     BYTE,
     BYTES,
@@ -25,13 +26,11 @@ from lowbit.kernels.lib.vectors import (
     QUAD,
     WORDS,
     are_arrays,
-    broadcast,
     data_of,
     each_block,
     load,
     size_of,
     store,
-    total,
 )
 
 QUADS = ir.VectorType(QUAD, 8)
@@ -44,8 +43,7 @@ def is_available() -> bool:
 
 def look_up(builder: Any, registers: list[Any], index: Any) -> Any:
     """One plane's bytes at 64 indices of 8 bits."""
-    kind = ir.FunctionType(BYTES, [BYTES, BYTES, BYTES])
-    permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.qi.512")
+    permute = function(builder.module, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, BYTES, BYTES, BYTES)
     low = builder.call(permute, [registers[0], index, registers[1]])
     high = builder.call(permute, [registers[2], index, registers[3]])
     upper = builder.icmp_signed("<", index, ir.Constant(BYTES, None))
@@ -76,8 +74,7 @@ def row_maximum(typing_context: Any, codes: Any) -> Any:
             builder.store(builder.select(builder.icmp_signed(">", value, best), value, best), largest)
 
         each_block(builder, size, body)
-        kind = ir.FunctionType(BYTE, [BYTES])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.smax.v{LANES}i8")
+        reduce = function(builder.module, f"llvm.vector.reduce.smax.v{LANES}i8", BYTE, BYTES)
         return builder.sext(builder.call(reduce, [builder.load(largest)]), QUAD)
 
     return types.int64(codes), generate
@@ -92,10 +89,9 @@ def distance_sum(typing_context: Any, codes: Any, maximum: Any, planes: Any) -> 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
         tables = plane_registers(builder, data_of(context, builder, planes, arguments[2]), 4)
-        top = broadcast(builder, builder.trunc(arguments[1], BYTE))
+        top = broadcast(builder, builder.trunc(arguments[1], BYTE), BYTES)
         sums = [cgutils.alloca_once_value(builder, ir.Constant(QUADS, None)) for _ in tables]
-        kind = ir.FunctionType(QUADS, [BYTES, BYTES])
-        add_bytes = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.psad.bw.512")
+        add_bytes = function(builder.module, "llvm.x86.avx512.psad.bw.512", QUADS, BYTES, BYTES)
 
         def body(offset: Any, mask: Any) -> None:
             index = builder.sub(top, load(builder, data, offset, mask))
@@ -133,7 +129,7 @@ def _apply(count: int, summary: str) -> Any:
             data, size = (part(context, builder, codes, arguments[0]) for part in (data_of, size_of))
             tables = plane_registers(builder, data_of(context, builder, planes, arguments[2]), count)
             target = data_of(context, builder, out, arguments[3])
-            top = broadcast(builder, builder.trunc(arguments[1], BYTE))
+            top = broadcast(builder, builder.trunc(arguments[1], BYTE), BYTES)
 
             def body(offset: Any, mask: Any) -> None:
                 index = builder.sub(top, load(builder, data, offset, mask))

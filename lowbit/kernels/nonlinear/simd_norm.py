@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from lowbit.kernels.lib.llvm import broadcast, total
 from lowbit.kernels.lib.vectors import (
     BYTE,
     DOUBLE,
@@ -21,13 +22,11 @@ from lowbit.kernels.lib.vectors import (
     LANES,
     QUAD,
     are_arrays,
-    broadcast,
     data_of,
     each_block,
     load,
     size_of,
     store,
-    total,
 )
 
 QUADS = ir.VectorType(QUAD, LANES)
