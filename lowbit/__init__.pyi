@@ -54,9 +54,9 @@ from lowbit.ops.gemm.prepack import prepack as prepack
 from lowbit.ops.nonlinear.gelu import gelu as gelu
 from lowbit.ops.nonlinear.l2norm import l2norm as l2norm
 from lowbit.ops.nonlinear.layernorm import layernorm as layernorm
-from lowbit.ops.nonlinear.logistic import logistic as logistic
+from lowbit.ops.nonlinear.sigmoid import logistic as logistic
+from lowbit.ops.nonlinear.sigmoid import tanh as tanh
 from lowbit.ops.nonlinear.softmax import softmax as softmax
-from lowbit.ops.nonlinear.tanh import tanh as tanh
 from lowbit.ops.pack.pack import pack as pack
 from lowbit.ops.pack.pack import unpack as unpack
 from lowbit.ops.pack.packed_codes import PackedCodes as PackedCodes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from inspect import cleandoc, signature
 from textwrap import fill, indent
 from typing import TypeVar
 
@@ -53,16 +54,25 @@ InputError
 IntermediateOverflowError
     Under ``overflow="trap"``: the first intermediate that does not fit its declared width.""",
 }
-"""A line ``{name}`` of a docstring becomes this."""
+"""What a parameter is where a function does not say it itself, and what all raise."""
+_SECTION = re.compile(r"^([A-Z]\w+)\n-+\n", re.MULTILINE)
+_ENTRY = re.compile(r"^(?=\S)", re.MULTILINE)
 
 
 def documented(function: Function) -> Function:
-    """Write what all share into the docstring of an operation, and its schemes with what they are."""
+    """Add to the docstring of an operation what it shares with others: parameters, its schemes, what it raises."""
     if function.__doc__ is not None:  # it is under python -OO
-        texts = {"scheme": _schemes(function.__name__), **SHARED}
-        function.__doc__ = re.sub(
-            r"^( *)\{(\w+)\}$", lambda line: indent(texts[line[2]], line[1]), function.__doc__, flags=re.MULTILINE
-        )
+        summary, *parts = _SECTION.split(cleandoc(function.__doc__))
+        sections = dict(zip(parts[::2], parts[1::2], strict=True))
+        told = {
+            re.split(r"\W+", entry.lstrip("*"))[0]: entry.rstrip()
+            for entry in _ENTRY.split(sections.pop("Parameters", ""))
+        }
+        texts = {"scheme": _schemes(function.__name__), **SHARED, **told}
+        parameters = "\n".join(texts[name] for name in signature(function).parameters)
+        sections = {"Parameters": parameters, "Returns": sections.pop("Returns"), "Raises": texts["raises"], **sections}
+        blocks = [f"{name}\n{'-' * len(name)}\n{text.strip()}\n" for name, text in sections.items()]
+        function.__doc__ = indent("\n".join([summary.rstrip() + "\n", *blocks]), "    ").strip() + "\n    "
     return function
 
 

@@ -26,25 +26,14 @@ def exp(  # noqa: PLR0913 (all but one are keyword-only options)
     ----------
     codes : array_like of int
         Differences from a maximum: at most 0.
-    {scheme}
-    {variant}
-    {scale}
-    {overflow}
-    {return_scale}
-    {return_values}
     out : ndarray, optional
         Where the result goes: int64, of the shape of ``codes``.
-    {threads}
 
     Returns
     -------
     codes : ndarray of int64
     scale : float, if ``return_scale``
     values : ndarray of float64, if ``return_values``
-
-    Raises
-    ------
-    {raises}
 
     Notes
     -----
@@ -55,9 +44,8 @@ def exp(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> exp([0, -10, -20], scale=0.1, scheme="ivit").tolist()
     [327680, 131072, 49152]
     """
-    return dispatch(
-        "exp", codes, scheme, variant, scale, overflow, -1, None, (return_scale, return_values), out, threads, {}
-    )
+    returns = (return_scale, return_values)
+    return dispatch("exp", codes, scheme, variant, scale, overflow, -1, None, returns, out, threads, {})
 
 
 @documented
@@ -75,11 +63,8 @@ def integer_sqrt(
     ----------
     values : array_like of int
         From 0 to 2^62 - 1; the scheme declares 32 bits for its iterates, which are about the root's size.
-    {scheme}
-    {overflow}
     out : ndarray, optional
         Where the result goes: int64, of the shape of ``values``.
-    {threads}
 
     Returns
     -------

@@ -29,20 +29,10 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
 
     Parameters
     ----------
-    {codes}
-    {scheme}
-    {variant}
-    {scale}
-    {overflow}
     axis : int
         ShiftGELU is not elementwise: it depends on the maximum along this axis. The other schemes ignore it.
-    {bits}
     return_scale : bool
         Also return the real value of one unit of the result; it is negative under i-GELU.
-    {return_values}
-    {out}
-    {threads}
-    {options}
 
     Returns
     -------
@@ -50,10 +40,6 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
         Of the shape of ``codes``; products that a requantisation follows, int32 as a rule.
     scale : float, if ``return_scale``
     values : ndarray of float64, if ``return_values``
-
-    Raises
-    ------
-    {raises}
 
     Notes
     -----
@@ -64,17 +50,5 @@ def gelu(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> gelu([[10, 0, -10]], scale=0.1).tolist()
     [[1050, 0, -210]]
     """
-    return dispatch(
-        "gelu",
-        codes,
-        scheme,
-        variant,
-        scale,
-        overflow,
-        axis,
-        bits,
-        (return_scale, return_values),
-        out,
-        threads,
-        options,
-    )
+    returns = (return_scale, return_values)
+    return dispatch("gelu", codes, scheme, variant, scale, overflow, axis, bits, returns, out, threads, options)

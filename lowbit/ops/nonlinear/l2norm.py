@@ -29,17 +29,11 @@ def l2norm(  # noqa: PLR0913 (all but one are keyword-only options)
     ----------
     codes : array_like of int
         int8 codes of any shape.
-    {scheme}
-    {variant}
     overflow : {"wrap", "saturate", "trap"}
         What an intermediate beyond its declared width becomes: the int32 sum of squares is the one that can overflow,
         from 33,026 codes that are 255 from the zero point.
-    {axis}
     return_scale : bool
         Also return the real value of one unit of the result, 1/128.
-    {return_values}
-    {out}
-    {threads}
     **options
         ``zero_point``, int8, 0 if not given.
 
@@ -50,10 +44,6 @@ def l2norm(  # noqa: PLR0913 (all but one are keyword-only options)
     scale : float, if ``return_scale``
     values : ndarray of float64, if ``return_values``
 
-    Raises
-    ------
-    {raises}
-
     Notes
     -----
     Source: tensorflow/tflite-micro, ``tensorflow/lite/kernels/internal/reference/integer_ops/l2normalization.h``.
@@ -63,17 +53,5 @@ def l2norm(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> l2norm([[3, 4], [-30, 40]]).tolist()
     [[77, 102], [-77, 102]]
     """
-    return dispatch(
-        "l2norm",
-        codes,
-        scheme,
-        variant,
-        None,
-        overflow,
-        axis,
-        None,
-        (return_scale, return_values),
-        out,
-        threads,
-        options,
-    )
+    returns = (return_scale, return_values)
+    return dispatch("l2norm", codes, scheme, variant, None, overflow, axis, None, returns, out, threads, options)

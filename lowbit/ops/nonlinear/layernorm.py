@@ -31,19 +31,11 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     ----------
     codes : array_like of int
         Quantised inputs of any shape; int8 and int16 take the fast path.
-    {scheme}
-    {variant}
     scale : float, optional
         The real value of one unit of a code; no LayerNorm depends on it.
-    {overflow}
-    {axis}
-    {bits}
     return_scale : bool
         Also return the real value of one unit of the result: gamma is in it, so it is an array along the axis. None
         under "tflite_int16", whose multiplier and shift have the scales in them.
-    {return_values}
-    {out}
-    {threads}
     **options
         ``gamma`` and ``beta``, array_like of float of the length of the axis (1 and 0 if not given), and further
         arguments of the scheme. TFLite's takes ``weights`` (int16), ``biases`` (int32), ``multiplier``, ``shift`` and
@@ -56,10 +48,6 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     scale : ndarray of float32 or None, if ``return_scale``
     values : ndarray of float64, if ``return_values``
 
-    Raises
-    ------
-    {raises}
-
     Notes
     -----
     Source: I-ViT, arXiv 2207.01405, section 3; I-BERT, arXiv 2101.01321, section 3; FQ-ViT, arXiv 2111.13824, and
@@ -70,17 +58,5 @@ def layernorm(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> layernorm([[300, 0, -300]], scheme="ivit").tolist()
     [[759722850, 0, -759722850]]
     """
-    return dispatch(
-        "layernorm",
-        codes,
-        scheme,
-        variant,
-        scale,
-        overflow,
-        axis,
-        bits,
-        (return_scale, return_values),
-        out,
-        threads,
-        options,
-    )
+    returns = (return_scale, return_values)
+    return dispatch("layernorm", codes, scheme, variant, scale, overflow, axis, bits, returns, out, threads, options)

@@ -29,19 +29,9 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
 
     Parameters
     ----------
-    {codes}
-    {scheme}
-    {variant}
-    {scale}
-    {overflow}
-    {axis}
-    {bits}
     return_scale : bool
         Also return the real value of one unit of the result; see ``codes`` for its zero point, which
         ``return_values`` applies. None under "fqvit", where code k stands for 2**-k.
-    {return_values}
-    {out}
-    {threads}
     **options
         Further arguments of the scheme. TFLite's take ``beta``; its int16 ones also ``multiplier`` and ``shift`` (left)
         in place of ``scale``.
@@ -54,10 +44,6 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     scale : float or None, if ``return_scale``
     values : ndarray of float64, if ``return_values``
 
-    Raises
-    ------
-    {raises}
-
     Notes
     -----
     Source: I-ViT, arXiv 2207.01405, section 3; I-BERT, arXiv 2101.01321, section 3; FQ-ViT, arXiv 2111.13824, and
@@ -69,17 +55,5 @@ def softmax(  # noqa: PLR0913 (all but one are keyword-only options)
     >>> softmax([[10, 0, -10]], scale=0.1).tolist()
     [[21140, 8456, 3171]]
     """
-    return dispatch(
-        "softmax",
-        codes,
-        scheme,
-        variant,
-        scale,
-        overflow,
-        axis,
-        bits,
-        (return_scale, return_values),
-        out,
-        threads,
-        options,
-    )
+    returns = (return_scale, return_values)
+    return dispatch("softmax", codes, scheme, variant, scale, overflow, axis, bits, returns, out, threads, options)
