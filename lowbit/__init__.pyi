@@ -23,7 +23,7 @@ from lowbit.format.block_name import block_format as block_format
 from lowbit.format.build import float_format as float_format
 from lowbit.format.build import power_format as power_format
 from lowbit.format.build import table_format as table_format
-from lowbit.format.registry import Family as Family
+from lowbit.format.files.family import Family as Family
 from lowbit.format.registry import families as families
 from lowbit.format.registry import formats as formats
 from lowbit.format.registry import get_format as get_format

@@ -25,8 +25,6 @@ from lowbit.files.whole import whole_file
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.printable import excerpt
 
-__all__ = ["DTYPES", "FLOATING", "Entry", "TensorFile", "read_header", "write_tensors"]
-
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000
 """The format's own limit on the header, in bytes."""

@@ -15,8 +15,6 @@ from lowbit.errors import PolicyError
 from lowbit.policy.choices import Choices, axis
 from lowbit.policy.presets import Presets
 
-__all__ = ["ACCUMULATORS", "Accumulator", "get_accumulator"]
-
 NARROWEST, WIDEST = 8, 64
 """Limits of the widths, in bits."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from lowbit.format.block import BlockFormat
     from lowbit.format.common import Format
 
-__all__ = ["BLOCK_PRESETS", "BlockPolicy", "get_block_policy"]
-
 POWER_RULES = ("floor", "ceil", "rceil", "even", "nearest", "tosa")
 """The scale rules that give a power of two."""
 

@@ -16,8 +16,6 @@ from lowbit.errors import PolicyError
 from lowbit.policy.choices import Choices, axis
 from lowbit.policy.presets import Presets
 
-__all__ = ["REQUANTIZE_SCHEMES", "RequantizeScheme", "arithmetic_name", "get_requantize_scheme"]
-
 UPPER_BITS = 15
 """What the choice "upper_15" leaves of a multiplier."""
 

@@ -87,16 +87,3 @@ def nearest_integer(value: Exact) -> int | None:
     if value.kind != FINITE:
         return None
     return round(value.fraction())
-
-
-__all__ = [
-    "absolute",
-    "add",
-    "divide",
-    "is_less",
-    "multiply",
-    "multiply_add",
-    "nearest_integer",
-    "round_exact",
-    "round_to",
-]

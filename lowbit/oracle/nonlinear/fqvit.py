@@ -30,23 +30,18 @@ def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     paper.
     """
     constants = exponential_of(call.scale, "code")
-    maximum = max(row)
-    exponentials = []
-    total = 0
-    for steps.element, code in enumerate(row):
-        difference = steps("difference", code - maximum)
-        exponentials.append(polynomial_exp(difference, constants, "code", steps))
-        total = steps("sum", total + exponentials[-1])
-    beyond = 1 << call.result_bits
-    results = []
-    for steps.element, exponential in enumerate(exponentials):
+    maximum, beyond = max(row), 1 << call.result_bits
+    exponentials, total = steps.summed(
+        row, lambda code: polynomial_exp(steps("difference", code - maximum), constants, "code", steps)
+    )
+
+    def result(exponential: int) -> int:
         logarithm = beyond
         if exponential:
             logarithm = rounded_log2(steps("ratio", divided_half_even(total, exponential)))
-        if logarithm >= beyond:
-            logarithm = beyond if call.variant == "code" else beyond - 1
-        results.append(steps("result", logarithm))
-    return results
+        return steps("result", min(logarithm, beyond if call.variant == "code" else beyond - 1))
+
+    return steps.each(exponentials, result)
 
 
 def rounded_log2(value: int) -> int:

@@ -109,15 +109,14 @@ def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     constants = exponential_of(call.scale, call.variant)
     multiplier, right = requantization(call.scale) if is_code else (1, 0)
     maximum = max(row)
-    exponentials = []
-    total = 0
-    for steps.element, code in enumerate(row):
+
+    def exponential_at(code: int) -> int:
         exponential = polynomial_exp(steps("difference", code - maximum), constants, call.variant, steps)
         if is_code:
-            exponential = steps("requantized", divided_half_even(exponential * multiplier, 1 << right))
-        exponentials.append(exponential)
-        total = steps("sum", total + exponential)
-    steps.element = -1
+            return steps("requantized", divided_half_even(exponential * multiplier, 1 << right))
+        return exponential
+
+    exponentials, total = steps.summed(row, exponential_at)
     divisor = steps.divisor("sum", total)
     factor = steps("factor", (1 << 32) // divisor) if is_code else 0
     results = []

@@ -92,22 +92,20 @@ def exp(row: list[int], call: Parameters, steps: Steps) -> list[int]:
 def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     """Shiftmax, in units of 2^-(bits - 1)."""
     constants = Exponential(unit_code(call.scale, call.variant), SOFTMAX_SHIFT[call.variant])
-    maximum = max(row)
-    exponentials = []
-    total = 0
-    for steps.element, code in enumerate(row):
-        difference = steps("difference", code - maximum)
-        exponentials.append(shift_exp(difference, constants, call.variant, steps))
-        total = steps("sum", total + exponentials[-1])
-    steps.element = -1
+    maximum, shift = max(row), 31 - call.result_bits + 1
+
+    def exponential(code: int) -> int:
+        return shift_exp(steps("difference", code - maximum), constants, call.variant, steps)
+
+    exponentials, total = steps.summed(row, exponential)
     factor = _reciprocal(total, call.variant, steps)
-    results = []
-    for steps.element, exponential in enumerate(exponentials):
+    most = LARGEST if call.variant == "paper" else None  # there a probability of exactly 1 is 2^M, M = 31
+
+    def result(exponential: int) -> int:
         product = exponential * factor
-        if call.variant == "paper":  # a probability of exactly 1 is 2^M, M = 31
-            product = min(product, LARGEST)
-        results.append(steps("result", steps("product", product) >> (31 - call.result_bits + 1)))
-    return results
+        return steps("result", steps("product", product if most is None else min(product, most)) >> shift)
+
+    return steps.each(exponentials, result)
 
 
 def gelu(row: list[int], call: Parameters, steps: Steps) -> list[int]:

@@ -70,15 +70,12 @@ def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     limit = -(-LARGEST_EXPONENT << shift) // multiplier + 1  # its exponential is 0, and that of all beyond
     fraction_bits = call.result_bits - 1
     maximum = max(row)
-    exponentials = []
-    total = 0
-    for steps.element, code in enumerate(row):
-        distance = min(steps("distance", maximum - code), limit)
-        scaled = steps("scaled", distance * multiplier)
-        exponent = steps("exponent", divided_half_up(scaled, 1 << (shift - FRACTION_BITS)))
-        exponentials.append(power_of_half(exponent, steps))
-        total = steps("sum", total + exponentials[-1])
-    steps.element = -1
+
+    def exponential_at(code: int) -> int:
+        scaled = steps("scaled", min(steps("distance", maximum - code), limit) * multiplier)
+        return power_of_half(steps("exponent", divided_half_up(scaled, 1 << (shift - FRACTION_BITS))), steps)
+
+    exponentials, total = steps.summed(row, exponential_at)
     excess = total.bit_length() - SIGNIFICANT
     normalized = steps("normalized", total >> excess if excess > 0 else total << -excess)
     factor = steps("factor", (1 << 61) // normalized)

@@ -50,6 +50,15 @@ class Steps:
             results.append(function(code))
         return results
 
+    def summed(self, codes: list[int], part: Callable[[int], int]) -> tuple[list[int], int]:
+        """What each code of a row adds to the intermediate ``sum``, and that sum."""
+        parts, total = [], 0
+        for self.element, code in enumerate(codes):
+            parts.append(part(code))
+            total = self("sum", total + parts[-1])
+        self.element = -1
+        return parts, total
+
     def divisor(self, name: str, value: int) -> int:
         """A divisor that has passed its step; wrapping can make it zero, which no scheme defines."""
         if value == 0:

@@ -11,9 +11,8 @@ def softmax(request: Request) -> Subject:
     """Log-int-softmax: exponentials by their difference from the maximum; the ratio is largest for the smallest."""
     request.only_options()
     call, inputs, bits = request.call, request.codes(), request.call.result_bits
-    recorder = request.every_code(inputs)
-    by_code = recorder.spans("difference", "quotient", "remainder", "polynomial", "exponential")
-    exponentials = recorder.values["exponential"]
+    names = ("difference", "quotient", "remainder", "polynomial", "exponential")
+    by_code, exponentials, parts = request.exponentials(inputs, *names)
 
     def spans(length: int) -> Spans:
         total = total_of(exponentials, exponentials[-1], length)
@@ -26,5 +25,4 @@ def softmax(request: Request) -> Subject:
             "result": Span(0, beyond if call.variant == "code" else beyond - 1),
         }
 
-    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     return Subject(call, inputs, spans, parts, {"scale": call.scale, "bits": bits})

@@ -21,10 +21,9 @@ def softmax(request: Request) -> Subject:
     """i-softmax: exponentials by their difference from the maximum; sums and products by interval."""
     request.only_options()
     call, inputs, bits = request.call, request.codes(), request.call.result_bits
-    recorder = request.every_code(inputs)
-    names = ("difference", "quotient", "remainder", "polynomial", "exponential", "requantized")
-    by_code = recorder.spans(*names)
-    exponentials = recorder.values["requantized" if call.variant == "code" else "exponential"]
+    last = ("exponential", "requantized") if call.variant == "code" else ("exponential",)
+    names = ("difference", "quotient", "remainder", "polynomial", *last)
+    by_code, exponentials, parts = request.exponentials(inputs, *names)
 
     def spans(length: int) -> Spans:
         top = exponentials[-1]
@@ -37,7 +36,6 @@ def softmax(request: Request) -> Subject:
         product = Span(min(exponentials) << bits, max(exponentials) << bits)
         return {**known, "product": product, "result": Span(0, min((1 << bits) - 1, product.high // total.low))}
 
-    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     return Subject(call, inputs, spans, parts, {"scale": call.scale, "bits": bits})
 
 

@@ -24,9 +24,8 @@ def softmax(request: Request) -> Subject:
     """Shiftmax: what concerns one code depends on its difference from the maximum; sums and products on all."""
     request.only_options()
     call, inputs = request.call, request.codes()
-    recorder = request.every_code(inputs)
-    by_code = recorder.spans("difference", "scaled", "quotient", "remainder", "exponential")
-    exponentials = recorder.values["exponential"]
+    names = ("difference", "scaled", "quotient", "remainder", "exponential")
+    by_code, exponentials, parts = request.exponentials(inputs, *names)
     numerator, is_clamped = NUMERATOR[call.variant], call.variant == "torch"
 
     def spans(length: int) -> Spans:
@@ -45,7 +44,6 @@ def softmax(request: Request) -> Subject:
             "result": product.shifted_right(31 - call.result_bits + 1),
         }
 
-    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     parameters = {"scale": call.scale, "bits": call.result_bits}
     return Subject(call, inputs, spans, parts, parameters, _unused(call.variant))
 
@@ -57,7 +55,7 @@ def gelu(request: Request) -> Subject:
     known: dict[str, Span] = {}
     if inputs.size**2 <= MOST_PAIRS:
         recorder = Recorder(call.widths)
-        for maximum in range(inputs.low, inputs.high + 1):
+        for maximum in inputs.codes:
             call.oracle(list(range(inputs.low, maximum + 1)), recorder)
         known = recorder.spans()
     return Subject(call, inputs, lambda _: known, {}, {"scale": call.scale}, _unused(call.variant))

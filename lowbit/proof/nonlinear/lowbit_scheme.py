@@ -17,9 +17,8 @@ def softmax(request: Request) -> Subject:
     """Softmax: exponentials by their distance from the maximum; the sum is normalised before it is divided by."""
     request.only_options()
     call, inputs, bits = request.call, request.codes(), request.call.result_bits
-    recorder = request.every_code(inputs)
-    by_code = recorder.spans("distance", "scaled", "exponent", "polynomial", "exponential")
-    exponentials = recorder.values["exponential"]
+    names = ("distance", "scaled", "exponent", "polynomial", "exponential")
+    by_code, exponentials, parts = request.exponentials(inputs, *names)
     factor = Span(RECIPROCAL // _NORMALISED.high, RECIPROCAL // _NORMALISED.low)
 
     def spans(length: int) -> Spans:
@@ -33,7 +32,6 @@ def softmax(request: Request) -> Subject:
             "result": Span(0, (1 << (bits - 1)) - 1),
         }
 
-    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     return Subject(call, inputs, spans, parts, {"scale": call.scale, "bits": bits})
 
 

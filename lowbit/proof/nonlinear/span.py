@@ -20,6 +20,11 @@ class Span(NamedTuple):
         """How many integers that is."""
         return self.high - self.low + 1
 
+    @property
+    def codes(self) -> range:
+        """The integers."""
+        return range(self.low, self.high + 1)
+
     def holds(self, other: Span) -> bool:
         """Whether another range lies within this one."""
         return self.low <= other.low and other.high <= self.high

@@ -113,11 +113,17 @@ class Request:
         """
         recorder = Recorder(self.call.widths)
         try:
-            self.call.oracle(list(range(inputs.low, inputs.high + 1)), recorder)
+            self.call.oracle(list(inputs.codes), recorder)
         except (LowbitError, IndexError, ValueError):
             if not any(recorder.values.values()):
                 raise
         return recorder
+
+    def exponentials(self, inputs: Span, *names: str) -> tuple[Spans, list[int], dict[int, int]]:
+        """Of a softmax: the ranges of the intermediates of one code, and its last one in order and by code."""
+        recorder = self.every_code(inputs)
+        values = recorder.values[names[-1]]
+        return recorder.spans(*names), values, dict(zip(inputs.codes, values, strict=True))
 
     def elementwise(self, inputs: Span, **parameters: Any) -> Subject:
         """The subject of an operation whose codes do not meet: the ranges are those of all codes."""

@@ -19,9 +19,8 @@ def softmax_int8(request: Request) -> Subject:
     beta = scale32(call.options.get("beta", 1), "beta")
     lowest = softmax_parameters(call.scale, beta, call.variant).lowest_difference
     recorder = request.every_code(inputs)
-    codes = range(inputs.low, inputs.high + 1)
-    counted = [code for code in codes if code - inputs.high >= lowest]
-    parts = dict.fromkeys(codes, 0)
+    counted = [code for code in inputs.codes if code - inputs.high >= lowest]
+    parts = dict.fromkeys(inputs.codes, 0)
     for code, exponential in zip(counted, recorder.values["exponential"], strict=True):
         parts[code] = rounding_divide(exponential, SUM_INTEGER_BITS)
     by_code = recorder.spans("difference", "shifted difference", "scaled difference", "exponential")
@@ -47,10 +46,8 @@ def softmax_int16(request: Request) -> Subject:
     request.only_options("beta")
     call, inputs = request.call, request.codes(fixed=True)
     beta = scale32(call.options.get("beta", 1), "beta")
-    recorder = request.every_code(inputs)
-    exponentials = recorder.values["exponential"]
     names = ("difference", "shifted difference", "scaled difference", "centred difference", "exponential")
-    by_code = recorder.spans(*names)
+    by_code, exponentials, parts = request.exponentials(inputs, *names)
     inverse = span_of(stored_table(softmax_reciprocal_table(call.scheme.id)))
 
     def spans(length: int) -> Spans:
@@ -69,7 +66,6 @@ def softmax_int16(request: Request) -> Subject:
             "result": _result(product, total, clamped=call.scheme.id != "cmsis_int16"),
         }
 
-    parts = dict(zip(range(inputs.low, inputs.high + 1), exponentials, strict=True))
     return Subject(call, inputs, spans, parts, {"scale": call.scale, "beta": beta})
 
 

@@ -30,11 +30,11 @@ from lowbit.vectors.cast.points import (
     midpoints,
     points,
 )
-from lowbit.vectors.cast.representative import WHOLE_UP_TO, class_flags, nan_magnitudes, representative_magnitudes
+from lowbit.vectors.cast.representative import class_flags, nan_magnitudes, representative_magnitudes
 from lowbit.vectors.flags import cast as f
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.flags.flag import Flag
-from lowbit.vectors.patterns import from_patterns, to_patterns
+from lowbit.vectors.patterns import from_patterns
 
 WHOLE_SOURCE_BITS = 10
 """A source of at most that many bits is listed whole."""
@@ -301,6 +301,3 @@ def _source_edges(source: Scalar) -> Iterator[Group]:
     inside = sorted(code for code in codes if 0 < code < normal)
     yield _flagged(np.array(inside, dtype=np.uint64), f.SOURCE_SUBNORMAL)
     yield _flagged(np.array([normal], dtype=np.uint64), f.NEAR_VALUE)
-
-
-__all__ = ["INTERMEDIATES", "WHOLE_UP_TO", "BoundarySet", "boundary", "from_patterns", "to_patterns"]
