@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.block.fast_boundaries import BOUNDARIES, words_behind
-from lowbit.kernels.lib.vectors import BYTE, DOUBLE, at, broadcast, data_of
+from lowbit.kernels.lib.llvm import broadcast
+from lowbit.kernels.lib.vectors import BYTE, DOUBLE, at, data_of
 
 LANES = 16
 ROW = 8
