@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import MappingProxyType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -71,8 +70,11 @@ def _affine(offer: Offer) -> Operation:
     return LinearOperation(scalar_format(offer.target), get_block_policy(offer.rule))
 
 
-OPERATIONS: Mapping[str, Callable[[Offer], Operation]]
-OPERATIONS = MappingProxyType({"convert": _conversion, "gemm": _product, "quantize_linear": _affine})
+OPERATIONS: Mapping[str, Callable[[Offer], Operation]] = {
+    "convert": _conversion,
+    "gemm": _product,
+    "quantize_linear": _affine,
+}
 """Operation that libraries may offer -> what an offer of it is compared with."""
 
 

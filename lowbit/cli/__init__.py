@@ -14,7 +14,7 @@ from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescription
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, NoReturn
 
 from lowbit._version import __version__
@@ -26,26 +26,24 @@ from lowbit.cli.terminal import Terminal
 from lowbit.errors import DeviceError, InfeasibleError, LowbitError, UsageError
 from lowbit.printable import LONGEST_EXCERPT, printable, shortened
 
-VERBS: Mapping[str, str] = MappingProxyType(
-    {
-        "list": "what there is: formats, units, policies, schemes, methods, layouts",
-        "formats": "the same as `lowbit list formats`",
-        "show": "one format: bit diagram, facts, special values, source, value table",
-        "encode": "values to codes, with the arithmetic behind it",
-        "decode": "codes to exact values",
-        "explain": "any name that lowbit prints, in words",
-        "gen": "generate test vectors",
-        "export": "what other tools read: a C header of all kernel prototypes",
-        "golden": "list, verify and regenerate the committed vectors",
-        "check": "compare a kernel with the reference and name the rule it follows",
-        "quantize": "a checkpoint's matrices into a block format",
-        "dequantize": "the values of a quantised checkpoint",
-        "sensitivity": "what each format would cost each layer of a model",
-        "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
-        "allocate": "choose a format for every layer within budgets",
-        "doctor": "versions, processor, caches and the optional packages found",
-    }
-)
+VERBS: Mapping[str, str] = {
+    "list": "what there is: formats, units, policies, schemes, methods, layouts",
+    "formats": "the same as `lowbit list formats`",
+    "show": "one format: bit diagram, facts, special values, source, value table",
+    "encode": "values to codes, with the arithmetic behind it",
+    "decode": "codes to exact values",
+    "explain": "any name that lowbit prints, in words",
+    "gen": "generate test vectors",
+    "export": "what other tools read: a C header of all kernel prototypes",
+    "golden": "list, verify and regenerate the committed vectors",
+    "check": "compare a kernel with the reference and name the rule it follows",
+    "quantize": "a checkpoint's matrices into a block format",
+    "dequantize": "the values of a quantised checkpoint",
+    "sensitivity": "what each format would cost each layer of a model",
+    "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
+    "allocate": "choose a format for every layer within budgets",
+    "doctor": "versions, processor, caches and the optional packages found",
+}
 """Verb -> what it does. Each is the module of the same name in this package."""
 
 COMPILING = frozenset({"check", "dequantize", "quantize", "sensitivity"})

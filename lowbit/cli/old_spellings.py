@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from lowbit.errors import UsageError
 
-OLD_VERBS: Mapping[str, str] = MappingProxyType({"audit": "prove"})
+OLD_VERBS: Mapping[str, str] = {"audit": "prove"}
 """Old verb -> the verb that does its work."""
 
-LATER_VERBS: Mapping[str, str] = MappingProxyType(
-    {
-        "conformance": "a report on a product over all operations; `lowbit check` compares one at a time",
-        "scan": "the layers and formats of a checkpoint; `lowbit sensitivity` reads .safetensors files",
-        "evaluate": "how good a quantised model is; `lowbit sensitivity` weighs layers one at a time",
-        "run": "a model in integers; lowbit.gemm, requantize and softmax are its parts",
-    }
-)
+LATER_VERBS: Mapping[str, str] = {
+    "conformance": "a report on a product over all operations; `lowbit check` compares one at a time",
+    "scan": "the layers and formats of a checkpoint; `lowbit sensitivity` reads .safetensors files",
+    "evaluate": "how good a quantised model is; `lowbit sensitivity` weighs layers one at a time",
+    "run": "a model in integers; lowbit.gemm, requantize and softmax are its parts",
+}
 """Verb of a later release -> what it will do, and what does some of it now."""
 
-OLD_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "": {"--format": "--output-format"},
-        "allocate": {"--method": "--solver", "--plan": "--output"},
-        "check": {"--kernel": "--library", "--result": "--to"},
-        "gen": {"--result": "--to"},
-        "prove": {"--inputs": "--from", "--bits": "--to"},
-    }
-)
+OLD_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "": {"--format": "--output-format"},
+    "allocate": {"--method": "--solver", "--plan": "--output"},
+    "check": {"--kernel": "--library", "--result": "--to"},
+    "gen": {"--result": "--to"},
+    "prove": {"--inputs": "--from", "--bits": "--to"},
+}
 """Verb ("" for every verb) -> its old options, each with the new one."""
 
 
-OLD_TOPICS: Mapping[str, str] = MappingProxyType({"devices": "kernels"})
+OLD_TOPICS: Mapping[str, str] = {"devices": "kernels"}
 """Old topic of ``lowbit explain`` -> the new one."""
 
 

@@ -29,39 +29,35 @@ LINEAR_POLICY = "onnx"
 REQUANTIZE_SCHEME = "tflite_double"
 """The scheme of a requantisation that names none."""
 
-OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
-    {
-        "conversions": (
-            "from",
-            "to",
-            "policy",
-            "rounding",
-            "overflow",
-            "choice",
-            "values",
-            "nan",
-            "no-nan",
-            "distribution",
-        ),
-        "gemm": ("a", "b", "accumulator", "zero-points"),
-        "requantize": ("scheme", "to"),
-        "quantize": ("to", "policy", "choice"),
-        "dequantize": ("from", "policy", "choice"),
-        "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
-    }
-)
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "conversions": (
+        "from",
+        "to",
+        "policy",
+        "rounding",
+        "overflow",
+        "choice",
+        "values",
+        "nan",
+        "no-nan",
+        "distribution",
+    ),
+    "gemm": ("a", "b", "accumulator", "zero-points"),
+    "requantize": ("scheme", "to"),
+    "quantize": ("to", "policy", "choice"),
+    "dequantize": ("from", "policy", "choice"),
+    "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
+}
 """Family of operations -> the options that it takes, of those that not all take."""
-OPERATIONS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(CONVERSIONS, "conversions"),
-        "gemm": "gemm",
-        "requantize": "requantize",
-        "quantize": "quantize",
-        "dequantize": "dequantize",
-        "quantize_linear": "quantize",
-        **dict.fromkeys(NONLINEARITIES, "nonlinearities"),
-    }
-)
+OPERATIONS: Mapping[str, str] = {
+    **dict.fromkeys(CONVERSIONS, "conversions"),
+    "gemm": "gemm",
+    "requantize": "requantize",
+    "quantize": "quantize",
+    "dequantize": "dequantize",
+    "quantize_linear": "quantize",
+    **dict.fromkeys(NONLINEARITIES, "nonlinearities"),
+}
 """Operation -> its family."""
 _ATTRIBUTES = {"from": "source", "to": "target", "zero-points": "zero_points", "no-nan": "no_nan"}
 

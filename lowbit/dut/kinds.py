@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -135,5 +134,5 @@ _KINDS = (
         _results,
     ),
 )
-KINDS: Mapping[str, Kind] = MappingProxyType({kind.option: kind for kind in _KINDS})
+KINDS: Mapping[str, Kind] = {kind.option: kind for kind in _KINDS}
 """Option -> the kind of device that it names."""

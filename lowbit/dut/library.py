@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.vectors.case import Array, Case
 
-LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "numpy": ("convert",),
-        "ml_dtypes": ("convert",),
-        "onnxruntime": ("convert", "gemm", "quantize_linear"),
-        "torch": ("convert", "gemm"),
-    }
-)
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "numpy": ("convert",),
+    "ml_dtypes": ("convert",),
+    "onnxruntime": ("convert", "gemm", "quantize_linear"),
+    "torch": ("convert", "gemm"),
+}
 """Product -> the operations that it offers; ``library_<product>`` has its ``version()`` and ``offers(operation)``."""
 
 NUMPY_FLOATS = ("float16", "float32", "float64")

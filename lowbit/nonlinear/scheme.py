@@ -40,21 +40,19 @@ class Operation:
         return resolve("ops", self.function)(*arguments, **options)
 
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {
-        operation.name: operation
-        for operation in (
-            Operation("softmax", "softmax:softmax", "ivit"),
-            Operation("gelu", "gelu:gelu", "ivit"),
-            Operation("layernorm", "layernorm:layernorm", "ivit"),
-            Operation("logistic", "sigmoid:logistic", "tflite_int8", by_row=False),
-            Operation("tanh", "sigmoid:tanh", "tflite_int8", by_row=False),
-            Operation("exp", "exponential:exp", "ivit", by_row=False, highest=0),
-            Operation("l2norm", "l2norm:l2norm", "tflite_int8"),
-            Operation("integer_sqrt", "exponential:integer_sqrt", "ibert", by_row=False, has_vectors=False),
-        )
-    }
-)
+OPERATIONS: Mapping[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        Operation("softmax", "softmax:softmax", "ivit"),
+        Operation("gelu", "gelu:gelu", "ivit"),
+        Operation("layernorm", "layernorm:layernorm", "ivit"),
+        Operation("logistic", "sigmoid:logistic", "tflite_int8", by_row=False),
+        Operation("tanh", "sigmoid:tanh", "tflite_int8", by_row=False),
+        Operation("exp", "exponential:exp", "ivit", by_row=False, highest=0),
+        Operation("l2norm", "l2norm:l2norm", "tflite_int8"),
+        Operation("integer_sqrt", "exponential:integer_sqrt", "ibert", by_row=False, has_vectors=False),
+    )
+}
 NONLINEARITIES = tuple(operation.name for operation in OPERATIONS.values() if operation.has_vectors)
 
 

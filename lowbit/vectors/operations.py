@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from lowbit.errors import InputError
 from lowbit.nonlinear.scheme import NONLINEARITIES
@@ -17,17 +16,15 @@ from lowbit.vectors.requantize.sets import requantize_set
 from lowbit.vectors.vec import VectorFile
 
 CONVERSIONS = ("encode", "decode", "convert")
-OPERATIONS: Mapping[str, Callable[[Recipe], VectorFile]] = MappingProxyType(
-    {
-        **dict.fromkeys(CONVERSIONS, conversion_set),
-        "gemm": dot_set,
-        "requantize": requantize_set,
-        "quantize": quantize_set,
-        "dequantize": dequantize_set,
-        "pack": pack_set,
-        **dict.fromkeys(NONLINEARITIES, nonlinear_set),
-    }
-)
+OPERATIONS: Mapping[str, Callable[[Recipe], VectorFile]] = {
+    **dict.fromkeys(CONVERSIONS, conversion_set),
+    "gemm": dot_set,
+    "requantize": requantize_set,
+    "quantize": quantize_set,
+    "dequantize": dequantize_set,
+    "pack": pack_set,
+    **dict.fromkeys(NONLINEARITIES, nonlinear_set),
+}
 
 
 def generate(recipe: Recipe) -> VectorFile:

@@ -98,12 +98,10 @@ def _magnitudes(comparison: Comparison, rows: NDArray[np.intp]) -> NDArray[np.fl
     return np.abs(values)
 
 
-RULES: Mapping[str, RowRule] = MappingProxyType(
-    {
-        rule.__name__: rule
-        for rule in (nan_payload_unquieted, infinity_gives_all_ones, beyond_int32_gives_zero, e8m0_negative_exponent)
-    }
-)
+RULES: Mapping[str, RowRule] = {
+    rule.__name__: rule
+    for rule in (nan_payload_unquieted, infinity_gives_all_ones, beyond_int32_gives_zero, e8m0_negative_exponent)
+}
 RULES_ON_CODES: Mapping[str, Callable[..., RowRule]] = MappingProxyType(
     {"nan_gives": nan_gives, "nan_result_gives": nan_result_gives}
 )

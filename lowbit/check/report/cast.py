@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,75 +25,71 @@ MOST_STEPS = 1000
 MOST_ROUNDINGS = 3
 """Where more roundings cannot be told apart, none is told."""
 
-ROUNDING_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "nearest_even": "round-ties-even",
-        "nearest_away": "round-ties-away",
-        "nearest_zero": "round-ties-toward-zero",
-        "nearest_up": "round-ties-up",
-        "nearest_down": "round-ties-down",
-        "nearest_odd": "round-ties-odd",
-        "toward_zero": "truncating (toward zero)",
-        "toward_positive": "rounding toward +infinity",
-        "toward_negative": "rounding toward -infinity",
-        "away_from_zero": "rounding away from zero",
-        "to_odd": "rounding to odd",
-    }
-)
+ROUNDING_WORDS: Mapping[str, str] = {
+    "nearest_even": "round-ties-even",
+    "nearest_away": "round-ties-away",
+    "nearest_zero": "round-ties-toward-zero",
+    "nearest_up": "round-ties-up",
+    "nearest_down": "round-ties-down",
+    "nearest_odd": "round-ties-odd",
+    "toward_zero": "truncating (toward zero)",
+    "toward_positive": "rounding toward +infinity",
+    "toward_negative": "rounding toward -infinity",
+    "away_from_zero": "rounding away from zero",
+    "to_odd": "rounding to odd",
+}
 
-AXIS_WORDS: Mapping[str, Mapping[Any, str]] = MappingProxyType(
-    {
-        "tie_without_mantissa": {
-            "even": "takes a tie to the even code",
-            "up": "takes a tie to the larger power of two",
-        },
-        "infinity": {
-            "propagate": "keeps infinite inputs infinite",
-            "saturate": "saturates infinite inputs",
-            "nan": "turns infinite inputs into NaN",
-        },
-        "without_infinity": {
-            "nan": "gives NaN where the format lacks infinity",
-            "saturate": "gives the largest value where the format lacks infinity",
-        },
-        "nan": {
-            "maximum": "turns NaN into the largest value",
-            "signed_maximum": "turns NaN into the largest value of its sign",
-            "minimum": "turns NaN into the lowest code",
-            "zero": "turns NaN into zero",
-            "negative_zero": "turns NaN into -0",
-            "inverted_zero": "turns NaN into the zero of the other sign",
-        },
-        "nan_sign": {
-            "keep": "keeps the sign of NaN",
-            "drop": "drops the sign of NaN",
-            "drop_input": "drops the sign of a NaN input",
-        },
-        "nan_code": {
-            "canonical": "gives the canonical NaN",
-            "all_ones": "gives the all-ones NaN",
-            "payload": "keeps the payload of NaN",
-        },
-        "negative": {
-            "nan": "turns negative inputs into NaN",
-            "absolute": "drops the sign of negative inputs",
-            "zero": "takes negative inputs to the smallest code",
-            "by_direction": "takes negative inputs to NaN or the smallest code, as the rounding direction says",
-        },
-        "negative_zero": {"keep": "keeps the sign of zero", "positive": "drops the sign of zero"},
-        "zero": {"minimum": "takes zero to the smallest code", "nan": "turns zero into NaN"},
-        "underflow": {"minimum": "takes underflow to the smallest code", "nan": "turns underflow into NaN"},
-        "flush_results": {
-            "never": "keeps subnormal results",
-            "after_rounding": "flushes subnormal results to zero after rounding (FTZ)",
-            "before_rounding": "flushes subnormal results to zero before rounding (FTZ)",
-        },
-        "flush_inputs": {
-            "never": "takes subnormal inputs as they are",
-            "always": "takes subnormal inputs for zero (DAZ)",
-        },
-    }
-)
+AXIS_WORDS: Mapping[str, Mapping[Any, str]] = {
+    "tie_without_mantissa": {
+        "even": "takes a tie to the even code",
+        "up": "takes a tie to the larger power of two",
+    },
+    "infinity": {
+        "propagate": "keeps infinite inputs infinite",
+        "saturate": "saturates infinite inputs",
+        "nan": "turns infinite inputs into NaN",
+    },
+    "without_infinity": {
+        "nan": "gives NaN where the format lacks infinity",
+        "saturate": "gives the largest value where the format lacks infinity",
+    },
+    "nan": {
+        "maximum": "turns NaN into the largest value",
+        "signed_maximum": "turns NaN into the largest value of its sign",
+        "minimum": "turns NaN into the lowest code",
+        "zero": "turns NaN into zero",
+        "negative_zero": "turns NaN into -0",
+        "inverted_zero": "turns NaN into the zero of the other sign",
+    },
+    "nan_sign": {
+        "keep": "keeps the sign of NaN",
+        "drop": "drops the sign of NaN",
+        "drop_input": "drops the sign of a NaN input",
+    },
+    "nan_code": {
+        "canonical": "gives the canonical NaN",
+        "all_ones": "gives the all-ones NaN",
+        "payload": "keeps the payload of NaN",
+    },
+    "negative": {
+        "nan": "turns negative inputs into NaN",
+        "absolute": "drops the sign of negative inputs",
+        "zero": "takes negative inputs to the smallest code",
+        "by_direction": "takes negative inputs to NaN or the smallest code, as the rounding direction says",
+    },
+    "negative_zero": {"keep": "keeps the sign of zero", "positive": "drops the sign of zero"},
+    "zero": {"minimum": "takes zero to the smallest code", "nan": "turns zero into NaN"},
+    "underflow": {"minimum": "takes underflow to the smallest code", "nan": "turns underflow into NaN"},
+    "flush_results": {
+        "never": "keeps subnormal results",
+        "after_rounding": "flushes subnormal results to zero after rounding (FTZ)",
+        "before_rounding": "flushes subnormal results to zero before rounding (FTZ)",
+    },
+    "flush_inputs": {
+        "never": "takes subnormal inputs as they are",
+        "always": "takes subnormal inputs for zero (DAZ)",
+    },
+}
 
 FLUSHES = "flushes subnormal results to zero, before or after rounding (FTZ)"
 

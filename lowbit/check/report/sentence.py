@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 import numpy as np
 
@@ -34,15 +34,13 @@ from lowbit.oracle.cast.decode import decode
 FEW = 16
 """What a rule says of fewer answers is not worth a word where most follow none."""
 EITHER = "a|b: cannot be told apart by these vectors"
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "convert": "cast",
-        "gemm": "gemm",
-        **dict.fromkeys(("quantize", "dequantize"), "block"),
-        **dict.fromkeys(("quantize_linear", "dequantize_linear", "dynamic_quantize_linear"), "block"),
-        "requantize": "requantize",
-    }
-)
+_WORDS: Mapping[str, str] = {
+    "convert": "cast",
+    "gemm": "gemm",
+    **dict.fromkeys(("quantize", "dequantize"), "block"),
+    **dict.fromkeys(("quantize_linear", "dequantize_linear", "dynamic_quantize_linear"), "block"),
+    "requantize": "requantize",
+}
 
 
 def words_of(result: CheckResult) -> ModuleType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from types import MappingProxyType
 
 from lowbit.errors import FormatError
 from lowbit.exact import Exact, format_exact, parse_exact
@@ -15,22 +14,20 @@ NONE = "none"
 """How a file says that there is no such value: no infinity, no subnormal number."""
 
 
-MEANINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "max": "largest finite value",
-        "min": "lowest finite value",
-        "min_normal": "smallest positive normal value",
-        "max_subnormal": "largest subnormal value",
-        "min_subnormal": "smallest positive subnormal value",
-        "smallest": "smallest positive value",
-        "max_exponent": "exponent of the largest finite value (emax)",
-        "min_exponent": "exponent of the smallest normal value (emin)",
-        "precision": "significant bits of a normal value",
-        "nan_codes": "number of NaN codes",
-        "infinity_codes": "number of codes of infinities",
-        "finite_values": "number of distinct finite values (-0 and +0 are one)",
-    }
-)
+MEANINGS: Mapping[str, str] = {
+    "max": "largest finite value",
+    "min": "lowest finite value",
+    "min_normal": "smallest positive normal value",
+    "max_subnormal": "largest subnormal value",
+    "min_subnormal": "smallest positive subnormal value",
+    "smallest": "smallest positive value",
+    "max_exponent": "exponent of the largest finite value (emax)",
+    "min_exponent": "exponent of the smallest normal value (emin)",
+    "precision": "significant bits of a normal value",
+    "nan_codes": "number of NaN codes",
+    "infinity_codes": "number of codes of infinities",
+    "finite_values": "number of distinct finite values (-0 and +0 are one)",
+}
 """Every fact that a file may state."""
 
 

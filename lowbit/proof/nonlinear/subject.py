@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from lowbit.errors import InputError, LowbitError
@@ -19,14 +18,12 @@ Spans = Mapping[str, Span]
 MOST_CODES = 1 << 17
 """Input ranges up to this size are gone through code by code."""
 
-AUDITS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        (operation, record.id): record.home
-        for operation in NONLINEARITIES
-        for record in schemes(operation).values()
-        if record.audited
-    }
-)
+AUDITS: Mapping[tuple[str, str], str] = {
+    (operation, record.id): record.home
+    for operation in NONLINEARITIES
+    for record in schemes(operation).values()
+    if record.audited
+}
 """(operation, scheme) -> where its bounds are, in ``lowbit.proof.nonlinear``: a function of a :class:`Request`."""
 
 

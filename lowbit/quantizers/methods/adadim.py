@@ -76,13 +76,11 @@ METHOD = Method(
     quantize=adadim,
     title="blocks along the inputs or the outputs, by the smaller error",
     source="Heo et al., ICLR 2024 (arXiv 2309.15531); johnheo/adadim-llm 49ee38e",
-    variants=MappingProxyType(
-        {
-            "adaptive": "the better of both",
-            "outputs": "blocks inside an output channel",
-            "inputs": "blocks inside an input channel",
-        }
-    ),
+    variants={
+        "adaptive": "the better of both",
+        "outputs": "blocks inside an output channel",
+        "inputs": "blocks inside an input channel",
+    },
     needs_activations=False,
     to="int4.g128.asymmetric",
 )

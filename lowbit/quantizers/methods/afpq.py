@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
@@ -69,9 +68,7 @@ METHOD = Method(
     quantize=afpq,
     title="a scale for each sign",
     source="Zhang et al., ACL Findings 2024 (arXiv 2311.01792); zhangsichengsjtu/AFPQ 55498d2",
-    variants=MappingProxyType(
-        {"alone": "round to nearest", "gptq": "with error feedback", "awq": "with scaled inputs"}
-    ),
+    variants={"alone": "round to nearest", "gptq": "with error feedback", "awq": "with scaled inputs"},
     needs_activations=False,
     to="float4_e2m1fn.g128.by_sign",
 )

@@ -135,12 +135,10 @@ METHOD = Method(
     quantize=awq,
     title="inputs scaled by a power of their mean activation, searched on the output error",
     source="Lin et al., MLSys 2024 (arXiv 2306.00978); mit-han-lab/llm-awq d6e797a; casper-hansen/AutoAWQ 88e4c76",
-    variants=MappingProxyType(
-        {
-            "paper": "a power of the mean activation",
-            "duo_scaling": "a power of the mean activation over one of the mean weight (AutoAWQ, llm-compressor)",
-        }
-    ),
+    variants={
+        "paper": "a power of the mean activation",
+        "duo_scaling": "a power of the mean activation over one of the mean weight (AutoAWQ, llm-compressor)",
+    },
     needs_activations=True,
     to="int4.g128.asymmetric",
 )

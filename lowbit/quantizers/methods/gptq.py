@@ -138,12 +138,10 @@ METHOD = Method(
     quantize=gptq,
     title="rounding errors spread over the inputs that are left, through the inverse Hessian",
     source="Frantar et al., ICLR 2023 (arXiv 2210.17323); IST-DASLab/gptq 2d65066",
-    variants=MappingProxyType(
-        {
-            "paper": "scales of a group from weights with all errors so far",
-            "official": "scales of a group from weights without the errors of the same 128 columns",
-        }
-    ),
+    variants={
+        "paper": "scales of a group from weights with all errors so far",
+        "official": "scales of a group from weights without the errors of the same 128 columns",
+    },
     needs_activations=True,
     to="int4.g128",
 )

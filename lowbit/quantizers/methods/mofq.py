@@ -75,7 +75,7 @@ METHOD = Method(
     quantize=mofq,
     title="the better of an integer and a floating-point format, layer by layer",
     source="Zhang et al. (arXiv 2305.12356)",
-    variants=MappingProxyType({"tensor": "by the error of the weights", "output": "by the error of the outputs"}),
+    variants={"tensor": "by the error of the weights", "output": "by the error of the outputs"},
     needs_activations=False,
     to="int4.g32, float4_e2m1fn.g32",
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
@@ -76,13 +74,11 @@ METHOD = Method(
     quantize=round_to_nearest,
     title="every weight to the nearest value under the scale of its block",
     source="the baseline of every paper; clip grids: IST-DASLab/gptq 2d65066, quant.py",
-    variants=MappingProxyType(
-        {
-            "range": "scales from the whole range of a block",
-            "mse": "the range that makes the squared error the smallest",
-            "norm_2.4": "the range that makes the sum of |error|^2.4 the smallest",
-        }
-    ),
+    variants={
+        "range": "scales from the whole range of a block",
+        "mse": "the range that makes the squared error the smallest",
+        "norm_2.4": "the range that makes the sum of |error|^2.4 the smallest",
+    },
     needs_activations=False,
     to="int4.g128",
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import numpy.typing as npt
 
@@ -84,13 +82,11 @@ METHOD = Method(
     quantize=smoothquant,
     title="outliers of activations moved into the weights",
     source="Xiao et al., ICML 2023 (arXiv 2211.10438); mit-han-lab/smoothquant c61476d",
-    variants=MappingProxyType(
-        {
-            "paper": "the largest magnitudes of activations and weights",
-            "llm_compressor": "the span of the activations in place of their largest magnitude",
-            "power_of_two": "the paper's scale as a power of two: products do not change",
-        }
-    ),
+    variants={
+        "paper": "the largest magnitudes of activations and weights",
+        "llm_compressor": "the span of the activations in place of their largest magnitude",
+        "power_of_two": "the paper's scale as a power of two: products do not change",
+    },
     needs_activations=True,
     to="int8.channel",
 )

@@ -39,7 +39,7 @@ from lowbit.vectors.patterns import from_patterns
 WHOLE_SOURCE_BITS = 10
 """A source of at most that many bits is listed whole."""
 
-INTERMEDIATES: Mapping[str, int] = MappingProxyType({"float32": 24, "float16": 11, "bfloat16": 8})
+INTERMEDIATES: Mapping[str, int] = {"float32": 24, "float16": 11, "bfloat16": 8}
 """Precision of the formats that real conversions round through."""
 
 _ONE = np.uint64(1)
