@@ -91,12 +91,13 @@ def solve(
     limit = ANYTIME_SECONDS if method == "neighborhoods" and time_limit is None else time_limit
     clock = Clock(limit)
     reduction = reduce(problem)
-    _check_rows(reduction)
+    if (_least_totals(reduction.core) > reduction.core.limits).any():  # a row that cannot be kept even alone
+        raise infeasible(reduction)
     state = State(reduction.core, max(gap, 1e-12), clock, seed)
     if warm_start is not None:
         state.offer(_warm(reduction, warm_start), "the given plan")
     if prices:
-        state.prices = np.array([max(0.0, _row_price(problem, prices, row)) for row in state.core.rows])
+        state.prices = np.array([max(0.0, prices.get(row, 0.0) / _unit_cost(problem, row)) for row in state.core.rows])
     if method in ("milp", "highs", "cbc"):
         from lowbit.allocate.search.external import solve_externally
 
@@ -160,10 +161,6 @@ def _unit_cost(problem: Problem, row: str) -> float:
     return float(budget.divisor * budget.denominator)
 
 
-def _row_price(problem: Problem, prices: Mapping[str, float], row: str) -> float:
-    return prices.get(row, 0.0) / _unit_cost(problem, row)
-
-
 def _plan(reduction: Reduction, state: State, gap: float, clock: Clock) -> Plan:
     problem, core = reduction.problem, state.core
     picks = state.picks
@@ -200,12 +197,6 @@ def _least_totals(core: Core) -> Integers:
     costs = np.where(missing, np.iinfo(np.int64).max, core.costs)
     least: Integers = costs.min(axis=2).sum(axis=1)
     return least
-
-
-def _check_rows(reduction: Reduction) -> None:
-    """A row that cannot be kept even alone is infeasible without a search."""
-    if (_least_totals(reduction.core) > reduction.core.limits).any():
-        raise infeasible(reduction)
 
 
 def _give_up(reduction: Reduction, state: State, clock: Clock) -> None:

@@ -32,14 +32,8 @@ class NonlinearRule(Rule):
 
     def run(self, case: Case) -> Array:
         """The results of a case as int64; ``UNDEFINED`` in rows for which the scheme is not defined."""
-        if self.bug is not None:
-            return _guarded(self.bug.run, self.made, self.target, case)
-        return _guarded(_by_kernels, self.made, self.target, case)
-
-
-def _by_kernels(made: Nonlinearity, target: FixedFormat, case: Case) -> Array:
-    del target
-    return made.run(case.arrays["codes"], case.arrays).astype(np.int64)
+        run = self.bug.run if self.bug else lambda made, _, part: made.run(part.arrays["codes"], part.arrays)
+        return _guarded(run, self.made, self.target, case).astype(np.int64)
 
 
 def _guarded(function: object, made: Nonlinearity, target: FixedFormat, case: Case) -> Array:

@@ -145,7 +145,7 @@ def _check_device(arguments: Namespace, name: str, max_errors: int) -> CheckResu
     question = Question(operation.prototype, cases, arguments.timeout, arguments.values)
     with KINDS[name].make(getattr(arguments, name), question) as device:
         device.open()
-        with Bar(_rows(operation) if every_input else len(cases)) as bar:
+        with Bar(1 << scalar_format(operation.source).bits if every_input else len(cases)) as bar:
             settings: Any = {
                 "max_errors": max_errors,
                 "progress": lambda done, wrong: bar.update(done, f"{wrong:,} differ"),
@@ -155,10 +155,6 @@ def _check_device(arguments: Namespace, name: str, max_errors: int) -> CheckResu
 
                 return check_every_input(device, operation, **settings)  # type: ignore[arg-type]
             return check(device, operation, cases, **settings)
-
-
-def _rows(operation: Operation) -> int:
-    return 1 << scalar_format(operation.source).bits
 
 
 def _is_sweep(arguments: Namespace) -> bool:

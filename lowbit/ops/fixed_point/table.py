@@ -63,7 +63,8 @@ def table_lookup(codes: Codes, table: Codes, *, scheme: str = "tosa", threads: i
     """
     from lowbit.kernels.fixed_point.table import interpolate_each, interpolate_rounded_each, look_up_each
 
-    _require_scheme(scheme)
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        raise unknown("scheme of table_lookup", scheme, SCHEMES)
     require_whole("threads", threads, 1, 1 << 16)
     entries = _entries(table, scheme)
     bits = 8 if entries.size == SHORT else 16
@@ -77,11 +78,6 @@ def table_lookup(codes: Codes, table: Codes, *, scheme: str = "tosa", threads: i
         kernel, dtype = look_up_each, "int8"
     in_chunks(lambda i, j: kernel(flat[i:j], entries, out[i:j]), flat.size, threads, 1 << 14)
     return out.astype(dtype).reshape(array.shape)[()]
-
-
-def _require_scheme(scheme: Any) -> None:
-    if not isinstance(scheme, str) or scheme not in SCHEMES:
-        raise unknown("scheme of table_lookup", scheme, SCHEMES)
 
 
 def _entries(table: Any, scheme: str) -> Array:
