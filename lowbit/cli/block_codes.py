@@ -10,7 +10,7 @@ from typing import Any
 
 from lowbit.cli.bits import painted, parse_code
 from lowbit.cli.block_page import shape_words
-from lowbit.cli.terminal import Terminal, columns, print_document, terminal
+from lowbit.cli.terminal import Terminal, print_document, terminal
 from lowbit.cli.traces import Row, code_and_bits, rounding_rows, write_rows_of_trace
 from lowbit.cli.values import parse_value
 from lowbit.cli.words import number_json
@@ -24,6 +24,7 @@ from lowbit.oracle.block.encode import is_affine, levels
 from lowbit.oracle.block.explain import BlockExplanation, ElementStep, ScaleStep, explain_blocks
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import POWER_RULES, BlockPolicy, get_block_policy
+from lowbit.printable import columns
 
 ELEMENT_HEAD = ("", "value", "quotient", "below", "midpoint", "above", "code", "bits", "worth", "rule")
 SHOWN_PLACES = 3

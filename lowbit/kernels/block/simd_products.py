@@ -12,7 +12,8 @@ from numba.extending import intrinsic
 
 from lowbit.kernels._jit import kernel
 from lowbit.kernels.block.simd_reached import LANES
-from lowbit.kernels.lib.vectors import at, broadcast, data_of
+from lowbit.kernels.lib.llvm import broadcast
+from lowbit.kernels.lib.vectors import at, data_of
 
 NUMBERS = ir.VectorType(ir.FloatType(), LANES)
 QUIET_NAN = ir.Constant(ir.FloatType(), float("nan"))

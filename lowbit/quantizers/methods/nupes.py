@@ -122,9 +122,7 @@ METHOD = Method(
     quantize=nupes,
     title="a power grid, its exponent searched",
     source="Yvinec et al., ICLR 2023 (arXiv 2301.09858); NUPES (arXiv 2308.05600)",
-    variants=MappingProxyType(
-        {"nearest": "the code whose value is nearest", "paper": "rounded on the axis that is raised to the power"}
-    ),
+    variants={"nearest": "the code whose value is nearest", "paper": "rounded on the axis that is raised to the power"},
     needs_activations=False,
     to="int4.channel",
 )

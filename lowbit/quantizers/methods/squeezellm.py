@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -131,9 +130,7 @@ METHOD = Method(
     quantize=squeezellm,
     title="a table of values for each output, and outliers kept apart",
     source="Kim et al., ICML 2024 (arXiv 2306.07629); SqueezeAILab/SqueezeLLM a5fd71f",
-    variants=MappingProxyType(
-        {"exact": "the best table, by dynamic programming", "lloyd": "Lloyd's iteration from even steps"}
-    ),
+    variants={"exact": "the best table, by dynamic programming", "lloyd": "Lloyd's iteration from even steps"},
     needs_activations=False,
     to="table4.channel",
 )
