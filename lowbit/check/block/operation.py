@@ -77,17 +77,12 @@ class QuantizeOperation(Operation):
             raise self._refuse_set(set_name)
         return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
 
-    def read_cases(self, path: str) -> list[Case]:
-        """Refuses: tensors are not rows of a file."""
+    def _read(self, path: str) -> list[Case]:
         raise InputError(
             f"--inputs {path}: `check quantize` has no inputs of a file",
             hint="--set random --n 100 --seed 7, or the directed tensors",
             code="LB100",
         )
-
-    def expected(self, case: Case) -> Array:
-        """What the policy asked for gives."""
-        return self.rule.run(case)
 
     def canonical(self, case: Case, answers: Array) -> Array:
         """One NaN for all, and one code for whatever a NaN scale makes NaN."""
@@ -117,8 +112,6 @@ class QuantizeOperation(Operation):
         value = float(values[place]) if name == "codes" else None
         return BlockDetail(name, place, fmt, block, value, quantize(values, self.format, policy=self.policy))
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Shows the values of a case and the expected results."""
-        del index
+    def _command(self, case: Case) -> str:
         policy = f" --policy {self.policy.name}" if self.policy.name != self.format.default_policy else ""
         return f"lowbit gen quantize --to {self.format.id}{policy} --case {case.name}"
