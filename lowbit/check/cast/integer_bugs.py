@@ -21,19 +21,14 @@ def _single(values: Values, view: View) -> Values:
     return values.astype(np.float32).astype(np.float64) if view.source.precision <= 24 else values
 
 
-def _half_added(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.trunc(_single(view.values + 0.5, view)))
+def _half_added(
+    rounding: Callable[[Values], Values], half: Callable[[Values], Values | float] = lambda _: 0.5
+) -> Callable[[Conversion], Codes]:
+    def compute(conversion: Conversion) -> Codes:
+        view = conversion.view
+        return conversion.of_values(rounding(_single(view.values + half(view.values), view)))
 
-
-def _half_added_floor(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.floor(_single(view.values + 0.5, view)))
-
-
-def _half_added_away(conversion: Conversion) -> Codes:
-    view = conversion.view
-    return conversion.of_values(np.trunc(_single(view.values + np.copysign(0.5, view.values), view)))
+    return compute
 
 
 def _range_first(conversion: Conversion) -> Codes:
@@ -65,10 +60,6 @@ def _wider_first(bits: int) -> Callable[[Conversion], Codes]:
 
 def _narrower_than(bits: int) -> Callable[[View], Mask]:
     return lambda view: into_integers(view) if view.target.bits < bits else nowhere(view)
-
-
-def _absolute(conversion: Conversion) -> Codes:
-    return conversion.of_values(np.abs(conversion.view.values))
 
 
 def _negative_into_unsigned(view: View) -> Mask:
@@ -110,14 +101,13 @@ def _unsigned_codes(view: View) -> Mask:
 
 def integer_bugs() -> Iterator[CastBug]:
     """The likeliest first."""
-    yield CastBug("half_added", "adds 0.5 and truncates: right for positive values only", into_integers, _half_added)
-    yield CastBug(
-        "half_added_floor", "takes the floor of x + 0.5, a sum that is itself rounded", into_integers,
-        _half_added_floor,
-    )  # fmt: skip
-    yield CastBug(
-        "half_added_away", "truncates |x| + 0.5, a sum that is itself rounded", into_integers, _half_added_away
-    )
+    words = "adds 0.5 and truncates: right for positive values only"
+    yield CastBug("half_added", words, into_integers, _half_added(np.trunc))
+    words = "takes the floor of x + 0.5, a sum that is itself rounded"
+    yield CastBug("half_added_floor", words, into_integers, _half_added(np.floor))
+    words = "truncates |x| + 0.5, a sum that is itself rounded"
+    away = _half_added(np.trunc, lambda values: np.copysign(0.5, values))
+    yield CastBug("half_added_away", words, into_integers, away)
     yield CastBug(
         "range_first", "looks at the range before it rounds: what rounds out of it wraps", into_integers, _range_first,
         True,
@@ -126,7 +116,10 @@ def integer_bugs() -> Iterator[CastBug]:
         "narrow_range", "never gives the lowest code (a narrow range, as -127 to 127)", _signed_integers,
         _narrow_range, True,
     )  # fmt: skip
-    yield CastBug("absolute", "takes the absolute value of negative inputs", _negative_into_unsigned, _absolute, True)
+    words = "takes the absolute value of negative inputs"
+    yield CastBug(
+        "absolute", words, _negative_into_unsigned, lambda made: made.of_values(np.abs(made.view.values)), True
+    )
     yield CastBug(
         "zero_extended", "extends negative codes with zeros, not with their sign", _negative_codes, _zero_extended,
         True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import or_, xor
 
 import numpy as np
 
@@ -79,14 +80,12 @@ def _has_infinities(view: View) -> Mask:
     return view.nan if view.target.infinity_count == 2 else nowhere(view)
 
 
-def _other_sign(conversion: Conversion) -> Codes:
-    results = conversion.right()
-    return np.asarray(results ^ results.dtype.type(conversion.view.target.sign_bit))
+def _sign_bit(change: Callable[[Codes, Codes], Codes]) -> Callable[[Conversion], Codes]:
+    def compute(conversion: Conversion) -> Codes:
+        results = conversion.right()
+        return np.asarray(change(results, results.dtype.type(conversion.view.target.sign_bit)))
 
-
-def _negative_nan(conversion: Conversion) -> Codes:
-    results = conversion.right()
-    return np.asarray(results | results.dtype.type(conversion.view.target.sign_bit))
+    return compute
 
 
 def _has_signed_nans(view: View) -> Mask:
@@ -120,5 +119,5 @@ def nan_bugs() -> Iterator[CastBug]:
         _special_as_number,
         True,
     )
-    yield CastBug("nan_negative", "sets the sign of every NaN", _has_signed_nans, _negative_nan, True)
-    yield CastBug("nan_sign_flipped", "flips the sign of NaN", _has_signed_nans, _other_sign, True)
+    yield CastBug("nan_negative", "sets the sign of every NaN", _has_signed_nans, _sign_bit(or_), True)
+    yield CastBug("nan_sign_flipped", "flips the sign of NaN", _has_signed_nans, _sign_bit(xor), True)

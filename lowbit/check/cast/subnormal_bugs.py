@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lowbit.check.cast.bug import CastBug, nowhere, scaled, subnormal_results
-from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
+from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
 from lowbit.format.scalar import FloatFormat
 
 
@@ -50,16 +50,8 @@ def _twice_rounded(conversion: Conversion) -> Codes:
 
 
 def _truncated_subnormal(conversion: Conversion) -> Codes:
-    grid = conversion.view.target.smallest_exponent
-    return conversion.of_values(np.copysign(_on_grid(np.trunc, conversion.view.values, grid), conversion.view.values))
-
-
-def _even_subnormal(conversion: Conversion) -> Codes:
-    return conversion.right(rounding="nearest_even")
-
-
-def _on_grid(rounding: Callable[[Values], Values], values: Values, grid: int) -> Values:
-    return np.ldexp(rounding(np.ldexp(values, -grid)), grid)
+    values, grid = conversion.view.values, conversion.view.target.smallest_exponent
+    return conversion.of_values(np.copysign(np.ldexp(np.trunc(np.ldexp(values, -grid)), grid), values))
 
 
 def _subnormal_as_normal(conversion: Conversion) -> Codes:
@@ -87,9 +79,8 @@ def subnormal_bugs() -> Iterator[CastBug]:
         True,
     )
     yield CastBug("truncated_subnormal", "truncates subnormal results", subnormal_results, _truncated_subnormal, True)
-    yield CastBug(
-        "even_subnormal", "rounds subnormal results to nearest, ties to even", subnormal_results, _even_subnormal, True
-    )
+    words = "rounds subnormal results to nearest, ties to even"
+    yield CastBug("even_subnormal", words, subnormal_results, lambda made: made.right(rounding="nearest_even"), True)
     for factor, size in ((0.5, "half"), (2.0, "twice")):
         words = f"shifts subnormal results by a place: they are {size} as large as they should be"
         yield CastBug(f"subnormal_{size}", words, subnormal_results, scaled(factor), True)
