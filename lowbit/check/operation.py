@@ -74,8 +74,9 @@ class Operation(ABC):
         self._file = path
         return self._read(path)
 
-    @abstractmethod
-    def _read(self, path: str) -> list[Case]: ...
+    def _read(self, path: str) -> list[Case]:
+        hint = "--set random --n 100 --seed 7, or the directed ones"
+        raise InputError(f"--inputs {path}: `check {self.name}` has no inputs of a file", hint=hint, code="LB100")
 
     def expected(self, case: Case) -> Array:
         """The results that the rule asked for gives."""

@@ -13,7 +13,7 @@ from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.stages import LINEAR_STAGES
 from lowbit.check.operation import UNDEFINED, Bug, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import LowbitError
 from lowbit.policy.block import BlockPolicy
 from lowbit.vectors.block.linear_cases import directed_values, random_values
 from lowbit.vectors.case import Array, Case
@@ -158,15 +158,6 @@ class LinearOperation(Operation):
             return random_values(self.rule.target, count, seed)
         raise self._refuse_set(set_name)
 
-    def read_cases(self, path: str) -> list[Case]:
-        """Refuses: a file of values has no scales."""
-        hint = "--set random --n 100 --seed 7, or the directed values"
-        raise InputError(f"--inputs {path}: `check {self.name}` has no inputs of a file", hint=hint, code="LB100")
-
-    def expected(self, case: Case) -> Array:
-        """What the policy asked for gives."""
-        return self.rule.run(case)
-
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate policies on one kind of values after the other."""
         return identified(comparison, self.rule, LINEAR_STAGES)
@@ -186,8 +177,6 @@ class LinearOperation(Operation):
         with np.errstate(all="ignore"):
             return LinearDetail(float(case.arrays["values"][index] / np.float32(case.scalars["scale"])))
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Shows the values of a case and the expected codes."""
-        del index
+    def _command(self, case: Case) -> str:
         policy = f" --policy {self.policy.name}" if self.policy.name else ""
         return f"lowbit gen quantize_linear --to {self.target}{policy} --case {case.name}"

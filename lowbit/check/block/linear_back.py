@@ -14,7 +14,7 @@ from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.stages import ANSWERS
 from lowbit.check.operation import UNDEFINED, Bug, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import LowbitError
 from lowbit.format.registry import scalar_format
 from lowbit.policy.block import get_block_policy
 from lowbit.vectors.block.linear_cases import directed_codes, directed_ranges
@@ -89,14 +89,6 @@ class FormulaOperation(Operation):
             raise self._refuse_set(set_name, ("directed",))
         return [case for case in self._directed() if (self.expected(case) != UNDEFINED).all()]
 
-    def read_cases(self, path: str) -> list[Case]:
-        """Refuses: a file has no scales."""
-        raise InputError(f"--inputs {path}: `check {self.name}` has no inputs of a file", hint="the directed ones")
-
-    def expected(self, case: Case) -> Array:
-        """What the formula gives."""
-        return self.rule.run(case)
-
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Try the bugs."""
         return identified(comparison, self.rule, ANSWERS)
@@ -113,9 +105,8 @@ class FormulaOperation(Operation):
         """Nothing beside the operands."""
         del case, index, expected, got, claims
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Shows all that a library gives."""
-        del case, index
+    def _command(self, case: Case) -> str:
+        del case
         return LIBRARY_ONLY
 
 

@@ -14,7 +14,6 @@ from lowbit.check.claims import Claim
 from lowbit.check.comparison import Comparison
 from lowbit.check.operation import UNDEFINED, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
-from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.policy.block import BlockPolicy
@@ -76,13 +75,6 @@ class QuantizeOperation(Operation):
         else:
             raise self._refuse_set(set_name)
         return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
-
-    def _read(self, path: str) -> list[Case]:
-        raise InputError(
-            f"--inputs {path}: `check quantize` has no inputs of a file",
-            hint="--set random --n 100 --seed 7, or the directed tensors",
-            code="LB100",
-        )
 
     def canonical(self, case: Case, answers: Array) -> Array:
         """One NaN for all, and one code for whatever a NaN scale makes NaN."""
