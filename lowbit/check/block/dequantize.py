@@ -16,7 +16,7 @@ from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.stages import ANSWERS
 from lowbit.check.operation import UNDEFINED, Bug, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import LowbitError
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import is_nan
@@ -222,15 +222,6 @@ class DequantizeOperation(Operation):
         cases = coded_tensors(self.rule.format, self.rule.policy, number, seed)
         return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
 
-    def read_cases(self, path: str) -> list[Case]:
-        """Refuses: tensors are not rows of a file."""
-        hint = "--set random --n 100 --seed 7, or the directed tensors"
-        raise InputError(f"--inputs {path}: `check dequantize` has no inputs of a file", hint=hint, code="LB100")
-
-    def expected(self, case: Case) -> Array:
-        """The exact values, rounded once."""
-        return self.rule.run(case)
-
     def canonical(self, case: Case, answers: Array) -> Array:
         """One NaN for all."""
         del case
@@ -249,7 +240,5 @@ class DequantizeOperation(Operation):
         del expected, got, claims
         return ValueDetail(int(case.arrays["codes"][index]), self.rule.format.element)
 
-    def command(self, case: Case, index: tuple[int, ...]) -> str:
-        """Shows the codes and scales of a case and the expected values."""
-        del index
+    def _command(self, case: Case) -> str:
         return f"lowbit gen dequantize --from {self.source} --case {case.name}"
