@@ -142,14 +142,14 @@ def closed_axes() -> Iterator[tuple[str, str, Mapping[str, str]]]:
 
 
 def methods() -> Topics:
-    """Quantisation method -> what it does, from the files in ``quantizers/methods``."""
-    from pkgutil import iter_modules
+    """Quantisation method -> what it does, which variants it has, and its source."""
+    from lowbit.quantizers import METHODS
 
-    import lowbit.quantizers.methods as package
-
-    modules = [module.name for module in iter_modules(package.__path__)]
-    docs = {name: import_module(f"{package.__name__}.{name}").__doc__ or "" for name in modules}
-    return {name: text.strip().splitlines()[0].rstrip(".") for name, text in docs.items()}
+    texts = {"llm_int8": "vector-wise int8 with outlier columns in binary16: lowbit.llm_int8_matmul (arXiv:2208.07339)"}
+    for name, method in METHODS.items():
+        variants = "; ".join(f"{variant}: {words}" for variant, words in method.variants.items())
+        texts[name] = f"{method.title}; in {method.to} unasked; variants: {variants}. Source: {method.source}"
+    return texts
 
 
 def _in(module: str, name: str) -> Callable[[], Any]:

@@ -20,9 +20,17 @@ Doubles = npt.NDArray[np.float64]
 def weight_matrix(weights: Any) -> Doubles:
     """Weights, shape (outputs, inputs), in binary64.
 
-    Raises InputError: they are not a matrix of finite floats.
+    Raises InputError: they are not a matrix of numbers that binary32 holds.
     """
-    return _finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
+    matrix = _finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
+    beyond = np.abs(matrix) > float(np.finfo(np.float32).max)
+    if beyond.any():
+        row, column = (int(index) for index in np.argwhere(beyond)[0])
+        raise InputError(
+            f"weights[{row}, {column}] is {matrix[row, column]}, beyond binary32, in which quantisers take them",
+            hint="scale the weights",
+        )
+    return matrix
 
 
 def activation_rows(activations: Any, inputs: int, method: str) -> Doubles:
@@ -52,7 +60,14 @@ def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
     fmt = block_format_of(to)
     if len(fmt.block) > 1:
         raise InputError(f"{method} works on blocks along the inputs, and {fmt.id} has blocks of {fmt.block}")
-    fmt.check_shape((1, inputs), short=False)
+    lengths = [field.block[-1] for field in fmt.scales if field.block and field.block[-1]]
+    length = next((length for length in lengths if inputs % length), 0)
+    if length:
+        raise InputError(
+            f"{fmt.id} has blocks of {length}, which do not divide the {inputs} weights of a channel: quantisers work "
+            "on whole blocks",
+            hint="a shorter block, the block 'channel', or weights and activations padded with zeros",
+        )
     return fmt
 
 

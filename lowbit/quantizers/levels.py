@@ -49,6 +49,11 @@ def levels_of(tensor: BlockTensor) -> Levels:
     """
     fmt, outputs = tensor.format, tensor.shape[0]
     length = fmt.block[0] if fmt.block and fmt.block[0] else tensor.shape[1]
+    if any(field.block and field.block[-1] % length for field in fmt.scales if field.block[-1:] != (0,)):
+        raise InputError(
+            f"{fmt.id} has scales of blocks shorter than {length}, and this method takes one list of values a block",
+            hint="round_to_nearest works in it",
+        )
     codes = _ascending(fmt.element)
     blocks = tensor.shape[1] // length
     width = -(-codes.size // length) * length

@@ -1,10 +1,13 @@
 """decoupleQ: scales are the best for their integers, and no round is worse than the one before."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
 from lowbit.quantizers import decoupleq, gptq
+from tests.thinned import thinned
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +17,10 @@ def layer():
     return random.normal(size=(24, 128)) + 0.1, mixed
 
 
-@pytest.mark.parametrize("fmt", ["int2.channel", "int2.g32", "int3.channel"])
-@pytest.mark.parametrize("variant", ["paper", "activation_order"])
+@pytest.mark.parametrize(
+    ("fmt", "variant"),
+    thinned(product(("int2.channel", "int2.g32", "int3.channel"), ("paper", "activation_order")), 2),
+)
 def test_no_round_is_worse(layer, fmt, variant):
     weights, activations = layer
     result = decoupleq(weights, activations, to=fmt, variant=variant)

@@ -63,7 +63,7 @@ def _schemes(op: str | None) -> list[Record]:
 
 def _methods(op: str | None) -> list[Record]:
     del op
-    return [{"id": name, "summary": summary} for name, summary in methods().items()]
+    return [{"id": name, "summary": summary.split(";")[0]} for name, summary in sorted(methods().items())]
 
 
 def _layouts(op: str | None) -> list[Record]:
@@ -89,7 +89,10 @@ TABLES: Mapping[str, Table] = {
     ),
     "policies": Table(_presets, "--policy, --accumulator; `lowbit explain ID` prints all choices of one"),
     "schemes": Table(_schemes, "--scheme; `lowbit explain ID` says what it does"),
-    "methods": Table(_methods, "lowbit.quantizers.methods in Python"),
+    "methods": Table(
+        _methods,
+        "lowbit.quantizers.ID(weights, activations) in Python, and with its variants and source in `lowbit explain ID`",
+    ),
     "layouts": Table(_layouts, "layout= of lowbit.pack and lowbit.unpack"),
 }
 """What may be listed, beside the formats."""
