@@ -38,10 +38,10 @@ def placed(memory, values, order):
 for case in range(120):
     m, k = int(rng.integers(1, 60)), int(rng.choice([1, 2, 3, 5, 63, 64, 65, 127, 128, 130, 131, 388, 511, 512, 2050]))
     n = int(rng.choice([1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 192, 200, 256, 260]))
-    dtypes, orders = rng.choice(["i1", "u1", "i2"], 2), rng.choice(["C", "F"], 2)
+    dtypes, orders = rng.choice(["int8", "uint8", "int16"], 2), rng.choice(["C", "F"], 2)
     if case % 4 == 0:  # panels that are packed while others are multiplied, the last one partial
         m, k, n = int(rng.integers(6, 60)), 4 * int(rng.integers(32, 150)), int(rng.integers(65, 260))
-        dtypes, orders = rng.choice(["i1", "u1"], 2), ("C", "C")
+        dtypes, orders = rng.choice(["int8", "uint8"], 2), ("C", "C")
     a, b = (rng.integers(-128, 128, shape).astype(dtype) for shape, dtype in zip([(m, k), (k, n)], dtypes))
     zeros = {"a_zero_point": int(a[0, 0]), "b_zero_point": int(b[0, 0])} if rng.integers(2) else {}
     wanted = [array.astype(np.float64) - zero for array, zero in zip((a, b), zeros.values() or (0, 0))]

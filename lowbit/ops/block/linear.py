@@ -110,9 +110,9 @@ def linear_codes(
                 quotients, odd = values.astype(np.float64) * factors, True  # exact: binary64 has twice as many bits
             pair = np.broadcast_arrays(quotients, zeros.astype(quotients.dtype))
             total = add_to_odd(*pair) if odd else np.add(*pair, dtype=steps.dtype)
-            quotients = total if steps.exact else steps.rounded(total)
+            quotients = (total if steps.exact else steps.rounded(total)).astype(steps.dtype)
     if not target.wraps or policy.zero_point_place != "after_rounding":
-        return np.asarray(encode(quotients.astype(steps.dtype), target, policy=element, random_bits=random))
+        return np.asarray(encode(quotients, target, policy=element, random_bits=random))
     if element.overflow != "saturate":
         raise PolicyError(
             f"element: overflow = {element.overflow!r}, but codes saturate here", hint="element='integer'"

@@ -90,3 +90,9 @@ def test_a_range_must_be_one():
         lowbit.dynamic_quantize_linear([1.0], to="float8_e4m3fn")
     with pytest.raises(InputError, match="is not float32 or float64"):
         lowbit.dequantize_linear([1], 1.0, dtype=np.float16)
+
+
+def test_quotients_beyond_binary32_saturate_under_every_policy():
+    smallest = np.finfo(np.float32).smallest_normal
+    for policy in lowbit.BLOCK_PRESETS:
+        assert lowbit.quantize_linear(np.float32([3e38, -3e38]), smallest, 128, policy=policy).tolist() == [255, 0]
