@@ -44,6 +44,20 @@ def normalized(values: Float64, quantized: Float64) -> tuple[Float64, Float64]:
     return np.ldexp(values, -exponent), np.ldexp(quantized, -exponent)
 
 
+def _error_and_power(values: npt.ArrayLike, quantized: npt.ArrayLike) -> tuple[float, float, int]:
+    """The sum of squared errors and that of squares, the first still to be multiplied by two to a power.
+
+    Errors have a power of two of their own: none is lost beside larger values.
+    """
+    with np.errstate(all="ignore"):
+        one, other = normalized(*pair(values, quantized))
+        difference, power = (one - other).ravel(), float(one.ravel() @ one.ravel())
+        peak = float(np.abs(difference).max(initial=0.0))
+        exponent = frexp(peak)[1] if 0 < peak < SMALL_PEAK else 0
+        scaled = np.ldexp(difference, -exponent)
+        return float(scaled @ scaled), power, 2 * exponent
+
+
 def squared_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
     """Sum of the squared errors, ``‖x - q‖²``.
 
@@ -91,13 +105,11 @@ def relative_squared_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> f
     >>> relative_squared_error([3.0, 4.0], [3.0, 3.5])
     0.01
     """
-    one, other = normalized(*pair(values, quantized))
+    error, power, exponent = _error_and_power(values, quantized)
+    if not power:
+        return inf if error else 0.0
     with np.errstate(all="ignore"):
-        power = float(one.ravel() @ one.ravel())
-    error = squared_error(one, other)
-    if power:
-        return error / power
-    return inf if error else 0.0
+        return float(np.ldexp(error / power, exponent))
 
 
 def signal_to_quantization_noise(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
@@ -127,10 +139,13 @@ def signal_to_quantization_noise(values: npt.ArrayLike, quantized: npt.ArrayLike
     >>> round(signal_to_quantization_noise([3.0, 4.0], [3.0, 3.5]), 6)
     20.0
     """
-    relative = relative_squared_error(values, quantized)
+    error, power, exponent = _error_and_power(values, quantized)
+    if not error or not power:
+        return -inf if error else inf
+    relative = error / power
     if relative in (0, inf):
         return -inf if relative else inf
-    return -10 * log10(relative)
+    return -10 * (log10(relative) + exponent * log10(2))
 
 
 def largest_error(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:

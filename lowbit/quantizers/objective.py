@@ -62,10 +62,12 @@ def inverse_factor(gram: Doubles, damping: float) -> Doubles:
     """
     damped = gram + damping * float(np.mean(np.diag(gram))) * np.eye(gram.shape[0])
     lower, info = scipy.linalg.lapack.dpotrf(np.asfortranarray(damped[::-1, ::-1]), lower=1, clean=1)
+    if not np.isfinite(damped).all():
+        raise InputError("the Hessian of the activations is beyond binary64", hint="smaller activations or damping")
     if info != 0 or not np.isfinite(lower).all():
         raise InputError(
-            f"the Hessian of the activations is singular at input {gram.shape[0] - abs(int(info))}: rounding errors "
-            "cannot be spread over the other inputs",
+            f"the Hessian of the activations is singular at input {min(gram.shape[0] - int(info), len(gram) - 1)}: "
+            "rounding errors cannot be spread over the other inputs",
             hint="more rows than inputs, or a larger damping: damping=0.01 is usual",
         )
     upper, _ = scipy.linalg.lapack.dtrtri(np.asfortranarray(lower[::-1, ::-1]), lower=0)

@@ -93,3 +93,15 @@ def test_refused():
         dynamic_matmul([[1]], 0, [[1]], 0, chain=0)
     with pytest.raises(InputError, match="not of integers"):
         dynamic_add([0.5], 0, [1], 0)
+
+
+def test_exponents_far_apart():
+    for distance in (40, 1074, 1075, 10**12):
+        assert dynamic_add([-1, 1], -distance, [0, 0], 0)[0].tolist() == [-1, 0]
+        assert dynamic_add([-1, 1], -distance, [0, 0], 0, rounding="toward_positive")[0].tolist() == [0, 1]
+    assert dynamic_matmul([[0]], 1000, [[5]], 100).tolist() == [[0.0]]
+    assert dynamic_matmul([[1]], 1000, [[5]], 100).tolist() == [[float("inf")]]
+    with pytest.raises(InputError, match="whole number"):
+        dynamic_add([1], 0.5, [1], 0)
+    with pytest.raises(InputError, match="do not go together"):
+        dynamic_add([1, 2], 0, [1, 2, 3], 0)

@@ -250,3 +250,24 @@ def test_directed_tensors_have_results_in_order(name):
         assert list(parts) == list(case.shapes)
         assert np.array_equal(np.concatenate([part.reshape(-1) for part in parts.values()]), checked.expected(case))
     assert len({case.name for case in cases}) == len(cases) > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("hifloat4", "parts['fours'] = parts['fours'] * 0"), ("int8.tensor", "codes = np.roll(codes, 1, 1)")],
+)
+def test_wrong_kernels_of_formats_with_scales_of_other_kinds_are_told(tmp_path, name, change):
+    file = tmp_path / "device.py"
+    file.write_text(
+        "import lowbit\nimport numpy as np\n"
+        "def wrong(values):\n"
+        f"    tensor = lowbit.quantize(values, {name!r})\n"
+        "    codes, parts = tensor.codes, {name: tensor.scale_codes(name) for name in tensor.scales}\n"
+        f"    {change}\n"
+        "    return {'codes': codes, **parts}\n"
+    )
+    checked = operation(name)
+    with PythonDevice(f"{file}:wrong", checked.prototype) as device:
+        report = check_cases(device, checked, checked.cases("directed", 0, 0))
+    assert report.verdict == "MISMATCH"
+    assert sentence(report)

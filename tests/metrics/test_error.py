@@ -89,3 +89,11 @@ def test_examples(module):
     result = doctest.testmod(module)
     assert result.attempted
     assert not result.failed
+
+
+def test_small_errors_are_not_lost():
+    assert relative_squared_error([0.0, 0.0], [0.0, 1e-170]) == float("inf")
+    assert signal_to_quantization_noise([0.0, 0.0], [0.0, 1e-170]) == -float("inf")
+    assert signal_to_quantization_noise([1.0, 0.0], [1.0, 1e-165]) == pytest.approx(3300)
+    assert relative_squared_error([1.0, 0.0], [1.0, 1e-150]) == pytest.approx(1e-300)
+    assert relative_squared_error([5e-324], [1.0]) == float("inf")

@@ -149,3 +149,19 @@ def test_a_model_that_is_not_installed_is_told(monkeypatch):
     with pytest.raises(InputError, match="not installed") as caught:
         minilm_directory()
     assert "pip install" in caught.value.hint
+
+
+def test_marks_and_chinese_characters_stand_alone():
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "foo", "_", "bar", "中", "国", "5", "##€"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    numbers = tokens("foo_bar 中国 5€ " + "a" * 101, vocabulary)
+    assert [words[number] for number in numbers[1:-1]] == ["foo", "_", "bar", "中", "国", "5", "##€", "[UNK]"]
+
+
+def test_texts_that_do_not_fit_are_told(tmp_path, parameters):
+    model = SentenceModel.read(folder(tmp_path, parameters))
+    assert model.embed([]).shape == (0, WIDTH)
+    with pytest.raises(InputError, match="positions for 16"):
+        model.embed(["a " * 20])
+    with pytest.raises(InputError, match="are a list"):
+        model.embed("a")

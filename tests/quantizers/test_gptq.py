@@ -1,5 +1,7 @@
 """GPTQ against the algorithm as the paper writes it: one column at a time, the inverse Hessian by its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,23 @@ def test_an_order_by_activations_is_stored(layer):
     assert (np.diff((activations**2).sum(axis=0)[result.transform.order]) <= 0).all()
     turned = result.transform.activations(activations) @ result.transformed().T
     np.testing.assert_allclose(turned, activations @ result.dequantize(dtype=np.float64).T)
+
+
+def test_the_size_of_all_activations_does_not_matter(layer):
+    weights, activations = layer
+    codes = gptq(weights, activations, to="int4.g32").tensor.codes
+    for size in (2.0**-600, 2.0**600):
+        np.testing.assert_array_equal(gptq(weights, activations * size, to="int4.g32").tensor.codes, codes)
+
+
+def test_only_the_nearest_level_is_taken(layer):
+    weights, activations = layer
+    policy = replace(lowbit.get_block_policy("ocp_mx"), element="ocp_sat:rounding=toward_zero", name="")
+    with pytest.raises(InputError, match="nearest level"):
+        gptq(weights, activations, to="mxfp4", policy=policy)
+
+
+def test_narrow_integers_keep_their_codes(layer):
+    weights, activations = layer
+    codes = gptq(weights * 3, activations, to="int4_narrow.g32").tensor.codes
+    assert codes.min() == -7

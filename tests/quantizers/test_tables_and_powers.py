@@ -137,3 +137,15 @@ def test_the_paper_rounds_on_the_other_axis(layer):
         assert ((moved % 256 == 0) | (moved % 256 == 16) | (moved % 256 == 240)).all()
     with pytest.raises(InputError, match="power grid"):
         nupes(weights, to="float4_e2m1fn.channel")
+
+
+def test_weights_of_any_size_are_kept_apart(layer):
+    weights, _ = layer
+    plain = squeezellm(weights, outliers=0.05).error(weights)
+    for size in (2.0**20, 2.0**-30):
+        scaled = weights * np.float32(size)
+        result = squeezellm(scaled, outliers=0.05)
+        assert result.sparse.values.dtype == np.float32
+        assert result.error(scaled) == pytest.approx(plain, rel=1e-2)
+    tiny = squeezellm(weights, sensitivity=np.full_like(weights, 2.0**-149), outliers=0, sensitive=0)
+    np.testing.assert_array_equal(tiny.tensor.codes, squeezellm(weights, outliers=0, sensitive=0).tensor.codes)

@@ -49,3 +49,15 @@ def test_a_rotation_spreads_an_outlier():
     np.testing.assert_allclose(outputs, activations @ feedback.dequantize(dtype=np.float64).T, atol=1e-9)
     with pytest.raises(InputError, match="one transform"):
         quarot(weights, activations, to="int4.g128", variant="gptq", order="activation")
+
+
+def test_a_hessian_is_turned_with_the_weights():
+    random = np.random.default_rng(10)
+    weights, activations = random.normal(size=(16, 64)), random.normal(size=(200, 64)) * np.exp(random.normal(size=64))
+    one = quarot(weights, activations, variant="gptq", to="int4.g16")
+    other = quarot(weights, variant="gptq", to="int4.g16", hessian=_symmetric(activations.T @ activations))
+    assert other.error(weights, activations) == pytest.approx(one.error(weights, activations), rel=0.05)
+
+
+def _symmetric(matrix):
+    return (matrix + matrix.T) / 2

@@ -95,7 +95,10 @@ def _length(values: Array, rule: BlockRule) -> int:
 def _times(codes: Array, field: ScaleField, factor: float) -> Array:
     """Scales times a power of two."""
     if field.role == "exponent":
-        return codes + int(np.log2(factor))
+        moved = codes.astype(np.int64) + int(np.log2(factor))
+        if moved.size and not field.format.codes[0] <= moved.min() <= moved.max() <= field.format.codes[-1]:
+            raise InputError(f"{field.format.id} does not hold exponents that are {factor} times as large")
+        return moved.astype(codes.dtype)
     if field.format.wraps:
         raise InputError(f"{field.format.id} has no powers of two")
     return np.asarray(encode(field_values(codes, field) * factor, field.format, policy="ocp_sat"))
@@ -170,6 +173,8 @@ def _other_scale(place: Callable[[Array, int, int], Array]) -> Compute:
     """Values are divided by the scale of another block: ``place(columns, length, blocks)`` says which."""
 
     def compute(values: Array, rule: BlockRule) -> Parts:
+        if not all(field.block for field in _fine(rule)):
+            raise InputError(f"{rule.format.id} has one scale: no block has another's")
         parts, length = rule.parts(values), _length(values, rule)
         columns = np.arange(values.shape[-1])
         blocks = int(columns[-1]) // length + 1

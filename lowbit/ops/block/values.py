@@ -17,6 +17,10 @@ REBIASED = np.float32(2.0**112)
 """The biases are 127 and 15."""
 
 
+EXACT, EXACT_BINARY32 = 1 << 53, 1 << 24
+"""Magnitudes up to these are exact in binary64 and in binary32."""
+
+
 def plain_values(values: npt.ArrayLike) -> Array:
     """The values in binary32 where that holds them, else in binary64.
 
@@ -31,6 +35,8 @@ def plain_values(values: npt.ArrayLike) -> Array:
         return array.astype(np.float32)
     if array.dtype == np.float16:
         return _widened(array)
+    if array.dtype.kind in "iu" and array.size and max(abs(int(array.min())), abs(int(array.max()))) <= EXACT:
+        return array.astype(np.float32 if np.abs(array).max() <= EXACT_BINARY32 else np.float64)
     codes, source = values_to_codes(array)
     for dtype in (np.float32, np.float64):
         try:

@@ -21,6 +21,8 @@ ROUNDING = "toward_negative"
 """An arithmetic shift, as the paper writes it."""
 
 OPERAND_BITS, RESULT_BITS = 16, 32
+FARTHEST = 400
+"""Exponents that are told apart."""
 
 Shared = tuple[Array, int]
 """Integers and the exponent that they share."""
@@ -56,10 +58,13 @@ def dynamic_add(
     >>> sums.tolist(), exponent
     ([30, 3], -1)
     """
-    parts = ((_integers(left, "left"), int(left_exponent)), (_integers(right, "right"), int(right_exponent)))
+    parts = (
+        (_integers(left, "left"), _exponent(left_exponent)),
+        (_integers(right, "right"), _exponent(right_exponent)),
+    )
     exponent = max(own for _, own in parts)
     shifted = [_shifted(numbers, exponent - own, rounding).astype(np.int64) for numbers, own in parts]
-    return _in_int32(np.add(*np.broadcast_arrays(*shifted)), "a sum"), exponent
+    return _in_int32(np.add(*_broadcast(*shifted)), "a sum"), exponent
 
 
 def dynamic_multiply(left: Codes, left_exponent: int, right: Codes, right_exponent: int) -> Shared:
@@ -88,8 +93,8 @@ def dynamic_multiply(left: Codes, left_exponent: int, right: Codes, right_expone
     ([500, -35], -4)
     """
     factors = [_integers(left, "left", OPERAND_BITS), _integers(right, "right", OPERAND_BITS)]
-    products = np.multiply(*np.broadcast_arrays(*factors))
-    return _in_int32(products, "a product"), int(left_exponent) + int(right_exponent)
+    products = np.multiply(*_broadcast(*factors))
+    return _in_int32(products, "a product"), _exponent(left_exponent) + _exponent(right_exponent)
 
 
 def dynamic_narrow(values: Codes, exponent: int, *, bits: int = OPERAND_BITS, rounding: str = ROUNDING) -> Shared:
@@ -128,7 +133,7 @@ def dynamic_narrow(values: Codes, exponent: int, *, bits: int = OPERAND_BITS, ro
     shift = max(width - (int(bits) - 1), 0)
     limit = (1 << (int(bits) - 1)) - 1
     narrow = np.clip(_shifted(numbers, shift, rounding), -limit, limit)
-    return np.asarray(narrow.astype(np.int32)), int(exponent) + shift
+    return np.asarray(narrow.astype(np.int32)), _exponent(exponent) + shift
 
 
 def dynamic_matmul(
@@ -172,12 +177,30 @@ def dynamic_matmul(
     if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or not 1 <= length <= longest:
         raise InputError(f"chain = {chain!r} may overflow int32", hint=f"1 to {longest} for numbers up to {max(ends)}")
     total = np.zeros((a.shape[0], b.shape[1]), np.float32)
-    unit = np.float64(2) ** (int(left_exponent) + int(right_exponent))
+    exponent = _exponent(left_exponent) + _exponent(right_exponent)
+    exponent = min(max(exponent, -FARTHEST), FARTHEST)  # beyond, every number is zero or infinite in binary32
     for start in range(0, a.shape[1], int(length)):
         part = slice(start, start + int(length))
         sums = gemm(a[:, part].astype(np.int16), b[part].astype(np.int16))
-        total += (np.asarray(sums).astype(np.float32) * unit).astype(np.float32)
+        with np.errstate(over="ignore"):
+            spilt = np.asarray(sums).astype(np.float32).astype(np.float64)
+            total += np.ldexp(spilt, exponent).astype(np.float32)
     return total
+
+
+def _exponent(value: int) -> int:
+    """A whole number; InputError for what is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(f"exponent {value!r} is not a whole number", hint="the unbiased power of two, an int")
+    return int(value)
+
+
+def _broadcast(*arrays: Array) -> tuple[Array, ...]:
+    try:
+        return np.broadcast_arrays(*arrays)
+    except ValueError as error:
+        shapes = " and ".join(str(array.shape) for array in arrays)
+        raise InputError(f"shapes {shapes} do not go together", hint="equal shapes, or axes of length 1") from error
 
 
 def _integers(numbers: Codes, name: str, bits: int = RESULT_BITS) -> Array:
@@ -194,6 +217,7 @@ def _shifted(numbers: Array, shift: int, rounding: str) -> Array:
     if shift == 0:
         return numbers
     policy = Policy(rounding=rounding, overflow="saturate")
+    shift = min(shift, FARTHEST)  # beyond, all that is left is the sign
     return np.asarray(encode(np.ldexp(numbers.astype(np.float64), -shift), "int32", policy=policy)).astype(np.int64)
 
 

@@ -71,8 +71,8 @@ def decoupleq(
     Returns
     -------
     QuantizedWeight
-        ``report["losses"]``: the relative error of the outputs on these rows, first of the start and then after each
-        round; it never rises.
+        ``report["losses"]``: the relative error of the outputs on these rows under the damped Hessian, first of the
+        start and then after each round; it never rises.
 
     Raises
     ------

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import frexp
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat
 from lowbit.format.types import FormatLike
-from lowbit.policy.block import BlockPolicy
+from lowbit.ops.arrays import checked_threads
+from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
@@ -55,6 +58,7 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     hessian : array_like, shape (inputs, inputs), optional
         In place of activations: ``X^T X`` or a multiple of it.
     policy : BlockPolicy or str, optional
+        How scales are made. Elements go to the nearest level, a tie to the even code.
     threads : int
 
     Returns
@@ -89,6 +93,8 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     matrix = weight_matrix(weights)
     inputs = matrix.shape[1]
     fmt = weight_format(to, inputs, METHOD.name)
+    _require_nearest(fmt, policy)
+    checked_threads(threads)
     gram = _gram(activations, hessian, inputs)
     dead = np.diag(gram) == 0
     gram[dead, dead] = 1
@@ -111,6 +117,20 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     )
 
 
+def _require_nearest(fmt: BlockFormat, policy: BlockPolicy | str | None) -> None:
+    """Refuse elements that are rounded otherwise: error feedback takes the nearest level."""
+    rounding = (
+        get_block_policy(fmt.default_policy if policy is None else policy).policy("element", fmt.element).rounding
+    )
+    if not rounding.startswith("nearest_"):
+        raise InputError(
+            f"the policy rounds elements by {rounding}, and error feedback takes the nearest level",
+            hint="round_to_nearest follows any policy",
+        )
+
+
+SYMMETRY = 1e-9
+"""How far a Hessian may be from a symmetric matrix, over its largest entry: products in another order."""
 ORDERS = ("none", "activation", "static")
 
 
@@ -124,13 +144,18 @@ def _require_order(order: str, damping: float) -> None:
 
 def _gram(activations: npt.ArrayLike | None, hessian: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64]:
     if hessian is None:
-        return OutputError.of(activation_rows(activations, inputs, METHOD.name)).gram
+        rows = activation_rows(activations, inputs, METHOD.name)
+        # codes do not depend on the size of all activations together, and their squares should not underflow
+        return OutputError.of(np.ldexp(rows, -frexp(float(np.abs(rows).max()))[1])).gram
     if activations is not None:
         raise InputError("activations and a Hessian are two sources of one matrix", hint="pass one of them")
     gram = activation_rows(hessian, inputs, METHOD.name).copy()
-    if gram.shape != (inputs, inputs) or not np.array_equal(gram, gram.T):
-        raise InputError(f"the Hessian has the shape {gram.shape}: a symmetric matrix ({inputs}, {inputs}) is needed")
-    return gram
+    if gram.shape != (inputs, inputs) or np.abs(gram - gram.T).max() > SYMMETRY * np.abs(gram).max():
+        raise InputError(
+            f"the Hessian, of shape {gram.shape}, is not a symmetric matrix of shape ({inputs}, {inputs})",
+            hint="activations.T @ activations",
+        )
+    return (gram + gram.T) / 2
 
 
 METHOD = Method(

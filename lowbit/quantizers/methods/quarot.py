@@ -70,6 +70,8 @@ def quarot(
     METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     turn = hadamard(matrix.shape[1], seed=seed)
+    if options.get("hessian") is not None:
+        options["hessian"] = turn.weights(turn.weights(weight_matrix(options["hessian"])).T)
     rows = None if activations is None else turn.activations(activation_rows(activations, matrix.shape[1], METHOD.name))
     result: QuantizedWeight = methods()[variant].quantize(turn.weights(matrix), rows, to=to, **options)
     if result.transform is not None:

@@ -13,6 +13,7 @@ from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse
 
+SMALLEST, LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
 SEARCHES = {"exact": best_clusters, "lloyd": lloyd}
 
 
@@ -40,7 +41,8 @@ def squeezellm(
     sensitivity : array_like, shape (outputs, inputs), optional
         The Fisher information: the sum over samples of the squared gradient. All ones without either.
     outliers, sensitive : float
-        The shares of weights that are kept apart in binary16: the largest magnitudes, and the largest sensitivities.
+        The shares of weights that are kept apart, in binary16 if it holds them all as normal numbers, else in binary32:
+        the largest magnitudes, and the largest sensitivities.
 
     Returns
     -------
@@ -81,8 +83,10 @@ def squeezellm(
     if not apart.any():
         return QuantizedWeight(tensor)
     rows, columns = np.nonzero(apart)
-    values = (matrix - tensor.values())[rows, columns].astype(np.float16)
-    return QuantizedWeight(tensor, sparse=Sparse(rows, columns, values, replaces=False))
+    values = (matrix - tensor.values())[rows, columns]
+    held = (np.abs(values) >= SMALLEST) & (np.abs(values) <= LARGEST)
+    stored = values.astype(np.float16 if (held | (values == 0)).all() else np.float32)
+    return QuantizedWeight(tensor, sparse=Sparse(rows, columns, stored, replaces=False))
 
 
 def _bits(to: object) -> int:
@@ -107,11 +111,12 @@ def _sensitivity(matrix: Doubles, activations: npt.ArrayLike | None, sensitivity
         fisher = weight_matrix(sensitivity)
         if fisher.shape != matrix.shape or (fisher < 0).any():
             raise InputError(f"sensitivity has the shape {fisher.shape}, weights {matrix.shape}: equal ones, from 0 on")
-        return fisher if fisher.any() else np.ones_like(matrix)
+        return fisher / fisher.max() if fisher.any() else np.ones_like(matrix)
     if activations is None:
         return np.ones_like(matrix)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
-    return np.broadcast_to((rows**2).mean(axis=0), matrix.shape).copy()
+    squares = ((rows / (np.abs(rows).max() or 1)) ** 2).mean(axis=0)
+    return np.broadcast_to(squares, matrix.shape).copy()
 
 
 def _kept_apart(matrix: Doubles, fisher: Doubles, outliers: float, sensitive: float) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from lowbit.errors import InputError
 from lowbit.ops.block.values import plain_values
 
 
@@ -18,3 +19,13 @@ def test_every_code_of_16_bits_is_widened_exactly(dtype, fraction):
         assert (wide.dtype, wide.shape) == (np.float32, some.shape)
         assert np.array_equal(wide, expected, equal_nan=True)
         assert np.array_equal(np.signbit(wide), np.signbit(expected))
+
+
+def test_integers_are_values_where_a_float_holds_them():
+    for numbers, dtype in (([1, -2, 1 << 24], np.float32), ([1 << 24, (1 << 53) - 1], np.float64)):
+        for given in (numbers, np.array(numbers, np.int64), np.array(numbers, object).astype(">i8")):
+            wide = plain_values(given)
+            assert wide.dtype == dtype
+            assert wide.tolist() == numbers
+    with pytest.raises(InputError, match="do not fit binary64"):
+        plain_values([(1 << 53) + 1])
