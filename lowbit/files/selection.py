@@ -78,6 +78,8 @@ def _reason(entry: Entry, file: TensorFile, include: str, exclude: str) -> str:
         return f"its dtype {excerpt(entry.dtype, quoted=False)} cannot be read"
     if _is_scale(entry.name, file):
         return "it holds scales or zero points of another tensor"
+    if entry.dtype == "F8_E8M0":
+        return f"{entry.dtype} is a type of scales, not of weights"
     if not entry.floating:
         return f"{entry.dtype} is not a floating-point type"
     if len(entry.shape) < 2 or not entry.size:
