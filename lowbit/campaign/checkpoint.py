@@ -16,7 +16,7 @@ from lowbit.errors import InputError
 from lowbit.files import compressed_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of
-from lowbit.files.parts import StoredTensor, raw_bytes
+from lowbit.files.parts import LEFT_AS_IS, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile, read_header, write_tensors
 from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
 from lowbit.files.whole import is_stream, write_text
@@ -96,8 +96,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     Raises
     ------
     InputError
-        The file is damaged, none of its tensors is chosen, a block does not fit, a policy refuses a value, or the
-        container does not have the format.
+        The file is damaged, none of its tensors is chosen, a block does not fit, a policy refuses a value, a
+        value is NaN or infinite, or the container does not have the format.
     """
     path, output = Path(path), Path(output)
     checked_threads(threads)
@@ -123,9 +123,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
                 yield file.raw(name)
                 continue
             progress(done, len(tensors), name)
-            look = compressed_tensors.refuse_not_finite if there else None
             with told_of(name):
-                words = tensors[name].quantized(file.tensor(name), policy, threads, look)
+                words = tensors[name].quantized(file.tensor(name), policy, threads)
             yield from map(raw_bytes, words)
             done += 1
 
@@ -204,13 +203,21 @@ def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str
         chosen = get_block_policy(fmt.default_policy if policy is None else policy)
         with told_of(name):
             chosen.require_held(fmt)
-            fmt.check_shape(tensor.shape, short=chosen.tail == "short")
+            _check_blocks(tensor, short=chosen.tail == "short")
             group = fmt.block[0] if len(fmt.block) == 1 else WHOLE
             if whole and group != WHOLE and tensor.shape[-1] % group:
                 raise InputError(
                     f"groups of {group} do not divide a row of {tensor.shape[-1]}, as compressed-tensors asks",
-                    hint="leave the tensor out with --exclude, or --container lowbit",
+                    hint=f"{LEFT_AS_IS}, or --container lowbit",
                 )
+
+
+def _check_blocks(tensor: StoredTensor, *, short: bool) -> None:
+    try:
+        tensor.format.check_shape(tensor.shape, short=short)
+    except InputError as error:
+        hint = f"{LEFT_AS_IS}, or pad its axes to whole blocks beforehand"
+        raise InputError(error.message, hint=hint) from error
 
 
 def _records(

@@ -196,21 +196,6 @@ def why_not(name: str, shape: Shape) -> str:
     return ""
 
 
-def refuse_not_finite(tensor: BlockTensor) -> None:
-    """Refuse a scale that is NaN or infinite; compressed-tensors reads E8M0's NaN, code 255, as infinity.
-
-    Raises
-    ------
-    InputError
-    """
-    for field in tensor.format.of_role("multiply", "divide"):
-        if not np.isfinite(field_values(tensor.scale_codes(field.name), field)).all():
-            raise InputError(
-                "a block has NaN or infinity, and so has its scale, which compressed-tensors has not",
-                hint="leave the tensor out with --exclude, or --container lowbit",
-            )
-
-
 def decoded(tensor: BlockTensor, dtype: Any) -> Array:
     """The values in the steps of compressed-tensors; only for NVFP4 are there more than one.
 

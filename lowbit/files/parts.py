@@ -14,6 +14,7 @@ from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array, check_range
 from lowbit.ops.block.rows import each_slab, quantize_slabs, slabs
+from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.policy.block import BlockPolicy
@@ -21,6 +22,9 @@ from lowbit.printable import excerpt
 
 CODES, SHAPE = "codes", "shape"
 """The roles of the codes and of the lengths of the axes; the others are names of scale fields."""
+
+LEFT_AS_IS = "leave the tensor out with --exclude"
+"""The way out where a tensor cannot be quantised."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +150,36 @@ class StoredTensor:
             if part.role != SHAPE:  # which is known by now
                 part.check(file)
 
-    def quantized(
-        self, values: Array, policy: BlockPolicy | str | None, threads: int, look: Callable[[BlockTensor], None] | None
-    ) -> list[Array]:
-        """The words of each part, for values of the shape; ``look`` sees every slab and may refuse it."""
+    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> list[Array]:
+        """The words of each part, for values of the shape.
+
+        Raises
+        ------
+        InputError
+            The policy refuses a value, or a value or a scale is NaN or infinite. One such value spoils its block, and
+            all of them where a scale is of the whole tensor; a policy may hide it behind the largest scale. Nor is a
+            NaN scale safe in a file: compressed-tensors reads E8M0's, code 255, as infinity.
+        """
 
         def use(tensor: BlockTensor) -> dict[str, Array]:
-            if look is not None:
-                look(tensor)
             scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
             return {CODES: self._codes.words(tensor.codes), **scales}
 
         rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
+        self._refuse_not_finite(values, rows)
         return [self._joined(part, rows) for part in self.parts]
+
+    def _refuse_not_finite(self, values: Array, scales: Sequence[dict[str, Array]]) -> None:
+        for rows in slabs(self.format, self.shape):
+            wrong = ~np.isfinite(values[rows])
+            if wrong.any():
+                row, *others = (int(at) for at in np.argwhere(wrong)[0])
+                place = (rows.start + row, *others)
+                what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
+                raise InputError(what, hint=LEFT_AS_IS)
+        for field in self.format.of_role("multiply", "divide"):
+            if not all(np.isfinite(field_values(some[field.name], field)).all() for some in scales):
+                raise InputError(f"a scale {field.name!r} is NaN or infinite", hint=LEFT_AS_IS)
 
     def _joined(self, part: Part, slabs_of: Sequence[dict[str, Array]]) -> Array:
         if part.role == SHAPE:

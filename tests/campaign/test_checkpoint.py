@@ -11,6 +11,7 @@ import lowbit
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
 from lowbit.errors import InputError
 from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
+from lowbit.policy.block import get_block_policy
 
 GENERATOR = np.random.default_rng(7)
 WEIGHTS = {
@@ -244,8 +245,15 @@ REFUSED = {
     "nan in a scale": ({"fmt": "mxfp4", "include": "bad"}, "'bad.weight': a block has NaN"),
     "nan in a scale of float16": ({"fmt": "int4.g32", "include": "bad"}, "'bad.weight': a block has NaN"),
     "nan in both scales": ({"fmt": "nvfp4", "include": "bad"}, "'bad.weight': a block has NaN"),
+    "nan in lowbit's own": ({"fmt": "mxfp4", "include": "bad", "container": "lowbit"}, "'bad.weight': a block has NaN"),
+    "infinity that a scale hides": ({"fmt": "nvfp4", "include": "inf"}, r"'inf.weight': .* at \(40, 3\) is inf"),
+    "infinity in lowbit's own": ({"fmt": "nvfp4", "include": "inf", "container": "lowbit"}, r"at \(40, 3\) is inf"),
+    "a scale of float16 that overflows": (
+        {"fmt": "int4.g32", "include": "large", "policy": get_block_policy("nearest").choose(scale="ieee")},
+        "'large.weight': a scale 'block' is NaN or infinite",
+    ),
     "no format": ({"fmt": {}}, "no tensor has a format"),
-    "nothing chosen": ({"fmt": "mxfp4", "include": "zzz"}, "none of 5 tensors is chosen"),
+    "nothing chosen": ({"fmt": "mxfp4", "include": "zzz"}, "none of 7 tensors is chosen"),
     "a bad pattern": ({"fmt": "mxfp4", "include": "("}, "not a regular expression"),
     "an unknown container": ({"fmt": "mxfp4", "container": "zip"}, "'zip' is unknown"),
     "not there": ({"fmt": "nf4.g32", "container": "compressed_tensors"}, "does not have the format nf4.g32"),
@@ -257,10 +265,10 @@ REFUSED = {
 @pytest.mark.parametrize(("settings", "words"), REFUSED.values(), ids=list(REFUSED))
 def test_what_is_refused_leaves_nothing(tmp_path, settings, words):
     bad = np.array(WEIGHTS["model.a.weight"])
-    bad[40, 3] = np.nan
-    path = write(
-        tmp_path / "in", WEIGHTS | {"odd.weight": np.ones((4, 50), np.float32), "bad.weight": bad, "n": np.ones(1)}
-    )
+    infinite, large = np.array(bad), bad.astype(np.float32)
+    bad[40, 3], infinite[40, 3], large[40, 3] = np.nan, np.inf, 1e9
+    others = {"odd.weight": np.ones((4, 50), np.float32), "bad.weight": bad, "n": np.ones(1)}
+    path = write(tmp_path / "in", WEIGHTS | others | {"inf.weight": infinite, "large.weight": large})
     settings = {"include": "model", **settings}
     with pytest.raises(lowbit.LowbitError, match=words):
         quantize_file(path, tmp_path / "out", settings.pop("fmt"), **settings)

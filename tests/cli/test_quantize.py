@@ -108,6 +108,16 @@ def test_what_is_refused(lowbit, model, words, message):
     assert not list(Path("new").iterdir())
 
 
+@pytest.mark.parametrize("container", ["compressed_tensors", "lowbit"])
+def test_rows_that_blocks_do_not_divide_may_be_left_out_or_padded(lowbit, model, container):
+    """A policy for short blocks is no way out: the verb takes presets alone."""
+    words = ("--to", "int4.g48", "--policy", "ocp_mx", "--container", container, "-o", "new/q")
+    result = lowbit("quantize", model, *words)
+    assert result.status == 2
+    assert "help: leave the tensor out with --exclude, or pad its axes to whole blocks beforehand" in result.err
+    assert "tail" not in result.err
+
+
 def test_the_checkpoint_may_go_to_standard_output(model, tmp_path):
     """Then all words are on standard error."""
     command = [sys.executable, "-m", "lowbit", "quantize", model, "--to", "mxfp4", "-o", "-"]
