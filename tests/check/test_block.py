@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+from argparse import ArgumentParser
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from lowbit.check.block.dequantize import NAN, DequantizeOperation
 from lowbit.check.block.operation import QuantizeOperation
 from lowbit.check.operation import UNDEFINED
 from lowbit.check.report.sentence import example_text, sentence
+from lowbit.cli.block_codes import chosen_block_policy
+from lowbit.cli.verbs.encode import add_policy_options
 from lowbit.dut.python import PythonDevice
 from lowbit.dut.results_archive import ResultsArchive
 from lowbit.dut.shared_object import SharedObjectDevice
@@ -111,6 +115,27 @@ def test_right_kernels_pass(compiled):
     path = compiled("RIGHT")
     assert check(path, "mxfp4", operation("mxfp4")).verdict == "pass"
     assert check(path, "nvfp4", operation("nvfp4")).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        ("ocp_mx", {}),
+        ("torchao_rceil", {}),
+        ("ocp_mx", {"scale_rule": "rceil", "tail": "short"}),
+        ("ocp_mx", {"element": "ocp_sat:rounding=nearest_away"}),
+    ],
+)
+def test_the_command_of_a_case_gives_its_policy(preset, changes):
+    """Read as the command line reads it, be it under whatever preset."""
+    policy = get_block_policy(preset).choose(**changes)
+    checked = QuantizeOperation(lowbit.get_format("mxfp4"), policy)
+    case = checked.cases("directed", 0, 0)[0]
+    words = split(checked.command(case, (0,)))
+    assert (words[:5], words[-2:]) == (["lowbit", "gen", "quantize", "--to", "mxfp4"], ["--case", case.name])
+    parser = ArgumentParser()
+    add_policy_options(parser)
+    assert not chosen_block_policy(parser.parse_args(words[5:-2]), "ocp_mx").differences(policy)
 
 
 def named(compiled, symbol, bug, words, *definitions):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowbit.check.block.identify import identified
-from lowbit.check.block.policy_rule import PolicyRule
+from lowbit.check.block.policy_rule import PolicyRule, policy_options
 from lowbit.check.block.stages import LINEAR_STAGES
 from lowbit.check.operation import UNDEFINED, Bug, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
@@ -178,5 +178,4 @@ class LinearOperation(Operation):
             return LinearDetail(float(case.arrays["values"][index] / np.float32(case.scalars["scale"])))
 
     def _command(self, case: Case) -> str:
-        policy = f" --policy {self.policy.name}" if self.policy.name else ""
-        return f"lowbit gen quantize_linear --to {self.target}{policy} --case {case.name}"
+        return f"lowbit gen quantize_linear --to {self.target}{policy_options(self.policy)} --case {case.name}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowbit.check.block.identify import identified
+from lowbit.check.block.policy_rule import policy_options
 from lowbit.check.block.rules import BlockRule, canonical, in_a_row
 from lowbit.check.claims import Claim
 from lowbit.check.comparison import Comparison
@@ -105,5 +106,5 @@ class QuantizeOperation(Operation):
         return BlockDetail(name, place, fmt, block, value, quantize(values, self.format, policy=self.policy))
 
     def _command(self, case: Case) -> str:
-        policy = f" --policy {self.policy.name}" if self.policy.name != self.format.default_policy else ""
+        policy = policy_options(self.policy, self.format.default_policy)
         return f"lowbit gen quantize --to {self.format.id}{policy} --case {case.name}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from lowbit.check.operation import Bug, Rule
 from lowbit.format.protocol import Scalar
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,15 @@ class PolicyRule(Rule):
     def two_levels(self) -> bool:
         """Whether there is a scale above the finest ones."""
         return False
+
+
+def policy_options(policy: BlockPolicy, default: str = "") -> str:
+    """The options that choose a policy: its preset, or the one that differs least, and the changes.
+
+    ``default`` is the preset that needs no option; of presets that differ as little it is the one taken.
+    """
+    names = sorted(BLOCK_PRESETS, key=lambda name: name != default)
+    name = policy.name or min(names, key=lambda name: len(policy.differences(BLOCK_PRESETS[name])))
+    changes = policy.spell(BLOCK_PRESETS[name], separator="\n").splitlines() if not policy.name else []
+    words = [] if name == default else [f" --policy {name}"]
+    return "".join([*words, *(f" --choice {quote(change)}" for change in changes)])
