@@ -258,6 +258,13 @@ def test_an_option_is_a_topic_with_and_without_dashes(lowbit):
     assert "--help" in lowbit("explain", "--help").out  # the options of the verb itself stay what they are
 
 
+def test_a_policy_of_block_formats_is_told_where_it_is_taken(lowbit):
+    told = " ".join(lowbit("explain", "--policy").out.split())
+    assert "a block format has those of `lowbit list policies --op block` (default: the format's own)" in told
+    assert "lowbit list policies --op block" in " ".join(lowbit("check", "--help").out.split())
+    assert "ocp_mx" in lowbit("list", "policies", "--op", "block").out
+
+
 def test_explain_so_is_a_table_of_prototypes(lowbit, monkeypatch):
     out = lowbit("explain", "so").out
     assert re.search(r"  encode +void f\(const uint32_t \*codes, uint8_t \*out, size_t n\)\n", out)

@@ -58,13 +58,20 @@ def add_parser(subparsers: Any) -> None:
 
 def add_policy_options(parser: Any) -> None:
     """The options that choose a policy."""
+    blocks = "a block format has those of `lowbit list policies --op block`"
     parser.add_argument(
-        "--policy", metavar="PRESET", help=f"one of {', '.join(CAST_PRESETS)} (default: the format's own)"
+        "--policy",
+        metavar="PRESET",
+        help=f"one of {', '.join(CAST_PRESETS)}; {blocks} (default: the format's own)",
     )
     parser.add_argument("--rounding", metavar="MODE", help=f"one of {', '.join(ROUNDINGS)}")
     parser.add_argument("--overflow", metavar="RULE", help=f"one of {', '.join(Policy.choices('overflow'))}")
     parser.add_argument(
-        "--choice", action="append", default=[], metavar="AXIS=VALUE", help="any other axis (`lowbit explain axes`)"
+        "--choice",
+        action="append",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="any other axis (`lowbit explain axes`; of block formats, `lowbit explain block-axes`)",
     )
 
 
