@@ -81,6 +81,34 @@ def test_the_default_policy(name):
     require_equal(blocks(1, shape), fmt, fmt.default_policy)
 
 
+@pytest.mark.parametrize("name", formats(kind="block"))
+def test_a_tensor_of_zeros(name):
+    fmt = get_format(name)
+    if max(fmt.block or (1,)) > 64:
+        fmt = block_format(fmt.element, block=8, scale=fmt.scales[0].format, default_policy=fmt.default_policy)
+    values = np.zeros((32, 64), np.float32)
+    values[:, ::3] = -0.0
+    for policy in (fmt.default_policy, "nearest"):
+        require_equal(values[: 16 if len(fmt.block) > 1 else 1], fmt, policy)
+        for dtype in (np.float32, np.float64):
+            tensor = quantize(values.astype(dtype), fmt, policy=policy)
+            assert np.array_equal(dequantize(tensor), values), (policy, tensor.scales)
+
+
+@pytest.mark.parametrize("arithmetic", BlockPolicy.choices("arithmetic"))
+@pytest.mark.parametrize("name", ["nvfp4", "nvfp4_reciprocal"])
+def test_zeros_under_a_scale_of_zero(name, arithmetic):
+    # That of a tensor whose largest value over 6 * 448 is 0 in binary32, or infinity as a reciprocal: not 0 / 0.
+    values = np.zeros((2, 32), np.float32)
+    for largest in (0.0, 1e-45):
+        values[0, 3] = largest
+        for steps in BlockPolicy.choices("scale_steps"):
+            policy = get_block_policy("nvfp4").choose(arithmetic=arithmetic, scale_steps=steps)
+            require_equal(values, name, policy)
+            zeros = quantize(values, name, policy=policy).scale_codes("block")[1]
+            assert not zeros.any(), (steps, largest)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", MX)
 def test_every_scale_rule_at_every_boundary_of_amax(name, rule):

@@ -75,7 +75,7 @@ def test_the_scales_of_many_blocks(policy):
     drawn = np.random.default_rng(8)
     words = np.concatenate([np.arange(count - count // 4) * (1 << 15), drawn.integers(0, 1 << 31, count // 4)])
     amax = np.clip(words, 0, 0x7F7FFFFF).astype(np.int32).view(np.float32)[:, None]
-    for reach in (1.0, 2.0**-90):
+    for reach in (1.0, 2.0**-90, 0.0):
         values = np.minimum(amax, 2688) * np.float32(reach) * np.float32([[1, -0.5, 0.125, -0.9]])
         fmt = block_format("float4_e2m1fn", block=4, scale="float8_e4m3fn", tensor="float32")
         require_same_tensor(quantize(values, fmt, policy=policy), quantize(values.astype(float), fmt, policy=policy))

@@ -56,6 +56,7 @@ def test_two_scales_are_explained(lowbit):
         (("mxfp4", "nan", "1"), "NaN"),
         (("mxfp4", "inf", "1"), "nan"),
         (("nvfp4_reciprocal", "1"), "(6 * 448) / maximum"),
+        (("nvfp4", "0", "0"), "code      0  0x00  0.0000.000"),
         (("dfp16", "1", "2"), "2^1 <= 2 < 2^2"),
         (("mxfp8_e4m3", "470", "--policy", "tosa_mx"), "tosa: floor, and one more"),
         (

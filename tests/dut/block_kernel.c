@@ -195,6 +195,7 @@ void nvfp4(const float *values, uint8_t *codes, uint8_t *block, float *tensor, s
       ratio = ((float)own / 6) / top;
       if (IS(FOLDED)) ratio = (float)own * (reverse * (1.0f / 6));
 #endif
+      if (own == 0 && top == 0) ratio = 0;
       if (IS(NO_TENSOR)) ratio = (real)(own / 6);
       if (IS(SCALE_UP)) ratio *= 2;
       code = encode_e4m3(ratio);

@@ -178,6 +178,8 @@ def fine_scales(
     bits = fmt.element.precision + field.format.precision + 1
     bits += 0 if above is None else above.field.format.precision
     values = _rule_values(amax, maximum, fmt, (upper, divides, bits), policy)
+    if upper is not None:  # not the NaN of 0 / 0: such a block is one of zeros, of which the axis zero_block speaks
+        values = np.where((amax == 0) & (upper[0] == 0), values.dtype.type(0), values)
     values = values if factor == 1 else Steps(policy).multiply(values, factor)
     codes = scale_codes(values, amax, field, policy, "scale")
     stored = field_values(codes, field).astype(Steps(policy).dtype)

@@ -161,6 +161,8 @@ def rule_value(
     amax: Exact, maximum: Exact, element: Scalar, above: Coarse | None, policy: BlockPolicy, headroom: int = 0
 ) -> Exact:
     """The scale before it is rounded into its format; exponents below it reach ``headroom`` binades further."""
+    if above and is_zero(amax) and is_zero(above.scale):
+        return ZERO  # not the NaN of 0 / 0: such a block is one of zeros, of which the axis zero_block speaks
     if policy.scale_rule not in POWER_RULES:
         return ratio(amax, maximum, above, policy)
     of_ratio = policy.scale_rule in {"rceil", "nearest"}
