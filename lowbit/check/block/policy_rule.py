@@ -42,5 +42,6 @@ def policy_options(policy: BlockPolicy, default: str = "") -> str:
     names = sorted(BLOCK_PRESETS, key=lambda name: name != default)
     name = policy.name or min(names, key=lambda name: len(policy.differences(BLOCK_PRESETS[name])))
     changes = policy.spell(BLOCK_PRESETS[name], separator="\n").splitlines() if not policy.name else []
-    words = [] if name == default else [f" --policy {name}"]
-    return "".join([*words, *(f" --choice {quote(change)}" for change in changes)])
+    words = [] if name == default else ["--policy", name]
+    words += [word for change in changes for word in ("--choice", quote(change))]
+    return " ".join(["", *words]) if words else ""
