@@ -34,7 +34,8 @@ BUGS = {
     "B_STRIDE": "steps from row to row of b by n - 1 instead of n, and is otherwise exact",
     "LAST_PRODUCT": "drops the last product of each sum, and is otherwise exact",
     "BINARY32": "accumulates in binary32 (float), one product after another, and is otherwise exact",
-    "FINAL_SATURATION": "saturates the finished sum to 16 bits, and is otherwise exact",
+    # The kernel adds in 64 bits: what wraps in 32 is another sum before it is cut to 16.
+    "FINAL_SATURATION": "saturates the finished sum to 16 bits, and accumulates in 32 or 48 or 64 bits, ",
     "RESULT_TRANSPOSED": "writes the result transposed, and is otherwise exact",
     "SPILLS": "saturating at each product, spilling every 8 products into 32 bits, and is otherwise exact",
     "LANES_20": "accumulates in 20 bits, saturating at each product, adding in 8 lanes (sequential at the end)",
