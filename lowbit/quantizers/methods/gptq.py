@@ -13,6 +13,7 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import checked_threads
 from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
@@ -135,8 +136,6 @@ ORDERS = ("none", "activation", "static")
 
 
 def _require_order(order: str, damping: float) -> None:
-    from lowbit.policy.choices import require_choice
-
     require_choice("order", order, ORDERS)
     if not 0 <= damping < np.inf:
         raise InputError(f"damping = {damping!r} is not a number from 0", hint="0.01 is usual")
