@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lowbit.check.claims import Claim, Follows, beside_results
 from lowbit.check.comparison import Comparison, Rows, compare
@@ -74,21 +75,26 @@ def conclude(
     operation = comparison.operation
     claims = list(operation.identify(comparison)) if comparison.good.any() else []
     claims += beside_results(comparison, claims)
+    followed = np.zeros(len(comparison), dtype=bool)
+    for claim in claims:
+        if isinstance(claim, Follows):
+            followed[claim.rows] = True
     case, index = comparison.place(int(left[0]))
     return CheckResult(
         **facts,
         verdict=MISMATCH,
         known=used,
         claims=claims,
-        groups=[_group(group, comparison, claims, max_errors) for group in operation.groups(comparison)],
+        groups=[_group(group, comparison, claims, followed, max_errors) for group in operation.groups(comparison)],
         command=operation.command(comparison.cases[case], index),
     )
 
 
-def _group(group: Group, comparison: Comparison, claims: Sequence[Claim], max_errors: int) -> GroupResult:
+def _group(
+    group: Group, comparison: Comparison, claims: Sequence[Claim], followed: npt.NDArray[np.bool_], max_errors: int
+) -> GroupResult:
     examples = [_example(comparison, row, claims) for row in _shown(comparison, group.rows)[:max_errors].tolist()]
-    followed = [claim.rows for claim in claims if isinstance(claim, Follows)]
-    left = len(np.setdiff1d(group.rows, np.concatenate(followed))) if followed else len(group.rows)
+    left = int(np.count_nonzero(~followed[group.rows]))
     return GroupResult(group.name, group.catches, len(group.rows), group.total, examples, left)
 
 
