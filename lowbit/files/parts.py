@@ -13,7 +13,7 @@ from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array, check_range
-from lowbit.ops.block.rows import each_slab, quantize_slabs, slabs
+from lowbit.ops.block.rows import each_slab, extremes, quantize_slabs, slabs
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.pack.pack import pack, unpack
@@ -166,14 +166,15 @@ class StoredTensor:
             return {CODES: self._codes.words(tensor.codes), **scales}
 
         rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
-        self._refuse_not_finite(values, rows)
+        self._refuse_not_finite(values, rows, threads)
         return [self._joined(part, rows) for part in self.parts]
 
-    def _refuse_not_finite(self, values: Array, scales: Sequence[dict[str, Array]]) -> None:
-        for rows in slabs(self.format, self.shape):
-            wrong = ~np.isfinite(values[rows])
-            if wrong.any():
-                row, *others = (int(at) for at in np.argwhere(wrong)[0])
+    def _refuse_not_finite(self, values: Array, scales: Sequence[dict[str, Array]], threads: int) -> None:
+        ranges = slabs(self.format, self.shape)
+        ends = each_slab(lambda rows: extremes(values[rows]), ranges, threads)
+        for rows, few in zip(ranges, ends, strict=True):
+            if not np.isfinite(few).all():
+                row, *others = (int(at) for at in np.argwhere(~np.isfinite(values[rows]))[0])
                 place = (rows.start + row, *others)
                 what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
                 raise InputError(what, hint=LEFT_AS_IS)

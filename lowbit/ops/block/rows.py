@@ -81,11 +81,11 @@ def quantize_slabs(
 
     if len(ranges) > 1 and any(not field.block for field in fmt.scales):
 
-        def extremes(rows: slice) -> Array:
-            few = _extremes(values[rows])
+        def ends(rows: slice) -> Array:
+            few = extremes(values[rows])
             return few if np.isfinite(few).all() else _finite_and_not(load(rows))
 
-        found = each_slab(extremes, ranges, threads)
+        found = each_slab(ends, ranges, threads)
         witness = _witness(np.concatenate(found), fmt, values.shape)
         if witness is None:
             ranges = [slice(0, values.shape[0])]
@@ -99,7 +99,7 @@ def quantize_slabs(
     return each_slab(work, ranges, threads)
 
 
-def _extremes(values: Array) -> Array:
+def extremes(values: Array) -> Array:
     """Some values of an array, among them its lowest and its highest, and what is not finite if anything is."""
     if values.dtype.name not in IN_ORDER or not values.size:
         return _finite_and_not(plain_values(values))
