@@ -6,6 +6,7 @@ Values are any arrays of numbers, ml_dtypes' included; sums are over all of them
 from lowbit.metrics.error import (
     cosine_similarity,
     largest_error,
+    quantization_kernel,
     relative_squared_error,
     signal_to_quantization_noise,
     squared_error,
@@ -15,6 +16,7 @@ from lowbit.metrics.ulps import ulp_histogram
 __all__ = [
     "cosine_similarity",
     "largest_error",
+    "quantization_kernel",
     "relative_squared_error",
     "signal_to_quantization_noise",
     "squared_error",

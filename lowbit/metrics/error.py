@@ -191,3 +191,35 @@ def cosine_similarity(values: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
         if norms == 0:
             raise InputError("one of the arrays is zero everywhere: it has no direction, and so no cosine with another")
         return float(np.clip(one @ other / norms, -1, 1))
+
+
+def quantization_kernel(quantized: npt.ArrayLike) -> float:
+    """The share of values that became zero: how large a quantiser's kernel is.
+
+    Parameters
+    ----------
+    quantized : array_like
+        Values, or codes of integers that stand for themselves over a step.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 of nothing.
+
+    Raises
+    ------
+    InputError
+        They are not numbers.
+
+    Notes
+    -----
+    Under a step these are the values of at most half of it. Source: Liu et al., "CrossQuant" (arXiv 2410.07505),
+    definition 1.
+
+    Examples
+    --------
+    >>> quantization_kernel([0, 3, 0, -1])
+    0.5
+    """
+    values, _ = pair(quantized, quantized)
+    return float((values == 0).mean()) if values.size else 0.0

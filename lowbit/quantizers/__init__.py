@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse, VectorTable
+from lowbit.quantizers.weight import Products, QuantizedWeight, RowTables, Sparse, VectorTable
 
-__all__ = ["METHODS", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
+__all__ = ["METHODS", "Products", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
 
 
 def __getattr__(name: str) -> Any:

@@ -71,6 +71,23 @@ def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
     return fmt
 
 
+def adapter_product(adapter: Any, shape: tuple[int, ...], alpha: float | None = None) -> Doubles:
+    """What a low-rank adapter adds to weights, ``alpha / rank`` (or once) ``left @ right``; zeros without one.
+
+    Raises InputError: it is not a pair of matrices (outputs, rank) and (rank, inputs).
+    """
+    if adapter is None:
+        return np.zeros(shape)
+    wanted = f"a pair of shapes ({shape[0]}, rank) and (rank, {shape[1]})"
+    if not isinstance(adapter, tuple | list) or len(adapter) != 2:
+        raise InputError("the adapter is not a pair of matrices", hint=wanted)
+    left, right = (_finite_matrix(part, f"adapter[{place}]", wanted) for place, part in enumerate(adapter))
+    if (left.shape[0], right.shape[1]) != shape or left.shape[1] != right.shape[0]:
+        raise InputError(f"the adapter's parts have the shapes {left.shape} and {right.shape}", hint=wanted)
+    share = 1.0 if alpha is None else alpha / left.shape[1]
+    return share * (left @ right)
+
+
 def _finite_matrix(values: Any, what: str, shape: str) -> Doubles:
     array: Array = as_array(values, what)
     if array.ndim != 2:

@@ -75,6 +75,38 @@ class VectorTable:
 
 
 @dataclass(frozen=True, eq=False)
+class Products:
+    """Codes times factors, one each (IntLoRA).
+
+    Attributes
+    ----------
+    codes : ndarray of int16, shape (outputs, inputs)
+    factors : ndarray of float32, shape (outputs, inputs)
+        Integers, or signed powers of two.
+    scale : ndarray of float32, shape (outputs, 1)
+    widths : pair of int
+        Bits that a code and a factor are stored in, and the zero points of an output.
+    """
+
+    codes: npt.NDArray[np.int16]
+    factors: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    widths: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        both = sum(self.widths)
+        return both + Fraction(self.scale.size * (32 + both), self.codes.size)
+
+    def values(self) -> Doubles:
+        return self.scale.astype(np.float64) * (self.factors.astype(np.float64) * self.codes)
+
+
+@dataclass(frozen=True, eq=False)
 class Sparse:
     """Weights that are kept apart, in binary16 or binary32.
 
@@ -107,7 +139,7 @@ class QuantizedWeight:
 
     Attributes
     ----------
-    tensor : BlockTensor, RowTables or VectorTable
+    tensor : BlockTensor, RowTables, VectorTable or Products
         Codes and scales, of the weights as the transform has them.
     sparse : Sparse, optional
         Weights that are kept apart.
@@ -119,7 +151,7 @@ class QuantizedWeight:
         What the method says of its work: choices, losses, the smallest distance from a tie.
     """
 
-    tensor: BlockTensor | RowTables | VectorTable
+    tensor: BlockTensor | RowTables | VectorTable | Products
     sparse: Sparse | None = None
     low_rank: tuple[Array, Array] | None = None
     transform: Transform | None = None

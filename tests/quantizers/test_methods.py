@@ -8,6 +8,8 @@ from lowbit.errors import InputError, PolicyError, UnknownFormatError
 from lowbit.quantizers import METHODS, QuantizedWeight
 
 OUTPUTS, INPUTS, ROWS = 128, 128, 160
+LARGE_ERRORS = {"vector_quantization": 0.3, "intlora": 0.2}
+"""Two bits a weight; what weights of code 0 lose."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def test_each_variant_gives_the_weights_back_nearly(method, layer):
         values = result.dequantize(dtype=np.float64)
         relative = ((activations @ (weights - values).T) ** 2).sum() / ((activations @ weights.T) ** 2).sum()
         assert result.error(weights, activations) == pytest.approx(relative)
-        assert relative < (0.3 if method.name == "vector_quantization" else 0.1), variant
+        assert relative < LARGE_ERRORS.get(method.name, 0.1), variant
         assert result.dequantize().dtype == np.float32
         assert 1 < result.bits_per_weight < 16
 

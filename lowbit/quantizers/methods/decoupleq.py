@@ -72,7 +72,8 @@ def decoupleq(
     -------
     QuantizedWeight
         ``report["losses"]``: the relative error of the outputs on these rows under the damped Hessian, first of the
-        start and then after each round; it never rises.
+        start and then after each round; it never rises. ``report["tie_margin"]``: the smallest distance of a weight
+        from a tie in any round, over the distance of two integers.
 
     Raises
     ------
@@ -112,18 +113,19 @@ def decoupleq(
     target = _format(element.bits, length if length < matrix.shape[1] else 0)
     state = _start(matrix, target, error, length)
     losses = error.of_rows(matrix - state.values())
-    history = [float(losses.sum()) / whole]
+    history, nearest_tie = [float(losses.sum()) / whole], 1.0
     for _ in range(iterations):
         for step in ("scales", "integers"):
             if step == "scales":
                 proposal = _scales(matrix, state, error)
             else:
-                proposal = _integers(matrix, state, factor, order, target, threads)
+                proposal, margin = _integers(matrix, state, factor, order, target, threads)
+                nearest_tie = min(nearest_tie, margin)
             now = error.of_rows(matrix - proposal.values())
             state, losses = state.better(proposal, now < losses), np.minimum(now, losses)
         history.append(float(losses.sum()) / whole)
     tensor = _tensor(state, target)
-    return QuantizedWeight(tensor, report=MappingProxyType({"losses": history}))
+    return QuantizedWeight(tensor, report=MappingProxyType({"losses": history, "tie_margin": nearest_tie}))
 
 
 def _format(bits: int, length: int) -> BlockFormat:
@@ -177,17 +179,17 @@ def _integers(
     order: npt.NDArray[np.int64],
     target: BlockFormat,
     threads: int,
-) -> State:
-    """The integers that error feedback finds for these factors and offsets."""
+) -> tuple[State, float]:
+    """The integers that error feedback finds for these factors and offsets, and how near a tie one was."""
     # s q + z = -s (-1 - q) + (z - s): a negative factor is a positive one with the integers in the other order
     negative = state.scale < 0
     positive = State(state.integers, np.abs(state.scale), np.where(negative, state.offset - state.scale, state.offset))
-    tensor, _margin = error_feedback(
+    tensor, margin = error_feedback(
         matrix, factor, lambda _part: _tensor(positive, target), target, order=order, threads=threads
     )
     integers = tensor.codes.astype(np.float64)
     flipped = np.repeat(negative, matrix.shape[1] // state.scale.shape[1], axis=1)
-    return State(np.where(flipped, -1 - integers, integers), state.scale, state.offset)
+    return State(np.where(flipped, -1 - integers, integers), state.scale, state.offset), margin
 
 
 def _binary32(values: Doubles) -> Doubles:
