@@ -24,15 +24,13 @@ import pydoc_data.topics
 
 import numpy as np
 
+from bench.quantizer_figures import FIGURES, Layers, Values
 from lowbit.files.whole import whole_file
 from lowbit.models.sentences import minilm
 from lowbit.quantizers import METHODS
 
 CALIBRATION, HELD_OUT = 160, 80
 """Sentences."""
-
-Layers = list[tuple[Any, Any, Any]]
-"""Weights, activations of the calibration, and of the held-out sentences."""
 
 
 class Row(NamedTuple):
@@ -97,7 +95,7 @@ def layers() -> Layers:
     return [(model.parameters[name].astype(np.float32), calibration[name], held_out[name]) for name in names]
 
 
-def measured(layers: Layers, method: str, options: dict[str, Any], *, of_weights: bool) -> dict[str, float]:
+def measured(layers: Layers, method: str, options: dict[str, Any], *, of_weights: bool) -> Values:
     """The mean relative error over the layers, in thousandths, the mean bits, and the time of one core."""
     errors, bits, start = [], [], process_time()
     for weights, activations, held_out in layers:
@@ -113,22 +111,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("quantizer_table.json"), help="what was computed before")
     path = parser.parse_args().results
-    known: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known: dict[str, Values] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     every: list[Layers] = []
 
-    def value(
-        compute: Callable[..., dict[str, float]], method: str, options: dict[str, Any], *, of_weights: bool
-    ) -> Any:
-        key = json.dumps([method, options, "weights" if of_weights else "outputs"])
+    def stored(key: str, compute: Callable[[Layers], Values]) -> Values:
         if key not in known:
             if not every:
                 every.append(layers())
-            known[key] = compute(every[0], method, options, of_weights=of_weights)
+            known[key] = compute(every[0])
             with whole_file(path) as file:
                 file.write(json.dumps(known, indent=1).encode())
         return known[key]
 
-    ask = partial(value, measured)
+    def ask(method: str, options: dict[str, Any], *, of_weights: bool) -> Values:
+        key = json.dumps([method, options, "weights" if of_weights else "outputs"])
+        return stored(key, partial(measured, method=method, options=options, of_weights=of_weights))
+
     missed = 0
     print(f"{'method':<52} {'bits':>5} {'error':>8} {'of':<16} {'ratio':>6} {'asked':>6} {'seconds':>8}")
     for row in rows():
@@ -141,6 +139,10 @@ def main() -> int:
             missed += late
             line += f" {row.peer[0]:<16} {ratio:6.3f} {asked:>6} {own['seconds']:8.1f}{'  NOT REACHED' if late else ''}"
         print(line, flush=True)
+    for figure in FIGURES:
+        values = stored(figure.name, figure.measure)
+        missed += not figure.reached(values)
+        print(figure.line(values), flush=True)
     return int(missed > 0)
 
 

@@ -14,10 +14,24 @@ def test_every_vector_has_the_nearest_of_the_table():
     distances = ((vectors[:, None] - table) ** 2).sum(axis=2)
     np.testing.assert_array_equal(result.tensor.codes.reshape(-1), distances.argmin(axis=1))
     np.testing.assert_array_equal(result.report["candidates"].reshape(-1, 2), np.argsort(distances, axis=1)[:, :2])
+    near = np.sort(np.sqrt(distances), axis=1)[:, :2]
+    np.testing.assert_allclose(result.report["ratios"].reshape(-1), near[:, 1] / near.sum(axis=1))
     np.testing.assert_array_equal(result.dequantize(dtype=np.float64), table[result.tensor.codes].reshape(32, 64))
     assert float(result.bits_per_weight) == 5 / 4 + 32 * 4 * 32 / weights.size
     again = vector_quantization(weights, to="table5.vector4")
     np.testing.assert_array_equal(again.tensor.codes, result.tensor.codes)
+
+
+def test_the_official_table_has_a_quarter_as_many_vectors():
+    # get_num_centroids of the official code: min(k, 2^floor(log2(outputs * vectors / 4)))
+    weights = np.random.default_rng(5).normal(size=(6, 64))
+    for to, entries in (("table8.vector4", 16), ("table3.vector4", 8), ("table8.vector1", 64)):
+        result = vector_quantization(weights, to=to, variant="official")
+        assert np.unique(result.tensor.codes).size <= entries
+        assert (np.abs(result.tensor.table).sum(axis=1) > 0).sum() == entries
+    one = vector_quantization(weights[:1, :4], to="table8.vector4", variant="official")
+    np.testing.assert_allclose(one.dequantize(), weights[:1, :4], rtol=1e-6)
+    assert (one.report["ratios"] == 1).all()
 
 
 def test_vectors_are_better_than_numbers_of_as_many_bits():

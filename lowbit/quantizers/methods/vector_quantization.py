@@ -36,8 +36,9 @@ def vector_quantization(
     to : str
         ``"table8.vector4"``: codes of eight bits for four weights each, two bits a weight.
     variant : str
-        "nearest": each vector is the nearest of the table. (VQ4DiT goes on to choose among the nearest two by the error
-        of the model's outputs, which comes with the learned methods.)
+        "nearest": each vector is the nearest of the table; "official": the same, of a table of at most a quarter as
+        many vectors as there are, and a power of two. (VQ4DiT goes on to choose among the nearest two by the error of
+        the model's outputs, which comes with the learned methods.)
     seed : int
         Of the first table (k-means++).
     iterations : int
@@ -47,6 +48,8 @@ def vector_quantization(
     -------
     QuantizedWeight
         ``report["candidates"]``, shape (outputs, vectors, 2): the two nearest vectors of each, by their distance.
+        ``report["ratios"]``, shape (outputs, vectors): how much the nearest counts in the mixture of both that VQ4DiT
+        starts from, ``d2 / (d1 + d2)`` with their distances.
 
     Raises
     ------
@@ -55,8 +58,9 @@ def vector_quantization(
 
     Notes
     -----
-    Source: Deng et al., "VQ4DiT" (arXiv 2408.17131), section 3.1; dengjuncan/VQ4DiT 104c62c: k-means++ and 100
-    iterations over the vectors along the inputs.
+    Source: Deng et al., "VQ4DiT" (arXiv 2408.17131), sections 3.1 and 3.2; dengjuncan/VQ4DiT 104c62c, coding.py (the
+    size of the table) and CompressedLinear.py (the mixture): k-means++ and 100 iterations over the vectors along the
+    inputs.
 
     Examples
     --------
@@ -70,14 +74,18 @@ def vector_quantization(
     if matrix.shape[1] % length:
         raise InputError(f"vectors of {length} weights do not divide rows of {matrix.shape[1]}", hint="another length")
     vectors = matrix.reshape(-1, length)
-    table = _k_means(vectors, min(count, len(vectors)), np.random.default_rng(seed), iterations)
+    most = len(vectors) if variant == "nearest" else 1 << max(len(vectors) // 4, 1).bit_length() - 1
+    table = _k_means(vectors, min(count, most), np.random.default_rng(seed), iterations)
     table = table.astype(np.float32).astype(np.float64)
     two = _nearest(vectors, table, min(2, len(table)))
     grid = (len(matrix), matrix.shape[1] // length)
     full = np.zeros((count, length), np.float32)
     full[: len(table)] = table
     tensor = VectorTable(two[:, 0].reshape(grid).astype(np.uint16), full)
-    return QuantizedWeight(tensor, report=MappingProxyType({"candidates": two.reshape(*grid, -1)}))
+    first, second = (np.sqrt(((vectors - table[two[:, place]]) ** 2).sum(axis=1)) for place in (0, -1))
+    share = np.divide(second, first + second, out=np.ones_like(first), where=(second > 0) & (len(table) > 1))
+    report = {"candidates": two.reshape(*grid, -1), "ratios": share.reshape(grid)}
+    return QuantizedWeight(tensor, report=MappingProxyType(report))
 
 
 def _parsed(to: object) -> tuple[int, int]:
@@ -136,7 +144,10 @@ METHOD = Method(
     quantize=vector_quantization,
     title="a code for a few weights, which stands for a vector of a table",
     source="Deng et al. (arXiv 2408.17131); dengjuncan/VQ4DiT 104c62c",
-    variants=MappingProxyType({"nearest": "the nearest vector of the table"}),
+    variants={
+        "nearest": "the nearest vector of the table",
+        "official": "of a table that four vectors an entry at least make",
+    },
     needs_activations=False,
     to="table8.vector4",
 )

@@ -1,0 +1,85 @@
+"""What quantisers promise beside the error of a layer's outputs: ``python -m bench.quantizer_table`` prints it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lowbit.quantizers import METHODS
+
+Values = dict[str, float]
+Layers = list[tuple[Any, Any, Any]]
+"""Weights, activations of the calibration, and of the held-out sentences."""
+
+
+class Figure(NamedTuple):
+    """Some numbers of a method, what is asked of them in words, and whether they reach it."""
+
+    name: str
+    asked: str
+    measure: Callable[[Layers], Values]
+    reached: Callable[[Values], bool]
+
+    def line(self, values: Values) -> str:
+        """As the table prints it."""
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        return f"{self.name}: {numbers}; asked: {self.asked}{'' if self.reached(values) else '  NOT REACHED'}"
+
+
+def intlora(layers: Layers) -> Values:
+    """The means over the layers of the share of zero codes, and the largest error of the identity elsewhere."""
+    values, identity = {}, 0.0
+    for bits in (8, 4):
+        fmt = f"int{bits}.channel.asymmetric.float32"
+        reports = [METHODS["intlora"].quantize(weights, to=fmt).report for weights, _, _ in layers]
+        values[f"zero codes at {bits} bits"] = float(np.mean([report["zero_codes"] for report in reports]))
+        identity = max(identity, *(report["identity_error"] for report in reports))
+    return {**values, "identity": identity}
+
+
+def lr_qat(_: Layers) -> Values:
+    """The share of evenly spread weights whose code fixed point changes."""
+    weights = np.append((np.arange(-7 << 16, 7 << 16) + 0.5) / (1 << 16), 7)[None]
+    once, twice = (
+        METHODS["lr_qat"].quantize(weights, variant=variant).tensor.codes for variant in ("float32", "fixed_point")
+    )
+    return {"share": float((once != twice)[0, :-1].mean())}
+
+
+def smoothquant(layers: Layers) -> Values:
+    """How many products of a weight and an activation differ, of all of the first eight outputs of each layer."""
+    differ = 0
+    for weights, activations, _ in layers:
+        scale = METHODS["smoothquant"].quantize(weights, activations, variant="power_of_two").transform
+        rows, few = activations[:64, None, :].astype(np.float64), weights[None, :8].astype(np.float64)
+        differ += int((scale.activations(rows) * scale.weights(few) != rows * few).sum())
+    return {"products that differ": differ}
+
+
+def vector_quantization(layers: Layers) -> Values:
+    """The mean relative squared error of the weights, beside that of integers of two bits."""
+    methods = {"table8.vector4": "vector_quantization", "int2.g128": "round_to_nearest"}
+    return {
+        to: float(np.mean([METHODS[name].quantize(weights, to=to).error(weights) for weights, _, _ in layers]))
+        for to, name in methods.items()
+    }
+
+
+FIGURES = (
+    Figure(
+        "intlora",
+        "zero codes 13.5 % at 4 bits, identity 1e-15",
+        intlora,
+        lambda values: values["identity"] <= 1e-15 and abs(values["zero codes at 4 bits"] - 0.135) < 0.005,
+    ),
+    Figure("lr_qat Q4.4", "1/32 = 0.03125", lr_qat, lambda values: values["share"] == 1 / 32),
+    Figure("smoothquant power_of_two", "0", smoothquant, lambda values: values["products that differ"] == 0),
+    Figure(
+        "vector_quantization",
+        "0.10, against 0.27 of int2.g128",
+        vector_quantization,
+        lambda values: values["table8.vector4"] <= 0.10,
+    ),
+)
