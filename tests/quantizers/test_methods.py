@@ -1,5 +1,8 @@
 """What holds for every method: one signature, one kind of result, one kind of refusal."""
 
+import doctest
+import importlib
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -46,6 +49,12 @@ def test_a_method_says_what_it_is(method):
     assert method.name in METHODS
     with pytest.raises(PolicyError, match="variant"):
         method.quantize(np.ones((2, 128)), np.ones((2, 128)), variant="no such variant")
+
+
+def test_its_example_runs(method):
+    result = doctest.testmod(importlib.import_module(method.quantize.__module__))
+    assert result.attempted
+    assert not result.failed
 
 
 def test_bad_input_is_refused(method, layer):

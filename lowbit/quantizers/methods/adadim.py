@@ -56,7 +56,7 @@ def adadim(
 
     Examples
     --------
-    >>> adadim([[9.0, 0.1], [8.0, 0.2]], to="int4.g2").tensor.axis
+    >>> adadim([[9.0, 0.1], [9.0, -0.1]], to="int4.g2").tensor.axis
     0
     """
     METHOD.require_variant(variant)

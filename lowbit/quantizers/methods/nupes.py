@@ -66,7 +66,7 @@ def nupes(
     Examples
     --------
     >>> nupes([[1.0, 0.25, 0.04, -0.01]], to="int4.channel", exponent=0.5).tensor.codes.tolist()
-    [[7, 4, 1, 15]]
+    [[7, 3, 1, 0]]
     """
     METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
