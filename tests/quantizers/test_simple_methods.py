@@ -70,7 +70,13 @@ def test_smoothquant_takes_the_statistic_of_its_variant():
     paper = smoothquant(weights, rows).transform.scale
     span = smoothquant(weights, rows, variant="llm_compressor").transform.scale
     np.testing.assert_allclose(paper, np.sqrt([12, 3]) / 0.5)
-    np.testing.assert_allclose(span, np.sqrt([16, 4]) / 0.5)
+    np.testing.assert_allclose(span, np.sqrt([16, 4]) / np.sqrt(0.5))
+    # columns of both signs alike, of one sign, without weights, without activations
+    weights, rows = np.array([[0.25, 0.25, 0, 0.25]]), np.array([[4.0, 4.0, 4.0, 0.0], [-4.0, 0.0, 0.0, 0.0]])
+    paper = smoothquant(weights, rows, strength=0.75).transform.scale
+    span = smoothquant(weights, rows, strength=0.75, variant="llm_compressor").transform.scale
+    np.testing.assert_allclose(paper, [4, 4, 4**0.75 / 1e-5**0.25, 1e-5])
+    np.testing.assert_allclose(span / paper, [2**0.5, 2**-0.25, 4 / paper[2], 1])
     with pytest.raises(InputError, match="strength"):
         smoothquant(weights, rows, strength=1.5)
 

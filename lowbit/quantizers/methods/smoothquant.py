@@ -35,9 +35,9 @@ def smoothquant(
     activations : array_like, shape (rows, inputs)
     to : str or BlockFormat
     variant : str
-        "paper": the largest magnitude of each input; "llm_compressor": its largest minus its smallest activation;
-        "power_of_two": the paper's scale, rounded to a power of two (the logarithm to nearest even), which changes no
-        product.
+        "paper": the largest magnitude of each input; "llm_compressor": its largest minus its smallest activation, and
+        twice the largest magnitude of its weights; "power_of_two": the paper's scale, rounded to a power of two (the
+        logarithm to nearest even), which changes no product.
     strength : float
         The paper's alpha, from 0 to 1.
     policy : BlockPolicy or str, optional
@@ -54,8 +54,11 @@ def smoothquant(
 
     Notes
     -----
-    Both maxima are at least 1e-5. Source: Xiao et al., "SmoothQuant", ICML 2023 (arXiv 2211.10438), equation 4;
-    mit-han-lab/smoothquant c61476d, smooth.py; vllm-project/llm-compressor, SmoothQuantModifier.
+    The scale is at least 1e-5, and so is the largest weight; in llm-compressor the scale of an input whose weights are
+    all 0 is that of its activations. Beside the paper's its scales are 2^(2 strength - 1) times as large for inputs of
+    both signs alike, 2^(strength - 1) times for inputs of one sign, as after a ReLU. Source: Xiao et al.,
+    "SmoothQuant", ICML 2023 (arXiv 2211.10438), equation 4; mit-han-lab/smoothquant c61476d, smooth.py;
+    vllm-project/llm-compressor 056daee, modifiers/smoothquant/base.py.
 
     Examples
     --------
@@ -69,9 +72,12 @@ def smoothquant(
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
-    span = rows.max(axis=0) - rows.min(axis=0) if variant == "llm_compressor" else np.abs(rows).max(axis=0)
-    scale: Doubles = np.maximum(span, SMALLEST) ** strength
-    scale = scale / np.maximum(np.abs(matrix).max(axis=0), SMALLEST) ** (1 - strength)
+    if variant == "llm_compressor":
+        span, largest = np.ptp(rows, axis=0), 2 * np.abs(matrix).max(axis=0)
+    else:
+        span, largest = np.abs(rows).max(axis=0), np.maximum(np.abs(matrix).max(axis=0), SMALLEST)
+    scale: Doubles = np.where(largest > 0, span**strength / np.where(largest > 0, largest, 1) ** (1 - strength), span)
+    scale = np.maximum(scale, SMALLEST)
     if variant == "power_of_two":
         scale = np.exp2(np.rint(np.log2(scale)))
     return QuantizedWeight(nearest(matrix * scale, fmt, policy), transform=Diagonal(scale))
@@ -84,7 +90,7 @@ METHOD = Method(
     source="Xiao et al., ICML 2023 (arXiv 2211.10438); mit-han-lab/smoothquant c61476d",
     variants={
         "paper": "the largest magnitudes of activations and weights",
-        "llm_compressor": "the span of the activations in place of their largest magnitude",
+        "llm_compressor": "the span of the activations, and twice the largest weight",
         "power_of_two": "the paper's scale as a power of two: products do not change",
     },
     needs_activations=True,
