@@ -1,4 +1,5 @@
-"""For users' own tests: Hypothesis strategies that shrink to small exact values, and ``assert_bits_equal``.
+"""For users' own tests: Hypothesis strategies that shrink to small exact values, ``assert_bits_equal``, and synthetic
+``activations``.
 
 >>> from hypothesis import given, settings
 >>> from lowbit import testing
@@ -22,8 +23,10 @@ from lowbit.testing.assertions import assert_bits_equal
 from lowbit.testing.block_strategies import block_arrays, block_formats, block_policies, block_tensors
 from lowbit.testing.format_strategies import formats, policies
 from lowbit.testing.strategies import code_arrays, codes, near_overflow, ties, value_arrays, values
+from lowbit.testing.synthetic import activations
 
 __all__ = [
+    "activations",
     "assert_bits_equal",
     "block_arrays",
     "block_formats",
