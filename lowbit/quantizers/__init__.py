@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from lowbit.quantizers.pyramid import PyramidVectors
 from lowbit.quantizers.weight import Products, QuantizedWeight, RowTables, Sparse, VectorTable
 
-__all__ = ["METHODS", "Products", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
+__all__ = ["METHODS", "Products", "PyramidVectors", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
 
 
 def __getattr__(name: str) -> Any:

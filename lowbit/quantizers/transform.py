@@ -130,3 +130,54 @@ def _hadamard(values: Doubles, block: int) -> Doubles:
         half *= 2
     result: Doubles = (rows / np.sqrt(block)).reshape(values.shape)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class Reassembly:
+    """Inputs in parts, and parts joined: disassembly and assembly of channels in QLLM (arXiv 2310.08041, section 4.1).
+
+    Input j becomes ``parts[j]`` inputs of a ``parts[j]``-th of its value, each with its weights; part c then goes into
+    column ``columns[c]``, whose activation is the mean of its parts and whose weights are the sum of theirs.
+
+    Attributes
+    ----------
+    parts : ndarray of int64, shape (inputs,)
+    columns : ndarray of int64, shape (sum of parts,)
+    """
+
+    parts: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+
+    @property
+    def exactness(self) -> str:
+        return "exact for powers of two" if self.columns.max() + 1 == self.columns.size else "approximate"
+
+    @property
+    def inputs(self) -> int:
+        """Of the layer as it was."""
+        return self.parts.size
+
+    @property
+    def bits(self) -> int:
+        return 32 * (self.parts.size + self.columns.size)
+
+    def weights(self, weights: Doubles) -> Doubles:
+        return self._gathered(weights[:, self._origins])
+
+    def activations(self, activations: Doubles) -> Doubles:
+        return self._gathered((activations / self.parts)[:, self._origins]) / np.bincount(self.columns)
+
+    def undo(self, weights: Doubles) -> Doubles:
+        shared = (weights / np.bincount(self.columns))[:, self.columns]
+        result = np.zeros((self.inputs, len(weights)))
+        np.add.at(result, self._origins, shared.T)
+        return np.ascontiguousarray(result.T) / self.parts
+
+    @property
+    def _origins(self) -> npt.NDArray[np.int64]:
+        return np.repeat(np.arange(self.parts.size), self.parts)
+
+    def _gathered(self, apart: Doubles) -> Doubles:
+        result = np.zeros((int(self.columns.max()) + 1, len(apart)))
+        np.add.at(result, self.columns, apart.T)
+        return np.ascontiguousarray(result.T)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,24 @@ from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.objective import relative_error
-from lowbit.quantizers.transform import Transform
+from lowbit.quantizers.transform import Reassembly, Transform
 
 INDEX_BITS = 32
+
+
+class Coded(Protocol):
+    """Codes of a matrix that are not a block tensor's: tables, vectors, whatever a method makes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(outputs, inputs)."""
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        """All that is stored over the number of values."""
+
+    def values(self) -> Doubles:
+        """The values, shape (outputs, inputs)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +154,7 @@ class QuantizedWeight:
 
     Attributes
     ----------
-    tensor : BlockTensor, RowTables, VectorTable or Products
+    tensor : BlockTensor, or codes of another kind
         Codes and scales, of the weights as the transform has them.
     sparse : Sparse, optional
         Weights that are kept apart.
@@ -151,7 +166,7 @@ class QuantizedWeight:
         What the method says of its work: choices, losses, the smallest distance from a tie.
     """
 
-    tensor: BlockTensor | RowTables | VectorTable | Products
+    tensor: BlockTensor | Coded
     sparse: Sparse | None = None
     low_rank: tuple[Array, Array] | None = None
     transform: Transform | None = None
@@ -159,13 +174,15 @@ class QuantizedWeight:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.tensor.shape
+        """(outputs, inputs) of the layer, which a transform may have given other inputs."""
+        outputs, inputs = self.tensor.shape
+        return outputs, self.transform.inputs if isinstance(self.transform, Reassembly) else inputs
 
     @property
     def bits_per_weight(self) -> Fraction:
         """All that is stored over the number of weights: codes, scales, tables, sparse and low-rank parts."""
-        size = self.tensor.shape[0] * self.tensor.shape[1]
-        bits = self.tensor.bits_per_value * size
+        size = self.shape[0] * self.shape[1]
+        bits = self.tensor.bits_per_value * self.tensor.shape[0] * self.tensor.shape[1]
         bits += self.sparse.bits(self.tensor.shape[0]) if self.sparse else 0
         bits += sum(8 * part.nbytes for part in self.low_rank or ())
         bits += self.transform.bits if self.transform else 0

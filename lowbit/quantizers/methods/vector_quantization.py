@@ -77,7 +77,7 @@ def vector_quantization(
     most = len(vectors) if variant == "nearest" else 1 << max(len(vectors) // 4, 1).bit_length() - 1
     table = _k_means(vectors, min(count, most), np.random.default_rng(seed), iterations)
     table = table.astype(np.float32).astype(np.float64)
-    two = _nearest(vectors, table, min(2, len(table)))
+    two = nearest_in_table(vectors, table, min(2, len(table)))
     grid = (len(matrix), matrix.shape[1] // length)
     full = np.zeros((count, length), np.float32)
     full[: len(table)] = table
@@ -100,12 +100,12 @@ def _parsed(to: object) -> tuple[int, int]:
 
 def _k_means(vectors: Doubles, count: int, random: np.random.Generator, iterations: int) -> Doubles:
     table = _spread_start(vectors, count, random)
-    codes = _nearest(vectors, table, 1)[:, 0]
+    codes = nearest_in_table(vectors, table, 1)[:, 0]
     for _ in range(iterations):
         sizes = np.bincount(codes, minlength=count)
         sums = np.stack([np.bincount(codes, column, count) for column in vectors.T], axis=1)
         table = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], table)
-        moved = _nearest(vectors, table, 1)[:, 0]
+        moved = nearest_in_table(vectors, table, 1)[:, 0]
         if np.array_equal(moved, codes):
             break
         codes = moved
@@ -125,7 +125,7 @@ def _spread_start(vectors: Doubles, count: int, random: np.random.Generator) -> 
     return table
 
 
-def _nearest(vectors: Doubles, table: Doubles, count: int) -> npt.NDArray[np.int64]:
+def nearest_in_table(vectors: Doubles, table: Doubles, count: int) -> npt.NDArray[np.int64]:
     """The places of the nearest vectors of a table, nearest first, the first of equal ones."""
     result = np.empty((len(vectors), count), np.int64)
     squares = (table**2).sum(axis=1)
