@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lowbit import testing
+from lowbit.metrics import relative_squared_error
 from lowbit.quantizers import METHODS
 
 Values = dict[str, float]
@@ -67,6 +69,42 @@ def vector_quantization(layers: Layers) -> Values:
     }
 
 
+def pvq(_: Layers) -> Values:
+    """The relative squared error of ``activations("gaussian", 1024, 1024)``, with gains of 32 and of four bits."""
+    normal, values = testing.activations("gaussian", 1024, 1024), {}
+    for bits in (32, 4):
+        result = METHODS["pvq"].quantize(normal, to=f"pulses32.vector16.gain{bits}", rotate=False)
+        values[f"error, gains of {bits} bits"] = result.error(normal)
+        values[f"bits with gains of {bits}"] = float(result.bits_per_weight)
+    return {**values, "bits of an index": result.report["index_bits"]}
+
+
+def qllm(_: Layers) -> Values:
+    """How many times smaller the error of the outputs is with inputs in parts, and joined: 8-bit weights, 4-bit rows.
+
+    Weights: ``activations("gaussian", 256, 256, seed=1)``, activations: ``activations("outlier_channels", 512, 256)``.
+    """
+    weights = testing.activations("gaussian", 256, 256, seed=1)
+    rows = testing.activations("outlier_channels", 512, 256)
+    ways = ({"ratio": 0}, {"ratio": 0.2, "assemble": False}, {"ratio": 0.2})
+    reports = [METHODS["qllm"].quantize(weights, rows, to="int8.channel", **options).report for options in ways]
+    plain, apart, joined = (min(report["errors"].values()) for report in reports)
+    return {"error": plain, "times smaller in parts": plain / apart, "and joined": plain / joined}
+
+
+def nsnquant(_: Layers) -> Values:
+    """Errors of ``activations("biased_keys", 1024, 128)`` over what is left of the keys without their bias."""
+    keys, normal = (testing.activations(kind, 1024, 128).astype(np.float64) for kind in ("biased_keys", "gaussian"))
+    plain = np.abs(keys).mean(axis=0) < 8
+    rest = normal * np.median(keys[:, plain] / normal[:, plain], axis=1, keepdims=True)
+    values = {}
+    for bits, to in ((1, "table8.vector8"), (2, "table8.vector8.signs")):
+        for variant in METHODS["nsnquant"].variants:
+            got = METHODS["nsnquant"].quantize(keys, to=to, variant=variant).dequantize(dtype=np.float64)
+            values[f"{bits} bit {variant}"] = float(np.sqrt(relative_squared_error(rest, rest + got - keys)))
+    return values
+
+
 FIGURES = (
     Figure(
         "intlora",
@@ -81,5 +119,18 @@ FIGURES = (
         "0.10, against 0.27 of int2.g128",
         vector_quantization,
         lambda values: values["table8.vector4"] <= 0.10,
+    ),
+    Figure(
+        "pvq",
+        "0.0140 at 3.20 bits with gains that are not quantised",
+        pvq,
+        lambda values: values["error, gains of 32 bits"] <= 0.01405 and values["bits of an index"] <= 3.205,
+    ),
+    Figure("qllm", ">= 5 times smaller", qllm, lambda values: values["times smaller in parts"] >= 5),
+    Figure(
+        "nsnquant",
+        "shifted <= 0.60 at 1 bit, <= 0.33 at 2",
+        nsnquant,
+        lambda values: values["1 bit shifted"] <= 0.60 and values["2 bit shifted"] <= 0.33,
     ),
 )

@@ -73,6 +73,8 @@ def rows() -> Iterator[Row]:
     peer = ("gptq", {"to": "int2.channel.asymmetric"})
     yield Row("decoupleq", {"to": "int2.channel", "variant": "activation_order"}, peer, 0.40)
     yield Row("mofq", {"to": ("int4.g32", "float4_e2m1fn.g32")}, ("round_to_nearest", {"to": "int4.g32"}), 1.0, True)
+    for variant in ("weights", "hessian"):
+        yield Row("pvq", {"to": "pulses32.vector16.gain4", "variant": variant}, None, None)
     axes = ("adadim", {"to": "int4.g128.asymmetric", "variant": "outputs"})
     yield Row("adadim", {"to": "int4.g128.asymmetric"}, axes, 1.0)
 
