@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,37 @@ def test_signs_of_results_are_named(name):
     got = [change(checked.expected(case)) for case in cases]
     told = sentence(concluded(checked, cases, got))
     assert told.startswith(words)
+    assert told.endswith("and is otherwise exact")
+
+
+ENDS = {
+    "low": (-30, 127, "takes codes below -30 for -30, as at the end of a table"),
+    "high": (-128, 20, "takes codes above 20 for 20, as at the end of a table"),
+    "both": (-25, 30, "takes codes below -25 for -25 and above 30 for 30, as at the end of a table"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_table_that_ends_early_is_named(name):
+    low, high, words = ENDS[name]
+    checked = operation("logistic", "tflite_int8")
+    cases = checked.cases("directed", 0, 0)
+    clamped = [replace(case, arrays={"codes": np.clip(case.arrays["codes"], low, high)}) for case in cases]
+    told = sentence(concluded(checked, cases, [checked.expected(case) for case in clamped]))
+    assert told == f"{words}, and is otherwise exact"
+
+
+@pytest.mark.parametrize(("scheme", "last"), [("ivit", 63), ("tflite_int8", 128)])
+def test_a_table_of_differences_that_ends_early_is_named(scheme, last):
+    checked = operation("softmax", scheme)
+    cases = [case for case in checked.cases("directed", 0, 0) if case.shape[1] < 40]
+    got = []
+    for case in cases:
+        codes = case.arrays["codes"].astype(np.int64)
+        ended = np.maximum(codes, codes.max(axis=1, keepdims=True) - last).astype(case.arrays["codes"].dtype)
+        got.append(checked.expected(replace(case, arrays={"codes": ended})))
+    told = sentence(concluded(checked, cases, got))
+    assert f"takes codes more than {last} below the maximum for {last} below it" in told
     assert told.endswith("and is otherwise exact")
 
 

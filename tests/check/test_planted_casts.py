@@ -19,11 +19,16 @@ BFLOAT16, FLOAT16, INT8, UINT8 = (
     "float32 int8 integer",
     "float32 uint8 integer",
 )
+E8M0 = "float32 float8_e8m0fnu ocp_sat"
 EXACT = ", and is otherwise exact"
 
 
 def values(bits):
     return bits.view(np.float32)
+
+
+def bits_of(numbers):
+    return numbers.astype(np.float32).view(np.uint32)
 
 
 def places(answers):
@@ -174,6 +179,30 @@ PLANTED = {
     "clamped to 4": (E2M1, scaled(lambda x: np.clip(x, -4, 4), E2M1), ["clamps its inputs to ±4", EXACT]),
     "clamped to uint8": (INT8, lambda u, g: np.maximum(g, 0), ["clamps its inputs to 0 at least", EXACT]),
     "four times": (E4M3, scaled(lambda x: x * 4, E4M3), ["gives values 2\\^2 times as large as they are", EXACT]),
+    "a tenth more": (E4M3, scaled(lambda x: x * np.float32(1.1), E4M3), ["multiplies its inputs by about 1.1,", EXACT]),
+    "a stray scale": (
+        E2M1, scaled(lambda x: x * np.float32(448 / 6), E2M1), ["inputs by a number between 56 and 80, "],
+    ),
+    "a third of bfloat16": (
+        BFLOAT16, scaled(lambda x: x / np.float32(3), BFLOAT16), ["divides its inputs by about 3,", EXACT],
+    ),
+    "scaled to int8": (
+        INT8, scaled(lambda x: x * np.float32(12.7), INT8), ["multiplies its inputs by about 12.7,", EXACT],
+    ),
+    "scaled and truncated": (
+        E4M3, lambda u, g: truncated(np.where(np.isnan(values(u)), u, bits_of(values(u) * np.float32(0.9))), None),
+        ["is truncating", "multiplies its inputs by about 0.9,", EXACT],
+    ),
+    "low half of binary32": (BFLOAT16, lambda u, g: u & 0xFFFF, ["^gives the low bits of each input's code", EXACT]),
+    "high byte of binary32": (E4M3, lambda u, g: u >> 24, ["^gives the high bits of each input's code", EXACT]),
+    "rounded exponents": (
+        E8M0, lambda u, g: u + 0x400000 >> 23 & 0xFF,
+        ["has no NaN test: its bits .* carry out of the exponent", "takes subnormal inputs for normal ones", EXACT],
+    ),
+    "exponents rounded up": (
+        E8M0, lambda u, g: u.astype(np.uint64) + 0x7FFFFF >> 23 & 0xFF,
+        ["rounding toward \\+infinity", "has no NaN test: its bits .* carry out of the exponent", EXACT],
+    ),
     "truncated to bfloat16": (
         E4M3, scaled(lambda x: (x.view(np.uint32) & 0xFFFF0000).view(np.float32), E4M3),
         ["truncates to bfloat16 first", EXACT],

@@ -39,6 +39,17 @@ def by_half(a, b):
     return np.clip(sums.astype(float), -65504, 65504)
 
 
+def again(a, b, places):
+    """Some of the products, in their sums."""
+    return a[:, places] @ b[places]
+
+
+def overlapping(a, b):
+    """The last eight products of a sum are loaded once more where others are left."""
+    k = a.shape[1]
+    return a @ b + (again(a, b, range(k - 8, k // 8 * 8)) if k > 8 and k % 8 else 0)
+
+
 def inside(c, axis, group):
     """Whether a result is in a whole group of rows or columns."""
     place = np.arange(c.shape[axis])
@@ -70,6 +81,14 @@ PLANTED = {
         "int8 int8",
         lambda a, b: (a @ b)[:, np.minimum(np.arange(b.shape[1]) ^ 1, b.shape[1] - 1)],
         "swaps the columns of each pair",
+    ),
+    "bias": ("int8 int8", lambda a, b: a @ b + 3, "adds 3 to every result"),
+    "bias of products": ("int8 int8", lambda a, b: a @ b - a.shape[1], "adds -1 to each product"),
+    "last again": ("int8 int8", lambda a, b: a @ b + again(a, b, [-1]), "counts the last product of each sum twice"),
+    "tail again": (
+        "int8 int8",
+        overlapping,
+        "counts products twice where the last 8 of a sum overlap the whole groups before them",
     ),
     "two causes": (
         "int8 int8",

@@ -21,6 +21,14 @@ def away(product, right):
     return -half_up(-product, right) if product < 0 else half_up(product, right)
 
 
+def rest_rounded(high, rest):
+    return half_up(high, rest) if rest > 0 else high
+
+
+def away_rest(high, rest):
+    return away(high, rest) if rest > 0 else high
+
+
 def as_int32(value):
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
@@ -49,6 +57,14 @@ PLANTED = {
     "16 bits of multiplier": (
         lambda x, m, right, zero: half_up(x * (m >> 16), right - 16) + zero,
         "cuts the multiplier to its high 16 bits",
+    ),
+    "high half cut": (
+        lambda x, m, right, zero: rest_rounded(x * m >> min(right, 31), right - 31) + zero,
+        "cuts the product to its high half (a shift by 31), and rounds the rest of the shift half up",
+    ),
+    "high word cut": (
+        lambda x, m, right, zero: away_rest(x * m >> min(right, 32), right - 32) + zero,
+        "cuts the product to its high half (a shift by 32), and rounds the rest of the shift half away from zero",
     ),
     "zero point twice": (lambda x, m, right, zero: half_up(x * m, right) + 2 * zero, "adds the zero point twice"),
     "zero point first": (

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.cast.bug import CastBug
-from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
+from lowbit.check.cast.bugs import CAST_BUGS, COPY_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
 from lowbit.check.cast.conversion import Conversion, View
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
@@ -106,6 +106,13 @@ class Elimination:
     def measured(self) -> tuple[CastBug, ...]:
         """The bugs whose numbers the answers suggest."""
         return tuple(measured_bugs(View(self.codes, self.source, self.target), self.got))
+
+    def copies(self) -> bool:
+        """Whether the answers are bits of the inputs, whatever these are; if so, all is found out."""
+        view, rows = View(self.codes, self.source, self.target), np.arange(len(self.codes))
+        bugs = [bug for bug in COPY_BUGS if bug.touches(view).any() and not self._differing({}, rows, bug).any()]
+        self.result.classes += [Explained(InputClass("", rows, ()), tuple(bugs), rows)] if bugs else []
+        return bool(bugs)
 
     def process(self, group: InputClass) -> None:
         """Eliminate by one class of inputs."""
@@ -209,6 +216,8 @@ def identify(
     another.
     """
     elimination = Elimination(codes, got, source, target, any_nan=any_nan)
+    if elimination.copies():
+        return elimination.result
     for group in input_classes(decode_inputs(codes, source), source, target):
         elimination.process(group)
     elimination.result.classes = _told_apart(elimination.result.classes)

@@ -16,7 +16,7 @@ def into_integers(view: View) -> Mask:
     return ~view.nan if view.held_by_binary64 and view.target.wraps and not view.source.wraps else nowhere(view)
 
 
-def _single(values: Values, view: View) -> Values:
+def single(values: Values, view: View) -> Values:
     """Values in the arithmetic that a kernel of such inputs has: binary32, or binary64 for wider ones."""
     return values.astype(np.float32).astype(np.float64) if view.source.precision <= 24 else values
 
@@ -26,7 +26,7 @@ def _half_added(
 ) -> Callable[[Conversion], Codes]:
     def compute(conversion: Conversion) -> Codes:
         view = conversion.view
-        return conversion.of_values(rounding(_single(view.values + half(view.values), view)))
+        return conversion.of_values(rounding(single(view.values + half(view.values), view)))
 
     return compute
 

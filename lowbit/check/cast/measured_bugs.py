@@ -8,19 +8,29 @@ import numpy as np
 
 from lowbit.check.cast.bug import CastBug
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
+from lowbit.check.cast.integer_bugs import single
 from lowbit.exact import format_exact, from_float
 
 FEWEST = 16
 """Pairs of a number and its result, for a scale to be read off them."""
+FRACTION_OF_POWER = 0.5
+"""What ``frexp`` makes of a power of two."""
+FEWEST_DIGITS, MOST_DIGITS = 3, 9
+"""Of a scale: the most tell any two numbers of binary32 apart."""
+UNSURE = 0.01
+"""Where the bounds of a scale are farther apart, they are told."""
+SINGLE = np.finfo(np.float32)
 
 
 def measured_bugs(view: View, got: Codes) -> Iterator[CastBug]:
     """Those whose numbers the answers suggest."""
     results = View(got, view.target, view.target)
-    numbers = view.finite & results.finite
-    if view.held_by_binary64 and results.held_by_binary64 and not view.target.listed and numbers.any():
-        yield from _clamp_bugs(view, results.values[numbers])
-        yield from _scale_bugs(view, view.values[numbers], results.values[numbers])
+    numbers = np.flatnonzero(view.finite & results.finite)
+    if view.held_by_binary64 and results.held_by_binary64 and not view.target.listed and len(numbers):
+        inputs, results = view.take(numbers), results.take(numbers)
+        yield from _clamp_bugs(view, results.values)
+        yield from _power_bugs(view, inputs.values, results.values)
+        yield from _scale_bugs(inputs, results.values)
 
 
 def _clamp_bugs(view: View, results: Values) -> Iterator[CastBug]:
@@ -43,7 +53,7 @@ def _clamp_bugs(view: View, results: Values) -> Iterator[CastBug]:
         yield CastBug("clamp", f"clamps its inputs to {spelled[0]} at {most}", _not_nan, compute, True)
 
 
-def _scale_bugs(view: View, inputs: Values, results: Values) -> Iterator[CastBug]:
+def _power_bugs(view: View, inputs: Values, results: Values) -> Iterator[CastBug]:
     """Results that are a power of two too large."""
     largest = float(view.target.max.fraction())
     inside = (inputs != 0) & (results != 0) & (np.abs(results) < largest)
@@ -56,6 +66,59 @@ def _scale_bugs(view: View, inputs: Values, results: Values) -> Iterator[CastBug
 
     if abs(power) > 1 or (power and view.target.wraps):
         yield CastBug("scaled", f"gives values 2^{power} times as large as they are", _is_finite, compute, True)
+
+
+def _scale_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
+    """Results of the inputs times another number than a power of two, rounded to nearest or toward zero."""
+    target = inputs.target
+    magnitudes = np.abs(results)
+    fraction, exponent = np.frexp(magnitudes)
+    exponent = np.where(magnitudes == 0, target.smallest_exponent, exponent - target.precision)
+    unit = np.ldexp(1.0, np.maximum(exponent, target.smallest_exponent))
+    below = np.where((fraction == FRACTION_OF_POWER) & (exponent > target.smallest_exponent), unit / 2, unit)
+    above = np.where(magnitudes >= float(target.max.fraction()), np.inf, unit)  # what saturates may be any larger
+    inside = (inputs.values > 0) | ((inputs.values < 0) & target.signed)
+    inside &= magnitudes + unit > 2 * SINGLE.tiny  # of subnormal products more is lost than is allowed for below
+    if np.count_nonzero(magnitudes[inside]) < FEWEST:
+        return
+    for name, low, high in (
+        ("nearest", magnitudes - below / 2, magnitudes + above / 2),
+        ("toward_zero", magnitudes, magnitudes + above),
+    ):
+        with np.errstate(over="ignore"):
+            least = float((low[inside] / np.abs(inputs.values[inside])).max())
+            most = float((high[inside] / np.abs(inputs.values[inside])).min())
+        yield from _times_bugs(least * (1 - SINGLE.eps), most * (1 + SINGLE.eps), name)
+
+
+def _times_bugs(low: float, high: float, name: str) -> Iterator[CastBug]:
+    """A product with a number between two others, or a quotient by one, whichever takes fewer digits."""
+    if not 0 < low < high < np.inf:
+        return
+    scales = [_decimal_between(low, high), _decimal_between(1 / high, 1 / low)]
+    divides = len(scales[1].strip("0.")) < len(scales[0].strip("0."))
+    spelled = scales[divides]
+    scale = float(np.float32(spelled))
+    if np.frexp(scale)[0] == FRACTION_OF_POWER:
+        return
+
+    def compute(conversion: Conversion) -> Codes:
+        values = conversion.view.values
+        return conversion.of_values(single(values / scale if divides else values * scale, conversion.view))
+
+    ends = (1 / high, 1 / low) if divides else (low, high)
+    what = f"about {spelled}" if high - low < UNSURE * high else f"a number between {ends[0]:.4g} and {ends[1]:.4g}"
+    words = f"{'divides' if divides else 'multiplies'} its inputs by {what}"
+    yield CastBug(f"times_{name}", words, _is_finite, compute, True)
+
+
+def _decimal_between(low: float, high: float) -> str:
+    """The shortest decimal of which the binary32 number lies between two others, or one in their middle."""
+    for digits in range(FEWEST_DIGITS, MOST_DIGITS):
+        spelled = f"{float(f'{(low + high) / 2:.{digits}g}'):.{digits}g}"
+        if low <= float(np.float32(spelled)) <= high:
+            return spelled
+    return f"{(low + high) / 2:.{MOST_DIGITS}g}"
 
 
 def _not_nan(view: View) -> Mask:

@@ -31,7 +31,7 @@ def _specials(view: View) -> Mask:
 
 
 def _bits_of_nan(rounding: int) -> Callable[[Conversion], Codes]:
-    """The bits of a NaN moved like those of a number: cut (0), half up (1), or half to even (2), and carried on."""
+    """The bits of a NaN moved like a number's, and carried on: cut (0), half up (1), half to even (2), or up (3)."""
 
     def compute(conversion: Conversion) -> Codes:
         view = conversion.view
@@ -39,9 +39,9 @@ def _bits_of_nan(rounding: int) -> Callable[[Conversion], Codes]:
         bits = view.codes.astype(np.uint64)
         lowest = (bits >> np.uint64(drop)) & np.uint64(1)
         half = np.uint64(1 << (drop - 1))
-        added = (np.uint64(0), half, half - np.uint64(1) + lowest)[rounding]
-        whole = np.uint64((1 << view.source.bits) - 1)
-        return np.asarray(((bits + added) & whole) >> np.uint64(drop))
+        added = (np.uint64(0), half, half - np.uint64(1) + lowest, np.uint64((1 << drop) - 1))[rounding]
+        kept = np.uint64((1 << view.target.bits) - 1)
+        return np.asarray(((bits + added) >> np.uint64(drop)) & kept)
 
     return compute
 
@@ -52,6 +52,14 @@ def _same_exponents(view: View) -> Mask:
         return nowhere(view)
     same = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
     return view.nan if same and source.mantissa_bits > target.mantissa_bits else nowhere(view)
+
+
+def _exponents_alone(view: View) -> Mask:
+    """NaNs of a float with the exponents of a target that has nothing else, as E8M0."""
+    source, target = view.source, view.target
+    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)) or source.bits > 32:
+        return nowhere(view)
+    return view.nan if target.bits == target.exponent_bits == source.exponent_bits else nowhere(view)
 
 
 def _cut_payload(conversion: Conversion) -> Codes:
@@ -108,6 +116,9 @@ def nan_bugs() -> Iterator[CastBug]:
     )
     for number, how in ((2, "even"), (1, "up")):
         yield CastBug(f"nan_rounded_{how}", words, _same_exponents, _bits_of_nan(number), True)
+    words = "has no NaN test: its bits are rounded like a number's, and carry out of the exponent (to the lowest code)"
+    for number, how in ((1, "half"), (3, "up")):
+        yield CastBug(f"nan_carried_{how}", words, _exponents_alone, _bits_of_nan(number), True)
     yield CastBug(
         "nan_infinity", "has no NaN test: a NaN becomes infinity, as a huge number does", _has_infinities,
         _infinity_of_nan, True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,18 @@ def _tail_bugs() -> Iterator[GemmBug]:
         )
     yield GemmBug("last_product", "drops the last product of each sum", lambda p: _shortened(p, 0, p.length - 1))
     yield GemmBug("first_product", "drops the first product of each sum", lambda p: _shortened(p, 1, p.length))
+    for name, first in (("first", 0), ("last", -1)):
+        yield GemmBug(
+            f"{name}_product_twice",
+            f"counts the {name} product of each sum twice",
+            lambda p, first=first: _with_again(p, [first] * (p.length > 0)),  # type: ignore[misc]
+        )
+    for step in TAILS:
+        yield GemmBug(
+            f"k_tail_{step}_twice",
+            f"counts products twice where the last {step} of a sum overlap the whole groups before them",
+            lambda p, step=step: _with_again(p, _overlapped(p.length, step)),  # type: ignore[misc]
+        )
 
 
 def _sign_bugs(operands: Operands) -> Iterator[GemmBug]:
@@ -197,6 +209,19 @@ def _narrow_stride(matrix: Matrix) -> Matrix:
 
 def _shortened(problem: Problem, first: int, last: int) -> Problem:
     return problem.with_matrices(problem.a[:, first:last], problem.b[first:last])
+
+
+def _with_again(problem: Problem, places: Sequence[int]) -> Problem:
+    """The problem with some of the products a second time."""
+    places = list(places)
+    again = np.hstack([problem.a, problem.a[:, places]]), np.vstack([problem.b, problem.b[places]])
+    return problem.with_matrices(*again)
+
+
+def _overlapped(length: int, step: int) -> range:
+    """The products of whole groups that are also among the last ones of a sum, which has more than a group."""
+    rest = length % step
+    return range(length - step, length - rest) if rest and length > step else range(0)
 
 
 def _other_sign(matrix: Matrix, bits: int, *, signed: bool) -> Matrix:

@@ -13,6 +13,7 @@ from lowbit.check.claims import Becomes, Claim, Follows, Unexplained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
+from lowbit.check.gemm.result_bugs import added_bugs
 from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, presets, problem_of, takes
 from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.operation import Operation, Rule, surviving
@@ -108,7 +109,7 @@ class GemmOperation(Operation):
         wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
         # A wrong case leaves few candidates, and a small one is soon done; large ones come when few are left.
         order = sorted(range(len(wrong)), key=lambda index: _order(comparison.cases[index], right=not wrong[index]))
-        left = self._accumulators_left(comparison, order) or surviving(self._bug_rules(), comparison, order)
+        left = self._accumulators_left(comparison, order) or surviving(self._bug_rules(comparison), comparison, order)
         if not left:
             rows = np.flatnonzero(comparison.wrong & comparison.good)
             single = SumsInBinary32()
@@ -131,10 +132,10 @@ class GemmOperation(Operation):
         left = surviving([rules[0] for rules in alike.values()], comparison, order)
         return [rule for rules in alike.values() if rules[0] in left for rule in rules]
 
-    def _bug_rules(self) -> list[Rule]:
+    def _bug_rules(self, comparison: Comparison) -> list[Rule]:
         named = [self.accumulator, *(item for item in presets(self.operands) if item != self.accumulator)]
         usual = [item for item in NARROW if item not in named]
-        bugs = list(gemm_bugs(self.operands))
+        bugs = [*added_bugs(comparison), *gemm_bugs(self.operands)]
         single = [(bug, item) for bug in bugs for item in (named if bug.any_accumulator else named[:1])]
         double = [(bug, item) for bug in bugs for item in (usual if bug.any_accumulator else ())]
         return [GemmRule(item, self.result_bits, bug) for bug, item in (*single, *double)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from lowbit.check.nonlinear.mutant import Bug, Change, Compute, Mutant, mutant
 from lowbit.check.nonlinear.shifts import rounding_bugs
+from lowbit.check.nonlinear.table_bugs import difference_bugs, table_bugs
 from lowbit.format.scalar import FixedFormat
 from lowbit.nonlinear.widths import Intermediate
 from lowbit.vectors.case import Array, Case
@@ -34,13 +35,14 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
         yield from _layout_bugs()
         yield from _maximum_bugs(names)
         yield from _tail_bugs(names)
+        yield from difference_bugs(names)
     yield from _mean_bugs(made)
     yield from rounding_bugs(made)
     yield from _reciprocal_bugs(names)
     yield from _result_bugs(source)
     yield from _width_bugs(made)
     yield from _scale_bugs(made)
-    yield from _table_bugs(source)
+    yield from table_bugs(source)
 
 
 def _layout_bugs() -> Iterator[Bug]:
@@ -219,26 +221,6 @@ def _scale_bugs(made: Nonlinearity) -> Iterator[Bug]:
             f"ignores {name.replace('_', ' ')}",
             lambda _, __, case, fewer=fewer: _kernel(fewer, case.arrays["codes"], case),  # type: ignore[misc]
         )
-
-
-def _table_bugs(source: FixedFormat) -> Iterator[Bug]:
-    """The result of another code, as of a table that is read in the wrong place."""
-
-    def at(place: Callable[[Array], Array]) -> Compute:
-        def run(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
-            codes = place(case.arrays["codes"].astype(np.int64))
-            return _kernel(
-                made, np.clip(codes, *source.codes[:: len(source.codes) - 1]).astype(source.code_dtype), case
-            )
-
-        return run
-
-    half = 1 << (source.bits - 1)
-    low = source.codes[0]
-    yield Bug("table_low", "reads its table one entry too low: the result of the code before", at(lambda c: c - 1))
-    yield Bug("table_high", "reads its table one entry too high: the result of the code after", at(lambda c: c + 1))
-    words = f"reads its table {half} entries off, as where a code is taken for unsigned"
-    yield Bug("table_unsigned", words, at(lambda c: (c - low + half) % (2 * half) + low))
 
 
 def _result_bugs(source: FixedFormat) -> Iterator[Bug]:

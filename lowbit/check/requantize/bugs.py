@@ -124,6 +124,18 @@ def _high_half_only(accumulators: NDArray[np.int64], multiplier: int, right: int
     return high >> rest if rest > 0 else _half_up(accumulators * multiplier, right)
 
 
+def _cut_first(places: int, *, away: bool) -> Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]:
+    """The product is cut to what is above so many places, and only the rest of the shift is rounded."""
+
+    def values(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
+        high, rest = (accumulators * multiplier) >> min(places, right), right - places
+        if away and rest > 0:
+            return np.sign(high) * _half_up(np.abs(high), rest)
+        return _half_up(high, max(rest, 0))
+
+    return values
+
+
 def _shifted(places: int) -> Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]:
     return lambda accumulators, multiplier, right: _half_up(accumulators * multiplier, right + places)
 
@@ -150,6 +162,15 @@ REQUANTIZE_BUGS = (
         "high_half_only",
         "rounds the high half of the product, and shifts it without rounding",
         _by_integers(_high_half_only),
+    ),
+    *(
+        RequantizeBug(
+            f"high_cut_{places}_{how.split()[0]}",
+            f"cuts the product to its high half (a shift by {places}), and rounds the rest of the shift half {how}",
+            _by_integers(_cut_first(places, away=how != "up")),
+        )
+        for places in (HIGH_SHIFT, HIGH_SHIFT + 1)
+        for how in ("up", "away from zero")
     ),
     RequantizeBug("product_wraps", "keeps the product in 32 bits, where it wraps", _by_integers(_in_int32)),
     RequantizeBug("multiplier_cut", "cuts the multiplier to its high 16 bits", _by_integers(_cut_multiplier)),
