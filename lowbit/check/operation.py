@@ -64,10 +64,16 @@ class Operation(ABC):
     prototype: Prototype
     rule: Rule  # the one asked for
     _file = ""  # that the cases are from
+    _sample: tuple[int, int] | None = None  # how many cases at random they are, and from which seed
 
-    @abstractmethod
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """The inputs of a set: ``directed`` or ``random``."""
+        self._sample = (count, seed) if set_name == "random" else None
+        return self._cases(set_name, count, seed)
+
+    @abstractmethod
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """The inputs of a set."""
 
     def read_cases(self, path: str) -> list[Case]:
         """The inputs of a file that ``lowbit gen`` wrote: of each row a case, or one of all."""
@@ -109,7 +115,10 @@ class Operation(ABC):
     def command(self, case: Case, index: tuple[int, ...]) -> str:
         """The command that shows one wrong result, or the row of a file, or writes the case with what is expected."""
         del index
-        return f"grep -v // {self._file} | sed -n {case.number + 1}p" if self._file else self._command(case)
+        if self._file:
+            return f"grep -v // {self._file} | sed -n {case.number + 1}p"
+        command = self._command(case)
+        return f"{command} --set random --n {self._sample[0]} --seed {self._sample[1]}" if self._sample else command
 
     def _command(self, case: Case) -> str:
         """The command that writes a case; an operation without one overrides ``command``."""

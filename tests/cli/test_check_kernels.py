@@ -218,6 +218,34 @@ def test_a_report_names_a_command_that_works(lowbit, tmp_path, monkeypatch):
     assert "expected =" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("operation", "dtype", "options"),
+    [
+        ("gemm", "i4", ("--a", "uint8", "--b", "int8", "--zero-points")),
+        ("requantize", "i1", ("--scheme", "single_up")),
+        ("softmax", "i1", ("--scheme", "ivit", "--scale", "0.0123456789", "--to", "int8")),
+        ("quantize_linear", "i1", ("--to", "int8")),
+    ],
+)
+def test_the_command_of_random_cases_makes_them_again(lowbit, tmp_path, operation, dtype, options):
+    file = tmp_path / "constant.py"
+    shape = "(len(args[0]), args[1].shape[1])" if operation == "gemm" else "args[0].shape"
+    file.write_text(f"import numpy as np\n\n\ndef f(*args):\n    return np.full({shape}, 3, '{dtype}')\n")
+    words = ("check", operation, *options, "--set", "random", "--n", "7", "--seed", "20", "--python", f"{file}:f")
+    (result,) = lowbit(*words, "--output-format", "json").json["results"]
+    assert result["command"].endswith("--set random --n 7 --seed 20")
+    archive = tmp_path / "case.npz"
+    again = lowbit(*result["command"].split()[1:], "--output", archive)
+    assert again.status == 0, again.err
+    arrays = np.load(archive)
+    named = {name.rpartition(".")[0] for name in arrays}
+    examples = [example for group in result["groups"] for example in group["examples"]]
+    told = [example for example in examples if {example["case"]} == named]
+    assert told
+    for example in told:
+        assert arrays[f"{example['case']}.expected"][tuple(example["index"])] == example["expected"]
+
+
 def test_a_kernel_without_an_operation_is_told_all_that_there_are(lowbit):
     result = lowbit("check", "--so", "cast.so:cast")
     assert result.status == ExitCode.USAGE

@@ -214,7 +214,7 @@ class DequantizeOperation(Operation):
         self.prototype = dequantize_prototype(fmt)
         self.rule = ValueRule(policy=get_block_policy(fmt.default_policy), format=fmt)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Codes and scales of directed tensors, and every scale of 8 bits over the elements; or of random tensors."""
         if set_name not in ("directed", "random"):
             raise self._refuse_set(set_name)

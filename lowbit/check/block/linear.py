@@ -150,7 +150,7 @@ class LinearOperation(Operation):
         self.prototype = linear_prototype(target)
         self.rule = LinearRule(policy=policy, target=target)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random values, by scales and zero points of their own."""
         if set_name == "directed":
             return directed_values(self.rule.target)

@@ -82,7 +82,7 @@ class FormulaOperation(Operation):
     def _directed(self) -> list[Case]:
         """The directed cases."""
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """The directed cases that the formula is defined for."""
         del count, seed
         if set_name != "directed":

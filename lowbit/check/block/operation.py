@@ -67,7 +67,7 @@ class QuantizeOperation(Operation):
         self.prototype = quantize_prototype(fmt)
         self.rule = BlockRule(policy=policy, format=fmt)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random tensors that the policy does not refuse."""
         if set_name == "directed":
             cases = directed_tensors(self.format, short=self.policy.tail == "short")

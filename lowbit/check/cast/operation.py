@@ -52,7 +52,7 @@ class CastOperation(Operation):
         self.prototype = conversion_prototype(source, target)
         self.rule = CastRule(source, target, self.policy)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """The boundary set, random codes, or all codes of a format that has few enough to be converted at once."""
         source = self.formats[0]
         if set_name == "directed":

@@ -83,7 +83,7 @@ class GemmOperation(Operation):
         self.rule_name = f"accumulator {accumulator.name or 'as given'}"
         self.rule = GemmRule(accumulator, self.result_bits)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random matrices."""
         if set_name == "directed":
             return directed_cases(self.operands)

@@ -63,7 +63,7 @@ class NonlinearOperation(Operation):
         self.prototype = nonlinear_prototype(made, source, target)
         self.rule = NonlinearRule(made, target)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random rows."""
         source = self.formats[0]
         if set_name == "random":
@@ -165,7 +165,7 @@ class NonlinearOperation(Operation):
         made = self.made
         words = [f"lowbit gen {made.operation} --scheme {made.scheme}"]
         words += [f"--variant {made.variant}"] if made.variant else []
-        words += [f"--scale {made.scale:g}"] if made.scale is not None else []
+        words += [f"--scale {made.scale}"] if made.scale is not None else []
         words += [f"--option {name}={value}" for name, value in made.options]
         return " ".join([*words, f"--from {self.source} --to {self.target} --case {case.name}"])
 

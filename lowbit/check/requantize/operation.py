@@ -71,7 +71,7 @@ class RequantizeOperation(Operation):
         self.prototype = requantize_prototype(scheme, result)
         self.rule = RequantizeRule(scheme, scheme, result)
 
-    def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random accumulators."""
         if set_name == "directed":
             return directed_requantizations(self.scheme, self.result)
