@@ -95,6 +95,20 @@ def test_doctor(lowbit, monkeypatch, tmp_path):
         assert f"{title}\n" in text
 
 
+def test_verbs_say_that_numba_is_told_not_to_compile(tmp_path):
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    said = "NUMBA_DISABLE_JIT is set, and lowbit's kernels give their bits only when they are compiled"
+    (file := tmp_path / "zeros.py").write_text("def f(codes):\n    return codes * 0\n")
+    checked = ("check", "encode", "--to", "int8", "--python", f"{file}:f")
+    for words, status in ((("doctor",), 0), (checked, 2)):
+        command = [sys.executable, "-m", "lowbit.cli", *words]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == status, result.stderr
+        text = " ".join((result.stdout + result.stderr).split())
+        assert said in text
+        assert "unset NUMBA_DISABLE_JIT" in text
+
+
 @pytest.mark.slow
 def test_doctor_where_the_locale_is_ascii_and_the_cache_nowhere(tmp_path):
     # PEP 538 and PEP 540 would make UTF-8 of the C locale.

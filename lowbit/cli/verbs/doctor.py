@@ -7,12 +7,13 @@ import platform
 import shutil
 import sys
 from argparse import Namespace
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 from lowbit._version import __version__
 from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.errors import InputError, LowbitError
 
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "pulp", "ml_dtypes", "rich")
 
@@ -54,7 +55,7 @@ def run(arguments: Namespace) -> int:
         "optional packages": {name: _version(name) or "-" for name in PEERS},
         "tools": {name: shutil.which(name) or "-" for name in TOOLS},
         "processor": _processor(),
-        "kernels": {"gemm": _gemm()},
+        "kernels": _kernels(),
         "compile cache": _cache(),
     }
     if arguments.output_format == "json":
@@ -105,9 +106,17 @@ def _features() -> set[str]:
     return set(flags.partition(":")[2].split())
 
 
+def _kernels() -> dict[str, str]:
+    """The path of integer GEMM; or that nothing can be computed here, and why."""
+    try:
+        import_module("lowbit.kernels._jit")
+    except LowbitError as error:
+        return {"none": f"{error.message}: {error.hint}"}
+    return {"gemm": _gemm()}
+
+
 def _gemm() -> str:
     """Which path integer GEMM takes on this processor, or was told to take."""
-    from lowbit.errors import InputError
     from lowbit.ops.gemm.paths import VARIABLE, available, chosen
 
     try:
