@@ -11,6 +11,7 @@ import mmap
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -32,6 +33,8 @@ PIECES, PIECE_ROWS, PIECE_SECONDS = 32, 31, 1.0
 """Calls of few elements from all over the first large one, most of which are in the tail of a vectorised loop."""
 SURROUNDINGS = ((0x5A, 0xC3), (0xA5, 0x3C))
 """(byte that the results are filled with, byte around all arrays) of the two calls."""
+REPEATS = 4
+"""Calls in each combination of the surroundings, forth and back, before an answer is said to depend on one of them."""
 BISECT_SECONDS = 5.0
 ROOM = 1 << 28
 """Bytes of memory at first: address space, of which a call takes what it writes."""
@@ -139,7 +142,8 @@ class ProcessDevice:
                 raise DeviceError(
                     f"{self.name} gives {int(answers[where]):#x} for {piece.place_of(where)} in a call of {PIECE_ROWS} "
                     f"elements, and {int(others[where]):#x} in one of {min(case.outputs, CHUNK_ROWS)}",
-                    hint=f"the tail of a vector loop does something else, or rows are in another order; {self.hint}",
+                    hint="the tail of a vector loop does something else, rows are in another order, or random bits "
+                    f"differ with the place in a call; {self.hint}",
                     code="LB605",
                 )
 
@@ -162,7 +166,7 @@ class ProcessDevice:
 
     def _two_answers(self, case: Case, first: Array, second: Array) -> DeviceError:
         """Say what an answer depends on besides the operands."""
-        (fill, guard), (other_fill, other_guard) = SURROUNDINGS
+        fill, other_fill = (held for held, _ in SURROUNDINGS)
         untouched = self._is_fill(case, first, fill) & self._is_fill(case, second, other_fill)
         if untouched.any():
             count = case.outputs - int(untouched.sum())
@@ -180,22 +184,33 @@ class ProcessDevice:
                 hint=f"its results are narrower than they have to be; {self.hint}",
                 code="LB604",
             )
-        again = self._call(case, other_fill, other_guard)
-        others = self._call(case, fill, other_guard), self._call(case, other_fill, guard)
-        hint = "a kernel must be deterministic to be checked; give a stochastic kernel fixed random bits"
-        depends = ""
-        if _equal((again, *others), (second, first, second)):
-            depends = "what the results held before"
-            hint = "it adds to them, perhaps, where it should overwrite them: clear them first"
-        elif _equal((again, *others), (second, second, first)):
-            depends = "what stands around its operands"
-            hint = "it reads past the end of one: an index, a stride, or the tail of a vector loop that is not masked"
+        depends, hint = self._dependence(case, first, second)
         message = f"the answer of {self.name} depends on {depends} on {case.place}"
         if not depends:
             where = _first(first != second)
             answers = f"{int(first[where]):#x} and {int(second[where]):#x} for {case.place_of(where)}"
             message = f"{self.name} gives two answers to the same call on {case.place}: {answers}"
         return DeviceError(message, hint=f"{hint}; {self.hint}", code="LB605")
+
+    def _dependence(self, case: Case, first: Array, second: Array) -> tuple[str, str]:
+        """What decides between two answers each time, "" if neither of the surroundings does; and a hint.
+
+        Calls forth and back, and many: a kernel with random bits, or a counter, gives any two answers once.
+        """
+        fill, guard = SURROUNDINGS[0]
+        by_fill = by_guard = True
+        forth = list(product(*zip(*SURROUNDINGS, strict=True)))
+        for held, around in (*forth, *forth[::-1]) * REPEATS:
+            answers = self._call(case, held, around)
+            by_fill &= np.array_equal(answers, first if held == fill else second)
+            by_guard &= np.array_equal(answers, first if around == guard else second)
+            if not (by_fill or by_guard):
+                return "", "a kernel must be deterministic to be checked; give a stochastic kernel fixed random bits"
+        if by_fill:
+            adds = "it adds to them, perhaps, where it should overwrite them: clear them first"
+            return "what the results held before", adds
+        reads = "it reads past the end of one: an index, a stride, or the tail of a vector loop that is not masked"
+        return "what stands around its operands", reads
 
     def _call(self, case: Case, fill: int, guard: int) -> Array:
         try:
@@ -315,10 +330,6 @@ def joined(arrays: Sequence[Array]) -> Array:
 
 def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(axis[0]) for axis in np.nonzero(mask))
-
-
-def _equal(answers: Sequence[Array], others: Sequence[Array]) -> bool:
-    return all(np.array_equal(left, right) for left, right in zip(answers, others, strict=True))
 
 
 def _bytes_written(first: Array, second: Array, fill: int, other_fill: int) -> int:

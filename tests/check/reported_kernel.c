@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct { int mantissa, bias; unsigned top, nan, infinity, sign; } format;
@@ -109,6 +110,32 @@ CAST(half_subnormals_flushed, uint32_t, uint16_t, encode(of_float(u), HALF, ZERO
 CAST(double_without_low_half, uint64_t, uint16_t, encode(of_double(u & ~0xffffffffull), HALF, TO_INFINITY))
 CAST(double_by_float, uint64_t, uint16_t, encode(as_float(of_double(u)), HALF, TO_INFINITY))
 CAST(e4m3_by_half, uint32_t, uint8_t, u << 1 > 0xff000000 ? u >> 24 | 0x7f : encode(of_code(encode(of_float(u), HALF, TO_INFINITY), HALF), E4M3, NONE))
+
+/* Stochastic rounding: what is random is made of the input, of its place in the call, or of a counter */
+static uint32_t drawn, called;
+static double noise(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x7feb352d;
+    x = (x ^ x >> 15) * 0x846ca68b;
+    return (x ^ x >> 16) / 4294967296.0;
+}
+static unsigned stochastic(double x, double noise)
+{
+    int e;
+    if (x != x || isinf(x) || x == 0) return encode(x, E5M2, NONE);
+    frexp(x, &e);
+    e = e - 1 < -14 ? -14 : e - 1;
+    return encode(copysign(ldexp(floor(ldexp(fabs(x), 2 - e) + noise), e - 2), x), E5M2, NONE);
+}
+CAST(e5m2_by_input, uint32_t, uint8_t, stochastic(of_float(u), noise(u)))
+CAST(e5m2_noise_too_low, uint32_t, uint8_t, stochastic(of_float(u), noise(u) / 32))
+CAST(e5m2_by_place, uint32_t, uint8_t, stochastic(of_float(u), noise((uint32_t)i)))
+CAST(e5m2_drawn, uint32_t, uint8_t, stochastic(of_float(u), noise(drawn++)))
+void e5m2_alternates(const uint32_t *in, uint8_t *out, size_t n)
+{
+    double half = called++ & 1 ? 0.5 : 0;
+    for (size_t i = 0; i < n; i++) out[i] = (uint8_t)stochastic(of_float(in[i]), half);
+}
 
 /* bfloat16 by integers */
 static uint32_t even(uint32_t u) { return (u + 0x7fff + (u >> 16 & 1)) >> 16; }
@@ -251,4 +278,16 @@ void table_unsigned(const int8_t *in, int8_t *out, size_t n) { for (size_t i = 0
 void table_entry(const int8_t *in, int8_t *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) out[i] = table[in[i] + 128] + (in[i] == 72);
+}
+
+/* A softmax that ends its process where TFLite's check of the exponent does: at 512 equal maxima */
+void softmax_checked(const int8_t *in, int8_t *out, size_t rows, size_t length)
+{
+    memset(out, 0, rows * length);
+    for (size_t r = 0; r < rows; r++) {
+        int top = -128, count = 0;
+        for (size_t i = 0; i < length; i++) top = in[r * length + i] > top ? in[r * length + i] : top;
+        for (size_t i = 0; i < length; i++) count += in[r * length + i] == top;
+        if (count >= 512) abort();
+    }
 }

@@ -17,7 +17,9 @@ from lowbit.check.gemm.operation import GemmOperation
 from lowbit.check.nonlinear.operation import NonlinearOperation
 from lowbit.check.report.sentence import sentence
 from lowbit.check.requantize.operation import RequantizeOperation
-from lowbit.check.run import conclude
+from lowbit.check.run import answered, conclude
+from lowbit.dut.shared_object import SharedObjectDevice
+from lowbit.errors import DeviceError
 from lowbit.format.registry import get_format
 from lowbit.policy.accumulator import get_accumulator
 from lowbit.policy.cast import get_policy
@@ -41,6 +43,7 @@ from tests.thinned import thinned
 SOURCE = Path(__file__).with_name("reported_kernel.c")
 LARGEST, MANY_RULES_LARGEST = 1 << 15, 1 << 12
 EXACT = "and is otherwise exact"
+NEIGHBOURS = "gives one of the two neighbours of every input in range, as stochastic rounding does"
 
 CASTS = [
     # report, kernel, what it converts under which policy, what the sentence says; "!" before what it must not say
@@ -112,6 +115,8 @@ CASTS = [
     ("", "e4m3_one_code_low", "float32 float8_e4m3fn ocp_sat", ["never gives the largest value"]),
     ("", "e4m3_ieee_infinite", "float32 float8_e4m3 ocp_sat", ["overflowing"]),
     ("", "e4m3_daz", "float8_e4m3fn float32 ieee", ["takes subnormal inputs for zero", EXACT]),
+    ("C41", "e5m2_by_input", "float32 float8_e5m2 ocp_sat", [f"^{NEIGHBOURS}", "!is round", f"!{EXACT}"]),
+    ("C41", "e5m2_drawn", "float32 float8_e5m2 ocp_sat", [f"^{NEIGHBOURS}", "!is round", f"!{EXACT}"]),
     ("", "double_by_float", "float64 float16 ieee", ["rounds twice, through float32", EXACT]),
 ]  # fmt: skip
 
@@ -228,6 +233,48 @@ def test_table_is_told_what_it_does(library, row):
     library.set_table(ctypes.c_void_p(values.ctypes.data))
     assert checked(library, "table_right", operation).verdict == "pass"
     requires(words, sentence(checked(library, symbol, operation)))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [
+        ("e5m2_drawn", "gives two answers to the same call on rows"),
+        ("e5m2_alternates", "gives two answers to the same call on rows"),
+        ("e5m2_by_place", "in a call of 31 elements, and 0x.* in one of "),
+    ],
+)
+def test_stochastic_kernels_are_not_compared(library, symbol, words):  # C41
+    target = get_format("float8_e5m2")
+    operation = CastOperation(get_format("float32"), target, get_policy("ocp_sat", target))
+    (case,) = operation.cases("directed", 0, 0)
+    with (
+        SharedObjectDevice(f"{library._name}:{symbol}", operation.prototype) as kernel,
+        pytest.raises(DeviceError, match=words) as caught,
+    ):
+        kernel.run(case)
+    assert caught.value.code == "LB605"
+    assert "random bits" in caught.value.hint
+
+
+def test_random_bits_that_stand_too_low_round_hardly_anything_up(library):  # C41
+    target = get_format("float8_e5m2")
+    operation = CastOperation(get_format("float32"), target, get_policy("ocp_sat", target))
+    (case,) = operation.cases("random", 20_000, 1)
+    comparison = compared(operation, [case], [call(library, "e5m2_noise_too_low", case, target)])
+    result = conclude("kernel", comparison)
+    require_true(result, comparison)
+    requires(["is truncating", "follow no rule that lowbit knows", f"!{EXACT}"], sentence(result))
+
+
+def test_a_crash_is_told_with_its_case(library):  # C64
+    operation = NonlinearOperation(*chosen("softmax", "ivit", scale=0.05, target="int8"))
+    told = r"SIGABRT.* on case EqualCodes\.11 \(rows=1 length=1024\)"
+    with (
+        SharedObjectDevice(f"{library._name}:softmax_checked", operation.prototype) as kernel,
+        pytest.raises(DeviceError, match=told) as caught,
+    ):
+        answered(kernel, operation, operation.cases("directed", 0, 0))
+    assert caught.value.code == "LB601"
 
 
 NAMED_AT_LEAST, PLANTED_AT_LEAST = 35, 200

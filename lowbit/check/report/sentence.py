@@ -65,7 +65,7 @@ def clauses(result: CheckResult) -> tuple[str, list[str], list[str]]:
         return "", [], []
     main, spoken = _main(result)
     left = [text for claim in result.claims if claim not in spoken and (text := _but(claim, result))]
-    more = [text for claim in result.claims if (text := _besides(claim, result))]
+    more = [text for claim in result.claims if claim not in spoken and (text := _besides(claim, result))]
     return main, left, more
 
 
@@ -79,6 +79,9 @@ def _main(result: CheckResult) -> tuple[str, list[Claim]]:
         spoken: list[Claim] = [*follows, *others]
         covered = sum(len(claim.rows) for claim in spoken)
         if not result.exact and 2 * covered < result.vectors:
+            if neighbour := next((claim for claim in result.claims if isinstance(claim, Neighbour)), None):
+                within = [claim for claim in result.claims if np.isin(claim.rows, neighbour.rows).all()]
+                return "gives one of the two neighbours of every input in range, as stochastic rounding does", within
             rest = f"; in {covered:,} of {result.vectors:,} it {words}" if words and covered > FEW else ""
             return f"follows no rule that lowbit knows in most of its answers{rest}", spoken
         exact = f"{words}, and is otherwise exact{_apart(result)}" if result.exact else f"{words}{_apart(result)}"
