@@ -117,6 +117,14 @@ CASTS = [
     ("", "e4m3_daz", "float8_e4m3fn float32 ieee", ["takes subnormal inputs for zero", EXACT]),
     ("C41", "e5m2_by_input", "float32 float8_e5m2 ocp_sat", [f"^{NEIGHBOURS}", "!is round", f"!{EXACT}"]),
     ("C41", "e5m2_drawn", "float32 float8_e5m2 ocp_sat", [f"^{NEIGHBOURS}", "!is round", f"!{EXACT}"]),
+    ("", "e4m3_half_no_carry", "float32 float8_e4m3fn ocp_sat", ["loses the carry of a mantissa", "half as large", EXACT]),
+    ("", "e4m3_cut_no_carry", "float32 float8_e4m3fn ocp_sat",
+     ["loses the carry of a mantissa", "truncates subnormal results", EXACT]),
+    ("", "e4m3_odd_no_carry", "float32 float8_e4m3fn ocp_sat",
+     ["clears the lowest bit of the result, loses the carry of a mantissa", EXACT]),
+    ("", "e4m3_twice_stays", "float32 float8_e4m3fn ocp_sat",
+     ["does not round a mantissa of ones up", "rounds subnormal results twice", EXACT]),
+    ("", "e5m2_half_odd", "float32 float8_e5m2 ocp_sat", ["clears the lowest bit", "half as large", EXACT]),
     ("", "double_by_float", "float64 float16 ieee", ["rounds twice, through float32", EXACT]),
 ]  # fmt: skip
 

@@ -7,7 +7,7 @@ device on every input given, and the true policy is among the survivors if it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -22,6 +22,7 @@ from lowbit.check.cast.conversion import Conversion, View
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
 from lowbit.check.cast.measured_bugs import measured_bugs
+from lowbit.check.cast.pairs import PairBug, likeliest, likely_pairs
 from lowbit.check.cast.rules import IDENTIFIED_AXES, CastRule, as_assignment, as_policy, axis_values, reference
 from lowbit.check.stray import stray_rows
 from lowbit.format.scalar import Scalar
@@ -32,6 +33,10 @@ CLOSE = 0.25
 """A rule that leaves at most this share of a class unexplained is still worth naming."""
 MOST_RULES = 24
 """The rules of an identification that are compared one by one, and named; the others are counted."""
+MOST_OF_PAIRS = 4
+"""Bugs that are looked for together with a second one."""
+FEW_TRIED = 3
+"""Roundings with which the first of two bugs is looked for where none is known."""
 SAMPLE = 48
 """Wrong answers that bugs are tried on before all of a class."""
 
@@ -48,6 +53,25 @@ class Explained:
     def left(self) -> NDArray[np.intp]:
         """The inputs that they do not explain."""
         return np.setdiff1d(self.group.rows, self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Candidates that agree on some inputs, which bugs are tried on."""
+
+    conversion: Conversion
+    base: Assignment  # what the candidates leave open
+    places: list[int]  # which candidates they are
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Some wrong answers to the inputs of a class."""
+
+    group: InputClass
+    view: View
+    got: NDArray[Any]
+    tried: list[Trial]
 
 
 @dataclass
@@ -122,17 +146,46 @@ class Elimination:
         if not counts.min():
             self._keep(candidates, counts == 0, group)
             return
-        bugs = self._bugs(group, candidates, wrong[int(np.argmin(counts))])
-        if bugs:
-            agreeing = next(iter(bugs.values()))
-            alike = tuple(bug for bug, mask in bugs.items() if (mask | ~agreeing).all())
-            self._keep(candidates, agreeing, group, alike)
-            return
         best = wrong[int(np.argmin(counts))]
+        known = [bug for item in self.result.classes for bug in item.bugs]
+        kinds = ((*known, *CAST_BUGS), self.measured, THROUGH_BUGS, LOW_BIT_BUGS)
+        if self._explain(candidates, self._trials(group, candidates, best), kinds):
+            return
         if counts.min() <= CLOSE * len(group.rows):
             self._keep(candidates, np.array([np.array_equal(mask, best) for mask in wrong]), group, left=best)
         else:
             self.result.classes.append(Explained(group, (), group.rows[:0]))
+
+    def pairs(self) -> None:
+        """Explain what is left of classes by two bugs, one of which explains others, or most of those in range."""
+        classes = self.result.classes
+        in_range = [place for place, item in enumerate(classes) if item.group.name in IN_RANGES]
+        for place in dict.fromkeys((*in_range, *range(len(classes)))):
+            group = classes[place].group
+            known = list(dict.fromkeys(bug for item in classes for bug in item.bugs))[:MOST_OF_PAIRS]
+            if not len(classes[place].left) or not (known or place in in_range):
+                continue
+            candidates = list(self.result.survivors.candidates(group.axes, self.values))
+            wrong = min((self._differing(one, group.rows) for one in candidates), key=np.count_nonzero)
+            trials = self._trials(group, candidates, wrong)
+            conversions = [trial.conversion for trial in trials.tried]
+            explained = self._explain(candidates, trials, ([bug for bug in known if isinstance(bug, PairBug)],))
+            if not explained and conversions:
+                conversions = conversions if known else conversions[:FEW_TRIED]
+                known = known or likeliest(CAST_BUGS, conversions, trials.got)
+                pairs = tuple(likely_pairs(known, CAST_BUGS, conversions, trials.got))
+                explained = self._explain(candidates, trials, (pairs,))
+            if explained:
+                classes[place] = classes.pop()
+
+    def _explain(self, candidates: list[Assignment], trials: Trials, kinds: Sequence[Sequence[CastBug]]) -> bool:
+        """Whether a bug explains a class; of several kinds the first is taken."""
+        bugs = self._bugs(candidates, trials, kinds)
+        if bugs:
+            agreeing = next(iter(bugs.values()))
+            alike = tuple(bug for bug, mask in bugs.items() if (mask | ~agreeing).all())
+            self._keep(candidates, agreeing, trials.group, alike)
+        return bool(bugs)
 
     def _keep(
         self,
@@ -145,12 +198,10 @@ class Elimination:
         self.result.survivors.keep([item for item, agrees in zip(candidates, kept, strict=True) if agrees])
         self.result.classes.append(Explained(group, bugs, group.rows if left is None else group.rows[~left]))
 
-    def _bugs(
-        self, group: InputClass, candidates: list[Assignment], wrong: NDArray[np.bool_]
-    ) -> dict[CastBug, NDArray[np.bool_]]:
-        """The bugs that explain a class, with the candidates that they explain it with.
+    def _trials(self, group: InputClass, candidates: list[Assignment], wrong: NDArray[np.bool_]) -> Trials:
+        """Some wrong answers, and of the candidates those that give different results there.
 
-        Some wrong answers are tried first, and of the candidates only those that give them different results.
+        A class that has no overflow may have some by a bug.
         """
         rows = group.rows[np.flatnonzero(wrong)]
         sample = rows[:: -(-len(rows) // SAMPLE)]
@@ -160,46 +211,38 @@ class Elimination:
             if not (item.get("via") or item.get("defects")):
                 key = reference(view.codes, self.source, self.target, as_policy(item)).tobytes()
                 different.setdefault(key, []).append(place)
-        known = [bug for item in self.result.classes for bug in item.bugs]
-        trials = self._trials(group, candidates, view, list(different.values()))
-        for bugs in ((*known, *CAST_BUGS), self.measured, THROUGH_BUGS, LOW_BIT_BUGS):
+        bases: list[Assignment] = [{}] if "overflow" in group.axes else [{}, {"overflow": "saturate"}]
+        tried = [
+            Trial(Conversion(view, as_policy({**base, **candidates[places[0]]})), base, places)
+            for base in bases
+            for places in different.values()
+        ]
+        return Trials(group, view, self.got[sample], tried)
+
+    def _bugs(
+        self, candidates: list[Assignment], trials: Trials, kinds: Sequence[Sequence[CastBug]]
+    ) -> dict[CastBug, NDArray[np.bool_]]:
+        """The bugs that explain a class, with the candidates that they explain it with."""
+        for bugs in kinds:
             agreeing = {
-                bug: self._agreeing(bug, group, candidates, self.got[sample], trials)
+                bug: self._agreeing(bug, candidates, trials)
                 for bug in dict.fromkeys(bugs)
-                if bug.touches(view).all()
+                if bug.touches(trials.view).all()
             }
             if any(mask.any() for mask in agreeing.values()):
                 return {bug: mask for bug, mask in agreeing.items() if mask.any()}
         return {}
 
-    @staticmethod
-    def _trials(
-        group: InputClass, candidates: list[Assignment], view: View, different: list[list[int]]
-    ) -> list[tuple[Conversion, Assignment, list[int]]]:
-        """Candidates that give different results; a class that has no overflow may have some by a bug."""
-        bases: list[Assignment] = [{}] if "overflow" in group.axes else [{}, {"overflow": "saturate"}]
-        return [
-            (Conversion(view, as_policy({**base, **candidates[places[0]]})), base, places)
-            for base in bases
-            for places in different
-        ]
-
-    def _agreeing(
-        self,
-        bug: CastBug,
-        group: InputClass,
-        candidates: list[Assignment],
-        got: NDArray[Any],
-        trials: list[tuple[Conversion, Assignment, list[int]]],
-    ) -> NDArray[np.bool_]:
+    def _agreeing(self, bug: CastBug, candidates: list[Assignment], trials: Trials) -> NDArray[np.bool_]:
         """The candidates that explain a class with a bug, which changes all inputs of the trials."""
-        agreeing = np.zeros(len(candidates), bool)
-        for conversion, base, places in trials:
+        agreeing, got = np.zeros(len(candidates), bool), trials.got
+        for trial in trials.tried:
             with np.errstate(all="ignore"):
-                results = bug.compute(conversion).astype(got.dtype)
+                results = bug.compute(trial.conversion).astype(got.dtype)
             if not differing(results, got, self.target, any_nan=self.any_nan).any():
-                for place in places:
-                    agreeing[place] |= not self._differing({**base, **candidates[place]}, group.rows, bug).any()
+                for place in trial.places:
+                    item = {**trial.base, **candidates[place]}
+                    agreeing[place] |= not self._differing(item, trials.group.rows, bug).any()
         return agreeing
 
     def _differing(self, item: Assignment, rows: NDArray[np.intp], bug: CastBug | None = None) -> NDArray[np.bool_]:
@@ -208,12 +251,18 @@ class Elimination:
 
 
 def identify(
-    codes: NDArray[Any], got: NDArray[Any], source: Scalar, target: Scalar, *, any_nan: bool = False
+    codes: NDArray[Any],
+    got: NDArray[Any],
+    source: Scalar,
+    target: Scalar,
+    *,
+    any_nan: bool = False,
+    pairs: bool = True,
 ) -> Identification:
     """Find the policies that explain what a device answered.
 
     ``codes`` and ``got``: source codes and the device's target codes. ``any_nan``: whether any NaN is as good as
-    another.
+    another. ``pairs``: whether two bugs at once are looked for.
     """
     elimination = Elimination(codes, got, source, target, any_nan=any_nan)
     if elimination.copies():
@@ -221,6 +270,8 @@ def identify(
     for group in input_classes(decode_inputs(codes, source), source, target):
         elimination.process(group)
     elimination.result.classes = _told_apart(elimination.result.classes)
+    if pairs:
+        elimination.pairs()
     return elimination.result
 
 

@@ -161,7 +161,7 @@ class CastOperation(Operation):
         source, target = self.formats
         codes, got = comparison.operand("codes")[good], np.asarray(comparison.got[good], target.code_dtype)
         for pair in other_formats(codes, got, source, target):
-            claims = list(CastClaims(self, comparison, good, identify(codes, got, *pair)))
+            claims = list(CastClaims(self, comparison, good, identify(codes, got, *pair, pairs=False)))
             with_bugs = any(isinstance(claim, Follows) and claim.bugs for claim in claims)
             if not with_bugs and followed(claims) > MOST_FOLLOWED * len(good):
                 yield claims

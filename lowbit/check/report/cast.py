@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lowbit.check.cast.bug import CastBug
 from lowbit.check.cast.input_classes import IN_RANGES
 from lowbit.check.cast.operation import CastOperation
+from lowbit.check.cast.pairs import PairBug
 from lowbit.check.claims import Follows
 from lowbit.check.report.values import NOT_WRITTEN, alternatives, listed
 from lowbit.check.result import Example
@@ -181,9 +183,17 @@ def _bug_words(claims: Sequence[Follows]) -> list[str]:
     """Each bug once, and the inputs that have it where they are not what its words say already."""
     told: dict[str, list[Follows]] = {}
     for claim in claims:
-        if claim.bugs:
-            told.setdefault(alternatives([bug.words for bug in claim.bugs]), []).append(claim)
+        for words in _words_of(claim.bugs):
+            told.setdefault(words, []).append(claim)
     return [f"{words}{_where(members)}" for words, members in told.items()]
+
+
+def _words_of(bugs: Sequence[CastBug]) -> list[str]:
+    """Bugs that cannot be told apart; of pairs with one bug in common, that one apart from the others."""
+    pairs = [bug.parts for bug in bugs if isinstance(bug, PairBug)]
+    if pairs and len(pairs) == len(bugs) and len({known.words for known, _ in pairs}) == 1:
+        return [pairs[0][0].words, alternatives([other.words for _, other in pairs])]
+    return [alternatives([bug.words for bug in bugs])] if bugs else []
 
 
 def _after_words(claims: Sequence[Follows]) -> list[str]:
