@@ -171,8 +171,12 @@ class CastClaims:
 
         below, above = under("toward_zero", "saturate"), under("away_from_zero", "saturate")
         within = (decode_inputs(codes, source).kind == FINITE) & (above == under("away_from_zero", "infinity"))
-        rows = np.flatnonzero(within & self.comparison.good)
+        rows = np.flatnonzero(within)
         got = self.comparison.got[rows]
-        if not len(rows) or not ((got == below[rows]) | (got == above[rows])).all():
+        if (
+            not len(rows)
+            or not self.comparison.good[rows].all()
+            or not ((got == below[rows]) | (got == above[rows])).all()
+        ):
             return None
         return Neighbour(rows, (below[rows], above[rows]))
