@@ -191,8 +191,9 @@ def _narrower(view: View) -> Mask:
 def _other_exponents(view: View) -> Mask:
     """The inputs whose high bits are something else than a truncated value."""
     source, target = view.source, view.target
-    fields = isinstance(source, FloatFormat) and isinstance(target, FloatFormat)
-    alike = fields and (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
+    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
+        return nowhere(view)
+    alike = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
     return nowhere(view) if alike else _narrower(view)
 
 

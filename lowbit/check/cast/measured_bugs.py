@@ -19,7 +19,7 @@ FEWEST_DIGITS, MOST_DIGITS = 3, 9
 """Of a scale: the most tell any two numbers of binary32 apart."""
 UNSURE = 0.01
 """Where the bounds of a scale are farther apart, they are told."""
-SINGLE = np.finfo(np.float32)
+EPSILON, SMALLEST_NORMAL = (float(item) for item in (np.finfo(np.float32).eps, np.finfo(np.float32).tiny))
 
 
 def measured_bugs(view: View, got: Codes) -> Iterator[CastBug]:
@@ -78,7 +78,7 @@ def _scale_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
     below = np.where((fraction == FRACTION_OF_POWER) & (exponent > target.smallest_exponent), unit / 2, unit)
     above = np.where(magnitudes >= float(target.max.fraction()), np.inf, unit)  # what saturates may be any larger
     inside = (inputs.values > 0) | ((inputs.values < 0) & target.signed)
-    inside &= magnitudes + unit > 2 * SINGLE.tiny  # of subnormal products more is lost than is allowed for below
+    inside &= magnitudes + unit > 2 * SMALLEST_NORMAL  # of subnormal products more is lost than is allowed for below
     if np.count_nonzero(magnitudes[inside]) < FEWEST:
         return
     for name, low, high in (
@@ -88,7 +88,7 @@ def _scale_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
         with np.errstate(over="ignore"):
             least = float((low[inside] / np.abs(inputs.values[inside])).max())
             most = float((high[inside] / np.abs(inputs.values[inside])).min())
-        yield from _times_bugs(least * (1 - SINGLE.eps), most * (1 + SINGLE.eps), name)
+        yield from _times_bugs(least * (1 - EPSILON), most * (1 + EPSILON), name)
 
 
 def _times_bugs(low: float, high: float, name: str) -> Iterator[CastBug]:

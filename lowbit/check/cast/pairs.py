@@ -78,6 +78,11 @@ def _pair(known: CastBug, other: CastBug, first: CastBug) -> CastBug:
     def compute(conversion: Conversion) -> Codes:
         return second.run(_Bugged(conversion.view, conversion.policy, first))
 
-    words = f"{known.words}, and {other.words}"
-    name = f"{first.name}, {second.name}"
-    return PairBug(name, words, touches, compute, other.everywhere, (known, other))
+    return PairBug(
+        f"{first.name}, {second.name}",
+        f"{known.words}, and {other.words}",
+        touches,
+        compute,
+        other.everywhere,
+        (known, other),
+    )

@@ -130,7 +130,7 @@ def _cut_first(places: int, *, away: bool) -> Callable[[NDArray[np.int64], int, 
     def values(accumulators: NDArray[np.int64], multiplier: int, right: int) -> NDArray[np.int64]:
         high, rest = (accumulators * multiplier) >> min(places, right), right - places
         if away and rest > 0:
-            return np.sign(high) * _half_up(np.abs(high), rest)
+            return np.asarray(np.sign(high) * _half_up(np.abs(high), rest))
         return _half_up(high, max(rest, 0))
 
     return values
