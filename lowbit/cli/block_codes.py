@@ -36,6 +36,9 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     _refuse_options_of_scalars(arguments, fmt)
     policy = chosen_block_policy(arguments, fmt.default_policy)
     policy.require_held(fmt)
+    if fmt.nested and arguments.explain:
+        what = f"--explain does not say how the scales of {fmt.id} are quantised themselves"
+        raise UsageError(what, hint="leave it out, or explain the same format without nested scales")
     source = None if arguments.source == "exact" else scalar_format(arguments.source)
     values = [parse_value(text, source) for text in arguments.values]
     for value in values:

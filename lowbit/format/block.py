@@ -24,9 +24,12 @@ ROLES: Mapping[str, str] = {
     "super": "the scales of another field are multiplied by it",
     "by_sign": "the elements of one sign are multiplied by it: 'positive' or 'negative'",
     "zero_point": "it is subtracted from the elements before they are multiplied",
-    "offset": "it is added at the end",
+    "offset": "it is added at the end, or to the scales of another field",
 }
 """What a scale field does to the elements of its blocks."""
+
+ON_SCALES = ("super", "offset")
+"""The roles of what may change the scales of another field."""
 
 SIGNS = ("positive", "negative")
 """The names of the two fields of role ``by_sign``."""
@@ -55,7 +58,8 @@ class ScaleField:
     role : str
         One of ``ROLES``.
     of : str
-        For the role "super", the field whose scales it multiplies.
+        For the role "super", the field whose scales it multiplies; for the role "offset", that whose scales, as they
+        are then, it is added to, or "".
     """
 
     name: str
@@ -120,8 +124,9 @@ class BlockFormat(Format):
         signs = tuple(field.name for field in self.scales if field.role == "by_sign")
         require(signs in ((), SIGNS), f"by_sign scales {signs} are not 'positive' and 'negative', in this order")
         require(not signs or self.element.signed, f"{self.element.id} has no negative elements to scale by sign")
-        for role in ("zero_point", "offset"):
-            require(len(self.of_role(role)) <= 1, f"two scales have the role {role!r}")
+        targets = [(field.role, field.of) for field in self.scales if field.role in (*ON_SCALES, "zero_point")]
+        for role, _ in (pair for pair in targets if targets.count(pair) > 1):
+            require(False, f"two scales have the role {role!r}")
         sizes = [math.prod(field.block) for field in self.lower_exponents]
         nested = 0 not in sizes and sizes == sorted(sizes, reverse=True)
         require(nested, "exponents below a scale are not those of smaller and smaller blocks")
@@ -135,7 +140,7 @@ class BlockFormat(Format):
         self._require(isinstance(field.format, Scalar), f"{where}: {field.format!r} is not a scalar format")
         self._require_block(field.block, where)
         others = [name for name in names if name != field.name]
-        known = field.of in others if field.role == "super" else not field.of
+        known = field.of in others and field.role in ON_SCALES if field.of else field.role != "super"
         self._require(known, f"{where}: of = {field.of!r}", f"role 'super' names one of {', '.join(others)}")
         exponent = field.role == "exponent"
         self._require(
@@ -152,8 +157,18 @@ class BlockFormat(Format):
         return "block"
 
     def of_role(self, *roles: str) -> tuple[ScaleField, ...]:
-        """The fields of some roles, in the order of the format."""
-        return tuple(field for field in self.scales if field.role in roles)
+        """The fields of some roles, in the order of the format; not those that change scales of other fields."""
+        return tuple(field for field in self.scales if field.role in roles and not field.of)
+
+    def on_scales(self, name: str) -> tuple[ScaleField, ...]:
+        """The fields that change the scales of another one: a factor, then an offset."""
+        fields = (field for field in self.scales if field.of == name)
+        return tuple(sorted(fields, key=lambda field: ON_SCALES.index(field.role)))
+
+    @cached_property
+    def nested(self) -> bool:
+        """Whether there are scales of scales."""
+        return any(field.of for field in self.scales)
 
     @cached_property
     def by_sign(self) -> bool:
@@ -192,7 +207,8 @@ class BlockFormat(Format):
                 f"{self.id} has blocks of {self.dimensions} axes, but the array has {len(shape)}",
                 hint="give the array the missing axes with reshape",
             )
-        for block in dict.fromkeys((self.block, *(field.block for field in self.scales))):
+        # the last block of scales may always be shorter
+        for block in dict.fromkeys((self.block, *(field.block for field in self.scales if not field.of))):
             for length, extent in zip(shape, extents(block, shape), strict=True):
                 if length % extent and not short:
                     raise InputError(
@@ -219,11 +235,12 @@ class BlockFormat(Format):
     @property
     def formula(self) -> str:
         """What an element is worth, in terms of the fields."""
-        supers = {field.of: field.name for field in self.of_role("super")}
 
         def term(field: ScaleField) -> str:
             text = f"2^{field.name}" if field.role == "exponent" else field.name
-            return f"{text} * {supers[field.name]}" if field.name in supers else text
+            for other in self.on_scales(field.name):
+                text = f"{text} * {other.name}" if other.role == "super" else f"({text} + {other.name})"
+            return text
 
         element = "element"
         for field in self.of_role("zero_point"):

@@ -8,9 +8,10 @@ A name is an element format, a block shape, and what differs from one float16 sc
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from lowbit.errors import FormatError
-from lowbit.format.block import SIGNS, BlockFormat, ScaleField, Shape, shape_name, shape_of
+from lowbit.format.block import SIGNS, WHOLE, BlockFormat, ScaleField, Shape, shape_name, shape_of
 from lowbit.format.common import Source, check_id
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
@@ -18,9 +19,12 @@ from lowbit.format.types import FormatLike
 
 SCALE = "float16"
 FAMILY = "block"
-BY_SIGN, ASYMMETRIC = "by_sign", "asymmetric"
-PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign or .asymmetric][.{scale format}]"
+BY_SIGN, ASYMMETRIC, NESTED = "by_sign", "asymmetric", "nested"
+PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign, .asymmetric or .nested][.{scale format}]"
 """How names are made."""
+
+NESTED_CODES, NESTED_BLOCK = "bnb_dynamic8", 256
+"""Of double quantisation: what scales are coded in, and how many of them have a scale (QLoRA, arXiv 2305.14314, 3)."""
 
 SOURCE = Source(
     title="lowbit block formats",
@@ -33,7 +37,7 @@ _SHAPE = re.compile(
 )
 
 
-def block_format(
+def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     element: FormatLike,
     *,
     block: int | str | tuple[int, ...] = 32,
@@ -41,8 +45,9 @@ def block_format(
     tensor: FormatLike | None = None,
     by_sign: bool = False,
     asymmetric: bool | FormatLike = False,
+    nested: bool | FormatLike = False,
     id: str | None = None,
-    default_policy: str = "nearest",
+    default_policy: str | None = None,
 ) -> BlockFormat:
     """A block format from its parts.
 
@@ -62,10 +67,13 @@ def block_format(
         Whether positive and negative elements have scales of their own (AFPQ).
     asymmetric : bool
         Whether blocks of integers have a zero point; True for one in the format of the elements, or its format.
+    nested : bool, str, Format or dtype
+        Whether scales are quantised themselves (double quantisation): True for codes of ``bnb_dynamic8``, or their
+        format. Each 256 of them along the axis have a scale of the format ``scale``, and all an offset of it.
     id : str, optional
         A name for messages; by default the parts, with points between them.
-    default_policy : str
-        The block policy that ``quantize`` follows unasked.
+    default_policy : str, optional
+        The block policy that ``quantize`` follows unasked: "nearest", or "bitsandbytes_nested" for nested scales.
 
     Raises
     ------
@@ -85,6 +93,10 @@ def block_format(
     affine = asymmetric is not False
     if affine:
         scales.append(ScaleField("zero_point", of_zero, shape, "zero_point"))
+    codes = scalar_format(NESTED_CODES if isinstance(nested, bool) else nested)
+    inside = nested is not False
+    if inside:
+        scales = _nested(scales, codes)
     if tensor is not None:
         scales.append(ScaleField("tensor", scalar_format(tensor), ()))
     words = [
@@ -92,15 +104,18 @@ def block_format(
         shape_name(shape),
         *([BY_SIGN] if by_sign else []),
         *([ASYMMETRIC] if affine else []),
+        *([NESTED] if inside else []),
     ]
     words += [] if of_scale.id == SCALE else [of_scale.id]
     words += [] if of_zero is part else ["zero_point", of_zero.id]
+    words += [] if codes.id == NESTED_CODES else ["codes", codes.id]
     words += [] if tensor is None else ["tensor", scalar_format(tensor).id]
     return BlockFormat(
         id=".".join(words) if id is None else id,
         family=FAMILY,
-        summary=_summary(part, shape, of_scale, by_sign=by_sign) + (", and a zero point" if affine else ""),
-        default_policy=default_policy,
+        summary=_summary(part, shape, of_scale, by_sign=by_sign)
+        + (", and a zero point" if affine else f", which are quantised themselves, to {codes.id}" if inside else ""),
+        default_policy=default_policy or ("bitsandbytes_nested" if inside else "nearest"),
         source=SOURCE,
         element=part,
         block=shape,
@@ -121,13 +136,36 @@ def block_member(name: str) -> BlockFormat | None:
     assert match is not None
     sizes = [int(text) for text in match.group("length", "rows", "columns") if text]
     rest = words[place + 1 :]
-    kind = rest[0] if rest[:1] in ([BY_SIGN], [ASYMMETRIC]) else ""
+    kind = rest[0] if rest[:1] in ([BY_SIGN], [ASYMMETRIC], [NESTED]) else ""
     rest = rest[bool(kind) :]
     if len(rest) > 1:
         raise FormatError(f"block format {name!r}: {'.'.join(rest)!r} is not a scale format", hint=PATTERN)
     block = tuple(sizes) if sizes else words[place]
     element, scale = ".".join(words[:place]), rest[0] if rest else SCALE
-    return block_format(element, block=block, scale=scale, by_sign=kind == BY_SIGN, asymmetric=kind == ASYMMETRIC)
+    return block_format(
+        element,
+        block=block,
+        scale=scale,
+        by_sign=kind == BY_SIGN,
+        asymmetric=kind == ASYMMETRIC,
+        nested=kind == NESTED,
+    )
+
+
+def _nested(scales: list[ScaleField], codes: Scalar) -> list[ScaleField]:
+    """The scales of a format whose one scale is quantised itself.
+
+    Raises FormatError: it has others, or blocks of two axes or none.
+    """
+    field = scales[0]
+    if len(scales) > 1 or len(field.block) != 1 or field.block[0] == WHOLE:
+        raise FormatError("nested scales are one factor for each block along an axis", hint="nf4.g64.nested.float32")
+    length = field.block[0] * NESTED_BLOCK
+    return [
+        replace(field, format=codes),
+        ScaleField("super", field.format, (length,), "super", field.name),
+        ScaleField("offset", field.format, (), "offset", field.name),
+    ]
 
 
 def _summary(element: Scalar, shape: Shape, scale: Scalar, *, by_sign: bool) -> str:

@@ -48,6 +48,9 @@ class BlockPolicy(Choices):
     ----------
     scale_maximum : int
         What the finer scales are to reach where a coarser scale is made; 0 for the largest value of their format.
+    nested : str
+        The preset by which scales that have scales themselves are made: from those that the elements are divided by,
+        less their mean where there is an offset; "" is "nearest".
     scale, tensor, element : str
         Policies of the finest scales, of the coarser ones, and of the elements: a preset, or a preset and choices with
         colons between them; "" is the default of the field's format.
@@ -121,6 +124,14 @@ class BlockPolicy(Choices):
             "unrounded": "the one before it is rounded into its format",
         },
     )
+    quotient_bins: str = axis(
+        "none",
+        "what becomes of a quotient before it is rounded to an element, where steps are rounded to binary32",
+        {
+            "none": "nothing",
+            "uniform_65536": "the middle of one of 65,536 bins over [-1, 1], that of the number (q + 1) / 2 * 65535",
+        },
+    )
     search: str = axis(
         "none",
         "which of several scales a block takes, where steps are rounded and there is a scale above",
@@ -174,6 +185,7 @@ class BlockPolicy(Choices):
             "infinite": "the quotients are infinite, and NaN for 0 / 0 (IEEE 754)",
             "largest": "the quotients are x times the largest binary32 number",
             "eighth": "the scale becomes 1/8",
+            "lowest": "the quotients are -infinity: the elements are the lowest ones where infinity saturates",
         },
     )
     tail: str = axis(
@@ -220,6 +232,7 @@ class BlockPolicy(Choices):
     scale_maximum: int = axis(
         0, "what the scales below a coarser one are to reach, 0 for the largest value of their format", range(1 << 31)
     )
+    nested: str = axis("", "the block policy, a preset, by which scales are brought into blocks of their own")
     scale: str = axis("", "the policy of the finest scales")
     tensor: str = axis("", "the policy of the coarser scales")
     element: str = axis("", "the policy of the elements")
@@ -241,6 +254,9 @@ class BlockPolicy(Choices):
                 f"search = {self.search!r} compares scales that are stored, not {self.quotient_scale} ones",
                 hint="quotient_scale='stored'",
             )
+        if self.quotient_bins != "none" and self.arithmetic != "binary32":
+            what = f"quotient_bins = {self.quotient_bins!r} is made of steps in binary32, not {self.arithmetic!r} ones"
+            raise PolicyError(what, hint="arithmetic='binary32'")
         for field in ("scale", "tensor", "element"):
             spelled(getattr(self, field))
 
@@ -306,7 +322,7 @@ def spelled(text: str, target: Format | None = None) -> Policy:
 
 _USUAL = (
     *("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4"),
-    *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host", "hifloat4"),
+    *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host", "hifloat4", "bitsandbytes_nested"),
 )
 """The default policies of formats."""
 

@@ -167,6 +167,10 @@ def block_policies() -> SearchStrategy[BlockPolicy]:
     ''
     """
     axes = {axis: [item for item in values if item != "error"] for axis, values in BlockPolicy.CHOICES.items()}
-    axes |= {"quotient_scale": ["stored"], "search": ["none"]}  # other choices are refused with exact steps
+    axes |= {
+        "quotient_scale": ["stored"],
+        "search": ["none"],
+        "quotient_bins": ["none"],
+    }  # other choices are refused with exact steps
     chosen = {axis: st.sampled_from(values) for axis, values in axes.items()}
     return st.builds(BlockPolicy, scale=st.just("ocp_sat"), tensor=st.just("ocp_sat"), **chosen)

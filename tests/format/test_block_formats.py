@@ -60,10 +60,20 @@ def test_a_name_says_what_the_parts_say():
         ("nvfp4_reciprocal", "element * block / tensor"),
         ("uint4.g128.asymmetric", "(element - zero_point) * block"),
         ("float4_e2m1fn.g128.by_sign", "element * (negative if element < 0 else positive)"),
+        ("nf4.g64.nested.float32", "element * (block * super + offset)"),
     ],
 )
 def test_the_expression(name, formula):
     assert get_format(name).formula == formula
+
+
+def test_double_quantisation():
+    # QLoRA, arXiv 2305.14314, section 3: 0.127 bits for a parameter instead of 0.5.
+    fmt = lowbit.get_format("nf4.g64.nested.float32")
+    assert round(float(fmt.bits_per_value) - 4, 3) == 0.127
+    assert lowbit.get_format("nf4.g64.float32").bits_per_value == Fraction(9, 2)
+    assert fmt == lowbit.block_format("nf4", block=64, scale="float32", nested=True)
+    assert fmt.default_policy in BLOCK_PRESETS
 
 
 def test_the_expression_of_every_role():
@@ -102,6 +112,8 @@ def test_every_file_is_whole(name):
         ("e4m3.g128", UnknownFormatError, "ambiguous"),
         ("mxfp8", UnknownFormatError, "mxfp8_e4m3"),
         ("uint8.g128.by_sign", FormatError, "uint8 has no negative elements"),
+        ("nf4.16x16.nested", FormatError, "nested scales are one factor for each block along an axis"),
+        ("nf4.tensor.nested", FormatError, "nested scales are one factor"),
     ],
 )
 def test_wrong_names(name, error, message):
@@ -122,6 +134,11 @@ def test_wrong_names(name, error, message):
         ((("a", E8M0, [32]),), "is not a tuple of lengths"),
         ((("positive", HALF, (32,), "by_sign"),), "not 'positive' and 'negative'"),
         ((("a", HALF, (32,), "offset"), ("b", HALF, (32,), "offset")), "two scales have the role 'offset'"),
+        ((("a", HALF, (32,)), ("b", HALF, (), "offset", "c")), "of = 'c'"),
+        (
+            (("a", HALF, (32,)), ("b", HALF, (), "super", "a"), ("c", HALF, (), "super", "a")),
+            "two scales have the role 'super'",
+        ),
     ],
 )
 def test_contradictions(scales, message):

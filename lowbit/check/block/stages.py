@@ -59,6 +59,7 @@ STAGES = (
         None,
         False,
         (
+            {"quotient_bins": BlockPolicy.choices("quotient_bins")},
             {
                 "quotient_steps": BlockPolicy.choices("quotient_steps"),
                 "quotient_scale": BlockPolicy.choices("quotient_scale"),

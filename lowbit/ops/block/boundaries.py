@@ -55,7 +55,8 @@ def boundaries(fmt: BlockFormat, policy: BlockPolicy) -> Boundaries | None:
     """The boundaries of the elements of a format; None where another path encodes them."""
     finest, *coarser = fmt.scales[1:] if fmt.by_sign else fmt.scales
     # a quotient by a power of two is exact in binary32, or far below the smallest element
-    powers = policy.arithmetic == "binary32" and finest.format.precision == 1 and not coarser
+    bins = policy.quotient_bins != "none"
+    powers = policy.arithmetic == "binary32" and finest.format.precision == 1 and not coarser and not bins
     if not (policy.arithmetic == "exact" or (powers and policy.quotient_scale == "stored")):
         return None
     if policy.zero_scale != "zero" or policy.search != "none" or finest.role not in {"multiply", "by_sign"}:

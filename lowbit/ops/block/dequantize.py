@@ -14,6 +14,7 @@ from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd, binary32_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array, checked_threads, is_negative
 from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.nested import BINARY32_BITS, nested_formats, product_with_sum
 from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
@@ -43,7 +44,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
     Raises
     ------
     InputError
-        It is not a block tensor, or the dtype is another.
+        It is not a block tensor, or the dtype is another; or float64, where scales have an offset.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
     if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     checked_threads(threads)
-    _require_exact(tensor.format)
+    _require_exact(tensor.format, wanted)
     with np.errstate(all="ignore"):
         fast = binary32_values(tensor, threads) if wanted == np.float32 else None
         if fast is not None:
@@ -79,14 +80,22 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     wide = {
         field.name: spread(_axis_last(numbers[field.name], tensor.axis), field, element.shape) for field in fmt.scales
     }
-    for field in fmt.of_role("super"):
-        wide[field.of] = wide[field.of] * wide[field.name]
+    addends = {}
+    for field in fmt.scales:
+        for other in fmt.on_scales(field.name):
+            if other.role == "super":
+                wide[field.name] = wide[field.name] * wide[other.name]
+            else:
+                addends[field.name] = wide[other.name]
     negative = np.moveaxis(is_negative(tensor.codes, fmt.element), tensor.axis, -1) if fmt.by_sign else None
     result = element
     for field in fmt.of_role("zero_point"):
         result = result - wide[field.name]
     for field in fmt.of_role("multiply", "exponent"):
-        result = result * wide[field.name]
+        if field.name in addends:
+            result = product_with_sum(*np.broadcast_arrays(result, wide[field.name], addends[field.name]))
+        else:
+            result = result * wide[field.name]
     if negative is not None:
         result = result * np.where(negative & ~np.isnan(element), wide["negative"], wide["positive"])
     for field in fmt.of_role("divide"):
@@ -98,15 +107,21 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
 
 
-def _require_exact(fmt: BlockFormat) -> None:
+def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
     """Refuse a format whose differences and products binary64 does not hold, or with two steps that are inexact."""
-    supers = {field.of: field.format for field in fmt.of_role("super")}
+    product = _Range.of(fmt.element)
+    if any(field.role == "offset" and field.of for field in fmt.scales):
+        nested_formats(fmt)
+        if wanted == np.float64 or product.bits > BINARY32_BITS:
+            raise InputError(f"values of {fmt.id} are not rounded to binary64", hint="dtype=numpy.float32")
+        product = _Range(0, 0, 0)  # a sum that is rounded is multiplied, for which product_with_sum makes up
 
     def term(field: ScaleField) -> _Range:
         own = _Range.of_exponent(field.format) if field.role == "exponent" else _Range.of(field.format)
-        return own.times(_Range.of(supers[field.name])) if field.name in supers else own
+        for other in fmt.on_scales(field.name):
+            own = own.times(_Range.of(other.format)) if other.role == "super" else own
+        return own
 
-    product = _Range.of(fmt.element)
     for field in fmt.of_role("zero_point"):
         product = product.minus(term(field))
     for field in fmt.of_role("multiply", "exponent"):

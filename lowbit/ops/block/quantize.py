@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,7 @@ from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.exponents import lowered
+from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
@@ -86,6 +89,9 @@ def quantize(
     shape = axis_last(numbers.shape, place)
     target.check_shape(shape, short=chosen.tail == "short")
     checked_threads(threads)
+    if target.nested:
+        own = partial(quantize, numbers, axis=place, policy=chosen, random_bits=random_bits, threads=threads)
+        return quantize_nested(target, chosen, place, own)
     chosen.require_held(target)
     random = checked_random(random_bits, chosen.policy("element", target.element), numbers.shape)
     draws = None if random is None else random.reshape(numbers.shape)
@@ -167,6 +173,7 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
     return [*fine, *above, *exponents], np.moveaxis(quotients, -1, axis)
 
 
+BINS = 1 << 16
 FACTORS = ("multiply", "exponent", "by_sign", "divide")
 
 
@@ -215,11 +222,21 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         result = steps.divide(over, numbers)
     if policy.zero_scale != "infinite" and nothing.any():
         limit = steps.largest if policy.zero_scale == "largest" else 0
-        result = np.where(np.broadcast_to(nothing, shape), steps.multiply(over, steps.dtype(limit)), result)
+        instead = steps.multiply(over, steps.dtype(limit)) if policy.zero_scale != "lowest" else steps.dtype(-np.inf)
+        result = np.where(np.broadcast_to(nothing, shape), instead, result)
+    if policy.quotient_bins != "none":
+        result = middles_of_bins(result)
     absent = np.isnan(result)
     if absent.any():  # processors differ in the sign of a NaN that no operand had
         result[absent] = np.where(np.isnan(values), np.copysign(np.nan, values), np.nan)[absent]
     return result
+
+
+def middles_of_bins(quotients: Array) -> Array:
+    """The middles of the bins that binary32 quotients are in, in steps of binary32 (bitsandbytes, csrc/cpu_ops.cpp)."""
+    one, half, last = np.float32(1), np.float32(0.5), np.float32(BINS - 1)
+    places = np.floor((np.clip(quotients, -one, one) + one) * half * last + half)
+    return np.asarray(-one + places * np.float32(2) / last)
 
 
 def _rounded_suffices(fine: list[Fine], above: Coarse | None, element: Scalar) -> bool:

@@ -59,6 +59,7 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     if (
         policy.quotient_steps == "reciprocal_exact"
         or policy.search != "none"
+        or policy.quotient_bins != "none"
         or fmt.element.bits > 8
         or not (fmt.element.signed or fmt.affine)
     ):
@@ -164,7 +165,7 @@ def encode(
     if policy.arithmetic == "exact" and not (nothing | is_usual(numbers)).all():
         return None
     if nothing.any():
-        if policy.zero_scale == "infinite" or (policy.zero_scale == "largest" and not multiplies):
+        if policy.zero_scale in {"infinite", "lowest"} or (policy.zero_scale == "largest" and not multiplies):
             return None
         if policy.zero_scale != "largest":
             numbers = np.where(nothing, 0 if multiplies else np.inf, numbers)

@@ -79,6 +79,8 @@ def quantize_slabs(
         _refuse(slab, rows.start, fmt, chosen)
         return slab
 
+    if any(field.role == "offset" and not field.block for field in fmt.scales):
+        ranges = [slice(0, values.shape[0])]  # a mean over the whole tensor
     if len(ranges) > 1 and any(not field.block for field in fmt.scales):
 
         def ends(rows: slice) -> Array:

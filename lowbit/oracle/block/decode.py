@@ -19,8 +19,10 @@ def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exa
     product.
     """
     values = {field.name: field_value(scales[field.name], field) for field in fmt.scales}
-    for field in fmt.of_role("super"):
-        values[field.of] = multiply(values[field.of], values[field.name])
+    for field in fmt.scales:
+        for other in fmt.on_scales(field.name):
+            combine = multiply if other.role == "super" else add
+            values[field.name] = combine(values[field.name], values[other.name])
     result = decode(code, fmt.element)
     negative = is_negative(result)
     for field in fmt.of_role("zero_point"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product, repeat
 from typing import Any, TypeVar
 
@@ -19,7 +20,17 @@ from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
 from lowbit.oracle.block.affine import quantize_block
 from lowbit.oracle.block.decode import field_value
 from lowbit.oracle.block.exponents import lowered
-from lowbit.oracle.block.scale import Coarse, coarse_scale, largest, quotient, rule_value, scale_code, steps_of
+from lowbit.oracle.block.nested import nested
+from lowbit.oracle.block.scale import (
+    Coarse,
+    coarse_scale,
+    largest,
+    middle_of_bin,
+    quotient,
+    rule_value,
+    scale_code,
+    steps_of,
+)
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
@@ -81,6 +92,8 @@ def quantize(
         The blocks do not divide the axes, or a policy refuses a value.
     """
     fmt.check_shape(shape, short=policy.tail == "short")
+    if fmt.nested:
+        return Quantized(*nested(values, shape, fmt, policy, partial(_parts, random=random)))
     if is_affine(fmt):
         return _affine(values, shape, fmt, policy)
     task = Task(shape, fmt, policy)
@@ -90,6 +103,14 @@ def quantize(
     draws = random or repeat(0)
     codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
+
+
+def _parts(
+    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, random: Sequence[int] | None
+) -> tuple[list[int], dict[str, list[int]]]:
+    """Codes and scales as two results."""
+    result = quantize(values, shape, fmt, policy, random)
+    return result.codes, result.scales
 
 
 def scales_of(entered: Sequence[Exact], task: Task) -> tuple[list[Scales], list[Scales]]:
@@ -254,7 +275,7 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
 
 
 def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
-    result = quotient(value, scale, upper, policy)
+    result = middle_of_bin(quotient(value, scale, upper, policy), policy)
     return Exact(NAN, 0, 0, value.kind == NAN and value.negative) if result.kind == NAN else result
 
 

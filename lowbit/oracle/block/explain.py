@@ -7,7 +7,7 @@ What ``lowbit encode --explain`` prints. Nothing is computed twice: scales and c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lowbit.exact import FINITE, Exact
 from lowbit.format.block import BlockFormat, ScaleField, Shape
@@ -16,6 +16,7 @@ from lowbit.oracle.arithmetic.exact import divide, is_negative, is_zero
 from lowbit.oracle.block.affine import parameters, value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
+    Quantized,
     Scales,
     Task,
     blocks_of,
@@ -26,6 +27,7 @@ from lowbit.oracle.block.encode import (
     quotients_of,
     scales_of,
 )
+from lowbit.oracle.block.nested import first_format
 from lowbit.oracle.block.scale import ONE, largest, steps_of
 from lowbit.oracle.cast.explain import Explanation, explain
 from lowbit.policy.block import BlockPolicy
@@ -70,6 +72,8 @@ class BlockExplanation:
 def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
     """Quantise as :func:`lowbit.oracle.block.encode.quantize` does, and say how; same parameters and errors."""
     quantized = quantize(values, shape, fmt, policy)
+    if fmt.nested:
+        return _nested(values, shape, fmt, policy, quantized)
     task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     if is_affine(fmt):
@@ -101,6 +105,23 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         )
         result = element_value(code, own, fmt)
         elements.append(ElementStep(values[number], quotients[number], rounding, own, code, result))
+    return BlockExplanation(tuple(steps), tuple(elements))
+
+
+def _nested(
+    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, quantized: Quantized
+) -> BlockExplanation:
+    """Elements by scales as they are at first; of those that are stored, what they are worth."""
+    plain = explain_blocks(values, shape, first_format(fmt), policy)
+    steps = []
+    for field in reversed(fmt.scales):
+        for block, code in enumerate(quantized.scales[field.name]):
+            value = field_value(code, field)
+            steps.append(ScaleStep(field, block, (value,), (), value, None, code, value))
+    elements = []
+    for step, index in zip(plain.elements, indices(shape), strict=True):
+        own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
+        elements.append(replace(step, scales=own, result=element_value(step.code, own, fmt)))
     return BlockExplanation(tuple(steps), tuple(elements))
 
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 from lowbit.errors import InputError
-from lowbit.exact import FINITE, INFINITY, NAN, NOT_A_NUMBER, POSITIVE_INFINITY, ZERO, Exact, finite, floor_log2
+from lowbit.exact import (
+    FINITE,
+    INFINITY,
+    MINUS_INFINITY,
+    NAN,
+    NOT_A_NUMBER,
+    POSITIVE_INFINITY,
+    ZERO,
+    Exact,
+    finite,
+    floor_log2,
+)
 from lowbit.format.block import ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
@@ -21,6 +33,7 @@ from lowbit.policy.block import POWER_RULES, BlockPolicy
 from lowbit.policy.cast import Policy
 
 ONE = finite(1)
+BINS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,8 @@ def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPoli
         over, total = value, scale
     else:
         over, total = value, steps.multiply(scale, above.scale) if above else scale
+    if is_zero(total) and policy.zero_scale == "lowest":
+        return MINUS_INFINITY
     if is_zero(total) and policy.zero_scale != "infinite":
         largest = scalar_format("float32").max if policy.zero_scale == "largest" else ZERO
         return steps.multiply(over, largest)
@@ -155,6 +170,19 @@ def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPoli
         return steps.divide(over, total)
     factor = steps.limited(steps.divide(ONE, total))
     return exact.multiply(over, factor) if way == "reciprocal_exact" else steps.multiply(over, factor)
+
+
+def middle_of_bin(result: Exact, policy: BlockPolicy) -> Exact:
+    """The middle of the bin that a quotient is in, where the policy has bins."""
+    if policy.quotient_bins == "none" or result.kind == NAN:
+        return result
+    steps, last = steps_of(policy), finite(BINS - 1)
+    inside = result
+    if result.kind != FINITE or abs(result.fraction()) > 1:
+        inside = exact.negated(ONE) if is_negative(result) else ONE
+    share = steps.multiply(steps.multiply(rounded.add(inside, ONE, steps.fmt), finite(1, -1)), last)
+    place = finite(floor(rounded.add(share, finite(1, -1), steps.fmt).fraction()))
+    return rounded.add(steps.divide(steps.multiply(place, finite(2)), last), exact.negated(ONE), steps.fmt)
 
 
 def rule_value(
