@@ -193,7 +193,7 @@ def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: Block
         rows[0] = ("quotient", *rows[0][1:])
         rows.append(("rule", "into the binade of the largest element and the exponents below, as far as it goes", ""))
         return [*rows, ("code", format_value(step.value), code_and_bits(step.field.format, step.code, page))]
-    name = "place" if step.field.role == "zero_point" else "scale"
+    name = {"zero_point": "place", "offset": "offset"}.get(step.field.role, "scale")
     rows.append((name, _short(step.unrounded), _derivation(step, fmt, policy)))
     if policy.search != "none" and step.field in levels(fmt)[0]:
         rows.append(("search", policy.search, BlockPolicy.meaning("search", policy.search)))
@@ -231,10 +231,10 @@ def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
         return f"a block of zeros: {BlockPolicy.meaning('zero_block', policy.zero_block)}"
     if is_affine(fmt):
         steps = fmt.element.codes[-1] - fmt.element.codes[0]
-        lowest = fmt.element.codes[0]
-        return (
-            f"(highest - lowest) / {steps}" if field.role == "multiply" else f"{lowest} - lowest / {fmt.scales[0].name}"
-        )
+        lowest, scale = fmt.element.codes[0], fmt.scales[0].name
+        if field.role == "offset":
+            return f"lowest - {lowest} * {scale}"
+        return f"(highest - lowest) / {steps}" if field.role == "multiply" else f"{lowest} - lowest / {scale}"
     finest, coarser = levels(fmt)
     each = "" if policy.arithmetic == "exact" else f", each step in {policy.arithmetic}"
     if field in coarser:
@@ -255,6 +255,8 @@ def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
 def _quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
     """What the quotients are."""
     if is_affine(fmt):
+        if fmt.of_role("offset"):
+            return f"quotient = (value - offset) / {fmt.scales[0].name}"
         return f"quotient = value / {fmt.scales[0].name}, rounded; code = that plus zero_point"
     each = "" if policy.arithmetic == "exact" else f", each step in {policy.arithmetic}"
     steps = BlockPolicy.meaning("quotient_steps", policy.quotient_steps if each else "divide")

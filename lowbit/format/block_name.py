@@ -19,8 +19,8 @@ from lowbit.format.types import FormatLike
 
 SCALE = "float16"
 FAMILY = "block"
-BY_SIGN, ASYMMETRIC, NESTED = "by_sign", "asymmetric", "nested"
-PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign, .asymmetric or .nested][.{scale format}]"
+BY_SIGN, ASYMMETRIC, OFFSET, NESTED = WORDS = "by_sign", "asymmetric", "offset", "nested"
+PATTERN = "{element}.{g128, 16x16, channel or tensor}[.by_sign, .asymmetric, .offset or .nested][.{scale format}]"
 """How names are made."""
 
 NESTED_CODES, NESTED_BLOCK = "bnb_dynamic8", 256
@@ -45,6 +45,7 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     tensor: FormatLike | None = None,
     by_sign: bool = False,
     asymmetric: bool | FormatLike = False,
+    offset: bool = False,
     nested: bool | FormatLike = False,
     id: str | None = None,
     default_policy: str | None = None,
@@ -67,6 +68,8 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
         Whether positive and negative elements have scales of their own (AFPQ).
     asymmetric : bool
         Whether blocks of integers have a zero point; True for one in the format of the elements, or its format.
+    offset : bool
+        Whether blocks of integers have an offset in the format of the scales, which is added at the end.
     nested : bool, str, Format or dtype
         Whether scales are quantised themselves (double quantisation): True for codes of ``bnb_dynamic8``, or their
         format. Each 256 of them along the axis have a scale of the format ``scale``, and all an offset of it.
@@ -93,6 +96,8 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     affine = asymmetric is not False
     if affine:
         scales.append(ScaleField("zero_point", of_zero, shape, "zero_point"))
+    if offset:
+        scales.append(ScaleField(OFFSET, of_scale, shape, OFFSET))
     codes = scalar_format(NESTED_CODES if isinstance(nested, bool) else nested)
     inside = nested is not False
     if inside:
@@ -104,6 +109,7 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
         shape_name(shape),
         *([BY_SIGN] if by_sign else []),
         *([ASYMMETRIC] if affine else []),
+        *([OFFSET] if offset else []),
         *([NESTED] if inside else []),
     ]
     words += [] if of_scale.id == SCALE else [of_scale.id]
@@ -114,7 +120,8 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
         id=".".join(words) if id is None else id,
         family=FAMILY,
         summary=_summary(part, shape, of_scale, by_sign=by_sign)
-        + (", and a zero point" if affine else f", which are quantised themselves, to {codes.id}" if inside else ""),
+        + (", and a zero point" if affine else ", and an offset" if offset else "")
+        + (f", which is quantised itself, to {codes.id}" if inside else ""),
         default_policy=default_policy or ("bitsandbytes_nested" if inside else "nearest"),
         source=SOURCE,
         element=part,
@@ -136,20 +143,13 @@ def block_member(name: str) -> BlockFormat | None:
     assert match is not None
     sizes = [int(text) for text in match.group("length", "rows", "columns") if text]
     rest = words[place + 1 :]
-    kind = rest[0] if rest[:1] in ([BY_SIGN], [ASYMMETRIC], [NESTED]) else ""
+    kind = rest[0] if rest and rest[0] in WORDS else ""
     rest = rest[bool(kind) :]
     if len(rest) > 1:
         raise FormatError(f"block format {name!r}: {'.'.join(rest)!r} is not a scale format", hint=PATTERN)
     block = tuple(sizes) if sizes else words[place]
     element, scale = ".".join(words[:place]), rest[0] if rest else SCALE
-    return block_format(
-        element,
-        block=block,
-        scale=scale,
-        by_sign=kind == BY_SIGN,
-        asymmetric=kind == ASYMMETRIC,
-        nested=kind == NESTED,
-    )
+    return block_format(element, block=block, scale=scale, **({kind: True} if kind else {}))
 
 
 def _nested(scales: list[ScaleField], codes: Scalar) -> list[ScaleField]:

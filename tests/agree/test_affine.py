@@ -59,6 +59,26 @@ def test_zero_points_of_another_format(zero, policy):
         require_equal(values(), fmt, policy.choose(quotient_scale="unrounded"))
 
 
+@pytest.mark.parametrize("policy", thinned(POLICIES, 6), ids=short)
+def test_offsets(policy):
+    for name in ("int4.g16.offset.float32", "uint4.g16.offset", "int4_narrow.g16.offset.bfloat16"):
+        require_equal(values(), name, policy)
+        require_equal(values()[:, :40] * (1 + np.float64(2.0**-40)), name, policy.choose(tail="short"))
+    if policy.arithmetic != "exact":
+        require_equal(values(), "int4.g16.offset", policy.choose(quotient_scale="unrounded"))
+
+
+def test_offsets_of_decoupleq():
+    # Its own steps: s = (max - min) / 3, z = min + 2 s, and a tie goes up: (0.5 - 1) / 1 = -0.5 is 0.
+    tensor = lowbit.quantize(np.float32([-1, 2, 0.5, 0, 1.5, -0.5]), "int2.channel.offset.float32", policy="decoupleq")
+    assert (tensor.scales["block"].item(), tensor.scales["offset"].item()) == (1, 1)
+    assert tensor.codes.tolist() == [-2, 1, 0, -1, 1, -1]
+    assert lowbit.dequantize(tensor).tolist() == [-1, 2, 1, 0, 2, 0]
+    ties = values() * np.float32([1, -1, 0.5] * 16)
+    for name in ("int2.g16.offset.float32", "int4.g16.offset.float32", "int8.channel.offset.float32"):
+        require_equal(ties, name, "decoupleq")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets(preset):
     floats = preset in {"spqr", "hqq"}

@@ -61,6 +61,7 @@ def test_a_name_says_what_the_parts_say():
         ("uint4.g128.asymmetric", "(element - zero_point) * block"),
         ("float4_e2m1fn.g128.by_sign", "element * (negative if element < 0 else positive)"),
         ("nf4.g64.nested.float32", "element * (block * super + offset)"),
+        ("int2.channel.offset.float32", "element * block + offset"),
     ],
 )
 def test_the_expression(name, formula):

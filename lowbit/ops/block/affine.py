@@ -1,4 +1,4 @@
-"""Blocks with a zero point, over whole arrays: the range of a block becomes the range of the codes."""
+"""Blocks with a zero point or an offset, over whole arrays: the range of a block becomes the range of the codes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from lowbit.policy.block import BlockPolicy, spelled
 
 
 def is_affine(fmt: BlockFormat) -> bool:
-    """Whether the scales of a format of integers are a factor and a zero point."""
+    """Whether the scales of a format of integers are a factor, and a zero point or an offset."""
     roles = [field.role for field in fmt.scales]
     same = len({field.block for field in fmt.scales}) == 1
-    return roles == ["multiply", "zero_point"] and same and fmt.element.wraps
+    return roles in (["multiply", "zero_point"], ["multiply", "offset"]) and same and fmt.element.wraps
 
 
 def quantize(
@@ -38,11 +38,12 @@ def quantize(
     PolicyError
         Zero points are not integers, and are added after rounding.
     """
-    if not fmt.scales[1].format.wraps and policy.zero_point_place == "after_rounding":
+    by_offset = fmt.scales[1].role == "offset"
+    if not fmt.scales[1].format.wraps and not by_offset and policy.zero_point_place == "after_rounding":
         what = f"{fmt.id}: zero points that are not integers are added before rounding"
         raise PolicyError(what, hint="zero_point_place='before_rounding'")
     usual = (policy.zero_point_place, policy.range_steps) == ("after_rounding", "divide")
-    way = quotients.lanes(fmt, policy) if usual else None
+    way = quotients.lanes(fmt, policy) if usual and not by_offset else None
     fast = way is not None and values.dtype == np.float32 and values.size and divides(fmt.scales[0], values.shape)
     runs = Runs(values, fmt.scales[0], threads) if fast else None
     steps = Steps(policy)
@@ -57,7 +58,10 @@ def quantize(
             return [fine, zero], codes.reshape(values.shape)
     scale, shift = (spread(part, fine.field, values.shape) for part in (steps.enter(fine.used), zero.used))
     wide = None if factors is None else spread(factors, fine.field, values.shape)
-    codes = linear_codes(steps.enter(values), scale, shift, fmt.element, policy, random, factors=wide)
+    entered = steps.enter(values)
+    if by_offset:
+        entered, shift = _add(steps, entered, -shift).astype(steps.dtype), np.zeros((), np.int64)
+    codes = linear_codes(entered, scale, shift, fmt.element, policy, random, factors=wide)
     return [fine, zero], np.asarray(codes)
 
 
@@ -83,6 +87,9 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     used = field_values(codes, field).astype(steps.dtype)
     if policy.quotient_scale == "unrounded":
         used = np.where(width == 0, used, ratio)
+    if of_zero.role == "offset":
+        first_value = steps.multiply(steps.dtype(first), used)
+        return Fine(field, codes, used), _stored(_add(steps, low, -first_value), of_zero, policy), factors
     bits = fmt.element.bits + 2 + field.format.precision
     lowest = steps.divide(low, used, bits) if factors is None else steps.multiply(low, factors)
     return Fine(field, codes, used), _zero_points(lowest.astype(steps.dtype), of_zero, fmt, policy), factors
@@ -97,10 +104,17 @@ def _zero_points(lowest: Array, field: ScaleField, fmt: BlockFormat, policy: Blo
         codes = np.clip(first - whole, target.codes[0], target.codes[-1]).astype(target.code_dtype)
         return Fine(field, codes, codes.astype(np.int64))
     places = _add(steps, steps.dtype(first), -lowest).astype(steps.dtype)
-    codes = np.asarray(encode(places, target, policy=rounding))
     if target.wraps:
+        codes = np.asarray(encode(places, target, policy=rounding))
         return Fine(field, codes, codes.astype(np.int64))
-    return Fine(field, codes, places if policy.quotient_scale == "unrounded" else field_values(codes, field))
+    return _stored(places, field, policy)
+
+
+def _stored(numbers: Array, field: ScaleField, policy: BlockPolicy) -> Fine:
+    """Zero points between the codes, or offsets, in their format."""
+    exact = numbers.astype(Steps(policy).dtype)
+    codes = np.asarray(encode(exact, field.format, policy=spelled("ieee")))
+    return Fine(field, codes, exact if policy.quotient_scale == "unrounded" else field_values(codes, field))
 
 
 def _add(steps: Steps, left: Any, right: Any) -> Array:

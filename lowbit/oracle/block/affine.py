@@ -1,4 +1,4 @@
-"""Blocks with a zero point: the range of a block becomes the range of the codes."""
+"""Blocks with a zero point or an offset: the range of a block becomes the range of the codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from lowbit.policy.block import BlockPolicy, spelled
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the range of a block becomes: scale and zero point before they are stored, their codes, and what is used."""
+    """What the range of a block becomes: scale and zero point before they are stored, their codes, and what is used.
+
+    ``offset``: what is subtracted from the values first.
+    """
 
     ratio: Exact
     place: Exact
@@ -28,16 +31,26 @@ class Parameters:
     used: Exact
     shift: int | Exact
     factor: Exact | None
+    offset: Exact | None = None
 
 
 def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolicy) -> tuple[list[int], int, int]:
-    """Codes of one block, and the codes of its scale and of its zero point."""
+    """Codes of one block, and the codes of its scale and of its zero point or offset."""
     require_places(fmt, policy)
-    found = parameters(value_range([steps_of(policy).enter(value) for value in values], policy), fmt, policy)
+    entered = [steps_of(policy).enter(value) for value in values]
+    found = parameters(value_range(entered, policy), fmt, policy)
     codes = [
-        quantize_linear(value, found.used, found.shift, fmt.element, policy, factor=found.factor) for value in values
+        quantize_linear(value, found.used, found.shift, fmt.element, policy, factor=found.factor)
+        for value in centred(entered, found, policy)
     ]
     return codes, found.scale, found.zero
+
+
+def centred(entered: Sequence[Exact], found: Parameters, policy: BlockPolicy) -> Sequence[Exact]:
+    """Values without the offset of their block."""
+    if found.offset is None:
+        return entered
+    return [_add(steps_of(policy), value, exact.negated(found.offset)) for value in entered]
 
 
 def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy) -> Parameters:
@@ -51,6 +64,11 @@ def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy)
     scale = scale_code(ratio, width, field, policy, "scale")
     unrounded = policy.quotient_scale == "unrounded"
     used = ratio if unrounded and not exact.is_zero(width) else decode(scale, field.format)
+    if of_zero.role == "offset":
+        place = _add(steps, low, exact.negated(steps.multiply(finite(first), used)))
+        code = encode(place, of_zero.format, spelled("ieee")).code
+        offset = place if unrounded else decode(code, of_zero.format)
+        return Parameters(ratio, place, scale, code, used, 0, factor, offset)
     lowest = steps.divide(low, used) if factor is None else steps.multiply(low, factor)
     integers = of_zero.format.wraps
     rounding = policy.zero_point_policy(of_zero.format) if integers else spelled("ieee")
@@ -65,7 +83,8 @@ def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy)
 
 def require_places(fmt: BlockFormat, policy: BlockPolicy) -> None:
     """Refuse a zero point between the codes that is added to codes."""
-    if not fmt.scales[1].format.wraps and policy.zero_point_place == "after_rounding":
+    between = fmt.scales[1].role == "zero_point" and not fmt.scales[1].format.wraps
+    if between and policy.zero_point_place == "after_rounding":
         raise PolicyError(f"{fmt.id}: zero points that are not integers are added before rounding")
 
 

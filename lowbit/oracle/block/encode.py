@@ -124,17 +124,18 @@ def scales_of(entered: Sequence[Exact], task: Task) -> tuple[list[Scales], list[
 
 
 def is_affine(fmt: BlockFormat) -> bool:
-    """Whether a block has a scale and a zero point."""
-    return [field.role for field in fmt.scales] == ["multiply", "zero_point"]
+    """Whether a block has a scale, and a zero point or an offset."""
+    return [field.role for field in fmt.scales] in (["multiply", "zero_point"], ["multiply", "offset"])
 
 
 def _affine(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> Quantized:
     """Each block by itself, its codes back to their places."""
-    field = fmt.scales[0]
+    field, other = fmt.scales
     answers = [quantize_block(block, fmt, policy) for block in blocks_of(values, shape, field)]
     remaining = [iter(codes) for codes, _, _ in answers]
     codes = [next(remaining[place_of(index, shape, field)]) for index in indices(shape)]
-    return Quantized(codes, {"block": [scale for _, scale, _ in answers], "zero_point": [zero for *_, zero in answers]})
+    scales = [scale for _, scale, _ in answers]
+    return Quantized(codes, {field.name: scales, other.name: [zero for *_, zero in answers]})
 
 
 def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:

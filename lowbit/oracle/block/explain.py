@@ -13,7 +13,7 @@ from lowbit.exact import FINITE, Exact
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic.exact import divide, is_negative, is_zero
-from lowbit.oracle.block.affine import parameters, value_range
+from lowbit.oracle.block.affine import centred, parameters, value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
     Quantized,
@@ -80,9 +80,12 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         steps = _affine_steps(entered, task, quantized.scales)
         scale = fmt.scales[0]
         stored = [field_value(code, scale) for code in quantized.scales[scale.name]]
+        blocks = [place_of(index, shape, scale) for index in indices(shape)]
+        spans = [value_range(block, policy) for block in blocks_of(entered, shape, scale)]
+        each = [parameters(span, fmt, policy) for span in spans]
         quotients = [
-            steps_of(policy).divide(value, stored[place_of(index, shape, scale)])
-            for value, index in zip(entered, indices(shape), strict=True)
+            steps_of(policy).divide(*centred([value], each[block], policy), stored[block])
+            for value, block in zip(entered, blocks, strict=True)
         ]
     else:
         fine, above = scales_of(entered, task)

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.block import BlockFormat, ScaleField
-from lowbit.format.block_name import SOURCE
-from lowbit.format.registry import scalar_format
+from lowbit.format.block import BlockFormat
+from lowbit.format.block_name import block_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.clip import block_length, clipped, nearest, search_clip
@@ -110,7 +109,8 @@ def decoupleq(
         order = np.argsort(-np.diag(error.gram), kind="stable")
     factor = inverse_factor(error.gram[np.ix_(order, order)], 0.0)
     length = block_length(fmt, matrix.shape[1])
-    target = _format(element.bits, length if length < matrix.shape[1] else 0)
+    block = length if length < matrix.shape[1] else "channel"
+    target = block_format(f"int{element.bits}", block=block, scale=SCALE, offset=True)
     state = _start(matrix, target, error, length)
     losses = error.of_rows(matrix - state.values())
     history, nearest_tie = [float(losses.sum()) / whole], 1.0
@@ -126,20 +126,6 @@ def decoupleq(
         history.append(float(losses.sum()) / whole)
     tensor = _tensor(state, target)
     return QuantizedWeight(tensor, report=MappingProxyType({"losses": history, "tie_margin": nearest_tie}))
-
-
-def _format(bits: int, length: int) -> BlockFormat:
-    element, scale, name = scalar_format(f"int{bits}"), scalar_format(SCALE), f"g{length}" if length else "channel"
-    fields = (ScaleField("block", scale, (length,)), ScaleField("offset", scale, (length,), "offset"))
-    return BlockFormat(
-        id=f"int{bits}.{name}.offset",
-        family="block",
-        summary="integers, times a factor and plus an offset",
-        source=SOURCE,
-        element=element,
-        block=(length,),
-        scales=fields,
-    )
 
 
 def _start(matrix: Doubles, target: BlockFormat, error: OutputError, length: int) -> State:
