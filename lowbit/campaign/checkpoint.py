@@ -17,9 +17,10 @@ from lowbit.files import compressed_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of
 from lowbit.files.parts import LEFT_AS_IS, StoredTensor, raw_bytes
-from lowbit.files.safetensors import DTYPES, Entry, TensorFile, read_header, write_tensors
+from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
-from lowbit.files.whole import is_stream, write_text
+from lowbit.files.sharded import config_place, read_checkpoint, write_checkpoint
+from lowbit.files.whole import is_stream
 from lowbit.format.block import WHOLE, BlockFormat
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
@@ -29,6 +30,7 @@ from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import excerpt
 
 CONTAINERS = ("compressed_tensors", "lowbit")
+INTEGERS = ("packed", "bytes")
 DTYPE_NAMES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
 
@@ -66,6 +68,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     include: str = "",
     exclude: str = LEFT_OUT,
     container: str | None = None,
+    integers: str = "packed",
     threads: int = 1,
     progress: Progress = unseen,
 ) -> Converted:
@@ -74,7 +77,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     Parameters
     ----------
     path, output : path
-        ``output`` is written whole or not at all.
+        ``output`` is written whole or not at all. A folder of files that an index lists goes into a new folder, as
+        files of the same names with an index of their own.
     fmt : str or BlockFormat, or mapping of str to these
         Of every chosen tensor; or of each by its name, and the patterns do not count. Blocks lie along the last axis.
     policy : BlockPolicy or str, optional
@@ -85,6 +89,9 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         By default that of compressed-tensors where it has the formats; its ``quantization_config`` goes into the
         header's metadata, and into ``config.json`` beside an output in another folder. NVFP4 is stored there with the
         reciprocal of the tensor's scale, format ``nvfp4_reciprocal``.
+    integers : {"packed", "bytes"}
+        How compressed-tensors has integers: packed into words of 32 bits (pack-quantized), or, of int8 alone, a byte
+        each (int-quantized).
     threads : int
     progress : callable
         Takes (tensors done, tensors, name).
@@ -101,19 +108,20 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     """
     path, output = Path(path), Path(output)
     checked_threads(threads)
-    file = read_header(path)
+    file = read_checkpoint(path)
     if own_tensors.KEY in file.metadata or quantization_of(file):
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = _chosen(file, fmt, include, exclude)
     container, notes = _container(chosen, container)
+    _check_integers(chosen, container, integers)
     there = container == CONTAINERS[0]
     if there:
         chosen, left_out = _matrices(file, chosen, left_out)
-    tensors = {name: _stored(file.entries[name], block, container) for name, block in chosen.items()}
+    tensors = {name: _stored(file.entries[name], block, container, integers) for name, block in chosen.items()}
     _check_shapes(tensors, policy, whole=there)
-    metadata, config = _records(file, output, list(tensors.values()), left_out, container, policy)
+    metadata, config = _records(file, config_place(file, output), list(tensors.values()), left_out, container, policy)
     _refuse_lost(path, output, config)
-    entries = [entry for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
+    entries = [(name, entry) for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
     _refuse_twice(entries)
 
     def arrays() -> Iterator[Array]:
@@ -128,10 +136,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
             yield from map(raw_bytes, words)
             done += 1
 
-    write_tensors(output, entries, arrays(), metadata)
-    if config is not None:
-        write_text(*config)
-    elif there and not is_stream(output):
+    write_checkpoint(output, file, entries, arrays(), metadata, config)
+    if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
 
@@ -190,10 +196,21 @@ def _matrices(
     return matrices, tuple(_left(entry, reasons[name]) for name, entry in file.entries.items() if name in reasons)
 
 
-def _stored(entry: Entry, block: BlockFormat, container: str) -> StoredTensor:
+def _check_integers(chosen: Mapping[str, BlockFormat], container: str, integers: str) -> None:
+    if integers not in INTEGERS:
+        raise InputError(f"integers = {integers!r} is unknown", hint=f"one of {', '.join(INTEGERS)}")
+    others = (block.id for block in chosen.values() if block.element.wraps and block.element.id != "int8")
+    other = container if container == CONTAINERS[1] else next(others, "")
+    if integers == INTEGERS[1] and other:
+        what = f"int-quantized is for int8 in compressed-tensors, not for {other}"
+        raise InputError(what, hint="int8.channel, for example, or packed integers")
+
+
+def _stored(entry: Entry, block: BlockFormat, container: str, integers: str) -> StoredTensor:
     if container == CONTAINERS[1]:
         return own_tensors.stored(entry.name, entry.shape, block)
-    return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block))
+    kind = compressed_tensors.INT if integers == INTEGERS[1] and block.element.wraps else None
+    return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block), kind)
 
 
 def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool) -> None:
@@ -247,8 +264,8 @@ def _refuse_lost(path: Path, output: Path, config: tuple[Path, str] | None) -> N
     refuse_overwriting(outputs, [("the checkpoint", path), (f"its {NAME}", path.parent / NAME)])
 
 
-def _refuse_twice(entries: list[Entry]) -> None:
-    names = [entry.name for entry in entries]
+def _refuse_twice(entries: list[tuple[str, Entry]]) -> None:
+    names = [entry.name for _, entry in entries]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(
@@ -279,8 +296,9 @@ def dequantize_file(
     Parameters
     ----------
     path, output : path
-        A safetensors file of lowbit's or of compressed-tensors, whose ``quantization_config`` is in the metadata or in
-        ``config.json`` beside it. ``output`` is written whole or not at all.
+        A safetensors file of lowbit's or of compressed-tensors, or a folder of such files that an index lists. The
+        ``quantization_config`` is in the metadata or in ``config.json`` beside. ``output`` is written whole or not at
+        all.
     dtype : {"float16", "bfloat16", "float32"}
         Of the values.
     exact : bool
@@ -298,16 +316,16 @@ def dequantize_file(
     checked_threads(threads)
     if dtype not in DTYPE_NAMES:
         raise InputError(f"dtype {dtype!r} is not written here", hint=f"one of {', '.join(DTYPE_NAMES)}")
-    file = read_header(path)
+    file = read_checkpoint(path)
     found, beside, container = _read(file)
     tensors = {part.name: tensor for tensor in found for part in tensor.parts[:1]}
     parts = {part.name for tensor in found for part in tensor.parts[1:]} | beside
     rest = [entry for name, entry in file.entries.items() if name not in tensors and name not in parts]
     named = {name: Entry(tensor.name, DTYPE_NAMES[dtype], tensor.shape, 0, 0) for name, tensor in tensors.items()}
-    entries = [named.get(name, entry) for name, entry in file.entries.items() if name not in parts]
+    entries = [(name, named.get(name, entry)) for name, entry in file.entries.items() if name not in parts]
     _refuse_twice(entries)
     metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
-    config = config_beside(path, output, None)
+    config = config_beside(file.path, config_place(file, output), None)
     _refuse_lost(path, output, config)
     wanted = np.dtype(DTYPES[DTYPE_NAMES[dtype]])
     once = exact or container == CONTAINERS[1]
@@ -324,9 +342,7 @@ def dequantize_file(
             elif name not in parts:
                 yield file.raw(name)
 
-    write_tensors(output, entries, arrays(), metadata)
-    if config is not None:
-        write_text(*config)
+    write_checkpoint(output, file, entries, arrays(), metadata, config)
     left_out = tuple(_left(entry, "it is not quantised") for entry in rest)
     return Converted(tuple(found), left_out, container, config[0] if config else None)
 

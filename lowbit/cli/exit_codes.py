@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     NOTHING_COMPARED = 5, "`check` had nothing to compare; `prove`: neither proved nor refuted"
     INFEASIBLE = 6, "`allocate`: no plan keeps the budgets"
     INTERRUPTED = 130, "stopped from the keyboard (128 + SIGINT, as shells have it)"
+    TERMINATED = 143, "asked to end while it wrote a file, which is not there then (128 + SIGTERM)"
     BROKEN_PIPE = 141, "the reader of standard output went away (128 + SIGPIPE)"
 
     meaning: str

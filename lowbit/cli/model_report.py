@@ -47,8 +47,10 @@ def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequen
 def add_file_options(parser: Any) -> None:
     """The checkpoint, the output, and how the work is done."""
     metavar = "MODEL.safetensors"
-    input_file(parser, "checkpoint", what="the checkpoint", metavar=metavar, help="the checkpoint")
-    output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help="the file to write")
+    what = "the checkpoint, or the folder of its files"
+    input_file(parser, "checkpoint", what="the checkpoint", metavar=metavar, help=what)
+    where = "the file to write, or the new folder"
+    output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help=where)
     parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")
     add_output_format(parser)
     also_writes(parser, _config)
@@ -66,6 +68,8 @@ def _config(arguments: Namespace) -> list[Named]:
     from lowbit.files.model_config import NAME, same_folder
 
     source, output = Path(arguments.checkpoint), Path(arguments.output)
+    if source.is_dir():
+        return []  # a new folder has nothing in it
     if is_stream(output) or same_folder(source, output):
         return []
     return [(f"{NAME} beside {output}", output.parent / NAME)]
@@ -92,12 +96,12 @@ def _write(page: Terminal, converted: Converted) -> None:
 
 def _formats(converted: Converted) -> list[tuple[str, int, int, str]]:
     """Of each format: its id, how many values and tensors are in it, and where it is described."""
-    from lowbit.files.compressed_tensors import kind_of
+    from lowbit.files.compressed_tensors import kind_as_stored
 
     totals: dict[str, tuple[str, int, int, str]] = {}
     for tensor in converted.tensors:
         name = tensor.format.id
-        kind = f"{kind_of(tensor.format)} of compressed-tensors" if converted.container != "lowbit" else "lowbit's own"
+        kind = f"{kind_as_stored(tensor)} of compressed-tensors" if converted.container != "lowbit" else "lowbit's own"
         _, values, count, _ = totals.get(name, (name, 0, 0, kind))
         totals[name] = (name, values + tensor.size, count + 1, kind)
     return list(totals.values())

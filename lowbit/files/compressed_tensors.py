@@ -67,6 +67,11 @@ def kind_of(fmt: BlockFormat) -> str | None:
     return pair and pair[0]
 
 
+def kind_as_stored(tensor: StoredTensor) -> str:
+    """What it calls the way in which a tensor of a format that it has is stored."""
+    return INT if tensor.parts[0].dtype == "I8" else kind_of(tensor.format) or ""
+
+
 def arguments_of(fmt: BlockFormat) -> tuple[str, dict[str, Any]] | None:
     """The name of a format in compressed-tensors, and its arguments; None where it is not one of them."""
     if fmt.id in NAMED and block_format_of(fmt.id) == fmt:

@@ -22,6 +22,7 @@ from lowbit.files.compressed_tensors import (
     WEIGHT,
     arguments_of,
     format_of,
+    kind_as_stored,
     stored,
 )
 from lowbit.files.parts import StoredTensor
@@ -43,7 +44,7 @@ def config(tensors: Sequence[StoredTensor], others: Sequence[str]) -> dict[str, 
     """
     groups: dict[str, dict[str, Any]] = {}
     for tensor in tensors:
-        kind, weights = arguments_of(tensor.format) or ("", {})
+        kind, (_, weights) = kind_as_stored(tensor), arguments_of(tensor.format) or ("", {})
         blank: dict[str, Any] = {"targets": [], "weights": weights, "input_activations": None}
         group = groups.setdefault(tensor.format.id, {**blank, "output_activations": None, "format": kind})
         group["targets"].append(tensor.name.removesuffix(WEIGHT))

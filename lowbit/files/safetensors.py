@@ -256,7 +256,7 @@ def write_tensors(
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for entry in entries:
-        stop = offset + _bytes_of(entry)
+        stop = offset + bytes_of(entry)
         header[entry.name] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": [offset, stop]}
         offset = stop
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -264,7 +264,7 @@ def write_tensors(
     with whole_file(path) as file:
         file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
         for entry, tensor in zip(entries, tensors, strict=True):
-            raw = tensor.dtype == np.uint8 and tensor.shape == (_bytes_of(entry),)
+            raw = tensor.dtype == np.uint8 and tensor.shape == (bytes_of(entry),)
             own = {**DTYPES, **PACKED}.get(entry.dtype, object)
             if not raw and (tensor.shape != entry.shape or tensor.dtype != own):
                 what = f"tensor {excerpt(entry.name)} is {tensor.dtype} {tensor.shape}"
@@ -273,7 +273,8 @@ def write_tensors(
             file.write(data.data if raw or entry.dtype not in PACKED else pack(data, entry.bits or 0).data)
 
 
-def _bytes_of(entry: Entry) -> int:
+def bytes_of(entry: Entry) -> int:
+    """How many bytes a tensor takes in a file."""
     if entry.bits is None:
         return entry.stop - entry.start
     if entry.size * entry.bits % 8:

@@ -1,14 +1,21 @@
-"""Files written whole or not at all: beside their place first, then moved there. The only writer of files in lowbit."""
+"""Files and folders written whole or not at all: beside their place first, then moved there.
+
+The only writer of files in lowbit. What is not whole goes when writing fails, the user interrupts it, or the process is
+asked to end (SIGTERM); only SIGKILL leaves it behind.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from stat import S_IFREG, S_IMODE, S_ISDIR, S_ISREG
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lowbit.errors import InputError
 
@@ -80,8 +87,8 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 @contextmanager
 def _beside(place: Path) -> Iterator[BinaryIO]:
     """A new file that replaces another; its name is its own, whoever else writes to the same place."""
-    temporary = place.with_name(f"{place.name[:LONGEST_STEM]}.{os.urandom(8).hex()}.new")
-    try:
+    temporary = _temporary(place)
+    with _removed(temporary):
         if place.exists():
             place.open("r+b").close()  # a file that may not be written may not be replaced either
         with temporary.open("xb") as file:
@@ -90,9 +97,65 @@ def _beside(place: Path) -> Iterator[BinaryIO]:
                     temporary.chmod(S_IMODE(place.stat().st_mode))
             yield file
         temporary.replace(place)
+
+
+def _temporary(place: Path) -> Path:
+    """A name beside a place that nothing else has."""
+    return place.with_name(f"{place.name[:LONGEST_STEM]}.{os.urandom(8).hex()}.new")
+
+
+@contextmanager
+def _removed(temporary: Path) -> Iterator[None]:
+    """Remove a file or folder at the end, if it is still there then, whatever ends."""
+    try:
+        with _termination_raised():
+            yield
     finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):  # such as a path through what is not a directory
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Let SIGTERM end the process by an exception, where nobody has said otherwise; in the main thread alone."""
+    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not usual:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """Leave with the status that shells have for a signal."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder to write files into; it takes its place once everything is written.
+
+    Raises InputError: there is a folder with files in it, or something else, or it cannot be made; code LB101.
+    """
+    place = Path(os.path.realpath(path))
+    if is_stream(path) or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
+        what = f"{path}: cannot be written: several files go into a new folder, or an empty one"
+        raise InputError(what, hint="name another folder", code="LB101")
+    temporary = _temporary(place)
+    try:
+        with _removed(temporary):
+            temporary.mkdir()
+            yield temporary
+            temporary.replace(place)
+    except OSError as error:
+        what = f"{path}: cannot be written: {error.strerror or error}"
+        raise InputError(what, hint="name another folder; the one that it is in must exist", code="LB101") from error
 
 
 def write_bytes(path: str | Path, content: bytes, *, parents: bool = False) -> None:

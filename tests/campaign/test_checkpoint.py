@@ -107,6 +107,29 @@ def test_the_config_says_what_is_there(model, quantized, name, kind):
     assert group["format"] == kind
 
 
+@pytest.mark.parametrize("name", ["int8.channel", "int8.tensor.float32", "int8.g32", "int8.channel.asymmetric"])
+def test_integers_of_a_byte_each(model, quantized, values, name):
+    converted = quantize_file(model, quantized, name, integers="bytes")
+    file = read_header(quantized)
+    assert file.entries["model.a.weight"].dtype == "I8"
+    assert "model.a.weight_packed" not in file.entries
+    expected = lowbit.quantize(WEIGHTS["model.a.weight"], name)
+    assert (file.tensor("model.a.weight") == expected.codes).all()
+    config = json.loads((quantized.parent / "config.json").read_text())["quantization_config"]
+    assert config["format"] == config["config_groups"]["group_0"]["format"] == "int-quantized"
+    assert [tensor.format.id for tensor in converted.tensors] == [name, name]
+    dequantize_file(quantized, values, dtype="float32")
+    assert bits(read_header(values).tensor("model.a.weight")) == bits(lowbit.dequantize(expected))
+
+
+@pytest.mark.parametrize("name", ["int4.g32", "uint8.g32.asymmetric", "nf4.g64"])
+def test_only_int8_has_a_byte_each(model, quantized, name):
+    with pytest.raises(InputError, match="int-quantized is for int8 in compressed-tensors, not for"):
+        quantize_file(model, quantized, name, integers="bytes")
+    with pytest.raises(InputError, match="integers = 'byte' is unknown"):
+        quantize_file(model, quantized, name, integers="byte")
+
+
 def test_a_file_alone_is_enough(model, quantized, values):
     quantize_file(model, quantized, "mxfp4")
     (quantized.parent / "config.json").unlink()

@@ -46,6 +46,25 @@ def test_there_and_back(lowbit, model):
         assert np.array_equal(read_header("values").tensor(name), expected)
 
 
+def test_a_folder_of_files(lowbit, model):
+    Path("parts").mkdir()
+    Path(model).rename("parts/model.safetensors")
+    index = {"weight_map": dict.fromkeys(TENSORS, "model.safetensors")}
+    Path("parts/model.safetensors.index.json").write_text(json.dumps(index))
+    result = lowbit("quantize", "parts", "--to", "int8.channel", "--integers", "bytes", "-o", "quantised")
+    assert result.lines[0] == "2 tensors with 1,536 values: int8.channel, int-quantized of compressed-tensors"
+    assert result.err.endswith("written: quantised\nwritten: quantised/config.json\n")
+    assert lowbit("dequantize", "quantised", "-o", "values").status == 0
+    assert sorted(item.name for item in Path("values").iterdir()) == [
+        "model.safetensors",
+        "model.safetensors.index.json",
+    ]
+    result = lowbit("quantize", "parts", "--to", "mxfp4", "-o", "values")
+    assert (result.status, "several files go into a new folder" in result.err) == (2, True)
+    result = lowbit("quantize", "parts", "--to", "mxfp4", "-o", "-")
+    assert (result.status, "several files go into a new folder" in result.err) == (2, True)
+
+
 def test_a_format_that_compressed_tensors_does_not_have_is_told(lowbit, model):
     result = lowbit("quantize", model, "--to", "nf4.g32", "-o", "new/own")
     assert result.lines[0] == "2 tensors with 1,536 values: nf4.g32, lowbit's own"

@@ -76,6 +76,15 @@ def test_it_decodes_our_checkpoints_to_our_bits(model, tmp_path, name):
         assert np.array_equal(bits(read_header(tmp_path / "values").tensor(label)), bits(theirs))
 
 
+@pytest.mark.parametrize("name", ["int8.channel", "int8.tensor", "int8.g32", "int8.channel.asymmetric.bfloat16"])
+def test_it_decodes_integers_of_a_byte_each_to_our_bits(model, tmp_path, name):
+    path = tmp_path / "out" / "model.safetensors"
+    quantize_file(model, path, name, integers="bytes")
+    for label, theirs in decompressed(path):
+        dequantize_file(path, tmp_path / "values", dtype=DTYPES[theirs.dtype])
+        assert np.array_equal(bits(read_header(tmp_path / "values").tensor(label)), bits(theirs))
+
+
 def test_nvfp4_is_rounded_in_three_steps_there(tmp_path):
     """`--exact` gives 1 + 2^-7: tests/campaign/test_checkpoint.py."""
     scheme = quantization.preset_name_to_scheme("NVFP4A16", ["Linear"])

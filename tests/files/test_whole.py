@@ -1,7 +1,10 @@
 """Files are written whole or not at all, whoever else writes to the same place."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -133,3 +136,42 @@ def test_what_cannot_be_a_name(tmp_path, name):
     with pytest.raises(InputError, match="no name has such a character"):
         write_text(tmp_path / name, "")
     assert not list(tmp_path.iterdir())
+
+
+TERMINATED = """
+import sys, time
+from lowbit.files.whole import whole_file, whole_folder, write_text
+kind, path = sys.argv[1:]
+with (whole_file if kind == "file" else whole_folder)(path) as place:
+    if kind == "file":
+        place.write(b"half")
+        place.flush()
+    else:
+        write_text(place / "first", "half")
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_process_that_is_asked_to_end_leaves_nothing(tmp_path, kind):
+    command = [sys.executable, "-c", TERMINATED, kind, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"begun\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_handler_of_sigterm_stays(tmp_path):
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    write_text(tmp_path / "one", "text")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with whole_file(tmp_path / "two") as file:
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+            file.write(b"text")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

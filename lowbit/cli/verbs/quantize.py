@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lowbit.format.block import BlockFormat
 
 CONTAINERS = ("compressed_tensors", "lowbit")
+INTEGERS = ("packed", "bytes")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,6 +39,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--container", choices=CONTAINERS, help="how it is stored (default: compressed_tensors where that is possible)"
     )
+    parser.add_argument(
+        "--integers",
+        choices=INTEGERS,
+        default=INTEGERS[0],
+        help="how compressed-tensors has integers: packed (pack-quantized, the default), or bytes (int-quantized, int8 "
+        "alone)",
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -54,6 +62,7 @@ def run(arguments: Namespace) -> int:
             include=arguments.include,
             exclude=excluded(arguments),
             container=arguments.container,
+            integers=arguments.integers,
             threads=arguments.threads,
             progress=bar.tensors,
         )
