@@ -14,7 +14,7 @@ from lowbit.ops.block.quantize import quantize
 from lowbit.oracle.arithmetic.rounded import round_exact
 from lowbit.oracle.block.decode import element_value
 from lowbit.policy.block import BLOCK_PRESETS, get_block_policy
-from tests.agree.test_block import blocks, exact_equal, require_equal
+from tests.agree.test_block import blocks, exact_equal, require_equal, scalar_dtype
 
 NESTED = get_block_policy("bitsandbytes_nested")
 
@@ -48,6 +48,19 @@ def test_values(dtype):
         starts = {"block": place // 4, "super": place // 1024, "offset": ()}
         own = {name: int(tensor.scale_codes(name)[start]) for name, start in starts.items()}
         assert exact_equal(values[place], element_value(int(tensor.codes[place]), own, fmt), dtype), place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("preset", ["spqr", "hqq"])
+def test_zero_points_between_the_codes(preset, dtype):
+    fmt = block_format("uint4", block=4, scale="float32", asymmetric="float32")
+    tensor = quantize(np.random.default_rng(6).standard_normal(400).astype(np.float32), fmt, policy=preset)
+    values = dequantize(tensor, dtype=scalar_dtype(dtype))
+    for place in range(400):
+        own = {name: int(tensor.scale_codes(name)[place // 4]) for name in tensor.scales}
+        assert exact_equal(values[place], element_value(int(tensor.codes[place]), own, fmt), dtype), place
+    with pytest.raises(InputError, match="not rounded to binary64"):
+        dequantize(tensor, dtype=np.float64)
 
 
 def test_a_product_with_a_sum_beside_ties():

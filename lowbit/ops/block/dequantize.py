@@ -89,6 +89,10 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
                 addends[field.name] = wide[other.name]
     negative = np.moveaxis(is_negative(tensor.codes, fmt.element), tensor.axis, -1) if fmt.by_sign else None
     result = element
+    if _product_with_sum(fmt):
+        scale, zero = (wide[field.name] for field in fmt.scales)
+        result = product_with_sum(*np.broadcast_arrays(scale, result, -zero))
+        return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
     for field in fmt.of_role("zero_point"):
         result = result - wide[field.name]
     for field in fmt.of_role("multiply", "exponent"):
@@ -110,11 +114,15 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
 def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
     """Refuse a format whose differences and products binary64 does not hold, or with two steps that are inexact."""
     product = _Range.of(fmt.element)
-    if any(field.role == "offset" and field.of for field in fmt.scales):
+    on_scales = any(field.role == "offset" and field.of for field in fmt.scales)
+    if on_scales:
         nested_formats(fmt)
+    if on_scales or _product_with_sum(fmt):
         if wanted == np.float64 or product.bits > BINARY32_BITS:
             raise InputError(f"values of {fmt.id} are not rounded to binary64", hint="dtype=numpy.float32")
         product = _Range(0, 0, 0)  # a sum that is rounded is multiplied, for which product_with_sum makes up
+    if _product_with_sum(fmt):
+        return
 
     def term(field: ScaleField) -> _Range:
         own = _Range.of_exponent(field.format) if field.role == "exponent" else _Range.of(field.format)
@@ -137,6 +145,15 @@ def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
     if len(inexact) > 1:
         roles = " and ".join(field.role for field in inexact)
         raise InputError(f"values of {fmt.id} are rounded once, which roles {roles} together do not allow")
+
+
+def _product_with_sum(fmt: BlockFormat) -> bool:
+    """Whether an element less a zero point that is not an integer, which binary64 may not hold, is multiplied."""
+    if [field.role for field in fmt.scales] != ["multiply", "zero_point"] or fmt.nested:
+        return False
+    scale, zero = (_Range.of(field.format) for field in fmt.scales)
+    wide = scale.times(_Range.of(fmt.element).minus(zero)).bits > EXACT_BITS
+    return wide and max(scale.bits, zero.bits) <= BINARY32_BITS
 
 
 class _Range(NamedTuple):

@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 DOCS = Path(__file__).parents[3] / "docs"
 
 
@@ -13,12 +15,14 @@ def script(name):
     return page
 
 
-def test_the_page_shows_what_the_presets_do():
-    page = script("which_mx")
+@pytest.mark.parametrize("name", ["which_mx", "which_affine"])
+def test_the_page_shows_what_the_presets_do(name, monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    page = script(name)
     text = page.PAGE.read_text(encoding="utf-8")
     assert page.BEGIN in text
     assert page.END in text
-    assert page.replaced(text) == text, "python docs/which_mx.py writes the tables anew"
+    assert page.replaced(text) == text, f"python docs/{name}.py writes the tables anew"
 
 
 def test_the_picture_shows_what_codes_are_worth():

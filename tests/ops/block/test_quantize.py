@@ -234,7 +234,7 @@ def test_dequantized_binary64_is_rounded_to_nearest():
     [
         (["multiply", "divide", "offset"], "float16", "roles divide and offset together"),
         (["divide", "divide"], "float16", "roles divide and divide together"),
-        (["multiply", "zero_point"], "float32", "bits, more than binary64"),
+        (["multiply", "multiply", "zero_point"], "float32", "bits, more than binary64"),
         (["multiply", "exponent"], "int16", "reach beyond"),
     ],
 )
