@@ -48,6 +48,8 @@ class BlockPolicy(Choices):
     ----------
     scale_maximum : int
         What the finer scales are to reach where a coarser scale is made; 0 for the largest value of their format.
+    quotient_format : str
+        "sm2.6:ocp_sat:rounding=nearest_away", say; "" for none.
     nested : str
         The preset by which scales that have scales themselves are made: from those that the elements are divided by,
         less their mean where there is an offset; "" is "nearest".
@@ -131,6 +133,10 @@ class BlockPolicy(Choices):
             "none": "nothing",
             "uniform_65536": "the middle of one of 65,536 bins over [-1, 1], that of the number (q + 1) / 2 * 65535",
         },
+    )
+    quotient_format: str = axis(
+        "",
+        "an intermediate format that a quotient is rounded to first, and its policy, with a colon between them",
     )
     search: str = axis(
         "none",
@@ -257,8 +263,14 @@ class BlockPolicy(Choices):
         if self.quotient_bins != "none" and self.arithmetic != "binary32":
             what = f"quotient_bins = {self.quotient_bins!r} is made of steps in binary32, not {self.arithmetic!r} ones"
             raise PolicyError(what, hint="arithmetic='binary32'")
-        for field in ("scale", "tensor", "element"):
-            spelled(getattr(self, field))
+        for text in (self.scale, self.tensor, self.element, self.intermediate[1]):
+            spelled(text)
+
+    @property
+    def intermediate(self) -> tuple[str, str]:
+        """The intermediate format of quotients and its policy, as it is spelled; "" for none."""
+        name, _, policy = self.quotient_format.partition(SEPARATOR)
+        return name, policy
 
     def policy(self, field: str, fmt: Format) -> Policy:
         """The policy of a field ("scale", "tensor" or "element") whose format is known."""

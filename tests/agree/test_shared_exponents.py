@@ -1,7 +1,9 @@
 """Shared exponents: BFP, MSFP and dynamic fixed point against the oracle, and against their definitions in integers."""
 
 import dataclasses
+from fractions import Fraction
 from itertools import pairwise
+from math import floor
 
 import ml_dtypes
 import numpy as np
@@ -64,19 +66,51 @@ def host_packer(words, width):
     return shared, codes
 
 
-@pytest.mark.parametrize("name", BFP)
-def test_the_host_packer_on_bfloat16_values(name):
-    # Every significand of bfloat16 below a shared exponent of up to 9 binades more, both signs.
+def bfloat16_rows():
+    """Every significand of bfloat16 below a shared exponent of up to 9 binades more, both signs; and their words."""
     magnitudes = np.arange(0x3F80 - 9 * 128, 0x4000).astype(np.uint16)
     codes = np.concatenate([magnitudes, magnitudes | 0x8000])
     codes = codes[: len(codes) // 15 * 15].reshape(-1, 15)
     codes = np.concatenate([np.full((len(codes), 1), 0x3FFF, np.uint16), codes], axis=1)
     codes[::3, 1], codes[1::3, 2] = 0, 0x8000
-    values = codes.view(ml_dtypes.bfloat16).astype(np.float32)
+    return codes.view(ml_dtypes.bfloat16).astype(np.float32), codes
+
+
+@pytest.mark.parametrize("name", BFP)
+def test_the_host_packer_on_bfloat16_values(name):
+    values, _ = bfloat16_rows()
     tensor = quantize(values, name)
     scales = tensor.scales["block"][:, 0].tolist()
     for row, *stored in zip(values.view(np.uint32).tolist(), scales, tensor.codes.tolist(), strict=True):
         assert tuple(stored) == host_packer(row, BFP[name])
+
+
+def device_packer(words, width):
+    """What the ISA documentation says of bfloat16 words: 7 bits to nearest, ties away, of which the first are kept."""
+    shared, codes = max(word >> 7 & 0xFF for word in words), []
+    for word in words:
+        aligned = Fraction(1 << 7 | word & 0x7F if word & 0x7FFF else 0, 2 << shared - (word >> 7 & 0xFF))
+        kept = min(floor(aligned + Fraction(1, 2)), 127) >> 7 - width
+        codes.append((word >> 15 if kept else 0) << width | kept)
+    return shared, codes
+
+
+@pytest.mark.parametrize("name", BFP)
+def test_the_device_packer_on_bfloat16_values(name):
+    values, words = bfloat16_rows()
+    tensor = quantize(values, name, policy="tenstorrent_device")
+    scales = tensor.scales["block"][:, 0].tolist()
+    for row, *stored in zip(words.tolist(), scales, tensor.codes.tolist(), strict=True):
+        assert tuple(stored) == device_packer(row, BFP[name])
+    require_equal(values[::40], name, "tenstorrent_device")
+
+
+def test_host_and_device_differ_as_the_issue_says():
+    # tt-metal issue 57410: 3.875 in a block whose largest is 8 becomes 4 on the host and 2 on the device.
+    values = np.zeros(16, np.float32)
+    values[:2] = 8, 3.875
+    for policy, expected in (("tenstorrent_host", 4), ("tenstorrent_device", 2)):
+        assert dequantize(quantize(values, "bfp4_b", policy=policy))[1] == expected
 
 
 def test_the_host_packer_drops_what_it_shifts_out():

@@ -59,7 +59,12 @@ def boundaries(fmt: BlockFormat, policy: BlockPolicy) -> Boundaries | None:
     powers = policy.arithmetic == "binary32" and finest.format.precision == 1 and not coarser and not bins
     if not (policy.arithmetic == "exact" or (powers and policy.quotient_scale == "stored")):
         return None
-    if policy.zero_scale != "zero" or policy.search != "none" or finest.role not in {"multiply", "by_sign"}:
+    if (
+        policy.zero_scale != "zero"
+        or policy.search != "none"
+        or policy.quotient_format
+        or finest.role not in {"multiply", "by_sign"}
+    ):
         return None
     if any(field.role != "multiply" for field in coarser):
         return None

@@ -41,7 +41,8 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     """How values are brought into a format under a policy; None where another path does it."""
     field, *others = fmt.scales
     element, scale = fmt.element, field.format
-    usual = policy.arithmetic == "exact" and policy.scale_rule in POWER_RULES and policy.nan == "propagate"
+    plain = policy.arithmetic == "exact" and not policy.quotient_format
+    usual = plain and policy.scale_rule in POWER_RULES and policy.nan == "propagate"
     one_axis = len(field.block) == 1 and field.block[0] > 0 and not others and field.role == "multiply"
     if not (usual and one_axis and scale.id == "float8_e8m0fnu" and policy.infinity in {"propagate", "nan"}):
         return None

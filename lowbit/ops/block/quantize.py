@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
-from lowbit.format.registry import block_format_of
+from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block import boundaries, power_of_two, quotients
@@ -25,9 +25,9 @@ from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
-from lowbit.ops.cast.cast import encode
+from lowbit.ops.cast.cast import decode, encode
 from lowbit.ops.cast.random_bits import checked_random
-from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.policy.block import BlockPolicy, get_block_policy, spelled
 
 
 def quantize(
@@ -226,6 +226,8 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         result = np.where(np.broadcast_to(nothing, shape), instead, result)
     if policy.quotient_bins != "none":
         result = middles_of_bins(result)
+    if policy.quotient_format:
+        result = _intermediate(result, policy)
     absent = np.isnan(result)
     if absent.any():  # processors differ in the sign of a NaN that no operand had
         result[absent] = np.where(np.isnan(values), np.copysign(np.nan, values), np.nan)[absent]
@@ -237,6 +239,15 @@ def middles_of_bins(quotients: Array) -> Array:
     one, half, last = np.float32(1), np.float32(0.5), np.float32(BINS - 1)
     places = np.floor((np.clip(quotients, -one, one) + one) * half * last + half)
     return np.asarray(-one + places * np.float32(2) / last)
+
+
+def _intermediate(quotients: Array, policy: BlockPolicy) -> Array:
+    """Quotients that are rounded to the intermediate format of a policy; a NaN stays one."""
+    name, spelling = policy.intermediate
+    fmt = scalar_format(name)
+    codes = encode(quotients, fmt, policy=spelled(spelling or fmt.default_policy, fmt))
+    values = np.asarray(decode(codes, fmt, dtype=np.float64)).astype(quotients.dtype)
+    return np.where(np.isnan(quotients), quotients, values)
 
 
 def _rounded_suffices(fine: list[Fine], above: Coarse | None, element: Scalar) -> bool:

@@ -60,6 +60,7 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
         policy.quotient_steps == "reciprocal_exact"
         or policy.search != "none"
         or policy.quotient_bins != "none"
+        or policy.quotient_format
         or fmt.element.bits > 8
         or not (fmt.element.signed or fmt.affine)
     ):

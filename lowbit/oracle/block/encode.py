@@ -24,6 +24,7 @@ from lowbit.oracle.block.nested import nested
 from lowbit.oracle.block.scale import (
     Coarse,
     coarse_scale,
+    intermediate,
     largest,
     middle_of_bin,
     quotient,
@@ -276,7 +277,7 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
 
 
 def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
-    result = middle_of_bin(quotient(value, scale, upper, policy), policy)
+    result = intermediate(middle_of_bin(quotient(value, scale, upper, policy), policy), policy)
     return Exact(NAN, 0, 0, value.kind == NAN and value.negative) if result.kind == NAN else result
 
 

@@ -29,7 +29,7 @@ from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
 from lowbit.oracle.cast.projection import INVALID, OVERFLOW
-from lowbit.policy.block import POWER_RULES, BlockPolicy
+from lowbit.policy.block import POWER_RULES, BlockPolicy, spelled
 from lowbit.policy.cast import Policy
 
 ONE = finite(1)
@@ -183,6 +183,15 @@ def middle_of_bin(result: Exact, policy: BlockPolicy) -> Exact:
     share = steps.multiply(steps.multiply(rounded.add(inside, ONE, steps.fmt), finite(1, -1)), last)
     place = finite(floor(rounded.add(share, finite(1, -1), steps.fmt).fraction()))
     return rounded.add(steps.divide(steps.multiply(place, finite(2)), last), exact.negated(ONE), steps.fmt)
+
+
+def intermediate(result: Exact, policy: BlockPolicy) -> Exact:
+    """A quotient that is rounded to an intermediate format first, where the policy has one; a NaN stays one."""
+    name, spelling = policy.intermediate
+    if not name or result.kind == NAN:
+        return result
+    fmt = scalar_format(name)
+    return decode(encode(result, fmt, spelled(spelling or fmt.default_policy, fmt)).code, fmt)
 
 
 def rule_value(

@@ -103,6 +103,7 @@ def test_bad_input(values, fmt, options, message):
         ({"scale": "rounding=nearest_even"}, "does not begin with a preset"),
         ({"element": "ocp_sat:rounding=nearest"}, "rounding = 'nearest' is unknown"),
         ({"quotient_scale": "unrounded"}, "needs rounded steps"),
+        ({"quotient_format": "sm2.6:rounding=nearest_away"}, "does not begin with a preset"),
         ({"quotient_bins": "uniform_65536"}, "is made of steps in binary32, not 'exact' ones"),
         ({"search": "four_over_six_squared"}, "needs rounded steps"),
         (
