@@ -62,7 +62,8 @@ def read_checkpoint(path: Path) -> TensorFile:
     if not listed and len(names) != 1:
         raise InputError(f"{path}: {len(names)} files {SUFFIX}, and no {INDEX}", hint="name one file, or its folder")
     shards = {name: read_header(path / name) for name in names}
-    entries, where = {}, {}
+    entries: dict[str, Entry] = {}
+    where: dict[str, str] = {}
     for shard, file in shards.items():
         for name, entry in file.entries.items():
             if where.setdefault(name, shard) != shard:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from lowbit.errors import FormatError
 from lowbit.format.block import SIGNS, WHOLE, BlockFormat, ScaleField, Shape, shape_name, shape_of
@@ -149,7 +150,8 @@ def block_member(name: str) -> BlockFormat | None:
         raise FormatError(f"block format {name!r}: {'.'.join(rest)!r} is not a scale format", hint=PATTERN)
     block = tuple(sizes) if sizes else words[place]
     element, scale = ".".join(words[:place]), rest[0] if rest else SCALE
-    return block_format(element, block=block, scale=scale, **({kind: True} if kind else {}))
+    choices: dict[str, Any] = {kind: True} if kind else {}
+    return block_format(element, block=block, scale=scale, **choices)
 
 
 def _nested(scales: list[ScaleField], codes: Scalar) -> list[ScaleField]:

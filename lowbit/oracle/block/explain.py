@@ -84,7 +84,7 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         spans = [value_range(block, policy) for block in blocks_of(entered, shape, scale)]
         each = [parameters(span, fmt, policy) for span in spans]
         quotients = [
-            steps_of(policy).divide(*centred([value], each[block], policy), stored[block])
+            steps_of(policy).divide(centred([value], each[block], policy)[0], stored[block])
             for value, block in zip(entered, blocks, strict=True)
         ]
     else:
