@@ -114,6 +114,6 @@ def test_results_are_in_order_for_any_number_of_threads():
 def test_the_extremes_of_slabs_are_among_their_values(dtype, low):
     """Of both signs, of positive values and of negative ones alone."""
     values = np.random.default_rng(6).uniform(low, low + 4, (8, 16)).astype(dtype)
-    few = rows._extremes(values)
+    few = rows.extremes(values)
     assert {few.min(), few.max()} <= {*values.astype(np.float64).ravel()}
     assert (few.min(), few.max()) == (values.astype(np.float64).min(), values.astype(np.float64).max())
