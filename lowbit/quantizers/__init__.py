@@ -10,9 +10,9 @@ import importlib
 from typing import Any
 
 from lowbit.quantizers.pyramid import PyramidVectors
-from lowbit.quantizers.weight import Products, QuantizedWeight, RowTables, Sparse, VectorTable
+from lowbit.quantizers.weight import Bilevel, Products, QuantizedWeight, RowTables, Sparse, VectorTable
 
-__all__ = ["METHODS", "Products", "PyramidVectors", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
+__all__ = ["METHODS", "Bilevel", "Products", "PyramidVectors", "QuantizedWeight", "RowTables", "Sparse", "VectorTable"]
 
 
 def __getattr__(name: str) -> Any:

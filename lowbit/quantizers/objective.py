@@ -60,15 +60,17 @@ def inverse_factor(gram: Doubles, damping: float) -> Doubles:
 
     Raises InputError: the matrix is not positive definite.
     """
-    damped = gram + damping * float(np.mean(np.diag(gram))) * np.eye(gram.shape[0])
-    lower, info = scipy.linalg.lapack.dpotrf(np.asfortranarray(damped[::-1, ::-1]), lower=1, clean=1)
+    damped = np.array(gram[::-1, ::-1], np.float64, order="F")
+    damped[np.diag_indices_from(damped)] += damping * float(np.mean(np.diag(gram)))
     if not np.isfinite(damped).all():
         raise InputError("the Hessian of the activations is beyond binary64", hint="smaller activations or damping")
+    lower, info = scipy.linalg.lapack.dpotrf(damped, lower=1, clean=1, overwrite_a=1)
     if info != 0 or not np.isfinite(lower).all():
         raise InputError(
             f"the Hessian of the activations is singular at input {min(gram.shape[0] - int(info), len(gram) - 1)}: "
             "rounding errors cannot be spread over the other inputs",
             hint="more rows than inputs, or a larger damping: damping=0.01 is usual",
         )
-    upper, _ = scipy.linalg.lapack.dtrtri(np.asfortranarray(lower[::-1, ::-1]), lower=0)
-    return np.ascontiguousarray(upper)
+    upper, _ = scipy.linalg.lapack.dtrtri(np.asfortranarray(lower[::-1, ::-1]), lower=0, overwrite_c=1)
+    result: Doubles = upper
+    return result

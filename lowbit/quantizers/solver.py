@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lowbit.format.block import BlockFormat
 from lowbit.ops.arrays import Array
@@ -15,9 +17,6 @@ from lowbit.quantizers.levels import Levels, levels_of
 
 COLUMNS = 128
 """Columns whose errors are spread over the rest at once, as in the official code; the result does not depend on it."""
-
-ROWS = 64
-"""Rows that one thread works on at once."""
 
 Fit = Callable[[Doubles], BlockTensor]
 """Scales for some columns: whole blocks of them, quantised to nearest."""
@@ -65,58 +64,114 @@ def error_feedback(
     the columns behind it by one matrix product.
     """
     margins = np.ones(len(weights))
-    length = _length(fmt)
+    length, left = _length(fmt), np.ascontiguousarray(weights.T)
     if order is not None or not length:
-        order = np.arange(weights.shape[1]) if order is None else order
-        return _with_static_scales(weights[:, order], factor, fit(weights), order, columns, margins, threads)
-    left, tensors = weights.copy(), []
+        order = np.arange(len(left)) if order is None else order
+        return _with_static_scales(left[order], factor, fit(weights), order, columns, margins, threads)
+    tensors = []
     step = max(length, columns // length * length)
-    for start in range(0, left.shape[1], step):
-        stop = min(start + step, left.shape[1])
+    for start in range(0, len(left), step):
+        stop = min(start + step, len(left))
         inner = stop - start if stale else length
         for first in range(start, stop, inner):
             last = first + inner
-            part = fit(left[:, first:last])
-            codes, errors = _sweep(left, factor, levels_of(part), np.arange(inner) // length, first, margins, threads)
-            tensors.append(_with_codes(part, codes))
-            left[:, last:] -= errors @ factor[first:last, last:]
-    return _joined(tensors), float(margins.min(initial=1.0))
+            part = fit(left[first:last].T)
+            grid = Grid.of(levels_of(part))
+            swept = sweep(left, factor, grid, np.arange(inner) // length, first, margins, threads)
+            tensors.append(_with_codes(part, swept.codes.T))
+            left[last:] -= factor[first:last, last:].T @ swept.errors
+    return joined(tensors), float(margins.min(initial=1.0))
 
 
 def _with_static_scales(
     left: Doubles, factor: Doubles, whole: BlockTensor, order: Array, columns: int, margins: Doubles, threads: int
 ) -> tuple[BlockTensor, float]:
     """The same with the scales of ``whole``; ``left`` and ``factor`` are in the order of the sweep."""
-    levels, inputs = levels_of(whole), left.shape[1]
-    groups = order // (inputs // levels.values.shape[1])
+    grid = Grid.of(levels_of(whole))
+    groups = order // (len(left) // grid.levels.shape[1])
     codes = np.empty(left.shape, whole.codes.dtype)
-    for start in range(0, inputs, columns):
-        stop = min(start + columns, inputs)
-        part, errors = _sweep(left, factor, levels, groups[start:stop], start, margins, threads)
-        codes[:, order[start:stop]] = part
-        left[:, stop:] -= errors @ factor[start:stop, stop:]
-    return _with_codes(whole, codes), float(margins.min(initial=1.0))
+    for start in range(0, len(left), columns):
+        stop = min(start + columns, len(left))
+        swept = sweep(left, factor, grid, groups[start:stop], start, margins, threads)
+        codes[order[start:stop]] = swept.codes
+        left[stop:] -= factor[start:stop, stop:].T @ swept.errors
+    return _with_codes(whole, codes.T), float(margins.min(initial=1.0))
 
 
-def _sweep(
-    left: Doubles, factor: Doubles, levels: Levels, groups: Array, start: int, margins: Doubles, threads: int
-) -> tuple[Array, Doubles]:
-    """Round ``len(groups)`` columns from ``start`` on: codes, and each error over the factor's diagonal."""
-    from lowbit.kernels.quantizers.fast_error_feedback import feed_back
+class Grid(NamedTuple):
+    """The levels of each group, as the kernel searches in them.
 
-    stop = start + len(groups)
-    own = np.ascontiguousarray(left[:, start:stop])
-    inside = np.ascontiguousarray(factor[start:stop, start:stop])
-    places, errors = np.empty(own.shape, np.int64), np.empty(own.shape)
-    values, wide, even = np.ascontiguousarray(levels.values), groups.astype(np.int64), levels.even
+    Attributes
+    ----------
+    codes : ndarray, shape (count,)
+    levels : ndarray of float64, shape (outputs, groups, count)
+    cuts : ndarray of float64, shape (outputs, groups, 2^m - 1)
+        Between each level and the next one the largest number that is rounded down; infinite ones at the end.
+    zeros : ndarray of int64, shape (outputs, groups)
+        The places of 0.
+    """
+
+    codes: Array
+    levels: Doubles
+    cuts: Doubles
+    zeros: Array
+
+    @classmethod
+    def of(cls, levels: Levels) -> Grid:
+        values = np.ascontiguousarray(levels.values)
+        count = values.shape[2]
+        cuts = np.full((*values.shape[:2], (1 << (count - 1).bit_length()) - 1), np.inf)
+        middles = (values[:, :, :-1] + values[:, :, 1:]) / 2
+        above = levels.even[:-1] == levels.odd[:, :, None]  # a tie goes to the level above
+        cuts[:, :, : count - 1] = np.where(above, np.nextafter(middles, -np.inf), middles)
+        return cls(levels.codes, values, cuts, (cuts < 0).sum(axis=2))
+
+
+class Swept(NamedTuple):
+    """Some columns, rounded; each array is (columns, outputs).
+
+    Attributes
+    ----------
+    codes : ndarray
+    errors : ndarray of float64
+        Each error over the factor's diagonal.
+    apart : ndarray of bool
+        Weights that were not rounded; their codes are those of 0.
+    """
+
+    codes: Array
+    errors: Doubles
+    apart: npt.NDArray[np.bool_]
+
+
+def sweep(
+    left: Doubles,
+    factor: Doubles,
+    grid: Grid,
+    groups: Array,
+    start: int,
+    margins: Doubles,
+    threads: int = 1,
+    *,
+    cutoff: float = 0.0,
+) -> Swept:
+    """Round ``len(groups)`` columns from ``start`` on, spreading errors over the later ones among them.
+
+    ``left`` is (inputs, outputs), its rows the columns of the weights, and keeps each as it was when it was rounded. A
+    weight whose squared error over the diagonal, times ``cutoff``, is above 1 is kept apart.
+    """
+    from lowbit.kernels.quantizers.fast_error_feedback import WIDTH, feed_back
+
+    own = left[start : start + len(groups)]
+    inside = np.ascontiguousarray(factor[start : start + len(groups), start : start + len(groups)])
+    places, errors, apart = np.empty(own.shape, np.uint8), np.empty(own.shape), np.empty(own.shape, bool)
+    wide, results = groups.astype(np.int64), (places, errors, apart, margins)
 
     def run(first: int, last: int) -> None:
-        rows = slice(first, last)
-        odd, parts = levels.odd[rows], (places[rows], errors[rows], margins[rows])
-        feed_back(own[rows], inside, values[rows], wide, even, odd, *parts)
+        feed_back(own, inside, *grid[1:], wide, cutoff, first, last, *results)
 
-    in_chunks(run, len(own), threads, ROWS)
-    return levels.codes[places], errors
+    in_chunks(run, own.shape[1], threads, WIDTH)
+    return Swept(grid.codes[places], errors, apart)
 
 
 def _length(fmt: BlockFormat) -> int:
@@ -129,9 +184,10 @@ def _with_codes(tensor: BlockTensor, codes: Array) -> BlockTensor:
     return BlockTensor.trusted(tensor.format, 1, np.ascontiguousarray(codes), scales)
 
 
-def _joined(tensors: list[BlockTensor]) -> BlockTensor:
+def joined(tensors: list[BlockTensor]) -> BlockTensor:
+    """Tensors side by side, along their second axis."""
     first = tensors[0]
     codes = np.concatenate([part.codes for part in tensors], axis=1)
     names = list(first.scales)
     scales = {name: np.concatenate([part.scale_codes(name) for part in tensors], axis=1) for name in names}
-    return BlockTensor.trusted(first.format, 1, codes, scales)
+    return BlockTensor.trusted(first.format, first.axis, codes, scales)

@@ -20,6 +20,7 @@ from lowbit.quantizers.objective import relative_error
 from lowbit.quantizers.transform import Reassembly, Transform
 
 INDEX_BITS = 32
+SMALLEST, LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
 
 
 class Coded(Protocol):
@@ -122,6 +123,43 @@ class Products:
 
 
 @dataclass(frozen=True, eq=False)
+class Bilevel:
+    """Codes of blocks whose scale and zero point are codes themselves, in tiles of a few outputs (SpQR).
+
+    ``value = scale * (code - zero)``, scale and zero being values of their own tensors.
+
+    Attributes
+    ----------
+    codes : ndarray of uint8, shape (outputs, inputs)
+    bits : int
+        Of a code.
+    scales, zeros : BlockTensor
+        Shape (outputs, blocks), their own blocks along the outputs.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    bits: int
+    scales: BlockTensor
+    zeros: BlockTensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def bits_per_value(self) -> Fraction:
+        of_block = self.scales.bits_per_value + self.zeros.bits_per_value
+        return self.bits + of_block * self.scales.codes.size / self.codes.size
+
+    def values(self) -> Doubles:
+        length = self.shape[1] // self.scales.shape[1]
+        parts = (dequantize(part, dtype=np.float64) for part in (self.scales, self.zeros))
+        scale, zero = (np.repeat(part, length, axis=1) for part in parts)
+        result: Doubles = scale * (self.codes - zero)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
 class Sparse:
     """Weights that are kept apart, in binary16 or binary32.
 
@@ -137,6 +175,14 @@ class Sparse:
     columns: npt.NDArray[np.int64]
     values: Array
     replaces: bool = True
+
+    @classmethod
+    def narrow(cls, places: npt.NDArray[np.bool_], values: Doubles, *, replaces: bool = True) -> Sparse:
+        """The values of some places of a matrix: binary16 if it holds them all as normal numbers, else binary32."""
+        rows, columns = np.nonzero(places)
+        kept = values[rows, columns]
+        held = (np.abs(kept) >= SMALLEST) & (np.abs(kept) <= LARGEST) | (kept == 0)
+        return cls(rows, columns, kept.astype(np.float16 if held.all() else np.float32), replaces)
 
     def into(self, dense: Doubles) -> None:
         """Put them into a matrix, or add them to it."""

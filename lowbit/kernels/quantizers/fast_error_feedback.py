@@ -1,62 +1,71 @@
 """Rounding with error feedback, column after column, in binary64: an exception to the int64 rule.
 
-The inner loop of GPTQ: a weight becomes the nearest level of its row and group, and what that costs is spread over
-the columns after it. Rows do not depend on each other. Source: Frantar et al., "GPTQ", ICLR 2023, Algorithm 1.
+The inner loop of GPTQ: a weight becomes the nearest level of its output and group, and what that costs is spread over
+the columns after it. Outputs do not depend on each other: a few of them go through the columns side by side, so that
+every loop inside is one over numbers that lie side by side and need nothing of each other, which becomes vectors.
+Source: Frantar et al., "GPTQ", ICLR 2023, Algorithm 1; for weights that are kept apart Dettmers et al., "SpQR", ICLR
+2024, Algorithm 1.
 """
 
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar
 
-
-@scalar
-def nearest_level(weight, levels, even, odd):
-    """The place of the nearest of ascending levels; a tie goes to the even code, be it below or above."""
-    first, last = np.int64(0), np.int64(levels.size - 1)
-    while first < last:
-        middle = (first + last) // 2
-        boundary = (levels[middle] + levels[middle + 1]) / 2
-        tie_above = weight == boundary and even[middle] == odd
-        if weight > boundary or tie_above:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+WIDTH = 64
+"""Outputs side by side: their weights in 128 columns fill 64 KiB."""
 
 
 @scalar
 def margin_of(weight, levels, place):
-    """How far a weight is from the next tie, over the distance of the two levels; 1 where there is none."""
-    margin = np.float64(1)
-    if place > 0 and levels[place] > levels[place - 1]:
-        gap = levels[place] - levels[place - 1]
-        margin = min(margin, abs(weight - levels[place - 1] - gap / 2) / gap)
-    if place < levels.size - 1 and levels[place + 1] > levels[place]:
-        gap = levels[place + 1] - levels[place]
-        margin = min(margin, abs(levels[place] + gap / 2 - weight) / gap)
-    return margin
+    """How far a weight is from the tie between its level and the next one on its side, over the distance of both."""
+    low = min(max(place - np.int64(weight <= levels[place]), 0), levels.size - 2)
+    gap = levels[low + 1] - levels[low]
+    return abs(weight - (levels[low] + levels[low + 1]) / 2) / gap if gap > 0 else 1.0
 
 
 @kernel
-def feed_back(weights, factor, levels, groups, even, odd, places, errors, margins):
-    """Round a block of columns, in place.
+def feed_back(weights, factor, levels, cuts, zeros, groups, cutoff, first, last, places, errors, apart, margins):
+    """Round a block of columns of the outputs ``first`` to ``last - 1``, in place.
 
-    ``weights`` (rows, n) hold what is left to round, ``factor`` (n, n) the upper Cholesky factor of the inverse
-    Hessian, ``levels`` (rows, groups, count) the ascending values, ``groups`` (n,) the group of each column, ``even``
-    (count,) 1 where a code is even, ``odd`` (rows, groups) 1 where a tie goes to odd codes instead. ``places`` (rows,
-    n) get the places of the levels, ``errors`` (rows, n) each error over the factor's diagonal, ``margins`` (rows,) the
-    smallest distance from a tie.
+    ``weights`` (n, outputs) hold what is left to round, ``factor`` (n, n) the upper Cholesky factor of the inverse
+    Hessian, ``levels`` (outputs, groups, count) the ascending values, ``cuts`` (outputs, groups, 2^m - 1) between each
+    and the next one the largest number that is rounded down, infinite ones at the end, ``zeros`` (outputs, groups) the
+    places of 0, ``groups`` (n,) the group of each column. ``places`` (n, outputs) get the places of the levels,
+    ``errors`` (n, outputs) each error over the factor's diagonal, ``margins`` (outputs,) the smallest distance from a
+    tie. ``weights`` keep each weight as it was when it was rounded.
+
+    A weight whose squared error times ``cutoff`` is above 1 is kept apart: ``apart`` (n, outputs) is 1, its place that
+    of 0, and its error 0. Without a cutoff, 0, nothing is.
     """
-    rows, columns = weights.shape
-    for row in range(rows):
-        smallest = margins[row]
-        for column in range(columns):
-            weight, group = weights[row, column], groups[column]
-            own = levels[row, group]
-            place = nearest_level(weight, own, even, odd[row, group])
-            smallest = min(smallest, margin_of(weight, own, place))
-            error = (weight - own[place]) / factor[column, column]
-            places[row, column], errors[row, column] = place, error
-            for later in range(column + 1, columns):
-                weights[row, later] -= error * factor[column, later]
-        margins[row] = smallest
+    columns, width = weights.shape[0], last - first
+    own, error, place = np.empty((columns, width)), np.empty(width), np.empty(width, np.int64)
+    for column in range(columns):
+        own[column] = weights[column, first:last]
+    for column in range(columns):
+        group, pivot = groups[column], factor[column, column]
+        place[:] = 0
+        step = (cuts.shape[2] + 1) // 2
+        while step > 0:  # a search by halves, without a branch on the weight
+            for row in range(width):
+                above = own[column, row] > cuts[first + row, group, place[row] + step - 1]
+                place[row] += step * np.int64(above)
+            step //= 2
+        for row in range(width):
+            weight, at = own[column, row], place[row]
+            lost = (weight - levels[first + row, group, at]) / pivot
+            excess = lost * lost * cutoff
+            outlier = excess > 1
+            margin = abs(excess - 1)
+            if not outlier:
+                margin = min(margin, margin_of(weight, levels[first + row, group], at))
+            margins[first + row] = min(margins[first + row], margin)
+            error[row] = 0.0 if outlier else lost
+            apart[column, first + row] = outlier
+            places[column, first + row] = zeros[first + row, group] if outlier else at
+        errors[column, first:last] = error
+        for later in range(column + 1, columns):
+            share = factor[column, later]
+            for row in range(width):
+                own[later, row] -= error[row] * share
+    for column in range(columns):
+        weights[column, first:last] = own[column]

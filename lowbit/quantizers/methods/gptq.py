@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import frexp
 from types import MappingProxyType
 
-import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
@@ -15,12 +13,14 @@ from lowbit.ops.arrays import checked_threads
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clip import nearest
-from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
+from lowbit.quantizers.hessian import prepared
+from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
-from lowbit.quantizers.objective import OutputError, inverse_factor
 from lowbit.quantizers.solver import COLUMNS, error_feedback
 from lowbit.quantizers.transform import Permutation
 from lowbit.quantizers.weight import QuantizedWeight
+
+ORDERS = ("none", "activation", "static")
 
 
 def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
@@ -90,31 +90,25 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     [[7, 1, 1, 1], [1, 7, 1, 1]]
     """
     METHOD.require_variant(variant)
-    _require_order(order, damping)
+    require_choice("order", order, ORDERS)
     matrix = weight_matrix(weights)
-    inputs = matrix.shape[1]
-    fmt = weight_format(to, inputs, METHOD.name)
+    fmt = weight_format(to, matrix.shape[1], METHOD.name)
     _require_nearest(fmt, policy)
     checked_threads(threads)
-    gram = _gram(activations, hessian, inputs)
-    dead = np.diag(gram) == 0
-    gram[dead, dead] = 1
-    matrix[:, dead] = 0
-    sequence = np.arange(inputs) if order == "none" else np.argsort(-np.diag(gram), kind="stable")
-    factor = inverse_factor(gram[np.ix_(sequence, sequence)], damping)
+    layer = prepared(matrix, activations, hessian, ordered=order != "none", damping=damping, method=METHOD.name)
     tensor, margin = error_feedback(
-        matrix[:, sequence] if order == "activation" else matrix,
-        factor,
+        layer.weights[:, layer.order] if order == "activation" else layer.weights,
+        layer.factor,
         lambda part: nearest(part, fmt, policy),
         fmt,
         columns=columns,
         stale=variant == "official",
-        order=sequence if order == "static" else None,
+        order=layer.order if order == "static" else None,
         threads=threads,
     )
-    report = {"tie_margin": margin, "dead_inputs": int(dead.sum())}
+    report = {"tie_margin": margin, "dead_inputs": layer.dead}
     return QuantizedWeight(
-        tensor, transform=Permutation(sequence) if order == "activation" else None, report=MappingProxyType(report)
+        tensor, transform=Permutation(layer.order) if order == "activation" else None, report=MappingProxyType(report)
     )
 
 
@@ -128,33 +122,6 @@ def _require_nearest(fmt: BlockFormat, policy: BlockPolicy | str | None) -> None
             f"the policy rounds elements by {rounding}, and error feedback takes the nearest level",
             hint="round_to_nearest follows any policy",
         )
-
-
-SYMMETRY = 1e-9
-"""How far a Hessian may be from a symmetric matrix, over its largest entry: products in another order."""
-ORDERS = ("none", "activation", "static")
-
-
-def _require_order(order: str, damping: float) -> None:
-    require_choice("order", order, ORDERS)
-    if not 0 <= damping < np.inf:
-        raise InputError(f"damping = {damping!r} is not a number from 0", hint="0.01 is usual")
-
-
-def _gram(activations: npt.ArrayLike | None, hessian: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64]:
-    if hessian is None:
-        rows = activation_rows(activations, inputs, METHOD.name)
-        # codes do not depend on the size of all activations together, and their squares should not underflow
-        return OutputError.of(np.ldexp(rows, -frexp(float(np.abs(rows).max()))[1])).gram
-    if activations is not None:
-        raise InputError("activations and a Hessian are two sources of one matrix", hint="pass one of them")
-    gram = activation_rows(hessian, inputs, METHOD.name).copy()
-    if gram.shape != (inputs, inputs) or np.abs(gram - gram.T).max() > SYMMETRY * np.abs(gram).max():
-        raise InputError(
-            f"the Hessian, of shape {gram.shape}, is not a symmetric matrix of shape ({inputs}, {inputs})",
-            hint="activations.T @ activations",
-        )
-    return (gram + gram.T) / 2
 
 
 METHOD = Method(

@@ -13,7 +13,6 @@ from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse
 
-SMALLEST, LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
 SEARCHES = {"exact": best_clusters, "lloyd": lloyd}
 
 
@@ -82,11 +81,7 @@ def squeezellm(
     tensor = RowTables(codes, tables)
     if not apart.any():
         return QuantizedWeight(tensor)
-    rows, columns = np.nonzero(apart)
-    values = (matrix - tensor.values())[rows, columns]
-    held = (np.abs(values) >= SMALLEST) & (np.abs(values) <= LARGEST)
-    stored = values.astype(np.float16 if (held | (values == 0)).all() else np.float32)
-    return QuantizedWeight(tensor, sparse=Sparse(rows, columns, stored, replaces=False))
+    return QuantizedWeight(tensor, sparse=Sparse.narrow(apart, matrix - tensor.values(), replaces=False))
 
 
 def _bits(to: object) -> int:
