@@ -22,7 +22,7 @@ def weight_matrix(weights: Any) -> Doubles:
 
     Raises InputError: they are not a matrix of numbers that binary32 holds.
     """
-    matrix = _finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
+    matrix = finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
     beyond = np.abs(matrix) > float(np.finfo(np.float32).max)
     if beyond.any():
         row, column = (int(index) for index in np.argwhere(beyond)[0])
@@ -41,7 +41,7 @@ def activation_rows(activations: Any, inputs: int, method: str) -> Doubles:
     if activations is None:
         raise InputError(f"{method} needs activations", hint="rows that go into the layer, shape (rows, inputs)")
     array = as_array(activations, "activations")
-    rows = _finite_matrix(
+    rows = finite_matrix(
         array.reshape(-1, array.shape[-1]) if array.ndim > 2 else array, "activations", "(rows, inputs)"
     )
     if rows.shape[1] != inputs:
@@ -81,14 +81,18 @@ def adapter_product(adapter: Any, shape: tuple[int, ...], alpha: float | None = 
     wanted = f"a pair of shapes ({shape[0]}, rank) and (rank, {shape[1]})"
     if not isinstance(adapter, tuple | list) or len(adapter) != 2:
         raise InputError("the adapter is not a pair of matrices", hint=wanted)
-    left, right = (_finite_matrix(part, f"adapter[{place}]", wanted) for place, part in enumerate(adapter))
+    left, right = (finite_matrix(part, f"adapter[{place}]", wanted) for place, part in enumerate(adapter))
     if (left.shape[0], right.shape[1]) != shape or left.shape[1] != right.shape[0]:
         raise InputError(f"the adapter's parts have the shapes {left.shape} and {right.shape}", hint=wanted)
     share = 1.0 if alpha is None else alpha / left.shape[1]
     return share * (left @ right)
 
 
-def _finite_matrix(values: Any, what: str, shape: str) -> Doubles:
+def finite_matrix(values: Any, what: str, shape: str) -> Doubles:
+    """A matrix in binary64; ``what`` and its ``shape`` are for messages.
+
+    Raises InputError: it is not a matrix, is empty, or holds what is not a finite number.
+    """
     array: Array = as_array(values, what)
     if array.ndim != 2:
         raise InputError(f"{what} have the shape {array.shape}: a matrix is needed", hint=shape)

@@ -1,6 +1,6 @@
 """What each choice of a format costs each layer: the numbers that an allocation starts from."""
 
-from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces
+from lowbit.allocate.sensitivity.attention import AttentionTraces, attention_traces, two_level_plan
 from lowbit.allocate.sensitivity.hessian import TraceEstimate, hutchinson_trace
 from lowbit.allocate.sensitivity.measure import SCORES, Errors, measure
 from lowbit.allocate.sensitivity.measured_model import Measured, measure_model
@@ -40,5 +40,6 @@ __all__ = [
     "second_moment",
     "signal_to_quantization_noise",
     "squared_error",
+    "two_level_plan",
     "z_score_distribution",
 ]

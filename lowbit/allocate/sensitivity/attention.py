@@ -1,27 +1,21 @@
 """APTQ's sensitivity: the trace of the Gauss-Newton Hessian of a whole attention block, for each of its four matrices.
 
-The block computes, for every head h and token t::
-
-    q = X Wqᵀ   k = X Wkᵀ   v = X Wvᵀ       (each split into heads of width d)
-    p = softmax(q_h k_hᵀ / sqrt(d))         (causal or not)
-    y = concat_h(p v_h) Woᵀ
-
-The Hessian of the squared change of y is approximated by ``2 JᵀJ`` (Levenberg-Marquardt without damping), J being the
-derivative of y by one matrix. Its trace is twice the sum of the squared derivatives, which have a closed form for all
-four matrices, the softmax included: nothing is sampled.
+The Hessian is that of :mod:`lowbit.quantizers.attention`; its trace is twice the sum of the squared derivatives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lowbit.errors import InputError
+from lowbit.quantizers.attention import MATRICES, Attention, derivatives
 
-Float64 = NDArray[np.float64]
+ROUNDING = 1e-12
+"""By which an average that is reached exactly may seem exceeded."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class AttentionTraces:
 
     def averages(self, parameters: int) -> dict[str, float]:
         """The traces over the number of parameters of a matrix: what APTQ ranks layers by."""
-        return {name: getattr(self, name) / parameters for name in ("query", "key", "value", "output")}
+        return {name: getattr(self, name) / parameters for name in MATRICES}
 
 
 def attention_traces(
@@ -70,61 +64,66 @@ def attention_traces(
     Source: Guan et al., "APTQ: Attention-aware Post-Training Mixed-Precision Quantization for Large Language Models",
     DAC 2024, section 3.2 (no public code). Rotary positions and grouped-query heads are not modelled.
     """
-    samples = np.asarray(inputs, dtype=np.float64)
-    matrices = [np.asarray(matrix, dtype=np.float64) for matrix in (query, key, value, output)]
-    sequences = samples[None] if samples.ndim == 2 else samples
-    _check(sequences, matrices, heads)
+    block = Attention(query, key, value, output, heads, causal)
     totals = np.zeros(4)
-    for sequence in sequences:
-        for head in range(heads):
-            totals += _head(sequence, matrices, head, heads, causal)
+    for sequence in block.sequences(inputs, "attention_traces"):
+        for part in derivatives(sequence, block):
+            squares = [float((rows**2).sum()) for rows in part[1:]]
+            by_query = float(part.query @ (sequence**2).sum(axis=1))
+            totals += [by_query, squares[0], squares[1], len(np.asarray(output)) * squares[2]]
     return AttentionTraces(*(2.0 * float(total) for total in totals))
 
 
-def _check(sequences: Float64, matrices: list[Float64], heads: int) -> None:
-    query, key, value, output = matrices
-    width = sequences.shape[-1] if sequences.ndim == 3 else -1
-    inner = query.shape[0] if query.ndim == 2 else -1
-    for name, matrix, shape in (
-        ("inputs", sequences, (*sequences.shape[:2], width)),
-        ("query", query, (inner, width)),
-        ("key", key, (inner, width)),
-        ("value", value, (inner, width)),
-        ("output", output, (output.shape[0], inner)),
-    ):
-        if matrix.shape != shape or min(shape, default=0) < 1:
-            raise InputError(f"{name} has shape {matrix.shape}, which does not fit the others (expected {shape})")
-    if heads < 1 or inner % heads:
-        raise InputError(f"{inner} rows of query cannot be split into heads = {heads}")
+def two_level_plan(
+    sensitivities: Mapping[str, float], sizes: Mapping[str, int], average: float, *, bits: tuple[int, int] = (4, 2)
+) -> dict[str, int]:
+    """APTQ's plan: the most sensitive layers get 4 bits, the others 2, as many as keep the average.
 
+    Parameters
+    ----------
+    sensitivities : mapping of str to float
+        Of each layer: its average trace. Of equal ones the first is taken first.
+    sizes : mapping of str to int
+        Numbers of weights.
+    average : float
+        Bits a weight that the plan may have on average, ``4 R + 2 (1 - R)``.
+    bits : pair of int
+        The widths in place of 4 and 2.
 
-def _head(inputs: Float64, matrices: list[Float64], head: int, heads: int, causal: bool) -> Float64:
-    """Sums of squared derivatives of one head: query, key, value, output."""
-    query, key, value, output = matrices
-    width = len(query) // heads
-    part = slice(head * width, (head + 1) * width)
-    queries, keys, values = (inputs @ matrix[part].T for matrix in (query, key, value))
-    probabilities = _softmax(queries @ keys.T / sqrt(width), causal)
-    projection = output[:, part]
-    attended = probabilities @ inputs
-    mixed = probabilities @ values
-    # dy_t/dWv[i, j] = Wo[:, i] (p_t X)_j, and dy_t/dWo[o, i] = (p_t v)_i in row o alone
-    by_value = float(np.sum(projection**2) * np.sum(attended**2))
-    by_output = float(len(output) * np.sum(mixed**2))
-    projected = values @ projection.T
-    by_query = by_key = 0.0
-    for token, row in enumerate(probabilities):
-        # column s: dy_t / d(score of t and s) = Wo vᵀ (diag(p) - p pᵀ)
-        slopes = projected.T * row - np.outer(projected.T @ row, row)
-        # dy_t/dWq[i, j] = (slopes K)_i x_t,j / sqrt(d);   dy_t/dWk[i, j] = q_t,i (slopes X)_j / sqrt(d)
-        by_query += float(np.sum((slopes @ keys) ** 2) * np.sum(inputs[token] ** 2)) / width
-        by_key += float(np.sum((slopes @ inputs) ** 2) * np.sum(queries[token] ** 2)) / width
-    return np.array([by_query, by_key, by_value, by_output])
+    Returns
+    -------
+    plan : dict of str to int
+        In the order of the layers. Layers are taken by their rank, and the first that does not fit ends it.
 
+    Raises
+    ------
+    InputError
+        A layer has no size, a sensitivity is not finite, or even the lower width is above the average.
 
-def _softmax(scores: Float64, causal: bool) -> Float64:
-    if causal:
-        scores = np.where(np.tri(*scores.shape) == 1, scores, -np.inf)
-    weights: Float64 = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Float64 = weights / weights.sum(axis=1, keepdims=True)
-    return shares
+    Notes
+    -----
+    Source: Guan et al., "APTQ", DAC 2024 (arXiv 2402.14866), section 3.3. ``lowbit allocate`` finds plans that are
+    optimal for given losses.
+
+    Examples
+    --------
+    >>> two_level_plan({"a": 0.5, "b": 7.0, "c": 1.0}, {"a": 100, "b": 100, "c": 100}, 3.4)
+    {'a': 2, 'b': 4, 'c': 4}
+    """
+    if not all(np.isfinite(value) for value in sensitivities.values()):
+        raise InputError("a sensitivity is not a finite number", hint="traces come from attention_traces")
+    missing = next((name for name in sensitivities if sizes.get(name, 0) < 1), None)
+    if missing is not None:
+        raise InputError(f"layer {missing!r} has no number of weights")
+    high, low = bits
+    whole = sum(sizes[name] for name in sensitivities)
+    used, most = low * whole, average * whole * (1 + ROUNDING)
+    if used > most:
+        raise InputError(f"an average of {average} bits is below the {low} bits of the cheapest plan")
+    plan = dict.fromkeys(sensitivities, low)
+    for name in sorted(sensitivities, key=sensitivities.__getitem__, reverse=True):
+        used += (high - low) * sizes[name]
+        if used > most:
+            break
+        plan[name] = high
+    return plan
