@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.attention_blocks import attention_errors
 from lowbit import testing
 from lowbit.metrics import relative_squared_error
 from lowbit.quantizers import METHODS
@@ -105,7 +106,18 @@ def nsnquant(_: Layers) -> Values:
     return values
 
 
+def aptq(_: Layers) -> Values:
+    """Errors of the outputs of attention blocks, in thousandths, with query, key and value quantised."""
+    return attention_errors()
+
+
 FIGURES = (
+    Figure(
+        "aptq, attention blocks",
+        "below gptq",
+        aptq,
+        lambda values: all(values[f"aptq {to}"] < values[f"gptq {to}"] for to in ("int4.g128", "int3.g128")),
+    ),
     Figure(
         "intlora",
         "zero codes 13.5 % at 4 bits, identity 1e-15",

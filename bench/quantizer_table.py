@@ -70,6 +70,10 @@ def rows() -> Iterator[Row]:
     for bits in (3, 4):
         table = {"to": f"table{bits}.channel", "outliers": 0, "sensitive": 0}
         yield Row("squeezellm", table, ("squeezellm", {**table, "variant": "lloyd"}), 1.0, True)
+    small = {"to": "uint3.g16.asymmetric"}
+    yield Row("spqr", small, ("spqr", {**small, "outliers": float("inf")}), 0.75)
+    zero = {"to": "uint4.g64.asymmetric"}
+    yield Row("hqq", zero, ("round_to_nearest", zero), None)
     peer = ("gptq", {"to": "int2.channel.asymmetric"})
     yield Row("decoupleq", {"to": "int2.channel", "variant": "activation_order"}, peer, 0.40)
     yield Row("mofq", {"to": ("int4.g32", "float4_e2m1fn.g32")}, ("round_to_nearest", {"to": "int4.g32"}), 1.0, True)
