@@ -10,6 +10,9 @@ NEAREST_TIE = 1e-7
 WITH_FEEDBACK = [
     *(("gptq", variant) for variant in METHODS["gptq"].variants),
     *(("decoupleq", variant) for variant in METHODS["decoupleq"].variants),
+    *(("spqr", variant) for variant in METHODS["spqr"].variants),
+    ("aptq", "heads"),
+    ("compressed_tensors", "w4a16_int"),
     ("afpq", "gptq"),
     ("quarot", "gptq"),
 ]

@@ -118,7 +118,8 @@ def shrunk(values: Singles, penalty: float, norm: float) -> Singles:
     """The proximal operator of the p-norm's power p, as published: ``sign(v) max(|v| - |v|^(p - 1) / penalty, 0)``."""
     sizes = np.abs(values)
     with np.errstate(divide="ignore"):
-        less = sizes - np.float32(1 / penalty) * sizes ** np.float32(norm - 1)
+        powers = sizes.astype(np.float64) ** (norm - 1)  # of binary32, processors give other last bits
+        less = sizes - np.float32(1 / penalty) * powers.astype(np.float32)
     result: Singles = np.sign(values) * np.maximum(less, 0)
     return result
 
