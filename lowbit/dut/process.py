@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.host import Worker, WorkerDied
 from lowbit.dut.memory import Layout, lay_out, needed_room
-from lowbit.dut.prototype import SCALAR, Prototype, container
+from lowbit.dut.prototype import SCALAR, Prototype, container, packed_hint
 from lowbit.errors import DeviceError
 from lowbit.vectors.case import Array, Case
 
@@ -173,7 +173,7 @@ class ProcessDevice:
             return DeviceError(
                 f"{self.name} wrote {count} of {case.outputs} results on {case.place}: "
                 f"{case.place_of(_first(untouched))} was never written",
-                hint=self.hint,
+                hint=self._packed_hint(case, untouched) or self.hint,
                 code="LB604",
             )
         alone = len(self.prototype.outputs) == 1
@@ -211,6 +211,15 @@ class ProcessDevice:
             return "what the results held before", adds
         reads = "it reads past the end of one: an index, a stride, or the tail of a vector loop that is not masked"
         return "what stands around its operands", reads
+
+    def _packed_hint(self, case: Case, untouched: Array) -> str:
+        """What to say where all but the first bytes of a result were left out, as if several codes were in each."""
+        for output in self.prototype.outputs:
+            left = self.prototype.split(untouched, case)[output.name].reshape(-1)
+            written = left.size - int(np.count_nonzero(left))
+            if left[written:].all() and (hint := packed_hint(output, written, left.size)):
+                return hint
+        return ""
 
     def _call(self, case: Case, fill: int, guard: int) -> Array:
         try:

@@ -41,6 +41,13 @@ def container(output: Parameter) -> str:
     return output.format.code_dtype if output.format is not None else output.dtype
 
 
+def packed_hint(output: Parameter, answers: int, codes: int) -> str:
+    """What to say where there are as many answers as bytes that the codes of a result fill without gaps; else ""."""
+    bits = 8 if output.format is None else output.format.bits
+    packed = bits < 8 and answers == -(-codes * bits // 8)
+    return f"each code has a byte of its own in {output.name}: unpack them (`lowbit.unpack`)" if packed else ""
+
+
 def as_output(codes: Any, output: Parameter) -> Any:
     """Codes as a kernel returns them: integers, or the numbers that they are the bits of."""
     return codes.astype(container(output)).view(output.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.memory import Layout
 from lowbit.dut.process import ProcessDevice, joined
-from lowbit.dut.prototype import Parameter, Prototype
+from lowbit.dut.prototype import Parameter, Prototype, packed_hint
 from lowbit.errors import DeviceError, InputError, LowbitError
 from lowbit.format.scalar import Scalar
 from lowbit.vectors.case import Array, Case
@@ -72,7 +72,8 @@ class PythonDevice(ProcessDevice):
         name, kind, shape = str(answer["dtype"]), answer["kind"], tuple(answer["shape"])
         expected, of = case.shape_of(output.name), f" as {output.name}" if case.shapes else ""
         if shape != expected:
-            raise self._error(case, f"returned an array of shape {shape}{of} where {expected} was expected")
+            hint = packed_hint(output, math.prod(shape), math.prod(expected))
+            raise self._error(case, f"returned an array of shape {shape}{of} where {expected} was expected", hint)
         if kind == "O":
             raise self._error(case, "returned Python objects, not an array of numbers,")
         start = int(answer["at"])

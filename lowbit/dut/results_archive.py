@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.process import joined
-from lowbit.dut.prototype import Parameter, Prototype, container
+from lowbit.dut.prototype import Parameter, Prototype, container, packed_hint
 from lowbit.errors import DeviceError, InputError
 from lowbit.files.npz import npz_array, npz_names
 from lowbit.vectors.case import Array, Case
@@ -58,7 +59,7 @@ class ResultsArchive:
         shape = case.shape_of(output.name)
         if array.shape != shape:
             what = f"{self.name}: {case.name}.{output.name} has the shape {array.shape}, not {shape}"
-            raise DeviceError(what, code="LB604")
+            raise DeviceError(what, hint=packed_hint(output, array.size, math.prod(shape)), code="LB604")
         if array.dtype.kind == "f" and array.dtype.name == output.dtype:
             return np.ascontiguousarray(array).reshape(-1).view(container(output)).reshape(shape)
         if array.dtype.kind not in "iub":

@@ -11,6 +11,22 @@ BUGS = ("right", "ties_away", "truncate", "early_overflow", "flush", "wrong_nan"
 
 
 @pytest.fixture(scope="session")
+def build_kernel(tmp_path_factory):
+    """``build(source, bug, "-DOPTION")``: a file of kernels of which each has the bug."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    directory = tmp_path_factory.mktemp("built")
+
+    def build(source, bug, *definitions):
+        path = directory / f"{source.stem}_{bug}{''.join(definitions)}.so"
+        command = [compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={bug}", *definitions]
+        subprocess.run([*command, "-o", path, source, "-lm"], check=True)
+        return path
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
     """Name of the planted bug -> ``path:symbol``."""
     compiler = shutil.which("cc") or shutil.which("gcc")

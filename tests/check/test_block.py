@@ -1,8 +1,7 @@
 """Kernels that quantise into blocks: planted bugs are named, and the axes of block policies are found."""
 
-import shutil
-import subprocess
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from shlex import split
 
@@ -41,6 +40,9 @@ MXFP4 = {
     "ROW_STRIDE": "reads the values column by column",
     "SCALES_TRANSPOSED": "writes the scales column by column (transposed)",
     "SWIZZLED": "in cuBLAS's tiles of 128 x 4 (swizzled)",
+    "SWIZZLED_BACK": "out of cuBLAS's tiles of 128 x 4 (the swizzle transposed)",
+    "OTHER_AXIS": "has its blocks along the other axis (down the columns)",
+    "OTHER_AXIS_TURNED": "has its blocks along the other axis (down the columns)",
     "SWAPPED_NIBBLES": "(swapped nibbles)",
     "SIGN_DROPPED": "drops the sign of the values",
     "TIES_AWAY": "elements: rounding = 'nearest_away'",
@@ -54,7 +56,17 @@ MXFP4 = {
     "INFINITY_DROPPED": "infinity = 'ignore'",
     "ZERO_ONE": "zero_block = 'one'",
     "NO_NEGATIVE_ZERO": "elements: negative_zero = 'positive'",
+    "LOG_FLOOR": "from log2 in binary32, which is rounded to a whole number beside powers of two",
+    "LOG_CEIL": "from log2 in binary32, which is rounded to a whole number beside powers of two",
+    "LOG_RCEIL": "from log2 in binary32, which is rounded to a whole number beside powers of two",
+    "RCEIL_RECIPROCAL": "scale_rule = 'rceil'",  # that it multiplies by 1/6 shows nowhere
+    "ZERO_BLOCK_POSITIVE": "codes every 0 and -0 of a block of zeros as 0",
+    "ZERO_BLOCK_NEGATIVE": "codes every 0 and -0 of a block of zeros as -0",
+    "ZEROS_NEGATIVE": "codes every 0 and -0 as -0",
+    "LEAST_MAXIMUM": "raises the maximum of a block to 1e-08 where it is less",
+    "LEAST_SCALE": "raises the maximum over the largest element to 1e-12 where it is less",
 }
+FP8 = {"RECIPROCAL": "quotient_steps = 'reciprocal'", "SCALE_RECIPROCAL": "scale_steps = 'reciprocal'"}
 NVFP4 = {
     "TENSOR_RECIPROCAL": "stores the reciprocal of the tensor's scale",
     "NO_TENSOR": "makes the blocks' scales without the tensor's",
@@ -82,19 +94,9 @@ def operation(name, policy=None):
     return QuantizeOperation(fmt, get_block_policy(policy or fmt.default_policy))
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler, "the tests need a C compiler"
-    directory = tmp_path_factory.mktemp("block")
-
-    def build(bug, *definitions):
-        path = directory / f"{bug}{''.join(definitions)}.so"
-        command = [compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={bug}", *definitions]
-        subprocess.run([*command, "-o", path, SOURCE, "-lm"], check=True)
-        return path
-
-    return build
+@pytest.fixture
+def compiled(build_kernel):
+    return partial(build_kernel, SOURCE)
 
 
 def check(path, symbol, checked):
@@ -140,13 +142,14 @@ def test_the_command_of_a_case_gives_its_policy(preset, changes):
 
 def named(compiled, symbol, bug, words, *definitions):
     """Whether the sentence about a planted bug has the words, and says that all else is right."""
-    result = check(compiled(bug, *definitions), symbol, operation(symbol))
+    name = "fp8_1x128" if symbol == "fp8" else symbol
+    result = check(compiled(bug, *definitions), symbol, operation(name))
     assert result.verdict == "MISMATCH", bug
-    assert result.command.startswith(f"lowbit gen quantize --to {symbol} --case ")
+    assert result.command.startswith(f"lowbit gen quantize --to {name} --case ")
     return words in sentence(result) and OTHERWISE in sentence(result)
 
 
-@pytest.mark.parametrize("bug", ["SWAPPED_NIBBLES", "RCEIL"])
+@pytest.mark.parametrize("bug", ["SWAPPED_NIBBLES", "RCEIL", "OTHER_AXIS", "SWIZZLED_BACK", "LOG_RCEIL", "LEAST_SCALE"])
 def test_bug_is_named(compiled, bug):
     assert named(compiled, "mxfp4", bug, MXFP4[bug])
 
@@ -159,6 +162,7 @@ def test_bug_of_two_levels_of_scales_is_named(compiled):
 def test_planted_bugs_are_found_and_named(compiled):
     planted = [("mxfp4", bug, words) for bug, words in MXFP4.items()]
     planted += [("nvfp4", bug, words) for bug, words in NVFP4.items()]
+    planted += [("fp8", bug, words) for bug, words in FP8.items()]
     missed = [(symbol, bug) for symbol, bug, words in planted if not named(compiled, symbol, bug, words)]
     binary32 = BINARY32.items()
     missed += [("binary32", bug) for bug, words in binary32 if not named(compiled, "nvfp4", bug, words, "-DBINARY32")]
@@ -167,11 +171,42 @@ def test_planted_bugs_are_found_and_named(compiled):
     assert not missed
 
 
+def test_rules_that_nothing_tells_apart_are_all_named(compiled):
+    """What torchao's rule makes of infinity is an axis of blocks and one of scales; a kernel may differ on either."""
+    words = sentence(check(compiled("RCEIL"), "mxfp4", operation("mxfp4", "torchao_rceil")))
+    assert "has scales: infinity = 'nan' (NaN) or has infinity = 'nan' (as a NaN)" in words
+
+
+def test_packed_codes_are_told(compiled, tmp_path):
+    checked = operation("mxfp4")
+    case = checked.cases("directed", 0, 0)[0]
+    kernel = SharedObjectDevice(f"{compiled('PACKED')}:mxfp4", checked.prototype)
+    with kernel, pytest.raises(DeviceError, match=r"codes \(3, 64\) was never written") as error:
+        kernel.run(case)
+    assert "unpack them" in error.value.hint
+    file = tmp_path / "device.py"
+    file.write_text(
+        "import lowbit\n"
+        "def packs(values):\n"
+        "    tensor = lowbit.quantize(values, 'mxfp4')\n"
+        "    return tensor.codes[:, ::2] | tensor.codes[:, 1::2] << 4, tensor.scales['block']\n"
+    )
+    device, shapes = PythonDevice(f"{file}:packs", checked.prototype), r"\(7, 64\) as codes where \(7, 128\) was"
+    with device, pytest.raises(DeviceError, match=f"returned an array of shape {shapes} expected") as error:
+        device.run(case)
+    assert "unpack them" in error.value.hint
+
+
 @pytest.mark.parametrize("bug", thinned(UNNAMED, 1))
 def test_bug_without_a_name_is_found(compiled, bug):
     result = check(compiled(bug), "mxfp4", operation("mxfp4"))
     assert result.verdict == "MISMATCH"
     assert "follow no rule that lowbit knows" in sentence(result)
+
+
+def test_all_of_a_kind_are_called_all(compiled):
+    words = sentence(check(compiled("ONE_BLOCK_WRONG"), "mxfp4", operation("mxfp4")))
+    assert "but all 5,536 codes of ordinary blocks follow no rule" in words
 
 
 BACK = {
@@ -193,6 +228,14 @@ def test_bug_of_the_way_back_is_named(compiled, number):
     words = sentence(back(compiled("RIGHT", f"-DBACK={number}"), "mxfp4"))
     assert BACK[number] in words
     assert OTHERWISE in words
+
+
+@pytest.mark.parametrize(
+    ("bug", "words"),
+    [("SWIZZLED", "reads the scales in cuBLAS's tiles"), ("SWIZZLED_BACK", "puts the scales into cuBLAS's tiles")],
+)
+def test_scales_of_the_way_back_are_swizzled(compiled, bug, words):
+    assert words in sentence(back(compiled(bug), "mxfp4"))
 
 
 def test_the_way_back_of_two_levels(compiled):

@@ -1,7 +1,6 @@
 """Kernels that quantise by a scale and a zero point: planted bugs are named, and what libraries do is found out."""
 
-import shutil
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +41,9 @@ def operation(target="uint8"):
     return LinearOperation(get_format(target), get_block_policy("onnx"))
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler, "the tests need a C compiler"
-    directory = tmp_path_factory.mktemp("linear")
-
-    def build(bug):
-        path = directory / f"{bug}.so"
-        command = [compiler, "-O1", "-w", "-shared", "-fPIC", f"-DBUG={bug}", "-o", path, SOURCE, "-lm"]
-        subprocess.run(command, check=True)
-        return path
-
-    return build
+@pytest.fixture
+def compiled(build_kernel):
+    return partial(build_kernel, SOURCE)
 
 
 def check(path):

@@ -11,7 +11,9 @@ enum {
   TIES_AWAY, TRUNCATES, RCEIL, CEIL, EVEN, NEAREST, TOSA, NAN_DROPPED, INFINITY_DROPPED, ZERO_ONE, NO_NEGATIVE_ZERO,
   PAST_THE_ROW, TENSOR_RECIPROCAL, NO_TENSOR, FIRST_ROW, SCALE_TRUNCATED, RECIPROCAL, SMALLEST_NORMAL, ZERO_INFINITE,
   ZERO_EIGHTH, UNROUNDED, MAXIMUM_256, FOLDED, TENSOR_STEPS, TENSOR_TRUNCATED, TAIL_NEXT_ROW, WRONG_EVERYWHERE,
-  ONE_BLOCK_WRONG, WRAPS
+  ONE_BLOCK_WRONG, WRAPS, OTHER_AXIS, OTHER_AXIS_TURNED, SWIZZLED_BACK,
+  LOG_RCEIL, LOG_FLOOR, LOG_CEIL, ZERO_BLOCK_POSITIVE, ZERO_BLOCK_NEGATIVE, ZEROS_NEGATIVE, LEAST_MAXIMUM, LEAST_SCALE,
+  RCEIL_RECIPROCAL, SCALE_RECIPROCAL, PACKED
 };
 #ifndef BUG
 #define BUG RIGHT
@@ -65,6 +67,10 @@ static size_t scale_place(size_t i, size_t b, size_t rows, size_t blocks) {
   if (IS(SCALES_TRANSPOSED)) return b * rows + i;
   if (IS(SWIZZLED) && rows % 128 == 0 && blocks % 4 == 0)
     return ((i / 128) * (blocks / 4) + b / 4) * 512 + (i % 32) * 16 + i % 128 / 32 * 4 + b % 4;
+  if (IS(SWIZZLED_BACK) && rows % 128 == 0 && blocks % 4 == 0) {
+    size_t at = i * blocks + b, tile = at / 512, inside = at % 512, across = blocks / 4;
+    return (tile / across * 128 + inside % 16 / 4 * 32 + inside / 16) * blocks + tile % across * 4 + inside % 4;
+  }
   return i * blocks + b;
 }
 
@@ -82,6 +88,13 @@ static size_t code_place(size_t at) { return IS(SWAPPED_NIBBLES) ? at ^ 1 : at; 
 static int mx_power(double amax) {
   int e;
   double m = frexp(amax, &e); /* amax = m * 2^e, m in [1/2, 1) */
+  if (IS(LOG_RCEIL)) return (int)ceilf(log2f((float)amax / 6));
+  if (IS(LOG_FLOOR)) return (int)floorf(log2f((float)amax)) - 2;
+  if (IS(LOG_CEIL)) return (int)ceilf(log2f((float)amax)) - 2;
+  if (IS(RCEIL_RECIPROCAL)) {
+    m = frexp((float)amax * (1.0f / 6), &e);
+    return m == 0 ? -127 : m > 0.5 ? e : e - 1;
+  }
   if (IS(RCEIL)) {
     m = frexp(amax / 6, &e);
     return m > 0.5 ? e : e - 1;
@@ -96,22 +109,54 @@ static int mx_power(double amax) {
   return e - 1 - (IS(NOT_SUBTRACTED) ? 0 : 2) + (IS(SCALE_UP) ? 1 : 0);
 }
 
+/* MXFP4 with its blocks down the columns; scales that there is no room for are dropped. */
+static void down_the_columns(const float *values, uint8_t *codes, uint8_t *block, size_t rows, size_t columns) {
+  size_t down = (rows + 31) / 32, room = rows * ((columns + 31) / 32), b, i, j;
+  for (b = 0; b < down; b++)
+    for (j = 0; j < columns; j++) {
+      size_t end = (b + 1) * 32 < rows ? (b + 1) * 32 : rows, place = IS(OTHER_AXIS) ? b * columns + j : j * down + b;
+      double amax = 0, scale;
+      int power = -127;
+      for (i = b * 32; i < end; i++) {
+        double x = fabs(values[i * columns + j]);
+        if (x > amax || isnan(x)) amax = x;
+        if (isnan(amax)) break;
+      }
+      if (amax > 0 && isfinite(amax)) power = mx_power(amax);
+      if (power < -127) power = -127;
+      scale = isfinite(amax) ? ldexp(1, power) : NAN;
+      if (place < room) block[place] = isfinite(amax) ? (uint8_t)(power + 127) : 255;
+      for (i = b * 32; i < end; i++) codes[i * columns + j] = element(values[i * columns + j] / scale);
+    }
+}
+
 void mxfp4(const float *values, uint8_t *codes, uint8_t *block, size_t rows, size_t columns) {
   size_t size = 32, blocks = (columns + size - 1) / size, i, j, b;
-  double *scales = malloc(blocks * sizeof *scales);
+  double *scales;
+  int *zeros;
+  if (IS(OTHER_AXIS) || IS(OTHER_AXIS_TURNED)) {
+    down_the_columns(values, codes, block, rows, columns);
+    return;
+  }
+  scales = malloc(blocks * sizeof *scales);
+  zeros = calloc(blocks, sizeof *zeros);
   for (i = 0; i < rows; i++) {
     for (b = 0; b < blocks; b++) {
       size_t end = (b + 1) * size < columns ? (b + 1) * size : columns;
       double amax = maximum(values, i, b * size, end, rows, columns);
-      int power = -127;
+      int power = -127, none = amax == 0;
+      if (IS(LEAST_MAXIMUM) && amax < 1e-8f) amax = 1e-8f;
+      if (IS(LEAST_SCALE) && amax < 6 * 1e-12f) amax = 6 * 1e-12f;
       if (isnan(amax) || (isinf(amax) && !IS(SIGNED_MAXIMUM))) {
         block[scale_place(i, b, rows, blocks)] = 255;
         scales[b] = NAN;
+        zeros[b] = 0;
         continue;
       }
       if (isinf(amax)) {
         block[scale_place(i, b, rows, blocks)] = 255;
         scales[b] = NAN;
+        zeros[b] = 0;
         continue;
       }
       if (amax > 0) power = mx_power(amax);
@@ -119,6 +164,7 @@ void mxfp4(const float *values, uint8_t *codes, uint8_t *block, size_t rows, siz
       if (power < -127) power = -127;
       if (power > 127) power = 127;
       scales[b] = ldexp(1, power);
+      zeros[b] = none;
       if (IS(STORED_DOWN) && power > -127) power--;
       block[scale_place(i, b, rows, blocks)] = (uint8_t)(power + 127);
     }
@@ -127,10 +173,19 @@ void mxfp4(const float *values, uint8_t *codes, uint8_t *block, size_t rows, siz
       uint8_t code = element(x / scales[group_of(j, size, blocks)]);
       if (IS(WRONG_EVERYWHERE)) code = (uint8_t)((i * 7 + j * 3) & 15);
       if (IS(ONE_BLOCK_WRONG) && blocks > 2 && j / size == 2) code ^= 1;
+      if (zeros[j / size] && IS(ZERO_BLOCK_POSITIVE)) code = 0;
+      if (zeros[j / size] && IS(ZERO_BLOCK_NEGATIVE)) code = 8;
+      if (x == 0 && IS(ZEROS_NEGATIVE)) code = 8;
+      if (IS(PACKED)) {
+        uint8_t *byte = codes + (i * columns + j) / 2;
+        *byte = j & 1 ? *byte | (uint8_t)(code << 4) : code;
+        continue;
+      }
       codes[code_place(i * columns + j)] = code;
     }
   }
   free(scales);
+  free(zeros);
 }
 
 /* ---- NVFP4, exact or in binary32 ---- */
@@ -230,11 +285,11 @@ void fp8(const float *values, uint8_t *codes, float *block, size_t rows, size_t 
         if (x > amax || isnan(x)) amax = x;
         if (isnan(amax)) break;
       }
-      scale = amax / 448;
+      scale = IS(SCALE_RECIPROCAL) ? amax * (1.0f / 448) : amax / 448;
       if (amax == 0) scale = 1;
       block[i * blocks + b] = scale;
       for (j = b * size; j < end; j++) {
-        float q = values[i * columns + j] / scale;
+        float q = IS(RECIPROCAL) ? values[i * columns + j] * fminf(1 / scale, 3.4028235e38f) : values[i * columns + j] / scale;
         uint8_t sign = signbit(q) ? 0x80 : 0;
         if (scale == 0) q = 0 * values[i * columns + j], sign = signbit(q) ? 0x80 : 0;
         codes[i * columns + j] = sign | encode_e4m3(fabsf(q));
@@ -259,7 +314,7 @@ void mxfp4_back(const uint8_t *codes, const uint8_t *block, float *values, size_
   size_t i, j, blocks = (columns + 31) / 32;
   for (i = 0; i < rows; i++)
     for (j = 0; j < columns; j++) {
-      uint8_t scale = block[i * blocks + j / 32];
+      uint8_t scale = block[scale_place(i, j / 32, rows, blocks)];
       double worth = ldexp(value_of(codes, i * columns + j), scale - (BACK == 2 ? 128 : 127));
       values[i * columns + j] = scale == 255 && BACK != 5 ? NAN : (float)worth;
     }

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.check.block.bugs import swapped, tiled
 from lowbit.check.block.identify import identified
 from lowbit.check.block.operation import field_parameter
+from lowbit.check.block.placement import from_tiles, swapped, to_tiles
 from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.stages import ANSWERS
 from lowbit.check.operation import UNDEFINED, Bug, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
 from lowbit.errors import LowbitError
-from lowbit.format.block import BlockFormat
+from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import is_nan
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.ops.pack.pack import unpack
-from lowbit.ops.pack.placement import SCALE_COLUMNS, SCALE_ROWS
 from lowbit.policy.block import get_block_policy
 from lowbit.vectors.block.cases import coded_tensors
 from lowbit.vectors.case import Array, Case
@@ -132,14 +130,8 @@ def _codes_by_columns(parts: Parts, rule: ValueRule) -> Parts:
     return {"codes": np.ascontiguousarray(codes.reshape(codes.shape[::-1]).T)}
 
 
-def _from_tiles(parts: Parts, rule: ValueRule) -> Parts:
-    field = rule.format.scales[0]
-    scales = parts[field.name]
-    if field.format.bits != 8 or not tiled(scales):
-        return {}
-    rows, columns = scales.shape
-    tiles = scales.reshape(rows // SCALE_ROWS, columns // SCALE_COLUMNS, SCALE_ROWS * SCALE_COLUMNS)
-    return {field.name: unpack(tiles, 8, count=columns, layout="scales_128x4").astype(scales.dtype)}
+def _tiles(order: Callable[[Array, ScaleField], Array]) -> Callable[[Parts, ValueRule], Parts]:
+    return lambda parts, rule: {f.name: order(parts[f.name], f) for f in rule.format.scales[:1]}
 
 
 def _before(parts: Parts, rule: ValueRule) -> Parts:
@@ -178,7 +170,14 @@ _ALWAYS = (
         "codes_by_columns", "reads the codes column by column (rows and columns swapped)", _changed(_codes_by_columns)
     ),
     ValueBug("scales_by_columns", "reads the scales column by column (transposed)", _changed(_transposed)),
-    ValueBug("scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _changed(_from_tiles)),
+    ValueBug(
+        "scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _changed(_tiles(from_tiles))
+    ),
+    ValueBug(
+        "scales_to_tiles",
+        "puts the scales into cuBLAS's tiles of 128 x 4 (the swizzle transposed)",
+        _changed(_tiles(to_tiles)),
+    ),
     ValueBug("scale_before", "multiplies a block by the scale of the one before it", _changed(_before)),
     ValueBug(
         "nibbles_swapped",

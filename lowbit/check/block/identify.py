@@ -39,8 +39,8 @@ def identified(comparison: Comparison, asked: PolicyRule, stages: Sequence[Stage
         kept = _survivors(axes, left, comparison, mask, asked)
         if not kept and past and not unexplained:  # what no stage before could tell apart may make a difference here
             new = _closest((new for axes in past for new in _changed(left, axes)), asked)
-            others = agreeing(new, comparison, seen, MOST_LEFT)
-            kept = _survivors(axes, others, comparison, mask, asked)
+            kept = agreeing(new, comparison, seen | mask, MOST_LEFT)
+            kept = kept or _survivors(axes, agreeing(new, comparison, seen, MOST_LEFT), comparison, mask, asked)
         if not kept and stage is stages[0]:
             kept = agreeing((replace(asked, policy=policy) for policy in BLOCK_PRESETS.values()), comparison, mask)
         if not kept and not unexplained:
@@ -96,9 +96,9 @@ def _with_bugs(
 
 
 def _changed(rules: Iterable[PolicyRule], axes: Axes) -> Iterator[PolicyRule]:
-    """The rules with every combination of choices that is one."""
+    """The rules with every combination of choices that is one; none where an axis says nothing."""
     seen = set()
-    for rule in rules:
+    for rule in (rule for rule in rules if not axes.keys() & rule.dead_axes):
         for values in product(*axes.values()):
             policy = changed(rule, dict(zip(axes, values, strict=True)))
             if policy is not None and (policy, rule.bug) not in seen:

@@ -33,6 +33,11 @@ class PolicyRule(Rule):
         """Whether there is a scale above the finest ones."""
         return False
 
+    @property
+    def dead_axes(self) -> frozenset[str]:
+        """Axes of the policy that say nothing of this rule."""
+        return frozenset()
+
 
 def policy_options(policy: BlockPolicy, default: str = "") -> str:
     """The options that choose a policy: its preset, or the one that differs least, and the changes.

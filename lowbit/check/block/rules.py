@@ -13,14 +13,19 @@ from lowbit.errors import LowbitError
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import is_nan
+from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.blocks import spread
 from lowbit.vectors.case import Array, Case
 
 if TYPE_CHECKING:
-    from lowbit.check.block.bugs import BlockBug
+    from lowbit.check.block.bug import BlockBug
 
 Parts = dict[str, Array]
 """The codes of a tensor and of its scales, by name."""
+OF_FACTORS = frozenset({"scale_rule", "scale_steps", "tensor_steps", "search", "scale_maximum"})
+"""The axes that say nothing where a block has a zero point."""
+OF_RANGES = frozenset({"value_range", "range_steps", "zero_point_steps", "zero_point_place"})
+"""The axes that say something only there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,12 @@ class BlockRule(PolicyRule):
     @property
     def two_levels(self) -> bool:
         """Whether there is a scale above the finest ones."""
-        return len(self.format.scales) > 1 and not self.format.by_sign
+        return len(self.format.of_role("multiply", "divide")) > 1
+
+    @property
+    def dead_axes(self) -> frozenset[str]:
+        """Those of other kinds of scales."""
+        return OF_FACTORS if is_affine(self.format) else OF_RANGES
 
     def run(self, case: Case) -> Array:
         """Codes and scales in a row; ``UNDEFINED`` everywhere if the policy refuses the tensor."""
@@ -54,15 +64,15 @@ class BlockRule(PolicyRule):
             return np.full(case.shape, UNDEFINED)
         return in_a_row(canonical(parts, self.format), case)
 
-    def parts(self, values: Array, **choices: Any) -> Parts:
-        """What the policy makes of a tensor, without the bug, with other choices on some axes.
+    def parts(self, values: Array, *, axis: int = -1, **choices: Any) -> Parts:
+        """What the policy makes of a tensor, without the bug, along an axis, with other choices on some axes.
 
         Raises LowbitError: it refuses the tensor.
         """
         from lowbit.ops.block.quantize import quantize
 
         policy = self.policy.choose(**choices) if choices else self.policy
-        tensor = quantize(values, self.format, policy=policy)
+        tensor = quantize(values, self.format, axis=axis, policy=policy)
         return {"codes": tensor.codes} | {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
 
 

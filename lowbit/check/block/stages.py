@@ -32,6 +32,13 @@ _STEPS: Axes = {
     "scale_steps": BlockPolicy.choices("scale_steps"),
     "tensor_steps": BlockPolicy.choices("tensor_steps"),
 }
+_RANGES: Axes = {
+    "arithmetic": _STEPS["arithmetic"],
+    "value_range": BlockPolicy.choices("value_range"),
+    "range_steps": BlockPolicy.choices("range_steps"),
+    "zero_point_steps": BlockPolicy.choices("zero_point_steps"),
+}
+"""Of blocks with a zero point."""
 NAN_BECOMES = ("maximum", "signed_maximum", "minimum", "zero", "negative_zero")
 STAGES = (
     Stage(
@@ -52,6 +59,9 @@ STAGES = (
                 "arithmetic": _STEPS["arithmetic"],
             },
             {"tensor.rounding": ROUNDINGS},
+            _RANGES,
+            {**_RANGES, "element.rounding": ROUNDINGS},
+            {**_RANGES, "scale.rounding": ROUNDINGS},
         ),
     ),
     Stage(
@@ -65,6 +75,12 @@ STAGES = (
                 "quotient_scale": BlockPolicy.choices("quotient_scale"),
                 "element.rounding": ROUNDINGS,
                 "element.negative_zero": ("keep", "positive"),
+            },
+            {
+                "quotient_steps": ("divide", "reciprocal"),
+                "quotient_scale": BlockPolicy.choices("quotient_scale"),
+                "zero_point_place": BlockPolicy.choices("zero_point_place"),
+                "element.rounding": ROUNDINGS,
             },
             {"element.overflow": ("saturate", "infinity", "nan", "wrap"), "element.rounding": ROUNDINGS},
             {"element.via": ("float16", "bfloat16"), "element.rounding": ("nearest_even", "nearest_away")},

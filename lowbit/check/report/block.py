@@ -23,16 +23,22 @@ FIELDS = {"scale": "scales", "tensor": "the tensor's scale", "element": "element
 
 
 def rule_words(claims: Sequence[Follows], operation: QuantizeOperation) -> str:
-    """The policy that a kernel follows, and its bug."""
+    """The policy that a kernel follows, and its bug; of policies that nothing tells apart each of the closest ones."""
     rules: list[PolicyRule] = list(claims[0].rules)  # type: ignore[arg-type]
-    asked = operation.rule
+    by_axes: dict[tuple[str, ...], list[PolicyRule]] = {}
+    for rule in rules:
+        by_axes.setdefault(tuple(differences(rule, operation.rule)), []).append(rule)
+    fewest = min(map(len, by_axes))
+    acts = [_acts(axes, alike) for axes, alike in by_axes.items() if 0 < len(axes) == fewest]
     bugs = [bug.words for bug in claims[0].bugs]
-    closest = min(rules, key=lambda rule: len(differences(rule, asked)))
-    values = {axis: claims[0].choices.get(axis) or (choice(closest, axis),) for axis in differences(closest, asked)}
-    acts = [act_words(axis, several) for axis, several in values.items()]
     names = [rule.policy.name for rule in rules if rule.policy.name and not rule.bug]
     like = f" (as the preset {alternatives(names)})" if names and acts else ""
-    return ", ".join([*acts, *([alternatives(bugs)] if bugs else [])]) + like
+    return ", ".join([alternatives(words) for words in (acts, bugs) if words]) + like
+
+
+def _acts(axes: Sequence[str], rules: Sequence[PolicyRule]) -> str:
+    """What rules that differ on the same axes say there."""
+    return ", ".join(act_words(axis, list(dict.fromkeys(choice(rule, axis) for rule in rules))) for axis in axes)
 
 
 def act_words(axis: str, values: Sequence[object]) -> str:

@@ -91,8 +91,8 @@ def _main(result: CheckResult) -> tuple[str, list[Claim]]:
         return f"gives {_value(first, result)} whatever its inputs are", [first]
     if isinstance(first, Unexplained) and not first.name:
         kind = "rule" if result.operation.name == "gemm" else "scheme"
-        count = f"{len(first.rows):,} of {first.total:,} results differ"
-        return f"follows no {kind} that lowbit knows: {count}{_facts(first.facts)}", [first]
+        count = _share(len(first.rows), first.total, "results")
+        return f"follows no {kind} that lowbit knows: {count} differ{_facts(first.facts)}", [first]
     if sum(len(claim.rows) for claim in result.claims if isinstance(claim, Stray | NotWritten)) < result.vectors:
         return "follows no rule that these inputs could tell", []
     return f"gives no codes: {listed([_but(claim, result) for claim in result.claims])}", list(result.claims)
@@ -113,12 +113,11 @@ def _but(claim: Claim, result: CheckResult) -> str:
     count, total = f"{len(claim.rows):,}", f"{result.vectors:,}"
     target = result.operation.prototype.result
     if isinstance(claim, Unexplained):
-        kind = claim.name or "results"
-        return f"{count} of {claim.total:,} {kind} follow no rule that lowbit knows{_facts(claim.facts)}"
+        share = _share(len(claim.rows), claim.total, claim.name or "results")
+        return f"{share} follow no rule that lowbit knows{_facts(claim.facts)}"
     if isinstance(claim, Becomes):
-        kind = _kind(claim)
-        value = _value(claim, result)
-        return f"{count} of {claim.total:,} {kind} become {value}, which no rule that lowbit knows asks for"
+        share = _share(len(claim.rows), claim.total, _kind(claim))
+        return f"{share} become {_value(claim, result)}, which no rule that lowbit knows asks for"
     if isinstance(claim, Right) and claim.against:
         return f"{count} of {total} answers are as asked for all the same"
     if isinstance(claim, Stray):
@@ -130,6 +129,11 @@ def _but(claim: Claim, result: CheckResult) -> str:
         verb = "was" if len(claim.rows) == 1 else "were"
         return f"{count} of {total} results {verb} {NOT_WRITTEN} (no word at their address, or an x or z in it)"
     return ""
+
+
+def _share(count: int, total: int, kind: str) -> str:
+    """``61 of 188 scales``, ``all 188 scales``."""
+    return f"all {total:,} {kind}" if count == total > 1 else f"{count:,} of {total:,} {kind}"
 
 
 def _kind(claim: Becomes) -> str:

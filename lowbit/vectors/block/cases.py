@@ -6,6 +6,7 @@ A tensor has two axes, the blocks along the last one. Nothing here knows the rul
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ WIDEST = 1 << 15
 MOST_VALUES = 1 << 16
 """Of a tensor of large blocks, which has fewer of them."""
 RANDOM_SHAPE = (3, 4)
+AFFINE_SCALES = (1.0, 0.1, 1 / 3, 1.7e-3)
+"""The scales of blocks with a zero point."""
 
 
 def directed_tensors(fmt: BlockFormat, *, short: bool) -> list[Case]:
@@ -153,6 +156,30 @@ def _power(value: float) -> float:
     return float(2.0 ** round(np.log2(value)))
 
 
+def _affine_ties(maker: _Maker) -> Iterator[Case]:
+    """Blocks with a zero point in and beside the middle between two codes, and values there, too."""
+    if not maker.fmt.affine or not maker.fmt.element.wraps:
+        return
+    size, (first, *_, last) = maker.rows * maker.columns, maker.fmt.element.codes
+    blocks = []
+    for number, scale in enumerate(AFFINE_SCALES):
+        for place in (first + 3, (first + last) // 2, last - 2):
+            for half in (0, 0.5):
+                low, high = ((end - place + half) * scale for end in (first, last))
+                ties = (np.arange(size) - size // 2 + place % 2 + 0.5) * scale
+                block = np.clip(_beside(ties, number), low, high)
+                block[0], block[-1] = low, high
+                blocks += [_beside(block, side) for side in range(3)] if half else [block]
+    for start in range(0, len(blocks), 28):
+        yield maker.blocks(f.UNEVEN_SIGNS, blocks[start : start + 28])
+
+
+def _beside(values: NDArray[Any], side: int) -> Values:
+    """Values in binary32, or their neighbours toward 0 or away from it."""
+    toward = (values, np.zeros_like(values), np.copysign(np.inf, values))[side % 3]
+    return np.nextafter(values.astype(np.float32), toward.astype(np.float32))
+
+
 def _equal(maker: _Maker) -> Iterator[Case]:
     size = maker.rows * maker.columns
     values = (1.0, -1.0, maker.top, -maker.top, 0.1, -0.3, 5.0, -7.0, 1e-3, -1e3, 0.875, -1.75)
@@ -237,6 +264,7 @@ def _random(maker: _Maker) -> Iterator[Case]:
 _PARTS = (
     _maximum,
     _ties,
+    _affine_ties,
     _equal,
     _outliers,
     _signs,

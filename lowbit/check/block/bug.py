@@ -1,0 +1,113 @@
+"""What a bug of a kernel that quantises into blocks is, and what bugs are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowbit.check.operation import Bug
+from lowbit.format.block import ScaleField
+from lowbit.ops.block.affine import is_affine
+from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.linear import linear_codes
+from lowbit.ops.block.scales import Steps, coarse_scales, field_values, fine_scales, magnitudes
+from lowbit.ops.cast.cast import encode
+from lowbit.vectors.case import Array
+
+if TYPE_CHECKING:
+    from lowbit.check.block.rules import BlockRule, Parts
+
+Compute = Callable[[Array, "BlockRule"], "Parts"]
+
+
+@dataclass(frozen=True)
+class BlockBug(Bug):
+    """A bug: what a kernel makes of a tensor."""
+
+    compute: Compute
+
+
+def by_scales_of(change: Callable[[Array, BlockRule], Array]) -> Compute:
+    """The blocks' scales of a tensor that is changed first, and the codes by them; the tensor's scale is right."""
+
+    def compute(values: Array, rule: BlockRule) -> Parts:
+        changed = change(values, rule)
+        parts = scales_of(changed, values, rule) if rule.two_levels else rule.parts(changed)
+        return parts | {"codes": codes_by(values, parts, rule)}
+
+    return compute
+
+
+def scales_of(values: Array, whole: Array, rule: BlockRule) -> Parts:
+    """The blocks' scales of some values, below the tensor's scale of others."""
+    steps, (fine, *_), tensor = Steps(rule.policy), finest(rule), rule.format.scales[-1]
+    sizes, above = (magnitudes(steps.enter(array), rule.policy) for array in (values, whole))
+    with np.errstate(all="ignore"):
+        upper = coarse_scales(reduced(above, tensor), tensor, rule.format, fine, rule.policy)
+        codes = fine_scales(reduced(sizes, fine), fine, rule.format, upper, rule.policy, values.shape).codes
+    return {fine.name: codes, tensor.name: upper.codes}
+
+
+def after(change: Callable[[Parts, Array, BlockRule], Parts]) -> Compute:
+    """What is right, with some results changed afterwards."""
+
+    def compute(values: Array, rule: BlockRule) -> Parts:
+        parts = rule.parts(values)
+        return parts | change(parts, values, rule)
+
+    return compute
+
+
+def codes_by(values: Array, scales: Parts, rule: BlockRule, *, without: tuple[str, ...] = ()) -> Array:
+    """The codes of values divided by scales that are there, without some of them."""
+    if is_affine(rule.format):
+        return _affine_codes(values, scales, rule)
+    dtype = np.float64 if rule.policy.arithmetic == "exact" else np.float32
+    with np.errstate(all="ignore"):
+        scale = _scale(values, scales, rule, without, dtype)
+        reciprocal = rule.policy.quotient_steps == "reciprocal" and dtype == np.float32
+        quotients: Any = values.astype(dtype)
+        quotients = quotients * (dtype(1) / scale) if reciprocal else quotients / scale
+        if rule.policy.zero_scale == "zero":
+            quotients = np.where(np.broadcast_to(scale == 0, values.shape), dtype(0) * values, quotients)
+    return np.asarray(encode(quotients, rule.format.element, policy=rule.policy.policy("element", rule.format.element)))
+
+
+def _scale(values: Array, scales: Parts, rule: BlockRule, without: tuple[str, ...], dtype: Any) -> Any:
+    """What each value is divided by."""
+    scale: Any = dtype(1)
+    for field in rule.format.of_role("multiply", "exponent", "divide", "by_sign"):
+        if field.name not in without:
+            worth = spread(field_values(scales[field.name], field), field, values.shape).astype(dtype)
+            if field.role == "by_sign":
+                worth = np.where(np.signbit(values) == (field.name == "negative"), worth, dtype(1))
+            scale = scale / worth if field.role == "divide" else scale * worth
+    return scale
+
+
+def _affine_codes(values: Array, scales: Parts, rule: BlockRule) -> Array:
+    """The codes of values by a scale and a zero point, be that one its format holds or not."""
+    steps, (factor, of_zero) = Steps(rule.policy), rule.format.scales
+    scale = spread(steps.enter(field_values(scales[factor.name], factor)), factor, values.shape)
+    zeros = scales[of_zero.name]
+    zeros = spread(zeros.astype(np.int64) if of_zero.format.wraps else zeros, of_zero, values.shape)
+    return linear_codes(steps.enter(values), scale, zeros, rule.format.element, rule.policy)
+
+
+def finest(rule: BlockRule) -> tuple[ScaleField, ...]:
+    """The finest of the scales that elements are multiplied by."""
+    factors = [field for field in rule.format.scales if field.role not in ("zero_point", "offset")]
+    return tuple(field for field in factors if field.block) or tuple(factors[:1])
+
+
+def of_blocks(rule: BlockRule) -> tuple[ScaleField, ...]:
+    """Every field of which each block has a number of its own."""
+    return tuple(field for field in rule.format.scales if field.block)
+
+
+def length(values: Array, rule: BlockRule) -> int:
+    """How many values of a row share a scale."""
+    return finest(rule)[0].extents(values.shape)[-1]
