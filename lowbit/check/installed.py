@@ -32,7 +32,7 @@ from lowbit.dut.library import LIBRARIES, Offer, library_offers, library_version
 from lowbit.errors import DeviceError, UnknownFormatError
 from lowbit.format.registry import scalar_format
 from lowbit.policy.accumulator import get_accumulator
-from lowbit.policy.block import get_block_policy
+from lowbit.vectors.block.sets import parse_block_policy
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS
 from lowbit.vectors.cast.sets import parse_policy
@@ -67,7 +67,7 @@ def _affine(offer: Offer) -> Operation:
         return DynamicQuantizeOperation(scalar_format(offer.target))
     if offer.target == "float32":
         return DequantizeLinearOperation(scalar_format(offer.source))
-    return LinearOperation(scalar_format(offer.target), get_block_policy(offer.rule))
+    return LinearOperation(scalar_format(offer.target), parse_block_policy(offer.rule))
 
 
 OPERATIONS: Mapping[str, Callable[[Offer], Operation]] = {

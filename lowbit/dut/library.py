@@ -16,7 +16,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("convert",),
     "ml_dtypes": ("convert",),
     "onnxruntime": ("convert", "gemm", "quantize_linear"),
-    "torch": ("convert", "gemm"),
+    "torch": ("convert", "gemm", "quantize_linear"),
 }
 """Product -> the operations that it offers; ``library_<product>`` has its ``version()`` and ``offers(operation)``."""
 

@@ -116,4 +116,4 @@ def test_a_row_of_affine_quantisation_says_what_both_give(name, differences):
     ours, theirs = ([int(code, 16) for code in row.example[side].split(",")] for side in ("ours", "theirs"))
     assert operation.expected(case).tolist() == ours != theirs
     assert operation.changed([row.change]).run(case).tolist() == theirs
-    assert offer.run(case).tolist() == theirs
+    assert offer.run(case).tolist() in [theirs, *([ours] if row.varies else [])]

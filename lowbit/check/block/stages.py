@@ -141,7 +141,7 @@ LINEAR_STAGES = (
             },
         ),
     ),
-    Stage("very large and very small quotients", frozenset({f.RANGE_OF_SCALE}), False, ()),
+    Stage("very large and very small quotients", frozenset({f.RANGE_OF_SCALE}), False, ({"element.nan": NAN_BECOMES},)),
     Stage("NaN", frozenset({f.NAN_IN_BLOCK}), False, ({"element.nan": NAN_BECOMES},)),
     Stage("infinities", frozenset({f.INFINITY_IN_BLOCK}), False, ({"element.infinity": ("saturate", "nan")},)),
 )
