@@ -1,5 +1,6 @@
 """Kernels that quantise into blocks: planted bugs are named, and the axes of block policies are found."""
 
+import re
 from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ BINARY32 = {
     "RIGHT": "arithmetic = 'binary32'",
     "RECIPROCAL": "quotient_steps = 'reciprocal'",
     "UNROUNDED": "quotient_scale = 'unrounded'",
-    "FOLDED": "scale_steps = 'reciprocal' or 'folded'",
+    "FOLDED": "scale_steps = 'folded'",
     "TENSOR_STEPS": "tensor_steps = 'reciprocal'",
 }
 UNNAMED = ("WRONG_EVERYWHERE", "ONE_BLOCK_WRONG", "WRAPS")
@@ -174,12 +175,12 @@ def test_planted_bugs_are_found_and_named(compiled):
 def test_rules_that_nothing_tells_apart_are_all_named(compiled):
     """What torchao's rule makes of infinity is an axis of blocks and one of scales; a kernel may differ on either."""
     words = sentence(check(compiled("RCEIL"), "mxfp4", operation("mxfp4", "torchao_rceil")))
-    assert "has scales: infinity = 'nan' (NaN) or has infinity = 'nan' (as a NaN)" in words
+    assert "their formats), has scales: infinity = 'nan' (NaN) or has infinity = 'nan' (as a NaN), and" in words
 
 
 def test_packed_codes_are_told(compiled, tmp_path):
     checked = operation("mxfp4")
-    case = checked.cases("directed", 0, 0)[0]
+    case = next(case for case in checked.cases("directed", 0, 0) if case.name == "MaximumAtRule.0")
     kernel = SharedObjectDevice(f"{compiled('PACKED')}:mxfp4", checked.prototype)
     with kernel, pytest.raises(DeviceError, match=r"codes \(3, 64\) was never written") as error:
         kernel.run(case)
@@ -206,7 +207,7 @@ def test_bug_without_a_name_is_found(compiled, bug):
 
 def test_all_of_a_kind_are_called_all(compiled):
     words = sentence(check(compiled("ONE_BLOCK_WRONG"), "mxfp4", operation("mxfp4")))
-    assert "but all 5,536 codes of ordinary blocks follow no rule" in words
+    assert re.search(r"but all [\d,]+ codes of ordinary blocks follow no rule", words)
 
 
 BACK = {

@@ -29,16 +29,18 @@ def rule_words(claims: Sequence[Follows], operation: QuantizeOperation) -> str:
     for rule in rules:
         by_axes.setdefault(tuple(differences(rule, operation.rule)), []).append(rule)
     fewest = min(map(len, by_axes))
-    acts = [_acts(axes, alike) for axes, alike in by_axes.items() if 0 < len(axes) == fewest]
+    acts = [_acts(axes, alike) for axes, alike in by_axes.items() if len(axes) == fewest]
+    common = [act for act in acts[0] if all(act in others for others in acts)]
+    apart = list(filter(None, (", ".join(act for act in one if act not in common) for one in acts)))
     bugs = [bug.words for bug in claims[0].bugs]
     names = [rule.policy.name for rule in rules if rule.policy.name and not rule.bug]
-    like = f" (as the preset {alternatives(names)})" if names and acts else ""
-    return ", ".join([alternatives(words) for words in (acts, bugs) if words]) + like
+    like = f" (as the preset {alternatives(names)})" if names and fewest else ""
+    return ", ".join([*common, *(alternatives(words) for words in (apart, bugs) if words)]) + like
 
 
-def _acts(axes: Sequence[str], rules: Sequence[PolicyRule]) -> str:
+def _acts(axes: Sequence[str], rules: Sequence[PolicyRule]) -> list[str]:
     """What rules that differ on the same axes say there."""
-    return ", ".join(act_words(axis, list(dict.fromkeys(choice(rule, axis) for rule in rules))) for axis in axes)
+    return [act_words(axis, list(dict.fromkeys(choice(rule, axis) for rule in rules))) for axis in axes]
 
 
 def act_words(axis: str, values: Sequence[object]) -> str:
