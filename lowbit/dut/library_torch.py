@@ -96,7 +96,7 @@ def _fake(dtype: Any, case: Case) -> Array:
     values, scale, place = _operands(case)
     ends = torch.iinfo(dtype)
     rounded = torch.fake_quantize_per_tensor_affine(values, scale, place, ends.min, ends.max).numpy()
-    return np.rint(rounded.astype(np.float64) / scale).astype(np.int64) + place
+    return np.asarray(np.rint(rounded.astype(np.float64) / scale).astype(np.int64) + place)
 
 
 def _dequantized(case: Case) -> Array:
