@@ -139,6 +139,8 @@ def closed_axes() -> Iterator[tuple[str, str, Mapping[str, str]]]:
     for what, kind in kinds.items():
         yield from ((what, axis, values) for axis, values in kind.CHOICES.items())
     yield "intermediate of an integer-only scheme", "overflow", OVERFLOWS
+    for name, method in _in("quantizers", "METHODS")().items():
+        yield from ((name, option, record.choices) for option, record in method.own.items() if record.choices)
 
 
 def methods() -> Topics:
@@ -150,6 +152,35 @@ def methods() -> Topics:
         variants = "; ".join(f"{variant}: {words}" for variant, words in method.variants.items())
         texts[name] = f"{method.title}; in {method.to} unasked; variants: {variants}. Source: {method.source}"
     return texts
+
+
+def _of_methods(words: str) -> Callable[[], Topics]:
+    """The names of a table of each method, with what they mean in each."""
+
+    def topics() -> Topics:
+        from lowbit.quantizers import METHODS
+
+        texts: dict[str, list[str]] = {}
+        for name, method in METHODS.items():
+            for word, meaning in getattr(method, words).items():
+                texts.setdefault(word, []).append(f"{name}: {meaning}")
+        return {word: "; ".join(meanings) for word, meanings in texts.items()}
+
+    return topics
+
+
+def _method_options() -> Topics:
+    """Option of quantisation methods -> what it is, and of which."""
+    from lowbit.quantizers import METHODS
+
+    takers: dict[str, dict[str, list[str]]] = {}
+    for name, method in METHODS.items():
+        for option, record in method.options.items():
+            takers.setdefault(option, {}).setdefault(record.meaning, []).append(name)
+    return {
+        option: "; ".join(f"{', '.join(names)}: {meaning}" for meaning, names in meanings.items())
+        for option, meanings in takers.items()
+    }
 
 
 def _in(module: str, name: str) -> Callable[[], Any]:
@@ -204,6 +235,9 @@ GROUPS = {
     "kernels": Group("kind of kernel of `lowbit check`", _summaries(lambda: KINDS, "{.topic}")),
     "layouts": Group("bit layout", _summaries(_in("ops.pack.layouts", "LAYOUTS"), "{.summary}")),
     "methods": Group("quantisation method", methods),
+    "method-variants": Group("variant of quantisation methods", _of_methods("variants")),
+    "method-options": Group("option of quantisation methods", _method_options),
+    "method-reports": Group("key of a quantisation method's report", _of_methods("report")),
     "solvers": Group("--solver of `lowbit allocate`", _in("allocate", "METHODS")),
     "scores": Group("--score of a layer", _in("allocate.sensitivity.measure", "SCORES")),
 }

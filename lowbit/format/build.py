@@ -254,6 +254,11 @@ def power_format(bits: int, exponent: float | Fraction, *, id: str | None = None
         inverse = Decimal(ratio.denominator) / ratio.numerator
         powers = [(Decimal(code) / top) ** inverse for code in range(1, top + 1)]
     above = [_binary32(Fraction(power)) for power in powers]
+    if len({finite(0), *above}) <= top:
+        raise FormatError(
+            f"exponent = {exponent!r}: two of the {top + 1} magnitudes of {bits} bits are one number in binary32",
+            hint="an exponent nearer to 1, or fewer bits",
+        )
     below = [finite(-value.significand, value.exponent) for value in reversed(above)]
     name = f"custom_power{bits}_{float(exponent):.6g}".replace("-", "m")
     return table_format([0, *above, NOT_A_NUMBER, *below], id=name if id is None else id, ordered=False)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.quantizers.inputs import Doubles, activation_rows
+from lowbit.quantizers.inputs import Doubles, activation_rows, finite_matrix
 from lowbit.quantizers.objective import OutputError, inverse_factor
 
 SYMMETRY = 1e-9
@@ -66,8 +66,6 @@ def prepared(
 
     Raises InputError: neither or both are there, they are not finite or do not fit, or the Hessian is singular.
     """
-    if not 0 <= damping < np.inf:
-        raise InputError(f"damping = {damping!r} is not a number from 0", hint="0.01 is usual")
     matrix, inputs = weights.copy(), weights.shape[1]
     gram = _gram(activations, hessian, inputs, method)
     dead = np.diag(gram) == 0
@@ -87,7 +85,15 @@ def _gram(activations: npt.ArrayLike | None, hessian: npt.ArrayLike | None, inpu
         return OutputError.of(np.ldexp(rows, -frexp(float(np.abs(rows).max()))[1])).gram
     if activations is not None:
         raise InputError("activations and a Hessian are two sources of one matrix", hint="pass one of them")
-    gram = activation_rows(hessian, inputs, method)
+    return hessian_matrix(hessian, inputs)
+
+
+def hessian_matrix(hessian: npt.ArrayLike, inputs: int) -> Doubles:
+    """A Hessian (inputs, inputs) in binary64.
+
+    Raises InputError: it is not finite, or not a symmetric matrix of that shape.
+    """
+    gram = finite_matrix(hessian, "hessian", f"({inputs}, {inputs})")
     if gram.shape != (inputs, inputs) or _asymmetry(gram) > SYMMETRY * np.abs(gram).max():
         raise InputError(
             f"the Hessian, of shape {gram.shape}, is not a symmetric matrix of shape ({inputs}, {inputs})",

@@ -17,18 +17,18 @@ from lowbit.ops.block.values import plain_values
 Doubles = npt.NDArray[np.float64]
 
 
-def weight_matrix(weights: Any) -> Doubles:
+def weight_matrix(weights: Any, what: str = "weights") -> Doubles:
     """Weights, shape (outputs, inputs), in binary64.
 
     Raises InputError: they are not a matrix of numbers that binary32 holds.
     """
-    matrix = finite_matrix(weights, "weights", "(outputs, inputs), as in torch.nn.Linear")
+    matrix = finite_matrix(weights, what, "(outputs, inputs), as in torch.nn.Linear")
     beyond = np.abs(matrix) > float(np.finfo(np.float32).max)
     if beyond.any():
         row, column = (int(index) for index in np.argwhere(beyond)[0])
         raise InputError(
-            f"weights[{row}, {column}] is {matrix[row, column]}, beyond binary32, in which quantisers take them",
-            hint="scale the weights",
+            f"{what}[{row}, {column}] is {matrix[row, column]}, beyond binary32, in which quantisers take them",
+            hint=f"scale the {what}",
         )
     return matrix
 
@@ -59,7 +59,9 @@ def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
     """
     fmt = block_format_of(to)
     if len(fmt.block) > 1:
-        raise InputError(f"{method} works on blocks along the inputs, and {fmt.id} has blocks of {fmt.block}")
+        raise InputError(
+            f"{method} works on blocks along the inputs, and {fmt.id} has blocks of {fmt.block}", hint="int4.g128, say"
+        )
     lengths = [field.block[-1] for field in fmt.scales if field.block and field.block[-1]]
     length = next((length for length in lengths if inputs % length), 0)
     if length:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from inspect import Parameter, signature
 from typing import Any
 
 from lowbit.policy.choices import require_choice
+from lowbit.quantizers.options import OPTIONS, Option
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Method:
     name : str
         ``lowbit.quantizers.<name>`` is the function.
     quantize : callable
-        ``(weights, activations=None, *, to=..., variant=..., ...) -> QuantizedWeight``.
+        ``(weights, activations=None, *, to=..., variant=..., ...) -> QuantizedWeight``. Options are checked before it
+        runs: PolicyError for names and choices that do not exist, InputError for values out of range.
     title : str
         What it does, in a line.
     source : str
@@ -31,6 +34,10 @@ class Method:
     needs_activations : bool
     to : str
         The format that it works in unasked.
+    own : mapping of str to Option
+        Its keyword arguments that ``OPTIONS`` does not have, or that mean something else here.
+    report : mapping of str to str
+        The keys of a result's ``report``, and what each holds. A method that forwards to another one has its keys.
     """
 
     name: str
@@ -40,10 +47,39 @@ class Method:
     variants: Mapping[str, str]
     needs_activations: bool
     to: str
+    own: Mapping[str, Option] = field(default_factory=dict)
+    report: Mapping[str, str] = field(default_factory=dict)
 
-    def require_variant(self, variant: str) -> None:
-        """Refuse a variant that the method does not have: PolicyError."""
-        require_choice("variant", variant, self.variants)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quantize", _checked(self))
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """Its keyword-only arguments, and what each may be."""
+        parameters = signature(self.quantize).parameters.values()
+        names = [one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY]
+        return {name: self.own.get(name) or OPTIONS[name] for name in names if name in self.own or name in OPTIONS}
+
+
+def _checked(method: Method) -> Callable[..., Any]:
+    """The function of a method, with options checked first."""
+    function, known = method.quantize, method.options
+    parameters = signature(function).parameters
+    # a method that hands the others on to another method leaves them to that one's check
+    closed = all(one.kind is not Parameter.VAR_KEYWORD for one in parameters.values())
+
+    @wraps(function)
+    def quantize(*arrays: Any, **options: Any) -> Any:
+        for name, value in options.items():
+            if name not in parameters and closed:
+                require_choice(f"option of {method.name}", name, known)
+            if name == "variant":
+                require_choice("variant", value, method.variants)
+            elif name in known:
+                options[name] = known[name].checked(name, value)
+        return function(*arrays, **options)
+
+    return quantize
 
 
 @cache

@@ -134,6 +134,15 @@ def names_of_schemes():
         yield from (record.id, record.operation, *record.variants, *record.options, *record.operands)
 
 
+def names_of_quantizers():
+    """Methods, their variants, options and the words of these, and the keys of their reports."""
+    from lowbit.quantizers import METHODS
+
+    for name, method in METHODS.items():
+        yield from (name, *method.variants, *method.options, *method.report)
+        yield from (word for option in method.options.values() for word in option.choices)
+
+
 def names_of_options():
     """Every option of every verb, read off the pages of help."""
     for verb, parser in parsers().items():
@@ -165,6 +174,7 @@ def test_every_name_that_is_printed_is_a_topic():
         *VERBS,
         *METHODS,
         *VERDICTS,
+        *names_of_quantizers(),
     }
     printed |= {PASS, KNOWN, MISMATCH, *(str(code.value) for code in ExitCode)}
     assert len(printed) > 350
@@ -212,6 +222,7 @@ def pairs_that_are_printed():
         yield from (f"{axis}={value}" for axis, values in kind.CHOICES.items() for value in values)
     yield from (f"overflow={value}" for value in OVERFLOWS)
     yield from (f"variant={name}" for name in VARIANTS)
+    yield from ("variant=duo_scaling", "order=static")
 
 
 @pytest.mark.parametrize("topic", ["scale_rule=floor", "overflow=trap", "OVERFLOW=Saturate", "variant=torch"])
@@ -248,7 +259,11 @@ def test_words_of_schemes_are_those_in_use():
 
 
 @pytest.mark.parametrize(
-    "topic", ["ivit", "tflite_int8", "lowbit", "softmax", "FTZ", "ftz", "MISMATCH", "beta", "torch"]
+    "topic",
+    [
+        *("ivit", "tflite_int8", "lowbit", "softmax", "FTZ", "ftz", "MISMATCH", "beta", "torch"),
+        *("duo_scaling", "tie_margin", "damping", "static", "gptq"),
+    ],
 )
 def test_what_a_newcomer_asks_for(lowbit, topic):
     result = lowbit("explain", topic)

@@ -14,6 +14,9 @@ OUTPUTS, INPUTS, ROWS = 128, 128, 160
 LARGE_ERRORS = {"vector_quantization": 0.3, "intlora": 0.2, "nsnquant": 0.2}
 """Two bits a weight; what weights of code 0 lose."""
 
+INSIDE = {"alone": "round_to_nearest", "round_to_nearest": "round_to_nearest", "gptq": "gptq", "awq": "awq"}
+"""Variants that are other methods."""
+
 
 @pytest.fixture(scope="module")
 def layer():
@@ -40,6 +43,8 @@ def test_each_variant_gives_the_weights_back_nearly(method, layer):
         assert relative < LARGE_ERRORS.get(method.name, 0.1), variant
         assert result.dequantize().dtype == np.float32
         assert 1 < result.bits_per_weight < 16
+        inside = METHODS.get(INSIDE.get(variant, ""), method) if method.name in ("afpq", "quarot") else method
+        assert set(result.report) <= set(inside.report)
 
 
 def test_a_method_says_what_it_is(method):

@@ -1,10 +1,13 @@
 """Vector quantisation and Hadamard rotations: what they store is what they say, and what they are for shows."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
 from lowbit.quantizers import quarot, round_to_nearest, vector_quantization
+from lowbit.quantizers.methods.vector_quantization import DISTANCES, nearest_in_table
 
 
 def test_every_vector_has_the_nearest_of_the_table():
@@ -75,3 +78,15 @@ def test_a_hessian_is_turned_with_the_weights():
 
 def _symmetric(matrix):
     return (matrix + matrix.T) / 2
+
+
+def test_distances_to_a_large_table_are_not_held_all_at_once():
+    random = np.random.default_rng(5)
+    vectors, table = random.normal(size=(512, 2)), random.normal(size=(1 << 16, 2))
+    tracemalloc.start()
+    places = nearest_in_table(vectors, table, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 8 * DISTANCES  # all of them are 256 MiB
+    distance = ((vectors[::73, None] - table) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(places[::73], distance.argsort(axis=1, kind="stable")[:, :2])

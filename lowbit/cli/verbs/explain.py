@@ -10,7 +10,7 @@ from typing import Any
 
 from lowbit.cli.old_spellings import OLD_TOPICS
 from lowbit.cli.terminal import Terminal, terminal, wrapped
-from lowbit.cli.topics import GROUPS, VARIANTS, closed_axes, option_helps, records
+from lowbit.cli.topics import GROUPS, closed_axes, option_helps, records
 from lowbit.errors import FormatError, PolicyError, UnknownFormatError, UsageError
 from lowbit.exact import format_exact
 from lowbit.format.registry import get_format
@@ -50,6 +50,9 @@ def run(arguments: Namespace) -> int:
     wanted = arguments.topic.strip().lower()
     if wanted in GROUPS:
         _write_group(page, wanted)
+        _write_rows(
+            page, [(f"also {GROUPS[group].title}", GROUPS[group].topics()[name]) for group, name in _named(wanted)]
+        )
         return 0
     if "=" in wanted and write_pair(page, *wanted.split("=", 1)):
         return 0
@@ -73,8 +76,9 @@ def write_pair(page: Terminal, name: str, value: str) -> bool:
     if axes and not meanings:
         known = ", ".join(dict.fromkeys(choice for _, values in axes for choice in values))
         raise UsageError(f"{value!r} is not a choice of {name}", hint=f"one of {known}")
-    if name == "variant" and value in VARIANTS:
-        meanings = [("variant", VARIANTS[value])]
+    if name == "variant":
+        groups = [GROUPS[group] for group in ("variants", "method-variants") if value in GROUPS[group].topics()]
+        meanings = [(group.title, group.topics()[value]) for group in groups]
     if meanings:
         page.write(page.paint(f"{name}={value}", "bold"))
         _write_rows(page, meanings)
@@ -85,11 +89,16 @@ def _topics(wanted: str) -> list[tuple[str, str]]:
     """(group, name) of each topic of this name. Options are looked up last: all verbs are imported for them."""
     own = [group for group in GROUPS if group != "options"]
     names = (wanted, f"{wanted}s") if not wanted.startswith("-") else ()
-    topics = [(group, name) for group in own for name in GROUPS[group].topics() if name.lower() == wanted]
-    topics = topics or [
+    topics = _named(wanted) or [
         (group, name) for group in own for name in GROUPS[group].topics() if f"{name.lower()}s" in names
     ]
     return topics or [("options", name) for name in GROUPS["options"].topics() if name in (wanted, f"--{wanted}")]
+
+
+def _named(wanted: str) -> list[tuple[str, str]]:
+    """(group, name) of each topic that is spelled so, options apart."""
+    own = [group for group in GROUPS if group != "options"]
+    return [(group, name) for group in own for name in GROUPS[group].topics() if name.lower() == wanted]
 
 
 def _fail(topic: str) -> None:

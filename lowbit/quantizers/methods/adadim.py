@@ -59,7 +59,6 @@ def adadim(
     >>> adadim([[9.0, 0.1], [9.0, -0.1]], to="int4.g2").tensor.axis
     0
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
     results = {}
@@ -83,4 +82,5 @@ METHOD = Method(
     },
     needs_activations=False,
     to="int4.g128.asymmetric",
+    report={"errors": "the relative error of blocks along each axis"},
 )

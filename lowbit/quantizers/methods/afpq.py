@@ -55,7 +55,6 @@ def afpq(
     >>> afpq([[6.0, 1.0, -0.3, -0.1]], to="float4_e2m1fn.channel.by_sign").dequantize()[0, :2].tolist()
     [6.0, 1.0]
     """
-    METHOD.require_variant(variant)
     fmt = block_format_of(to)
     if not fmt.by_sign:
         raise InputError(f"{fmt.id} has one scale for both signs", hint=f"{fmt.id}.by_sign, for example")

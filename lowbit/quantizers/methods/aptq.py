@@ -13,11 +13,11 @@ from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
-from lowbit.policy.choices import require_choice
 from lowbit.quantizers.attention import MATRICES, Attention, hessians
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.gptq import gptq
+from lowbit.quantizers.options import Option, ordered
 from lowbit.quantizers.weight import QuantizedWeight
 
 
@@ -84,14 +84,13 @@ def aptq(  # noqa: PLR0913 (all but two are keyword-only options)
     >>> aptq(value, tokens, to="int4.channel", attention=block, matrix="value").shape
     (8, 8)
     """
-    METHOD.require_variant(variant)
-    require_choice("order", order, ("none", "static"))
     if attention is None:
         result: QuantizedWeight = gptq(
             weights, activations, to=to, order=order, damping=damping, policy=policy, threads=threads
         )
         return result
-    require_choice("matrix", matrix, MATRICES)
+    if not isinstance(attention, Attention):
+        raise InputError(f"attention is a {type(attention).__name__}", hint="lowbit.quantizers.attention.Attention")
     values = weight_matrix(weights)
     own = np.shape(getattr(attention, matrix))
     if values.shape != own:
@@ -137,4 +136,13 @@ METHOD = Method(
     },
     needs_activations=True,
     to="int4.g128",
+    own={
+        "attention": Option("the attention block; without it the method is GPTQ"),
+        "matrix": Option("which of its matrices the weights are", choices=dict.fromkeys(MATRICES, "of that name")),
+        "order": ordered("none", "static"),
+    },
+    report={
+        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+        "dead_inputs": "how many inputs are always zero",
+    },
 )

@@ -15,6 +15,7 @@ from lowbit.quantizers.clip import block_length, clipped, nearest, search_clip
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.objective import OutputError
+from lowbit.quantizers.options import Option
 from lowbit.quantizers.transform import Diagonal
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -77,7 +78,6 @@ def awq(
     >>> awq([[0.7, -0.1, 0.06, 0.2]], rows, to="int4.channel").report["ratio"] > 0
     True
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
@@ -141,4 +141,10 @@ METHOD = Method(
     },
     needs_activations=True,
     to="int4.g128.asymmetric",
+    own={"clip": Option("whether the range of each block is narrowed where that makes the error smaller", flag=True)},
+    report={
+        "ratio": "the power of the mean activations that was best",
+        "losses": "the squared error of the outputs under each ratio, before any clip",
+        "clip": "whether the range of blocks was narrowed",
+    },
 )

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
-from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.gptq import gptq
+from lowbit.quantizers.options import Option
 from lowbit.quantizers.weight import QuantizedWeight
 
 
@@ -89,8 +89,6 @@ def compressed_tensors(
     >>> result.tensor.codes.tolist(), result.report["activations"]
     ([[64, -127, 32, 16]], 'int8.channel.bfloat16')
     """
-    METHOD.require_variant(variant)
-    require_choice("dtype", dtype, POLICIES)
     scheme, policy = SCHEMES[variant], POLICIES[dtype]
     matrix = weight_matrix(weights)
     fmt = weight_format(f"{scheme.weights}.{dtype}" if to is None else to, matrix.shape[1], METHOD.name)
@@ -116,4 +114,16 @@ METHOD = Method(
     },
     needs_activations=False,
     to="int4.g128.bfloat16",
+    own={
+        "dtype": Option(
+            "of the scales and of every step of the arithmetic",
+            choices={"bfloat16": "that of models as they are published", "float32": "of models in binary32"},
+        )
+    },
+    report={
+        "activations": "the format that activations are brought into when the scheme runs",
+        "policy": "the block policy that it has",
+        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+        "dead_inputs": "how many inputs are always zero",
+    },
 )

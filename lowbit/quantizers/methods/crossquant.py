@@ -16,6 +16,7 @@ from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.transform import Diagonal
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -137,7 +138,6 @@ def crossquant(
     >>> [crossquant(np.eye(2), rows, alpha=alpha).report["kernel"] for alpha in (1.0, 0.15)]
     [0.5, 0.0]
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
@@ -164,4 +164,12 @@ METHOD = Method(
     },
     needs_activations=True,
     to="int8.channel",
+    own={
+        "alpha": Option("the share of the row's largest magnitude in a step; 0.15 in the paper", Numbers(0, 1)),
+        "bits": Option("of a code of the activations", Numbers(*BITS, whole=True)),
+    },
+    report={
+        "kernel": "the share of the activations that become zero",
+        "output_error": "the relative squared error of the outputs with weights and activations quantised",
+    },
 )

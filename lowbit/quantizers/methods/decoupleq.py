@@ -62,7 +62,7 @@ def decoupleq(
         "paper": integers by GPTQ's error feedback in the order of the inputs; "activation_order": inputs of large
         activations first, as the official code has it.
     iterations : int
-        Rounds of both steps.
+        Rounds of both steps, at most: it ends after a round in which no row got better.
     damping : float
         This share of the mean of the Hessian's diagonal is added to it.
     threads : int
@@ -94,7 +94,6 @@ def decoupleq(
     >>> losses[-1] < losses[0]
     True
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
@@ -115,6 +114,7 @@ def decoupleq(
     losses = error.of_rows(matrix - state.values())
     history, nearest_tie = [float(losses.sum()) / whole], 1.0
     for _ in range(iterations):
+        before = losses
         for step in ("scales", "integers"):
             if step == "scales":
                 proposal = _scales(matrix, state, error)
@@ -124,6 +124,8 @@ def decoupleq(
             now = error.of_rows(matrix - proposal.values())
             state, losses = state.better(proposal, now < losses), np.minimum(now, losses)
         history.append(float(losses.sum()) / whole)
+        if np.array_equal(losses, before):
+            break
     tensor = _tensor(state, target)
     return QuantizedWeight(tensor, report=MappingProxyType({"losses": history, "tie_margin": nearest_tie}))
 
@@ -201,4 +203,8 @@ METHOD = Method(
     ),
     needs_activations=True,
     to="int2.channel",
+    report={
+        "losses": "the relative error of the outputs at the start and after each round",
+        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+    },
 )

@@ -9,18 +9,15 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat
 from lowbit.format.types import FormatLike
-from lowbit.ops.arrays import checked_threads
 from lowbit.policy.block import BlockPolicy, get_block_policy
-from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.hessian import prepared
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option, ordered
 from lowbit.quantizers.solver import COLUMNS, error_feedback
 from lowbit.quantizers.transform import Permutation
 from lowbit.quantizers.weight import QuantizedWeight
-
-ORDERS = ("none", "activation", "static")
 
 
 def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
@@ -89,12 +86,9 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     >>> gptq(layer, rows, to="int4.channel").tensor.codes.tolist()
     [[7, 1, 1, 1], [1, 7, 1, 1]]
     """
-    METHOD.require_variant(variant)
-    require_choice("order", order, ORDERS)
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     _require_nearest(fmt, policy)
-    checked_threads(threads)
     layer = prepared(matrix, activations, hessian, ordered=order != "none", damping=damping, method=METHOD.name)
     tensor, margin = error_feedback(
         layer.weights[:, layer.order] if order == "activation" else layer.weights,
@@ -135,4 +129,12 @@ METHOD = Method(
     },
     needs_activations=True,
     to="int4.g128",
+    own={
+        "columns": Option("columns whose errors are spread over the rest at once", Numbers(1, whole=True)),
+        "order": ordered("none", "activation", "static"),
+    },
+    report={
+        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+        "dead_inputs": "how many inputs are always zero",
+    },
 )

@@ -15,6 +15,7 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.clip import block_length
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight
 
 Singles = npt.NDArray[np.float32]
@@ -80,15 +81,6 @@ def hqq(
     >>> result.report["errors"][-1] < result.report["errors"][0], float(result.bits_per_weight)
     (True, 4.5)
     """
-    METHOD.require_variant(variant)
-    for value, what, fits in (
-        (norm, "norm", 0 < norm <= 1),
-        (penalty, "penalty", 0 < penalty < np.inf),
-        (growth, "growth", 1 <= growth < np.inf),
-        (iterations, "iterations", iterations >= 0),
-    ):
-        if not fits:
-            raise InputError(f"{what} = {value!r} is out of range", hint="norm 0.7, penalty 10, growth 1.01 are usual")
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     if not fmt.element.wraps or fmt.element.signed or fmt.element.bits > 8:
@@ -157,6 +149,8 @@ def _tensor(codes: Singles, factor: Singles, zero: Singles, fmt: BlockFormat) ->
     return BlockTensor(target, flat.shape, 1, flat, scales)
 
 
+PENALTIES = 1e-6, 1e6
+
 METHOD = Method(
     name="hqq",
     quantize=hqq,
@@ -168,4 +162,10 @@ METHOD = Method(
     },
     needs_activations=False,
     to="uint4.g64.asymmetric",
+    own={
+        "norm": Option("p of the p-norm of errors that is made small; 0.7 is usual", Numbers(0, 1, excluded=0)),
+        "penalty": Option("what the distance from the errors counts, at first; 10 is usual", Numbers(*PENALTIES)),
+        "growth": Option("by what the penalty grows from step to step; 1.01 is usual", Numbers(1)),
+    },
+    report={"errors": "the mean magnitude of the errors before each step"},
 )

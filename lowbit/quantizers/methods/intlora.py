@@ -15,6 +15,7 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.inputs import Doubles, adapter_product, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.round_to_nearest import round_to_nearest
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import Products, QuantizedWeight
 
 LAPLACE_SCALE = 0.5
@@ -83,7 +84,6 @@ def intlora(
     >>> result.error(layer) < 0.01, result.report["identity_error"] < 1e-15
     (True, True)
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     added = adapter_product(adapter, matrix.shape)
     auxiliary = _auxiliary(matrix, exponent, seed)
@@ -132,4 +132,12 @@ METHOD = Method(
     variants={"multiply": "factors are integers under one scale", "shift": "factors are signed powers of two"},
     needs_activations=False,
     to="int4.channel.asymmetric.float32",
+    own={
+        "factors": Option("the format of the factors that are integers"),
+        "exponent": Option("how the random matrix grows with the weights of an output; 1.5 is usual", Numbers(0, 16)),
+    },
+    report={
+        "zero_codes": "the share of codes that are 0",
+        "identity_error": "the largest error before factors are rounded, over the largest weight",
+    },
 )

@@ -74,7 +74,6 @@ def llm_fp4(
     >>> result.report["exponent_bits"], result.error([[6.0, 4.0, 3.0, 0.5]]) < 0.01
     (2, True)
     """
-    METHOD.require_variant(variant)
     bits, block = _parsed(to)
     matrix = weight_matrix(weights)
     rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
@@ -150,4 +149,9 @@ METHOD = Method(
     ),
     needs_activations=False,
     to="float4.channel",
+    report={
+        "exponent_bits": "how many exponent bits were best",
+        "errors": "the error under each number of exponent bits, over the squared outputs or weights",
+        "bias": "the real-valued bias of each block",
+    },
 )

@@ -16,6 +16,7 @@ from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import adapter_product, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight
 
 Singles = npt.NDArray[np.float32]
@@ -79,7 +80,6 @@ def lr_qat(
     >>> lr_qat([[7.0, 1.48, -1.48, 0.6]], adapter=([[1.0]], [[-3.0, 0.0, 0.0, 0.5]])).tensor.codes.tolist()
     [[4, 2, -2, 1]]
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     bits = fmt.element.bits
@@ -127,4 +127,5 @@ METHOD = Method(
     },
     needs_activations=False,
     to="int4.channel",
+    own={"alpha": Option("the adapter counts alpha over its rank times, once without", Numbers(), optional=True)},
 )

@@ -57,7 +57,6 @@ def mofq(
     >>> mofq([[1.0, 0.5, 4.0, 6.0]], to=["int4.channel", "float4_e2m1fn.channel"]).tensor.format.element.id
     'float4_e2m1fn'
     """
-    METHOD.require_variant(variant)
     choices = [to] if isinstance(to, str) or not isinstance(to, Sequence) else list(to)
     if not choices:
         raise InputError("mofq has no formats to choose from", hint='to=("int4.g32", "float4_e2m1fn.g32")')
@@ -78,4 +77,5 @@ METHOD = Method(
     variants={"tensor": "by the error of the weights", "output": "by the error of the outputs"},
     needs_activations=False,
     to="int4.g32, float4_e2m1fn.g32",
+    report={"errors": "the relative error of each format"},
 )

@@ -14,6 +14,7 @@ from lowbit.errors import InputError
 from lowbit.quantizers.inputs import Doubles, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.vector_quantization import nearest_in_table
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.transform import Hadamard
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -128,17 +129,16 @@ def nsnquant(
     >>> [round(nsnquant(keys, variant=variant).error(keys), 3) for variant in ("shifted", "unshifted")]
     [0.007, 0.101]
     """
-    METHOD.require_variant(variant)
-    if to not in FORMATS:
+    if str(to) not in FORMATS:
         raise InputError(f"nsnquant has tables of 256 vectors of 8, and {to!r} is none", hint=" or ".join(FORMATS))
-    _require_tokens(block)
-    matrix, signed = weight_matrix(weights), FORMATS[to] == 2
+    matrix, signed = weight_matrix(weights), FORMATS[str(to)] == 2
     if matrix.shape[1] % LENGTH:
         raise InputError(
             f"vectors of {LENGTH} do not divide the {matrix.shape[1]} channels", hint="pad them with zeros"
         )
     vectors = _checked(table) if table is not None else (_magnitudes() if signed else _directions())
     first, tokens = _normalized(matrix)
+    block = min(block, len(tokens))
     starts = np.arange(0, len(tokens), block)
     sizes = np.diff([*starts, len(tokens)])
     means = np.add.reduceat(tokens, starts, axis=0) / sizes[:, None] if variant == "shifted" else 0 * tokens[starts]
@@ -151,11 +151,6 @@ def nsnquant(
     lengths = np.concatenate((first, second), axis=1)
     coded = NormalizedVectors(codes.astype(np.uint8).reshape(grid), signs, vectors, lengths, stored, block)
     return QuantizedWeight(coded)
-
-
-def _require_tokens(block: object) -> None:
-    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
-        raise InputError(f"block = {block!r} is not a number of tokens", hint="block=64")
 
 
 def _normalized(tokens: Doubles) -> tuple[npt.NDArray[np.float16], Doubles]:
@@ -189,10 +184,11 @@ def _magnitudes() -> npt.NDArray[np.float32]:
 
 
 def _checked(table: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    vectors = weight_matrix(table).astype(np.float32)
+    vectors = weight_matrix(table, "table").astype(np.float32)
     if vectors.shape != (COUNT, LENGTH) or not vectors.any(axis=1).all():
         raise InputError(
-            f"the table, of shape {vectors.shape}, is not of {COUNT} vectors of {LENGTH}, none of them zero"
+            f"the table, of shape {vectors.shape}, is not of {COUNT} vectors of {LENGTH}, none of them zero",
+            hint="without a table the method has one of its own",
         )
     return vectors
 
@@ -207,4 +203,8 @@ METHOD = Method(
     ),
     needs_activations=False,
     to="table8.vector8.signs",
+    own={
+        "block": Option("tokens that share a mean", Numbers(1, whole=True)),
+        "table": Option("vectors, (256, 8), in place of those that the method has"),
+    },
 )

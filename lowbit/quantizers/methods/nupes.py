@@ -11,13 +11,14 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat
 from lowbit.format.block_name import block_format
-from lowbit.format.build import power_format
+from lowbit.format.build import MAX_POWER, power_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import Doubles, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight
 
 COARSE = tuple(round(step / 20, 2) for step in range(4, 25))
@@ -68,7 +69,6 @@ def nupes(
     >>> nupes([[1.0, 0.25, 0.04, -0.01]], to="int4.channel", exponent=0.5).tensor.codes.tolist()
     [[7, 3, 1, 0]]
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     bits = fmt.element.bits
@@ -125,4 +125,16 @@ METHOD = Method(
     variants={"nearest": "the code whose value is nearest", "paper": "rounded on the axis that is raised to the power"},
     needs_activations=False,
     to="int4.channel",
+    own={
+        "exponent": Option(
+            "the power of the grid, or some of which the best is taken; 0.5 makes values squares of integers",
+            Numbers(0, MAX_POWER, excluded=0),
+            several=True,
+            optional=True,
+        )
+    },
+    report={
+        "exponent": "the power that was best",
+        "errors": "the squared error under each power that was tried, over the squared weights",
+    },
 )

@@ -13,11 +13,11 @@ import scipy.special
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import Array
-from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clusters import nearest_places
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.objective import OutputError, inverse_factor
+from lowbit.quantizers.options import Option
 from lowbit.quantizers.pyramid import (
     LARGEST,
     ORDERS,
@@ -92,8 +92,6 @@ def pvq(
     >>> result.report["vectors"].tolist(), result.tensor.indices.tolist()
     ([[[3, 1, -2, 0]]], [[501]])
     """
-    METHOD.require_variant(variant)
-    require_choice("order", order, ORDERS)
     pulses, length, bits = _parsed(to)
     matrix = weight_matrix(weights)
     if matrix.shape[1] % length:
@@ -183,4 +181,12 @@ METHOD = Method(
     ),
     needs_activations=False,
     to="pulses32.vector16.gain4",
+    own={
+        "order": Option("in which order the vectors of integers are counted", choices=ORDERS),
+        "rotate": Option("whether inputs are turned by a Hadamard matrix with random signs first", flag=True),
+    },
+    report={
+        "vectors": "the integers of each vector of weights",
+        "index_bits": "log2 of the number of such vectors, over their length",
+    },
 )

@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
 from lowbit.metrics import relative_squared_error
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.transform import Reassembly
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -80,9 +80,6 @@ def qllm(  # noqa: PLR0913 (all but two are keyword-only options)
     >>> result.transform.parts.tolist()
     [4, 1, 1, 1]
     """
-    METHOD.require_variant(variant)
-    if not 0 <= ratio <= 1 or int(steps) != steps or steps < 1:
-        raise InputError(f"ratio = {ratio!r}, steps = {steps!r}: from 0 to 1, and from 1", hint="ratio=0.1, steps=100")
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt, row_format = (weight_format(name, matrix.shape[1], METHOD.name) for name in (to, activations_to))
@@ -154,6 +151,8 @@ def _squared_distances(matrix: Doubles) -> Doubles:
     return result
 
 
+MOST_STEPS = 10_000
+
 METHOD = Method(
     name="qllm",
     quantize=qllm,
@@ -167,4 +166,15 @@ METHOD = Method(
     ),
     needs_activations=True,
     to="int4.channel.asymmetric",
+    own={
+        "activations_to": Option("the format that rows of activations are brought into"),
+        "ratio": Option("the share of the inputs that taking inputs apart adds at most; 0.1 is usual", Numbers(0, 1)),
+        "steps": Option("thresholds that are tried; 100 is usual", Numbers(1, MOST_STEPS, whole=True)),
+        "assemble": Option("whether as many inputs are joined as are added", flag=True),
+        "powers_of_two": Option("whether inputs come in 1, 2, 4, ... parts", flag=True),
+    },
+    report={
+        "threshold": "the magnitude beyond which inputs are taken apart that was best",
+        "errors": "the squared error of the outputs over the squared outputs, for each threshold that was tried",
+    },
 )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
+from lowbit.quantizers.hessian import hessian_matrix
 from lowbit.quantizers.inputs import activation_rows, weight_matrix
 from lowbit.quantizers.method import Method, methods
 from lowbit.quantizers.transform import hadamard
@@ -67,11 +68,10 @@ def quarot(
     >>> bool(np.abs(result.dequantize() - layer).max() < 1e-3)
     True
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     turn = hadamard(matrix.shape[1], seed=seed)
     if options.get("hessian") is not None:
-        options["hessian"] = turn.weights(turn.weights(weight_matrix(options["hessian"])).T)
+        options["hessian"] = turn.weights(turn.weights(hessian_matrix(options["hessian"], matrix.shape[1])).T)
     rows = None if activations is None else turn.activations(activation_rows(activations, matrix.shape[1], METHOD.name))
     result: QuantizedWeight = methods()[variant].quantize(turn.weights(matrix), rows, to=to, **options)
     if result.transform is not None:

@@ -59,7 +59,6 @@ def round_to_nearest(
     >>> result.tensor.codes.tolist(), float(result.bits_per_weight)
     ([[7, -1, 4, 2]], 8.0)
     """
-    METHOD.require_variant(variant)
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     if variant != "range":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.transform import Diagonal
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -66,9 +66,6 @@ def smoothquant(
     >>> result.transform.scale.tolist()
     [4.0, 2.0]
     """
-    METHOD.require_variant(variant)
-    if not 0 <= strength <= 1:
-        raise InputError(f"strength = {strength!r} is not from 0 to 1", hint="0.5, or 0.75 where outliers are large")
     matrix = weight_matrix(weights)
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
@@ -95,4 +92,9 @@ METHOD = Method(
     },
     needs_activations=True,
     to="int8.channel",
+    own={
+        "strength": Option(
+            "from 0 to 1, how much of the outliers of activations goes into the weights: 0.5 is usual", Numbers(0, 1)
+        )
+    },
 )

@@ -17,12 +17,12 @@ from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
-from lowbit.policy.choices import require_choice
 from lowbit.quantizers.clip import block_length, nearest
 from lowbit.quantizers.hessian import prepared
 from lowbit.quantizers.inputs import Doubles, weight_format, weight_matrix
 from lowbit.quantizers.levels import Levels
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option, ordered
 from lowbit.quantizers.solver import Grid, Swept, joined, sweep
 from lowbit.quantizers.transform import Permutation
 from lowbit.quantizers.weight import Bilevel, QuantizedWeight, Sparse
@@ -96,10 +96,6 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
     >>> (3, 5) in zip(kept.rows, kept.columns)
     True
     """
-    METHOD.require_variant(variant)
-    require_choice("order", order, ("none", "activation"))
-    if not outliers > 0:
-        raise InputError(f"outliers = {outliers!r} is not above 0", hint="0.2 is usual, infinity keeps none apart")
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     element, length = fmt.element, block_length(fmt, matrix.shape[1])
@@ -203,4 +199,16 @@ METHOD = Method(
     },
     needs_activations=True,
     to="uint3.g16.asymmetric",
+    own={
+        "outliers": Option(
+            "how much of its block's error a weight must be worth to be kept apart: 0.2 is usual, infinity for none",
+            Numbers(0, excluded=0, infinite=True),
+        ),
+        "order": ordered("none", "activation"),
+    },
+    report={
+        "outliers": "the share of the weights that are kept apart",
+        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+        "dead_inputs": "how many inputs are always zero",
+    },
 )

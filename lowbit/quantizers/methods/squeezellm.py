@@ -11,8 +11,11 @@ from lowbit.errors import InputError
 from lowbit.quantizers.clusters import best_clusters, lloyd, nearest_places
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse
 
+SMALLEST, LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
+SHARE = Numbers(0, 1, excluded=1)
 SEARCHES = {"exact": best_clusters, "lloyd": lloyd}
 
 
@@ -66,11 +69,10 @@ def squeezellm(
     >>> result.tensor.tables.round(3).tolist(), result.tensor.codes.tolist()
     ([[1.0499999523162842, 5.099999904632568]], [[0, 0, 1, 1]])
     """
-    METHOD.require_variant(variant)
     count = 1 << _bits(to)
     matrix = weight_matrix(weights)
     fisher = _sensitivity(matrix, activations, sensitivity)
-    apart = _kept_apart(matrix, fisher, _share(outliers, "outliers"), _share(sensitive, "sensitive"))
+    apart = _kept_apart(matrix, fisher, outliers, sensitive)
     shares = np.where(apart, 0, fisher)
     shares[~shares.any(axis=1)] = 1
     codes, tables = np.empty(matrix.shape, np.uint8), np.empty((len(matrix), count), np.float32)
@@ -93,19 +95,14 @@ def _bits(to: object) -> int:
     return int(match.group(1))
 
 
-def _share(share: float, what: str) -> float:
-    if not 0 <= share < 1:
-        raise InputError(
-            f"{what} = {share!r} is not a share of the weights", hint="0.0045 for 0.45 percent, 0 for none"
-        )
-    return share
-
-
 def _sensitivity(matrix: Doubles, activations: npt.ArrayLike | None, sensitivity: npt.ArrayLike | None) -> Doubles:
     if sensitivity is not None:
-        fisher = weight_matrix(sensitivity)
+        fisher = weight_matrix(sensitivity, "sensitivity")
         if fisher.shape != matrix.shape or (fisher < 0).any():
-            raise InputError(f"sensitivity has the shape {fisher.shape}, weights {matrix.shape}: equal ones, from 0 on")
+            raise InputError(
+                f"sensitivity has the shape {fisher.shape}, weights {matrix.shape}: equal ones, from 0 on",
+                hint="the sum over samples of the squared gradient of each weight",
+            )
         return fisher / fisher.max() if fisher.any() else np.ones_like(matrix)
     if activations is None:
         return np.ones_like(matrix)
@@ -133,4 +130,9 @@ METHOD = Method(
     variants={"exact": "the best table, by dynamic programming", "lloyd": "Lloyd's iteration from even steps"},
     needs_activations=False,
     to="table4.channel",
+    own={
+        "sensitivity": Option("how much the loss minds an error of each weight: the sum of squared gradients"),
+        "outliers": Option("the share of the largest weights, which are kept apart; 0.0045 is usual", SHARE),
+        "sensitive": Option("the share of the most sensitive weights, which are kept apart; 0.0005 is usual", SHARE),
+    },
 )

@@ -14,7 +14,10 @@ from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight, VectorTable
 
 CHUNK = 1 << 14
-"""Vectors whose distances are computed at once."""
+"""Vectors whose distances are computed at once, at most."""
+
+DISTANCES = 1 << 22
+"""Distances that are held at once: 32 MiB, and as much for the product that they are made of."""
 
 
 def vector_quantization(
@@ -68,7 +71,6 @@ def vector_quantization(
     >>> result.dequantize().round(2).tolist()
     [[1.0, 2.049999952316284, 1.0, 2.049999952316284, -3.0, 0.0]]
     """
-    METHOD.require_variant(variant)
     count, length = _parsed(to)
     matrix = weight_matrix(weights)
     if matrix.shape[1] % length:
@@ -129,13 +131,14 @@ def nearest_in_table(vectors: Doubles, table: Doubles, count: int) -> npt.NDArra
     """The places of the nearest vectors of a table, nearest first, the first of equal ones."""
     result = np.empty((len(vectors), count), np.int64)
     squares = (table**2).sum(axis=1)
-    for start in range(0, len(vectors), CHUNK):
-        part = vectors[start : start + CHUNK]
+    step = min(CHUNK, max(1, DISTANCES // len(table)))
+    for start in range(0, len(vectors), step):
+        part = vectors[start : start + step]
         distance = squares - 2 * part @ table.T
-        result[start : start + CHUNK, 0] = distance.argmin(axis=1)
+        result[start : start + step, 0] = distance.argmin(axis=1)
         if count > 1:
-            np.put_along_axis(distance, result[start : start + CHUNK, :1], np.inf, axis=1)
-            result[start : start + CHUNK, 1] = distance.argmin(axis=1)
+            np.put_along_axis(distance, result[start : start + step, :1], np.inf, axis=1)
+            result[start : start + step, 1] = distance.argmin(axis=1)
     return result
 
 
@@ -150,4 +153,8 @@ METHOD = Method(
     },
     needs_activations=False,
     to="table8.vector4",
+    report={
+        "candidates": "the two nearest vectors of the table for each vector of weights",
+        "ratios": "how much the nearest counts in the mixture of both that VQ4DiT starts from",
+    },
 )
