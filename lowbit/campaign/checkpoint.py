@@ -15,7 +15,7 @@ from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
 from lowbit.files import compressed_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
-from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of
+from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
 from lowbit.files.parts import LEFT_AS_IS, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
@@ -109,7 +109,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     path, output = Path(path), Path(output)
     checked_threads(threads)
     file = read_checkpoint(path)
-    if own_tensors.KEY in file.metadata or quantization_of(file):
+    if _is_quantized(file):
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = _chosen(file, fmt, include, exclude)
     container, notes = _container(chosen, container)
@@ -140,6 +140,17 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
+
+
+def _is_quantized(file: TensorFile) -> bool:
+    """Whether a file says so itself, or has tensors that the config beside it makes quantised ones."""
+    if own_tensors.KEY in file.metadata or KEY in file.metadata:
+        return True
+    config = quantization_of(file)
+    try:
+        return bool(config and quantization_config.read(config, file)[0])
+    except InputError:  # of another kind, or damaged: not a file of plain values
+        return True
 
 
 def _chosen(
@@ -310,7 +321,7 @@ def dequantize_file(
     Raises
     ------
     InputError
-        The file is damaged or not quantised, or scales are missing or misshapen.
+        The file is damaged or not quantised, scales are missing or misshapen, or values are beyond the dtype.
     """
     path, output = Path(path), Path(output)
     checked_threads(threads)
@@ -344,7 +355,10 @@ def dequantize_file(
 
     write_checkpoint(output, file, entries, arrays(), metadata, config)
     left_out = tuple(_left(entry, "it is not quantised") for entry in rest)
-    return Converted(tuple(found), left_out, container, config[0] if config else None)
+    notes: tuple[str, ...] = ()
+    if config is None and not is_stream(output) and KEY in read_config(config_place(file, output)):
+        notes = (f"{NAME} beside {output} has the {KEY} of {path.name}: loaders take both files for quantised",)
+    return Converted(tuple(found), left_out, container, config[0] if config else None, notes)
 
 
 def _read(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
@@ -362,5 +376,6 @@ def _read(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
         )
     tensors, beside = quantization_config.read(config, file)
     if not tensors:
-        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised")
+        hint = "" if KEY in file.metadata else f"the {KEY} in {NAME} beside it is that of other files"
+        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised", hint=hint)
     return tensors, beside, CONTAINERS[0]

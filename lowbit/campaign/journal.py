@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lowbit.errors import InputError
+from lowbit.files.reading import unreadable
 from lowbit.files.whole import is_stream, whole_file
 
 Result = TypeVar("Result")
@@ -45,7 +46,7 @@ class Journal:
             there = self._path.exists() and not is_stream(self._path)
             lines = self._path.read_bytes().splitlines(keepends=True) if there else []
         except OSError as error:
-            raise InputError(f"{self._path} cannot be read: {error.strerror}", hint="name another journal") from error
+            raise unreadable(self._path, error, hint="name another journal") from error
         whole = [line for line in lines if line.endswith(b"\n")]  # a run that was killed may leave half a line
         try:
             documents = [json.loads(line) for line in whole]

@@ -12,6 +12,7 @@ from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError, UsageError
+from lowbit.files.reading import unreadable
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def read_traces(path: str) -> dict[str, float]:
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     for layer, trace in document.items():

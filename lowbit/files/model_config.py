@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.errors import InputError
+from lowbit.files.reading import unreadable
 from lowbit.files.safetensors import TensorFile
 from lowbit.files.whole import is_stream
 
@@ -25,7 +26,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise InputError(f"{place} cannot be read: {error.strerror or error}") from error
+        raise unreadable(place, error) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place} is not JSON: {error}") from error
     if not isinstance(document, dict):

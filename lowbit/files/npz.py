@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files.reading import unreadable
 
 _DAMAGE = (
     ValueError,
@@ -66,6 +67,6 @@ def _opened(path: str | Path) -> Iterator[ZipFile]:
             f"{path} is not a .npz file, or a damaged one: {error}", hint="numpy.savez writes one"
         ) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except (*_DAMAGE, ZlibError) as error:
         raise InputError(f"{path} is damaged: {error}", hint="numpy.savez writes one") from error

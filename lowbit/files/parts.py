@@ -13,6 +13,7 @@ from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array, check_range
+from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.rows import each_slab, extremes, quantize_slabs, slabs
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
@@ -193,22 +194,37 @@ class StoredTensor:
     def dequantized(
         self, file: TensorFile, dtype: np.dtype[np.generic], decode: Callable[[BlockTensor], Array], threads: int
     ) -> Array:
-        """The values, as a function of the block tensor of each slab gives them."""
+        """The values, as a function of the block tensor of each slab gives them.
+
+        Raises
+        ------
+        InputError
+            Values are beyond the dtype: the function made infinities of them.
+        """
         result = np.empty(self.shape, dtype)
         whole = self._codes
         fields = {field.name: field for field in self.format.scales}
         scales = {part.role: part.codes(file) for part in self.parts if part.role in fields}
 
-        def work(rows: slice) -> None:
+        def work(rows: slice) -> int:
             some = {}
             for role, codes in scales.items():
                 field = fields[role]
                 extent = field.extents(self.shape)[0]
                 some[role] = codes[rows.start // extent : -(-rows.stop // extent)] if field.block else codes
             codes = whole.codes(file, rows)
-            result[rows] = decode(BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some))
+            block = BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some)
+            result[rows] = decode(block)
+            if np.isfinite(extremes(result[rows])).all():
+                return 0
+            # infinities and NaN of the checkpoint's own are values like others
+            return int(np.count_nonzero(np.isinf(result[rows]) & np.isfinite(dequantize(block, dtype=np.float64))))
 
-        each_slab(work, slabs(self.format, self.shape), threads)
+        beyond = sum(each_slab(work, slabs(self.format, self.shape), threads))
+        if beyond:
+            words = f"{beyond:,} of its {self.size:,} values {'is' if beyond == 1 else 'are'} beyond {dtype.name}"
+            hint = "are its scales damaged?" if dtype.name == "float32" else "a wider dtype holds them: --to float32"
+            raise InputError(words, hint=hint)
         return result
 
 

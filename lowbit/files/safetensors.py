@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files.reading import unreadable
 from lowbit.files.whole import whole_file
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.printable import excerpt
@@ -164,7 +165,7 @@ def read_header(path: str | Path) -> TensorFile:
                 )
             header = file.read(length)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     try:
         document = json.loads(header.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:

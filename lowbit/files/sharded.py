@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files.reading import unreadable
 from lowbit.files.safetensors import Entry, TensorFile, bytes_of, read_header, write_tensors
 from lowbit.files.whole import whole_folder, write_text
 from lowbit.printable import excerpt
@@ -80,7 +81,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     try:
         listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
     except OSError as error:
-        raise InputError(f"{index} cannot be read: {error.strerror or error}") from error
+        raise unreadable(index, error) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{index} has no weight_map of tensors and files: {excerpt(str(error))}") from error
     if not isinstance(listed, dict) or not listed or not all(map(_is_file_name, listed.values())):

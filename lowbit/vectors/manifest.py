@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import VectorFileError
+from lowbit.files.reading import CANNOT_READ
 from lowbit.format.registry import data_directory
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.recipe import GENERATOR_VERSION, ORACLE, Recipe
@@ -126,7 +127,7 @@ def read_document(path: Path, schema: str) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         hint = "`lowbit golden regen` makes it"
-        raise VectorFileError(f"{path}: cannot be read: {error.strerror}", hint=hint) from error
+        raise VectorFileError(f"{path}: cannot be read: {error.strerror}", hint=hint, code=CANNOT_READ) from error
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are among them
         raise VectorFileError(f"{path}: is not TOML: {error}", hint="`lowbit golden regen` makes it anew") from error
     if document.get("schema") != schema:

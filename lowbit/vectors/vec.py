@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lowbit.errors import VectorFileError
+from lowbit.files.reading import unreadable
 from lowbit.files.whole import write_bytes
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.flags.cast import FLAGS
@@ -142,7 +143,8 @@ def read_vectors(path: str | Path) -> VectorFile:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise VectorFileError(f"{path}: cannot be read: {error.strerror}") from error
+        problem = unreadable(path, error)
+        raise VectorFileError(problem.message, hint=problem.hint, code=problem.code) from error
     return parse_vectors(data, str(path))
 
 

@@ -457,3 +457,45 @@ def test_int_quantized_is_read(tmp_path):
     assert list(file.entries) == ["a.weight"]
     expected = ((codes.astype(np.int64) - zeros) * 0.5).astype(ml_dtypes.bfloat16)
     assert np.array_equal(file.tensor("a.weight"), expected)
+
+
+BEYOND = [("mxfp8_e4m3", 2.0**17, "float16"), ("int8.channel.float32", 3.4e38, "bfloat16")]
+
+
+@pytest.mark.parametrize("container", ["compressed_tensors", "lowbit"])
+@pytest.mark.parametrize(("name", "largest", "narrow"), BEYOND)
+def test_values_beyond_the_dtype_are_counted_and_refused(model, quantized, values, container, name, largest, narrow):
+    weights = WEIGHTS["model.a.weight"].astype(np.float32)
+    weights[3, 5] = weights[40, 7] = -largest
+    quantize_file(write(model, {"model.a.weight": weights}), quantized, name, container=container)
+    with pytest.raises(
+        InputError, match=f"tensor 'model.a.weight': 2 of its 3,072 values are beyond {narrow}"
+    ) as caught:
+        dequantize_file(quantized, values, dtype=narrow)
+    assert "float32" in caught.value.hint
+    assert not values.exists()
+    dequantize_file(quantized, values, dtype="float32")
+    assert np.isfinite(read_header(values).tensor("model.a.weight")).all()
+
+
+def test_values_beside_the_quantised_file_are_not_quantised(model, quantized, values):
+    """config.json is one for both: which tensors are quantised, the file itself shows."""
+    quantize_file(model, quantized, "nvfp4")
+    beside = quantized.parent / "values.safetensors"
+    converted = dequantize_file(quantized, beside)
+    assert "has the quantization_config of quantized.safetensors" in converted.notes[0]
+    with pytest.raises(InputError, match="none of its 5 tensors is quantised") as caught:
+        dequantize_file(beside, values)
+    assert "that of other files" in caught.value.hint
+    again = quantized.parent / "again.safetensors"
+    assert len(quantize_file(beside, again, "int4.g32").tensors) == 2
+    assert len(dequantize_file(again, values).tensors) == 2
+    with pytest.raises(InputError, match="is quantised already"):
+        quantize_file(quantized, values, "int4.g32")
+
+
+def test_values_whose_folder_gets_a_quantised_file_are_not_quantised(model, quantized, values):
+    quantize_file(model, quantized, "nvfp4")
+    assert dequantize_file(quantized, values).notes == ()
+    quantize_file(model, values.parent / "other.safetensors", "int4.g32")
+    assert len(quantize_file(values, values.parent / "again.safetensors", "int8.channel").tensors) == 2

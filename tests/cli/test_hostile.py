@@ -213,3 +213,23 @@ def test_a_compilation_is_said_at_once(tmp_path):
     first, last = ended.stderr.splitlines()
     assert first.startswith("compiling kernels: once on this machine")
     assert last.startswith("compiled 1 kernels in ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("quantize", "none", "--to", "mxfp4", "-o", "new"),
+        ("dequantize", "none", "-o", "new"),
+        ("quantize", "none", "--plan", "none", "-o", "new"),
+        ("sensitivity", "none"),
+        ("allocate", "--model", "none"),
+        ("golden", "--directory", "none", "verify"),
+    ],
+)
+def test_a_file_that_is_not_there_has_an_error_of_its_own(lowbit, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    result = lowbit(*words)
+    assert result.status == 2
+    assert "error[LB104]: none" in result.err
+    assert "cannot be read: No such file or directory" in result.err
+    assert not list(tmp_path.iterdir())

@@ -109,7 +109,7 @@ def test_the_formats_of_a_plan(lowbit, model, container):
     [
         ([], "takes --to FORMAT or --plan"),
         (["--to", "mxfp4", "--plan", "model.safetensors"], "takes --to FORMAT or --plan"),
-        (["--plan", "none"], "none cannot be read"),
+        (["--plan", "none"], "error[LB104]: none cannot be read: No such file"),
         (["--plan", "model.safetensors"], "is not a plan"),
         (["--to", "int4"], "int4"),
         (["--to", "mxfp5"], "mxfp5"),

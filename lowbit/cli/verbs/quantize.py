@@ -13,6 +13,7 @@ from lowbit.cli.model_options import add_selection, excluded
 from lowbit.cli.model_report import add_file_options, show
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError, UsageError
+from lowbit.files.reading import unreadable
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _formats(path: str) -> dict[str, BlockFormat]:
         group, scale = index(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
         choices = {str(layer["layer"]): str(layer["choice"]) for layer in document["layers"]}
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "`lowbit allocate --model ... --output FILE` writes one"
         raise InputError(f"{path} is not a plan: {excerpt(str(error))}", hint=hint) from error
