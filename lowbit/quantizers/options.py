@@ -31,9 +31,10 @@ class Numbers:
     def __str__(self) -> str:
         if self.low == -inf:
             return "a finite number"
-        end = "on" if self.high == inf else f"to {self.high}"
-        without = f" without {self.excluded}" if self.low <= self.excluded < inf else ""
-        return f"a {'whole ' * self.whole}number from {self.low} {end}{without}"
+        above = self.excluded == self.low
+        below = f"{' below' * (self.excluded == self.high)} {self.high}"
+        end = f" {'and up to' if above else 'to'}{below}" if self.high < inf else " on" * (not above)
+        return f"a {'whole ' * self.whole}number {'above' if above else 'from'} {self.low}{end}"
 
     def holds(self, value: Any) -> bool:
         """Whether a value is one of them; booleans are not numbers."""
