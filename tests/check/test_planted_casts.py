@@ -193,6 +193,12 @@ PLANTED = {
         E4M3, lambda u, g: truncated(np.where(np.isnan(values(u)), u, bits_of(values(u) * np.float32(0.9))), None),
         ["is truncating", "multiplies its inputs by about 0.9,", EXACT],
     ),
+    "zero point": (
+        INT8, lambda u, g: np.clip(g.astype(int) + 3, -128, 127), ["adds 3 to every result", EXACT],
+    ),
+    "offset codes": (
+        "uint4 float32 ieee", lambda u, g: bits_of(u.astype(float) - 8), ["^adds -8 to its inputs", EXACT],
+    ),
     "low half of binary32": (BFLOAT16, lambda u, g: u & 0xFFFF, ["^gives the low bits of each input's code", EXACT]),
     "high byte of binary32": (E4M3, lambda u, g: u >> 24, ["^gives the high bits of each input's code", EXACT]),
     "rounded exponents": (

@@ -84,6 +84,18 @@ PLANTED = {
     ),
     "bias": ("int8 int8", lambda a, b: a @ b + 3, "adds 3 to every result"),
     "bias of products": ("int8 int8", lambda a, b: a @ b - a.shape[1], "adds -1 to each product"),
+    "twice": ("int8 int8", lambda a, b: 2 * (a @ b), "gives results 2 times as large"),
+    "shifted": ("int8 int8", lambda a, b: a @ b >> 8, "shifts results right by 8, rounded down"),
+    "shifted, rounded": ("uint8 int8", lambda a, b: a @ b + 64 >> 7, "shifts results right by 7, rounded half up"),
+    "rectified": ("int8 int8", lambda a, b: np.maximum(a @ b, 0), "clamps results to 0 at least"),
+    "clamped": ("int8 int8", lambda a, b: np.clip(a @ b, -999, 1000), "clamps results to -999 to 1000"),
+    "no signs": ("int8 int8", lambda a, b: abs(a @ b), "loses the sign of every result"),
+    "uint16": ("int8 int8", lambda a, b: a @ b & 0xFFFF, "gives the low 16 bits of each result without their sign"),
+    "moved": (
+        "int8 int8",
+        lambda a, b: (a + 128) @ b,
+        "adds 128 to the codes of a, and does not make up for it in the sums",
+    ),
     "last again": ("int8 int8", lambda a, b: a @ b + again(a, b, [-1]), "counts the last product of each sum twice"),
     "tail again": (
         "int8 int8",

@@ -13,6 +13,8 @@ from lowbit.exact import format_exact, from_float
 
 FEWEST = 16
 """Pairs of a number and its result, for a scale to be read off them."""
+FEWEST_ADDED = 3
+"""The same for a number that is added."""
 FRACTION_OF_POWER = 0.5
 """What ``frexp`` makes of a power of two."""
 FEWEST_DIGITS, MOST_DIGITS = 3, 9
@@ -31,6 +33,7 @@ def measured_bugs(view: View, got: Codes) -> Iterator[CastBug]:
         yield from _clamp_bugs(view, results.values)
         yield from _power_bugs(view, inputs.values, results.values)
         yield from _scale_bugs(inputs, results.values)
+        yield from _offset_bugs(inputs, results.values)
 
 
 def _clamp_bugs(view: View, results: Values) -> Iterator[CastBug]:
@@ -91,6 +94,31 @@ def _scale_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
         yield from _times_bugs(least * (1 - EPSILON), most * (1 + EPSILON), name)
 
 
+def _offset_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
+    """A number that is added: to integers that are made, which saturate, or to the inputs."""
+    target = inputs.target
+    inside = np.abs(results) < float(target.max.fraction())
+    if np.count_nonzero(inside) < FEWEST_ADDED:
+        return
+    added = float(np.median((results - inputs.values)[inside]))
+    if target.wraps:
+        added = float(np.rint(added))
+        low, high = target.codes[0], target.codes[-1]
+
+        def compute(conversion: Conversion) -> Codes:
+            return np.clip(conversion.right().astype(np.int64) + int(added), low, high)
+
+        words = f"adds {added:g} to every result"
+    else:
+
+        def compute(conversion: Conversion) -> Codes:
+            return conversion.of_values(conversion.view.values + added)
+
+        words = f"adds {added:.9g} to its inputs"
+    if added:
+        yield CastBug("added", words, _everything if target.wraps else _is_finite, compute, True)
+
+
 def _times_bugs(low: float, high: float, name: str) -> Iterator[CastBug]:
     """A product with a number between two others, or a quotient by one, whichever takes fewer digits."""
     if not 0 < low < high < np.inf:
@@ -119,6 +147,10 @@ def _decimal_between(low: float, high: float) -> str:
         if low <= float(np.float32(spelled)) <= high:
             return spelled
     return f"{(low + high) / 2:.{MOST_DIGITS}g}"
+
+
+def _everything(view: View) -> Mask:
+    return np.ones(view.codes.shape, bool)
 
 
 def _not_nan(view: View) -> Mask:

@@ -23,6 +23,7 @@ def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield from _tail_bugs()
     yield from _sign_bugs(operands)
     yield from _operand_bugs(operands)
+    yield from _offset_bugs(operands)
     if operands.zero_points:
         yield from _zero_point_bugs(operands)
     yield from _packing_bugs(operands)
@@ -108,6 +109,21 @@ def _operand_bugs(operands: Operands) -> Iterator[GemmBug]:
                 return p.with_matrices(a, b)
 
             yield GemmBug(f"{what.split()[0]}_{name}", words.format(what), rewrite)
+
+
+def _offset_bugs(operands: Operands) -> Iterator[GemmBug]:
+    """Codes that are moved between signed and unsigned ones, as for an instruction that takes the others."""
+    for name, fmt in (("a", operands.a), ("b", operands.b)):
+        half = 1 << (fmt.bits - 1)
+        for offset in (half, -half):
+            done = f"adds {half} to" if offset > 0 else f"subtracts {half} from"
+            yield GemmBug(
+                f"{name}_moved_{'up' if offset > 0 else 'down'}",
+                f"{done} the codes of {name}, and does not make up for it in the sums",
+                lambda p, name=name, offset=offset: p.with_matrices(  # type: ignore[misc]
+                    p.a + offset * (name == "a"), p.b + offset * (name == "b")
+                ),
+            )
 
 
 def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:

@@ -13,7 +13,7 @@ from lowbit.check.claims import Becomes, Claim, Follows, Unexplained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
-from lowbit.check.gemm.result_bugs import added_bugs
+from lowbit.check.gemm.measured_bugs import measured_bugs
 from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, presets, problem_of, takes
 from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.operation import Operation, Rule, surviving
@@ -135,7 +135,7 @@ class GemmOperation(Operation):
     def _bug_rules(self, comparison: Comparison) -> list[Rule]:
         named = [self.accumulator, *(item for item in presets(self.operands) if item != self.accumulator)]
         usual = [item for item in NARROW if item not in named]
-        bugs = [*added_bugs(comparison), *gemm_bugs(self.operands)]
+        bugs = [*measured_bugs(comparison), *gemm_bugs(self.operands)]
         single = [(bug, item) for bug in bugs for item in (named if bug.any_accumulator else named[:1])]
         double = [(bug, item) for bug in bugs for item in (usual if bug.any_accumulator else ())]
         return [GemmRule(item, self.result_bits, bug) for bug, item in (*single, *double)]

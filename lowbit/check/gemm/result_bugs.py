@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lowbit.check.comparison import Comparison
 from lowbit.check.gemm.problem import Finish, GemmBug, Matrix, Problem, same, saturated, wrapped
 
 FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
@@ -48,21 +47,14 @@ def result_bugs() -> Iterator[GemmBug]:
     yield from _product_bugs()
     yield from _place_bugs()
     yield GemmBug("negated", "negates every result", same, lambda _, c: -c)
-
-
-def added_bugs(comparison: Comparison) -> Iterator[GemmBug]:
-    """A number that the answers suggest, which is added to every result, or once for every product."""
-    rows = np.flatnonzero(comparison.wrong & comparison.good)
-    distances = comparison.got[rows].astype(np.int64) - comparison.expected[rows]
-    lengths = np.array([case.sizes["k"] for case in comparison.cases])[comparison.case_numbers(rows)]
-    if not len(rows) or not lengths.all():
-        return
-    if (distances == distances[0]).all():
-        added = int(distances[0])
-        yield GemmBug("added", f"adds {added} to every result", same, lambda _, c: c + added)
-    each = int(distances[0] // lengths[0])
-    if (distances == each * lengths).all():
-        yield GemmBug("product_added", f"adds {each} to each product", same, lambda p, c: c + each * p.length)
+    yield GemmBug("magnitude", "loses the sign of every result", same, lambda _, c: np.abs(c))
+    for bits in (16, 8):
+        yield GemmBug(
+            f"unsigned_{bits}",
+            f"gives the low {bits} bits of each result without their sign",
+            same,
+            lambda _, c, bits=bits: c & ((1 << bits) - 1),  # type: ignore[misc]
+        )
 
 
 def _rounded_bugs() -> Iterator[GemmBug]:
