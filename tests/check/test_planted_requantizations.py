@@ -74,6 +74,20 @@ PLANTED = {
     "magnitude": (lambda x, m, right, zero: abs(half_up(x * m, right)) + zero, "loses the sign of every value"),
     "negated": (lambda x, m, right, zero: zero - half_up(x * m, right), "negates every value"),
     "rectified": (lambda x, m, right, zero: max(half_up(x * m, right) + zero, 0), "gives no negative codes"),
+    "one more": (lambda x, m, right, zero: half_up(x * m, right) + zero + 1, "adds 1 to every code"),
+    "at most 100": (lambda x, m, right, zero: min(half_up(x * m, right) + zero, 100), "clamps codes to 100 at most"),
+    "no values below zero": (
+        lambda x, m, right, zero: max(half_up(x * m, right), 0) + zero,
+        "gives the zero point for all values below zero (an activation)",
+    ),
+    "int16 accumulators": (
+        lambda x, m, right, zero: half_up(((x + 0x8000) % 0x10000 - 0x8000) * m, right) + zero,
+        "wraps accumulators to 16 bits first",
+    ),
+    "int24 accumulators": (
+        lambda x, m, right, zero: half_up(min(max(x, -(1 << 23)), (1 << 23) - 1) * m, right) + zero,
+        "saturates accumulators to 24 bits first",
+    ),
     "away, narrow": (
         lambda x, m, right, zero: max(away(x * m, right) + zero, -127),
         "follows single_away or tvm_tonearest, but never gives the lowest code",

@@ -8,6 +8,8 @@ from typing import cast
 
 import numpy as np
 
+from lowbit.check.comparison import Comparison
+from lowbit.check.gemm.problem import saturated, wrapped
 from lowbit.check.operation import UNDEFINED, Bug
 from lowbit.check.requantize.rules import RequantizeRule
 from lowbit.format.registry import scalar_format
@@ -43,6 +45,35 @@ def code_bugs() -> Iterator[RequantizeBug]:
         _changed(lambda values, zero: np.abs(values) + zero),
     )
     yield bug("negated", "negates every value", _changed(lambda values, zero: zero - values))
+    words = "gives the zero point for all values below zero (an activation)"
+    yield bug("rectified_values", words, _changed(lambda values, zero: np.maximum(values, 0) + zero))
+    for bits in (16, 24):
+        for how, cut in (("wraps", wrapped), ("saturates", saturated)):
+            yield bug(f"accumulator_{bits}_{how}", f"{how} accumulators to {bits} bits first", _cut_first(bits, cut))
+
+
+def measured_bugs(comparison: Comparison, result: FixedFormat) -> Iterator[RequantizeBug]:
+    """Those whose numbers the answers suggest: a number that is added, ends that are not those of the format."""
+    got, expected = (array[comparison.good].astype(np.int64) for array in (comparison.got, comparison.expected))
+    inside = (np.minimum(got, expected) > result.min_code) & (np.maximum(got, expected) < result.max_code)
+    added = int(np.median((got - expected)[inside])) if inside.any() else 0
+    if added:
+        compute = _changed(lambda values, zero: values + zero + added)
+        yield RequantizeBug("added", f"adds {added} to every code", compute, any_scheme=True)
+    ends = {"least": int(got.min()), "most": int(got.max())}
+    if ends["least"] in (0, result.min_code, result.min_code + 1):  # which have words of their own
+        del ends["least"]
+    if ends["most"] == result.max_code:
+        del ends["most"]
+
+    def clamped(case: Case, rule: RequantizeRule) -> Array:
+        codes = _own_codes(case, rule)
+        clipped = np.clip(codes, ends.get("least", result.min_code), ends.get("most", result.max_code))
+        return np.where(codes == UNDEFINED, UNDEFINED, clipped)
+
+    if ends:
+        told = " and ".join(f"{code} at {end}" for end, code in ends.items())
+        yield RequantizeBug("clamped", f"clamps codes to {told}", clamped, any_scheme=True)
 
 
 def _own_codes(case: Case, rule: RequantizeRule) -> Array:
@@ -86,6 +117,15 @@ def _zero_point_first(case: Case, rule: RequantizeRule) -> Array:
     sums = case.arrays["accumulators"].astype(np.int64) + int(case.scalars["zero_point"])
     within = np.clip(sums, limits.min, limits.max).astype(case.arrays["accumulators"].dtype)
     return rule.codes(replace(case, arrays={**case.arrays, "accumulators": within}), 0)
+
+
+def _cut_first(bits: int, cut: Callable[[Array, int], Array]) -> Callable[[Case, RequantizeRule], Array]:
+    def compute(case: Case, rule: RequantizeRule) -> Array:
+        accumulators = case.arrays["accumulators"]
+        narrow = cut(accumulators.astype(np.int64), bits).astype(accumulators.dtype)
+        return _own_codes(replace(case, arrays={**case.arrays, "accumulators": narrow}), rule)
+
+    return compute
 
 
 def _clamped_first(case: Case, rule: RequantizeRule) -> Array:

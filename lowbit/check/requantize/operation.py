@@ -14,6 +14,7 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.facts import off_by, size_facts
 from lowbit.check.operation import Operation, Rule, surviving
 from lowbit.check.requantize.bugs import REQUANTIZE_BUGS
+from lowbit.check.requantize.code_bugs import measured_bugs
 from lowbit.check.requantize.rules import RequantizeRule, schemes
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
@@ -91,11 +92,12 @@ class RequantizeOperation(Operation):
             return [Becomes(good, "", len(comparison), comparison.got)]
         order = comparison.by_worth()
         rules = [RequantizeRule(scheme, self.scheme, self.result) for scheme in schemes(self.scheme)]
-        bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in REQUANTIZE_BUGS]
+        every = (*REQUANTIZE_BUGS, *measured_bugs(comparison, self.result))
+        bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in every]
         named = [scheme for scheme in REQUANTIZE_SCHEMES.values() if scheme != self.scheme]
         also = [
             RequantizeRule(scheme, self.scheme, self.result, bug)
-            for bug in REQUANTIZE_BUGS
+            for bug in every
             for scheme in (named if bug.any_scheme else ())
         ]
         claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
