@@ -11,11 +11,11 @@ from typing import Any
 from lowbit.cli.bits import painted, parse_code
 from lowbit.cli.block_page import shape_words
 from lowbit.cli.terminal import Terminal, print_document, terminal
-from lowbit.cli.traces import Row, code_and_bits, rounding_rows, write_rows_of_trace
+from lowbit.cli.traces import Row, code_and_bits, is_power, power_rows, rounding_rows, short, write_rows_of_trace
 from lowbit.cli.values import parse_value
 from lowbit.cli.words import number_json
 from lowbit.errors import PolicyError, UsageError
-from lowbit.exact import FINITE, Exact, finite, floor_log2, format_decimal, format_value
+from lowbit.exact import FINITE, finite, format_decimal, format_value
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic.exact import multiply
@@ -188,13 +188,14 @@ def _write_trace(page: Terminal, fmt: BlockFormat, policy: BlockPolicy, trace: B
 
 
 def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[Row]:
-    rows = _span_rows(step, fmt, policy)
+    rows = _span_rows(step)
     if step.field in fmt.lower_exponents:
         rows[0] = ("quotient", *rows[0][1:])
         rows.append(("rule", "into the binade of the largest element and the exponents below, as far as it goes", ""))
         return [*rows, ("code", format_value(step.value), code_and_bits(step.field.format, step.code, page))]
     name = {"zero_point": "place", "offset": "offset"}.get(step.field.role, "scale")
-    rows.append((name, _short(step.unrounded), _derivation(step, fmt, policy)))
+    more, words = _derivation(step, fmt, policy)
+    rows += [*more, (name, short(step.unrounded), words)]
     if policy.search != "none" and step.field in levels(fmt)[0]:
         rows.append(("search", policy.search, BlockPolicy.meaning("search", policy.search)))
     if step.rounding is not None:
@@ -205,30 +206,44 @@ def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: Block
     return [*rows, ("code", format_value(step.value), code_and_bits(step.field.format, step.code, page))]
 
 
-def _span_rows(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[Row]:
+def _span_rows(step: ScaleStep) -> list[Row]:
     """What a scale is made from."""
     places = ", ".join(map(str, step.places[:SHOWN_PLACES])) + (", ..." if len(step.places) > SHOWN_PLACES else "")
     where = f"value {places}" if places else "no value"
     if len(step.span) > 1:
         low, high = step.span
-        return [("lowest", _short(low), where), ("highest", _short(high), "")]
-    (amax,) = step.span
-    rows = [("maximum", _short(amax), where)]
-    if step.field in fmt.lower_exponents:
-        return rows
-    if policy.scale_rule in POWER_RULES and amax.kind == FINITE and amax.significand:
-        power = floor_log2(amax)
-        rows.append(("exponent", str(power), f"2^{power} <= {_short(amax)} < 2^{power + 1}"))
-        exponent = fmt.element.max_exponent
-        rows.append(("element", format_decimal(fmt.element.max), f"the largest one, of exponent {exponent}"))
-    return rows
+        return [("lowest", short(low), where), ("highest", short(high), "")]
+    return [("maximum", short(step.span[0]), where)]
 
 
-def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
-    """How a scale follows from the largest value, in words."""
-    field, largest = step.field, format_decimal(multiply(fmt.element.max, finite(1, fmt.headroom)))
-    if step.span[0].kind == FINITE and all(not value.significand for value in step.span):
-        return f"a block of zeros: {BlockPolicy.meaning('zero_block', policy.zero_block)}"
+def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> tuple[list[Row], str]:
+    """How a scale follows from the largest value: numbers on the way, and the arithmetic with what it is."""
+    if policy.scale_rule not in POWER_RULES or is_affine(fmt) or step.field in levels(fmt)[1]:
+        return [], _quotient_of_maximum(step, fmt, policy)
+    meaning = f"{policy.scale_rule}: {BlockPolicy.meaning('scale_rule', policy.scale_rule)}"
+    if not is_power(step):
+        return [], _block_of_zeros(step, policy) or meaning
+    rows, power = power_rows(step, fmt, policy, _largest_element(step, fmt))
+    return rows, f"{power}, {meaning}"
+
+
+def _block_of_zeros(step: ScaleStep, policy: BlockPolicy) -> str:
+    zeros = step.span[0].kind == FINITE and all(not value.significand for value in step.span)
+    return f"a block of zeros: {BlockPolicy.meaning('zero_block', policy.zero_block)}" if zeros else ""
+
+
+def _largest_element(step: ScaleStep, fmt: BlockFormat) -> str:
+    """What the maximum of a block becomes, where exponents below its scale do not reach further."""
+    if step.field.name == "negative":
+        return format_decimal(fmt.element.min).removeprefix("-")
+    return format_decimal(multiply(fmt.element.max, finite(1, fmt.headroom)))
+
+
+def _quotient_of_maximum(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
+    """A scale that is a quotient, in words."""
+    field, largest = step.field, _largest_element(step, fmt)
+    if zeros := _block_of_zeros(step, policy):
+        return zeros
     if is_affine(fmt):
         steps = fmt.element.codes[-1] - fmt.element.codes[0]
         lowest, scale = fmt.element.codes[0], fmt.scales[0].name
@@ -241,10 +256,6 @@ def _derivation(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
         reach = policy.scale_maximum or format_decimal(finest[0].format.max)
         ratio = f"({largest} * {reach}) / maximum" if field.role == "divide" else f"maximum / ({largest} * {reach})"
         return f"{ratio}: the largest element times what scales are to reach{each}"
-    if policy.scale_rule in POWER_RULES:
-        return f"{policy.scale_rule}: {BlockPolicy.meaning('scale_rule', policy.scale_rule)}"
-    if field.name == "negative":
-        largest = format_decimal(fmt.element.min).removeprefix("-")
     if coarser:
         return _named(BlockPolicy.meaning("scale_steps", policy.scale_steps), fmt, largest) + each
     by_reciprocal = each and policy.scale_steps in ("reciprocal", "folded")
@@ -282,10 +293,6 @@ def _element_row(page: Terminal, number: int, step: ElementStep, fmt: BlockForma
     numbers = [trace.lower, trace.midpoint, trace.upper]
     if trace.lower is not None and trace.upper is not None and trace.lower.reduced() == trace.upper.reduced():
         numbers = [None, None, None]
-    cells = ["" if value is None else _short(value) for value in numbers]
+    cells = ["" if value is None else short(value) for value in numbers]
     code = _code_cells(fmt.element, step.code, page)
-    return str(number), _short(step.value), _short(step.quotient), *cells, *code, _short(step.result), trace.rule
-
-
-def _short(value: Exact) -> str:
-    return format_decimal(value, digits=6)
+    return str(number), short(step.value), short(step.quotient), *cells, *code, short(step.result), trace.rule

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 POWER_RULES = ("floor", "ceil", "rceil", "even", "nearest", "tosa")
 """The scale rules that give a power of two."""
 
+RATIO_RULES = ("rceil", "nearest")
+"""Those that look at amax over the largest element, and not at amax."""
+
 HELD = {"exact": (51, 450), "binary32": (24, 127), "bfloat16": (24, 127)}
 """The bits and the largest exponent of numbers in an arithmetic; exact steps, in binary64 to odd, hold less than it."""
 

@@ -1,6 +1,7 @@
 """``lowbit encode`` and ``lowbit decode`` of block formats."""
 
 import json
+import re
 
 import pytest
 
@@ -27,8 +28,8 @@ def test_explained_is_the_arithmetic(lowbit):
         "block 0: float8_e8m0fnu, one for 32 elements",
         "  maximum   13  value 1",
         "  exponent  3   2^3 <= 13 < 2^4",
-        "  element   6   the largest one, of exponent 2",
-        "  scale     2   floor: " + BlockPolicy.meaning("scale_rule", "floor"),
+        "  element   2   2^2 <= 6 < 2^3, the largest one",
+        "  scale     2   2^(3 - 2), floor: " + BlockPolicy.meaning("scale_rule", "floor"),
         "  rule      exact",
         "  code      2   0x80  10000000",
         "",
@@ -37,6 +38,43 @@ def test_explained_is_the_arithmetic(lowbit):
         "  0  2.5    1.25      1      1.25      1.5    0x2   0.01.0  2      a tie, to the even code",
         "  1  -13    -6.5             -7        -6     0xf   1.11.1  -12    the nearer neighbour",
     ]
+
+
+MAXIMA = ("7", "6", "4", "3.9999997615814209", "4.00000047683716", "1.75", "1.8125", "1.9375", "1e-35", "448", "3e38")
+RULES = [rule for rule in BlockPolicy.choices("scale_rule") if rule != "amax_over_half_range"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("element", ["float4_e2m1fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e5m2", "int8"])
+def test_every_line_of_a_scale_is_true_under_every_rule(lowbit, rule, element):
+    """A block for each maximum: comparisons hold, and what is computed has the value that is printed."""
+    words = ("--policy", "ocp_mx", "--choice", f"scale_rule={rule}", "--explain")
+    text = lowbit("encode", f"{element}.g1.float8_e8m0fnu", *MAXIMA, *words).out
+    blocks = [part.splitlines()[1:] for part in text.split("\n\n") if part.startswith("block ")]
+    assert len(blocks) == len(MAXIMA)
+    expected = {"rceil": {"ratio"}, "nearest": {"ratio"}, "even": {"rounded"}, "tosa": {"quotient"}}.get(rule, set())
+    for lines in blocks:
+        cells = [re.split(r"\s{2,}", line.strip(), maxsplit=2) for line in lines]
+        rows = {name: (value, *said) for name, value, *said in cells}
+        assert expected | {"maximum", "scale"} | ({"exponent"} if rule != "amax_over_max" else set()) <= set(rows)
+        for name in {*expected, "exponent", "element", "scale"} & set(rows):
+            check_arithmetic(name, *rows[name], computed(rows["maximum"][0]))
+
+
+def check_arithmetic(name, value, said, maximum):
+    """What a row says, up to its first comma, is true or has the value of the row."""
+    if name == "rounded":
+        assert computed(value) == pytest.approx(maximum, rel=1 / 4)
+        return
+    result = computed(said.split(", ")[0], maximum)
+    assert result if name in ("exponent", "element") else result == pytest.approx(computed(value), rel=1e-5), said
+
+
+def computed(text, maximum=0.0):
+    """What arithmetic of a page is worth."""
+    numbers = text.replace("^", "**").replace("~", "").replace("maximum", repr(maximum))
+    assert re.fullmatch(r"[\d.e()<=/* +-]+", numbers), text
+    return eval(numbers)
 
 
 def test_two_scales_are_explained(lowbit):
@@ -147,3 +185,9 @@ def test_a_file_of_a_users_own_is_enough(lowbit, tmp_path, monkeypatch):
         text = lowbit("gen", *words, "eights").out
         assert text.startswith("// lowbit vectors, version 1")
         assert "block:2" in text
+
+
+def test_scales_that_are_quantised_themselves_are_shown(lowbit):
+    result = lowbit("encode", "nf4.g64.nested", "1", "2", "-3")
+    assert result.status == 0, result.err
+    assert len(result.lines) > 3

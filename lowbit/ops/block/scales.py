@@ -14,7 +14,7 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import ODD_BITS, binary32_to_odd, divide_to_odd
-from lowbit.ops.arrays import Array
+from lowbit.ops.arrays import Array, first_place
 from lowbit.ops.block.blocks import at_blocks
 from lowbit.ops.block.tensor import from_codes
 from lowbit.ops.cast.cast import decode, encode
@@ -253,7 +253,7 @@ def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPoli
     try:
         codes = np.asarray(encode(values, target, policy=policy.policy(of, target)))
     except LowbitError as error:
-        raise InputError(f"scale {field.name!r}: {error.message}", hint=error.hint) from error
+        raise _refused(values, field, policy, of, error) from error
     if field.role == "exponent":
         return codes
     if policy.zero_scale == "eighth":
@@ -266,6 +266,22 @@ def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPoli
     stored = field_values(codes, field)
     small = np.isfinite(stored) & (stored >= 0) & (stored < float(target.decode(smallest).fraction()))
     return np.where(small, codes.dtype.type(smallest), codes)
+
+
+def _refused(values: Array, field: ScaleField, policy: BlockPolicy, of: str, error: LowbitError) -> InputError:
+    """The error for scales that their policy refuses, in words of blocks: most are too large for their format."""
+    target = field.format
+    sizes = np.where(np.isfinite(values), np.abs(values), 0)
+    largest = float(target.max.fraction())
+    if policy.policy(of, target).overflow != "error" or not (sizes > largest).any():
+        hint = f"smaller values, or another policy of these scales: BlockPolicy({of}='ieee'), say"
+        return InputError(f"scale {field.name!r}: {error.message}", hint=hint)
+    _, where = first_place(sizes == sizes.max())
+    return InputError(
+        f"scale {field.name!r}{where} would be {sizes.max():.9g}, and {target.id} ends at {largest:.9g}: "
+        "the policy says overflow = error",
+        hint="smaller values, or scales of a wider range: int4.g128.float32 in place of int4.g128, say",
+    )
 
 
 def _exponents(values: Array, field: ScaleField) -> Array:

@@ -43,5 +43,5 @@ def refuse(codes: Array, flags: Array, shape: tuple[int, ...], source: Scalar, t
     raise InputError(
         f"{source.id} code {int(codes[first]):#x}{where} cannot be encoded in {target.id}: the policy says "
         f"{' and '.join(f'{axis} = error' for axis in axes)} ({refused.size} such values)",
-        hint=f"choose another policy, Policy({axes[0]}={other!r}) say; lowbit explain {axes[0]} lists the choices",
+        hint=f"choose another {axes[0]} in the policy, {other!r} say; `lowbit explain {axes[0]}` lists the choices",
     )

@@ -24,6 +24,7 @@ from lowbit.oracle.block.nested import nested
 from lowbit.oracle.block.scale import (
     Coarse,
     coarse_scale,
+    compared,
     intermediate,
     largest,
     middle_of_bin,
@@ -61,7 +62,7 @@ class Scales:
     """One field over a tensor: the field, and what each block has.
 
     ``maxima``: the largest magnitudes. ``unrounded``: the scales before they are rounded into their format. ``codes``:
-    the scales. ``used``: what values are divided by.
+    the scales. ``used``: what values are divided by. ``compared``: what the rule of the finest scales looks at.
     """
 
     field: ScaleField
@@ -69,6 +70,7 @@ class Scales:
     unrounded: list[Exact]
     codes: list[int]
     used: list[Any]
+    compared: list[Exact]
 
 
 def quantize(
@@ -192,7 +194,7 @@ def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
     policy, fmt = task.policy, task.fmt
     reach = finite(policy.scale_maximum) if policy.scale_maximum else levels(fmt)[0][0].format.max
     maximum = exact.multiply(exact.multiply(fmt.element.max, reach), finite(1, fmt.headroom))
-    scales = Scales(field, [], [], [], [])
+    scales = Scales(field, [], [], [], [], [])
     for block in blocks_of(values, task.shape, field):
         amax = largest(block, policy)
         scale, reciprocal = coarse_scale(amax, maximum, policy)
@@ -213,11 +215,12 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
     if policy.scale_rule == "amax_over_half_range":
         maximum = from_fraction((element.max.fraction() - element.min.fraction()) / 2)
     maximum = exact.multiply(maximum, finite(1, task.fmt.headroom))
-    scales = Scales(field, [], [], [], [])
+    scales = Scales(field, [], [], [], [], [])
     blocks, uppers = blocks_of(values, task.shape, field), _above(field, above, task.shape)
     for block, upper in zip(blocks, uppers, strict=True):
         amax = largest((value for value in block if value.kind == NAN or is_negative(value) in signs), policy)
-        value = rule_value(amax, maximum, element, upper, policy, task.fmt.headroom)
+        scales.compared.append(compared(amax, maximum, upper, policy))
+        value = rule_value(scales.compared[-1], element, policy, task.fmt.headroom)
         if policy.search != "none":
             assert upper is not None
             value = searched(value, block, amax, field, upper, task)

@@ -41,6 +41,7 @@ class ScaleStep:
     block: int  # which of the field's blocks, in C order
     span: tuple[Exact, ...]  # what it is made from: the largest magnitude, or the lowest and the highest value
     places: tuple[int, ...]  # the places of the values of the block that are at an end of it
+    compared: Exact  # what a rule of powers of two looks at, where there is one
     unrounded: Exact  # before it is rounded into the field's format
     rounding: Explanation | None  # how that is; None where a rule says what the code is instead
     code: int
@@ -120,7 +121,7 @@ def _nested(
     for field in reversed(fmt.scales):
         for block, code in enumerate(quantized.scales[field.name]):
             value = field_value(code, field)
-            steps.append(ScaleStep(field, block, (value,), (), value, None, code, value))
+            steps.append(ScaleStep(field, block, (value,), (), value, value, None, code, value))
     elements = []
     for step, index in zip(plain.elements, indices(shape), strict=True):
         own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
@@ -140,7 +141,8 @@ def _steps(values: Sequence[Exact], scales: Scales, of: str, task: Task) -> list
             rounding = explain(number, field.format, task.policy.policy(of, field.format))
             rounding = rounding if rounding.code == code else None
         ends = tuple(place for place in places if _reaches(values[place], amax, field))
-        steps.append(ScaleStep(field, block, (amax,), ends, number, rounding, code, field_value(code, field)))
+        value, looked_at = field_value(code, field), scales.compared[block] if scales.compared else amax
+        steps.append(ScaleStep(field, block, (amax,), ends, looked_at, number, rounding, code, value))
     return steps
 
 
@@ -155,7 +157,7 @@ def _exponent_steps(
             amax = largest((quotients[place] for place in places), task.policy)
             ends = tuple(place for place in places if _reaches(quotients[place], amax, field))
             code = codes[field.name][block]
-            steps.append(ScaleStep(field, block, (amax,), ends, amax, None, code, powers[block]))
+            steps.append(ScaleStep(field, block, (amax,), ends, amax, amax, None, code, powers[block]))
         own = (powers[place_of(index, task.shape, field)] for index in indices(task.shape))
         quotients = [divide(quotient, power) for quotient, power in zip(quotients, own, strict=True)]
     return steps, quotients
@@ -180,5 +182,5 @@ def _affine_steps(values: Sequence[Exact], task: Task, codes: Mapping[str, Seque
         pairs = ((scale, found.ratio), (zero, found.place))
         for field, number in pairs:
             code = codes[field.name][block]
-            steps.append(ScaleStep(field, block, span, ends, number, None, code, field_value(code, field)))
+            steps.append(ScaleStep(field, block, span, ends, number, number, None, code, field_value(code, field)))
     return steps

@@ -29,7 +29,7 @@ from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.oracle.cast.project import project
 from lowbit.oracle.cast.projection import INVALID, OVERFLOW
-from lowbit.policy.block import POWER_RULES, BlockPolicy, spelled
+from lowbit.policy.block import POWER_RULES, RATIO_RULES, BlockPolicy, spelled
 from lowbit.policy.cast import Policy
 
 ONE = finite(1)
@@ -194,19 +194,23 @@ def intermediate(result: Exact, policy: BlockPolicy) -> Exact:
     return decode(encode(result, fmt, spelled(spelling or fmt.default_policy, fmt)).code, fmt)
 
 
-def rule_value(
-    amax: Exact, maximum: Exact, element: Scalar, above: Coarse | None, policy: BlockPolicy, headroom: int = 0
-) -> Exact:
-    """The scale before it is rounded into its format; exponents below it reach ``headroom`` binades further."""
+def compared(amax: Exact, maximum: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
+    """What the scale rule looks at: amax over the scale above it and, but for some powers, over the largest element."""
     if above and is_zero(amax) and is_zero(above.scale):
         return ZERO  # not the NaN of 0 / 0: such a block is one of zeros, of which the axis zero_block speaks
-    if policy.scale_rule not in POWER_RULES:
-        return ratio(amax, maximum, above, policy)
-    of_ratio = policy.scale_rule in {"rceil", "nearest"}
-    value = ratio(amax, maximum if of_ratio else ONE, above, policy)
-    if value.kind != FINITE or is_zero(value):
+    of_amax = policy.scale_rule in POWER_RULES and policy.scale_rule not in RATIO_RULES
+    return ratio(amax, ONE if of_amax else maximum, above, policy)
+
+
+def rule_value(value: Exact, element: Scalar, policy: BlockPolicy, headroom: int = 0) -> Exact:
+    """The scale before it is rounded into its format; exponents below it reach ``headroom`` binades further.
+
+    ``value`` is what the rule looks at.
+    """
+    if policy.scale_rule not in POWER_RULES or value.kind != FINITE or is_zero(value):
         return value
-    return finite(1, _power(value, element, policy.scale_rule) - (0 if of_ratio else headroom))
+    power = _power(value, element, policy.scale_rule)
+    return finite(1, power - (0 if policy.scale_rule in RATIO_RULES else headroom))
 
 
 def _power(value: Exact, element: Scalar, rule: str) -> int:
