@@ -26,6 +26,7 @@ from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.search import require_searchable
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import excerpt
 
@@ -112,7 +113,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     if _is_quantized(file):
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = _chosen(file, fmt, include, exclude)
-    container, notes = _container(chosen, container)
+    container, notes = _container(chosen, container, policy)
     _check_integers(chosen, container, integers)
     there = container == CONTAINERS[0]
     if there:
@@ -181,17 +182,25 @@ def _left(entry: Entry, reason: str) -> LeftOut:
     return LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason)
 
 
-def _container(chosen: Mapping[str, BlockFormat], container: str | None) -> tuple[str, tuple[str, ...]]:
+def _container(
+    chosen: Mapping[str, BlockFormat], container: str | None, policy: BlockPolicy | str | None
+) -> tuple[str, tuple[str, ...]]:
     """The container, and what is to be said of it."""
     if container not in (None, *CONTAINERS):
         raise InputError(f"container = {container!r} is unknown", hint=f"one of {', '.join(CONTAINERS)}")
     blocks = {block.id: block for block in chosen.values()}
+    search = get_block_policy(policy).search if policy is not None else "none"
     unknown = ", ".join(name for name, block in blocks.items() if compressed_tensors.kind_of(block) is None)
-    if container == CONTAINERS[0] and unknown:
-        raise InputError(f"compressed-tensors does not have the format {unknown}", hint="the container lowbit has it")
-    if container or not unknown:
+    inverse = [name for name, block in blocks.items() if compressed_tensors.stored_as(block) != block]
+    why = unknown
+    if not unknown and inverse and search != "none":  # which compares values under the scale itself
+        why = f"{inverse[0]} but with the reciprocal of its tensor's scale, which search = {search!r} is not for"
+    if container == CONTAINERS[0] and why:
+        what = "the format " * bool(unknown)
+        raise InputError(f"compressed-tensors does not have {what}{why}", hint="the container lowbit has it")
+    if container or not why:
         return container or CONTAINERS[0], ()
-    return CONTAINERS[1], (f"compressed-tensors does not have {unknown}: this file is in lowbit's own container",)
+    return CONTAINERS[1], (f"compressed-tensors does not have {why}: this file is in lowbit's own container",)
 
 
 def _matrices(
@@ -231,6 +240,7 @@ def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str
         chosen = get_block_policy(fmt.default_policy if policy is None else policy)
         with told_of(name):
             chosen.require_held(fmt)
+            require_searchable(fmt, tensor.shape, chosen)
             _check_blocks(tensor, short=chosen.tail == "short")
             group = fmt.block[0] if len(fmt.block) == 1 else WHOLE
             if whole and group != WHOLE and tensor.shape[-1] % group:

@@ -45,6 +45,9 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
         if value.note:
             sys.stderr.write(f"note: {value.note}\n")
     shape = (1,) * (fmt.dimensions - 1) + (len(values),)
+    if policy.search != "none" and len(fmt.block) == 1 and fmt.block[0] and len(values) % fmt.block[0]:
+        what = f"{_policy_name(policy)} compares whole blocks of {fmt.block[0]}, and there are {len(values)} values"
+        raise UsageError(what, hint="add zeros, or another policy")
     short = policy if policy.search != "none" else policy.choose(tail="short", name=policy.name)
     trace = explain_blocks([value.exact for value in values], shape, fmt, short)
     if arguments.output_format == "json":

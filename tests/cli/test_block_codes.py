@@ -152,7 +152,7 @@ def test_decode_needs_every_scale(lowbit):
         (("encode", "mxfp4", "1", "--choice", "scale_rule=up"), "scale_rule"),
         (("encode", "mxfp4", "1", "--policy", "ocp_sat"), "block policy"),
         (("encode", "mxfp4", "x"), "is not a value"),
-        (("encode", "nvfp4", "1", "--policy", "four_over_six"), "do not divide"),
+        (("encode", "nvfp4", "1", "--policy", "four_over_six"), "four_over_six compares whole blocks of 16"),
     ],
 )
 def test_wrong_usage_says_how_to_mend_it(lowbit, words, what):

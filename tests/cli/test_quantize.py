@@ -173,3 +173,19 @@ def test_a_plan_that_is_none_is_refused(lowbit, model, text, message):
     assert result.status == 2
     assert message in result.err
     assert not list(Path("new").iterdir())
+
+
+def test_a_search_that_the_stored_format_is_not_for(lowbit, model):
+    """compressed-tensors has NVFP4 with the reciprocal of a scale, for which four_over_six is not defined."""
+    words = ("quantize", model, "--to", "nvfp4", "--policy", "four_over_six", "-o", "new/q")
+    result = lowbit(*words, "--container", "compressed_tensors")
+    assert result.status == 2
+    assert "nvfp4 but with the reciprocal" in result.err
+    assert "the container lowbit has it" in result.err
+    result = lowbit(*words)
+    assert result.status == 0, result.err
+    assert result.lines[0] == "2 tensors with 1,536 values: nvfp4, lowbit's own"
+    assert "reciprocal of its tensor's scale" in result.lines[-1]
+    assert lowbit("dequantize", "new/q", "--to", "float32", "-o", "values").status == 0
+    expected = package.dequantize(package.quantize(TENSORS["a.weight"], "nvfp4", policy="four_over_six"))
+    assert np.array_equal(read_header("values").tensor("a.weight"), expected)
