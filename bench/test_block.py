@@ -19,6 +19,8 @@ STEPS_WANTED = 10.0
 """For presets whose steps are rounded to binary32, as NumPy's are."""
 INT4_WANTED = 4.0
 """20 are wanted: NumPy divides, rounds and clips at the speed of memory, and two passes over it are left here."""
+HIFLOAT4_WANTED = 3.0
+"""Each four values have boundaries of their own."""
 MX = {
     "mxfp8_e4m3": "float8_e4m3fn",
     "mxfp8_e5m2": "float8_e5m2",
@@ -76,6 +78,57 @@ def nvfp4_in_binary32(values: Values, length: int = 16) -> Result:
     quotients = blocks * ((np.float32(1) / tensor) / scales.astype(np.float32))[:, None]
     codes = np.clip(quotients, -E2M1_MAX, E2M1_MAX).astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
     return codes.reshape(values.shape), scales.view(np.uint8)
+
+
+def four_over_six(values: Values, length: int = 16) -> Result:
+    """Transformer Engine: two scales of each block and the squared errors of both, every step in binary32."""
+    blocks = values.reshape(-1, length)
+    amax = np.abs(blocks).max(axis=1)
+    whole, top = amax.max(), np.float32(E2M1_MAX * 256)
+    tensor = np.float32(1) / (top / whole)
+    found = []
+    for factor in (1, 1.5):
+        scale = np.minimum(amax / np.float32(E2M1_MAX) * (top / whole) * np.float32(factor), np.float32(E4M3_MAX))
+        scale = scale.astype(ml_dtypes.float8_e4m3fn)
+        wide = scale.astype(np.float32)
+        quotients = blocks * (np.float32(1) / (wide * tensor))[:, None]
+        codes = np.clip(quotients, -E2M1_MAX, E2M1_MAX).astype(ml_dtypes.float4_e2m1fn)
+        errors = codes.astype(np.float32) * wide[:, None] * whole / top - blocks
+        errors *= errors
+        total = np.zeros(len(blocks), np.float32)
+        for place in range(length):
+            total += errors[:, place]
+        found.append((total, codes.view(np.uint8), scale.view(np.uint8)))
+    better = found[1][0] < found[0][0]
+    codes = np.where(better[:, None], found[1][1], found[0][1])
+    return codes.reshape(values.shape), np.where(better, found[1][2], found[0][2])
+
+
+def afpq_in_binary32(values: Values, length: int = 128) -> Result:
+    """AFPQ's own steps: a scale for each sign, x / s, the nearest element, of two alike the lower one."""
+    blocks = values.reshape(-1, length)
+    ends = (np.maximum(blocks, 0).max(axis=1), np.maximum(-blocks, 0).max(axis=1))
+    positive, negative = (end / np.float32(E2M1_MAX) for end in ends)
+    quotients = blocks / np.where(blocks < 0, negative[:, None], positive[:, None])
+    table = np.unique(lowbit.decode(np.arange(16), "float4_e2m1fn"))
+    places = np.searchsorted((table[1:] + table[:-1]) / 2, quotients)
+    codes = np.uint8([7, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7])[places] | (np.signbit(quotients) << np.uint8(3))
+    return codes.reshape(values.shape), positive.view(np.uint8)
+
+
+def hifloat4(values: Values) -> Result:
+    """A scale of E6M2 for 64 values, one bit for each 8 and each 4 of them, elements to nearest with ties away."""
+    blocks = values.reshape(-1, 16, 4).astype(np.float64)
+    sizes = np.abs(blocks).max(axis=2)
+    table = lowbit.decode(np.arange(255), "float8_e6m2fnu").astype(np.float64)
+    scale = np.searchsorted((table[1:] + table[:-1]) / 2, sizes.max(axis=1) / 7)
+    quotients = sizes / table[scale][:, None]
+    eights = quotients.reshape(-1, 8, 2).max(axis=2) >= 4
+    fours = quotients / (1 + np.repeat(eights, 2, axis=1)) >= 2
+    factors = table[scale][:, None] * (1 + np.repeat(eights, 2, axis=1)) * (1 + fours)
+    counts = np.minimum(np.floor(np.abs(blocks) / factors[:, :, None] * 4 + 0.5), 7).astype(np.uint8)
+    codes = counts | (np.signbit(blocks).astype(np.uint8) << 3)
+    return codes.reshape(values.shape), scale.astype(np.uint8)
 
 
 def mx_rounded_up(values: Values) -> Result:
@@ -179,6 +232,8 @@ def test_afpq(table: Table, values: Values) -> None:
         ("mxfp8_e4m3", "transformer_engine_mx", mx_rounded_up),
         ("fp8_1x128", "deepseek_v3", fp8),
         ("nf4.g64.float32", "bitsandbytes", nf4_in_binary32),
+        ("nvfp4", "four_over_six", four_over_six),
+        ("float4_e2m1fn.g128.by_sign.float32", "afpq", afpq_in_binary32),
     ],
 )
 def test_steps_in_binary32(
@@ -189,6 +244,10 @@ def test_steps_in_binary32(
 
 def test_nf4(table: Table, values: Values) -> None:
     compare(table, values, "nf4.g64", lambda: nf4(values), WANTED)
+
+
+def test_hifloat4(table: Table, values: Values) -> None:
+    compare(table, values, "hifloat4", lambda: hifloat4(values), HIFLOAT4_WANTED)
 
 
 @pytest.mark.parametrize(("name", "peer"), [("int4.g128", int4), ("int4.g128.asymmetric", int4_asymmetric)])

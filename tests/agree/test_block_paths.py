@@ -16,12 +16,13 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from tests.agree.test_block import blocks
+from tests.thinned import thinned
 
 FAST = ["mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp4", "float8_e5m2.g7.float8_e8m0fnu", "nvfp4"]
 FAST += ["float4_e2m1fn.g128.by_sign", "float4_e3m0.g48.bfloat16", "float4_e2m1fn.channel", "float4_e2m1fn.g16.float32"]
 FAST += ["int4.g128", "nf4.g64", "int3.g96.float32", "nf3.g24", "af4.tensor", "int8.g48.bfloat16", "float8_e5m2.g128"]
 FAST += ["int4.g128.asymmetric", "uint8.8x96.asymmetric", "int5.channel.asymmetric", "bnb_fp4.g64.float32"]
-FAST += ["fp8_128x128", "fp8_1x128", "nvfp4_16x16"]
+FAST += ["fp8_128x128", "fp8_1x128", "nvfp4_16x16", "hifloat4"]
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -41,6 +42,54 @@ def test_the_fast_paths_of_presets_are_the_plain_one(policy):
         ["mxfp4", "mxfp8_e5m2"] if policy.endswith(("mx", "rceil")) else ["nvfp4", "nf4.g64.float32", "int8.g32"]
     ):
         require_as_in_binary64(block_format_of(name), chosen)
+
+
+SEARCHES = [item for item in BlockPolicy.choices("search") if item != "none"]
+
+
+@pytest.mark.parametrize("steps", thinned(["reciprocal", "divide", "divide_by_ratio", "multiply_by_ratio"], 2))
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_search_for_a_scale_is_the_plain_one(search, steps):
+    policy = get_block_policy("four_over_six").choose(search=search, quotient_steps=steps)
+    require_as_in_binary64(block_format_of("nvfp4"), policy)
+    fmt = block_format("float4_e3m0", block=48, scale="float8_e4m3fn", tensor="float32")
+    require_as_in_binary64(fmt, policy.choose(scale_maximum=0))
+
+
+@pytest.mark.parametrize("steps", ["divide", "reciprocal"])
+@pytest.mark.parametrize("preset", ["afpq", "afpq_thresholds"])
+@pytest.mark.parametrize("element", thinned(["float4_e2m1fn", "nf4", "float4_e3m0", "float6_e2m3fn"], 2))
+def test_the_fast_paths_of_two_scales_are_the_plain_one(element, preset, steps):
+    fmt = block_format_of(f"{element}.g128.by_sign.float32")
+    require_as_in_binary64(fmt, get_block_policy(preset).choose(quotient_steps=steps))
+
+
+@pytest.mark.parametrize("rounding", thinned(["nearest_down", "nearest_up", "nearest_zero"], 1))
+def test_ties_of_one_direction_are_the_plain_ones(rounding):
+    policy = BlockPolicy(scale="ocp_sat", element=f"ocp_sat:rounding={rounding}")
+    for name in ("mxfp4", "nvfp4", "float4_e3m0.g16", "mxfp8_e4m3"):
+        require_as_in_binary64(block_format_of(name), policy)
+        require_as_in_binary64(block_format_of(name), policy.choose(arithmetic="binary32"))
+
+
+@pytest.mark.parametrize("steps", ["divide", "reciprocal"])
+@pytest.mark.parametrize("power", [0, -130, -147, 120])
+def test_every_boundary_of_quotients_in_binary32(steps, power):
+    """Scales of 24 bits, and of both signs what is beside each boundary times the scale."""
+    drawn = np.random.default_rng(9)
+    scales = np.ldexp(drawn.uniform(1, 2, 4000), power).astype(np.float32)
+    scales[::7] = np.ldexp(np.float32(1), power)
+    boundaries = np.float32([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5])
+    near = (scales[:, None].astype(np.float64) * boundaries).astype(np.float32)
+    words = near.view(np.int32)[..., None] + np.arange(-3, 4, dtype=np.int32)
+    around = np.maximum(words, 0).view(np.float32).reshape(len(scales), -1)
+    top = (scales * np.float32(6))[:, None]
+    values = np.concatenate([top, -top, around, -around], axis=1)
+    values = values[np.isfinite(values).all(axis=1)]
+    assert len(values) > 1000
+    fmt = block_format("float4_e2m1fn", block=values.shape[1], scale="float32", by_sign=True)
+    policy = get_block_policy("afpq").choose(quotient_steps=steps)
+    require_same_tensor(quantize(values, fmt, policy=policy), quantize(values.astype(float), fmt, policy=policy))
 
 
 def require_as_in_binary64(fmt, policy):

@@ -10,6 +10,7 @@ both signs, which are numbers then, and not words.
 import numpy as np
 
 from lowbit.kernels._jit import constants, kernel, scalar
+from lowbit.kernels.block.fast_quotients import divided, multiplied
 from lowbit.kernels.cast.fast_binary32 import BINARY32_INFINITY, BINARY32_MAGNITUDE, SIGN_SHIFT
 from lowbit.kernels.lib.bits import as_float32, as_int32, shift_right_32
 from lowbit.kernels.lib.select import pick
@@ -24,6 +25,7 @@ STRIP = 64
 """Blocks whose boundaries are made at once."""
 
 NOTHING, ONE = np.int32(0), np.int32(1)
+BELOW, TRIED = np.int32(2), 4
 ZERO = np.float32(0)
 
 
@@ -88,40 +90,77 @@ def words_behind(words, totals, boundaries, beyond):
             words[place, block] = first_behind(number, totals[block], strict)
 
 
-@kernel
-def encode(bits, totals, boundaries, beyond, sign_bit, codes):
-    """Codes of elements whose block has the scale ``totals``; a scale of 0 gives zeros."""
-    words = np.empty((BOUNDARIES, STRIP), np.int32)
-    for strip in range(0, totals.size, STRIP):
-        last = min(strip + STRIP, totals.size)
-        words_behind(words, totals[strip:last], boundaries, beyond)
-        row, out = bits[strip:last], codes[strip:last]
-        for k in range(last - strip):
-            a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
-            e, f, g = words[4, k], words[5, k], words[6, k]
-            for i in range(bits.shape[1]):
-                count = reached(np.int32(row[k, i] & BINARY32_MAGNITUDE), a, b, c, d, e, f, g)
-                out[k, i] = np.int32(count | np.int32(shift_right_32(row[k, i], SIGN_SHIFT) & sign_bit))
+def of_steps(step, inverse):
+    """The same where a quotient is rounded to binary32 before it is compared: ``step`` is that of the policy.
+
+    The least word whose quotient reaches a boundary is at most two away from what ``inverse``, one rounded step, makes
+    of the boundary, and quotients do not fall where words rise; so four of them are tried.
+    """
+
+    @scalar
+    def words_reached(words, totals, boundaries, beyond):  # noqa: ARG001 - as words_behind has it
+        for place in range(BOUNDARIES):
+            boundary = np.float32(boundaries[place])
+            for block in range(totals.size):
+                scale = np.float32(totals[block])
+                word = np.int32(max(np.int32(as_int32(inverse(boundary, scale)) - BELOW), NOTHING))
+                missed = NOTHING
+                for k in range(TRIED):
+                    quotient = step(as_float32(np.int32(word + np.int32(k))), scale)
+                    missed = np.int32(missed + pick(quotient >= boundary, NOTHING, ONE))
+                words[place, block] = np.int32(word + missed)
+
+    return words_reached
 
 
-@kernel
-def encode_by_sign(bits, positive, negative, boundaries, beyond, sign_bit, codes):
-    """The same where numbers with a sign have scales of their own."""
-    words, others = np.empty((BOUNDARIES, STRIP), np.int32), np.empty((BOUNDARIES, STRIP), np.int32)
-    for strip in range(0, positive.size, STRIP):
-        last = min(strip + STRIP, positive.size)
-        words_behind(words, positive[strip:last], boundaries, beyond)
-        words_behind(others, negative[strip:last], boundaries, beyond)
-        row, out = bits[strip:last], codes[strip:last]
-        for k in range(last - strip):
-            a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
-            e, f, g = words[4, k], words[5, k], words[6, k]
-            h, j, m, n = others[0, k], others[1, k], others[2, k], others[3, k]
-            p, q, r = others[4, k], others[5, k], others[6, k]
-            for i in range(bits.shape[1]):
-                magnitude, sign = np.int32(row[k, i] & BINARY32_MAGNITUDE), shift_right_32(row[k, i], SIGN_SHIFT)
-                above, below = reached(magnitude, a, b, c, d, e, f, g), reached(magnitude, h, j, m, n, p, q, r)
-                out[k, i] = np.int32(pick(sign == NOTHING, above, below) | np.int32(sign & sign_bit))
+def of_magnitudes(behind):
+    """The kernel for elements of a sign and a magnitude; a scale of 0 gives zeros."""
+
+    @kernel
+    def encode_blocks(bits, totals, boundaries, beyond, sign_bit, codes):
+        words = np.empty((BOUNDARIES, STRIP), np.int32)
+        for strip in range(0, totals.size, STRIP):
+            last = min(strip + STRIP, totals.size)
+            behind(words, totals[strip:last], boundaries[0], beyond[0])
+            row, out = bits[strip:last], codes[strip:last]
+            for k in range(last - strip):
+                a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
+                e, f, g = words[4, k], words[5, k], words[6, k]
+                for i in range(bits.shape[1]):
+                    count = reached(np.int32(row[k, i] & BINARY32_MAGNITUDE), a, b, c, d, e, f, g)
+                    out[k, i] = np.int32(count | np.int32(shift_right_32(row[k, i], SIGN_SHIFT) & sign_bit))
+
+    return encode_blocks
+
+
+def of_signs(behind):
+    """The same where numbers with a sign have scales of their own, or boundaries."""
+
+    @kernel
+    def encode_blocks(bits, positive, negative, boundaries, beyond, sign_bit, codes):
+        words, others = np.empty((BOUNDARIES, STRIP), np.int32), np.empty((BOUNDARIES, STRIP), np.int32)
+        for strip in range(0, positive.size, STRIP):
+            last = min(strip + STRIP, positive.size)
+            behind(words, positive[strip:last], boundaries[0], beyond[0])
+            behind(others, negative[strip:last], boundaries[1], beyond[1])
+            row, out = bits[strip:last], codes[strip:last]
+            for k in range(last - strip):
+                a, b, c, d = words[0, k], words[1, k], words[2, k], words[3, k]
+                e, f, g = words[4, k], words[5, k], words[6, k]
+                h, j, m, n = others[0, k], others[1, k], others[2, k], others[3, k]
+                p, q, r = others[4, k], others[5, k], others[6, k]
+                for i in range(bits.shape[1]):
+                    magnitude, sign = np.int32(row[k, i] & BINARY32_MAGNITUDE), shift_right_32(row[k, i], SIGN_SHIFT)
+                    above, below = reached(magnitude, a, b, c, d, e, f, g), reached(magnitude, h, j, m, n, p, q, r)
+                    out[k, i] = np.int32(pick(sign == NOTHING, above, below) | np.int32(sign & sign_bit))
+
+    return encode_blocks
+
+
+words_of_quotients, words_of_products = of_steps(divided, multiplied), of_steps(multiplied, divided)
+encode, encode_by_sign = of_magnitudes(words_behind), of_signs(words_behind)
+encode_quotients, encode_quotients_by_sign = of_magnitudes(words_of_quotients), of_signs(words_of_quotients)
+encode_products, encode_products_by_sign = of_magnitudes(words_of_products), of_signs(words_of_products)
 
 
 @scalar

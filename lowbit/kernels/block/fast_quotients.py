@@ -11,7 +11,9 @@ from lowbit.kernels._jit import constants, kernel, scalar
 from lowbit.kernels.cast.fast_binary32 import SIZE, signed, symmetric
 from lowbit.kernels.cast.fast_intervals import answer
 from lowbit.kernels.lib.bits import as_float32, as_int32
+from lowbit.kernels.lib.select import pick
 
+NOTHING = np.int32(0)
 TO_WHOLE = np.float32(3 << 22)
 """Added to a number of at most 22 bits it leaves the nearest integer, ties to even, in the low bits of the sum."""
 TO_WHOLE_BITS = np.int32(0x4B400000)
@@ -75,7 +77,24 @@ def of_listed(step):
     return encode_blocks
 
 
+def of_listed_by_sign(step):
+    """The same where numbers with a sign have scales of their own."""
+
+    @kernel
+    def encode_blocks(bits, positive, negative, shift, changes, answers, codes):
+        count = np.int32(shift)
+        for block in range(bits.shape[0]):
+            above, below = positive[block], negative[block]
+            for i in range(bits.shape[1]):
+                word = bits[block, i]
+                quotient = as_int32(step(as_float32(word), pick(word < NOTHING, below, above)))
+                codes[block, i] = answer(quotient, count, changes, answers)
+
+    return encode_blocks
+
+
 symmetric_quotients, symmetric_products = of_floats(symmetric, divided), of_floats(symmetric, multiplied)
 signed_quotients, signed_products = of_floats(signed, divided), of_floats(signed, multiplied)
 integer_quotients, integer_products = of_integers(divided), of_integers(multiplied)
 listed_quotients, listed_products = of_listed(divided), of_listed(multiplied)
+quotients_by_sign, products_by_sign = of_listed_by_sign(divided), of_listed_by_sign(multiplied)

@@ -53,7 +53,7 @@ def quantize(
         raise InputError(f"the value at {place} is {values[place]}: its block has no range", hint="clip or replace it")
     fine, zero, factors = _scales(low, high, fmt, policy)
     if runs is not None and way is not None and quotients.is_usual(fine.used).all():
-        codes = quotients.encode(way, runs, fine, None, policy, zero.codes)
+        codes = quotients.encode(way, runs, [fine], None, policy, zero.codes)
         if codes is not None:
             return [fine, zero], codes.reshape(values.shape)
     scale, shift = (spread(part, fine.field, values.shape) for part in (steps.enter(fine.used), zero.used))

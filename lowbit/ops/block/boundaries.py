@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from lowbit.exact import from_fraction
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
+from lowbit.ops.block import quotients
 from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine
 from lowbit.ops.cast.cast import encode as encode_values
@@ -22,16 +23,25 @@ from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
 
 BITS = 4
-BINARY64_BITS = 53
+BINARY32_BITS, BINARY64_BITS = 24, 53
 """A product of a boundary and the scales with that many bits is exact in binary64."""
 
 
 class Magnitudes(NamedTuple):
-    """Where magnitudes begin to be rounded to the next element: the numbers, and whether a tie stays below."""
+    """Where magnitudes begin to be rounded to the next element: the numbers, and whether a tie stays below.
+
+    A row each for numbers without and with a sign. ``steps``: these are numbers that quotients in binary32 reach.
+    """
 
     numbers: npt.NDArray[np.float64]
     beyond: npt.NDArray[np.int32]
     sign_bit: np.int32
+    steps: bool
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether ties of both signs go to the same magnitude."""
+        return bool((self.beyond[0] == self.beyond[1]).all() and (self.numbers[0] == self.numbers[1]).all())
 
 
 class Numbers(NamedTuple):
@@ -55,22 +65,32 @@ def boundaries(fmt: BlockFormat, policy: BlockPolicy) -> Boundaries | None:
     """The boundaries of the elements of a format; None where another path encodes them."""
     finest, *coarser = fmt.scales[1:] if fmt.by_sign else fmt.scales
     # a quotient by a power of two is exact in binary32, or far below the smallest element
-    bins = policy.quotient_bins != "none"
-    powers = policy.arithmetic == "binary32" and finest.format.precision == 1 and not coarser and not bins
-    if not (policy.arithmetic == "exact" or (powers and policy.quotient_scale == "stored")):
+    powers = finest.format.precision == 1 and not coarser and policy.quotient_scale == "stored"
+    in_steps = policy.arithmetic == "binary32" and not powers
+    if policy.arithmetic == "bfloat16" or policy.search != "none" or finest.role not in {"multiply", "by_sign"}:
         return None
-    if (
-        policy.zero_scale != "zero"
-        or policy.search != "none"
-        or policy.quotient_format
-        or finest.role not in {"multiply", "by_sign"}
-    ):
+    if policy.quotient_bins != "none" or policy.quotient_format or any(field.role != "multiply" for field in coarser):
         return None
-    if any(field.role != "multiply" for field in coarser):
+    if in_steps:
+        return of_steps(fmt, policy)
+    if policy.zero_scale != "zero":
         return None
     bits = BINARY64_BITS - sum(field.format.precision for field in (finest, *coarser))
     found = _of_element(fmt.element, policy.policy("element", fmt.element), bits)
     return None if fmt.by_sign and isinstance(found, Numbers) else found
+
+
+@lru_cache(maxsize=64)
+def of_steps(fmt: BlockFormat, policy: BlockPolicy) -> Magnitudes | None:
+    """Instead of boundaries the least numbers of binary32 behind them, which quotients in binary32 reach or not."""
+    if policy.arithmetic != "binary32" or policy.quotient_steps == "reciprocal_exact":
+        return None
+    found = _of_element(fmt.element, policy.policy("element", fmt.element), BINARY32_BITS)
+    if not isinstance(found, Magnitudes):
+        return None
+    numbers = found.numbers.astype(np.float32)
+    numbers = np.where(found.beyond == 1, np.nextafter(numbers, np.float32(np.inf)), numbers)
+    return found._replace(numbers=numbers.astype(np.float64), steps=True)
 
 
 def _of_element(element: Scalar, policy: Policy, most_bits: int) -> Boundaries | None:
@@ -79,7 +99,7 @@ def _of_element(element: Scalar, policy: Policy, most_bits: int) -> Boundaries |
     if element.bits > BITS or element.has_nan or element.has_infinity or not usual or policy.defects:
         return None
     mirrored = not element.listed and not element.wraps and element.negative_zero
-    if mirrored and policy.negative_zero == "keep" and policy.rounding[8:] not in {"up", "down"}:
+    if mirrored and policy.negative_zero == "keep":
         return _magnitudes(element, policy, most_bits)
     signs = [int(encode_values(np.float32(zero), element, policy=policy)) for zero in (0.0, -0.0)]
     if not element.signed or element.negative_zero or signs[0] != signs[1]:
@@ -91,8 +111,12 @@ def _magnitudes(element: Scalar, policy: Policy, most_bits: int) -> Magnitudes |
     from lowbit.kernels.block.fast_boundaries import BOUNDARIES
 
     codes = list(range(element.largest_code() + 1))
-    found = _between(codes, element, policy, most_bits, BOUNDARIES)
-    return None if found is None else Magnitudes(*found, np.int32(element.sign_bit))
+    positive = _between(codes, element, policy, most_bits, BOUNDARIES)
+    negative = _between([code | element.sign_bit for code in codes], element, policy, most_bits, BOUNDARIES)
+    if positive is None or negative is None:
+        return None
+    numbers, beyond = (np.stack(pair) for pair in zip(positive, negative, strict=True))
+    return Magnitudes(np.abs(numbers), beyond, np.int32(element.sign_bit), steps=False)
 
 
 def _numbers(element: Scalar, policy: Policy, most_bits: int) -> Numbers | None:
@@ -124,26 +148,55 @@ def _between(
     return numbers, beyond
 
 
-def encode(way: Boundaries, runs: Runs, fine: list[Fine], above: Coarse | None) -> Array | None:
+def encode(way: Boundaries, runs: Runs, fine: list[Fine], above: Coarse | None, policy: BlockPolicy) -> Array | None:
     """The codes; None where a scale is not a number."""
     from lowbit.kernels.block import fast_boundaries as fast
-    from lowbit.kernels.block.simd_reached import LANES, encode_coded
 
+    if isinstance(way, Magnitudes) and way.steps:
+        divisors = [quotients.ordinary(part, above, policy) for part in fine]
+        numbers = [each.numbers for each in divisors if each is not None]
+        if len(numbers) < len(fine):
+            return None
+        multiplies = any(each.multiplies for each in divisors if each is not None)
+        kernels = (fast.encode_products, fast.encode_products_by_sign)
+        kernels = kernels if multiplies else (fast.encode_quotients, fast.encode_quotients_by_sign)
+        return _encoded(way, runs, fine, numbers, kernels)
     totals = [part.numbers if above is None else part.numbers * above.scale for part in fine]
     if not all(np.isfinite(total).all() for total in totals):
         return None
-    codes = np.empty(runs.words.shape, np.uint8)
-    signed = isinstance(way, Numbers)
-    if fine[0].coded and not signed and len(fine) == 1 and runs.length % LANES == 0:
-        flat, of_runs, scales = runs.words.reshape(-1), codes.reshape(-1), runs.each(fine[0].codes)
+    if isinstance(way, Numbers):
+        return _encoded(way, runs, fine, totals, (fast.encode_signed, fast.encode_signed))
+    coded = _coded(way, runs, fine, totals)
+    return _encoded(way, runs, fine, totals, (fast.encode, fast.encode_by_sign)) if coded is None else coded
 
-        def coded(part: slice) -> None:
-            places = slice(part.start * runs.length, part.stop * runs.length)
-            encode_coded(flat[places], runs.length, scales[part], totals[0], *way, of_runs[places])
 
-        runs.in_chunks(coded)
-        return codes
-    kernel = fast.encode_signed if signed else fast.encode_by_sign if len(fine) > 1 else fast.encode
+def _encoded(way: Boundaries, runs: Runs, fine: list[Fine], totals: list[Array], kernels: tuple[Any, Any]) -> Array:
+    """By a kernel for scales of all numbers, or the one for scales or boundaries of each sign."""
     each = [runs.each(part.each(total)).astype(np.float64) for part, total in zip(fine, totals, strict=True)]
-    runs.in_chunks(lambda part: kernel(runs.words[part], *(total[part] for total in each), *way, codes[part]))
+    by_sign, parameters = len(each) > 1, tuple(way)
+    if isinstance(way, Magnitudes):
+        parameters = way[:-1]
+        by_sign = by_sign or not way.mirrored
+    each = each * 2 if by_sign and len(each) == 1 else each
+    codes = np.empty(runs.words.shape, np.uint8)
+    kernel = kernels[by_sign]
+    runs.in_chunks(lambda part: kernel(runs.words[part], *(total[part] for total in each), *parameters, codes[part]))
+    return codes
+
+
+def _coded(way: Magnitudes, runs: Runs, fine: list[Fine], totals: list[Array]) -> Array | None:
+    """Where few scales occur, in vector registers; None elsewhere."""
+    from lowbit.kernels.block.simd_reached import LANES, encode_coded
+
+    if not fine[0].coded or len(fine) > 1 or runs.length % LANES or not way.mirrored:
+        return None
+    codes = np.empty(runs.words.shape, np.uint8)
+    flat, of_runs, scales = runs.words.reshape(-1), codes.reshape(-1), runs.each(fine[0].codes)
+    parameters = way.numbers[0], way.beyond[0], way.sign_bit
+
+    def coded(part: slice) -> None:
+        places = slice(part.start * runs.length, part.stop * runs.length)
+        encode_coded(flat[places], runs.length, scales[part], totals[0], *parameters, of_runs[places])
+
+    runs.in_chunks(coded)
     return codes

@@ -13,15 +13,14 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
-from lowbit.ops.block import boundaries, power_of_two, quotients
+from lowbit.ops.block import boundaries, exponents, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
-from lowbit.ops.block.exponents import lowered
 from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
-from lowbit.ops.block.search import FOUR_OVER_SIX, better, require_searchable
+from lowbit.ops.block.search import FOUR_OVER_SIX, better, faster, require_searchable
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
@@ -110,7 +109,8 @@ def quantize(
             )
             fields = [*of_blocks]
         else:
-            fields, codes = _by_runs(moved, target, chosen, threads) or _by_quotients(moved, target, chosen, place)
+            by_kernel = _by_runs(moved, target, chosen, threads) or exponents.faster(moved, target, chosen, threads)
+            fields, codes = by_kernel or _by_quotients(moved, target, chosen, place)
     if codes.dtype.kind == "f":
         element = chosen.policy("element", target.element)
         codes = encode(codes, target.element, policy=element, random_bits=draws, threads=threads)
@@ -126,9 +126,12 @@ Parts = tuple[list[Fine | Coarse], Array]
 
 def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
     """Scales and codes of finite values by a kernel; None where they are to be made from quotients."""
-    way = quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
+    way = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
+    way = way or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
     if way is None or values.dtype != np.float32 or not values.size or any(field.block for field in coarser):
+        return None
+    if policy.search != "none" and not coarser:
         return None
     if not divides(finest[0], values.shape):
         return None
@@ -141,10 +144,17 @@ def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
     upper = above[0] if above else None
     pairs = zip(finest, maxima, strict=True)
     fine = [many_fine_scales(amax, field, fmt, upper, policy, values.shape) for field, amax in pairs]
+    if policy.search != "none" and isinstance(way, quotients.Lanes) and upper is not None:
+        require_searchable(fmt, values.shape, policy)
+        larger = many_fine_scales(maxima[0], finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
+        better_scale = faster(runs, fmt, upper, policy, (fine[0], larger))
+        if better_scale is None:
+            return None
+        fine = [better_scale]
     if isinstance(way, quotients.Lanes):
-        codes = quotients.encode(way, runs, fine[0], upper, policy)
+        codes = quotients.encode(way, runs, fine, upper, policy)
     else:
-        codes = boundaries.encode(way, runs, fine, upper)
+        codes = boundaries.encode(way, runs, fine, upper, policy)
     return None if codes is None else ([*fine, *above], codes.view(fmt.element.code_dtype).reshape(values.shape))
 
 
@@ -169,8 +179,8 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
         larger = fine_scales(amax, finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
         others = _quotients(entered, [larger], upper, policy, plain=False)
         fine[0], quotients = better(entered, fmt, upper, policy, (fine[0], quotients), (larger, others))
-    exponents, quotients = lowered(quotients, fmt)
-    return [*fine, *above, *exponents], np.moveaxis(quotients, -1, axis)
+    lower, quotients = exponents.lowered(quotients, fmt)
+    return [*fine, *above, *lower], np.moveaxis(quotients, -1, axis)
 
 
 BINS = 1 << 16

@@ -29,7 +29,10 @@ USUAL_EXPONENT = 20
 """Products of such scales and numbers between 2^-20 and 2^20 are normal in binary32."""
 
 Encode = Callable[[Array, Array, Array, Array], None]
-"""``encode(words, scales, zero points, codes)`` for some blocks, a row each."""
+"""``encode(words, scales, others, codes)`` for some blocks, a row each.
+
+``others``: zero points, or the scales of numbers with a sign.
+"""
 
 
 class Lanes(NamedTuple):
@@ -54,18 +57,17 @@ def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     factors = fmt.of_role("multiply", "divide")
     exact = len(factors) == 1 and factors[0].role == "multiply" and fits(factors[0].format, fmt.element)
     held = policy.arithmetic == "binary32" or (policy.arithmetic == "exact" and exact and not fmt.element.listed)
-    if not held or fmt.of_role("exponent", "by_sign"):
+    if not held or fmt.of_role("exponent"):
         return None
     if (
         policy.quotient_steps == "reciprocal_exact"
-        or policy.search != "none"
         or policy.quotient_bins != "none"
         or policy.quotient_format
         or fmt.element.bits > 8
         or not (fmt.element.signed or fmt.affine)
     ):
         return None
-    return _of_element(fmt.element, policy.policy("element", fmt.element))
+    return _of_element(fmt.element, policy.policy("element", fmt.element), by_sign=fmt.by_sign)
 
 
 def fits(scale: Scalar, element: Scalar) -> bool:
@@ -74,16 +76,17 @@ def fits(scale: Scalar, element: Scalar) -> bool:
     return reach and scale.precision + max(element.precision, element.bits) + 2 <= BINARY32_BITS
 
 
-def _of_element(element: Scalar, policy: Policy) -> Lanes | None:
+def _of_element(element: Scalar, policy: Policy, *, by_sign: bool) -> Lanes | None:
     cast = Cast(scalar_format("float32"), element, policy)
-    if element.listed and not policy.via:
-        return _listed(cast)
-    if policy.via or policy.defects:
+    if policy.via or (policy.defects and not element.listed):
         return None
-    return _integers(element, policy) if element.wraps else _floats(cast)
+    if element.listed or by_sign:
+        return _listed(cast, by_sign=by_sign)
+    return _integers(element, policy) if element.wraps else _floats(cast) or _listed(cast, by_sign=False)
 
 
-def _listed(cast: Cast) -> Lanes | None:
+def _listed(cast: Cast, *, by_sign: bool) -> Lanes | None:
+    """By intervals, which are known for any element of few bits."""
     from lowbit.kernels.block import fast_quotients as fast
 
     if cast.policy.defects:
@@ -96,6 +99,11 @@ def _listed(cast: Cast) -> Lanes | None:
     def way(kernel: Any) -> Encode:
         return lambda words, scales, _, codes: kernel(words, scales, *tables, codes)
 
+    def by_signs(kernel: Any) -> Encode:
+        return lambda words, scales, others, codes: kernel(words, scales, others, *tables, codes)
+
+    if by_sign:
+        return Lanes(by_signs(fast.quotients_by_sign), by_signs(fast.products_by_sign), cast.target.code_dtype)
     return Lanes(way(fast.listed_quotients), way(fast.listed_products), cast.target.code_dtype)
 
 
@@ -158,9 +166,28 @@ def is_usual(scales: Array) -> Array:
 
 
 def encode(
-    way: Lanes, runs: Runs, fine: Fine, above: Coarse | None, policy: BlockPolicy, zeros: Array | None = None
+    way: Lanes, runs: Runs, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, zeros: Array | None = None
 ) -> Array | None:
     """The codes, of integers after a zero point is added; None where a scale is not an ordinary number."""
+    divisors = [ordinary(part, above, policy) for part in fine]
+    if any(each is None for each in divisors):
+        return None
+    multiplies = divisors[0] is not None and divisors[0].multiplies
+    scales, *others = (
+        runs.each(part.each(each.numbers.astype(np.float32)))
+        for part, each in zip(fine, divisors, strict=True)
+        if each is not None
+    )
+    shifts = np.zeros(scales.size, np.int32) if zeros is None else runs.each(zeros.astype(np.int32))
+    beside = others[0] if others else shifts
+    codes = np.empty(runs.words.shape, way.dtype)
+    run = way.multiply if multiplies else way.divide
+    runs.in_chunks(lambda part: run(runs.words[part], scales[part], beside[part], codes[part]))
+    return codes
+
+
+def ordinary(fine: Fine, above: Coarse | None, policy: BlockPolicy) -> Divisor | None:
+    """What values are divided or multiplied by, where a kernel may do it; a divisor of 0 is infinite."""
     pair = None if above is None else (above.scale, above.reciprocal)
     numbers, nothing, multiplies = divisor(fine.numbers, pair, policy)
     if policy.arithmetic == "exact" and not (nothing | is_usual(numbers)).all():
@@ -168,13 +195,6 @@ def encode(
     if nothing.any():
         if policy.zero_scale in {"infinite", "lowest"} or (policy.zero_scale == "largest" and not multiplies):
             return None
-        if policy.zero_scale != "largest":
-            numbers = np.where(nothing, 0 if multiplies else np.inf, numbers)
-    if np.isnan(numbers).any():
-        return None
-    scales = runs.each(fine.each(numbers.astype(np.float32)))
-    shifts = np.zeros(scales.size, np.int32) if zeros is None else runs.each(zeros.astype(np.int32))
-    codes = np.empty(runs.words.shape, way.dtype)
-    run = way.multiply if multiplies else way.divide
-    runs.in_chunks(lambda part: run(runs.words[part], scales[part], shifts[part], codes[part]))
-    return codes
+        instead = np.finfo(np.float32).max if policy.zero_scale == "largest" else 0 if multiplies else np.inf
+        numbers = np.where(nothing, numbers.dtype.type(instead), numbers)
+    return None if np.isnan(numbers).any() else Divisor(numbers, nothing, multiplies)

@@ -8,6 +8,9 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.boundaries import of_steps
+from lowbit.ops.block.quotients import ordinary
+from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine, Steps
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy
@@ -44,6 +47,36 @@ def better(
     used = np.where(taken, second[0].used, first[0].used)
     quotients = np.where(spread(taken, field, values.shape), second[1], first[1])
     return Fine(field, codes, used), quotients
+
+
+def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pair: tuple[Fine, Fine]) -> Fine | None:
+    """The better of two scales for each block, by a kernel; None where there is none, or a scale is not a number."""
+    from lowbit.kernels.block import simd_search as kernels
+    from lowbit.kernels.block.simd_reached import LANES, ROW
+
+    way = of_steps(fmt, policy)
+    divisors = [each for part in pair if (each := ordinary(part, above, policy)) is not None]
+    if way is None or not way.mirrored or runs.length % LANES or len(divisors) < len(pair):
+        return None
+    kernel = kernels.compare_products if divisors[0].multiplies else kernels.compare_quotients
+    used = [part.used.astype(np.float32) for part in pair]
+    numbers = np.stack([runs.each(part.each(each.numbers)) for part, each in zip(pair, divisors, strict=True)])
+    wide, scales = numbers.astype(np.float64), np.stack([runs.each(part) for part in used])
+    values = np.zeros(ROW, np.float32)
+    values[: fmt.element.largest_code() + 1] = decode(range(fmt.element.largest_code() + 1), fmt.element)
+    constant = way.numbers[0], way.beyond[0], values, np.float32(above.amax), np.float32(above.maximum)
+    squared, flat = policy.search == "four_over_six_squared", runs.words.reshape(-1)
+    taken = np.empty(len(runs.words), np.bool_)
+
+    def part(inside: slice) -> None:
+        places = slice(inside.start * runs.length, inside.stop * runs.length)
+        of_blocks = wide[:, inside], scales[:, inside]
+        kernel(flat[places], runs.length, *map(np.ascontiguousarray, of_blocks), *constant, squared, taken[inside])
+
+    runs.in_chunks(part)
+    second = taken.reshape(pair[0].codes.shape)
+    codes = np.where(second, pair[1].codes, pair[0].codes)
+    return Fine(pair[0].field, codes, np.where(second, used[1], used[0]))
 
 
 def _error(values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, candidate: Candidate) -> Array:

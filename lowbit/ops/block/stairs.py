@@ -29,19 +29,20 @@ def many_fine_scales(
     above: Coarse | None,
     policy: BlockPolicy,
     shape: Shape,
+    factor: float = 1,
 ) -> Fine:
     """What ``fine_scales`` says, of the largest magnitudes in binary32; the scale above is that of the whole tensor."""
     dtype = Steps(policy).dtype
     steps = None
     narrow = field.format.bits <= 8 and not field.format.signed_codes and field.role != "exponent"
     if amax.size >= MANY and narrow and policy.quotient_scale == "stored":
-        words = _words(field, fmt, above, policy, amax.max())
+        words = _words(field, fmt, above, policy, amax.max(), factor)
         sample = np.unique(np.clip(words[:, None] + np.arange(-REACH, REACH + 1), 1, words[-1]))
         sample = np.concatenate([[0], sample]).astype(np.uint32)
-        found = fine_scales(sample.view(np.float32).astype(dtype), field, fmt, above, policy, shape)
+        found = fine_scales(sample.view(np.float32).astype(dtype), field, fmt, above, policy, shape, factor)
         steps = narrowest(sample, found.codes) if _joined(sample, found.codes) else None
     if steps is None:
-        return fine_scales(amax.astype(dtype), field, fmt, above, policy, shape)
+        return fine_scales(amax.astype(dtype), field, fmt, above, policy, shape, factor)
     codes = look_up(steps, amax.reshape(-1).view(np.int32)).reshape(amax.shape)
     every = np.arange(1 << field.format.bits, dtype=codes.dtype)
     values = np.where((every < codes.min()) | (every > codes.max()), 1, field_values(every, field))
@@ -49,7 +50,7 @@ def many_fine_scales(
 
 
 def _words(
-    field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy, most: np.float32
+    field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy, most: np.float32, factor: float
 ) -> npt.NDArray[np.int64]:
     """About where the steps lie, as binary32 words; the last is that of ``most``."""
     element, rule = fmt.element, policy.scale_rule
@@ -63,6 +64,7 @@ def _words(
         places = values * 2.0 ** (element.max_exponent + fmt.headroom + 1) * min(bump(rule, element), 1)
     if above is not None:
         places = places / above.reciprocal if above.divides else places * above.scale
+    places = places / factor
     return np.append(np.minimum(places, most), most).astype(np.float32).view(np.int32).astype(np.int64)
 
 
