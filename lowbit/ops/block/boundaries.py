@@ -115,8 +115,8 @@ def _magnitudes(element: Scalar, policy: Policy, most_bits: int) -> Magnitudes |
     negative = _between([code | element.sign_bit for code in codes], element, policy, most_bits, BOUNDARIES)
     if positive is None or negative is None:
         return None
-    numbers, beyond = (np.stack(pair) for pair in zip(positive, negative, strict=True))
-    return Magnitudes(np.abs(numbers), beyond, np.int32(element.sign_bit), steps=False)
+    numbers, beyond = np.abs([positive[0], negative[0]]), np.stack([positive[1], negative[1]])
+    return Magnitudes(numbers, beyond, np.int32(element.sign_bit), steps=False)
 
 
 def _numbers(element: Scalar, policy: Policy, most_bits: int) -> Numbers | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from lowbit.ops.arrays import Array
 from lowbit.ops.block import boundaries
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.scales import Fine
+from lowbit.ops.block.scales import Coarse, Fine
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.policy.block import BlockPolicy
 
@@ -36,7 +37,9 @@ def lowered(quotients: Array, fmt: BlockFormat) -> tuple[list[Fine], Array]:
     return fields, result
 
 
-def faster(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> tuple[list[Fine], Array] | None:
+def faster(
+    values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int
+) -> tuple[list[Fine | Coarse], Array] | None:
     """Scales, exponents and codes of finite binary32 values by the boundaries between the elements.
 
     A block of the last exponents has one scale, the product of all. None where an exponent has more than one bit, or
@@ -51,14 +54,17 @@ def faster(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -
     blocks_fit = all(len(part.block) == 1 and part.block[0] and divides(part, values.shape) for part in fmt.scales)
     if not blocks_fit or policy.arithmetic != "exact" or not isinstance(way, boundaries.Magnitudes):
         return None
+    lengths = [part.block[0] for part in fmt.scales]
+    if any(above % length for above, length in pairwise(lengths)):
+        return None
     runs, last = Runs(values, fields[-1], threads), fields[-1].block[0]
     (sizes,) = runs.maxima(by_sign=False)
     if not np.isfinite(sizes.max()):
         return None
     fine = many_fine_scales(_of_blocks(sizes, field, last), field, fmt, None, policy, values.shape)
-    scale, results, top = fine.used.astype(np.float64), [], int(fmt.element.max_exponent) + fmt.headroom
-    lengths = [part.block[0] for part in fmt.scales]
-    for part, length, above in zip(fields, lengths[1:], lengths, strict=False):
+    scale, top = fine.used.astype(np.float64), int(fmt.element.max_exponent) + fmt.headroom
+    results: list[Fine | Coarse] = []
+    for part, (above, length) in zip(fields, pairwise(lengths), strict=True):
         top -= 1
         scale = np.repeat(scale, above // length, axis=-1)
         doubled = (_of_blocks(sizes, part, last) >= scale * 2.0 ** (top + 1)) & (scale > 0)

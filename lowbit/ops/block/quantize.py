@@ -126,8 +126,8 @@ Parts = tuple[list[Fine | Coarse], Array]
 
 def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
     """Scales and codes of finite values by a kernel; None where they are to be made from quotients."""
-    way = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
-    way = way or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
+    first = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
+    way = first or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
     if way is None or values.dtype != np.float32 or not values.size or any(field.block for field in coarser):
         return None
