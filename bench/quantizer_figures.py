@@ -16,6 +16,8 @@ Values = dict[str, float]
 Layers = list[tuple[Any, Any, Any]]
 """Weights, activations of the calibration, and of the held-out sentences."""
 
+ALPHAS = (1.0, 0.5, 0.25, 0.15, 0.0)
+
 
 class Figure(NamedTuple):
     """Some numbers of a method, what is asked of them in words, and whether they reach it."""
@@ -29,6 +31,31 @@ class Figure(NamedTuple):
         """As the table prints it."""
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         return f"{self.name}: {numbers}; asked: {self.asked}{'' if self.reached(values) else '  NOT REACHED'}"
+
+
+def crossquant(_: Layers) -> Values:
+    """The kernel and the relative error of the outputs, in thousandths, for some alphas.
+
+    Of ``activations("outlier_channels", 512, 1024, outliers=6)``, each row times 2 to half of
+    ``activations("gaussian", 512, 1, seed=1)``, in 4 bits; weights in 8. And how many codes would be clipped.
+    """
+    sizes = np.exp2(testing.activations("gaussian", 512, 1, seed=1) / 2)
+    rows = sizes * testing.activations("outlier_channels", 512, 1024, outliers=6).astype(np.float64)
+    weights, values, clipped = testing.activations("gaussian", 256, 1024, seed=1), {}, 0
+    for alpha in ALPHAS:
+        report = METHODS["crossquant"].quantize(weights, rows, alpha=alpha, bits=4).report
+        values[f"kernel at {alpha:g}"] = report["kernel"]
+        values[f"error at {alpha:g}"] = 1e3 * report["output_error"]
+        magnitudes = np.abs(rows)
+        step = magnitudes.max(axis=1, keepdims=True) ** alpha * magnitudes.max(axis=0) ** (1 - alpha) / 7
+        clipped += int((np.rint(magnitudes / step) > 7).sum())
+    return {**values, "clipped": clipped}
+
+
+def crossquant_reached(values: Values) -> bool:
+    """Nothing is clipped, the kernel falls all the way, and the error rises at the end."""
+    kernels, errors = ([values[f"{name} at {alpha:g}"] for alpha in ALPHAS] for name in ("kernel", "error"))
+    return values["clipped"] == 0 and kernels == sorted(kernels, reverse=True) and min(errors) < errors[-1] < errors[0]
 
 
 def intlora(layers: Layers) -> Values:
@@ -113,6 +140,12 @@ def aptq(_: Layers) -> Values:
 
 FIGURES = (
     Figure(
+        "crossquant, 4 bits, by alpha",
+        "nothing clipped, the kernel falls with 1 - alpha, the error does not",
+        crossquant,
+        crossquant_reached,
+    ),
+    Figure(
         "aptq, attention blocks",
         "below gptq",
         aptq,
@@ -127,12 +160,6 @@ FIGURES = (
     Figure("lr_qat Q4.4", "1/32 = 0.03125", lr_qat, lambda values: values["share"] == 1 / 32),
     Figure("smoothquant power_of_two", "0", smoothquant, lambda values: values["products that differ"] == 0),
     Figure(
-        "vector_quantization",
-        "0.10, against 0.27 of int2.g128",
-        vector_quantization,
-        lambda values: values["table8.vector4"] <= 0.10,
-    ),
-    Figure(
         "pvq",
         "0.0140 at 3.20 bits with gains that are not quantised",
         pvq,
@@ -144,5 +171,11 @@ FIGURES = (
         "shifted <= 0.60 at 1 bit, <= 0.33 at 2",
         nsnquant,
         lambda values: values["1 bit shifted"] <= 0.60 and values["2 bit shifted"] <= 0.33,
+    ),
+    Figure(
+        "vector_quantization",
+        "0.10, against 0.27 of int2.g128",
+        vector_quantization,
+        lambda values: values["table8.vector4"] <= 0.10,
     ),
 )

@@ -1,8 +1,9 @@
 """What published quantisers gain on all-MiniLM-L6-v2: ``python -m bench.quantizer_table``.
 
 Each row is one method on the twelve largest linear layers, measured beside what is asked of it. Activations come from
-sentences of Python's own documentation (``pydoc_data``), errors from other sentences of it. Rows that a results file
-holds are not computed again, so that a stopped run goes on where it was; the last column is what each row took.
+sentences of Python's own documentation (``pydoc_data``), errors from other sentences of it. Rows that the results file
+holds are not computed again, so that a stopped run goes on where it was; ``--results`` names another file.
+The last column is what each row took. ``python -m bench.quantizer_pages`` brings the results into the pages.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from lowbit.quantizers import METHODS
 
 CALIBRATION, HELD_OUT = 160, 80
 """Sentences."""
+RESULTS = Path(__file__).with_suffix(".json")
+"""Committed."""
 
 
 class Row(NamedTuple):
@@ -44,8 +47,24 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        options = [str(value) for key, value in self.options.items() if value is not True and key != "outliers"]
-        return " ".join([self.method, *options])
+        return spelled(self.method, self.options)
+
+    @property
+    def peer_name(self) -> str:
+        """The peer, with what it has otherwise."""
+        if self.peer is None:
+            return ""
+        method, options = self.peer
+        return spelled(method, {key: value for key, value in options.items() if self.options.get(key) != value})
+
+
+def spelled(method: str, options: dict[str, Any]) -> str:
+    """A method with its options, formats and variants by their names alone."""
+    words = [method]
+    for key, value in options.items():
+        text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
+        words.append(text if key in {"to", "variant"} else f"{key}={text}")
+    return " ".join(words)
 
 
 def rows() -> Iterator[Row]:
@@ -83,6 +102,22 @@ def rows() -> Iterator[Row]:
     yield Row("adadim", {"to": "int4.g128.asymmetric"}, axes, 1.0)
 
 
+def shown() -> Iterator[Row]:
+    """What the picture has beside the rows that are asked for: other widths, and outputs where a row is of weights."""
+    for to in ("int2.g128", "int8.channel", "mxfp4", "nvfp4", "nf4.g64", "int4.g32"):
+        yield Row("round_to_nearest", {"to": to}, None, None)
+    for to in ("int2.g128", "nvfp4"):
+        yield Row("gptq", {"to": to, "order": "activation"}, None, None)
+    yield Row("quarot", {"to": "int4.g128", "variant": "gptq"}, None, None)
+    yield Row("quarot", {"to": "int4.g128"}, None, None)
+    for bits in (3, 4):
+        yield Row("squeezellm", {"to": f"table{bits}.channel"}, None, None)
+    yield Row("decoupleq", {"to": "int3.channel", "variant": "activation_order"}, None, None)
+    for method in ("llm_fp4", "nupes", "lr_qat", "intlora"):
+        yield Row(method, {"to": METHODS[method].to}, None, None)
+    yield Row("vector_quantization", {"to": "table8.vector4"}, None, None)
+
+
 def sentences() -> tuple[list[str], list[str]]:
     """Of the calibration, and held out."""
     text = " ".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
@@ -112,12 +147,23 @@ def measured(layers: Layers, method: str, options: dict[str, Any], *, of_weights
     return {"error": 1e3 * float(np.mean(errors)), "bits": float(np.mean(bits)), "seconds": process_time() - start}
 
 
+def results(path: Path) -> dict[str, Values]:
+    """What a file holds."""
+    known: dict[str, Values] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
+
+
+def key_of(method: str, options: dict[str, Any], *, of_weights: bool) -> str:
+    """Under which a file holds the numbers of a method."""
+    return json.dumps([method, options, "weights" if of_weights else "outputs"])
+
+
 def main() -> int:
     """Print the table, computing what the results file lacks; exit status 1 where a figure is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("quantizer_table.json"), help="what was computed before")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what was computed before")
     path = parser.parse_args().results
-    known: dict[str, Values] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = results(path)
     every: list[Layers] = []
 
     def stored(key: str, compute: Callable[[Layers], Values]) -> Values:
@@ -130,12 +176,12 @@ def main() -> int:
         return known[key]
 
     def ask(method: str, options: dict[str, Any], *, of_weights: bool) -> Values:
-        key = json.dumps([method, options, "weights" if of_weights else "outputs"])
-        return stored(key, partial(measured, method=method, options=options, of_weights=of_weights))
+        compute = partial(measured, method=method, options=options, of_weights=of_weights)
+        return stored(key_of(method, options, of_weights=of_weights), compute)
 
     missed = 0
-    print(f"{'method':<52} {'bits':>5} {'error':>8} {'of':<16} {'ratio':>6} {'asked':>6} {'seconds':>8}")
-    for row in rows():
+    print(f"{'method':<52} {'bits':>5} {'error':>8} {'of':<28} {'ratio':>6} {'asked':>6} {'seconds':>8}")
+    for row in (*rows(), *shown()):
         own = ask(row.method, row.options, of_weights=row.of_weights)
         line = f"{row.name:<52} {own['bits']:5.2f} {own['error']:8.3f}"
         if row.peer is not None:
@@ -143,7 +189,9 @@ def main() -> int:
             asked = "-" if row.most is None else f"{row.most:.2f}"
             late = row.most is not None and ratio > row.most * (1 + 1e-9)
             missed += late
-            line += f" {row.peer[0]:<16} {ratio:6.3f} {asked:>6} {own['seconds']:8.1f}{'  NOT REACHED' if late else ''}"
+            line += (
+                f" {row.peer_name:<28} {ratio:6.3f} {asked:>6} {own['seconds']:8.1f}{'  NOT REACHED' if late else ''}"
+            )
         print(line, flush=True)
     for figure in FIGURES:
         values = stored(figure.name, figure.measure)

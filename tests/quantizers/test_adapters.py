@@ -74,6 +74,14 @@ def test_a_row_of_zeros_holds_the_adapter():
     assert (lr_qat(np.zeros((1, 2))).dequantize() == 0).all()
 
 
+@pytest.mark.parametrize("value", [0.0, 0.3, -1.0])
+def test_rows_of_one_value_keep_it(value):
+    weights = np.full((3, 128), value)
+    for result in (lr_qat(weights), intlora(weights), intlora(weights, variant="shift")):
+        assert result.error(weights) < 0.05
+    assert intlora(weights).report["zero_codes"] == (value == 0)
+
+
 def test_products_hold_weights_random_matrix_and_adapter(layer):
     weights, adapter = layer
     for to, share in ((INT4, 0.138), ("int8.channel.asymmetric.float32", 0.0095)):

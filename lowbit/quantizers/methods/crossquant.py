@@ -127,8 +127,9 @@ def crossquant(
 
     Notes
     -----
-    The paper argues by the quantisation kernel, the activations that become zero. It shrinks with alpha; the error does
-    not, so that the kernel tells nothing of which alpha is best. With alpha = 1 it is the usual step of a row.
+    The paper argues by the quantisation kernel, the activations that become zero. Where channels have outliers it
+    shrinks with alpha to the end, but the error, where rows are uneven too, does not: the kernel does not tell which
+    alpha is best. With alpha = 1 it is the usual step of a row.
     Source: Liu et al., "CrossQuant" (arXiv 2410.07505), section 4; there is no official code.
 
     Examples
