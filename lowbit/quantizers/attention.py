@@ -109,10 +109,14 @@ class Head(NamedTuple):
 
 
 class Derivatives(NamedTuple):
-    """What the derivatives of y by the matrices of one head are made of, for the tokens of one sequence.
+    """What the Hessians of one head are made of, for the tokens of one sequence X.
 
-    ``dy_t / dWq[i, j]`` has the squared norm ``query[t]``, summed over i, times ``x[t, j]^2``; the others are outer
-    products with rows of ``key`` (tokens * d, width), of ``value`` (tokens, width) and of ``output`` (tokens, d).
+    Attributes
+    ----------
+    query, key, value : ndarray of float64, shape (tokens, tokens)
+        The sum over the outputs of the head of the blocks of ``JᵀJ``, one an output, is ``Xᵀ M X`` with these M.
+    output : ndarray of float64, shape (tokens, d)
+        The inputs of the output matrix, whose Gram matrix is the block of each output.
     """
 
     query: Doubles
@@ -126,7 +130,6 @@ def derivatives(sequence: Doubles, block: Attention) -> Iterator[Derivatives]:
     projections = np.split(np.asarray(block.output), block.heads, axis=1)
     for (queries, keys, values, shares), projection in zip(block.split(sequence), projections, strict=True):
         width = queries.shape[1]
-        attended, mixed = shares @ sequence, shares @ values
         # norms of Wo u are those of R u, with Wo = Q R
         triangle: Doubles = np.asarray(np.linalg.qr(projection, mode="r"))
         projected = values @ triangle.T
@@ -134,10 +137,10 @@ def derivatives(sequence: Doubles, block: Attention) -> Iterator[Derivatives]:
         slopes = shares[:, None] * (projected.T[None] - (shares @ projected)[:, :, None])
         # dy_t/dWq[i, j] = (slopes K)_i x_t,j / sqrt(d);   dy_t/dWk[i, j] = q_t,i (slopes X)_j / sqrt(d)
         by_query = ((slopes @ keys) ** 2).sum(axis=(1, 2)) / width
-        by_key = (slopes @ sequence) * (np.linalg.norm(queries, axis=1) / sqrt(width))[:, None, None]
+        rows = (slopes * (np.linalg.norm(queries, axis=1) / sqrt(width))[:, None, None]).reshape(-1, len(sequence))
         # dy_t/dWv[i, j] = Wo[:, i] (p_t X)_j, and dy_t/dWo[o, i] = (p_t v)_i in row o alone
-        by_value = attended * np.linalg.norm(projection)
-        yield Derivatives(by_query, by_key.reshape(-1, sequence.shape[1]), by_value, mixed)
+        by_value = (projection**2).sum() * (shares.T @ shares)
+        yield Derivatives(np.diag(by_query), rows.T @ rows, by_value, shares @ values)
 
 
 def hessians(sequences: Iterable[Doubles], block: Attention, matrix: str) -> Doubles:
@@ -154,7 +157,7 @@ def hessians(sequences: Iterable[Doubles], block: Attention, matrix: str) -> Dou
     Returns
     -------
     hessians : ndarray of float64, shape (heads, inputs, inputs) or (1, inputs, inputs)
-        The mean over the outputs of a head of the blocks of ``JᵀJ`` on its diagonal, one an output.
+        The sum over the outputs of a head, or one of the outputs, of the blocks of ``JᵀJ`` on its diagonal.
     """
     total: Doubles = np.zeros(())
     for sequence in sequences:
@@ -162,11 +165,8 @@ def hessians(sequences: Iterable[Doubles], block: Attention, matrix: str) -> Dou
         if matrix == "output":
             rows = np.concatenate([part.output for part in parts], axis=1)
             total = total + (rows.T @ rows)[None]
-        elif matrix == "query":
-            total = total + np.stack([sequence.T @ (sequence * part.query[:, None]) for part in parts])
         else:
-            every = [getattr(part, matrix) for part in parts]
-            total = total + np.stack([rows.T @ rows for rows in every])
+            total = total + np.stack([sequence.T @ getattr(part, matrix) @ sequence for part in parts])
     return total
 
 

@@ -67,10 +67,10 @@ def attention_traces(
     block = Attention(query, key, value, output, heads, causal)
     totals = np.zeros(4)
     for sequence in block.sequences(inputs, "attention_traces"):
+        products = sequence @ sequence.T
         for part in derivatives(sequence, block):
-            squares = [float((rows**2).sum()) for rows in part[1:]]
-            by_query = float(part.query @ (sequence**2).sum(axis=1))
-            totals += [by_query, squares[0], squares[1], len(np.asarray(output)) * squares[2]]
+            traces = [float((matrix * products).sum()) for matrix in part[:3]]  # of Xᵀ M X
+            totals += [*traces, len(np.asarray(output)) * float((part.output**2).sum())]
     return AttentionTraces(*(2.0 * float(total) for total in totals))
 
 
