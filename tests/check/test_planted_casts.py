@@ -199,6 +199,22 @@ PLANTED = {
     "offset codes": (
         "uint4 float32 ieee", lambda u, g: bits_of(u.astype(float) - 8), ["^adds -8 to its inputs", EXACT],
     ),
+    "sign and magnitude": (
+        "float32 int4 integer", lambda u, g: np.where(g < 0, np.minimum(-g.astype(int), 7) - 8, g),
+        ["codes negative results as sign and magnitude", EXACT],
+    ),
+    "one's complement": (
+        INT8, lambda u, g: np.where(g < 0, np.maximum(g.astype(int) - 1, -128), g),
+        ["codes negative results in one's complement", EXACT],
+    ),
+    "infinite integers": (
+        INT8, lambda u, g: np.where(np.isinf(values(u)), 0, g), ["gives infinite inputs what it gives NaN", EXACT],
+    ),
+    "no new bias": (E4M3, lambda u, g: u >> 20, ["^gives the bits from 20 up of each input's code", EXACT]),
+    "shifted by 8": (
+        "bfloat16 float32 ieee", lambda u, g: u.astype(int) << 8,
+        ["^gives the code of each input, shifted left by 8", EXACT],
+    ),
     "low half of binary32": (BFLOAT16, lambda u, g: u & 0xFFFF, ["^gives the low bits of each input's code", EXACT]),
     "high byte of binary32": (E4M3, lambda u, g: u >> 24, ["^gives the high bits of each input's code", EXACT]),
     "rounded exponents": (

@@ -17,7 +17,7 @@ from lowbit.check.cast.subnormal_bugs import subnormal_bugs
 from lowbit.check.cast.table_bugs import table_bugs
 from lowbit.exact import floor_log2
 from lowbit.format.registry import scalar_format
-from lowbit.format.scalar import FloatFormat, Scalar
+from lowbit.format.scalar import Scalar
 from lowbit.policy.cast import Policy
 
 HUGE = 2.0**1000
@@ -183,36 +183,6 @@ def _float_bugs() -> Iterator[CastBug]:
     )
 
 
-def _narrower(view: View) -> Mask:
-    inside = view.floats and view.source.bits > view.target.bits
-    return np.ones(view.codes.shape, bool) if inside else nowhere(view)
-
-
-def _other_exponents(view: View) -> Mask:
-    """The inputs whose high bits are something else than a truncated value."""
-    source, target = view.source, view.target
-    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
-        return nowhere(view)
-    alike = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
-    return nowhere(view) if alike else _narrower(view)
-
-
-def _copied_bits(*, high: bool) -> Callable[[Conversion], Codes]:
-    def compute(conversion: Conversion) -> Codes:
-        view = conversion.view
-        codes = view.codes.astype(np.uint64) >> np.uint64(view.source.bits - view.target.bits if high else 0)
-        return np.asarray(codes & np.uint64((1 << view.target.bits) - 1))
-
-    return compute
-
-
-COPY_BUGS = (
-    CastBug("low_bits_copied", "gives the low bits of each input's code", _narrower, _copied_bits(high=False), True),
-    CastBug(
-        "high_bits_copied", "gives the high bits of each input's code", _other_exponents, _copied_bits(high=True), True
-    ),
-)
-"""Looked for in all inputs at once: in the few of a class it would be chance."""
 CAST_BUGS = (*nan_bugs(), *_float_bugs(), *subnormal_bugs(), *integer_bugs(), *table_bugs())
 """The likeliest first."""
 THROUGH_BUGS = tuple(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.check.cast.bug import CastBug
-from lowbit.check.cast.bugs import CAST_BUGS, COPY_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
+from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
 from lowbit.check.cast.conversion import Conversion, View
+from lowbit.check.cast.copy_bugs import copy_bugs
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
 from lowbit.check.cast.measured_bugs import measured_bugs
@@ -134,8 +135,8 @@ class Elimination:
     def copies(self) -> bool:
         """Whether the answers are bits of the inputs, whatever these are; if so, all is found out."""
         view, rows = View(self.codes, self.source, self.target), np.arange(len(self.codes))
-        bugs = [bug for bug in COPY_BUGS if bug.touches(view).any() and not self._differing({}, rows, bug).any()]
-        self.result.classes += [Explained(InputClass("", rows, ()), tuple(bugs), rows)] if bugs else []
+        bugs = tuple(copy_bugs(view, self.got)) if len(rows) else ()
+        self.result.classes += [Explained(InputClass("", rows, ()), bugs, rows)] if bugs else []
         return bool(bugs)
 
     def process(self, group: InputClass) -> None:

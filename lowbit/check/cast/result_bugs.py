@@ -108,6 +108,7 @@ def result_bugs(view: View) -> Iterator[ResultBug]:
     target = view.target
     if target.signed and not target.listed:
         yield from _integer_sign_bugs(target.bits) if target.wraps else _float_sign_bugs(target.sign_bit)
+        yield from _negative_code_bugs(target.bits) if target.wraps else ()
     if np.dtype(target.code_dtype).itemsize > 1 and target.bits == 8 * np.dtype(target.code_dtype).itemsize:
         words = "writes the bytes of each result in the other order"
         yield CodeBug("bytes_swapped", words, _bytes_swapped, _bytes_swapped)
@@ -219,6 +220,32 @@ def _integer_sign_bugs(bits: int) -> Iterator[ResultBug]:
     yield CodeBug(
         "top_bit_dropped", words, low_bits, extended, lambda view, codes: ~view.inputs.negative | (codes != 0)
     )
+
+
+def _negative_code_bugs(bits: int) -> Iterator[ResultBug]:
+    """Negative results in other codes than two's complement; one of these codes may be that of two results."""
+    half = 1 << (bits - 1)
+    kinds: tuple[tuple[str, str, Callable[[Codes], Codes], Callable[[Codes], Codes], int], ...] = (
+        ("magnitudes", "as sign and magnitude", lambda c: np.minimum(-c, half - 1) - half, lambda c: -half - c, -1),
+        ("ones_complement", "in one's complement", lambda c: np.maximum(c - 1, -half), lambda c: c + 1, -half),
+    )
+    for name, how, change, restore, doubtful in kinds:
+        yield CodeBug(
+            name,
+            f"codes negative results {how}",
+            _where_negative(change),
+            _where_negative(restore),
+            lambda _, codes, doubtful=doubtful: np.asarray(codes != doubtful),  # type: ignore[misc]
+        )
+
+
+def _where_negative(change: Callable[[Codes], Codes]) -> Callable[[View, Codes], Codes]:
+    def changed(view: View, codes: Codes) -> Codes:
+        del view
+        wide = codes.astype(np.int64)
+        return np.where(wide < 0, change(wide), wide)
+
+    return changed
 
 
 def _place_bugs(count: int) -> Iterator[PlaceBug]:

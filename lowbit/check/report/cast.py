@@ -147,23 +147,30 @@ def _acts(policies: list[Policy], asked: Policy, live: Mapping[str, Any], target
     told = {axis: list(dict.fromkeys(getattr(policy, axis) for policy in policies)) for axis in words}
     for axis, values in told.items():
         if getattr(asked, axis) not in values:
-            spoken = [words[axis][value] for value in _merged(axis, values, target)]
+            spoken = [_word(axis, value, target) for value in _merged(axis, values, target)]
             yield FLUSHES if len(spoken) > 1 and axis == "flush_results" else alternatives(spoken)
     vias = list(dict.fromkeys(policy.via for policy in policies))
     if all(vias):
         yield f"rounds twice, through {alternatives(vias)} first"
     for defects in [policies[0].defects] if all(policy.defects == policies[0].defects for policy in policies) else []:
         yield from (f"has the known defect {name}: {DEFECTS[name].summary}" for name in defects)
-    yield from _either(policies, asked, words)
+    yield from _either(policies, asked, target, list(words))
 
 
-def _either(policies: list[Policy], asked: Policy, words: Mapping[str, Mapping[Any, str]]) -> Iterator[str]:
+def _word(axis: str, value: Any, target: Scalar) -> str:
+    """What a choice of an axis does; a format without NaN has something else for it."""
+    if axis == "infinity" and value == "nan" and not target.has_nan:
+        return "gives infinite inputs what it gives NaN"
+    return AXIS_WORDS[axis][value]
+
+
+def _either(policies: list[Policy], asked: Policy, target: Scalar, axes: Sequence[str]) -> Iterator[str]:
     """What some of the policies do, and others not: one of them has to be so."""
     phrases = []
     for policy in policies:
         own = [
-            words[axis][getattr(policy, axis)]
-            for axis in words
+            _word(axis, getattr(policy, axis), target)
+            for axis in axes
             if getattr(policy, axis) != getattr(asked, axis)
             and any(getattr(other, axis) == getattr(asked, axis) for other in policies)
         ]
