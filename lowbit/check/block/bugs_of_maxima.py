@@ -86,8 +86,11 @@ def _zero_codes(place: int, which: Callable[[Array, BlockRule], Array]) -> Block
         return {"codes": np.where(which(values, rule), code, parts["codes"])}
 
     of_blocks = which is _in_blocks_of_zeros
-    words = f"codes every 0 and -0{' of a block of zeros' if of_blocks else ''} as {('0', '-0')[place]}"
-    return BlockBug(f"zeros_{place}{'_of_blocks' if of_blocks else ''}", words, after(change))
+    return BlockBug(
+        f"zeros_{place}{'_of_blocks' if of_blocks else ''}",
+        f"codes every 0 and -0{' of a block of zeros' if of_blocks else ''} as {('0', '-0')[place]}",
+        after(change),
+    )
 
 
 def _in_blocks_of_zeros(values: Array, rule: BlockRule) -> Array:

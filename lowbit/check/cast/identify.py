@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from lowbit.check.cast.bug import CastBug
 from lowbit.check.cast.bugs import CAST_BUGS, LOW_BIT_BUGS, THROUGH_BUGS
 from lowbit.check.cast.conversion import Conversion, View
-from lowbit.check.cast.copy_bugs import copy_bugs
 from lowbit.check.cast.factors import Assignment, Survivors
 from lowbit.check.cast.input_classes import IN_RANGES, InputClass, decode_inputs, input_classes
-from lowbit.check.cast.measured_bugs import measured_bugs
+from lowbit.check.cast.measured_bugs import copy_bugs, measured_bugs
 from lowbit.check.cast.pairs import PairBug, likeliest, likely_pairs
 from lowbit.check.cast.rules import IDENTIFIED_AXES, CastRule, as_assignment, as_policy, axis_values, reference
 from lowbit.check.stray import stray_rows

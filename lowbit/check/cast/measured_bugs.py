@@ -1,4 +1,4 @@
-"""Bugs of conversions with a number in them that is read off the answers: a clamp, a scale."""
+"""Bugs of conversions with a number in them that is read off the answers: a clamp, a scale, a place of bits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lowbit.check.cast.bug import CastBug
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
 from lowbit.check.cast.integer_bugs import single
 from lowbit.exact import format_exact, from_float
+from lowbit.format.scalar import FloatFormat
 
 FEWEST = 16
 """Pairs of a number and its result, for a scale to be read off them."""
@@ -19,6 +20,8 @@ FRACTION_OF_POWER = 0.5
 """What ``frexp`` makes of a power of two."""
 FEWEST_DIGITS, MOST_DIGITS = 3, 9
 """Of a scale: the most tell any two numbers of binary32 apart."""
+FEW = 64
+"""Answers that are looked at before all of them."""
 UNSURE = 0.01
 """Where the bounds of a scale are farther apart, they are told."""
 EPSILON, SMALLEST_NORMAL = (float(item) for item in (np.finfo(np.float32).eps, np.finfo(np.float32).tiny))
@@ -147,6 +150,40 @@ def _decimal_between(low: float, high: float) -> str:
         if low <= float(np.float32(spelled)) <= high:
             return spelled
     return f"{(low + high) / 2:.{MOST_DIGITS}g}"
+
+
+def copy_bugs(view: View, got: Codes) -> Iterator[CastBug]:
+    """Those that all answers suggest: the bits of the inputs from some place up, or the inputs shifted."""
+    source, target = view.source, view.target
+    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
+        return
+    alike = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
+    few = np.arange(min(len(got), FEW))
+    for shift in range(-max(target.bits - source.bits, 0), source.bits):
+        if alike and shift == source.mantissa_bits - target.mantissa_bits:  # which is a conversion
+            continue
+        if not all(np.array_equal(_moved(view.take(rows), shift), got[rows]) for rows in (few, np.arange(len(got)))):
+            continue
+
+        def compute(conversion: Conversion, shift: int = shift) -> Codes:
+            return _moved(conversion.view, shift)
+
+        if shift < 0:
+            words = f"gives the code of each input, shifted left by {-shift}"
+        elif target.bits > source.bits:
+            words = f"gives the code of each input{f', shifted right by {shift}' if shift else ''}"
+        else:
+            places = {0: "low", source.bits - target.bits: "high"}
+            which = f"{places[shift]} bits" if shift in places else f"bits from {shift} up"
+            words = f"gives the {which} of each input's code"
+        yield CastBug(f"copied_{shift}", words, _everything, compute, True)
+
+
+def _moved(view: View, shift: int) -> Codes:
+    """The codes shifted right, or left by as much, and cut to the bits of the target."""
+    codes = view.codes.astype(np.uint64)
+    moved = codes >> np.uint64(shift) if shift >= 0 else codes << np.uint64(-shift)
+    return np.asarray(moved & np.uint64((1 << view.target.bits) - 1))
 
 
 def _everything(view: View) -> Mask:
