@@ -104,6 +104,9 @@ def test_results_in_other_places_are_named(name):
 RECTIFIED = {
     "rectified": (lambda g: np.maximum(g, 0), "gives no negative results"),
     "magnitude": (lambda g: abs(g.astype(np.int8)), "loses the sign of the results"),
+    "low bit": (lambda g: g & ~1, "clears the lowest bit of the results"),
+    "added": (lambda g: np.clip(g + 3, -128, 127), "adds 3 to the results, which saturate"),
+    "clamped": (lambda g: np.minimum(g, 99), "clamps its results to 99 at most"),
     "bits": (lambda g: ~g, "inverts the bits of the results"),
 }
 
@@ -133,7 +136,7 @@ def test_a_table_that_ends_early_is_named(name):
     cases = checked.cases("directed", 0, 0)
     clamped = [replace(case, arrays={"codes": np.clip(case.arrays["codes"], low, high)}) for case in cases]
     told = sentence(concluded(checked, cases, [checked.expected(case) for case in clamped]))
-    assert told == f"{words}, and is otherwise exact"
+    assert told.endswith(f" or {words}, and is otherwise exact")  # of a function that rises, the results are clamped
 
 
 @pytest.mark.parametrize(("scheme", "last"), [("ivit", 63), ("tflite_int8", 128)])

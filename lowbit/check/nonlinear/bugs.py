@@ -243,6 +243,7 @@ def _result_bugs(source: FixedFormat) -> Iterator[Bug]:
     yield Bug("mirrored", "inverts the bits of the results", of(lambda results: ~results))
     yield Bug("rectified", "gives no negative results", of(lambda results: np.maximum(results, 0)))
     yield Bug("magnitude", "loses the sign of the results", of(np.abs))
+    yield Bug("cleared_bit", "clears the lowest bit of the results", of(lambda results: results & ~1))
     for power in POWERS:
         yield Bug(f"times_{power}", f"gives results {1 << power} times as large", of(lambda r, p=power: r << p))  # type: ignore[misc]
         yield Bug(f"over_{power}", f"gives results shifted right by {power}", of(lambda r, p=power: r >> p))  # type: ignore[misc]

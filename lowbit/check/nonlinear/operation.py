@@ -12,8 +12,8 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.facts import Fact, NeverFirst, RightAtMaximumZero, off_by, only_at_codes, size_facts
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.intermediates import intermediates
+from lowbit.check.nonlinear.measured_bugs import measured_bugs
 from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
-from lowbit.check.nonlinear.table_bugs import end_bugs
 from lowbit.check.operation import Operation, Rule, surviving
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
@@ -121,9 +121,9 @@ class NonlinearOperation(Operation):
         if (comparison.got[good] == comparison.got[good[0]]).all():
             return [Becomes(good, "", len(comparison), comparison.got[good])]
         small = [index for index in order if comparison.cases[index].outputs <= MOST_CODES_OF_BUGS]
-        ends = () if self.made.by_row else tuple(end_bugs(comparison, source))
+        measured = tuple(measured_bugs(comparison, source, by_row=self.made.by_row))
         for made in dict.fromkeys(item for item in schemes if item.overflow == "wrap"):
-            bugs = [NonlinearRule(made, target, bug) for bug in (*nonlinear_bugs(made, source), *ends)]
+            bugs = [NonlinearRule(made, target, bug) for bug in (*nonlinear_bugs(made, source), *measured)]
             left = surviving(bugs, comparison, small, DEFINED_SHARE_OF_BUGS)
             if left:
                 return self._explained(left, comparison, MOST_CODES_OF_BUGS)

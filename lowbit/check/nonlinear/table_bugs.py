@@ -1,4 +1,4 @@
-"""Bugs of tables: entries of other codes, and ends that are reached too early."""
+"""Bugs of tables: entries of other codes, and differences to the maximum that end early."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lowbit.check.comparison import Comparison
 from lowbit.check.nonlinear.mutant import Bug, Compute, mutant
 from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Array, Case
@@ -21,11 +20,11 @@ def table_bugs(source: FixedFormat) -> Iterator[Bug]:
     half = 1 << (source.bits - 1)
     low = source.codes[0]
     words = "reads its table one entry too low: the result of the code before"
-    yield Bug("table_low", words, _at(lambda c: c - 1, source))
+    yield Bug("table_low", words, at_codes(lambda c: c - 1, source))
     words = "reads its table one entry too high: the result of the code after"
-    yield Bug("table_high", words, _at(lambda c: c + 1, source))
+    yield Bug("table_high", words, at_codes(lambda c: c + 1, source))
     words = f"reads its table {half} entries off, as where a code is taken for unsigned"
-    yield Bug("table_unsigned", words, _at(lambda c: (c - low + half) % (2 * half) + low, source))
+    yield Bug("table_unsigned", words, at_codes(lambda c: (c - low + half) % (2 * half) + low, source))
 
 
 def difference_bugs(names: list[str]) -> Iterator[Bug]:
@@ -38,21 +37,7 @@ def difference_bugs(names: list[str]) -> Iterator[Bug]:
             yield mutant(f"distance_{last}", words, {"distance": lambda x, _, last=last: min(x, last)})  # type: ignore[misc]
 
 
-def end_bugs(comparison: Comparison, source: FixedFormat) -> Iterator[Bug]:
-    """Codes that are limited to those between which, by the answers, the right ones lie."""
-    wrong = np.unique(comparison.operand("codes")[comparison.wrong & comparison.good]).astype(np.int64)
-    bounds = np.concatenate([[source.codes[0] - 1], wrong, [source.codes[-1] + 1]])
-    widest = int(np.diff(bounds).argmax())
-    low, high = int(bounds[widest]) + 1, int(bounds[widest + 1]) - 1
-    sides = (("below", low, low > source.codes[0]), ("above", high, high < source.codes[-1]))
-    ends = " and ".join(f"{side} {end} for {end}" for side, end, early in sides if early)
-    if low <= high:
-        yield Bug(
-            "table_ends", f"takes codes {ends}, as at the end of a table", _at(lambda c: np.clip(c, low, high), source)
-        )
-
-
-def _at(place: Callable[[Array], Array], source: FixedFormat) -> Compute:
+def at_codes(place: Callable[[Array], Array], source: FixedFormat) -> Compute:
     """The results of other codes."""
 
     def run(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
