@@ -46,10 +46,15 @@ def picture(plan: Plan, *, front: Sequence[Plan] = (), budget: str | None = None
     if len(front) > 1:
         budget = plan.problem.budget(plan.problem.budgets[0].name if budget is None else budget).name
         panels.append(_front(plan, front, budget))
+    return drawing(plan.problem.name or "bit allocation", panels)
+
+
+def drawing(title: str, panels: Sequence[Iterator[str]]) -> str:
+    """A picture of panels, one below the other, each in lines of SVG."""
     height = HEIGHT * len(panels)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
-        f"<title>{escape(plan.problem.name or 'bit allocation')}</title>",
+        f"<title>{escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     for number, panel in enumerate(panels):
@@ -67,7 +72,8 @@ def escape(words: str) -> str:
     return escape_markup(shown)
 
 
-def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
+def words_at(x: float, y: float, words: str, anchor: str = "start") -> str:
+    """Text at a place."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
@@ -80,27 +86,28 @@ def _bars(plan: Plan) -> Iterator[str]:
     step = (WIDTH - LEFT - RIGHT) / len(plan.choices)
     room = HEIGHT - TOP - BOTTOM
     title = plan.problem.name or "bit allocation"
-    yield _text(LEFT, 18, f"{title}: {plan.status}, loss {plan.loss:.6g}")
-    yield from _legend(names, colors)
+    yield words_at(LEFT, 18, f"{title}: {plan.status}, loss {plan.loss:.6g}")
+    yield from legend(names, colors)
     for tick in sorted(set(heights.values())):
         y = HEIGHT - BOTTOM - room * tick / most
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-        yield _text(LEFT - 8, y + 4, f"{tick:g}", "end")
+        yield words_at(LEFT - 8, y + 4, f"{tick:g}", "end")
     for index, (layer, choice) in enumerate(zip(plan.problem.layers, plan.choices, strict=True)):
         height = room * heights[choice] / most
         yield (
             f'<rect x="{LEFT + index * step:.2f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{max(step * 0.9, 0.5):.2f}"'
             f' height="{height:.1f}" fill="{colors[choice]}"><title>{escape(layer)}: {escape(choice)}</title></rect>'
         )
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, f"{len(plan.choices)} layers, in order", "middle")
-    yield _text(8, TOP - 8, "bits")
+    yield words_at((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, f"{len(plan.choices)} layers, in order", "middle")
+    yield words_at(8, TOP - 8, "bits")
 
 
-def _legend(names: Sequence[str], colors: dict[str, str]) -> Iterator[str]:
+def legend(names: Sequence[str], colors: dict[str, str]) -> Iterator[str]:
+    """A square of its colour before each name."""
     x = float(LEFT)
     for name in names:
         yield f'<rect x="{x:.1f}" y="26" width="10" height="10" fill="{colors[name]}"/>'
-        yield _text(x + 14, 35, name)
+        yield words_at(x + 14, 35, name)
         x += 30 + 7 * len(name)
 
 
@@ -117,7 +124,7 @@ def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:
 
     unit = next(use.unit for use in plan.uses if use.name == budget)
     points = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in zip(used, losses, strict=True))
-    yield _text(LEFT, 18, f"loss against {budget}{f' ({unit})' if unit and unit != budget else ''}")
+    yield words_at(LEFT, 18, f"loss against {budget}{f' ({unit})' if unit and unit != budget else ''}")
     yield f'<path d="M{LEFT},{TOP} V{HEIGHT - BOTTOM} H{WIDTH - RIGHT}" fill="none" stroke="black"/>'
     yield f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="1.5"/>'
     for point, x, y in zip(front, used, losses, strict=True):
@@ -129,6 +136,6 @@ def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:
         across, down = place(own, plan.loss)
         yield f'<circle cx="{across:.1f}" cy="{down:.1f}" r="6" fill="none" stroke="{COLORS[3]}" stroke-width="2"/>'
     for value, x in ((left, LEFT), (right, WIDTH - RIGHT)):
-        yield _text(x, HEIGHT - 22, f"{value:,.6g}", "start" if x == LEFT else "end")
+        yield words_at(x, HEIGHT - 22, f"{value:,.6g}", "start" if x == LEFT else "end")
     for value, y in ((low, HEIGHT - BOTTOM), (high, TOP)):
-        yield _text(LEFT - 6, y + 4, f"{value:.3g}", "end")
+        yield words_at(LEFT - 6, y + 4, f"{value:.3g}", "end")

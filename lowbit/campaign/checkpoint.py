@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lowbit.campaign.container import CONTAINERS, check_integers, chosen_container, stored
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
 from lowbit.files import compressed_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
-from lowbit.files.parts import LEFT_AS_IS, StoredTensor, raw_bytes
+from lowbit.files.parts import LEFT_AS_IS, CodedTensor, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
 from lowbit.files.sharded import config_place, read_checkpoint, write_checkpoint
@@ -30,8 +31,6 @@ from lowbit.ops.block.search import require_searchable
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import excerpt
 
-CONTAINERS = ("compressed_tensors", "lowbit")
-INTEGERS = ("packed", "bytes")
 DTYPE_NAMES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
 
@@ -70,6 +69,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     exclude: str = LEFT_OUT,
     container: str | None = None,
     integers: str = "packed",
+    coded: Mapping[str, CodedTensor] | None = None,
     threads: int = 1,
     progress: Progress = unseen,
 ) -> Converted:
@@ -93,6 +93,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     integers : {"packed", "bytes"}
         How compressed-tensors has integers: packed into words of 32 bits (pack-quantized), or, of int8 alone, a byte
         each (int-quantized).
+    coded : mapping of str to CodedTensor, optional
+        Tensors that a method has quantised already, in ``fmt``.
     threads : int
     progress : callable
         Takes (tensors done, tensors, name).
@@ -112,13 +114,16 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     file = read_checkpoint(path)
     if _is_quantized(file):
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
-    chosen, left_out = _chosen(file, fmt, include, exclude)
-    container, notes = _container(chosen, container, policy)
-    _check_integers(chosen, container, integers)
+    chosen, left_out = chosen_tensors(file, fmt, include, exclude)
+    coded = coded or {}
+    container, notes = chosen_container(chosen, container, policy, coded)
+    check_integers(chosen, container, integers)
     there = container == CONTAINERS[0]
     if there:
         chosen, left_out = _matrices(file, chosen, left_out)
-    tensors = {name: _stored(file.entries[name], block, container, integers) for name, block in chosen.items()}
+    tensors = {
+        name: stored(file.entries[name], block, container, integers, coded.get(name)) for name, block in chosen.items()
+    }
     _check_shapes(tensors, policy, whole=there)
     metadata, config = _records(file, config_place(file, output), list(tensors.values()), left_out, container, policy)
     _refuse_lost(path, output, config)
@@ -132,8 +137,13 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
                 yield file.raw(name)
                 continue
             progress(done, len(tensors), name)
+            made = coded.get(name)
             with told_of(name):
-                words = tensors[name].quantized(file.tensor(name), policy, threads)
+                words = (
+                    tensors[name].quantized(file.tensor(name), policy, threads)
+                    if made is None
+                    else tensors[name].coded(made)
+                )
             yield from map(raw_bytes, words)
             done += 1
 
@@ -154,10 +164,10 @@ def _is_quantized(file: TensorFile) -> bool:
         return True
 
 
-def _chosen(
+def chosen_tensors(
     file: TensorFile, fmt: FormatLike | Mapping[str, FormatLike], include: str, exclude: str
 ) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
-    """The format of each chosen tensor, and the other tensors."""
+    """The format of each chosen tensor, and the other tensors; see :func:`quantize_file`."""
     check_patterns(include, exclude)
     entries, left_out = select(file, include, exclude)
     if not isinstance(fmt, Mapping):
@@ -182,27 +192,6 @@ def _left(entry: Entry, reason: str) -> LeftOut:
     return LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason)
 
 
-def _container(
-    chosen: Mapping[str, BlockFormat], container: str | None, policy: BlockPolicy | str | None
-) -> tuple[str, tuple[str, ...]]:
-    """The container, and what is to be said of it."""
-    if container not in (None, *CONTAINERS):
-        raise InputError(f"container = {container!r} is unknown", hint=f"one of {', '.join(CONTAINERS)}")
-    blocks = {block.id: block for block in chosen.values()}
-    search = get_block_policy(policy).search if policy is not None else "none"
-    unknown = ", ".join(name for name, block in blocks.items() if compressed_tensors.kind_of(block) is None)
-    inverse = [name for name, block in blocks.items() if compressed_tensors.stored_as(block) != block]
-    why = unknown
-    if not unknown and inverse and search != "none":  # which compares values under the scale itself
-        why = f"{inverse[0]} but with the reciprocal of its tensor's scale, which search = {search!r} is not for"
-    if container == CONTAINERS[0] and why:
-        what = "the format " * bool(unknown)
-        raise InputError(f"compressed-tensors does not have {what}{why}", hint="the container lowbit has it")
-    if container or not why:
-        return container or CONTAINERS[0], ()
-    return CONTAINERS[1], (f"compressed-tensors does not have {why}: this file is in lowbit's own container",)
-
-
 def _matrices(
     file: TensorFile, chosen: Mapping[str, BlockFormat], left_out: tuple[LeftOut, ...]
 ) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
@@ -214,23 +203,6 @@ def _matrices(
         raise InputError(f"{file.path}: none of the chosen tensors is quantised: {excerpt(name)}: {reason}")
     reasons = {item.name: item.reason for item in left_out} | {name: why for name, why in others.items() if why}
     return matrices, tuple(_left(entry, reasons[name]) for name, entry in file.entries.items() if name in reasons)
-
-
-def _check_integers(chosen: Mapping[str, BlockFormat], container: str, integers: str) -> None:
-    if integers not in INTEGERS:
-        raise InputError(f"integers = {integers!r} is unknown", hint=f"one of {', '.join(INTEGERS)}")
-    others = (block.id for block in chosen.values() if block.element.wraps and block.element.id != "int8")
-    other = container if container == CONTAINERS[1] else next(others, "")
-    if integers == INTEGERS[1] and other:
-        what = f"int-quantized is for int8 in compressed-tensors, not for {other}"
-        raise InputError(what, hint="int8.channel, for example, or packed integers")
-
-
-def _stored(entry: Entry, block: BlockFormat, container: str, integers: str) -> StoredTensor:
-    if container == CONTAINERS[1]:
-        return own_tensors.stored(entry.name, entry.shape, block)
-    kind = compressed_tensors.INT if integers == INTEGERS[1] and block.element.wraps else None
-    return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block), kind)
 
 
 def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool) -> None:

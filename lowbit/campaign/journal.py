@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,3 +84,14 @@ class Journal:
         except OSError as error:
             hint = "name another file; its directory must exist"
             raise InputError(f"{self._path} cannot be written: {error.strerror}", hint=hint, code="LB101") from error
+
+
+def state_of(file: str | Path) -> dict[str, int]:
+    """What changes when a file is written again."""
+    status = Path(file).stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def digest(what: object) -> str:
+    """The SHA-256 of something as JSON has it."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

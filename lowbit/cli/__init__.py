@@ -39,6 +39,7 @@ VERBS: Mapping[str, str] = {
     "check": "compare a kernel with the reference and name the rule it follows",
     "quantize": "a checkpoint's matrices into a block format",
     "dequantize": "the values of a quantised checkpoint",
+    "evaluate": "what quantisers and formats make of a model: bits against similarity",
     "sensitivity": "what each format would cost each layer of a model",
     "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
     "allocate": "choose a format for every layer within budgets",
@@ -46,7 +47,7 @@ VERBS: Mapping[str, str] = {
 }
 """Verb -> what it does. Each is the module of the same name in this package."""
 
-COMPILING = frozenset({"check", "dequantize", "quantize", "sensitivity"})
+COMPILING = frozenset({"check", "dequantize", "evaluate", "quantize", "sensitivity"})
 """Verbs whose first run compiles for long, which is said."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from argparse import ArgumentParser, Namespace
+from contextlib import contextmanager
 from math import isfinite
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +16,18 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.errors import InputError, UsageError
 from lowbit.files.reading import unreadable
+from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lowbit.allocate.problem import Problem
     from lowbit.allocate.sensitivity import Measured
+    from lowbit.campaign import Progress
+    from lowbit.files.distinct import Named
+    from lowbit.format.block import BlockFormat
+    from lowbit.quantizers.method import Method
 
 FORMATS = "int2,int3,int4,int6,int8,float4_e2m1fn,float8_e4m3fn"
 LARGEST_TRACE = 1 << 1023
@@ -49,11 +57,57 @@ def add_model_options(parser: ArgumentParser) -> None:
     input_file(what, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
     add_selection(what)
     what.add_argument("--tie", default="", metavar="REGEX", help="layers that differ in its match only go together")
-    work = parser.add_argument_group("how the work is done")
+    add_work_options(parser.add_argument_group("how the work is done"))
+
+
+def add_work_options(work: Any) -> None:
+    """Who does the work of a campaign, and where what is finished is noted."""
     work.add_argument("--jobs", type=integer, default=1, metavar="N", help="processes (default: 1)")
     work.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
-    journal = "notes finished layers, so that the run can be resumed"
+    journal = "notes what is finished, so that the run can be resumed"
     output_file(work, "--journal", metavar="FILE", help=journal)
+
+
+def own_journal(arguments: Namespace) -> list[Named]:
+    """The journal beside an output, which is removed once that is there; none where another is named.
+
+    Raises UsageError: there is nobody to do the work.
+    """
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
+    if not arguments.output or arguments.journal or is_stream(arguments.output):
+        return []
+    return [(f"the journal of {arguments.output}", f"{arguments.output}.partial")]
+
+
+def journal_of(arguments: Namespace) -> str | None:
+    """Where what is finished is noted: the journal that is named, or the one beside the output."""
+    own = next((str(journal) for _, journal in own_journal(arguments)), None)
+    return arguments.journal or own
+
+
+def remove_own_journal(arguments: Namespace) -> None:
+    """Once the output is there."""
+    for _, journal in own_journal(arguments):
+        Path(journal).unlink(missing_ok=True)
+
+
+@contextmanager
+def tasks_bar(what: str) -> Iterator[Progress]:
+    """A progress bar for the tasks of a campaign: ``(done, total, name)``."""
+    with Bar() as bar:
+        yield lambda done, total, name: bar.update(done, f"{done} of {total} {what}: {excerpt(name, quoted=False)}")
+
+
+def require_calibration(method: Method, arguments: Namespace) -> None:
+    """Refuse a method that needs activations where there are none: UsageError."""
+    if method.needs_activations and not (arguments.calibrate or getattr(arguments, "inputs", None)):
+        raise UsageError(f"--method {method.name} needs activations", hint="--calibrate TEXT: sentences, a line each")
+
+
+def listed(text: str) -> list[str]:
+    """The names of a list with commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def add_selection(parser: Any) -> None:
@@ -76,27 +130,28 @@ def excluded(arguments: Namespace) -> str:
 def measure(model: str, arguments: Namespace, journal: str | None = None) -> Measured:
     """Measure a model as the options say, with a progress bar."""
     from lowbit.allocate.sensitivity import Settings, measure_model
+    from lowbit.models.layer_inputs import read_sentences
 
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
     settings = Settings(
-        tuple(name.strip() for name in arguments.formats.split(",") if name.strip()),
+        tuple(listed(arguments.formats)),
         arguments.group,
         arguments.scale_format,
         arguments.include,
         excluded(arguments),
         str(Path(arguments.inputs).resolve()) if arguments.inputs else "",
+        method=getattr(arguments, "method", None) or "",
+        calibration=read_sentences(arguments.calibrate) if getattr(arguments, "calibrate", None) else (),
     )
-    with Bar() as bar:
+    with tasks_bar("layers") as progress:
         return measure_model(
             model,
             settings,
             journal=arguments.journal or journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
-            progress=lambda done, total, name: bar.update(
-                done, f"{done} of {total} layers: {excerpt(name, quoted=False)}"
-            ),
+            progress=progress,
         )
 
 
@@ -132,3 +187,20 @@ def read_traces(path: str) -> dict[str, float]:
                 hint='layer names with dots need quotes: "encoder.layer.0.weight" = 0.25',
             )
     return {layer: float(trace) for layer, trace in document.items()}
+
+
+def plan_formats(path: str) -> dict[str, BlockFormat]:
+    """The block format of each layer of a plan; a scalar format has the scales with which it was measured."""
+    from lowbit.allocate.sensitivity.stored_weights import stored_format
+
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        measured = document.get("model") or {}
+        group, scale = index(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
+        choices = {str(layer["layer"]): str(layer["choice"]) for layer in document["layers"]}
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        hint = "`lowbit allocate --model ... --output FILE` writes one"
+        raise InputError(f"{path} is not a plan: {excerpt(str(error))}", hint=hint) from error
+    return {layer: stored_format(choice, group, scale) for layer, choice in choices.items()}

@@ -46,28 +46,46 @@ def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequen
 
 def add_file_options(parser: Any) -> None:
     """The checkpoint, the output, and how the work is done."""
-    metavar = "MODEL.safetensors"
-    what = "the checkpoint, or the folder of its files"
-    input_file(parser, "checkpoint", what="the checkpoint", metavar=metavar, help=what)
+    told = "the checkpoint: a .safetensors file, the folder of its files, or minilm"
+    input_file(parser, "checkpoint", what="the checkpoint", path_of=_place, metavar="MODEL", help=told)
     where = "the file to write, or the new folder"
     output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help=where)
     parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")
     add_output_format(parser)
-    also_writes(parser, _config)
-    also_reads(parser, _config_of_checkpoint)
+    also_writes(parser, config_of_output)
+    also_reads(parser, lambda arguments: _beside(arguments.checkpoint, "the checkpoint"))
 
 
-def _config_of_checkpoint(arguments: Namespace) -> list[Named]:
-    from lowbit.files.model_config import NAME
+def model_file(parser: Any, name: str, what: str, *more: str) -> None:
+    """Add the argument that names a model: its weights, a folder with them, or ``minilm``."""
+    told = ", ".join(["a .safetensors file, or a folder with model.safetensors", *more])
+    input_file(parser, name, what=what, path_of=_weights, metavar="MODEL", help=f"{what}: {told}")
+    also_reads(parser, lambda arguments: _beside(getattr(arguments, name), what))
 
-    return [(f"{NAME} of the checkpoint", Path(arguments.checkpoint).parent / NAME)]
+
+def _place(model: str) -> str:
+    from lowbit.models.sentences import place_of
+
+    return str(place_of(model))
 
 
-def _config(arguments: Namespace) -> list[Named]:
+def _weights(model: str) -> str:
+    from lowbit.models.sentences import weights_of
+
+    return str(weights_of(model))
+
+
+def _beside(model: str, what: str) -> list[Named]:
+    from lowbit.models.sentences import BESIDE
+
+    return [(f"{name} of {what}", Path(_weights(model)).parent / name) for name in BESIDE]
+
+
+def config_of_output(arguments: Namespace) -> list[Named]:
     """The config.json beside an output in another folder."""
     from lowbit.files.model_config import NAME, same_folder
 
-    source, output = Path(arguments.checkpoint), Path(arguments.output)
+    source, output = Path(_place(arguments.checkpoint)), Path(arguments.output)
     if source.is_dir():
         return []  # a new folder has nothing in it
     if is_stream(output) or same_folder(source, output):

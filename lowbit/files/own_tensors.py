@@ -1,7 +1,8 @@
 """Tensors in any block format as lowbit stores them: codes and scales side by side, and what they are in the metadata.
 
 A tensor ``name`` becomes ``name.codes``, each row packed densely from the lowest bit on, and ``name.scales.FIELD`` with
-a code each. The header's metadata has, under ``lowbit``, the format and shape of every one, as JSON.
+a code each; ``name.input_scale`` or ``name.input_order`` where its inputs were scaled or reordered before. The header's
+metadata has, under ``lowbit``, the format and shape of every one, as JSON.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError, LowbitError
-from lowbit.files.parts import CODES, Part, StoredTensor, word_shape
+from lowbit.files.parts import CODES, INPUT_ORDER, INPUT_SCALE, Part, StoredTensor, word_shape
 from lowbit.files.safetensors import PACKED, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
-from lowbit.format.registry import block_format_of
+from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.ops.block.stored import DENSE
 from lowbit.printable import excerpt
 
@@ -38,14 +39,22 @@ DTYPE_OF_FORMAT = {
 """Dtypes of safetensors for formats; other codes are integers there."""
 
 
-def stored(name: str, shape: Shape, fmt: BlockFormat) -> StoredTensor:
-    """How a tensor is stored."""
+INPUTS = {INPUT_SCALE: "float64", INPUT_ORDER: "int64"}
+"""What may be told of the inputs of a matrix -> its format."""
+
+
+def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "") -> StoredTensor:
+    """How a tensor is stored; ``inputs``: what is told of these, one of ``INPUTS``."""
     parts = [_codes(f"{name}.codes", shape, fmt.element)]
     for field in fmt.scales:
         grid = field.grid(shape)
         own = DTYPE_OF_FORMAT.get(field.format.id, "") if field.format.bits >= 8 else ""
         dtype = own or _integer(field.format)
         parts.append(Part(f"{name}.scales.{field.name}", field.name, field.format, grid, dtype, grid))
+    if inputs:
+        held = scalar_format(INPUTS[inputs])
+        dtype = DTYPE_OF_FORMAT.get(held.id) or _integer(held)
+        parts.append(Part(f"{name}.{inputs}", inputs, held, shape[-1:], dtype, shape[-1:]))
     return StoredTensor(name, shape, fmt, tuple(parts))
 
 
@@ -72,7 +81,9 @@ def metadata(tensors: Sequence[StoredTensor], policy: str) -> dict[str, str]:
     for tensor in tensors:
         if block_format_of(tensor.format.id) != tensor.format:
             raise InputError(f"{tensor.format.id} is not the format of that name", hint="give your format a file")
-        records[tensor.name] = {"format": tensor.format.id, "shape": list(tensor.shape)}
+        record = {"format": tensor.format.id, "shape": list(tensor.shape)}
+        told = [part.role for part in tensor.parts if part.role in INPUTS]
+        records[tensor.name] = {**record, "inputs": told[0]} if told else record
     return {KEY: json.dumps({"schema": SCHEMA, "policy": policy, "tensors": records})}
 
 
@@ -87,7 +98,10 @@ def read(file: TensorFile) -> list[StoredTensor]:
     try:
         document = json.loads(file.metadata[KEY])
         schema = document["schema"]
-        records = {str(name): (record["format"], _shape(record)) for name, record in document["tensors"].items()}
+        records = {
+            str(name): (record["format"], _shape(record), _inputs(record))
+            for name, record in document["tensors"].items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where} does not say what the tensors are: {excerpt(str(error))}") from error
     if schema != SCHEMA:
@@ -95,11 +109,11 @@ def read(file: TensorFile) -> list[StoredTensor]:
             f"{where} is {excerpt(str(schema))}, not {SCHEMA!r}", hint="another version of lowbit wrote it"
         )
     tensors = []
-    for name, (fmt, shape) in records.items():
+    for name, (fmt, shape, inputs) in records.items():
         try:
             block = block_format_of(fmt)
             block.check_shape(shape, short=True)
-            tensors.append(stored(name, shape, block))
+            tensors.append(stored(name, shape, block, inputs))
         except LowbitError as error:
             raise InputError(f"{file.path}: tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
     return tensors
@@ -110,3 +124,10 @@ def _shape(record: Mapping[str, Any]) -> Shape:
     if not shape or any(type(length) is not int or length < 1 for length in shape):
         raise ValueError(f"shape {shape}")
     return shape
+
+
+def _inputs(record: Mapping[str, Any]) -> str:
+    inputs = record.get("inputs", "")
+    if inputs not in ("", *INPUTS):
+        raise ValueError(f"inputs {inputs!r}")
+    return str(inputs)

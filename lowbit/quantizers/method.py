@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, wraps
+from dataclasses import dataclass, field, replace
+from functools import cache, partial, wraps
 from inspect import Parameter, signature
 from typing import Any
 
@@ -91,3 +91,22 @@ def methods() -> Mapping[str, Method]:
     )
     declared = [module.METHOD for module in modules if hasattr(module, "METHOD")]
     return {method.name: method for method in declared}
+
+
+ALIASES = {"rtn": "round_to_nearest"}
+"""Other names of methods, as papers and tools have them."""
+
+
+def chosen(text: str) -> Method:
+    """A method by its name or, as in ``"awq:duo_scaling"``, with a variant that its function then has.
+
+    Raises PolicyError: there is no such method, or it does not have the variant.
+    """
+    name, colon, variant = text.partition(":")
+    name = ALIASES.get(name, name)
+    require_choice("method", name, methods())
+    method = methods()[name]
+    if not colon:
+        return method
+    require_choice("variant", variant, method.variants)
+    return replace(method, name=f"{name}:{variant}", quantize=partial(method.quantize, variant=variant))

@@ -23,7 +23,7 @@ FLOORS = ("check", "kernels", "ops", "oracle", "proof", "vectors")
 OWN_FOLDERS = {
     "allocate": {"data", "search", "sensitivity"},
     "check": {"report"},
-    "cli": {"verbs"},
+    "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},
     "nonlinear": {"tables"},

@@ -17,7 +17,7 @@ EXCEPTIONS = {
     ): "a line a finished task; half a line is left out",
     ("cli/streams.py", "os.open(os.devnull, os.O_WRONLY)"): "the null device in place of a closed standard output",
     ("cli/gen_kernel.py", "np.savez(stream, **arrays)"): "into memory",
-    ("cli/verbs/sensitivity.py", "Path(journal).unlink(missing_ok=True)"): "the journal of what is written by then",
+    ("cli/model_options.py", "Path(journal).unlink(missing_ok=True)"): "the journal of what is written by then",
     ("check/installed.py", "TemporaryFile()"): "without a name, for a child's answers",
     ("files/npz.py", "ZipFile(path)"): "for reading",
     ("files/npz.py", "archive.open(name + _SUFFIX)"): "for reading",

@@ -187,7 +187,7 @@ NAMES_OF_OTHERS = re.compile(
 )
 """Standards, products, instructions: not words of lowbit."""
 PLACEHOLDERS = re.compile(
-    r"FILE|NAME|LOW|HIGH|VALUE|VERB|NUMBER|FORMAT|ID|FUNCTION|SECONDS|ROWS|LIMIT|AXIS|CODE|TABLE|SYMBOL|MODULE"
+    r"FILE|NAME|LOW|HIGH|VALUE|VERB|NUMBER|FORMAT|ID|FUNCTION|SECONDS|ROWS|LIMIT|AXIS|CODE|TABLE|SYMBOL|MODULE|MODEL|TEXT"
 )
 
 
@@ -282,7 +282,7 @@ def test_a_scheme_says_its_operations_variants_options_and_needs(lowbit):
 def test_an_option_is_a_topic_with_and_without_dashes(lowbit):
     assert lowbit("explain", "--solver").out == lowbit("explain", "solver").out.replace("solvers", "solver")
     out = lowbit("explain", "--to").out
-    assert "option of gen, golden, check, quantize, dequantize, prove" in out
+    assert "option of gen, golden, check, quantize, dequantize, evaluate, prove" in out
     assert "the format of the results" in out
     assert "--help" in lowbit("explain", "--help").out  # the options of the verb itself stay what they are
 

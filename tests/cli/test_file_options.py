@@ -20,8 +20,9 @@ BEFORE = b"what must not be lost"
 OUTPUTS = {
     "gen": {"output"},
     "golden": {"directory"},
-    "quantize": {"output"},
+    "quantize": {"output", "journal"},
     "dequantize": {"output"},
+    "evaluate": {"output", "journal"},
     "sensitivity": {"output", "journal"},
     "allocate": {"output", "picture", "export", "apply", "journal"},
     "export": {"output"},
@@ -75,6 +76,7 @@ PAIRS = [
 def test_there_are_pairs():
     verbs = {verb for verb, _, _ in PAIRS}
     assert verbs == {
+        "evaluate",
         "sensitivity",
         "allocate",
         "quantize",

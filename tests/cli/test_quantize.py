@@ -10,6 +10,10 @@ import pytest
 
 import lowbit as package
 from lowbit.files.safetensors import Entry, read_header, write_tensors
+from lowbit.models import quantization
+from lowbit.models.sentences import SentenceModel
+from lowbit.quantizers import METHODS
+from tests.models.tiny_bert import folder, tiny_parameters
 
 GENERATOR = np.random.default_rng(5)
 TENSORS = {
@@ -189,3 +193,122 @@ def test_a_search_that_the_stored_format_is_not_for(lowbit, model):
     assert lowbit("dequantize", "new/q", "--to", "float32", "-o", "values").status == 0
     expected = package.dequantize(package.quantize(TENSORS["a.weight"], "nvfp4", policy="four_over_six"))
     assert np.array_equal(read_header("values").tensor("a.weight"), expected)
+
+
+SENTENCES = ["unaffable cafe!", "a cafe", "un a cafe a", "able a! a", "cafe cafe unable", "a a a un"]
+
+
+@pytest.fixture
+def bert(tmp_path, monkeypatch):
+    """The folder of a BERT with random weights, and sentences."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("tiny", "new"):
+        (tmp_path / name).mkdir()
+    parameters = tiny_parameters(32) | {"pooler.dense.weight": np.ones((32, 32))}
+    folder(tmp_path / "tiny", parameters, np.float32)
+    Path("seen.txt").write_text("\n".join(SENTENCES))
+    return tmp_path / "tiny" / "model.safetensors"
+
+
+def by_method(lowbit, *words):
+    return lowbit("quantize", "tiny", "--calibrate", "seen.txt", "-o", "new/q", *words)
+
+
+def expected(bert, method, to, **options):
+    """By the library alone."""
+    inputs = SentenceModel.read(bert.parent).inputs(SENTENCES)
+    weights = {name: read_header(bert).tensor(name) for name in inputs}
+    return {name: METHODS[method].quantize(weights[name], rows, to=to, **options) for name, rows in inputs.items()}
+
+
+@pytest.mark.parametrize(
+    ("method", "to", "container"),
+    [
+        ("gptq", "int4.g32", "compressed_tensors"),
+        ("gptq", "nf4.g32", "lowbit"),
+        ("gptq", "int4.channel.asymmetric", "compressed_tensors"),
+        ("awq:duo_scaling", "int4.g32", "lowbit"),
+    ],
+)
+def test_a_method_writes_what_dequantizes_to_its_values(lowbit, bert, method, to, container):
+    result = by_method(lowbit, "--method", method, "--to", to, "--output-format", "json")
+    assert result.status == 0, result.err
+    assert result.json["container"] == container
+    assert f"{method}: " in result.json["notes"][-1]
+    reasons = {item["tensor"]: item["reason"] for item in result.json["left_out"]}
+    assert reasons["pooler.dense.weight"] == "no sentence of the calibration goes through it"
+    assert not list(Path("new").glob("*.partial"))
+    assert lowbit("dequantize", "new/q", "--to", "float32", "-o", "values").status == 0
+    name, _, variant = method.partition(":")
+    options = {"variant": variant} if variant else {}
+    for tensor, quantized in expected(bert, name, to, **options).items():
+        assert np.array_equal(read_header("values/model.safetensors").tensor(tensor), quantized.dequantize()), tensor
+
+
+def test_round_to_nearest_by_name_is_what_quantize_does_without(lowbit, bert):
+    result = lowbit("quantize", bert, "--method", "rtn", "--to", "nvfp4", "-o", "new/one")
+    assert "relative squared error of the weights" in result.out
+    assert lowbit("quantize", bert, "--to", "nvfp4", "-o", "new/other").status == 0
+    assert Path("new/one").read_bytes() == Path("new/other").read_bytes()
+
+
+def test_a_method_follows_a_plan(lowbit, bert):
+    names = ["encoder.layer.0.output.dense.weight", "encoder.layer.1.output.dense.weight"]
+    layers = [{"layer": name, "choice": choice} for name, choice in zip(names, ("int4", "mxfp4"), strict=True)]
+    Path("plan.json").write_text(json.dumps({"layers": layers, "model": {"group": 32}}))
+    document = by_method(lowbit, "--method", "gptq", "--plan", "plan.json", "--output-format", "json").json
+    assert {item["tensor"]: item["format"] for item in document["tensors"]} == {
+        names[0]: "int4.g32",
+        names[1]: "mxfp4",
+    }
+
+
+def test_a_method_that_was_stopped_goes_on(lowbit, bert, monkeypatch):
+    words = ("--method", "gptq", "--to", "int4.g32")
+    assert by_method(lowbit, *words, "--journal", "journal").status == 0
+    Path("new/q").rename("whole")
+    lines = Path("journal").read_text().splitlines(keepends=True)
+    assert len(lines) == 13
+    Path("new/q.partial").write_text("".join(lines[:5]) + lines[5][:100])
+    done, record = [], quantization.layer_record
+    monkeypatch.setattr(quantization, "layer_record", lambda name, **rest: done.append(name) or record(name, **rest))
+    assert by_method(lowbit, *words).status == 0
+    assert len(done) == 8
+    assert Path("new/q/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+    Path("new/q").rename("again")
+    Path("new/q.partial").write_text(lines[0] + lines[1].replace("int4.g32", "int4.g16"))
+    result = by_method(lowbit, *words)
+    assert result.status == 2
+    assert "is not a journal" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "gtpq", "--to", "int4.g32"], "did you mean 'gptq'?"),
+        (["--method", "squeezellm", "--to", "table4.channel"], "squeezellm gives codes of tables"),
+        (["--method", "llm_int8", "--to", "int8.channel"], "llm_int8"),
+        (["--method", "quarot", "--to", "int4.g32"], "quarot turns the inputs"),
+        (["--method", "gptq", "--to", "int4.g48"], "tensor 'encoder.layer.0.attention.self.query.weight': int4.g48"),
+        (["--method", "awq", "--to", "int4.g32", "--container", "compressed_tensors"], "has no place for factors"),
+        (["--method", "gptq", "--to", "int4.g32", "--policy", "ocp_mx"], "--policy is not for --method"),
+        (["--method", "gptq", "--to", "int4.g32", "--threads", "2"], "--threads is not for --method"),
+        (["--method", "gptq", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),
+        (["--method", "gptq", "--to", "int4.g32", "--include", "pooler"], "sentences go through none of the 1 tensors"),
+        (["--to", "int4.g32"], "--calibrate is for --method"),
+    ],
+)
+def test_what_a_method_refuses(lowbit, bert, words, message):
+    result = by_method(lowbit, *words)
+    assert result.status == 2
+    assert message in result.err
+    assert not [path for path in Path("new").iterdir() if path.suffix != ".partial"]
+
+
+def test_methods_that_need_activations_ask_for_sentences(lowbit, model):
+    result = lowbit("quantize", model, "--method", "gptq", "--to", "int4.g32", "-o", "new/q")
+    assert result.status == 2
+    assert "--method gptq needs activations\nhelp: --calibrate TEXT" in result.err
+    result = lowbit("quantize", model, "--method", "gptq", "--calibrate", model, "--to", "int4.g32", "-o", "new/q")
+    assert result.status == 2
+    assert "is not UTF-8" in result.err or "does not hold a BERT model" in result.err

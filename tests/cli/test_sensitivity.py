@@ -9,6 +9,9 @@ import pytest
 from lowbit.allocate.sensitivity import read_header
 from lowbit.cli import main
 from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.models.sentences import SentenceModel
+from lowbit.quantizers import METHODS
+from tests.models.tiny_bert import folder, tiny_parameters
 
 
 @pytest.fixture
@@ -190,3 +193,64 @@ def test_no_name_breaks_a_table(tmp_path, capsys):
     for bad in (["allocate", str(costs)], ["allocate", "--model", str(path), *words, "--fix", f"{LONG}=int3"]):
         assert main(bad) == 2
         assert len(capsys.readouterr().err) < 10_000
+
+
+SENTENCES = ["unaffable cafe!", "a cafe", "un a cafe a", "able a! a"]
+SMALL = ["--formats", "int2,int4", "--group", "32", "--score", "output_error"]
+
+
+@pytest.fixture
+def bert(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "seen.txt").write_text("\n".join(SENTENCES))
+    parameters = tiny_parameters(32) | {"pooler.dense.weight": np.ones((32, 32))}
+    return folder(tmp_path / "tiny", parameters, np.float32)
+
+
+def test_the_errors_of_a_method(bert, capsys):
+    command = ["sensitivity", "tiny", *SMALL, "--calibrate", "seen.txt", "--output-format", "json"]
+    documents = []
+    for method in ([], ["--method", "gptq"]):
+        assert main([*command, *method]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    plain, ours = documents
+    assert ours["left_out"][-1]["reason"] == "no sentence of the calibration goes through it"
+    inputs = SentenceModel.read(bert).inputs(SENTENCES)
+    assert {layer["layer"] for layer in ours["layers"]} == set(inputs)
+    for layer in ours["layers"]:
+        weights, rows = read_header(bert / "model.safetensors").tensor(layer["layer"]), inputs[layer["layer"]]
+        for choice in layer["choices"]:
+            result = METHODS["gptq"].quantize(weights, rows, to=f"{choice['format']}.g32")
+            assert choice["loss"] == pytest.approx(result.error(weights, rows), rel=1e-6)
+            assert choice["bits"] == result.bits_per_weight * weights.size
+    losses = [[choice["loss"] for layer in one["layers"] for choice in layer["choices"]] for one in (plain, ours)]
+    assert sum(losses[1]) < sum(losses[0])
+
+
+def test_inputs_from_a_file_are_as_good_as_sentences(bert, capsys):
+    inputs = SentenceModel.read(bert).inputs(SENTENCES)
+    np.savez("inputs.npz", **inputs)
+    outputs = []
+    for words in (["--calibrate", "seen.txt", "--exclude", "embed|norm|pooler"], ["--inputs", "inputs.npz"]):
+        command = ["sensitivity", "tiny", *SMALL, "--method", "gptq", "--include", "encoder", *words]
+        assert main([*command, "--output-format", "json"]) == 0
+        outputs.append(json.loads(capsys.readouterr().out)["layers"])
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--method gptq needs activations"),
+        (["--inputs", "squares.npz"], "gptq needs rows of the layer's inputs, and there are their XᵀX alone"),
+        (["--inputs", "squares.npz", "--calibrate", "seen.txt"], "two sources of the same rows"),
+        (["--calibrate", "seen.txt", "--formats", "int4.g48"], "int4.g48 has blocks of 48"),
+        (["--calibrate", "none.txt"], "none.txt cannot be read"),
+    ],
+)
+def test_what_a_method_cannot_do_without(bert, capsys, words, message):
+    name = "encoder.layer.0.attention.self.query.weight"
+    np.savez("squares.npz", **{name: np.eye(32)})
+    assert main(["sensitivity", "tiny", *SMALL, "--method", "gptq", "--include", "layer.0.*query", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What each verb writes is written whole or not at all, and it touches no file but those that its options name."""
 
+import json
 import os
 import re
 import resource
@@ -15,6 +16,7 @@ from lowbit.cli.file_options import FileName
 from lowbit.files.safetensors import Entry, write_tensors
 from lowbit.vectors import digest, golden
 from tests.cli.file_actions import file_actions
+from tests.models import tiny_bert
 
 BEFORE = b"# what must not be lost\n"
 MODEL = "--formats int4,int8 --group 16"
@@ -46,6 +48,19 @@ WRITES = [
     (f"{QUANTIZE} --plan plan -o", "new.safetensors"),
     ("dequantize quantized --to float32 -o", "values.safetensors"),
 ]
+SENTENCES = "--calibrate sentences --held-out sentences"
+EVALUATE = f"evaluate tiny {SENTENCES} --methods gptq --to int4.g8 --include query"
+WRITES += [
+    (f"{EVALUATE} -o", "evaluation.html"),
+    (f"{EVALUATE} --plan plan_of_tiny -o", "evaluation.svg"),
+    (f"{EVALUATE} --journal", "journal"),
+    ("quantize tiny/model.safetensors --calibrate sentences --method gptq --to int4.g8 -o", "tiny/new.safetensors"),
+    (
+        "quantize tiny/model.safetensors --calibrate sentences --method gptq --to int4.g8 -o /dev/null --journal",
+        "journal",
+    ),
+    ("sensitivity tiny --calibrate sentences --method gptq --formats int4.g8 -o", "costs.toml"),
+]
 READS = ["prove --weights matrix.npy", "check gemm --n 1 --set random --inputs cases --results results.npy"]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
 
@@ -59,6 +74,11 @@ def folder(tmp_path, monkeypatch):
     np.savez("inputs.npz", one=np.eye(32))
     Path("traces").write_text("one = 1\nother = 2\n")
     np.save("matrix.npy", np.ones((2, 2), np.int8))
+    Path("tiny").mkdir()
+    tiny_bert.folder(Path("tiny"), tiny_bert.tiny_parameters())
+    Path("sentences").write_text("a cafe\nunaffable!\n")
+    layers = [{"layer": "encoder.layer.0.attention.self.query.weight", "choice": "int4.g8"}]
+    Path("plan_of_tiny").write_text(json.dumps({"layers": layers}))
     return tmp_path
 
 
@@ -179,7 +199,7 @@ def declared(words):
     names = {dest: name for dest, name in vars(arguments).items() if isinstance(name, FileName)}
     also = arguments.also_writes(arguments) if "also_writes" in arguments else []
     also += arguments.also_reads(arguments) if "also_reads" in arguments else []
-    paths = [*names.values(), *(path for _, path in also)]
+    paths = [*(name.option.path_of(name) for name in names.values()), *(path for _, path in also)]
     return {Path(os.path.realpath(path)) for path in paths}, {(words[0], dest) for dest in names}
 
 

@@ -9,8 +9,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import lowbit as package
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
+from lowbit.files.parts import CodedTensor
 from lowbit.files.safetensors import Entry, read_header, write_tensors
+from lowbit.quantizers import METHODS
 
 torch = pytest.importorskip("torch")
 quantization = pytest.importorskip("compressed_tensors.quantization")
@@ -83,6 +86,23 @@ def test_it_decodes_integers_of_a_byte_each_to_our_bits(model, tmp_path, name):
     for label, theirs in decompressed(path):
         dequantize_file(path, tmp_path / "values", dtype=DTYPES[theirs.dtype])
         assert np.array_equal(bits(read_header(tmp_path / "values").tensor(label)), bits(theirs))
+
+
+@pytest.mark.parametrize("name", ["int4.g32", "int3.channel.asymmetric", "float8_e4m3fn.g32", "mxfp4"])
+def test_it_decodes_the_codes_of_a_quantiser_to_its_values(model, tmp_path, name):
+    """Those of GPTQ, which are not the nearest ones."""
+    matrices = {label: np.float32(read_header(model).tensor(label)) for label in ("a.weight", "b.weight")}
+    rows = {label: np.random.default_rng(3).normal(size=(400, array.shape[1])) for label, array in matrices.items()}
+    results = {label: METHODS["gptq"].quantize(array, rows[label], to=name) for label, array in matrices.items()}
+    coded = {label: CodedTensor(result.tensor) for label, result in results.items()}
+    path = tmp_path / "out" / "model.safetensors"
+    quantize_file(model, path, dict.fromkeys(coded, name), coded=coded)
+    modules = dict(decompressed(path))
+    assert list(modules) == list(coded)
+    for label, theirs in modules.items():
+        values = results[label].dequantize(dtype=np.float64)
+        assert np.array_equal(theirs.double().numpy(), torch.from_numpy(values).to(theirs.dtype).double().numpy())
+        assert not np.array_equal(results[label].tensor.codes, package.quantize(matrices[label], name).codes)
 
 
 def test_nvfp4_is_rounded_in_three_steps_there(tmp_path):

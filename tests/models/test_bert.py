@@ -1,40 +1,22 @@
 """The encoder against a second one, written token by token and head by head; words into pieces; reading a folder."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
-from lowbit.files.safetensors import Entry, write_tensors
 from lowbit.models.bert import Bert
 from lowbit.models.sentences import SentenceModel, minilm_directory
 from lowbit.models.wordpiece import tokens
+from tests.models.tiny_bert import HEADS, LAYERS, WIDTH, WORDS, folder, tiny_parameters
 
-WIDTH, HEADS, LAYERS, WORDS = 8, 2, 2, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "!", "cafe", "a"]
 VOCABULARY = {word: number for number, word in enumerate(WORDS)}
 
 
 @pytest.fixture(scope="module")
 def parameters():
-    random = np.random.default_rng(5)
-    shapes = {
-        f"embeddings.{kind}_embeddings.weight": (rows, WIDTH)
-        for kind, rows in (("word", len(WORDS)), ("position", 16), ("token_type", 2))
-    }
-    norms, dense = ["embeddings.LayerNorm"], {}
-    for number in range(LAYERS):
-        layer = f"encoder.layer.{number}"
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
-        dense |= {f"{layer}.attention.self.{part}": (WIDTH, WIDTH) for part in ("query", "key", "value")}
-        dense |= {f"{layer}.attention.output.dense": (WIDTH, WIDTH)}
-        dense |= {f"{layer}.intermediate.dense": (3 * WIDTH, WIDTH), f"{layer}.output.dense": (WIDTH, 3 * WIDTH)}
-    for name in norms:
-        shapes |= {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
-    for name, shape in dense.items():
-        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-    return {name: random.normal(size=shape) for name, shape in shapes.items()}
+    return tiny_parameters()
 
 
 def slowly(parameters, numbers):
@@ -119,15 +101,6 @@ def test_words_become_the_longest_pieces():
     assert pieces("") == ["[CLS]", "[SEP]"]
 
 
-def folder(path, parameters):
-    config = {"num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "layer_norm_eps": 1e-12}
-    (path / "config.json").write_text(json.dumps(config))
-    (path / "vocab.txt").write_text("\n".join(WORDS))
-    entries = [Entry(name, "F64", array.shape, 0, 8 * array.size) for name, array in parameters.items()]
-    write_tensors(path / "model.safetensors", entries, parameters.values())
-    return path
-
-
 def test_a_folder_is_read(tmp_path, parameters):
     model = SentenceModel.read(folder(tmp_path, parameters))
     vectors = model.embed(["unaffable", "a"])
@@ -165,3 +138,24 @@ def test_texts_that_do_not_fit_are_told(tmp_path, parameters):
         model.embed(["a " * 20])
     with pytest.raises(InputError, match="are a list"):
         model.embed("a")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("config.json", "[]", "does not hold a BERT model"),
+        ("config.json", '{"num_hidden_layers": 2.5}', "does not hold a BERT model"),
+        ("config.json", "{" * 5000, "does not hold a BERT model"),
+        (
+            "config.json",
+            '{"num_hidden_layers": 3, "num_attention_heads": 2, "layer_norm_eps": 0}',
+            "does not have 'encoder.layer.2.attention.self.query.weight'",
+        ),
+        ("vocab.txt", "a\nb", r"does not have \[CLS\]"),
+    ],
+)
+def test_a_damaged_folder_is_told(tmp_path, parameters, file, text, message):
+    folder(tmp_path, parameters)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(InputError, match=message):
+        SentenceModel.read(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import frexp, fsum, ldexp
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lowbit.allocate.sensitivity.stored_weights import rows_and_columns, stored_format, stored_weights
 from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
+from lowbit.quantizers.method import Method
 
 SCORES = {
     "relative_error": "squared error of the weights over their power: 1 / SQNR",
@@ -93,14 +95,42 @@ def measure(weights: NDArray[Any], fmt: FormatLike, moment: NDArray[np.float64] 
         A weight is not finite, or the second moment does not fit.
     """
     stored = stored_format(fmt)
-    rows, columns = rows_and_columns(weights.shape)
+    bits = stored.bits_of(rows_and_columns(weights.shape))
+    return _errors(weights, stored_weights(weights, stored), bits, moment)
+
+
+def measure_method(
+    weights: NDArray[Any],
+    fmt: FormatLike,
+    method: Method,
+    activations: NDArray[Any] | None = None,
+    moment: NDArray[np.float64] | None = None,
+) -> Errors:
+    """The same by a published quantiser, which may look at rows of the layer's inputs.
+
+    Raises InputError: the method cannot use the format, or lacks activations.
+    """
+    matrix = np.asarray(weights).reshape(rows_and_columns(weights.shape))
+    result = method.quantize(matrix, activations, to=stored_format(fmt))
+    bits = int(result.bits_per_weight * matrix.size)
+    return _errors(weights, [(matrix, result.dequantize(dtype=np.float64))], bits, moment)
+
+
+def _errors(
+    weights: NDArray[Any],
+    parts: Iterable[tuple[NDArray[Any], NDArray[np.float64]]],
+    bits: int,
+    moment: NDArray[np.float64] | None,
+) -> Errors:
+    """Of weights and the values that stand for them, some rows after the other."""
+    _, columns = rows_and_columns(weights.shape)
     if moment is not None and moment.shape != (columns, columns):
         raise InputError(
             f"weights of shape {weights.shape} have {columns} inputs, the second moment is of {moment.shape}"
         )
     exponent = _exponent(weights)
     sums: dict[str, list[float]] = {"squared": [], "power": [], "output": [], "output_power": []}
-    for part, values in stored_weights(weights, stored):
+    for part, values in parts:
         with np.errstate(over="ignore", invalid="ignore"):  # told below
             wide = part.astype(np.float64)
             difference = wide - values
@@ -111,13 +141,13 @@ def measure(weights: NDArray[Any], fmt: FormatLike, moment: NDArray[np.float64] 
             if moment is not None:
                 sums["output"].append(float(np.sum((difference @ moment) * difference)))
                 sums["output_power"].append(float(np.sum((wide @ moment) * wide)))
-    totals = {name: _total(name, parts) if parts else None for name, parts in sums.items()}
+    totals = {name: _total(name, terms) if terms else None for name, terms in sums.items()}
     return Errors(
         totals["squared"] or 0.0,
         totals["power"] or 0.0,
         totals["output"],
         totals["output_power"],
-        stored.bits_of((rows, columns)),
+        bits,
         2 * exponent,
     )
 

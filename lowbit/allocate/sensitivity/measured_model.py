@@ -6,7 +6,7 @@ Every layer is measured by itself, so the numbers are the same however the work 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.allocate.sensitivity.measure import Errors, measure
+from lowbit.allocate.sensitivity.measure import Errors, measure, measure_method
 from lowbit.allocate.sensitivity.scores import second_moment
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
+from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.npz import npz_array, npz_names
 from lowbit.files.safetensors import Entry, TensorFile, read_header
 from lowbit.files.selection import LeftOut, select
+from lowbit.format.block import BlockFormat
+from lowbit.models.layer_inputs import layer_inputs, seen_layers
 from lowbit.printable import excerpt
+from lowbit.quantizers.method import chosen
 
 SCHEMA = "lowbit/sensitivity/1"
 
@@ -79,6 +83,9 @@ def measure_model(
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
     file = read_header(path)
     entries, left_out = select(file, settings.include, settings.exclude)
+    if settings.calibration:
+        entries, unseen_ones = seen_layers(path, entries)
+        left_out += unseen_ones
     _check_inputs(settings, entries)
     with workers(min(jobs, len(entries)), scheduler=scheduler) as executor:
         layers = run_tasks(
@@ -98,10 +105,44 @@ def measure_named(path: str, name: str, settings: Settings) -> list[dict[str, An
     """The errors of one layer of a file under every format, as JSON has them: what a worker does."""
     weights = read_header(path).tensor(name)
     try:
-        moment = _moment(settings.inputs, name, weights.shape) if settings.inputs else None
-        return [asdict(measure(weights, settings.stored(fmt), moment)) for fmt in settings.formats]
+        rows, moment = _inputs(path, name, weights.shape, settings)
+        formats = [settings.stored(fmt) for fmt in settings.formats]
+        return [asdict(errors) for errors in _measured(weights, formats, settings.method, rows, moment)]
     except InputError as error:
         raise InputError(f"tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
+
+
+def _measured(
+    weights: NDArray[Any],
+    formats: list[BlockFormat],
+    method: str,
+    rows: NDArray[Any] | None,
+    moment: NDArray[np.float64] | None,
+) -> Iterator[Errors]:
+    """The errors under each format."""
+    if not method:
+        yield from (measure(weights, fmt, moment) for fmt in formats)
+        return
+    quantiser = chosen(method)
+    if quantiser.needs_activations and rows is None:
+        what = "their XᵀX alone" if moment is not None else "none"
+        raise InputError(
+            f"{quantiser.name} needs rows of the layer's inputs, and there are {what}",
+            hint="an array (samples, inputs) for every layer, or sentences",
+        )
+    yield from (measure_method(weights, fmt, quantiser, rows, moment) for fmt in formats)
+
+
+def _inputs(
+    path: str, name: str, shape: tuple[int, ...], settings: Settings
+) -> tuple[NDArray[Any] | None, NDArray[np.float64] | None]:
+    """The inputs of a layer and their XᵀX, of these what is known."""
+    if settings.calibration:
+        file = read_header(path)
+        layers, _ = seen_layers(path, select(file, settings.include, settings.exclude)[0])
+        rows = layer_inputs(path, settings.calibration, tuple(layer.name for layer in layers))[name]
+        return rows, second_moment(rows)
+    return _from_file(settings.inputs, name, shape) if settings.inputs else (None, None)
 
 
 def _errors(entries: list[Mapping[str, Any]]) -> tuple[Errors, ...]:
@@ -110,21 +151,17 @@ def _errors(entries: list[Mapping[str, Any]]) -> tuple[Errors, ...]:
 
 def _subject(file: TensorFile, settings: Settings) -> dict[str, Any]:
     """What the errors of a layer depend on; which layers are chosen may differ from run to run."""
+    unlisted = ("include", "exclude", "calibration")
     with file.path.open("rb") as source:
         length = int.from_bytes(source.read(8), "little")
-        digest = hashlib.sha256(source.read(length)).hexdigest()
+        header = hashlib.sha256(source.read(length)).hexdigest()
     return {
         "schema": SCHEMA,
-        "model": {**_state_of(file.path), "header_sha256": digest},
-        "settings": {name: value for name, value in asdict(settings).items() if name not in ("include", "exclude")},
-        "inputs": _state_of(Path(settings.inputs)) if settings.inputs else None,
+        "model": {**state_of(file.path), "header_sha256": header},
+        "settings": {name: value for name, value in asdict(settings).items() if name not in unlisted},
+        "calibration": digest(settings.calibration),
+        "inputs": state_of(Path(settings.inputs)) if settings.inputs else None,
     }
-
-
-def _state_of(path: Path) -> dict[str, int]:
-    """What changes when a file is written again."""
-    status = path.stat()
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
 def _check_inputs(settings: Settings, entries: list[Entry]) -> None:
@@ -136,10 +173,12 @@ def _check_inputs(settings: Settings, entries: list[Entry]) -> None:
             raise InputError(f"{settings.inputs} has inputs of {excerpt(name)}, which is not a layer that is measured")
 
 
-def _moment(inputs: str, name: str, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """XᵀX of a layer's inputs, which the file has, or has the inputs X for; None where it has neither."""
+def _from_file(
+    inputs: str, name: str, shape: tuple[int, ...]
+) -> tuple[NDArray[Any] | None, NDArray[np.float64] | None]:
+    """The inputs X of a layer and XᵀX, where the file has X; XᵀX alone where it has that; None where it has neither."""
     if name not in npz_names(inputs):
-        return None
+        return None, None
     array, columns = npz_array(inputs, name), int(np.prod(shape[1:]))
     if array.dtype.kind not in "fiub":
         raise InputError(f"{inputs}: its inputs are of dtype {array.dtype}, not real numbers")
@@ -150,4 +189,4 @@ def _moment(inputs: str, name: str, shape: tuple[int, ...]) -> NDArray[np.float6
         moment = np.asarray(array, dtype=np.float64) if square else second_moment(array)
     if not np.isfinite(moment).all():
         raise InputError(f"{inputs}: its inputs are not finite, or their squares are beyond binary64")
-    return moment
+    return None if square else array.reshape(-1, columns), moment

@@ -11,6 +11,7 @@ from lowbit.errors import InputError
 from lowbit.files.selection import LEFT_OUT, check_patterns
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import get_format
+from lowbit.quantizers.method import chosen
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Settings:
         Regular expressions, searched in the names of tensors; an empty one matches nothing.
     inputs : str
         A .npz file with the inputs X of layers (samples, inputs), or their second moments XᵀX; empty for none.
+    method : str
+        A quantiser (:func:`lowbit.quantizers.method.chosen`); empty for round to nearest.
+    calibration : tuple of str
+        Sentences whose way through the model gives the inputs instead; the file's folder is then that of a BERT model.
     """
 
     formats: tuple[str, ...]
@@ -37,6 +42,8 @@ class Settings:
     include: str = ""
     exclude: str = LEFT_OUT
     inputs: str = ""
+    method: str = ""
+    calibration: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -47,6 +54,10 @@ class Settings:
                 raise InputError(f"format {name} is given twice")
         object.__setattr__(self, "formats", ids)
         check_patterns(self.include, self.exclude)
+        if self.inputs and self.calibration:
+            raise InputError("inputs of layers and sentences are two sources of the same rows", hint="give one of them")
+        if self.method:
+            chosen(self.method)
         for name in ids:
             self.stored(name)
 

@@ -33,7 +33,7 @@ def write_html(report: Report, stream: TextIO) -> None:
         f'<h1>lowbit check</h1>\n<p class="summary {verdict}">{escape(report.summary())}</p>',
     ]
     if report.results:
-        parts.append(_table(HEADINGS, [row.cells() for row in report.rows()], right=RIGHT))
+        parts.append(table(HEADINGS, [row.cells() for row in report.rows()], right=RIGHT))
     parts += [f"<p>skipped {escape(skipped.kernel)}: {escape(skipped.reason)}</p>" for skipped in report.skipped]
     known = report.known()
     if known:
@@ -47,7 +47,9 @@ def write_html(report: Report, stream: TextIO) -> None:
     stream.write("\n".join(parts) + "\n</html>\n")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """A table, with the columns in ``right`` as numbers."""
+
     def cells(tag: str, row: Sequence[str]) -> str:
         return "".join(_cell(tag, text, number=index in right) for index, text in enumerate(row))
 
@@ -73,7 +75,7 @@ def _mismatch(result: CheckResult) -> list[str]:
         parts.append(f"<p>{escape(text)}</p>")
     rows = [row[:3] for row in choice_rows(result, whole=True)]
     if rows:
-        parts += [_table(("axis", choices_heading(result), "asked for"), rows), f"<p>{EITHER}</p>"]
+        parts += [table(("axis", choices_heading(result), "asked for"), rows), f"<p>{EITHER}</p>"]
     for group in result.groups:
         parts += _group(group, result)
     return [*parts, f"<pre>{escape(result.command)}</pre>"]

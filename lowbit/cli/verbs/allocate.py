@@ -99,7 +99,7 @@ def run(arguments: Namespace) -> int:
                 time_limit=arguments.time_limit,
                 progress=lambda done, _: bar.update(done, along),
             )
-    from lowbit.cli import allocate_report
+    from lowbit.cli.report import allocate as report
 
     if arguments.output:
         write_text(arguments.output, json.dumps(_recorded(plan, measured, arguments), indent=2) + "\n")
@@ -108,10 +108,10 @@ def run(arguments: Namespace) -> int:
     rows = _apply(measured, plan, arguments) if measured else []
     say_written(arguments.output, arguments.picture, arguments.export, arguments.apply)
     if arguments.output_format == "json":
-        print_document(allocate_report.document(plan, more, front, along, rows))
+        print_document(report.document(plan, more, front, along, rows))
     else:
-        allocate_report.show(terminal(arguments), plan, more, front, along)
-        allocate_report.show_comparison(terminal(arguments), rows)
+        report.show(terminal(arguments), plan, more, front, along)
+        report.show_comparison(terminal(arguments), rows)
         if measured:
             terminal(arguments).write(left_out_heading(measured.left_out))
             write_left_out(terminal(arguments), measured.left_out, measured.unscaled)

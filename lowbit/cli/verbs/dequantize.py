@@ -29,10 +29,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.campaign.checkpoint import dequantize_file
+    from lowbit.models.sentences import place_of
 
     with Bar() as bar:
         converted = dequantize_file(
-            arguments.checkpoint,
+            place_of(arguments.checkpoint),
             arguments.output,
             dtype=arguments.to,
             exact=arguments.exact,

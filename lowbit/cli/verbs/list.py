@@ -91,7 +91,8 @@ TABLES: Mapping[str, Table] = {
     "schemes": Table(_schemes, "--scheme; `lowbit explain ID` says what it does"),
     "methods": Table(
         _methods,
-        "lowbit.quantizers.ID(weights, activations) in Python, and with its variants and source in `lowbit explain ID`",
+        "`lowbit evaluate MODEL --methods ID`, `lowbit quantize MODEL --method ID`, and in Python "
+        "lowbit.quantizers.ID(weights, activations); `lowbit explain ID` has its variants and source",
     ),
     "layouts": Table(_layouts, "layout= of lowbit.pack and lowbit.unpack"),
 }

@@ -1,26 +1,34 @@
-"""``lowbit quantize MODEL.safetensors --to FORMAT --output OUT.safetensors``: a checkpoint into a block format."""
+"""``lowbit quantize MODEL --to FORMAT --output OUT.safetensors``: a checkpoint into a block format, by any method."""
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
-from operator import index
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.file_options import input_file
-from lowbit.cli.model_options import add_selection, excluded
-from lowbit.cli.model_report import add_file_options, show
+from lowbit.cli.file_options import also_writes, input_file
+from lowbit.cli.model_options import (
+    add_selection,
+    add_work_options,
+    excluded,
+    journal_of,
+    own_journal,
+    plan_formats,
+    remove_own_journal,
+    require_calibration,
+    tasks_bar,
+)
+from lowbit.cli.model_report import add_file_options, config_of_output, show
 from lowbit.cli.progress import Bar
-from lowbit.errors import InputError, UsageError
-from lowbit.files.reading import unreadable
-from lowbit.printable import excerpt
+from lowbit.errors import UsageError
+from lowbit.files.distinct import Named
 
 if TYPE_CHECKING:
-    from lowbit.format.block import BlockFormat
+    from lowbit.campaign.checkpoint import Converted
 
 CONTAINERS = ("compressed_tensors", "lowbit")
 INTEGERS = ("packed", "bytes")
+WORK = ("calibrate", "journal", "scheduler")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,10 +37,11 @@ def add_parser(subparsers: Any) -> None:
         help="a checkpoint's matrices into a block format",
         description="Quantise the matrices of a safetensors file, one after the other, and copy its other tensors. "
         "compressed-tensors reads the result, and with it vLLM and transformers, where it has the format; others are "
-        "stored in a way of lowbit's own.",
+        "stored in a way of lowbit's own. With --method a run that was stopped goes on where it was.",
     )
     add_file_options(parser)
-    parser.add_argument("--to", metavar="FORMAT", help="the block format: nvfp4, mxfp4, int4.g128, ...")
+    formats = "the block format: nvfp4, mxfp4, int4.g128, ...; + between those that a method chooses from"
+    parser.add_argument("--to", metavar="FORMAT", help=formats)
     plan = "instead of --to: the formats of a plan of `lowbit allocate`"
     input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
     parser.add_argument("--policy", metavar="PRESET", help="a block policy (default: the format's own)")
@@ -47,18 +56,38 @@ def add_parser(subparsers: Any) -> None:
         help="how compressed-tensors has integers: packed (pack-quantized, the default), or bytes (int-quantized, int8 "
         "alone)",
     )
+    group = parser.add_argument_group("a published quantiser")
+    method = "gptq, awq:duo_scaling, ...; `lowbit list methods` has them (default: round to nearest)"
+    group.add_argument("--method", metavar="NAME", help=method)
+    seen = "sentences that the method sees, UTF-8, a line each; MODEL is then minilm, or the folder of a BERT model"
+    input_file(group, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
+    add_work_options(group)
+    also_writes(parser, _also_written)
+
+
+def _also_written(arguments: Namespace) -> list[Named]:
+    return [*config_of_output(arguments), *(own_journal(arguments) if arguments.method else ())]
 
 
 def run(arguments: Namespace) -> int:
-    from lowbit.campaign.checkpoint import quantize_file
-
     if (arguments.to is None) == (arguments.plan is None):
         raise UsageError("`lowbit quantize` takes --to FORMAT or --plan PLAN.json", hint="--to nvfp4, say")
+    show(_by_method(arguments) if arguments.method else _to_nearest(arguments), arguments, "quantize")
+    return 0
+
+
+def _to_nearest(arguments: Namespace) -> Converted:
+    from lowbit.campaign.checkpoint import quantize_file
+    from lowbit.models.sentences import place_of
+
+    alone = next((name for name in WORK if getattr(arguments, name) is not None), "jobs" * (arguments.jobs != 1))
+    if alone:
+        raise UsageError(f"--{alone} is for --method", hint="--method gptq, say")
     with Bar() as bar:
-        converted = quantize_file(
-            arguments.checkpoint,
+        return quantize_file(
+            place_of(arguments.checkpoint),
             arguments.output,
-            arguments.to if arguments.plan is None else _formats(arguments.plan),
+            arguments.to if arguments.plan is None else plan_formats(arguments.plan),
             policy=arguments.policy,
             include=arguments.include,
             exclude=excluded(arguments),
@@ -67,22 +96,40 @@ def run(arguments: Namespace) -> int:
             threads=arguments.threads,
             progress=bar.tensors,
         )
-    show(converted, arguments, "quantize")
-    return 0
 
 
-def _formats(path: str) -> dict[str, BlockFormat]:
-    """The block format of each layer of a plan; a scalar format has the scales with which it was measured."""
-    from lowbit.allocate.sensitivity.stored_weights import stored_format
+def _by_method(arguments: Namespace) -> Converted:
+    from lowbit.models.quantization import quantize_by_method
+    from lowbit.models.sentences import place_of
+    from lowbit.quantizers.method import chosen
 
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        measured = document.get("model") or {}
-        group, scale = index(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
-        choices = {str(layer["layer"]): str(layer["choice"]) for layer in document["layers"]}
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        hint = "`lowbit allocate --model ... --output FILE` writes one"
-        raise InputError(f"{path} is not a plan: {excerpt(str(error))}", hint=hint) from error
-    return {layer: stored_format(choice, group, scale) for layer, choice in choices.items()}
+    method = chosen(arguments.method)
+    if arguments.policy is not None:
+        raise UsageError("--policy is not for --method: methods make scales by the format's own policy")
+    if arguments.threads != 1:
+        raise UsageError("--threads is not for --method", hint="--jobs 2: two layers at once")
+    require_calibration(method, arguments)
+    formats = {} if arguments.plan is None else plan_formats(arguments.plan)
+    with tasks_bar("layers") as progress:
+        converted, layers = quantize_by_method(
+            place_of(arguments.checkpoint),
+            arguments.output,
+            {name: block.id for name, block in formats.items()} if arguments.plan else arguments.to,
+            method=arguments.method,
+            calibration=arguments.calibrate,
+            include=arguments.include,
+            exclude=excluded(arguments),
+            container=arguments.container,
+            integers=arguments.integers,
+            journal=journal_of(arguments),
+            jobs=arguments.jobs,
+            scheduler=arguments.scheduler,
+            progress=progress,
+        )
+    remove_own_journal(arguments)
+    errors = [layer.error for layer in layers.values()]
+    sizes = [tensor.size for tensor in converted.tensors]
+    bits = sum(layers[tensor.name].bits * tensor.size for tensor in converted.tensors) / sum(sizes)
+    of = "the outputs on the calibration" if arguments.calibrate else "the weights"
+    note = f"{method.name}: {bits:.3f} bits a weight, relative squared error of {of} {sum(errors) / len(errors):.4g}"
+    return replace(converted, notes=(*converted.notes, f"{note}, the mean of {len(errors)} tensors"))

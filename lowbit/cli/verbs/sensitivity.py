@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import also_writes, input_file, output_file
-from lowbit.cli.model_options import add_model_options, measure, model_problem
-from lowbit.cli.model_report import left_out_heading, write_left_out
+from lowbit.cli.model_options import (
+    add_model_options,
+    journal_of,
+    measure,
+    model_problem,
+    own_journal,
+    remove_own_journal,
+    require_calibration,
+)
+from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
 from lowbit.cli.terminal import add_output_format, print_document, terminal
-from lowbit.files.distinct import Named
-from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
@@ -27,30 +32,32 @@ def add_parser(subparsers: Any) -> None:
         "is a table, or with --output a file of costs that `lowbit allocate` reads. With --output a run that was "
         "stopped goes on where it was.",
     )
-    input_file(parser, "model", what="the model", metavar="MODEL.safetensors", help="the model")
+    model_file(parser, "model", "the model")
     add_model_options(parser)
+    method = "measure what a quantiser makes of the layers: gptq, awq, ... (default: round to nearest)"
+    parser.add_argument("--method", metavar="NAME", help=method)
+    seen = "sentences, UTF-8, a line each, in place of --inputs; MODEL is then minilm, or the folder of a BERT model"
+    input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
     output_file(parser, "-o", "--output", metavar="COSTS.toml", help="write the costs to a file")
     add_output_format(parser)
-    also_writes(parser, _own_journal)
-
-
-def _own_journal(arguments: Namespace) -> list[Named]:
-    """The journal beside the file of costs, which is removed once that is there; none where another is named."""
-    if not arguments.output or arguments.journal or is_stream(arguments.output):
-        return []
-    return [(f"the journal of {arguments.output}", f"{arguments.output}.partial")]
+    also_writes(parser, own_journal)
 
 
 def run(arguments: Namespace) -> int:
-    journal = next((str(path) for _, path in _own_journal(arguments)), None)
-    measured = measure(arguments.model, arguments, journal)
-    problem = model_problem(arguments.model, measured, arguments, {})
+    from lowbit.models.sentences import weights_of
+    from lowbit.quantizers.method import chosen
+
+    method = chosen(arguments.method) if arguments.method else None
+    if method:
+        require_calibration(method, arguments)
+    model = str(weights_of(arguments.model))
+    measured = measure(model, arguments, journal_of(arguments))
+    problem = model_problem(model, measured, arguments, {})
     if arguments.output:
         from lowbit.allocate import write_costs
 
         write_costs(problem, arguments.output)
-        if journal:
-            Path(journal).unlink(missing_ok=True)
+        remove_own_journal(arguments)
     if arguments.output_format == "json":
         print_document(_document(measured, problem), "lowbit/sensitivities/1")
     else:
@@ -95,7 +102,8 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
         for layer, losses in zip(measured.layers, _losses(measured, problem), strict=True)
     ]
     page.table([("layer", "shape", *names), *rows], right=range(1, len(names) + 2))
-    layers = f"{arguments.score} of {len(measured.layers)} layers with {measured.parameters:,} weights"
+    by = f" by {arguments.method}" if arguments.method else ""
+    layers = f"{arguments.score}{by} of {len(measured.layers)} layers with {measured.parameters:,} weights"
     scales = measured.settings.scales
     page.write(f"{layers}{scales and ', '}{scales}; {left_out_heading(measured.left_out)}")
     write_left_out(page, measured.left_out, measured.unscaled)

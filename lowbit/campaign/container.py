@@ -1,0 +1,66 @@
+"""In which container the tensors of a checkpoint are stored, and how: that of compressed-tensors, or lowbit's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lowbit.errors import InputError
+from lowbit.files import compressed_tensors, own_tensors
+from lowbit.files.parts import CodedTensor, StoredTensor
+from lowbit.files.safetensors import Entry
+from lowbit.format.block import BlockFormat
+from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.printable import excerpt
+
+CONTAINERS = ("compressed_tensors", "lowbit")
+INTEGERS = ("packed", "bytes")
+
+
+def chosen_container(
+    chosen: Mapping[str, BlockFormat],
+    container: str | None,
+    policy: BlockPolicy | str | None,
+    coded: Mapping[str, CodedTensor],
+) -> tuple[str, tuple[str, ...]]:
+    """The container, and what is to be said of it; InputError: the one that is asked for does not have a format."""
+    if container not in (None, *CONTAINERS):
+        raise InputError(f"container = {container!r} is unknown", hint=f"one of {', '.join(CONTAINERS)}")
+    blocks = {block.id: block for block in chosen.values()}
+    search = get_block_policy(policy).search if policy is not None else "none"
+    unknown = ", ".join(name for name, block in blocks.items() if compressed_tensors.kind_of(block) is None)
+    inverse = [name for name, block in blocks.items() if compressed_tensors.stored_as(block) != block]
+    why = unknown
+    if not unknown and inverse and search != "none":  # which compares values under the scale itself
+        why = f"{inverse[0]} but with the reciprocal of its tensor's scale, which search = {search!r} is not for"
+    if container == CONTAINERS[0] and why:
+        what = "the format " * bool(unknown)
+        raise InputError(f"compressed-tensors does not have {what}{why}", hint="the container lowbit has it")
+    changed = next((name for name, made in coded.items() if made.inputs is not None), None)
+    if changed is not None and container != CONTAINERS[1]:
+        what = "compressed-tensors has no place for factors or an order of the inputs of a matrix"
+        if container:
+            raise InputError(f"tensor {excerpt(changed)}: {what}", hint="the container lowbit has it")
+        return CONTAINERS[1], (f"{what}: this file is in lowbit's own container",)
+    if container or not why:
+        return container or CONTAINERS[0], ()
+    return CONTAINERS[1], (f"compressed-tensors does not have {why}: this file is in lowbit's own container",)
+
+
+def check_integers(chosen: Mapping[str, BlockFormat], container: str, integers: str) -> None:
+    """Refuse a way to store integers that is unknown, or not for these formats: InputError."""
+    if integers not in INTEGERS:
+        raise InputError(f"integers = {integers!r} is unknown", hint=f"one of {', '.join(INTEGERS)}")
+    others = (block.id for block in chosen.values() if block.element.wraps and block.element.id != "int8")
+    other = container if container == CONTAINERS[1] else next(others, "")
+    if integers == INTEGERS[1] and other:
+        what = f"int-quantized is for int8 in compressed-tensors, not for {other}"
+        raise InputError(what, hint="int8.channel, for example, or packed integers")
+
+
+def stored(entry: Entry, block: BlockFormat, container: str, integers: str, coded: CodedTensor | None) -> StoredTensor:
+    """How a tensor is stored in a container."""
+    if container == CONTAINERS[1]:
+        inputs = coded.inputs[0] if coded is not None and coded.inputs is not None else ""
+        return own_tensors.stored(entry.name, entry.shape, block, inputs)
+    kind = compressed_tensors.INT if integers == INTEGERS[1] and block.element.wraps else None
+    return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block), kind)

@@ -1,0 +1,1 @@
+"""What verbs print and draw that takes more than a table."""

@@ -1,0 +1,117 @@
+"""``lowbit evaluate MODEL --methods gptq,awq --to int4.g128,nvfp4 ...``: quantisers of a model, side by side."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lowbit.cli.file_options import also_writes, input_file, output_file, say_written
+from lowbit.cli.model_options import (
+    add_selection,
+    add_work_options,
+    excluded,
+    journal_of,
+    listed,
+    own_journal,
+    plan_formats,
+    remove_own_journal,
+    tasks_bar,
+)
+from lowbit.cli.model_report import model_file
+from lowbit.cli.terminal import add_output_format, print_document, terminal, wrapped
+from lowbit.errors import UsageError
+from lowbit.files.whole import write_text
+from lowbit.printable import printable
+
+SUFFIXES = (".html", ".svg", ".json")
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="what quantisers and formats make of a model: bits against similarity",
+        description="Quantise the linear layers of a sentence model by every method in every format, and measure on "
+        "sentences that no method has seen: bits a weight, the cosine of the sentences' vectors and those of the float "
+        "model, the error of the layers' outputs. What a method cannot do is left out, and the reason is printed. A "
+        "run that was stopped goes on where it was, with --output or --journal.",
+    )
+    model_file(parser, "model", "the model", "config.json and vocab.txt beside it; or minilm")
+    methods = "quantisers: round_to_nearest,gptq,awq:duo_scaling, ...; `lowbit list methods` has them"
+    parser.add_argument("--methods", default="", metavar="LIST", help=methods)
+    formats = "block formats: int4.g128,nf4.g64,mxfp4, ...; + between those that one method chooses from"
+    parser.add_argument("--to", metavar="LIST", help=formats)
+    plan = "a plan of `lowbit allocate`: each layer in the format that it has there"
+    input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
+    seen = "sentences that methods see, UTF-8, a line each; needed by gptq, awq and others"
+    input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
+    held_out = "sentences that everything is measured on"
+    input_file(parser, "--held-out", required=True, what="the held-out text", metavar="TEXT", help=held_out)
+    add_selection(parser)
+    add_work_options(parser.add_argument_group("how the work is done"))
+    output_file(parser, "-o", "--output", metavar="FILE", help="write the table and a picture: .html, .svg or .json")
+    add_output_format(parser)
+    also_writes(parser, own_journal)
+
+
+def run(arguments: Namespace) -> int:
+    from lowbit.cli.report import evaluate as report
+    from lowbit.models.evaluation import SCHEMA, Subject, evaluate_model
+    from lowbit.models.sentences import weights_of
+
+    suffix = _suffix(arguments.output)
+    methods, formats = listed(arguments.methods), listed(arguments.to or "")
+    if not methods or not (formats or arguments.plan):
+        raise UsageError("`lowbit evaluate` takes --methods and --to FORMATS or --plan PLAN.json", hint="--to nvfp4")
+    plans = {}
+    if arguments.plan:
+        plans = {"plan": {layer: fmt.id for layer, fmt in plan_formats(arguments.plan).items()}}
+    subject = Subject.of(
+        weights_of(arguments.model),
+        arguments.calibrate,
+        arguments.held_out,
+        plans,
+        include=arguments.include,
+        exclude=excluded(arguments),
+    )
+    with tasks_bar("combinations") as progress:
+        rows, refused = evaluate_model(
+            subject,
+            methods,
+            [*formats, *plans],
+            journal=journal_of(arguments),
+            jobs=arguments.jobs,
+            scheduler=arguments.scheduler,
+            progress=progress,
+        )
+    document = report.document(arguments.model, subject, rows, refused)
+    if arguments.output:
+        write_text(arguments.output, report.written(suffix, document, rows, refused))
+        remove_own_journal(arguments)
+    if arguments.output_format == "json":
+        print_document(document, SCHEMA)
+    else:
+        _write(arguments, rows, refused, document)
+    say_written(arguments.output)
+    return 0
+
+
+def _suffix(output: str | None) -> str:
+    suffix = Path(output or ".json").suffix.lower()
+    if output and suffix not in SUFFIXES:
+        raise UsageError(f"--output {output}: the name ends in none of {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, Any]) -> None:
+    from lowbit.cli.report import evaluate as report
+
+    page = terminal(arguments)
+    page.table([report.HEADS, *map(report.cells, rows)], right=report.RIGHT)
+    told = (
+        f"{document['layers']} layers with {document['weights']:,} weights; {document['held_out']} held-out sentences"
+    )
+    page.write(f"{told}, {document['calibration']} of the calibration; {report.MEANING}")
+    for item in refused:
+        reason = printable(f"left out: {item.method} in {item.to}: {item.reason}", line=True)
+        page.lines(wrapped(reason, page.columns))

@@ -1,0 +1,264 @@
+"""What a method and a format make of a model: bits a weight, errors of its layers' outputs, similarity of its vectors.
+
+Every layer is quantised by itself, for the inputs that it has in the float model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
+from lowbit.campaign.journal import digest, state_of
+from lowbit.errors import InputError, LowbitError
+from lowbit.files.distinct import refuse_overwriting
+from lowbit.files.safetensors import Entry, read_header
+from lowbit.files.selection import check_patterns
+from lowbit.models.layer_inputs import float_vectors, layer_inputs, model_of, read_sentences
+from lowbit.ops.arrays import Array
+from lowbit.printable import excerpt
+from lowbit.quantizers.method import Method, chosen
+
+SCHEMA = "lowbit/evaluation/1"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, and on what.
+
+    Attributes
+    ----------
+    weights : str
+        The safetensors file of a model; config.json and vocab.txt lie beside it.
+    calibration, held_out : tuple of str
+        Sentences that methods see, none for methods that need none, and sentences that errors are measured on.
+    plans : mapping of str to mapping of str to str
+        By the name of a plan, the format of each of its layers.
+    include, exclude : str
+        Regular expressions, searched in the names of the linear layers.
+    """
+
+    weights: str
+    calibration: tuple[str, ...]
+    held_out: tuple[str, ...]
+    plans: Mapping[str, Mapping[str, str]]
+    include: str = ""
+    exclude: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        weights: str | Path,
+        calibration: str | Path | None,
+        held_out: str | Path,
+        plans: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        include: str = "",
+        exclude: str = "",
+    ) -> Subject:
+        """The same from the files of the sentences."""
+        check_patterns(include, exclude)
+        seen = read_sentences(calibration) if calibration else ()
+        return cls(str(Path(weights).resolve()), seen, read_sentences(held_out), plans or {}, include, exclude)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The linear layers that are quantised, by the names of their weights.
+
+        Raises InputError: there are none.
+        """
+        names = model_of(self.weights).encoder.linears()
+        kept = tuple(
+            name
+            for name in names
+            if (not self.include or re.search(self.include, name, re.IGNORECASE))
+            and not (self.exclude and re.search(self.exclude, name, re.IGNORECASE))
+        )
+        if not kept:
+            raise InputError(f"none of the {len(names)} linear layers is chosen", hint="another --include or --exclude")
+        return kept
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """How the file has these layers."""
+        entries = read_header(self.weights).entries
+        return {name: entries[name] for name in self.layers}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model is after quantisation.
+
+    Attributes
+    ----------
+    method, to : str
+        The method and the format; ``"float"`` and the dtype for the model as it is.
+    bits : float
+        A weight of the layers, everything counted.
+    similarity, lowest_similarity : float
+        The cosine of the vectors of held-out sentences and those of the float model: the mean, and the lowest.
+    output_error : float
+        The mean over the layers of the squared error of the outputs on held-out sentences over the squared outputs.
+    seconds : float
+        Of processor time that the quantisation of all layers took.
+    """
+
+    method: str
+    to: str
+    bits: float
+    similarity: float
+    lowest_similarity: float
+    output_error: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A method that cannot work in a format, and why."""
+
+    method: str
+    to: str
+    reason: str
+
+
+def evaluate_model(
+    subject: Subject,
+    methods: Sequence[str],
+    formats: Sequence[str],
+    *,
+    journal: str | Path | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: Progress = unseen,
+) -> tuple[list[Evaluation], list[Refusal]]:
+    """Quantise a model's linear layers by every method in every format, and measure.
+
+    Parameters
+    ----------
+    subject : Subject
+    methods : sequence of str
+        As :func:`lowbit.quantizers.method.chosen` takes them.
+    formats : sequence of str
+        Formats, and names of the subject's plans.
+    journal : path, optional
+        Where finished combinations are noted; those that are there already are not computed again.
+    jobs : int
+        Processes.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers must see the model under the same path.
+    progress : callable
+        Takes (combinations done, combinations, name).
+
+    Returns
+    -------
+    rows : list of Evaluation
+        The float model first.
+    refused : list of Refusal
+
+    Raises
+    ------
+    InputError
+        A file is unusable, a plan has other layers than the model, or every combination is refused.
+    PolicyError
+        A method is unknown.
+    """
+    names = list(dict.fromkeys(f"{chosen(method).name} {to}" for method in methods for to in formats))
+    _check_plans(subject)
+    if journal is not None:
+        refuse_overwriting([(f"the journal {journal}", journal)], [("the model", subject.weights)])
+    float_model = _float_model(subject)
+    with workers(min(jobs, len(names)), scheduler=scheduler) as executor:
+        results = run_tasks(
+            partial(measured, subject=subject),
+            names,
+            _row,
+            journal=None if journal is None else Journal(journal, _described(subject)),
+            executor=executor,
+            progress=progress,
+        )
+    rows = [row for row in results.values() if isinstance(row, Evaluation)]
+    refused = [row for row in results.values() if isinstance(row, Refusal)]
+    if not rows:
+        first = refused[0]
+        raise InputError(f"every method refuses every format: {first.method} {first.to}: {first.reason}")
+    return [float_model, *rows], refused
+
+
+def measured(name: str, subject: Subject) -> dict[str, Any]:
+    """One method in one format, as JSON has it: what a worker does."""
+    text, _, to = name.partition(" ")
+    model, entries = model_of(subject.weights), subject.entries
+    layers = tuple(entries)
+    seen = layer_inputs(subject.weights, subject.calibration, layers) if subject.calibration else {}
+    held_out = layer_inputs(subject.weights, subject.held_out, layers)
+    plan = subject.plans.get(to, dict.fromkeys(layers, to))
+    left = [layer for layer in layers if layer not in plan]
+    bits = Fraction(sum(entries[layer].size * (entries[layer].bits or 0) for layer in left))
+    errors, values, seconds = [0.0] * len(left), {}, 0.0
+    for layer in (layer for layer in layers if layer in plan):
+        weights, start = model.parameters[layer], process_time()
+        try:
+            result = quantized(chosen(text), weights, seen.get(layer), plan[layer])
+        except LowbitError as error:
+            return asdict(Refusal(text, to, f"{excerpt(layer, quoted=False)}: {error.message}"))
+        seconds += process_time() - start
+        bits += result.bits_per_weight * weights.size
+        errors.append(result.error(weights, held_out[layer]))
+        values[layer] = result.dequantize(dtype=np.float64)
+    vectors = model.with_weights(values).embed(subject.held_out)
+    cosines = (vectors * float_vectors(subject.weights, subject.held_out)).sum(axis=1)
+    average = bits / sum(entry.size for entry in entries.values())
+    similar, lowest = float(cosines.mean()), float(cosines.min())
+    return asdict(Evaluation(text, to, float(average), similar, lowest, float(np.mean(errors)), round(seconds, 3)))
+
+
+def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> Any:
+    """The QuantizedWeight that a method makes of a layer.
+
+    ``to``: a format; several to choose from have ``+`` between them: ``"int4.g32+float4_e2m1fn.g32"``.
+    """
+    return method.quantize(weights, activations, to=tuple(to.split("+")) if "+" in to else to)
+
+
+def _float_model(subject: Subject) -> Evaluation:
+    entries = subject.entries.values()
+    bits = sum(entry.size * (entry.bits or 0) for entry in entries) / sum(entry.size for entry in entries)
+    dtypes = dict.fromkeys(entry.dtype for entry in entries)
+    return Evaluation("float", ", ".join(dtypes), bits, 1.0, 1.0, 0.0, 0.0)
+
+
+def _row(record: Mapping[str, Any]) -> Evaluation | Refusal:
+    return Refusal(**record) if "reason" in record else Evaluation(**record)
+
+
+def _check_plans(subject: Subject) -> None:
+    entries = read_header(subject.weights).entries
+    for name, formats in subject.plans.items():
+        unknown = [layer for layer in formats if layer not in entries]
+        if unknown:
+            raise InputError(f"{name} has a format for {excerpt(unknown[0])}, which is not in {subject.weights}")
+        if not set(formats) & set(subject.layers):
+            raise InputError(f"{name} has a format for none of the linear layers that are chosen")
+
+
+def _described(subject: Subject) -> dict[str, Any]:
+    """What the numbers depend on."""
+    parts = {
+        "calibration": subject.calibration,
+        "held-out sentences": subject.held_out,
+        "plan": subject.plans,
+        "layers": [subject.include, subject.exclude],
+    }
+    return {
+        "schema": SCHEMA,
+        "model": state_of(subject.weights),
+        **{name: digest(part) for name, part in parts.items()},
+    }

@@ -1,0 +1,234 @@
+"""A checkpoint quantised by a published method, layer by layer, and written as `lowbit quantize` writes it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
+from lowbit.campaign.checkpoint import Converted, chosen_tensors, quantize_file, told_of
+from lowbit.campaign.container import CONTAINERS
+from lowbit.campaign.journal import digest, state_of
+from lowbit.errors import FormatError, InputError
+from lowbit.files.compressed_tensors import stored_as
+from lowbit.files.distinct import refuse_overwriting
+from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, CodedTensor
+from lowbit.files.safetensors import TensorFile
+from lowbit.files.selection import LEFT_OUT, select
+from lowbit.files.sharded import ShardedFile, read_checkpoint
+from lowbit.format.registry import block_format_of
+from lowbit.models.evaluation import quantized
+from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
+from lowbit.models.sentences import weights_of
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.quantizers.method import chosen
+from lowbit.quantizers.transform import Diagonal, Permutation
+from lowbit.quantizers.weight import QuantizedWeight
+
+SCHEMA = "lowbit/method/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What a method made of one matrix.
+
+    Attributes
+    ----------
+    coded : CodedTensor
+    bits : float
+        A weight, everything counted.
+    error : float
+        The squared error over the squares: of the outputs on the sentences of the calibration, else of the weights.
+    """
+
+    coded: CodedTensor
+    bits: float
+    error: float
+
+
+def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options)
+    path: str | Path,
+    output: str | Path,
+    to: str | Mapping[str, str],
+    *,
+    method: str,
+    calibration: str | Path | None = None,
+    include: str = "",
+    exclude: str = LEFT_OUT,
+    container: str | None = None,
+    integers: str = "packed",
+    journal: str | Path | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: Progress = unseen,
+) -> tuple[Converted, dict[str, Layer]]:
+    """Quantise the matrices of a safetensors file by a method; its other tensors are copied.
+
+    Parameters
+    ----------
+    path, output : path
+    to : str, or mapping of str to str
+        The format, or that of each tensor by its name; several to choose from have ``+`` between them.
+    method : str
+        As :func:`lowbit.quantizers.method.chosen` takes it.
+    calibration : path, optional
+        A text in UTF-8, a line a sentence; the file is then that of a model, with config.json and vocab.txt beside it,
+        and matrices that no sentence goes through are left as they are. The inputs of a layer are those that it has in
+        the float model.
+    include, exclude, container, integers
+        As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
+        reordered is in lowbit's own container.
+    journal : path, optional
+        Where finished layers are noted, with their codes; a run that was stopped goes on there.
+    jobs : int
+        Processes.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers see the files under the same paths.
+    progress : callable
+
+    Returns
+    -------
+    converted : Converted
+    layers : dict of str to Layer
+
+    Raises
+    ------
+    InputError
+        A file is unusable, the method refuses a layer, or its result has parts that such files have no place for.
+    PolicyError
+        The method is unknown.
+    """
+    path, own = Path(path), chosen(method)
+    if journal is not None:
+        refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), ("the output", output)])
+    file, sentences = read_checkpoint(path), read_sentences(calibration) if calibration else ()
+    targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
+    if container != CONTAINERS[1]:
+        targets = {name: _as_stored(text) for name, text in targets.items()}
+    subject = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
+    subject |= {"calibration": digest(sentences)}
+    with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:
+        layers = run_tasks(
+            partial(layer_record, path=str(path.resolve()), method=method, targets=targets, sentences=sentences),
+            list(targets),
+            _layer,
+            journal=None if journal is None else Journal(journal, subject),
+            executor=executor,
+            progress=progress,
+        )
+    formats = {name: layer.coded.tensor.format for name, layer in layers.items()}
+    coded = {name: layer.coded for name, layer in layers.items()}
+    converted = quantize_file(
+        path,
+        output,
+        formats,
+        include=include,
+        exclude=exclude,
+        container=container,
+        integers=integers,
+        coded=coded,
+    )
+    left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
+    return replace(converted, left_out=left_out), layers
+
+
+def layer_record(
+    name: str, path: str, method: str, targets: Mapping[str, str], sentences: tuple[str, ...]
+) -> dict[str, Any]:
+    """One matrix of a file, quantised, as JSON has it: what a worker does."""
+    weights = read_checkpoint(Path(path)).tensor(name)
+    rows = layer_inputs(weights_of(path), sentences, tuple(targets))[name] if sentences else None
+    with told_of(name):
+        result = quantized(chosen(method), weights, rows, targets[name])
+        coded = _coded(result, method)
+        error = result.error(weights, rows)
+    tensor = coded.tensor
+    return {
+        "format": tensor.format.id,
+        "codes": _packed(tensor.codes),
+        "scales": {scale: _packed(array) for scale, array in tensor.scales.items()},
+        "inputs": None if coded.inputs is None else [coded.inputs[0], _packed(coded.inputs[1])],
+        "bits": float(result.bits_per_weight),
+        "error": error,
+    }
+
+
+def _coded(result: QuantizedWeight, method: str) -> CodedTensor:
+    """What is written of a result; InputError where that would not be all of it."""
+    tensor, transform = result.tensor, result.transform
+    hint = f"`lowbit evaluate` measures {method}, lowbit.quantizers gives its arrays"
+    if not isinstance(tensor, BlockTensor):
+        raise InputError(f"{method} gives codes of tables, which checkpoints have no place for", hint=hint)
+    if result.sparse is not None or result.low_rank is not None:
+        part = "a sparse" if result.sparse is not None else "a low-rank"
+        raise InputError(f"{method} gives {part} part, which checkpoints have no place for", hint=hint)
+    if isinstance(transform, Diagonal):
+        return CodedTensor(tensor, None if (transform.scale == 1).all() else (INPUT_SCALE, transform.scale))
+    if isinstance(transform, Permutation):
+        return CodedTensor(tensor, (INPUT_ORDER, transform.order))
+    if transform is not None:
+        raise InputError(f"{method} turns the inputs, which checkpoints have no place for", hint=hint)
+    return CodedTensor(tensor)
+
+
+def _layer(record: Mapping[str, Any]) -> Layer:
+    fmt = block_format_of(record["format"])
+    scales = {name: _unpacked(array) for name, array in record["scales"].items()}
+    inputs = None if record["inputs"] is None else (str(record["inputs"][0]), _unpacked(record["inputs"][1]))
+    codes = _unpacked(record["codes"])
+    tensor = BlockTensor(fmt, codes.shape, 1, codes, scales)
+    return Layer(CodedTensor(tensor, inputs), float(record["bits"]), float(record["error"]))
+
+
+def _packed(array: Array) -> list[Any]:
+    """An array as JSON has it: its dtype, its shape, and its bytes."""
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 1)).decode()
+    return [array.dtype.str, list(array.shape), data]
+
+
+def _unpacked(record: list[Any]) -> Array:
+    dtype, shape, data = record
+    try:
+        return np.frombuffer(zlib.decompress(base64.b64decode(data)), dtype).reshape(shape)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+
+
+def _targets(
+    path: Path, file: TensorFile, to: str | Mapping[str, str], include: str, exclude: str, *, seen: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The format of each matrix that is quantised, and why others that are chosen are not."""
+    if isinstance(to, Mapping):
+        wanted = {name: block.id for name, block in chosen_tensors(file, to, include, exclude)[0].items()}
+    else:
+        wanted = {entry.name: to for entry in select(file, include, exclude)[0]}
+    entries = [file.entries[name] for name in wanted]
+    reasons = {entry.name: "quantisers take matrices" for entry in entries if len(entry.shape) != 2}
+    if seen:
+        entries, others = seen_layers(weights_of(path), entries)
+        reasons |= {item.name: item.reason for item in others}
+    targets = {entry.name: wanted[entry.name] for entry in entries if entry.name not in reasons}
+    if not targets:
+        raise InputError(f"{file.path}: none of the chosen tensors is a matrix, which quantisers take")
+    return targets, reasons
+
+
+def _as_stored(text: str) -> str:
+    """The format of a text as compressed-tensors has it: NVFP4 with the reciprocal of the tensor's scale."""
+    try:
+        return "+".join(stored_as(block_format_of(part)).id for part in text.split("+"))
+    except FormatError:  # which the method tells, or takes as a table of its own
+        return text
+
+
+def _state(file: TensorFile) -> list[dict[str, int]]:
+    """What changes when a file of a checkpoint is written again."""
+    return [state_of(part.path) for part in (file.shards.values() if isinstance(file, ShardedFile) else [file])]

@@ -1,0 +1,140 @@
+"""``lowbit evaluate``: the table, the picture and what is left out, on a BERT of random weights."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from lowbit.files.safetensors import read_header
+from lowbit.models.sentences import SentenceModel
+from lowbit.quantizers import METHODS
+from tests.models.tiny_bert import folder, tiny_parameters
+
+SEEN = ["unaffable cafe!", "a cafe", "un a cafe a", "able a! a", "cafe cafe unable", "a a a un"]
+HELD_OUT = ["un cafe a!", "unaffable"]
+LAYERS = 12
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    folder(tmp_path / "tiny", tiny_parameters(32), np.float32)
+    (tmp_path / "seen.txt").write_text("\n\n".join(SEEN) + "\n")
+    (tmp_path / "held.txt").write_text("\n".join(HELD_OUT))
+    return tmp_path / "tiny"
+
+
+def words(*more):
+    return ("evaluate", "tiny", "--calibrate", "seen.txt", "--held-out", "held.txt", *more)
+
+
+def test_the_table_has_the_float_model_first_and_says_what_is_left_out(lowbit, model):
+    result = lowbit(*words("--methods", "rtn,gptq,squeezellm", "--to", "int4.g32,int8.g32"))
+    assert result.status == 0, result.err
+    assert re.sub(" +", " ", result.lines[1]) == "float F32 32.000 1.00000 1.00000 0 0.0"
+    heads = [line.split()[:2] for line in result.lines[2:6]]
+    methods = ("round_to_nearest", "gptq")
+    assert heads == [[method, to] for method in methods for to in ("int4.g32", "int8.g32")]
+    assert f"{LAYERS} layers with 20,480 weights; 2 held-out sentences, 6 of the calibration" in result.lines[6]
+    assert "left out: squeezellm in int4.g32: encoder.layer.0.attention.self.query.weight: squeezellm" in result.out
+
+
+def test_the_numbers_are_those_of_the_methods(lowbit, model):
+    document = lowbit(*words("--methods", "gptq", "--to", "int4.g32", "--output-format", "json")).json
+    assert document["schema"] == "lowbit/evaluation/1"
+    first, row = document["rows"]
+    assert (first["method"], first["similarity"]) == ("float", 1)
+    plain = SentenceModel.read(model)
+    seen, held_out = plain.inputs(SEEN), plain.inputs(HELD_OUT)
+    weights = {name: read_header(model / "model.safetensors").tensor(name) for name in seen}
+    results = {name: METHODS["gptq"].quantize(weights[name], rows, to="int4.g32") for name, rows in seen.items()}
+    errors = [result.error(weights[name], held_out[name]) for name, result in results.items()]
+    assert row["output_error"] == pytest.approx(np.mean(errors))
+    assert row["bits"] == 4.5
+    changed = plain.with_weights({name: result.dequantize(dtype=np.float64) for name, result in results.items()})
+    cosines = (changed.embed(HELD_OUT) * plain.embed(HELD_OUT)).sum(axis=1)
+    assert (row["similarity"], row["lowest_similarity"]) == pytest.approx((cosines.mean(), cosines.min()))
+
+
+def test_methods_that_need_no_activations_need_no_calibration(lowbit, model):
+    command = ("evaluate", "tiny", "--held-out", "held.txt", "--methods", "mofq,gptq:official")
+    document = lowbit(*command, "--to", "int4.g32+float4_e2m1fn.g32", "--output-format", "json").json
+    assert [row["method"] for row in document["rows"]] == ["float", "mofq"]
+    (left_out,) = document["left_out"]
+    assert left_out["method"] == "gptq:official"
+
+
+@pytest.mark.parametrize("suffix", ["svg", "html", "json"])
+def test_files(lowbit, model, suffix):
+    result = lowbit(*words("--methods", "rtn", "--to", "int4.g32,mxfp4,nothing", "-o", f"out.{suffix}"))
+    assert result.status == 0, result.err
+    assert f"written: out.{suffix}" in result.err
+    assert sorted(path.name for path in model.parent.glob("out*")) == [f"out.{suffix}"]
+    text = (model.parent / f"out.{suffix}").read_text()
+    if suffix == "json":
+        assert len(json.loads(text)["rows"]) == 3
+        return
+    picture = text[text.index("<svg") : text.index("</svg>") + 6]
+    circles = [node for node in ET.fromstring(picture).iter() if node.tag.endswith("circle")]
+    assert len(circles) == 4  # two panels
+    assert circles[0][0].text.startswith("round_to_nearest int4.g32: 4.500 bits")
+    assert ("<td>float</td>" in text, "left out: round_to_nearest in nothing" in text) == (suffix == "html",) * 2
+
+
+def test_a_plan_goes_through_a_method_and_what_it_leaves_alone_counts_as_it_is(lowbit, model):
+    names = list(SentenceModel.read(model).inputs(SEEN))
+    plan = {"layers": [{"layer": name, "choice": "mxfp4"} for name in names[:6]], "model": {}}
+    (model.parent / "plan.json").write_text(json.dumps(plan))
+    document = lowbit(*words("--methods", "rtn", "--plan", "plan.json", "--output-format", "json")).json
+    assert document["rows"][1]["to"] == "plan"
+    assert document["rows"][1]["bits"] == (4.25 + 32) / 2
+
+
+def test_a_run_that_was_stopped_goes_on(lowbit, model, monkeypatch):
+    arguments = words("--methods", "rtn", "--to", "int4.g32,int8.g32", "--output-format", "json")
+    whole = lowbit(*arguments, "--journal", "journal").json
+    journal = model.parent / "journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert len(lines) == 3
+    journal.write_text("".join(lines[:2]) + lines[2][:10])
+    again = lowbit(*arguments, "--journal", "journal").json
+    assert [row["similarity"] for row in again["rows"]] == [row["similarity"] for row in whole["rows"]]
+    assert again["rows"][1]["seconds"] == whole["rows"][1]["seconds"]
+    (model.parent / "seen.txt").write_text("a")
+    result = lowbit(*arguments, "--journal", "journal")
+    assert result.status == 2
+    assert "other calibration" in result.err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--methods", "rtn"], "takes --methods and --to FORMATS or --plan"),
+        (["--methods", "gtpq", "--to", "int4.g32"], "did you mean 'gptq'?"),
+        (["--methods", "gptq:other", "--to", "int4.g32"], "variant"),
+        (["--methods", "rtn", "--to", "int4.g48"], "every method refuses every format: round_to_nearest int4.g48: enc"),
+        (["--methods", "rtn", "--to", "int4.g32", "--include", "nothing"], "none of the 12 linear layers is chosen"),
+        (["--methods", "rtn", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),
+        (["--methods", "rtn", "--to", "int4.g32", "-o", "out.png"], "ends in none of .html, .svg, .json"),
+        (["--methods", "rtn", "--to", "int4.g32", "--calibrate", "none"], "none cannot be read"),
+        (["--methods", "rtn", "--to", "int4.g32", "--calibrate", "tiny/model.safetensors"], "is not UTF-8"),
+        (["--methods", "rtn", "--to", "int4.g32", "--calibrate", "empty"], "empty has no sentences"),
+        (["--methods", "rtn", "--plan", "empty"], "empty is not a plan"),
+        (["--methods", "rtn", "--plan", "other.json"], "has a format for 'x', which is not in"),
+    ],
+)
+def test_what_is_refused(lowbit, model, more, message):
+    (model.parent / "empty").write_text("\n \n")
+    (model.parent / "other.json").write_text('{"layers": [{"layer": "x", "choice": "int4"}]}')
+    result = lowbit(*words(*more))
+    assert result.status == 2
+    assert message in result.err
+
+
+def test_a_model_that_is_not_there(lowbit, model):
+    result = lowbit("evaluate", "none", "--held-out", "held.txt", "--methods", "rtn", "--to", "int4.g32")
+    assert result.status == 2
+    assert "error[LB104]" in result.err
