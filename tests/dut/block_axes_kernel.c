@@ -7,7 +7,8 @@
 enum {
   RIGHT, FOUR_OVER_SIX_SQUARED, FOUR_OVER_SIX_ABSOLUTE, TILE_ROW, TILE_COLUMNS_FIRST, TILE_BEFORE, MINMAX,
   RANGE_RECIPROCAL, ZERO_POINT_QUOTIENT, BEFORE_ROUNDING, FUSED, QUOTIENT_RECIPROCAL, TIES_AWAY, NO_ZERO_POINT,
-  MINUS_ZERO_POINT, HALF_RANGE, SIGNS_SWAPPED, ONE_MAXIMUM, TIES_DOWN, POSITIVE_FOR_BOTH
+  MINUS_ZERO_POINT, HALF_RANGE, SIGNS_SWAPPED, ONE_MAXIMUM, TIES_DOWN, POSITIVE_FOR_BOTH,
+  BINS, EIGHT_BITS_FIRST
 };
 #ifndef BUG
 #define BUG RIGHT
@@ -216,6 +217,56 @@ void by_sign(const float *values, uint8_t *codes, float *positive, float *negati
       for (k = at; k < at + count; k++) {
         sign = (signbit(values[k]) ? 1 : 0) ^ (IS(SIGNS_SWAPPED) ? 1 : 0);
         codes[k] = element(values[k] / (double)scales[IS(POSITIVE_FOR_BOTH) ? 0 : sign]);
+      }
+    }
+}
+
+/* ---- NF4 with a binary32 scale for 32 values; steps in binary32 ---- */
+
+static const float NF4[] = {
+  -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
+  -0.18477343022823334f, -0.09105003625154495f, 0, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f,
+  0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1
+};
+
+void nf4(const float *values, uint8_t *codes, float *block, size_t rows, size_t columns) {
+  size_t blocks = (columns + 31) / 32, i, j, k;
+  for (i = 0; i < rows; i++)
+    for (j = 0; j < blocks; j++) {
+      size_t count = columns - 32 * j < 32 ? columns - 32 * j : 32, at = i * columns + 32 * j;
+      float scale = (float)maximum(values, i, 1, 32 * j, count, columns);
+      block[i * blocks + j] = scale;
+      for (k = at; k < at + count; k++) {
+        float q = scale == 0 ? 0 : values[k] / scale;
+        int code = 0;
+        if (IS(BINS)) {
+          float place = q > 1 ? 1 : q < -1 ? -1 : q;
+          q = -1 + floorf((place + 1) * 0.5f * 65535 + 0.5f) * 2 / 65535;
+        }
+        if (isnan(q)) q = 0;
+        while (code < 15 && q > ((double)NF4[code] + (double)NF4[code + 1]) / 2) code++;
+        codes[k] = (uint8_t)code;
+      }
+    }
+}
+
+/* ---- BFP4: sign and 3 bits, and an exponent for 16 values ---- */
+
+void bfp4(const float *values, uint8_t *codes, uint8_t *block, size_t rows, size_t columns) {
+  size_t blocks = columns / 16, i, j, k;
+  for (i = 0; i < rows; i++)
+    for (j = 0; j < blocks; j++) {
+      size_t at = i * columns + 16 * j;
+      double amax = maximum(values, i, 1, 16 * j, 16, columns);
+      int e = -126, finite = isfinite(amax);
+      if (amax > 0 && finite) frexp(amax, &e);
+      if (e < -126) e = -126;
+      block[i * blocks + j] = finite ? (uint8_t)(e + 126) : 255;
+      for (k = at; k < at + 16; k++) {
+        double q = ldexp(fabs(values[k]), 1 - e), code = rint(q * 4);
+        if (IS(EIGHT_BITS_FIRST)) code = floor(fmin(floor(q * 64 + 0.5), 127) / 16);
+        codes[k] = finite ? (uint8_t)(code > 7 ? 7 : code) : 0;
+        if (codes[k] && signbit(values[k])) codes[k] |= 8;
       }
     }
 }

@@ -99,7 +99,7 @@ def _affine_codes(values: Array, scales: Parts, rule: BlockRule) -> Array:
 
 def finest(rule: BlockRule) -> tuple[ScaleField, ...]:
     """The finest of the scales that elements are multiplied by."""
-    factors = [field for field in rule.format.scales if field.role not in ("zero_point", "offset")]
+    factors = rule.format.of_role("multiply", "divide", "exponent", "by_sign")
     return tuple(field for field in factors if field.block) or tuple(factors[:1])
 
 

@@ -24,7 +24,7 @@ def bugs_of_fields(fmt: BlockFormat) -> list[BlockBug]:
     bugs = list(_OF_ROWS if len(fmt.block) == 1 else _OF_TILES)
     if is_affine(fmt):
         return [*bugs, *_OF_ZERO_POINTS]
-    if len(fmt.scales) > 1 and not fmt.scales[-1].block:
+    if len(fmt.of_role("multiply", "divide")) > 1 and not fmt.scales[-1].block:
         bugs += _BESIDE_TENSOR
     return [*bugs, *(_OF_SIGNS if fmt.by_sign else ())]
 

@@ -41,8 +41,10 @@ def identified(comparison: Comparison, asked: PolicyRule, stages: Sequence[Stage
             new = _closest((new for axes in past for new in _changed(left, axes)), asked)
             kept = agreeing(new, comparison, seen | mask, MOST_LEFT)
             kept = kept or _survivors(axes, agreeing(new, comparison, seen, MOST_LEFT), comparison, mask, asked)
-        if not kept and stage is stages[0]:
-            kept = agreeing((replace(asked, policy=policy) for policy in BLOCK_PRESETS.values()), comparison, mask)
+        if not kept and not unexplained:
+            named = (replace(asked, policy=policy) for policy in BLOCK_PRESETS.values())
+            kept = [_nearer(rule, comparison, seen | mask, asked) for rule in agreeing(named, comparison, seen | mask)]
+            kept = _closest(kept, asked)
         if not kept and not unexplained:
             presets = BLOCK_PRESETS.values() if stage is stages[0] else ()
             kept = _with_bugs(presets, left, comparison, seen | mask, asked)
@@ -54,6 +56,15 @@ def identified(comparison: Comparison, asked: PolicyRule, stages: Sequence[Stage
     alike = _alike(left[0], choices_of(stages), comparison, seen, asked)
     left = _closest([*left, *alike], asked)
     return _claims([*left, *_presets(asked, left, comparison, seen)], comparison, unexplained, asked)
+
+
+def _nearer(rule: PolicyRule, comparison: Comparison, mask: Mask, asked: PolicyRule) -> PolicyRule:
+    """A rule that has what is asked for on every axis that its answers do not depend on."""
+    for axis in differences(rule, asked):
+        policy = changed(rule, {axis: choice(asked, axis)})
+        if policy is not None:
+            rule = next(iter(agreeing([replace(rule, policy=policy)], comparison, mask)), rule)
+    return rule
 
 
 def _alike(rule: PolicyRule, choices: Axes, comparison: Comparison, mask: Mask, asked: PolicyRule) -> list[PolicyRule]:

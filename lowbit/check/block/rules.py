@@ -26,6 +26,7 @@ OF_FACTORS = frozenset({"scale_rule", "scale_steps", "tensor_steps", "search", "
 """The axes that say nothing where a block has a zero point."""
 OF_RANGES = frozenset({"value_range", "range_steps", "zero_point_steps", "zero_point_place"})
 """The axes that say something only there."""
+OF_NESTED = frozenset({"nested"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class BlockRule(PolicyRule):
     @property
     def dead_axes(self) -> frozenset[str]:
         """Those of other kinds of scales."""
-        return OF_FACTORS if is_affine(self.format) else OF_RANGES
+        return (OF_FACTORS if is_affine(self.format) else OF_RANGES) | (set() if self.format.nested else OF_NESTED)
 
     def run(self, case: Case) -> Array:
         """Codes and scales in a row; ``UNDEFINED`` everywhere if the policy refuses the tensor."""

@@ -39,6 +39,8 @@ _RANGES: Axes = {
     "zero_point_steps": BlockPolicy.choices("zero_point_steps"),
 }
 """Of blocks with a zero point."""
+NESTED = ("", "bitsandbytes_8bit")
+"""By what scales are brought into blocks of their own."""
 NAN_BECOMES = ("maximum", "signed_maximum", "minimum", "zero", "negative_zero")
 STAGES = (
     Stage(
@@ -62,6 +64,7 @@ STAGES = (
             _RANGES,
             {**_RANGES, "element.rounding": ROUNDINGS},
             {**_RANGES, "scale.rounding": ROUNDINGS},
+            {"nested": NESTED, "arithmetic": _STEPS["arithmetic"], "scale_steps": ("divide", "reciprocal")},
         ),
     ),
     Stage(
@@ -80,6 +83,11 @@ STAGES = (
                 "quotient_steps": ("divide", "reciprocal"),
                 "quotient_scale": BlockPolicy.choices("quotient_scale"),
                 "zero_point_place": BlockPolicy.choices("zero_point_place"),
+                "element.rounding": ROUNDINGS,
+            },
+            {
+                "quotient_bins": BlockPolicy.choices("quotient_bins"),
+                "quotient_steps": ("divide", "reciprocal"),
                 "element.rounding": ROUNDINGS,
             },
             {"element.overflow": ("saturate", "infinity", "nan", "wrap"), "element.rounding": ROUNDINGS},

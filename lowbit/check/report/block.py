@@ -46,6 +46,8 @@ def _acts(axes: Sequence[str], rules: Sequence[PolicyRule]) -> list[str]:
 def act_words(axis: str, values: Sequence[object]) -> str:
     """Choices of one axis that were not asked for, and that nothing tells apart."""
     field, _, part = axis.partition(".")
+    if part == "defects" and values == [()]:
+        return "has none of the defects of the preset"
     meaning = (Policy if part else BlockPolicy).CHOICES.get(part or axis, {})
     said = meaning.get(str(values[0]), "") if len(values) == 1 else ""
     name = f"{FIELDS[field]}: {part}" if part else axis

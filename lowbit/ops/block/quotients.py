@@ -76,6 +76,7 @@ def fits(scale: Scalar, element: Scalar) -> bool:
     return reach and scale.precision + max(element.precision, element.bits) + 2 <= BINARY32_BITS
 
 
+@lru_cache(maxsize=64)
 def _of_element(element: Scalar, policy: Policy, *, by_sign: bool) -> Lanes | None:
     cast = Cast(scalar_format("float32"), element, policy)
     if policy.via or (policy.defects and not element.listed):
