@@ -160,8 +160,8 @@ def _is_quantized(file: TensorFile) -> bool:
     config = quantization_of(file)
     try:
         return bool(config and quantization_config.read(config, file)[0])
-    except InputError:  # of another kind, or damaged: not a file of plain values
-        return True
+    except InputError as error:
+        raise InputError(error.message, hint=error.hint or f"move {NAME} away if it is that of other files") from error
 
 
 def chosen_tensors(

@@ -40,10 +40,13 @@ def quantization_of(file: TensorFile) -> dict[str, Any]:
     Raises InputError: it is not a JSON object.
     """
     where = f"{file.path}: the {KEY}"
-    try:
-        own = json.loads(file.metadata[KEY]) if KEY in file.metadata else read_config(file.path).get(KEY) or {}
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} in its metadata is not JSON: {error}") from error
+    if KEY not in file.metadata:
+        own = read_config(file.path).get(KEY) or {}
+    else:
+        try:
+            own = json.loads(file.metadata[KEY])
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where} in its metadata is not JSON: {error}") from error
     if not isinstance(own, dict):
         raise InputError(f"{where} is not a JSON object")
     return own

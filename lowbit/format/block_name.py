@@ -11,11 +11,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from lowbit.errors import FormatError
+from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format.block import SIGNS, WHOLE, BlockFormat, ScaleField, Shape, shape_name, shape_of
 from lowbit.format.common import Source, check_id
 from lowbit.format.protocol import Scalar
-from lowbit.format.registry import scalar_format
+from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.types import FormatLike
 
 SCALE = "float16"
@@ -33,6 +33,7 @@ SOURCE = Source(
     url="https://github.com/lowbit/lowbit/blob/main/docs/explanation/block-formats.md",
 )
 
+_LIKE_A_SHAPE = re.compile(r"g-?\d+|-?\d+x-?\d+", re.ASCII)
 _SHAPE = re.compile(
     r"g(?P<length>[1-9]\d{0,8})|(?P<rows>[1-9]\d{0,8})x(?P<columns>[1-9]\d{0,8})|channel|tensor", re.ASCII
 )
@@ -90,7 +91,10 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     Fraction(33, 8)
     """
     check_id(id)
-    part, shape, of_scale = scalar_format(element), shape_of(block), scalar_format(scale)
+    for flag, value in ((BY_SIGN, by_sign), (OFFSET, offset)):
+        if not isinstance(value, bool):
+            raise FormatError(f"{flag} = {value!r} is not True or False", hint="scales have the format of scale=")
+    part, shape, of_scale = _element(element), shape_of(block), scalar_format(scale)
     names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
     scales = [ScaleField(name, of_scale, shape, role) for name in names]
     of_zero = part if isinstance(asymmetric, bool) else scalar_format(asymmetric)
@@ -131,14 +135,30 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     )
 
 
+def _element(element: FormatLike) -> Scalar:
+    """The format of the elements.
+
+    Raises FormatError: it has blocks itself.
+    """
+    fmt = get_format(element)
+    if isinstance(fmt, BlockFormat):
+        hint = f"its elements in other blocks: {fmt.element.id}.g16.{fmt.scales[0].format.id}"
+        raise FormatError(f"{fmt.id} has blocks already", hint=hint)
+    return scalar_format(fmt)
+
+
 def block_member(name: str) -> BlockFormat | None:
     """The block format that a lower-case name describes; None where it is not such a name.
 
-    Raises FormatError: it is, but a part of it is not.
+    Raises FormatError: it is, but a part of it is not; UnknownFormatError: a length is none.
     """
     words = name.split(".")
     place = next((index for index, word in enumerate(words) if index and _SHAPE.fullmatch(word)), None)
     if place is None:
+        wrong = next((word for word in words[1:] if _LIKE_A_SHAPE.fullmatch(word)), "")
+        if wrong:
+            what = f"format {name!r} is unknown: {wrong!r} is not a block of 1 to 999,999,999"
+            raise UnknownFormatError(what, hint=PATTERN)
         return None
     match = _SHAPE.fullmatch(words[place])
     assert match is not None

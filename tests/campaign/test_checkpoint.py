@@ -499,3 +499,20 @@ def test_values_whose_folder_gets_a_quantised_file_are_not_quantised(model, quan
     assert dequantize_file(quantized, values).notes == ()
     quantize_file(model, values.parent / "other.safetensors", "int4.g32")
     assert len(quantize_file(values, values.parent / "again.safetensors", "int8.channel").tensors) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "config.json is not a JSON object"),
+        ("{", "config.json is not JSON: Expecting property name"),
+        ('{"quantization_config": 3}', "the quantization_config is not a JSON object"),
+        ('{"quantization_config": {"quant_method": "gptq"}}', "quant_method is 'gptq'.*\nhelp: move config.json away"),
+    ],
+)
+def test_a_config_that_is_not_of_this_kind_is_told_of_the_file(model, quantized, text, words):
+    (model.parent / "config.json").write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        quantize_file(model, quantized, "mxfp4")
+    assert "metadata" not in caught.value.message
+    assert not quantized.exists()

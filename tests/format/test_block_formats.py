@@ -113,6 +113,10 @@ def test_every_file_is_whole(name):
         ("e4m3.g128", UnknownFormatError, "ambiguous"),
         ("mxfp8", UnknownFormatError, "mxfp8_e4m3"),
         ("uint8.g128.by_sign", FormatError, "uint8 has no negative elements"),
+        ("mxfp4.g16", FormatError, r"mxfp4 has blocks already\nhelp: .* float4_e2m1fn\.g16\.float8_e8m0fnu"),
+        ("int4.g0", UnknownFormatError, "'g0' is not a block of 1 to"),
+        ("int4.g9999999999", UnknownFormatError, "'g9999999999' is not a block of 1 to"),
+        ("int4.16x0", UnknownFormatError, "'16x0' is not a block of 1 to"),
         ("nf4.16x16.nested", FormatError, "nested scales are one factor for each block along an axis"),
         ("nf4.tensor.nested", FormatError, "nested scales are one factor"),
     ],
@@ -208,3 +212,10 @@ def test_where_a_scalar_format_is_needed_a_block_format_says_so():
         lowbit.encode([1.0], "mxfp4")
     with pytest.raises(InputError, match="int4 is not a block format"):
         lowbit.quantize([1.0], "int4")
+
+
+@pytest.mark.parametrize("option", ["by_sign", "offset"])
+@pytest.mark.parametrize("value", ["float16", 1, None, np.array([1, 2])])
+def test_what_is_true_or_false_is_nothing_else(option, value):
+    with pytest.raises(FormatError, match=f"{option} = .* is not True or False"):
+        lowbit.block_format("int4", block=32, **{option: value})

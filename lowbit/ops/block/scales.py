@@ -119,7 +119,8 @@ def magnitudes(values: Array, policy: BlockPolicy) -> Array:
         found = test(values)
         if choice == "error" and found.any():
             place = tuple(int(index) for index in np.argwhere(found)[0])
-            raise InputError(f"the value at {place} is {values[place]}, and the block policy says {axis} = 'error'")
+            what = f"the value at {place} is {values[place]}, and the block policy says {axis} = 'error'"
+            raise InputError(what, hint="clip or replace it")
         sizes[found] = np.nan if choice == "nan" else 0
     return sizes
 
