@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -138,3 +139,19 @@ def test_a_model_that_is_not_there(lowbit, model):
     result = lowbit("evaluate", "none", "--held-out", "held.txt", "--methods", "rtn", "--to", "int4.g32")
     assert result.status == 2
     assert "error[LB104]" in result.err
+
+
+def test_the_commands_of_the_page_run_one_after_the_other(lowbit, model, repository):
+    """On the small model, in shorter groups."""
+    (model.parent / "held-out.txt").write_text("\n".join(HELD_OUT))
+    page = (repository / "docs" / "how-to" / "quantise-and-evaluate-a-model.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ lowbit (.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    assert [command.split()[0] for command in commands] == [
+        *("evaluate", "quantize", "dequantize"),
+        *("sensitivity", "allocate", "evaluate", "quantize"),
+    ]
+    for command in commands:
+        result = lowbit(*shlex.split(command.replace(" minilm ", " tiny ").replace("g128", "g32")))
+        assert result.status == 0, result.err
+    assert "gptq: " in result.out
+    assert (model.parent / "planned" / "model.safetensors").exists()
