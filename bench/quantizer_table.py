@@ -93,6 +93,8 @@ def rows() -> Iterator[Row]:
     yield Row("spqr", small, ("spqr", {**small, "outliers": float("inf")}), 0.75)
     zero = {"to": "uint4.g64.asymmetric"}
     yield Row("hqq", zero, ("round_to_nearest", zero), None)
+    for scheme, to in (("w4a16_int", "int4.g128"), ("w8a8_int", "int8.channel"), ("w8a8_fp", "int8.channel")):
+        yield Row("compressed_tensors", {"variant": scheme}, ("round_to_nearest", {"to": to}), None)
     peer = ("gptq", {"to": "int2.channel.asymmetric"})
     yield Row("decoupleq", {"to": "int2.channel", "variant": "activation_order"}, peer, 0.40)
     yield Row("mofq", {"to": ("int4.g32", "float4_e2m1fn.g32")}, ("round_to_nearest", {"to": "int4.g32"}), 1.0, True)
