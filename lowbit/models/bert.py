@@ -45,6 +45,21 @@ class Bert:
         names = (*inside, "intermediate.dense", "output.dense")
         return [f"encoder.layer.{number}.{name}.weight" for number in range(self.layers) for name in names]
 
+    def shapes(self, width: int, middle: int) -> dict[str, tuple[int, ...]]:
+        """Every parameter but the tables, with its shape for states of a width; ``middle``: that between two layers."""
+        special = {"intermediate.dense": (middle, width), "output.dense": (width, middle)}
+        norms = ["embeddings.LayerNorm"]
+        for number in range(self.layers):
+            norms += [f"encoder.layer.{number}.{part}output.LayerNorm" for part in ("attention.", "")]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in norms:
+            shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+        for name in self.linears():
+            layer = name.split(".", 3)[3].removesuffix(".weight")
+            shapes[name] = special.get(layer, (width, width))
+            shapes[f"{name.removesuffix('.weight')}.bias"] = shapes[name][:1]
+        return shapes
+
     def hidden(self, parameters: Parameters, tokens: Sequence[int], linear: Linear | None = None) -> Any:
         """The last hidden states of a sequence, shape (tokens, width).
 

@@ -17,7 +17,8 @@ from lowbit.errors import InputError
 from lowbit.files.safetensors import read_header
 from lowbit.models.bert import Bert, plain_linear
 from lowbit.models.wordpiece import START, STOP, UNKNOWN, tokens
-from lowbit.ops.arrays import Array
+from lowbit.ops.arrays import Array, as_array
+from lowbit.ops.block.values import plain_values
 from lowbit.printable import excerpt
 
 TABLES = tuple(f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
@@ -55,7 +56,7 @@ class SentenceModel:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-            shape = Bert(index(config["num_hidden_layers"]), index(config["num_attention_heads"]), config[EPSILON])
+            shape = _encoder(config)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{folder} does not hold a BERT model: {error!r}",
@@ -71,10 +72,21 @@ class SentenceModel:
     def _require_parts(self, path: Path) -> None:
         """Refuse a model that lacks a layer of its config or a word that every text has."""
         shapes = {name: array.shape for name, array in self.parameters.items()}
-        needed = [*TABLES, *self.encoder.linears()]
-        wrong = next((name for name in needed if len(shapes.get(name, ())) != 2), None)
+        encoder = replace(self.encoder, layers=min(self.encoder.layers, len(shapes)))  # one more than there can be
+        wrong = next((name for name in (*TABLES, *encoder.linears()) if len(shapes.get(name, ())) != 2), None)
         if wrong is not None:
             raise InputError(f"{path} does not have {wrong!r}, a matrix of the model that config.json describes")
+        width = shapes[WORDS][1]
+        needed: dict[str, tuple[int, ...]] = {name: (shapes[name][0], width) for name in TABLES}
+        needed |= encoder.shapes(width, shapes["encoder.layer.0.intermediate.dense.weight"][0])
+        for name, wanted in needed.items():
+            if shapes.get(name) != wanted:
+                what = f"has {name!r} of shape {shapes[name]}" if name in shapes else f"does not have {name!r}"
+                raise InputError(f"{path} {what}: config.json and the words ask for {wanted}")
+        if width % encoder.heads:
+            raise InputError(f"{path}: {encoder.heads} heads do not divide the width of {width}", hint="config.json")
+        if max(self.vocabulary.values(), default=0) >= shapes[WORDS][0]:
+            raise InputError(f"{path}: {len(self.vocabulary)} words in vocab.txt, and {shapes[WORDS][0]} in the table")
         lacking = next((word for word in (START, STOP, UNKNOWN) if word not in self.vocabulary), None)
         if lacking is not None:
             raise InputError(f"{path.parent / 'vocab.txt'} does not have {lacking}")
@@ -87,7 +99,10 @@ class SentenceModel:
 
     def inputs(self, texts: Iterable[str], names: Sequence[str] | None = None) -> dict[str, Array]:
         """What goes into linear layers, by the name of the weight: the rows of all texts, one below the other."""
-        wanted = set(self.encoder.linears() if names is None else names)
+        linears = self.encoder.linears()
+        wanted = set(linears if names is None else names)
+        for name in sorted(wanted - set(linears), key=str):
+            raise InputError(f"{excerpt(str(name))} is not the weight of a linear layer", hint=f"{linears[0]}, say")
         seen: dict[str, list[Array]] = {}
 
         def linear(name: str, values: Any, weight: Any, bias: Any) -> Any:
@@ -104,11 +119,12 @@ class SentenceModel:
 
         Raises InputError: the model lacks one, or it has another shape.
         """
-        for name, array in weights.items():
+        arrays = {name: as_array(array, f"parameter {name!r}") for name, array in weights.items()}
+        for name, array in arrays.items():
             if name not in self.parameters or self.parameters[name].shape != array.shape:
                 shape = self.parameters[name].shape if name in self.parameters else "not there"
                 raise InputError(f"parameter {name!r} is {shape} in the model, and {array.shape} here")
-        wide = {name: np.asarray(array, np.float64) for name, array in weights.items()}
+        wide = {name: plain_values(array).astype(np.float64) for name, array in arrays.items()}
         return replace(self, parameters={**self.parameters, **wide})
 
     def _hidden(self, text: str, linear: Any = None) -> Array:
@@ -122,11 +138,23 @@ class SentenceModel:
         return hidden
 
 
+def _encoder(config: Mapping[str, Any]) -> Bert:
+    layers, heads = index(config["num_hidden_layers"]), index(config["num_attention_heads"])
+    epsilon = config[EPSILON]
+    if layers < 1 or heads < 1 or not (isinstance(epsilon, int | float) and 0 <= epsilon < 1):
+        raise ValueError(f"{layers} layers, {heads} heads, {EPSILON} {epsilon!r}")
+    return Bert(layers, heads, epsilon)
+
+
 def _listed(texts: Iterable[str]) -> Iterable[str]:
     """Texts; InputError for a single one, whose letters would be taken for texts."""
-    if isinstance(texts, str):
-        raise InputError(f"texts are a list, not the text {excerpt(texts)}", hint="[text]")
-    return texts
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise InputError(f"texts are a list, not {excerpt(str(texts))}", hint="[text]")
+    listed = list(texts)
+    for place, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise InputError(f"texts[{place}] is a {type(text).__name__}, not text", hint="[text]")
+    return listed
 
 
 def minilm_directory() -> Path:

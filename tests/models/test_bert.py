@@ -151,7 +151,28 @@ def test_texts_that_do_not_fit_are_told(tmp_path, parameters):
             '{"num_hidden_layers": 3, "num_attention_heads": 2, "layer_norm_eps": 0}',
             "does not have 'encoder.layer.2.attention.self.query.weight'",
         ),
+        (
+            "config.json",
+            '{"num_hidden_layers": 1000000000000, "num_attention_heads": 2, "layer_norm_eps": 0}',
+            "does not have 'encoder.layer.2.attention.self.query.weight'",
+        ),
+        (
+            "config.json",
+            '{"num_hidden_layers": 2, "num_attention_heads": 3, "layer_norm_eps": 0}',
+            "3 heads do not divide the width of 8",
+        ),
+        (
+            "config.json",
+            '{"num_hidden_layers": 2, "num_attention_heads": 0, "layer_norm_eps": 0}',
+            "does not hold a BERT model: .*0 heads",
+        ),
+        (
+            "config.json",
+            '{"num_hidden_layers": 2, "num_attention_heads": 2, "layer_norm_eps": "small"}',
+            "does not hold a BERT model: .*layer_norm_eps 'small'",
+        ),
         ("vocab.txt", "a\nb", r"does not have \[CLS\]"),
+        ("vocab.txt", "\n".join([*WORDS, "more"]), "11 words in vocab.txt, and 10 in the table"),
     ],
 )
 def test_a_damaged_folder_is_told(tmp_path, parameters, file, text, message):
@@ -159,3 +180,35 @@ def test_a_damaged_folder_is_told(tmp_path, parameters, file, text, message):
     (tmp_path / file).write_text(text)
     with pytest.raises(InputError, match=message):
         SentenceModel.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("embeddings.LayerNorm.bias", None, "does not have 'embeddings.LayerNorm.bias'"),
+        ("encoder.layer.1.output.dense.bias", None, "does not have 'encoder.layer.1.output.dense.bias'"),
+        ("encoder.layer.0.output.LayerNorm.weight", np.ones(3), r"of shape \(3,\).* ask for \(8,\)"),
+        ("encoder.layer.1.output.dense.weight", np.ones((8, 5)), r"of shape \(8, 5\).* ask for \(8, 24\)"),
+        ("embeddings.position_embeddings.weight", np.ones((16, 3)), r"of shape \(16, 3\).* ask for \(16, 8\)"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_told(tmp_path, parameters, name, change, message):
+    changed = {key: array for key, array in parameters.items() if key != name or change is not None}
+    folder(tmp_path, changed | ({} if change is None else {name: change}))
+    with pytest.raises(InputError, match=message):
+        SentenceModel.read(tmp_path)
+
+
+def test_what_is_not_text_or_a_layer_is_told(tmp_path, parameters):
+    model = SentenceModel.read(folder(tmp_path, parameters))
+    for texts in (None, 3):
+        with pytest.raises(InputError, match="texts are a list"):
+            model.embed(texts)
+    with pytest.raises(InputError, match=r"texts\[1\] is a int, not text"):
+        model.inputs(["a", 3])
+    with pytest.raises(InputError, match="'nowhere' is not the weight of a linear layer"):
+        model.inputs(["a"], ["nowhere"])
+    name = "encoder.layer.0.output.dense.bias"
+    assert model.with_weights({name: [0.0] * WIDTH}).parameters[name].tolist() == [0.0] * WIDTH
+    with pytest.raises(InputError, match="dtype object"):
+        model.with_weights({name: [None] * WIDTH})
