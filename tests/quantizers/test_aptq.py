@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lowbit.allocate import Problem, solve
 from lowbit.allocate.sensitivity import attention_traces, two_level_plan
 from lowbit.errors import InputError, PolicyError
 from lowbit.quantizers import aptq, gptq, round_to_nearest
@@ -164,3 +165,21 @@ def test_the_plan_gives_four_bits_by_rank():
         two_level_plan(traces, {}, 3)
     with pytest.raises(InputError, match="not a finite"):
         two_level_plan({"a": np.nan}, {"a": 1}, 3)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_the_plan_by_rank_beside_the_best_one(equal):
+    """For losses that are the trace times 4^-bits; of unequal layers the rank says nothing of what a bit costs."""
+    random = np.random.default_rng(7)
+    names = [f"layer{number}" for number in range(24)]
+    traces = dict(zip(names, random.lognormal(0, 1, 24), strict=True))
+    sizes = dict(zip(names, [1000] * 24 if equal else random.integers(100, 5000, 24).tolist(), strict=True))
+    losses = np.array([[traces[name] / 4**bits for bits in (2, 4)] for name in names])
+    costs = [[bits * sizes[name] for bits in (2, 4)] for name in names]
+    whole = sum(sizes.values())
+    problem = Problem.from_arrays(losses, ("2", "4"), costs={"bits": costs}, limits={"bits": 3 * whole}, layers=names)
+    plan = two_level_plan(traces, sizes, 3.0)
+    assert sum(plan[name] * sizes[name] for name in names) <= 3 * whole
+    loss = sum(losses[place, int(plan[name] == 4)] for place, name in enumerate(names))
+    best = solve(problem, gap=1e-9).loss
+    assert loss == pytest.approx(best) if equal else 1.05 * best < loss < 2 * best
