@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentParser
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shlex import split
@@ -22,6 +23,7 @@ from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError
 from lowbit.policy.block import get_block_policy
 from tests.check.answers import checked as check_cases
+from tests.check.answers import concluded
 from tests.thinned import thinned
 
 SOURCE = Path(__file__).parents[1] / "dut" / "block_kernel.c"
@@ -243,6 +245,24 @@ def test_the_way_back_of_two_levels(compiled):
     assert back(compiled("RIGHT"), "nvfp4").verdict == "pass"
     assert "does not multiply by the tensor's scale" in sentence(back(compiled("RIGHT", "-DBACK=3"), "nvfp4"))
     assert "follow no rule that lowbit knows" in sentence(back(compiled("RIGHT", "-DBACK=6"), "nvfp4"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    thinned(["float4_e2m1fn.g32.by_sign.float32", "int8.g32.asymmetric.float32", "int8.tensor", "nf4.g64.nested"], 2),
+)
+def test_every_bug_of_the_way_back_is_told_by_its_words(name):
+    """Answers that have the bug; where another one gives the same, that is named, too."""
+    checked = DequantizeOperation(lowbit.get_format(name))
+    cases = checked.cases("directed", 0, 0)
+    for bug in checked.rule.bugs():
+        answers = [replace(checked.rule, bug=bug).run(case) for case in cases]
+        if all((answer == UNDEFINED).all() for answer in answers):
+            continue  # offsets of scales have no values in binary64
+        result = concluded(checked, cases, answers)
+        assert result.verdict == "pass" or bug.words in sentence(result)
+    wrong = [np.roll(checked.expected(case).reshape(-1), 1).reshape(case.shape) for case in cases]
+    assert "follow no rule that lowbit knows" in sentence(concluded(checked, cases, wrong))
 
 
 @pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "mxfp8_e4m3", "fp8_1x128"])

@@ -81,10 +81,16 @@ class ValueRule(PolicyRule):
         return self.format.element
 
     def bugs(self) -> tuple[ValueBug, ...]:
-        """Those of every format, and of one with a scale for the tensor."""
-        first, *_, last = (*self.format.scales, self.format.scales[-1])
-        powers = _POWERS_OF_TWO if first.format.id == "float8_e8m0fnu" else ()
-        return (*_ALWAYS, *powers, *(_BESIDE_TENSOR if last is not first and not last.block else ()))
+        """Those of every format, and of what its scales are."""
+        first, last = self.format.scales[0], self.format.scales[-1]
+        kinds = {
+            _OF_BLOCKS: bool(first.block),
+            _POWERS_OF_TWO: first.format.id == "float8_e8m0fnu",
+            _BESIDE_TENSOR: len(self.format.of_role("multiply", "divide")) > 1 and not last.block,
+            _OF_SIGNS: self.format.by_sign,
+            _OF_ZERO_POINTS: bool(self.format.of_role("zero_point")),
+        }
+        return (*_ALWAYS, *(bug for bugs, fits in kinds.items() if fits for bug in bugs))
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,16 @@ def _divides(parts: Parts, rule: ValueRule) -> Array:
     return rule.values({**parts, **_without_tensor(parts, rule)}) / parts[_tensor_of(rule)]
 
 
+def _without_zero_point(parts: Parts, rule: ValueRule) -> Parts:
+    return {field.name: np.zeros_like(parts[field.name]) for field in rule.format.of_role("zero_point")}
+
+
+def _plus_zero_point(parts: Parts, rule: ValueRule) -> Array:
+    """(code + z) * s is twice code * s less (code - z) * s, in binary64 exactly."""
+    without = rule.values({**parts, **_without_zero_point(parts, rule)}, np.float64)
+    return (2 * without - rule.values(parts, np.float64)).astype(np.float32)
+
+
 _ALWAYS = (
     ValueBug("values_up", "takes its scales a binade too large", _times(2.0)),
     ValueBug("values_down", "takes its scales a binade too small", _times(0.5)),
@@ -169,6 +185,13 @@ _ALWAYS = (
     ValueBug(
         "codes_by_columns", "reads the codes column by column (rows and columns swapped)", _changed(_codes_by_columns)
     ),
+    ValueBug(
+        "nibbles_swapped",
+        "has the two codes of each pair in the other order (swapped nibbles)",
+        _changed(lambda parts, _: {"codes": swapped(parts["codes"])}),
+    ),
+)
+_OF_BLOCKS = (
     ValueBug("scales_by_columns", "reads the scales column by column (transposed)", _changed(_transposed)),
     ValueBug(
         "scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _changed(_tiles(from_tiles))
@@ -179,16 +202,27 @@ _ALWAYS = (
         _changed(_tiles(to_tiles)),
     ),
     ValueBug("scale_before", "multiplies a block by the scale of the one before it", _changed(_before)),
-    ValueBug(
-        "nibbles_swapped",
-        "has the two codes of each pair in the other order (swapped nibbles)",
-        _changed(lambda parts, _: {"codes": swapped(parts["codes"])}),
-    ),
 )
 _POWERS_OF_TWO = (ValueBug("nan_scale", "takes a scale that is NaN for 2^128", _nan_as_number),)
 _BESIDE_TENSOR = (
     ValueBug("tensor_ignored", "does not multiply by the tensor's scale", _changed(_without_tensor)),
     ValueBug("tensor_divides", "divides by the tensor's scale", _divides),
+)
+_OF_SIGNS = (
+    ValueBug(
+        "other_sign",
+        "multiplies values by the scale of the other sign",
+        _changed(lambda parts, _: {"positive": parts["negative"], "negative": parts["positive"]}),
+    ),
+    ValueBug(
+        "positive_alone",
+        "multiplies values of both signs by the positive ones' scale",
+        _changed(lambda parts, _: {"negative": parts["positive"]}),
+    ),
+)
+_OF_ZERO_POINTS = (
+    ValueBug("no_zero_point", "does not subtract the zero point", _changed(_without_zero_point)),
+    ValueBug("plus_zero_point", "adds the zero point instead of subtracting it", _plus_zero_point),
 )
 
 
