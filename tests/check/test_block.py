@@ -360,3 +360,20 @@ def test_wrong_kernels_of_formats_with_scales_of_other_kinds_are_told(tmp_path, 
         report = check_cases(device, checked, checked.cases("directed", 0, 0))
     assert report.verdict == "MISMATCH"
     assert sentence(report)
+
+
+@pytest.mark.slow
+def test_bins_of_quotients_are_found(tmp_path):
+    # bitsandbytes' way into its 8-bit maps, where the elements have 4 bits.
+    file = tmp_path / "device.py"
+    file.write_text(
+        "import lowbit\n"
+        "policy = lowbit.get_block_policy('bitsandbytes').choose(quotient_bins='uniform_65536')\n"
+        "def binned(values):\n"
+        "    tensor = lowbit.quantize(values, 'nf4.g16.float32', policy=policy)\n"
+        "    return tensor.codes, tensor.scales['block']\n"
+    )
+    checked = operation("nf4.g16.float32", "bitsandbytes")
+    with PythonDevice(f"{file}:binned", checked.prototype) as device:
+        words = sentence(check_cases(device, checked, checked.cases("directed", 0, 0)))
+    assert "quotient_bins = 'uniform_65536'" in words

@@ -59,9 +59,10 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
     if way is None or not way.mirrored or runs.length % LANES or len(divisors) < len(pair):
         return None
     kernel = kernels.compare_products if divisors[0].multiplies else kernels.compare_quotients
-    used = [part.used.astype(np.float32) for part in pair]
-    numbers = np.stack([runs.each(part.each(each.numbers)) for part, each in zip(pair, divisors, strict=True)])
-    wide, scales = numbers.astype(np.float64), np.stack([runs.each(part) for part in used])
+    used = [part.used for part in pair]
+    scales = np.stack([runs.each(part) for part in used]).astype(np.float32, copy=False)
+    narrow = [each.numbers.astype(np.float32) for each in divisors]
+    numbers = np.stack([runs.each(part.each(each)) for part, each in zip(pair, narrow, strict=True)])
     values = np.zeros(ROW, np.float32)
     values[: fmt.element.largest_code() + 1] = decode(range(fmt.element.largest_code() + 1), fmt.element)
     constant = way.numbers[0], way.beyond[0], values, np.float32(above.amax), np.float32(above.maximum)
@@ -70,7 +71,7 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
 
     def part(inside: slice) -> None:
         places = slice(inside.start * runs.length, inside.stop * runs.length)
-        of_blocks = wide[:, inside], scales[:, inside]
+        of_blocks = numbers[:, inside], scales[:, inside]
         kernel(flat[places], runs.length, *map(np.ascontiguousarray, of_blocks), *constant, squared, taken[inside])
 
     runs.in_chunks(part)
