@@ -174,6 +174,7 @@ def test_planted_bugs_are_found_and_named(compiled):
     assert not missed
 
 
+@pytest.mark.slow
 def test_rules_that_nothing_tells_apart_are_all_named(compiled):
     """What torchao's rule makes of infinity is an axis of blocks and one of scales; a kernel may differ on either."""
     words = sentence(check(compiled("RCEIL"), "mxfp4", operation("mxfp4", "torchao_rceil")))

@@ -81,7 +81,7 @@ def check(build_kernel, symbol, bug, policy, *definitions):
         return check_cases(kernel, operation, operation.cases("directed", 0, 0), max_errors=1)
 
 
-@pytest.mark.parametrize("kernel", RIGHT, ids=lambda kernel: kernel[0])
+@pytest.mark.parametrize("kernel", thinned([(row,) for row in RIGHT], 3), ids=lambda kernel: kernel[0])
 def test_right_kernels_pass(build_kernel, kernel):
     symbol, policy, *definitions = kernel
     assert check(build_kernel, symbol, "RIGHT", policy, *definitions).verdict == "pass"
@@ -95,7 +95,7 @@ def named(build_kernel, planted):
     return words in sentence(result) and OTHERWISE in sentence(result)
 
 
-@pytest.mark.parametrize("planted", thinned([(row,) for row in PLANTED], 4), ids=lambda row: f"{row[0]}-{row[1]}")
+@pytest.mark.parametrize("planted", thinned([(row,) for row in PLANTED], 3), ids=lambda row: f"{row[0]}-{row[1]}")
 def test_axis_is_found_and_named(build_kernel, planted):
     assert named(build_kernel, planted)
 
