@@ -11,13 +11,13 @@ from lowbit.check.cast.bug import CastBug, finite, float_numbers, normal_results
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
 from lowbit.check.cast.input_classes import intermediate_formats
 from lowbit.check.cast.integer_bugs import integer_bugs
-from lowbit.check.cast.nan_bugs import nan_bugs
+from lowbit.check.cast.nan_bugs import ELEMENT_BITS, nan_bugs
 from lowbit.check.cast.rules import reference
 from lowbit.check.cast.subnormal_bugs import subnormal_bugs
 from lowbit.check.cast.table_bugs import table_bugs
 from lowbit.exact import floor_log2
 from lowbit.format.registry import scalar_format
-from lowbit.format.scalar import Scalar
+from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.policy.cast import Policy
 
 HUGE = 2.0**1000
@@ -112,6 +112,29 @@ def _one_code_low(conversion: Conversion) -> Codes:
     return np.where(np.isin(results, largest), results - results.dtype.type(1), results)
 
 
+def _negative_numbers(view: View) -> Mask:
+    return np.asarray(finite(view) & view.inputs.negative)
+
+
+def _into_exponents(view: View) -> Mask:
+    """Numbers of a float with the exponents of a target that has nothing else, as E8M0."""
+    source, target = view.source, view.target
+    if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
+        return nowhere(view)
+    fits = target.bits == target.exponent_bits == source.exponent_bits and source.mantissa_bits > max(ELEMENT_BITS)
+    return view.finite if fits else nowhere(view)
+
+
+def _rounded_as_element(bits: int) -> Callable[[Conversion], Codes]:
+    """The exponent of the value rounded half up to that many mantissa bits."""
+
+    def compute(conversion: Conversion) -> Codes:
+        codes, added = conversion.view.codes, 1 << (conversion.view.mantissa(conversion.view.source) - bits - 1)
+        return conversion.of_codes(codes + codes.dtype.type(added), rounding="toward_zero")
+
+    return compute
+
+
 def _without_low_bits(bits: int) -> Callable[[Conversion], Codes]:
     def compute(conversion: Conversion) -> Codes:
         codes = conversion.view.codes
@@ -174,6 +197,15 @@ def _float_bugs() -> Iterator[CastBug]:
     stays = "does not round a mantissa of ones up to 2: it stays as it is"
     yield CastBug("stuck_mantissa", stays, float_numbers, _stuck_mantissa)
     yield CastBug("normal_stuck_mantissa", stays, normal_results, _stuck_mantissa)
+    for bits in ELEMENT_BITS:
+        words = (
+            f"rounds up from {2 - 0.5 ** (bits + 1):g} times a power of two on, as an element with {bits} mantissa bits"
+        )
+        yield CastBug(f"rounded_as_{bits}", words, _into_exponents, _rounded_as_element(bits), True)
+    yield CastBug(
+        "negative_truncated", "truncates negative values", _negative_numbers,
+        lambda made: made.right(rounding="toward_zero"), True,
+    )  # fmt: skip
     for factor, size in ((0.5, "half"), (2.0, "twice")):
         words = f"gives values {size} as large: an exponent bias is off by one"
         yield CastBug(f"bias_{size}", words, float_numbers, scaled(factor))

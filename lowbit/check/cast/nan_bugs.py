@@ -11,6 +11,9 @@ from lowbit.check.cast.bug import CastBug, nowhere
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
 from lowbit.format.scalar import FloatFormat
 
+ELEMENT_BITS = (1, 2, 3)
+"""Mantissa bits of the elements that a scale of exponents alone is made for (OCP MX v1.0, table 1)."""
+
 
 def _special_as_number(conversion: Conversion) -> Codes:
     """What the codes of infinities and NaNs would be worth as numbers."""
@@ -30,20 +33,20 @@ def _specials(view: View) -> Mask:
     return ~view.finite if fits else nowhere(view)
 
 
-def _bits_of_nan(rounding: int) -> Callable[[Conversion], Codes]:
-    """The bits of a NaN moved like a number's, and carried on: cut (0), half up (1), half to even (2), or up (3)."""
+def _bits_of_nan(added: Callable[[Codes, int], Codes | int]) -> Callable[[Conversion], Codes]:
+    """The bits of a NaN of at most 32 bits, moved like a number's; ``added``: (bits, dropped ones) -> what rounds."""
 
     def compute(conversion: Conversion) -> Codes:
         view = conversion.view
         drop = view.mantissa(view.source) - view.mantissa(view.target)
-        bits = view.codes.astype(np.uint64)
-        lowest = (bits >> np.uint64(drop)) & np.uint64(1)
-        half = np.uint64(1 << (drop - 1))
-        added = (np.uint64(0), half, half - np.uint64(1) + lowest, np.uint64((1 << drop) - 1))[rounding]
-        kept = np.uint64((1 << view.target.bits) - 1)
-        return np.asarray(((bits + added) >> np.uint64(drop)) & kept)
+        bits = view.codes.astype(np.int64)
+        return np.asarray(((bits + added(bits, drop)) >> drop) & ((1 << view.target.bits) - 1))
 
     return compute
+
+
+def _half_even(bits: Codes, drop: int) -> Codes:
+    return np.asarray((1 << (drop - 1)) - 1 + (bits >> drop & 1))
 
 
 def _same_exponents(view: View) -> Mask:
@@ -114,11 +117,13 @@ def nan_bugs() -> Iterator[CastBug]:
     words = (
         "has no NaN test: its bits are rounded like a number's (a small payload becomes infinity, the largest a zero)"
     )
-    for number, how in ((2, "even"), (1, "up")):
-        yield CastBug(f"nan_rounded_{how}", words, _same_exponents, _bits_of_nan(number), True)
+    for how, added in (("even", _half_even), ("up", lambda _, drop: 1 << (drop - 1))):
+        yield CastBug(f"nan_rounded_{how}", words, _same_exponents, _bits_of_nan(added), True)
     words = "has no NaN test: its bits are rounded like a number's, and carry out of the exponent (to the lowest code)"
-    for number, how in ((1, "half"), (3, "up")):
-        yield CastBug(f"nan_carried_{how}", words, _exponents_alone, _bits_of_nan(number), True)
+    yield CastBug("nan_carried_up", words, _exponents_alone, _bits_of_nan(lambda _, drop: (1 << drop) - 1), True)
+    for place in (1, *(place + 1 for place in ELEMENT_BITS)):
+        carried = _bits_of_nan(lambda _, drop, place=place: 1 << (drop - place))  # type: ignore[misc]
+        yield CastBug(f"nan_carried_{place}", words, _exponents_alone, carried, True)
     yield CastBug(
         "nan_infinity", "has no NaN test: a NaN becomes infinity, as a huge number does", _has_infinities,
         _infinity_of_nan, True,
