@@ -132,6 +132,7 @@ BUG_PAIRS = [
     ("float64", "bfloat16"),
     ("float16", "bnb_fp4"),
     ("uint4", "int8"),
+    ("float32", "float8_e8m0fnu"),
 ]
 OF_ANOTHER_POLICY = {
     "even_subnormal": Policy(rounding="toward_zero", overflow="infinity"),

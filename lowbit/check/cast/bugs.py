@@ -198,9 +198,8 @@ def _float_bugs() -> Iterator[CastBug]:
     yield CastBug("stuck_mantissa", stays, float_numbers, _stuck_mantissa)
     yield CastBug("normal_stuck_mantissa", stays, normal_results, _stuck_mantissa)
     for bits in ELEMENT_BITS:
-        words = (
-            f"rounds up from {2 - 0.5 ** (bits + 1):g} times a power of two on, as an element with {bits} mantissa bits"
-        )
+        start, many = 2 - 0.5 ** (bits + 1), "s" if bits > 1 else ""
+        words = f"rounds up from {start:g} times a power of two on, as a mantissa of {bits} bit{many}"
         yield CastBug(f"rounded_as_{bits}", words, _into_exponents, _rounded_as_element(bits), True)
     yield CastBug(
         "negative_truncated", "truncates negative values", _negative_numbers,

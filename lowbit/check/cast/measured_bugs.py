@@ -157,7 +157,7 @@ def copy_bugs(view: View, got: Codes) -> Iterator[CastBug]:
     source, target = view.source, view.target
     if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
         return
-    alike = (source.exponent_bits, source.signed) == (target.exponent_bits, target.signed)
+    alike = source.exponent_bits == target.exponent_bits
     few = np.arange(min(len(got), FEW))
     for shift in range(-max(target.bits - source.bits, 0), source.bits):
         if alike and shift == source.mantissa_bits - target.mantissa_bits:  # which is a conversion
