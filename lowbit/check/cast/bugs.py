@@ -11,7 +11,7 @@ from lowbit.check.cast.bug import CastBug, finite, float_numbers, normal_results
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
 from lowbit.check.cast.input_classes import intermediate_formats
 from lowbit.check.cast.integer_bugs import integer_bugs
-from lowbit.check.cast.nan_bugs import ELEMENT_BITS, nan_bugs
+from lowbit.check.cast.nan_bugs import nan_bugs
 from lowbit.check.cast.rules import reference
 from lowbit.check.cast.subnormal_bugs import subnormal_bugs
 from lowbit.check.cast.table_bugs import table_bugs
@@ -121,18 +121,14 @@ def _into_exponents(view: View) -> Mask:
     source, target = view.source, view.target
     if not (isinstance(source, FloatFormat) and isinstance(target, FloatFormat)):
         return nowhere(view)
-    fits = target.bits == target.exponent_bits == source.exponent_bits and source.mantissa_bits > max(ELEMENT_BITS)
+    fits = target.bits == target.exponent_bits == source.exponent_bits and source.mantissa_bits > 1
     return view.finite if fits else nowhere(view)
 
 
-def _rounded_as_element(bits: int) -> Callable[[Conversion], Codes]:
-    """The exponent of the value rounded half up to that many mantissa bits."""
-
-    def compute(conversion: Conversion) -> Codes:
-        codes, added = conversion.view.codes, 1 << (conversion.view.mantissa(conversion.view.source) - bits - 1)
-        return conversion.of_codes(codes + codes.dtype.type(added), rounding="toward_zero")
-
-    return compute
+def _rounded_as_element(conversion: Conversion) -> Codes:
+    """The exponent of the value rounded half up to one mantissa bit, that of an E2M1 element."""
+    codes, added = conversion.view.codes, 1 << (conversion.view.mantissa(conversion.view.source) - 2)
+    return conversion.of_codes(codes + codes.dtype.type(added), rounding="toward_zero")
 
 
 def _without_low_bits(bits: int) -> Callable[[Conversion], Codes]:
@@ -197,10 +193,8 @@ def _float_bugs() -> Iterator[CastBug]:
     stays = "does not round a mantissa of ones up to 2: it stays as it is"
     yield CastBug("stuck_mantissa", stays, float_numbers, _stuck_mantissa)
     yield CastBug("normal_stuck_mantissa", stays, normal_results, _stuck_mantissa)
-    for bits in ELEMENT_BITS:
-        start, many = 2 - 0.5 ** (bits + 1), "s" if bits > 1 else ""
-        words = f"rounds up from {start:g} times a power of two on, as a mantissa of {bits} bit{many}"
-        yield CastBug(f"rounded_as_{bits}", words, _into_exponents, _rounded_as_element(bits), True)
+    words = "rounds up from 1.75 times a power of two on, as a mantissa of 1 bit"
+    yield CastBug("rounded_as_element", words, _into_exponents, _rounded_as_element, True)
     yield CastBug(
         "negative_truncated", "truncates negative values", _negative_numbers,
         lambda made: made.right(rounding="toward_zero"), True,
