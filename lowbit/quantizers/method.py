@@ -10,6 +10,9 @@ from functools import cache, partial, wraps
 from inspect import Parameter, signature
 from typing import Any
 
+import numpy as np
+
+from lowbit.errors import InputError
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.options import OPTIONS, Option
 
@@ -77,7 +80,12 @@ def _checked(method: Method) -> Callable[..., Any]:
                 require_choice("variant", value, method.variants)
             elif name in known:
                 options[name] = known[name].checked(name, value)
-        return function(*arrays, **options)
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                return function(*arrays, **options)
+        except FloatingPointError as error:
+            what = f"{method.name}: numbers on the way to the result are beyond its arithmetic ({error})"
+            raise InputError(what, hint="scale the weights and the activations to an ordinary size") from error
 
     return quantize
 

@@ -15,6 +15,7 @@ from lowbit.errors import InputError
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.cast.cast import numpy_dtype
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_matrix
 from lowbit.quantizers.objective import relative_error
 from lowbit.quantizers.transform import Reassembly, Transform
@@ -253,7 +254,7 @@ class QuantizedWeight:
         dtype : dtype
             float32 or float64; binary64 arithmetic, rounded once.
         """
-        wanted = np.dtype(dtype)
+        wanted = numpy_dtype(dtype)
         if wanted not in (np.float32, np.float64):
             raise InputError(f"dtype {wanted} is not float32 or float64", hint="dtype=numpy.float32")
         values = self.transformed()

@@ -115,3 +115,20 @@ def test_weights_may_come_in_other_dtypes(layer):
         same = half.astype(dtype)
         got = METHODS["round_to_nearest"].quantize(same).tensor.codes
         np.testing.assert_array_equal(got, METHODS["round_to_nearest"].quantize(same.astype(np.float32)).tensor.codes)
+
+
+@pytest.mark.parametrize(("weights", "activations"), [(1.0, 1e300), (3e38, 1.0), (1e-45, 1e-300)])
+def test_extreme_numbers_give_weights_or_an_error(method, weights, activations):
+    """Not a warning, and not NaN: what is on the way may be beyond binary32 or binary64."""
+    rows = activations * np.random.default_rng(3).uniform(-1, 1, (140, 128))
+    try:
+        values = method.quantize(np.full((2, 128), weights), rows).dequantize(dtype=np.float64)
+    except InputError as error:
+        assert error.hint, error  # noqa: PT017 (one of two ends)
+    else:
+        assert np.isfinite(values).all()
+
+
+def test_a_dtype_that_is_none_is_told(layer):
+    with pytest.raises(InputError, match="dtype 'no such' is unknown to NumPy"):
+        METHODS["round_to_nearest"].quantize(layer[0]).dequantize(dtype="no such")
