@@ -19,7 +19,7 @@ from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import FormatError, InputError
 from lowbit.files.compressed_tensors import stored_as
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, CodedTensor
+from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
@@ -28,6 +28,7 @@ from lowbit.models.evaluation import quantized
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.sentences import weights_of
 from lowbit.ops.arrays import Array
+from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.method import chosen
 from lowbit.quantizers.transform import Diagonal, Permutation
@@ -164,19 +165,35 @@ def layer_record(
 def _coded(result: QuantizedWeight, method: str) -> CodedTensor:
     """What is written of a result; InputError where that would not be all of it."""
     tensor, transform = result.tensor, result.transform
-    hint = f"`lowbit evaluate` measures {method}, lowbit.quantizers gives its arrays"
     if not isinstance(tensor, BlockTensor):
-        raise InputError(f"{method} gives codes of tables, which checkpoints have no place for", hint=hint)
-    if result.sparse is not None or result.low_rank is not None:
-        part = "a sparse" if result.sparse is not None else "a low-rank"
-        raise InputError(f"{method} gives {part} part, which checkpoints have no place for", hint=hint)
+        raise _no_place(method, "gives codes of tables or of its own")
+    if tensor.axis != 1:
+        raise _no_place(method, "has blocks inside the input channels here")
+    try:
+        known = block_format_of(tensor.format.id) == tensor.format
+    except FormatError:
+        known = False
+    if not known:
+        raise _no_place(method, f"has found a format of its own ({tensor.format.id})")
+    inputs: tuple[str, Array] | None = None
     if isinstance(transform, Diagonal):
-        return CodedTensor(tensor, None if (transform.scale == 1).all() else (INPUT_SCALE, transform.scale))
-    if isinstance(transform, Permutation):
-        return CodedTensor(tensor, (INPUT_ORDER, transform.order))
-    if transform is not None:
-        raise InputError(f"{method} turns the inputs, which checkpoints have no place for", hint=hint)
-    return CodedTensor(tensor)
+        inputs = None if (transform.scale == 1).all() else (INPUT_SCALE, transform.scale)
+    elif isinstance(transform, Permutation):
+        inputs = INPUT_ORDER, transform.order
+    elif transform is not None:
+        raise _no_place(method, "changes the inputs by more than factors or their order")
+    values: Array = dequantize(tensor, dtype=np.float64)
+    if inputs is not None:
+        role, vector = inputs
+        values = UNDO[role](values, vector.view(np.uint64) if role == INPUT_SCALE else vector)
+    if not np.array_equal(values, result.dequantize(dtype=np.float64)):
+        raise _no_place(method, "adds sparse, low-rank or other parts to its codes and scales")
+    return CodedTensor(tensor, inputs)
+
+
+def _no_place(method: str, what: str) -> InputError:
+    hint = f"`lowbit evaluate` measures {method}, lowbit.quantizers gives its arrays"
+    return InputError(f"{method} {what}, which checkpoints have no place for", hint=hint)
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:

@@ -155,3 +155,16 @@ def test_the_commands_of_the_page_run_one_after_the_other(lowbit, model, reposit
         assert result.status == 0, result.err
     assert "gptq: " in result.out
     assert (model.parent / "planned" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_processes_give_the_same(lowbit, model):
+    arguments = words("--methods", "rtn,gptq", "--to", "int4.g32,mxfp4", "--output-format", "json")
+    rows = [lowbit(*arguments, *more).json["rows"] for more in ((), ("--jobs", "2"))]
+    ours, theirs = ([{**row, "seconds": 0} for row in some] for some in rows)
+    assert ours == theirs
+    for jobs in ("1", "2"):
+        command = ("quantize", "tiny", "--method", "gptq", "--to", "int4.g32", "--calibrate", "seen.txt")
+        assert lowbit(*command, "--jobs", jobs, "-o", f"out{jobs}").status == 0
+    files = [(model.parent / f"out{jobs}" / "model.safetensors").read_bytes() for jobs in (1, 2)]
+    assert files[0] == files[1]

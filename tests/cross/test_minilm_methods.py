@@ -51,13 +51,13 @@ def test_the_tables_are_those_of_the_commands(repository, texts, capsys, page):
 
 
 def test_what_gptq_writes_is_the_model_that_was_measured(texts, capsys):
-    words = "quantize minilm --method gptq --to int4.g128 --calibrate seen.txt -o quantised/model.safetensors"
+    words = "quantize minilm --method gptq --to int4.g128 --calibrate seen.txt -o quantised"
     assert main(words.split()) == 0
     assert "36 tensors with 10,616,832 values: int4.g128, pack-quantized" in capsys.readouterr().out
-    assert main(["dequantize", "quantised", "--to", "float32", "-o", "values.safetensors"]) == 0
-    model = SentenceModel.read(minilm_directory(), "values.safetensors")
+    assert main(["dequantize", "quantised", "--to", "float32", "-o", "values"]) == 0
+    model = SentenceModel.read(minilm_directory(), "values/model.safetensors")
     name = "encoder.layer.0.attention.self.query.weight"
     plain = read_header(minilm_directory() / "model.safetensors").tensor(name)
-    assert not np.array_equal(read_header("values.safetensors").tensor(name), plain)
+    assert not np.array_equal(read_header("values/model.safetensors").tensor(name), plain)
     cosines = (model.embed(texts) * minilm().embed(texts)).sum(axis=1)
     assert cosines.mean() > 0.95
