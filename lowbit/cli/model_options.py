@@ -192,6 +192,7 @@ def read_traces(path: str) -> dict[str, float]:
 def plan_formats(path: str) -> dict[str, BlockFormat]:
     """The block format of each layer of a plan; a scalar format has the scales with which it was measured."""
     from lowbit.allocate.sensitivity.stored_weights import stored_format
+    from lowbit.format.registry import get_format
 
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -203,4 +204,8 @@ def plan_formats(path: str) -> dict[str, BlockFormat]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "`lowbit allocate --model ... --output FILE` writes one"
         raise InputError(f"{path} is not a plan: {excerpt(str(error))}", hint=hint) from error
+    for layer, choice in choices.items():
+        if not measured and get_format(choice).kind != "block":
+            what = f"{path} does not say how many weights of {layer} share a scale in {choice}"
+            raise InputError(what, hint=f"name it in the file of costs: {choice}.g128, say")
     return {layer: stored_format(choice, group, scale) for layer, choice in choices.items()}
