@@ -115,7 +115,7 @@ def shown() -> Iterator[Row]:
     for bits in (3, 4):
         yield Row("squeezellm", {"to": f"table{bits}.channel"}, None, None)
     yield Row("decoupleq", {"to": "int3.channel", "variant": "activation_order"}, None, None)
-    for method in ("llm_fp4", "nupes", "lr_qat", "intlora"):
+    for method in ("llm_fp4", "nupes", "lr_qat"):
         yield Row(method, {"to": METHODS[method].to}, None, None)
     yield Row("vector_quantization", {"to": "table8.vector4"}, None, None)
 

@@ -71,10 +71,10 @@ def intlora(
     -----
     With codes q of ``W - R`` under the scale s, ``U = s + (R + A B) / q`` gives ``U q = s q + R + A B``. A code of 0
     has no such factor: the official code divides by 1 there, and the weight is 0, whatever R and the adapter hold.
-    With 4 bits that is one weight in eight. Ranges are narrowed in 80 steps as for ``round_to_nearest``'s "norm_2.4";
-    in the official code they need not hold 0, and factors are clipped to as many bits as weights have. Source: Guo et
-    al., "IntLoRA", ICML 2025 (arXiv 2410.21759), sections 3.2 to 3.4; csguoh/IntLoRA at 65a8257, utils/intlora_mul.py
-    and intlora_shift.py.
+    With 4 bits that is one weight in seven where they are normal. Ranges are narrowed in 80 steps as for
+    ``round_to_nearest``'s "norm_2.4"; in the official code they need not hold 0, and factors are clipped to as many
+    bits as weights have. Source: Guo et al., "IntLoRA", ICML 2025 (arXiv 2410.21759), sections 3.2 to 3.4;
+    csguoh/IntLoRA at 65a8257, utils/intlora_mul.py and intlora_shift.py.
 
     Examples
     --------
