@@ -19,7 +19,7 @@ STEPS_WANTED = 10.0
 """For presets whose steps are rounded to binary32, as NumPy's are."""
 INT4_WANTED = 4.0
 """20 are wanted: NumPy divides, rounds and clips at the speed of memory, and two passes over it are left here."""
-HIFLOAT4_WANTED = 3.0
+HIFLOAT4_WANTED = 2.0
 """Each four values have boundaries of their own."""
 MX = {
     "mxfp8_e4m3": "float8_e4m3fn",
