@@ -102,7 +102,9 @@ def tasks_bar(what: str) -> Iterator[Progress]:
 def require_calibration(method: Method, arguments: Namespace) -> None:
     """Refuse a method that needs activations where there are none: UsageError."""
     if method.needs_activations and not (arguments.calibrate or getattr(arguments, "inputs", None)):
-        raise UsageError(f"--method {method.name} needs activations", hint="--calibrate TEXT: sentences, a line each")
+        from lowbit.models.evaluation import CALIBRATE
+
+        raise UsageError(f"--method {method.name} needs activations", hint=CALIBRATE)
 
 
 def listed(text: str) -> list[str]:

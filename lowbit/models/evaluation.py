@@ -6,7 +6,7 @@ Every layer is quantised by itself, for the inputs that it has in the float mode
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
@@ -28,6 +28,7 @@ from lowbit.printable import excerpt
 from lowbit.quantizers.method import Method, chosen
 
 SCHEMA = "lowbit/evaluation/1"
+CALIBRATE = "--calibrate TEXT: sentences, a line each"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,9 @@ def evaluate_model(
     """
     names = list(dict.fromkeys(f"{chosen(method).name} {to}" for method in methods for to in formats))
     _check_plans(subject)
+    if not subject.calibration and all(chosen(method).needs_activations for method in methods):
+        which = ", ".join(dict.fromkeys(chosen(method).name for method in methods))
+        raise InputError(f"there is no calibration, and activations are needed by {which}", hint=CALIBRATE)
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", subject.weights)])
     float_model = _float_model(subject)
@@ -187,14 +191,15 @@ def evaluate_model(
     rows = [row for row in results.values() if isinstance(row, Evaluation)]
     refused = [row for row in results.values() if isinstance(row, Refusal)]
     if not rows:
-        first = refused[0]
-        raise InputError(f"every method refuses every format: {first.method} {first.to}: {first.reason}")
+        raise InputError(f"every method refuses every format: {refused[0].method} {refused[0].to}: {refused[0].reason}")
     return [float_model, *rows], refused
 
 
 def measured(name: str, subject: Subject) -> dict[str, Any]:
     """One method in one format, as JSON has it: what a worker does."""
     text, _, to = name.partition(" ")
+    if chosen(text).needs_activations and not subject.calibration:
+        return asdict(Refusal(text, to, f"activations are needed: {CALIBRATE}"))
     model, entries = model_of(subject.weights), subject.entries
     layers = tuple(entries)
     seen = layer_inputs(subject.weights, subject.calibration, layers) if subject.calibration else {}
@@ -218,6 +223,12 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     average = bits / sum(entry.size for entry in entries.values())
     similar, lowest = float(cosines.mean()), float(cosines.min())
     return asdict(Evaluation(text, to, float(average), similar, lowest, float(np.mean(errors)), round(seconds, 3)))
+
+
+def notes_on(methods: Iterable[str]) -> list[str]:
+    """What must be known of the numbers of some methods, a sentence each: what is missing where layers stand alone."""
+    own = {method.name: method.layer_alone for method in map(chosen, methods)}
+    return [f"{name}: {what}" for name, what in own.items() if what]
 
 
 def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> Any:

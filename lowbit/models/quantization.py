@@ -24,7 +24,7 @@ from lowbit.files.safetensors import TensorFile
 from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
 from lowbit.format.registry import block_format_of
-from lowbit.models.evaluation import quantized
+from lowbit.models.evaluation import notes_on, quantized
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.sentences import weights_of
 from lowbit.ops.arrays import Array
@@ -138,7 +138,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         coded=coded,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    return replace(converted, left_out=left_out), layers
+    return replace(converted, left_out=left_out, notes=(*converted.notes, *notes_on([method]))), layers
 
 
 def layer_record(

@@ -41,6 +41,9 @@ class Method:
         Its keyword arguments that ``OPTIONS`` does not have, or that mean something else here.
     report : mapping of str to str
         The keys of a result's ``report``, and what each holds. A method that forwards to another one has its keys.
+    layer_alone : str
+        What is not there of the method where it is given the weights of one layer and rows of activations alone, as by
+        `lowbit evaluate`; empty where that is all of it.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Method:
     to: str
     own: Mapping[str, Option] = field(default_factory=dict)
     report: Mapping[str, str] = field(default_factory=dict)
+    layer_alone: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quantize", _checked(self))

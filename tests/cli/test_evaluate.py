@@ -68,6 +68,28 @@ def test_methods_that_need_no_activations_need_no_calibration(lowbit, model):
     assert left_out["method"] == "gptq:official"
 
 
+def test_methods_that_need_activations_without_a_calibration_are_told_of_once(lowbit, model):
+    result = lowbit("evaluate", "tiny", "--held-out", "held.txt", "--methods", "gptq,awq", "--to", "int4.g32,mxfp4")
+    assert result.status == 2
+    assert "activations are needed by gptq, awq" in result.err
+    assert result.err.count("--calibrate TEXT") == 1
+
+
+def test_what_a_method_lacks_where_layers_stand_alone_is_told(lowbit, model):
+    """APTQ without its attention block is GPTQ, and CrossQuant's weights are those of round to nearest."""
+    command = words("--methods", "aptq,gptq,crossquant,rtn", "--to", "int4.g32")
+    document = lowbit(*command, "--output-format", "json").json
+    assert [note.split(":")[0] for note in document["notes"]] == ["aptq", "crossquant"]
+    aptq, gptq, crossquant, nearest = ({**row, "method": "", "seconds": 0} for row in document["rows"][1:])
+    assert aptq == gptq
+    assert crossquant == nearest
+    table = lowbit(*command, "-o", "out.html")
+    for text in (table.out, (model.parent / "out.html").read_text()):
+        assert "aptq: no attention block is given" in text
+    quantise = ("quantize", "tiny", "--method", "aptq", "--to", "int4.g32", "--calibrate", "seen.txt", "-o", "out")
+    assert "aptq: no attention block is given" in lowbit(*quantise).out
+
+
 @pytest.mark.parametrize("suffix", ["svg", "html", "json"])
 def test_files(lowbit, model, suffix):
     result = lowbit(*words("--methods", "rtn", "--to", "int4.g32,mxfp4,nothing", "-o", f"out.{suffix}"))
@@ -129,7 +151,7 @@ def test_a_run_that_was_stopped_goes_on(lowbit, model, monkeypatch):
 )
 def test_what_is_refused(lowbit, model, more, message):
     (model.parent / "empty").write_text("\n \n")
-    (model.parent / "other.json").write_text('{"layers": [{"layer": "x", "choice": "int4"}]}')
+    (model.parent / "other.json").write_text('{"layers": [{"layer": "x", "choice": "int4.g32"}]}')
     result = lowbit(*words(*more))
     assert result.status == 2
     assert message in result.err

@@ -54,6 +54,8 @@ def cells(row: Evaluation) -> tuple[str, ...]:
 
 def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> dict[str, Any]:
     """All of it, as JSON has it."""
+    from lowbit.models.evaluation import notes_on
+
     sizes = [entry.size for entry in subject.entries.values()]
     return {
         "model": str(model),
@@ -63,6 +65,7 @@ def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: 
         "held_out": len(subject.held_out),
         "rows": [asdict(row) for row in rows],
         "left_out": [asdict(item) for item in refused],
+        "notes": notes_on(row.method for row in rows[1:]),
     }
 
 
@@ -70,22 +73,25 @@ def written(suffix: str, report: Mapping[str, Any], rows: Sequence[Evaluation], 
     """The text of a file: ``.html``, ``.svg`` or ``.json``."""
     if suffix == ".json":
         return json.dumps(report, indent=2) + "\n"
-    return page(report["model"], rows, refused) if suffix == ".html" else picture(report["model"], rows)
+    return page(report, rows, refused) if suffix == ".html" else picture(report["model"], rows)
 
 
-def page(model: str, rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> str:
+def left_out(item: Refusal) -> str:
+    """A line for a method that cannot work in a format."""
+    return f"left out: {item.method} in {item.to}: {item.reason}"
+
+
+def page(report: Mapping[str, Any], rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> str:
     """A page of HTML that stands alone."""
-    title = escape(f"lowbit evaluate {model}")
-    left_out = (
-        f"<p>left out: {escape(item.method)} in {escape(item.to)}: {escape(item.reason)}</p>" for item in refused
-    )
+    title = escape(f"lowbit evaluate {report['model']}")
+    told = [*report["notes"], *map(left_out, refused)]
     parts = [
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>',
         f"<h1>{title}</h1>",
-        picture(model, rows),
+        picture(report["model"], rows),
         table(HEADS, [cells(row) for row in rows], right=RIGHT),
         f"<p>{MEANING}</p>",
-        *left_out,
+        *(f"<p>{escape(line)}</p>" for line in told),
     ]
     return "\n".join(parts) + "\n</html>\n"
 

@@ -112,6 +112,5 @@ def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, An
         f"{document['layers']} layers with {document['weights']:,} weights; {document['held_out']} held-out sentences"
     )
     page.write(f"{told}, {document['calibration']} of the calibration; {report.MEANING}")
-    for item in refused:
-        reason = printable(f"left out: {item.method} in {item.to}: {item.reason}", line=True)
-        page.lines(wrapped(reason, page.columns))
+    for line in (*document["notes"], *map(report.left_out, refused)):
+        page.lines(wrapped(printable(line, line=True), page.columns))

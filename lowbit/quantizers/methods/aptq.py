@@ -145,4 +145,5 @@ METHOD = Method(
         "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
         "dead_inputs": "how many inputs are always zero",
     },
+    layer_alone="no attention block is given, and without one it is gptq",
 )

@@ -173,4 +173,6 @@ METHOD = Method(
         "kernel": "the share of the activations that become zero",
         "output_error": "the relative squared error of the outputs with weights and activations quantised",
     },
+    layer_alone="activations, which it is for, are not quantised: the weights are round_to_nearest's, with the "
+    "columns' share of the steps in them in the variant folded",
 )

@@ -140,4 +140,5 @@ METHOD = Method(
         "zero_codes": "the share of codes that are 0",
         "identity_error": "the largest error before factors are rounded, over the largest weight",
     },
+    layer_alone="no adapter is given: what shows is the rounding of the weights that it would be multiplied into",
 )

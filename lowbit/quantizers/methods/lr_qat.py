@@ -128,4 +128,5 @@ METHOD = Method(
     needs_activations=False,
     to="int4.channel",
     own={"alpha": Option("the adapter counts alpha over its rank times, once without", Numbers(), optional=True)},
+    layer_alone="no adapter is given and nothing is trained: what shows is the rounding of the weights alone",
 )

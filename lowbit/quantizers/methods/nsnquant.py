@@ -207,4 +207,5 @@ METHOD = Method(
         "block": Option("tokens that share a mean", Numbers(1, whole=True)),
         "table": Option("vectors, (256, 8), in place of those that the method has"),
     },
+    layer_alone="it is for keys and values of a cache, and takes the outputs of a layer for tokens here",
 )

@@ -177,4 +177,6 @@ METHOD = Method(
         "threshold": "the magnitude beyond which inputs are taken apart that was best",
         "errors": "the squared error of the outputs over the squared outputs, for each threshold that was tried",
     },
+    layer_alone="activations, which it makes easier to quantise, are not quantised, though it chooses for that: what "
+    "shows is what it costs the weights",
 )

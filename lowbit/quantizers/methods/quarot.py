@@ -87,4 +87,6 @@ METHOD = Method(
     variants=MappingProxyType(INSIDE),
     needs_activations=False,
     to="int4.g128",
+    layer_alone="activations, which it turns too so that they are easier to quantise, are not quantised: what shows "
+    "is what the weights gain",
 )

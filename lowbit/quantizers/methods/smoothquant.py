@@ -97,4 +97,6 @@ METHOD = Method(
             "from 0 to 1, how much of the outliers of activations goes into the weights: 0.5 is usual", Numbers(0, 1)
         )
     },
+    layer_alone="activations, which it makes easier to quantise, are not quantised: what shows is what that "
+    "costs the weights",
 )
