@@ -62,7 +62,7 @@ class Journal:
         if other:
             raise InputError(
                 f"{self._path} belongs to another run, with {' and '.join(f'other {key}' for key in other)}",
-                hint="remove it to start again, or write to another file",
+                hint="remove it to start again, or name another journal (--journal FILE)",
             )
         if len(whole) != len(lines) or not documents:
             with whole_file(self._path) as file:

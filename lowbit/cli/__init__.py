@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         drop(sys.stdout)
         return ExitCode.BROKEN_PIPE
-    except KeyboardInterrupt:
-        write_error("\ninterrupted\n")
+    except KeyboardInterrupt as error:
+        write_error("\n" + ": ".join(["interrupted", *map(str, error.args)]) + "\n")
         return ExitCode.INTERRUPTED
     except MemoryError as error:
         _render(LowbitError(f"there is not enough memory: {error}", code="LB103"), color)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
-from lowbit.errors import InputError, UsageError
+from lowbit.errors import FormatError, InputError, PolicyError, UsageError
 from lowbit.files.reading import unreadable
 from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
@@ -80,14 +80,30 @@ def own_journal(arguments: Namespace) -> list[Named]:
     return [(f"the journal of {arguments.output}", f"{arguments.output}.partial")]
 
 
-def journal_of(arguments: Namespace) -> str | None:
-    """Where what is finished is noted: the journal that is named, or the one beside the output."""
+@contextmanager
+def journal_of(arguments: Namespace) -> Iterator[str | None]:
+    """Where what is finished is noted: the journal that is named, or the one beside the output.
+
+    The latter goes once the output is there, and where the run that began it is refused: the command that mends that
+    is another run. What cannot be written, an interrupt and a lost worker leave it, as the same command goes on.
+    """
     own = next((str(journal) for _, journal in own_journal(arguments)), None)
-    return arguments.journal or own
+    begun = own is not None and not Path(own).exists()
+    journal = arguments.journal or own
+    try:
+        yield journal
+    except KeyboardInterrupt as error:
+        if journal is None or not Path(journal).exists():
+            raise
+        raise KeyboardInterrupt(f"the same command goes on where this one stopped, from {journal}") from error
+    except (FormatError, InputError, PolicyError) as error:
+        if begun and error.code != "LB101":
+            _remove_own_journal(arguments)
+        raise
+    _remove_own_journal(arguments)
 
 
-def remove_own_journal(arguments: Namespace) -> None:
-    """Once the output is there."""
+def _remove_own_journal(arguments: Namespace) -> None:
     for _, journal in own_journal(arguments):
         Path(journal).unlink(missing_ok=True)
 

@@ -132,6 +132,13 @@ def test_a_run_that_was_stopped_goes_on(lowbit, model, monkeypatch):
     assert "other calibration" in result.err
 
 
+def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, model):
+    more = ("--methods", "rtn", "-o", "out.json")
+    assert lowbit(*words(*more, "--to", "int4.g48")).status == 2
+    assert not list(model.parent.glob("out*"))
+    assert lowbit(*words(*more, "--to", "int4.g32", "--exclude", "query")).status == 0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

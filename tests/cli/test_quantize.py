@@ -306,7 +306,39 @@ def test_what_a_method_refuses(lowbit, bert, words, message):
     result = by_method(lowbit, *words)
     assert result.status == 2
     assert message in result.err
-    assert not [path for path in Path("new").iterdir() if path.suffix != ".partial"]
+    assert not list(Path("new").iterdir())
+
+
+def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, bert):
+    assert by_method(lowbit, "--method", "gptq", "--to", "int4.g48").status == 2
+    assert by_method(lowbit, "--method", "gptq", "--to", "int4.g32").status == 0
+
+
+def test_a_journal_of_another_run_stays_and_the_way_on_is_said(lowbit, bert):
+    Path("new/q.partial").write_text('{"schema": "lowbit/method/1"}\n')
+    result = by_method(lowbit, "--method", "gptq", "--to", "int4.g32")
+    assert result.status == 2
+    assert "new/q.partial belongs to another run" in result.err
+    assert "remove it to start again, or name another journal (--journal FILE)" in result.err
+    assert Path("new/q.partial").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(lowbit, bert, monkeypatch):
+    record, calls = quantization.layer_record, []
+
+    def interrupted(name, **rest):
+        calls.append(name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return record(name, **rest)
+
+    monkeypatch.setattr(quantization, "layer_record", interrupted)
+    words = ("--method", "rtn", "--to", "int4.g32")
+    result = by_method(lowbit, *words)
+    assert result.status == 130
+    assert result.err.endswith("\ninterrupted: the same command goes on where this one stopped, from new/q.partial\n")
+    assert by_method(lowbit, *words).status == 0
+    assert len(calls) == 13
 
 
 def test_methods_that_need_activations_ask_for_sentences(lowbit, model):

@@ -40,7 +40,7 @@ def test_a_table_and_a_file_of_costs(model, tmp_path, capsys):
     words = ["allocate", "--model", str(model), "--formats", "int2,int4,int8", "--group", "16"]
     assert main([*words, "--budget", "avg_bits=5.5", "--no-more", "--output-format", "json"]) == 0
     direct = json.loads(capsys.readouterr().out)
-    assert [layer["choice"] for layer in direct["plan"]["layers"]] == [
+    assert [f"{layer['choice']}.g16" for layer in direct["plan"]["layers"]] == [
         layer["choice"] for layer in document["plan"]["layers"]
     ]
     rows = {row["what"]: row for row in direct["comparison"]}
@@ -91,6 +91,7 @@ def test_hessian_traces_come_from_a_file(model, tmp_path, capsys):
     ("words", "message"),
     [
         ("--formats int4,int4", "twice"),
+        ("--formats int4,int4.g128", "int4.g128 is given twice, once as int4"),
         ("--formats nothing", "nothing"),
         ("--formats int4 --group -1", "negative"),
         ("--formats int4 --jobs 0", "--jobs 0"),
@@ -226,6 +227,23 @@ def test_the_errors_of_a_method(bert, capsys):
             assert choice["bits"] == result.bits_per_weight * weights.size
     losses = [[choice["loss"] for layer in one["layers"] for choice in layer["choices"]] for one in (plain, ours)]
     assert sum(losses[1]) < sum(losses[0])
+
+
+def test_a_plan_of_costs_is_followed_in_the_formats_that_were_measured(bert, capsys):
+    measured = ["--method", "gptq", "--calibrate", "seen.txt"]
+    for group, scale in ((32, "float16"), (16, "float32")):
+        options = ["--formats", "int3,int8", "--group", str(group), "--scale-format", scale, "-o", "costs.toml"]
+        assert main(["sensitivity", "tiny", *measured, *options]) == 0
+        assert main(["allocate", "costs.toml", "--budget", "avg_bits=7", "--no-more", "-o", "plan.json"]) == 0
+        output = f"out{group}"
+        capsys.readouterr()
+        words = ["tiny", *measured, "--plan", "plan.json", "--output-format", "json"]
+        assert main(["quantize", *words, "--output", output]) == 0
+        formats = {tensor["format"] for tensor in json.loads(capsys.readouterr().out)["tensors"]}
+        assert formats == {f"{name}.g{group}{'.float32' * (group == 16)}" for name in ("int3", "int8")}
+        words = [word if word != "--method" else "--methods" for word in words]
+        assert main(["evaluate", *words, "--held-out", "seen.txt"]) == 0
+        assert 4 < json.loads(capsys.readouterr().out)["rows"][1]["bits"] <= 7
 
 
 def test_inputs_from_a_file_are_as_good_as_sentences(bert, capsys):

@@ -58,8 +58,10 @@ class Settings:
             raise InputError("inputs of layers and sentences are two sources of the same rows", hint="give one of them")
         if self.method:
             chosen(self.method)
-        for name in ids:
-            self.stored(name)
+        stored = [self.stored(name).id for name in ids]
+        for name, own in zip(ids, stored, strict=True):
+            if stored.count(own) > 1:
+                raise InputError(f"format {own} is given twice, once as {name}", hint="another group, or leave one out")
 
     def stored(self, name: str) -> BlockFormat:
         """The block format that a choice stands for."""

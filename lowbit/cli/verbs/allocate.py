@@ -175,9 +175,15 @@ def _constrained(problem: Problem, arguments: Namespace) -> Problem:
     place = Places({layer: index for index, layer in enumerate(problem.layers)})
     fixed = dict(problem.fixed)
     given = _assignments(arguments.fix, "--fix", "conv1=int8")
-    fixed.update((place(layer), choice) for layer, choice in given.items())
+    fixed.update((place(layer), _choice(problem.choices[place(layer)], choice)) for layer, choice in given.items())
     ties = [tuple(place(layer.strip()) for layer in group.split(",")) for group in arguments.same]
     return replace(problem, fixed=fixed, ties=(*problem.ties, *ties))
+
+
+def _choice(choices: Sequence[str], text: str) -> str:
+    """The choice of a text: int4 is int4.g128 where that is the only int4 with scales."""
+    longer = [choice for choice in choices if choice.startswith(f"{text}.")]
+    return longer[0] if text not in choices and len(longer) == 1 else text
 
 
 def _assignments(words: Sequence[str], option: str, example: str) -> dict[str, str]:

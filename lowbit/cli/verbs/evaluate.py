@@ -15,7 +15,6 @@ from lowbit.cli.model_options import (
     listed,
     own_journal,
     plan_formats,
-    remove_own_journal,
     tasks_bar,
 )
 from lowbit.cli.model_report import model_file
@@ -74,20 +73,19 @@ def run(arguments: Namespace) -> int:
         include=arguments.include,
         exclude=excluded(arguments),
     )
-    with tasks_bar("combinations") as progress:
+    with journal_of(arguments) as journal, tasks_bar("combinations") as progress:
         rows, refused = evaluate_model(
             subject,
             methods,
             [*formats, *plans],
-            journal=journal_of(arguments),
+            journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
             progress=progress,
         )
-    document = report.document(arguments.model, subject, rows, refused)
-    if arguments.output:
-        write_text(arguments.output, report.written(suffix, document, rows, refused))
-        remove_own_journal(arguments)
+        document = report.document(arguments.model, subject, rows, refused)
+        if arguments.output:
+            write_text(arguments.output, report.written(suffix, document, rows, refused))
     if arguments.output_format == "json":
         print_document(document, SCHEMA)
     else:

@@ -14,7 +14,6 @@ from lowbit.cli.model_options import (
     journal_of,
     own_journal,
     plan_formats,
-    remove_own_journal,
     require_calibration,
     tasks_bar,
 )
@@ -110,7 +109,7 @@ def _by_method(arguments: Namespace) -> Converted:
         raise UsageError("--threads is not for --method", hint="--jobs 2: two layers at once")
     require_calibration(method, arguments)
     formats = {} if arguments.plan is None else plan_formats(arguments.plan)
-    with tasks_bar("layers") as progress:
+    with journal_of(arguments) as journal, tasks_bar("layers") as progress:
         converted, layers = quantize_by_method(
             place_of(arguments.checkpoint),
             arguments.output,
@@ -121,12 +120,11 @@ def _by_method(arguments: Namespace) -> Converted:
             exclude=excluded(arguments),
             container=arguments.container,
             integers=arguments.integers,
-            journal=journal_of(arguments),
+            journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
             progress=progress,
         )
-    remove_own_journal(arguments)
     errors = [layer.error for layer in layers.values()]
     sizes = [tensor.size for tensor in converted.tensors]
     bits = sum(layers[tensor.name].bits * tensor.size for tensor in converted.tensors) / sum(sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import also_writes, input_file, output_file
@@ -12,7 +13,6 @@ from lowbit.cli.model_options import (
     measure,
     model_problem,
     own_journal,
-    remove_own_journal,
     require_calibration,
 )
 from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
@@ -51,18 +51,24 @@ def run(arguments: Namespace) -> int:
     if method:
         require_calibration(method, arguments)
     model = str(weights_of(arguments.model))
-    measured = measure(model, arguments, journal_of(arguments))
-    problem = model_problem(model, measured, arguments, {})
-    if arguments.output:
-        from lowbit.allocate import write_costs
+    with journal_of(arguments) as journal:
+        measured = measure(model, arguments, journal)
+        problem = model_problem(model, measured, arguments, {})
+        if arguments.output:
+            from lowbit.allocate import write_costs
 
-        write_costs(problem, arguments.output)
-        remove_own_journal(arguments)
+            write_costs(_stored(problem, measured), arguments.output)
     if arguments.output_format == "json":
         print_document(_document(measured, problem), "lowbit/sensitivities/1")
     else:
         _write(measured, problem, arguments)
     return 0
+
+
+def _stored(problem: Problem, measured: Measured) -> Problem:
+    """The same with the formats as they were measured, scales included: a file of costs has nothing else to say it."""
+    names = tuple(measured.settings.stored(name).id for name in measured.settings.formats)
+    return replace(problem, choices=(names,) * len(problem.layers))
 
 
 def _losses(measured: Measured, problem: Problem) -> list[list[float]]:
