@@ -14,6 +14,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.policy.choices import require_choice
+from lowbit.printable import excerpt
 from lowbit.quantizers.options import OPTIONS, Option
 
 
@@ -73,7 +74,7 @@ def _checked(method: Method) -> Callable[..., Any]:
     function, known = method.quantize, method.options
     parameters = signature(function).parameters
     # a method that hands the others on to another method leaves them to that one's check
-    closed = all(one.kind is not Parameter.VAR_KEYWORD for one in parameters.values())
+    closed = not _forwards(function)
 
     @wraps(function)
     def quantize(*arrays: Any, **options: Any) -> Any:
@@ -94,6 +95,11 @@ def _checked(method: Method) -> Callable[..., Any]:
     return quantize
 
 
+def _forwards(function: Callable[..., Any]) -> bool:
+    """Whether a method hands options that it does not have on to another one."""
+    return any(one.kind is Parameter.VAR_KEYWORD for one in signature(function).parameters.values())
+
+
 @cache
 def methods() -> Mapping[str, Method]:
     """All methods by name: what the modules under methods/ declare as ``METHOD``."""
@@ -110,15 +116,44 @@ ALIASES = {"rtn": "round_to_nearest"}
 
 
 def chosen(text: str) -> Method:
-    """A method by its name or, as in ``"awq:duo_scaling"``, with a variant that its function then has.
+    """A method by its name, with a variant and options that its function then has: NAME[:VARIANT][:OPTION=VALUE]...
 
-    Raises PolicyError: there is no such method, or it does not have the variant.
+    ``"awq:duo_scaling"``, ``"gptq:order=activation:damping=0.02"``.
+
+    Raises
+    ------
+    PolicyError
+        There is no such method, or it does not have the variant, the option or the choice.
+    InputError
+        A value is out of range, an option is there twice, or is one that words cannot say.
     """
-    name, colon, variant = text.partition(":")
+    name, *parts = (part.strip() for part in text.split(":"))
+    if "," in text or "=" in name:
+        what = f"{excerpt(text)}: what follows a method's name has colons before it"
+        raise InputError(what, hint="gptq:order=activation:damping=0.02")
     name = ALIASES.get(name, name)
     require_choice("method", name, methods())
-    method = methods()[name]
-    if not colon:
-        return method
-    require_choice("variant", variant, method.variants)
-    return replace(method, name=f"{name}:{variant}", quantize=partial(method.quantize, variant=variant))
+    if not parts:
+        return methods()[name]
+    options = _options_of(methods()[name], parts)
+    return replace(
+        methods()[name], name=":".join((name, *parts)), quantize=partial(methods()[name].quantize, **options)
+    )
+
+
+def _options_of(method: Method, parts: list[str]) -> dict[str, Any]:
+    """The values of VARIANT and OPTION=VALUE; a method that forwards to another one takes that one's options."""
+    words: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        option, word = (key.strip(), value.strip()) if equals else ("variant", part)
+        if option in words:
+            raise InputError(f"{method.name} has {option} twice: {excerpt(words[option])} and {excerpt(word)}")
+        words[option] = word
+    if "variant" in words:
+        require_choice("variant", words["variant"], method.variants)
+    inside = methods().get(words.get("variant", "")) if _forwards(method.quantize) else None
+    known = {**(inside.options if inside else {}), **method.options}
+    for option in words:
+        require_choice(f"option of {method.name}", option, known)
+    return {option: word if option == "variant" else known[option].read(option, word) for option, word in words.items()}

@@ -93,6 +93,40 @@ class Option:
         plain = [int(one) if self.numbers.whole else float(one) for one in values]
         return plain if self.several else plain[0]
 
+    def read(self, name: str, text: str) -> Any:
+        """The value that a text of the command line says: a choice, true or false, a number, several with + between.
+
+        Raises
+        ------
+        InputError
+            It is out of range, or the option is an array, a format or a policy.
+        PolicyError
+            It is not one of the choices.
+        """
+        if self.flag:
+            return self.checked(name, {"true": True, "false": False}.get(text.lower(), text))
+        if self.numbers is not None:
+            words = text.split("+") if self.several else [text]
+            values = [_read_number(word) for word in words]
+            return self.checked(
+                name, None if self.optional and text == "none" else values if self.several else values[0]
+            )
+        if not self.choices:
+            raise InputError(
+                f"{name} is not a word or a number: {self.meaning}", hint="lowbit.quantizers takes it in Python"
+            )
+        return self.checked(name, text)
+
+
+def _read_number(text: str) -> Any:
+    """The number of a text, or the text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
 
 def _is_sequence(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0

@@ -64,7 +64,9 @@ def activations(
     rows, channels : int
         From 1.
     seed : int
-        From 0. Normal numbers of a seed are the same in all kinds.
+        From 0. Normal numbers of a seed are the same in all kinds. Another seed has its outliers in other channels:
+        rows to calibrate with and rows held out are parts of one array,
+        ``calibration, held_out = np.split(activations("outlier_channels", 1024, 64), 2)``.
     outliers : int, optional
         How many channels are the few, at random places: one in 32 and at least one by default.
     strength : float, optional

@@ -90,6 +90,22 @@ def test_what_a_method_lacks_where_layers_stand_alone_is_told(lowbit, model):
     assert "aptq: no attention block is given" in lowbit(*quantise).out
 
 
+def test_options_follow_a_method(lowbit, model):
+    ours = "gptq:order=activation:damping=0.02"
+    row = lowbit(*words("--methods", ours, "--to", "int4.g32", "--output-format", "json")).json["rows"][1]
+    assert row["method"] == ours
+    plain = SentenceModel.read(model)
+    held_out, errors = plain.inputs(HELD_OUT), []
+    for name, rows in plain.inputs(SEEN).items():
+        weights = read_header(model / "model.safetensors").tensor(name)
+        result = METHODS["gptq"].quantize(weights, rows, to="int4.g32", order="activation", damping=0.02)
+        errors.append(result.error(weights, held_out[name]))
+    assert row["output_error"] == pytest.approx(np.mean(errors))
+    quantise = ("quantize", "tiny", "--to", "int4.g32", "--calibrate", "seen.txt", "-o", "out", "--method")
+    assert f"{ours}: " in lowbit(*quantise, ours).out
+    assert any("input_order" in name for name in read_header(model.parent / "out" / "model.safetensors").entries)
+
+
 @pytest.mark.parametrize("suffix", ["svg", "html", "json"])
 def test_files(lowbit, model, suffix):
     result = lowbit(*words("--methods", "rtn", "--to", "int4.g32,mxfp4,nothing", "-o", f"out.{suffix}"))
@@ -145,6 +161,8 @@ def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, model):
         (["--methods", "rtn"], "takes --methods and --to FORMATS or --plan"),
         (["--methods", "gtpq", "--to", "int4.g32"], "did you mean 'gptq'?"),
         (["--methods", "gptq:other", "--to", "int4.g32"], "variant"),
+        (["--methods", "gptq:dampin=1", "--to", "int4.g32"], "did you mean 'damping'?"),
+        (["--methods", "gptq:order=activation,damping=1", "--to", "int4.g32"], "gptq:order=activation:damping=0.02"),
         (["--methods", "rtn", "--to", "int4.g48"], "every method refuses every format: round_to_nearest int4.g48: enc"),
         (["--methods", "rtn", "--to", "int4.g32", "--include", "nothing"], "none of the 12 linear layers is chosen"),
         (["--methods", "rtn", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),

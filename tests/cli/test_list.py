@@ -14,6 +14,7 @@ from lowbit.policy.accumulator import ACCUMULATORS
 from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+from lowbit.quantizers import METHODS
 from lowbit.vectors.nonlinear.rule import chosen
 
 COMPILERS = [compiler for compiler in ("cc", "c++") if shutil.which(compiler)]
@@ -31,7 +32,12 @@ def test_each_table_has_all_that_there_is(lowbit):
     nonlinear = [name for operation in OPERATIONS for name in schemes(operation)]
     assert listed(lowbit, "schemes") == [*REQUANTIZE_SCHEMES, *nonlinear]
     assert listed(lowbit, "layouts") == list(LAYOUTS)
-    assert "llm_int8" in listed(lowbit, "methods")
+    methods = listed(lowbit, "methods")
+    assert set(methods) - set(METHODS) == {"llm_int8"}
+    assert set(METHODS) < set(methods)
+    assert "llm_int8 quantises activations as well, and is lowbit.llm_int8_matmul alone" in " ".join(
+        lowbit("list", "methods").out.split()
+    )
 
 
 def test_list_formats_is_formats(lowbit):

@@ -5,6 +5,7 @@ import pytest
 
 from lowbit.errors import InputError, LowbitError, PolicyError
 from lowbit.quantizers import METHODS
+from lowbit.quantizers.method import chosen
 from lowbit.quantizers.options import OPTIONS
 
 WEIGHTS = np.random.default_rng(0).normal(size=(2, 8))
@@ -123,3 +124,40 @@ def test_powers_that_merge_codes_are_told():
     with pytest.raises(LowbitError, match=r"exponent = 1e-05: two of the 8 magnitudes of 4 bits") as caught:
         METHODS["nupes"].quantize(WEIGHTS, exponent=1e-5)
     assert "nearer to 1" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("gptq:official:order=static : damping = 1e-2", {"variant": "official", "order": "static", "damping": 0.01}),
+        ("gptq:variant=official:columns=64", {"variant": "official", "columns": 64}),
+        ("quarot:gptq:order=static", {"variant": "gptq", "order": "static"}),
+        ("afpq:gptq:damping=1", {"variant": "gptq", "damping": 1.0}),
+        ("nupes:exponent=0.5+1", {"exponent": [0.5, 1.0]}),
+        ("lr_qat:alpha=none", {"alpha": None}),
+        ("awq:clip=false", {"clip": False}),
+    ],
+)
+def test_a_method_is_chosen_with_its_options_in_words(text, options):
+    assert chosen(text).quantize.__wrapped__.keywords == options
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("gptq:damping=x", InputError, "damping = 'x' is not a number from 0 on"),
+        ("gptq:columns=1.5", InputError, "columns = 1.5 is not a whole number"),
+        ("gptq:order=backwards", PolicyError, "order"),
+        ("gptq:ordr=static", PolicyError, "did you mean 'order'"),
+        ("quarot:order=static", PolicyError, "option of quarot"),
+        ("gptq:paper:official", InputError, "gptq has variant twice: 'paper' and 'official'"),
+        ("gptq:hessian=x", InputError, "hessian is not a word or a number"),
+        ("gptq:to=int4", InputError, "to is not a word or a number"),
+        ("awq:clip=maybe", InputError, "clip = 'maybe' is not True or False"),
+        ("damping=0.02", InputError, "colons before it"),
+        ("gptq:", PolicyError, "variant"),
+    ],
+)
+def test_words_that_are_not_options_are_refused(text, error, message):
+    with pytest.raises(error, match=message):
+        chosen(text)

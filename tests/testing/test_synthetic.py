@@ -98,3 +98,14 @@ def test_a_broken_request_is_refused():
             activations("biased_keys", 4, 128, strength=strength)
     with pytest.raises(InputError, match="has no outlier channels"):
         activations("heavy_tails", 4, 128, outliers=3)
+
+
+def test_outliers_are_in_the_channels_of_the_seed():
+    """So rows to calibrate with and rows held out are parts of one array."""
+
+    def largest(rows):
+        return set(np.argsort(np.abs(rows).mean(axis=0))[-2:])
+
+    calibration, held_out = np.split(activations("outlier_channels", 64, 64), 2)
+    assert largest(calibration) == largest(held_out)
+    assert largest(calibration) != largest(activations("outlier_channels", 32, 64, seed=1))

@@ -36,7 +36,10 @@ def add_parser(subparsers: Any) -> None:
         "run that was stopped goes on where it was, with --output or --journal.",
     )
     model_file(parser, "model", "the model", "config.json and vocab.txt beside it; or minilm")
-    methods = "quantisers: round_to_nearest,gptq,awq:duo_scaling, ...; `lowbit list methods` has them"
+    methods = (
+        "quantisers, NAME[:VARIANT][:OPTION=VALUE]...: rtn,awq:duo_scaling,gptq:order=activation:damping=0.02; "
+        "`lowbit list methods` has them, `lowbit explain NAME` variants, `lowbit explain OPTION` options"
+    )
     parser.add_argument("--methods", default="", metavar="LIST", help=methods)
     formats = "block formats: int4.g128,nf4.g64,mxfp4, ...; + between those that one method chooses from"
     parser.add_argument("--to", metavar="LIST", help=formats)

@@ -56,7 +56,10 @@ def add_parser(subparsers: Any) -> None:
         "alone)",
     )
     group = parser.add_argument_group("a published quantiser")
-    method = "gptq, awq:duo_scaling, ...; `lowbit list methods` has them (default: round to nearest)"
+    method = (
+        "NAME[:VARIANT][:OPTION=VALUE]...: gptq, awq:duo_scaling, gptq:order=activation:damping=0.02; `lowbit list "
+        "methods` has them (default: round to nearest)"
+    )
     group.add_argument("--method", metavar="NAME", help=method)
     seen = "sentences that the method sees, UTF-8, a line each; MODEL is then minilm, or the folder of a BERT model"
     input_file(group, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)

@@ -34,7 +34,10 @@ def add_parser(subparsers: Any) -> None:
     )
     model_file(parser, "model", "the model")
     add_model_options(parser)
-    method = "measure what a quantiser makes of the layers: gptq, awq, ... (default: round to nearest)"
+    method = (
+        "measure what a quantiser makes of the layers, NAME[:VARIANT][:OPTION=VALUE]...: gptq, awq:duo_scaling, "
+        "gptq:order=activation, ... (default: round to nearest)"
+    )
     parser.add_argument("--method", metavar="NAME", help=method)
     seen = "sentences, UTF-8, a line each, in place of --inputs; MODEL is then minilm, or the folder of a BERT model"
     input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
