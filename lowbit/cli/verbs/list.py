@@ -92,8 +92,8 @@ TABLES: Mapping[str, Table] = {
     "methods": Table(
         _methods,
         "`lowbit evaluate MODEL --methods ID`, `lowbit quantize MODEL --method ID`, and in Python "
-        "lowbit.quantizers.ID(weights, activations); `lowbit explain ID` has its variants and source; llm_int8 quantises "
-        "activations as well, and is lowbit.llm_int8_matmul alone",
+        "lowbit.quantizers.ID(weights, activations); `lowbit explain ID` has its variants and source; llm_int8 "
+        "quantises activations as well, and is lowbit.llm_int8_matmul alone",
     ),
     "layouts": Table(_layouts, "layout= of lowbit.pack and lowbit.unpack"),
 }
