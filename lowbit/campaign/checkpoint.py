@@ -112,7 +112,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     path, output = Path(path), Path(output)
     checked_threads(threads)
     file = read_checkpoint(path)
-    if _is_quantized(file):
+    if is_quantized(file):
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = chosen_tensors(file, fmt, include, exclude)
     coded = coded or {}
@@ -153,7 +153,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
 
 
-def _is_quantized(file: TensorFile) -> bool:
+def is_quantized(file: TensorFile) -> bool:
     """Whether a file says so itself, or has tensors that the config beside it makes quantised ones."""
     if own_tensors.KEY in file.metadata or KEY in file.metadata:
         return True

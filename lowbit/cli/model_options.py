@@ -7,7 +7,6 @@ import tomllib
 from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
 from math import isfinite
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ FORMATS = "int2,int3,int4,int6,int8,float4_e2m1fn,float8_e4m3fn"
 LARGEST_TRACE = 1 << 1023
 """Integers from here on are not float64 values."""
 SCORE_NAMES = ("relative_error", "squared_error", "hessian", "output_error")
+PLAN_HINT = "`lowbit allocate ... --output FILE` writes one"
 SCALE_FORMATS = ("float16", "bfloat16", "float32")
 
 
@@ -215,13 +215,18 @@ def plan_formats(path: str) -> dict[str, BlockFormat]:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
         measured = document.get("model") or {}
-        group, scale = index(measured.get("group", 0)), str(measured.get("scale_format", "float16"))
+        group, scale = measured.get("group", 0), str(measured.get("scale_format", "float16"))
         choices = {str(layer["layer"]): str(layer["choice"]) for layer in document["layers"]}
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        hint = "`lowbit allocate --model ... --output FILE` writes one"
-        raise InputError(f"{path} is not a plan: {excerpt(str(error))}", hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a plan: it is not JSON", hint=PLAN_HINT) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a plan: it does not list layers with their choices", hint=PLAN_HINT) from error
+    if type(group) is not int:
+        raise InputError(
+            f"{path} is not a plan: its group is {excerpt(str(group))}, not a whole number", hint=PLAN_HINT
+        )
     for layer, choice in choices.items():
         if not measured and get_format(choice).kind != "block":
             what = f"{path} does not say how many weights of {layer} share a scale in {choice}"

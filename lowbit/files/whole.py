@@ -6,6 +6,7 @@ asked to end (SIGTERM); only SIGKILL leaves it behind.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -44,6 +45,26 @@ def is_stream(path: str | Path) -> bool:
     return descriptor_of(path) is not None or not (S_ISREG(mode) or S_ISDIR(mode))
 
 
+def require_writable(path: str | Path, *, folder: bool = False) -> None:
+    """Refuse an output before the work that it is for: a file, or a new folder.
+
+    Raises InputError: there is something else, a folder with files in it, or no folder to be in; code LB101.
+    """
+    _require_name(path)
+    place = Path(os.path.realpath(path))
+    if folder and (is_stream(path) or (place.exists() and (not place.is_dir() or any(place.iterdir())))):
+        what = f"{path}: cannot be written: several files go into a new folder, or an empty one"
+        raise InputError(what, hint="name another folder", code="LB101")
+    if is_stream(path):
+        return
+    if place.is_dir() and not folder:
+        what = f"{path}: cannot be written: {os.strerror(errno.EISDIR)}"
+        raise InputError(what, hint="name a file", code="LB101")
+    if not place.parent.is_dir():
+        what = f"{path}: cannot be written: {os.strerror(errno.ENOENT)}"
+        raise InputError(what, hint="name another file; its directory must exist", code="LB101")
+
+
 @contextmanager
 def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]:
     """A file to write into; it takes its place once everything is written.
@@ -70,6 +91,15 @@ def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    _require_name(path)
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        print(end="", flush=True)  # what was printed before comes before
+        return os.fdopen(os.dup(descriptor), "wb")
+    return path.open("wb") if is_stream(path) else _beside(Path(os.path.realpath(path)))
+
+
+def _require_name(path: str | Path) -> None:
     try:
         name = os.fsencode(path)
     except UnicodeEncodeError:
@@ -77,11 +107,6 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     if b"\0" in name:
         what = f"{str(path)!r}: cannot be written: no name has such a character"
         raise InputError(what, hint="name another file", code="LB101")
-    descriptor = descriptor_of(path)
-    if descriptor is not None:
-        print(end="", flush=True)  # what was printed before comes before
-        return os.fdopen(os.dup(descriptor), "wb")
-    return path.open("wb") if is_stream(path) else _beside(Path(os.path.realpath(path)))
 
 
 @contextmanager
@@ -143,10 +168,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
     Raises InputError: there is a folder with files in it, or something else, or it cannot be made; code LB101.
     """
+    require_writable(path, folder=True)
     place = Path(os.path.realpath(path))
-    if is_stream(path) or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
-        what = f"{path}: cannot be written: several files go into a new folder, or an empty one"
-        raise InputError(what, hint="name another folder", code="LB101")
     temporary = _temporary(place)
     try:
         with _removed(temporary):

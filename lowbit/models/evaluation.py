@@ -231,6 +231,14 @@ def notes_on(methods: Iterable[str]) -> list[str]:
     return [f"{name}: {what}" for name, what in own.items() if what]
 
 
+def notes_on_plans(subject: Subject) -> list[str]:
+    """How many layers the plans leave as they are, a sentence for each plan that does."""
+    layers = set(subject.layers)
+    left = {name: len(layers.difference(plan)) for name, plan in subject.plans.items()}
+    said = "layers are not in it and stay as they are"
+    return [f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count]
+
+
 def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> Any:
     """The QuantizedWeight that a method makes of a layer.
 

@@ -23,6 +23,7 @@ from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
+from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
 from lowbit.models.evaluation import notes_on, quantized
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
@@ -111,6 +112,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), ("the output", output)])
     file, sentences = read_checkpoint(path), read_sentences(calibration) if calibration else ()
+    require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
     if container != CONTAINERS[1]:
         targets = {name: _as_stored(text) for name, text in targets.items()}

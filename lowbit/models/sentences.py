@@ -58,10 +58,8 @@ class SentenceModel:
             words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
             shape = _encoder(config)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"{folder} does not hold a BERT model: {error!r}",
-                hint="a folder with config.json, vocab.txt and model.safetensors",
-            ) from error
+            hint = _hint(Path(weights or folder / WEIGHTS))
+            raise InputError(f"{folder} does not hold a BERT model: {_reason(error)}", hint=hint) from error
         file = read_header(weights or folder / WEIGHTS)
         names = [name for name, entry in file.entries.items() if entry.floating]
         parameters = {name: np.asarray(file.tensor(name), np.float64) for name in names}
@@ -75,7 +73,8 @@ class SentenceModel:
         encoder = replace(self.encoder, layers=min(self.encoder.layers, len(shapes)))  # one more than there can be
         wrong = next((name for name in (*TABLES, *encoder.linears()) if len(shapes.get(name, ())) != 2), None)
         if wrong is not None:
-            raise InputError(f"{path} does not have {wrong!r}, a matrix of the model that config.json describes")
+            what = f"{path} does not have {wrong!r}, a matrix of the model that config.json describes"
+            raise InputError(what, hint=_hint(path))
         width = shapes[WORDS][1]
         needed: dict[str, tuple[int, ...]] = {name: (shapes[name][0], width) for name in TABLES}
         needed |= encoder.shapes(width, shapes["encoder.layer.0.intermediate.dense.weight"][0])
@@ -136,6 +135,35 @@ class SentenceModel:
             )
         hidden: Array = self.encoder.hidden(self.parameters, numbers, linear)
         return hidden
+
+
+def _reason(error: Exception) -> str:
+    """Why config.json and vocab.txt are not those of a BERT, without the words of Python."""
+    match error:
+        case FileNotFoundError():
+            return f"it does not have {Path(error.filename).name}"
+        case OSError():
+            return f"{Path(error.filename).name} cannot be read: {error.strerror}"
+        case KeyError():
+            return f"config.json does not have {error}"
+        case TypeError():
+            return "config.json is not a table with whole numbers of layers and heads"
+        case json.JSONDecodeError() | RecursionError():
+            return "config.json is not JSON"
+        case UnicodeDecodeError():
+            return "config.json or vocab.txt is not UTF-8"
+    return f"config.json has {error}"
+
+
+def _hint(weights: Path) -> str:
+    from lowbit.campaign.checkpoint import is_quantized
+
+    try:
+        if is_quantized(read_header(weights)):
+            return "it is quantised: `lowbit dequantize` it first, and put config.json and vocab.txt beside the values"
+    except InputError:  # which is told once these files are there
+        pass
+    return "a folder with config.json, vocab.txt and model.safetensors"
 
 
 def _encoder(config: Mapping[str, Any]) -> Bert:

@@ -130,6 +130,25 @@ def test_a_plan_goes_through_a_method_and_what_it_leaves_alone_counts_as_it_is(l
     document = lowbit(*words("--methods", "rtn", "--plan", "plan.json", "--output-format", "json")).json
     assert document["rows"][1]["to"] == "plan"
     assert document["rows"][1]["bits"] == (4.25 + 32) / 2
+    assert document["notes"] == ["plan: 6 of 12 layers are not in it and stay as they are"]
+
+
+def test_a_quantised_model_is_dequantised_first(lowbit, model):
+    assert lowbit("quantize", "tiny", "--to", "mxfp4", "-o", "new").status == 0
+    for _ in range(2):
+        result = lowbit("evaluate", "new", "--held-out", "held.txt", "--methods", "rtn", "--to", "mxfp4")
+        assert result.status == 2
+        assert "`lowbit dequantize` it first" in result.err
+        (model.parent / "new" / "vocab.txt").write_bytes((model / "vocab.txt").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt", "model.safetensors"])
+def test_the_file_that_a_model_lacks_is_named(lowbit, model, name):
+    (model / name).unlink()
+    result = lowbit(*words("--methods", "rtn", "--to", "mxfp4"))
+    assert result.status == 2
+    assert name in result.err.splitlines()[0]
+    assert "Error(" not in result.err
 
 
 def test_a_run_that_was_stopped_goes_on(lowbit, model, monkeypatch):
@@ -166,6 +185,7 @@ def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, model):
         (["--methods", "rtn", "--to", "int4.g48"], "every method refuses every format: round_to_nearest int4.g48: enc"),
         (["--methods", "rtn", "--to", "int4.g32", "--include", "nothing"], "none of the 12 linear layers is chosen"),
         (["--methods", "rtn", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),
+        (["--methods", "rtn", "--to", "int4.g32", "-o", "no/x.html"], "]: no/x.html: cannot be written: No such file"),
         (["--methods", "rtn", "--to", "int4.g32", "-o", "out.png"], "ends in none of .html, .svg, .json"),
         (["--methods", "rtn", "--to", "int4.g32", "--calibrate", "none"], "none cannot be read"),
         (["--methods", "rtn", "--to", "int4.g32", "--calibrate", "tiny/model.safetensors"], "is not UTF-8"),

@@ -162,7 +162,10 @@ def test_a_config_that_is_the_output_is_refused(lowbit, model, output):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "is not a plan"),
+        ("[]", "is not a plan: it does not list layers with their choices"),
+        ('{"layers": ["a.weight"]}', "is not a plan: it does not list layers with their choices"),
+        ('"text"', "is not a plan: it does not list layers with their choices"),
+        ("layers", "is not a plan: it is not JSON"),
         ('{"layers": []}', "no tensor has a format"),
         ('{"layers": [{"layer": "a.weight"}]}', "is not a plan"),
         ('{"layers": [{"layer": "a.weight", "choice": "int4"}], "model": {"group": 1e400}}', "is not a plan"),
@@ -312,6 +315,23 @@ def test_what_a_method_refuses(lowbit, bert, words, message):
 def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, bert):
     assert by_method(lowbit, "--method", "gptq", "--to", "int4.g48").status == 2
     assert by_method(lowbit, "--method", "gptq", "--to", "int4.g32").status == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "message"), [("old", "into a new folder"), ("no/q", "no/q: cannot be written: No s")]
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(lowbit, bert, monkeypatch, output, message):
+    monkeypatch.setattr(quantization, "layer_record", None)
+    Path("old").mkdir()
+    Path("old/file").touch()
+    words = ("--method", "gptq", "--to", "int4.g32", "--calibrate", "seen.txt")
+    result = lowbit("quantize", "tiny", *words, "--output", output)
+    assert result.status == 2
+    assert message in result.err
+    result = lowbit("quantize", "tiny/model.safetensors", *words, "--output", "old")
+    assert result.status == 2
+    assert "old: cannot be written: Is a directory" in result.err
+    assert not Path("old.partial").exists()
 
 
 def test_a_journal_of_another_run_stays_and_the_way_on_is_said(lowbit, bert):

@@ -54,7 +54,7 @@ def cells(row: Evaluation) -> tuple[str, ...]:
 
 def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> dict[str, Any]:
     """All of it, as JSON has it."""
-    from lowbit.models.evaluation import notes_on
+    from lowbit.models.evaluation import notes_on, notes_on_plans
 
     sizes = [entry.size for entry in subject.entries.values()]
     return {
@@ -65,7 +65,7 @@ def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: 
         "held_out": len(subject.held_out),
         "rows": [asdict(row) for row in rows],
         "left_out": [asdict(item) for item in refused],
-        "notes": notes_on(row.method for row in rows[1:]),
+        "notes": [*notes_on_plans(subject), *notes_on(row.method for row in rows[1:])],
     }
 
 

@@ -20,7 +20,7 @@ from lowbit.cli.model_options import (
 from lowbit.cli.model_report import model_file
 from lowbit.cli.terminal import add_output_format, print_document, terminal, wrapped
 from lowbit.errors import UsageError
-from lowbit.files.whole import write_text
+from lowbit.files.whole import require_writable, write_text
 from lowbit.printable import printable
 
 SUFFIXES = (".html", ".svg", ".json")
@@ -65,6 +65,8 @@ def run(arguments: Namespace) -> int:
     methods, formats = listed(arguments.methods), listed(arguments.to or "")
     if not methods or not (formats or arguments.plan):
         raise UsageError("`lowbit evaluate` takes --methods and --to FORMATS or --plan PLAN.json", hint="--to nvfp4")
+    if arguments.output:
+        require_writable(arguments.output)
     plans = {}
     if arguments.plan:
         plans = {"plan": {layer: fmt.id for layer, fmt in plan_formats(arguments.plan).items()}}

@@ -17,6 +17,7 @@ from lowbit.cli.model_options import (
 )
 from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
 from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.files.whole import require_writable
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def run(arguments: Namespace) -> int:
     method = chosen(arguments.method) if arguments.method else None
     if method:
         require_calibration(method, arguments)
+    if arguments.output:
+        require_writable(arguments.output)
     model = str(weights_of(arguments.model))
     with journal_of(arguments) as journal:
         measured = measure(model, arguments, journal)
