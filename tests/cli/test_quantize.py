@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lowbit as package
+from lowbit.errors import InputError
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.models import quantization
 from lowbit.models.sentences import SentenceModel
@@ -341,6 +342,20 @@ def test_a_journal_of_another_run_stays_and_the_way_on_is_said(lowbit, bert):
     assert "new/q.partial belongs to another run" in result.err
     assert "remove it to start again, or name another journal (--journal FILE)" in result.err
     assert Path("new/q.partial").exists()
+
+
+def test_what_was_done_stays_where_the_output_could_not_be_written(lowbit, bert, monkeypatch):
+    words, record, done = ("--method", "rtn", "--to", "int4.g32"), quantization.layer_record, []
+
+    def full(*arguments, **options):
+        raise InputError("new/q: cannot be written: No space left on device", code="LB101")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quantization, "quantize_file", full)
+        assert by_method(lowbit, *words).status == 2
+    monkeypatch.setattr(quantization, "layer_record", lambda name, **rest: done.append(name) or record(name, **rest))
+    assert by_method(lowbit, *words).status == 0
+    assert not done
 
 
 def test_an_interrupt_says_how_to_go_on(lowbit, bert, monkeypatch):
