@@ -225,10 +225,21 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     return asdict(Evaluation(text, to, float(average), similar, lowest, float(np.mean(errors)), round(seconds, 3)))
 
 
-def notes_on(methods: Iterable[str]) -> list[str]:
-    """What must be known of the numbers of some methods, a sentence each: what is missing where layers stand alone."""
-    own = {method.name: method.layer_alone for method in map(chosen, methods)}
-    return [f"{name}: {what}" for name, what in own.items() if what]
+def notes_on(
+    methods: Iterable[str], weights: str | Path, sentences: tuple[str, ...], layers: Iterable[str]
+) -> list[str]:
+    """What must be known of what methods make of layers: what is missing where these stand alone, and too few rows."""
+    own = {method.name: method for method in map(chosen, methods)}
+    notes = [f"{name}: {method.layer_alone}" for name, method in own.items() if method.layer_alone]
+    fitted = [name for name, method in own.items() if method.fits_hessian]
+    if fitted and sentences:
+        model = model_of(weights)
+        rows = sum(model.lengths(sentences))
+        inputs = max(model.parameters[layer].shape[1] for layer in layers)
+        if rows < inputs:
+            few = f"{rows} rows of calibration for {inputs} inputs: error feedback fits what it has seen"
+            notes.append(f"{', '.join(fitted)}: {few}, and may lose on other rows; give more sentences")
+    return notes
 
 
 def notes_on_plans(subject: Subject) -> list[str]:

@@ -140,7 +140,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         coded=coded,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    return replace(converted, left_out=left_out, notes=(*converted.notes, *notes_on([method]))), layers
+    notes = notes_on([method], weights_of(path), sentences, targets)
+    return replace(converted, left_out=left_out, notes=(*converted.notes, *notes)), layers
 
 
 def layer_record(

@@ -113,6 +113,10 @@ class SentenceModel:
             self._hidden(text, linear)
         return {name: np.concatenate(rows) for name, rows in seen.items()}
 
+    def lengths(self, texts: Iterable[str]) -> list[int]:
+        """How many rows of inputs each text has: its pieces of words, start and end included."""
+        return [len(tokens(text, self.vocabulary)) for text in _listed(texts)]
+
     def with_weights(self, weights: Mapping[str, Array]) -> SentenceModel:
         """The same model with some parameters replaced.
 

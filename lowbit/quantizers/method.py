@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.choices import require_choice
 from lowbit.printable import excerpt
 from lowbit.quantizers.options import OPTIONS, Option
+
+FIRST, SIGNS = 4096, 2
+"""Codes that are looked at first, and the codes of 0 that there may be among them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Method:
         ``lowbit.quantizers.<name>`` is the function.
     quantize : callable
         ``(weights, activations=None, *, to=..., variant=..., ...) -> QuantizedWeight``. Options are checked before it
-        runs: PolicyError for names and choices that do not exist, InputError for values out of range.
+        runs: PolicyError for names and choices that do not exist, InputError for values out of range. InputError also
+        where scales underflow, so that nothing but zeros is left of weights that are not 0.
     title : str
         What it does, in a line.
     source : str
@@ -39,7 +44,8 @@ class Method:
     to : str
         The format that it works in unasked.
     own : mapping of str to Option
-        Its keyword arguments that ``OPTIONS`` does not have, or that mean something else here.
+        Its keyword arguments that ``OPTIONS`` does not have, or that mean something else here; of one that is chosen
+        with a variant those of the method inside too.
     report : mapping of str to str
         The keys of a result's ``report``, and what each holds. A method that forwards to another one has its keys.
     layer_alone : str
@@ -68,6 +74,11 @@ class Method:
         names = [one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY]
         return {name: self.own.get(name) or OPTIONS[name] for name in names if name in self.own or name in OPTIONS}
 
+    @property
+    def fits_hessian(self) -> bool:
+        """Whether errors are spread by the Hessian of the activations, which it then dampens: as GPTQ does."""
+        return "damping" in {**self.options, **self.own}
+
 
 def _checked(method: Method) -> Callable[..., Any]:
     """The function of a method, with options checked first."""
@@ -87,12 +98,27 @@ def _checked(method: Method) -> Callable[..., Any]:
                 options[name] = known[name].checked(name, value)
         try:
             with np.errstate(over="raise", invalid="raise"):
-                return function(*arrays, **options)
+                result = function(*arrays, **options)
         except FloatingPointError as error:
             what = f"{method.name}: numbers on the way to the result are beyond its arithmetic ({error})"
             raise InputError(what, hint="scale the weights and the activations to an ordinary size") from error
+        _require_values(arrays[0] if arrays else options.get("weights"), result)
+        return result
 
     return quantize
+
+
+def _require_values(weights: Any, result: Any) -> None:
+    """Refuse a result of zeros alone of weights that are not: their scales are too small for the format."""
+    tensor = result.tensor
+    if not isinstance(tensor, BlockTensor) or len(set(tensor.codes.ravel()[:FIRST].tolist())) > SIGNS:
+        return
+    if np.any(weights) and not result.dequantize(dtype=np.float64).any():
+        largest = float(np.abs(np.asarray(weights, np.float64)).max())
+        what = f"all weights would be 0 in {tensor.format.id}, and the largest is {largest:.9g}"
+        raise InputError(
+            what, hint="larger values, or scales of a wider range: int4.g128.float32 in place of int4.g128"
+        )
 
 
 def _forwards(function: Callable[..., Any]) -> bool:
@@ -135,14 +161,23 @@ def chosen(text: str) -> Method:
     require_choice("method", name, methods())
     if not parts:
         return methods()[name]
-    options = _options_of(methods()[name], parts)
+    method = methods()[name]
+    words = _words_of(method, parts)
+    inside = methods().get(words.get("variant", "")) if _forwards(method.quantize) else None
+    known = {**(inside.options if inside else {}), **method.options}
+    for option in words:
+        require_choice(f"option of {name}", option, known)
+    values = {key: word if key == "variant" else known[key].read(key, word) for key, word in words.items()}
     return replace(
-        methods()[name], name=":".join((name, *parts)), quantize=partial(methods()[name].quantize, **options)
+        method, name=":".join((name, *parts)), quantize=partial(method.quantize, **values), own={**method.own, **known}
     )
 
 
-def _options_of(method: Method, parts: list[str]) -> dict[str, Any]:
-    """The values of VARIANT and OPTION=VALUE; a method that forwards to another one takes that one's options."""
+def _words_of(method: Method, parts: list[str]) -> dict[str, str]:
+    """VARIANT and OPTION=VALUE by the names of the options.
+
+    Raises InputError and PolicyError: one is there twice, or the method does not have the variant.
+    """
     words: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
@@ -152,8 +187,4 @@ def _options_of(method: Method, parts: list[str]) -> dict[str, Any]:
         words[option] = word
     if "variant" in words:
         require_choice("variant", words["variant"], method.variants)
-    inside = methods().get(words.get("variant", "")) if _forwards(method.quantize) else None
-    known = {**(inside.options if inside else {}), **method.options}
-    for option in words:
-        require_choice(f"option of {method.name}", option, known)
-    return {option: word if option == "variant" else known[option].read(option, word) for option, word in words.items()}
+    return words

@@ -79,7 +79,7 @@ def test_what_a_method_lacks_where_layers_stand_alone_is_told(lowbit, model):
     """APTQ without its attention block is GPTQ, and CrossQuant's weights are those of round to nearest."""
     command = words("--methods", "aptq,gptq,crossquant,rtn", "--to", "int4.g32")
     document = lowbit(*command, "--output-format", "json").json
-    assert [note.split(":")[0] for note in document["notes"]] == ["aptq", "crossquant"]
+    assert [note.split(":")[0] for note in document["notes"]] == ["aptq", "crossquant", "aptq, gptq"]
     aptq, gptq, crossquant, nearest = ({**row, "method": "", "seconds": 0} for row in document["rows"][1:])
     assert aptq == gptq
     assert crossquant == nearest
@@ -104,6 +104,28 @@ def test_options_follow_a_method(lowbit, model):
     quantise = ("quantize", "tiny", "--to", "int4.g32", "--calibrate", "seen.txt", "-o", "out", "--method")
     assert f"{ours}: " in lowbit(*quantise, ours).out
     assert any("input_order" in name for name in read_header(model.parent / "out" / "model.safetensors").entries)
+
+
+@pytest.mark.parametrize(("method", "fits"), [("gptq", True), ("quarot:gptq", True), ("quarot", False), ("awq", False)])
+def test_a_calibration_of_fewer_rows_than_inputs_is_told(lowbit, model, method, fits):
+    few = "rows of calibration for 96 inputs: error feedback fits what it has seen"
+    rows = len(SentenceModel.read(model).inputs(SEEN)["encoder.layer.0.output.dense.weight"])
+    quantise = ("quantize", "tiny", "--method", "gptq", "--to", "int4.g32", "--calibrate", "seen.txt", "-o")
+    command = words("--methods", method, "--to", "int4.g32", "--output-format", "json")
+    assert any(f"{method}: {rows} {few}" in note for note in lowbit(*command).json["notes"]) == fits
+    if method == "gptq":
+        assert f"gptq: {rows} {few}" in lowbit(*quantise, "few").out
+        (model.parent / "seen.txt").write_text("\n".join(SEEN * 3))
+        assert lowbit(*command).json["notes"] == []
+        assert few not in lowbit(*quantise, "enough").out
+
+
+def test_what_is_left_out_has_a_line_each(lowbit, model):
+    lines = lowbit(*words("--methods", "rtn,afpq,squeezellm", "--to", "int4.g32,nf4.g64")).lines
+    left_out = [line for line in lines if line.startswith("left out: ")]
+    assert len(left_out) == 5
+    assert all(len(line) > 70 for line in left_out)
+    assert lines[-5:] == left_out
 
 
 @pytest.mark.parametrize("suffix", ["svg", "html", "json"])

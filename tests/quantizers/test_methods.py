@@ -132,3 +132,22 @@ def test_extreme_numbers_give_weights_or_an_error(method, weights, activations):
 def test_a_dtype_that_is_none_is_told(layer):
     with pytest.raises(InputError, match="dtype 'no such' is unknown to NumPy"):
         METHODS["round_to_nearest"].quantize(layer[0]).dequantize(dtype="no such")
+
+
+@pytest.mark.parametrize("name", ["round_to_nearest", "gptq", "quarot"])
+@pytest.mark.parametrize("to", ["int4.g32", "int4.g32.asymmetric", "nf4.g32"])
+def test_weights_whose_scales_underflow_are_refused(layer, name, to):
+    weights, activations = layer
+    small = weights * np.float32(1e-10)
+    with pytest.raises(InputError, match=rf"all weights would be 0 in {to}, and the largest is ") as refusal:
+        METHODS[name].quantize(weights=small, activations=activations, to=to)
+    assert "int4.g128.float32" in refusal.value.hint
+    assert METHODS[name].quantize(small, activations, to=f"{to}.float32").error(small) < 0.1
+
+
+def test_weights_of_zero_stay_zero():
+    """And a few small ones beside others become it: nothing is refused."""
+    weights = np.zeros((4, 64), np.float32)
+    assert not METHODS["round_to_nearest"].quantize(weights, to="int4.g32").dequantize().any()
+    weights[0, 0], weights[1, :] = 1, 1e-10
+    assert METHODS["round_to_nearest"].quantize(weights, to="int4.g32").dequantize().sum() == pytest.approx(1, rel=1e-3)

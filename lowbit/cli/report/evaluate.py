@@ -65,7 +65,10 @@ def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: 
         "held_out": len(subject.held_out),
         "rows": [asdict(row) for row in rows],
         "left_out": [asdict(item) for item in refused],
-        "notes": [*notes_on_plans(subject), *notes_on(row.method for row in rows[1:])],
+        "notes": [
+            *notes_on_plans(subject),
+            *notes_on((row.method for row in rows[1:]), subject.weights, subject.calibration, subject.layers),
+        ],
     }
 
 

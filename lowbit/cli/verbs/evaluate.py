@@ -115,5 +115,7 @@ def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, An
         f"{document['layers']} layers with {document['weights']:,} weights; {document['held_out']} held-out sentences"
     )
     page.write(f"{told}, {document['calibration']} of the calibration; {report.MEANING}")
-    for line in (*document["notes"], *map(report.left_out, refused)):
-        page.lines(wrapped(printable(line, line=True), page.columns))
+    for note in document["notes"]:
+        page.lines(wrapped(printable(note, line=True), page.columns))
+    for item in refused:  # a line each, to be searched
+        page.write(printable(report.left_out(item), line=True))
