@@ -177,6 +177,6 @@ METHOD = Method(
         "threshold": "the magnitude beyond which inputs are taken apart that was best",
         "errors": "the squared error of the outputs over the squared outputs, for each threshold that was tried",
     },
-    layer_alone="activations, which it makes easier to quantise, are not quantised, though it chooses for that: what "
-    "shows is what it costs the weights",
+    layer_alone="what it chooses is for quantised activations, and they are not quantised: what shows is what that "
+    "costs the weights",
 )
