@@ -10,6 +10,7 @@ import numpy as np
 from bench.attention_blocks import attention_errors
 from lowbit import testing
 from lowbit.metrics import relative_squared_error
+from lowbit.models.sentences import minilm
 from lowbit.quantizers import METHODS
 
 Values = dict[str, float]
@@ -88,11 +89,13 @@ def smoothquant(layers: Layers) -> Values:
     return {"products that differ": differ}
 
 
-def vector_quantization(layers: Layers) -> Values:
-    """The mean relative squared error of the weights, beside that of integers of two bits."""
-    methods = {"table8.vector4": "vector_quantization", "int2.g128": "round_to_nearest"}
+def vector_quantization(_: Layers) -> Values:
+    """The mean relative squared error of the six query projections, beside that of integers of two bits."""
+    model = minilm()
+    queries = [model.parameters[name] for name in model.encoder.linears() if "query" in name]
+    methods = {"table8.vector4": "vector_quantization", "int2.g128.asymmetric": "round_to_nearest"}
     return {
-        to: float(np.mean([METHODS[name].quantize(weights, to=to).error(weights) for weights, _, _ in layers]))
+        to: float(np.mean([METHODS[name].quantize(weights, to=to).error(weights) for weights in queries]))
         for to, name in methods.items()
     }
 
@@ -153,7 +156,7 @@ FIGURES = (
     ),
     Figure(
         "intlora",
-        "identity 1e-15 but at zero codes, 13.5 % with 4 bits",
+        "identity 1e-15 but at zero codes, at least 13.5 % of them with 4 bits",
         intlora,
         lambda values: values["identity"] <= 1e-15 and values["zero codes at 4 bits"] >= 0.135,
     ),
@@ -174,8 +177,8 @@ FIGURES = (
     ),
     Figure(
         "vector_quantization",
-        "0.10, against 0.27 of int2.g128",
+        "0.10, against 0.27 of int2.g128.asymmetric",
         vector_quantization,
-        lambda values: values["table8.vector4"] <= 0.10,
+        lambda values: values["table8.vector4"] <= 0.10 < values["int2.g128.asymmetric"],
     ),
 )
