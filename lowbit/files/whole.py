@@ -52,17 +52,24 @@ def require_writable(path: str | Path, *, folder: bool = False) -> None:
     """
     _require_name(path)
     place = Path(os.path.realpath(path))
-    if folder and (is_stream(path) or (place.exists() and (not place.is_dir() or any(place.iterdir())))):
+    try:
+        taken = place.exists() and (not place.is_dir() or any(place.iterdir()))
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise _unwritable(path, error) from error
+    if folder and (is_stream(path) or taken):
         what = f"{path}: cannot be written: several files go into a new folder, or an empty one"
         raise InputError(what, hint="name another folder", code="LB101")
     if is_stream(path):
         return
     if place.is_dir() and not folder:
-        what = f"{path}: cannot be written: {os.strerror(errno.EISDIR)}"
-        raise InputError(what, hint="name a file", code="LB101")
+        raise _unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if not place.parent.is_dir():
-        what = f"{path}: cannot be written: {os.strerror(errno.ENOENT)}"
-        raise InputError(what, hint="name another file; its directory must exist", code="LB101")
+        raise _unwritable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def _unwritable(path: str | Path, error: OSError) -> InputError:
+    hint = "name a file" if isinstance(error, IsADirectoryError) else "name another file; its directory must exist"
+    return InputError(f"{path}: cannot be written: {error.strerror or error}", hint=hint, code="LB101")
 
 
 @contextmanager
@@ -85,9 +92,7 @@ def whole_file(path: str | Path, *, parents: bool = False) -> Iterator[BinaryIO]
     except BrokenPipeError:
         raise  # the reader has seen enough, which is not the output's fault
     except OSError as error:
-        hint = "name a file" if isinstance(error, IsADirectoryError) else "name another file; its directory must exist"
-        reason = error.strerror or error
-        raise InputError(f"{path}: cannot be written: {reason}", hint=hint, code="LB101") from error
+        raise _unwritable(path, error) from error
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
