@@ -31,6 +31,7 @@ def test_codes_and_scales(codes, policy):
         require_equal(np.zeros((2, 8), np.float32), fmt, policy)
 
 
+@pytest.mark.slow
 def test_every_bin_and_both_numbers_beside_its_ends():
     # Multiples of 2^-17, which the ends of the bins are close to, and what is next to them.
     ends = (np.arange(-(1 << 17), 1 << 17, 97) / (1 << 17)).astype(np.float32)
