@@ -42,7 +42,7 @@ class GemmRule(Rule):
         if self.bug is None:
             results = solved.run(self.accumulator)
         else:
-            results = Solved(self.bug.rewrite(solved.problem)).run(self.accumulator)
+            results = rewritten_case(case, self.bug).run(self.accumulator)
             results = self.bug.finish(solved.problem, results)
         return low_bits(results, self.bits)
 
@@ -202,6 +202,12 @@ def problem_of(case: Case) -> Problem:
 def solved_case(case: Case) -> Solved:
     """A case with what is known of it, which all candidates ask for one after another."""
     return Solved(problem_of(case))
+
+
+@lru_cache(maxsize=64)
+def rewritten_case(case: Case, bug: GemmBug) -> Solved:
+    """A case as a bug takes it, which many accumulators ask for in turn."""
+    return Solved(bug.rewrite(solved_case(case).problem))
 
 
 def low_bits(values: Matrix, bits: int) -> Matrix:
