@@ -95,7 +95,7 @@ def named(build_kernel, planted):
     return words in sentence(result) and OTHERWISE in sentence(result)
 
 
-@pytest.mark.parametrize("planted", thinned([(row,) for row in PLANTED], 3), ids=lambda row: f"{row[0]}-{row[1]}")
+@pytest.mark.parametrize("planted", thinned([(row,) for row in PLANTED], 1), ids=lambda row: f"{row[0]}-{row[1]}")
 def test_axis_is_found_and_named(build_kernel, planted):
     assert named(build_kernel, planted)
 
