@@ -6,12 +6,16 @@ names of the parameters are those of Hugging Face's checkpoints.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.special
+
+from lowbit.models.hook import Apply, plainly
 
 Parameters = Mapping[str, Any]
 Linear = Callable[[str, Any, Any, Any], Any]
@@ -60,7 +64,9 @@ class Bert:
             shapes[f"{name.removesuffix('.weight')}.bias"] = shapes[name][:1]
         return shapes
 
-    def hidden(self, parameters: Parameters, tokens: Sequence[int], linear: Linear | None = None) -> Any:
+    def hidden(
+        self, parameters: Parameters, tokens: Sequence[int], linear: Linear | None = None, apply: Apply = plainly
+    ) -> Any:
         """The last hidden states of a sequence, shape (tokens, width).
 
         Parameters
@@ -69,25 +75,41 @@ class Bert:
         tokens : sequence of int
         linear : callable, optional
             Stands in for every linear layer: to see its input, or to compute it in another way.
+        apply : callable
+            Stands around every operation, linear layers included: see :mod:`lowbit.models.hook`.
         """
-        apply = plain_linear if linear is None else linear
+        through = plain_linear if linear is None else linear
 
         def layer(name: str, values: Any) -> Any:
-            return apply(f"{name}.weight", values, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+            return apply("linear", name, lambda values: through(f"{name}.weight", values, weight, bias), values)
+
+        def norm(name: str, values: Any) -> Any:
+            return apply("layernorm", name, partial(self._norm, parameters, name), values)
 
         words, places, kinds = (
             parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
-        hidden = words[np.asarray(tokens)] + places[: len(tokens)] + kinds[0]
-        hidden = self._norm(parameters, "embeddings.LayerNorm", hidden)
+        numbers = np.asarray(tokens)
+        hidden = apply(
+            "embedding",
+            "embeddings",
+            lambda numbers, positions: words[numbers] + places[positions] + kinds[0],
+            numbers,
+            np.arange(len(numbers)),
+        )
+        hidden = norm("embeddings.LayerNorm", hidden)
         for number in range(self.layers):
             name = f"encoder.layer.{number}"
-            mixed = self._attention(name, hidden, layer)
-            hidden = self._norm(parameters, f"{name}.attention.output.LayerNorm", hidden + mixed)
+            mixed = self._attention(f"{name}.attention", hidden, layer, apply)
+            mixed = layer(f"{name}.attention.output.dense", mixed)
+            added = apply("add", f"{name}.attention.output.add", operator.add, mixed, hidden)
+            hidden = norm(f"{name}.attention.output.LayerNorm", added)
             middle = layer(f"{name}.intermediate.dense", hidden)
-            middle = middle * (1 + self.error_function(middle / 2**0.5)) / 2
-            added = hidden + layer(f"{name}.output.dense", middle)
-            hidden = self._norm(parameters, f"{name}.output.LayerNorm", added)
+            middle = apply("gelu", f"{name}.intermediate.gelu", self._gelu, middle)
+            middle = layer(f"{name}.output.dense", middle)
+            added = apply("add", f"{name}.output.add", operator.add, middle, hidden)
+            hidden = norm(f"{name}.output.LayerNorm", added)
         return hidden
 
     def _norm(self, parameters: Parameters, name: str, values: Any) -> Any:
@@ -96,15 +118,33 @@ class Bert:
         scaled = centred / self.namespace.sqrt(variance + self.epsilon)
         return scaled * parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
 
-    def _attention(self, name: str, hidden: Any, layer: Callable[[str, Any], Any]) -> Any:
-        space, count = self.namespace, hidden.shape[0]
-        parts = [layer(f"{name}.attention.self.{part}", hidden) for part in ("query", "key", "value")]
-        query, key, value = (space.transpose(space.reshape(part, (count, self.heads, -1)), (1, 0, 2)) for part in parts)
-        scores = space.matmul(query, space.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
+    def _gelu(self, values: Any) -> Any:
+        return values * (1 + self.error_function(values / 2**0.5)) / 2
+
+    def _attention(self, name: str, hidden: Any, layer: Callable[[str, Any], Any], apply: Apply) -> Any:
+        parts = [layer(f"{name}.self.{part}", hidden) for part in ("query", "key", "value")]
+        function = partial(attention, self.namespace, apply, f"{name}.self", heads=self.heads)
+        return apply("attention", f"{name}.self", function, *parts)
+
+
+def attention(space: Any, apply: Apply, name: str, query: Any, key: Any, value: Any, *, heads: int) -> Any:
+    """Attention of every head, joined; shapes (tokens, width). Its parts: NAME.scores, NAME.softmax, NAME.mixed."""
+    count = query.shape[0]
+
+    def split(part: Any) -> Any:
+        return space.transpose(space.reshape(part, (count, heads, -1)), (1, 0, 2))
+
+    def scores(query: Any, key: Any) -> Any:
+        return space.matmul(query, space.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
+
+    def softmax(scores: Any) -> Any:
         shares = space.exp(scores - space.max(scores, axis=-1, keepdims=True))
-        mixed = space.matmul(shares / space.sum(shares, axis=-1, keepdims=True), value)
-        joined = space.reshape(space.transpose(mixed, (1, 0, 2)), (count, -1))
-        return layer(f"{name}.attention.output.dense", joined)
+        return shares / space.sum(shares, axis=-1, keepdims=True)
+
+    shares = apply("scores", f"{name}.scores", scores, split(query), split(key))
+    shares = apply("softmax", f"{name}.softmax", softmax, shares)
+    mixed = apply("mixed", f"{name}.mixed", space.matmul, shares, split(value))
+    return space.reshape(space.transpose(mixed, (1, 0, 2)), (count, -1))
 
 
 def plain_linear(_: str, values: Any, weight: Any, bias: Any) -> Any:

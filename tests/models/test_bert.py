@@ -91,6 +91,27 @@ def test_every_linear_layer_can_be_replaced(parameters):
     assert seen == shape.linears()
 
 
+def test_every_operation_goes_through_the_hook_and_what_lies_between_is_known(parameters):
+    shape, results, open_ones, kinds = Bert(LAYERS, HEADS), {}, [], {}
+
+    def apply(kind, name, function, *inputs):
+        if not open_ones:  # parts of attention have reshaped arrays
+            assert kind == "embedding" or all(id(array) in results for array in inputs), name
+        open_ones.append(name)
+        result = function(*inputs)
+        open_ones.pop()
+        assert name not in kinds
+        results[id(result)], kinds[name] = result, kind
+        return result
+
+    np.testing.assert_array_equal(shape.hidden(parameters, [2, 8, 3], apply=apply), shape.hidden(parameters, [2, 8, 3]))
+    linears = [f"{name}.weight" for name, kind in kinds.items() if kind == "linear"]
+    assert set(linears) == set(shape.linears())
+    counts = {kind: list(kinds.values()).count(kind) for kind in kinds.values()}
+    once, twice = dict.fromkeys(("attention", "scores", "softmax", "mixed", "gelu"), LAYERS), 2 * LAYERS
+    assert counts == {"embedding": 1, "linear": 6 * LAYERS, **once, "add": twice, "layernorm": twice + 1}
+
+
 def test_words_become_the_longest_pieces():
     def pieces(text):
         return [WORDS[number] for number in tokens(text, VOCABULARY)]
