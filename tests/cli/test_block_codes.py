@@ -90,6 +90,13 @@ def test_two_scales_are_explained(lowbit):
     [
         (("float4_e2m1fn.g4.by_sign", "1", "-3"), "negative if value < 0 else positive"),
         (("int4.g4.asymmetric", "1", "-3"), "(highest - lowest) / 15"),
+        (("int4.g4.asymmetric", "3", "3", "--choice", "value_range=minmax"), "a range of width 0: 1"),
+        (("uint4.g4.asymmetric", "1", "--policy", "hqq"), "0 - lowest * (15 / (highest - lowest)), each step in bin"),
+        (("uint4.g4.asymmetric", "1", "--policy", "hqq"), "* (15 / (highest - lowest)) + zero_point, each step in"),
+        (("uint8.tensor.asymmetric", "1", "--policy", "torch"), "0 - round(lowest / block), each step in binary32"),
+        (("uint8.tensor.asymmetric", "1", "--policy", "torch"), "value * (1 / block) + zero_point, each step in bin"),
+        (("uint8.tensor.asymmetric", "1", "--policy", "torch"), "the last two in one (a fused multiply-add)"),
+        (("int4.g4.offset", "1", "-3"), "quotient = (value - offset) / block"),
         (("mxfp4", "0", "-0"), "a block of zeros"),
         (("mxfp4", "nan", "1"), "NaN"),
         (("mxfp4", "inf", "1"), "nan"),
@@ -187,7 +194,20 @@ def test_a_file_of_a_users_own_is_enough(lowbit, tmp_path, monkeypatch):
         assert "block:2" in text
 
 
-def test_scales_that_are_quantised_themselves_are_shown(lowbit):
-    result = lowbit("encode", "nf4.g64.nested", "1", "2", "-3")
-    assert result.status == 0, result.err
-    assert len(result.lines) > 3
+def test_scales_that_are_quantised_themselves_are_explained_level_by_level(lowbit):
+    text = lowbit("encode", "nf4.g2.nested.float32", "1", "0", "-3", "0", "5", "0", "--explain").out
+    parts = [part.splitlines() for part in text.split("\n\n")]
+    heads = [part[0].split(",")[0] for part in parts]
+    assert [head.split(": ")[0] for head in heads[1:]] == [
+        *["block 0 first", "block 1 first", "block 2 first"],
+        *["offset", "super 0", "block", "elements"],
+    ]
+    offset, above, blocks, elements = parts[4:]
+    assert offset[1].split() == ["mean", "3", "of", "every", "block", "first,", "rounded", "to", "binary32"]
+    assert above[1].split() == ["maximum", "2", "value", "0,", "2"]
+    assert "value = block first - offset, quotient = value * (1 / super)" in blocks[0]
+    assert blocks[0].endswith("policy bitsandbytes_8bit")
+    assert [line.split()[:2] for line in blocks[2:]] == [["0", "-2"], ["1", "0"], ["2", "2"]]
+    assert len(elements) == 2 + 6
+    plain = lowbit("encode", "nf4.g2.nested.float32", "1", "0", "-3", "0", "5", "0")
+    assert [line.split()[0] for line in plain.lines[:5]] == ["offset", "super", "block", "block", "block"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lowbit.errors import InputError, PolicyError
 from lowbit.exact import FINITE, ZERO, Exact, finite
-from lowbit.format.block import BlockFormat
+from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.block.linear import quantize_linear
@@ -15,6 +15,7 @@ from lowbit.oracle.block.scale import ONE, Steps, scale_code, steps_of
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy, spelled
+from lowbit.policy.cast import Policy
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy)
     used = ratio if unrounded and not exact.is_zero(width) else decode(scale, field.format)
     if of_zero.role == "offset":
         place = _add(steps, low, exact.negated(steps.multiply(finite(first), used)))
-        code = encode(place, of_zero.format, spelled("ieee")).code
+        code = encode(place, of_zero.format, policy_of_place(of_zero, policy)).code
         offset = place if unrounded else decode(code, of_zero.format)
         return Parameters(ratio, place, scale, code, used, 0, factor, offset)
     lowest = steps.divide(low, used) if factor is None else steps.multiply(low, factor)
     integers = of_zero.format.wraps
-    rounding = policy.zero_point_policy(of_zero.format) if integers else spelled("ieee")
+    rounding = policy_of_place(of_zero, policy)
     if integers and policy.zero_point_steps == "quotient":
         place = finite(first - encode(lowest, scalar_format("int32"), rounding).code)
     else:
@@ -79,6 +80,12 @@ def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy)
     zero = encode(place, of_zero.format, rounding).code
     shift = zero if integers else place if unrounded else decode(zero, of_zero.format)
     return Parameters(ratio, place, scale, zero, used, shift, factor)
+
+
+def policy_of_place(field: ScaleField, policy: BlockPolicy) -> Policy:
+    """How a zero point or an offset is rounded into its format."""
+    integers = field.role == "zero_point" and field.format.wraps
+    return policy.zero_point_policy(field.format) if integers else spelled("ieee")
 
 
 def require_places(fmt: BlockFormat, policy: BlockPolicy) -> None:

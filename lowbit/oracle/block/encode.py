@@ -96,7 +96,7 @@ def quantize(
     """
     fmt.check_shape(shape, short=policy.tail == "short")
     if fmt.nested:
-        return Quantized(*nested(values, shape, fmt, policy, partial(_parts, random=random)))
+        return Quantized(*nested(values, shape, fmt, policy, partial(parts, random=random)))
     if is_affine(fmt):
         return _affine(values, shape, fmt, policy)
     task = Task(shape, fmt, policy)
@@ -108,8 +108,8 @@ def quantize(
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
 
 
-def _parts(
-    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, random: Sequence[int] | None
+def parts(
+    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, random: Sequence[int] | None = None
 ) -> tuple[list[int], dict[str, list[int]]]:
     """Codes and scales as two results."""
     result = quantize(values, shape, fmt, policy, random)

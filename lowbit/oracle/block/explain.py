@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lowbit.exact import FINITE, Exact
+from lowbit.exact import FINITE, ZERO, Exact
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic.exact import divide, is_negative, is_zero
-from lowbit.oracle.block.affine import centred, parameters, value_range
+from lowbit.oracle.block.affine import centred, parameters, policy_of_place, value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
-    Quantized,
     Scales,
     Task,
     blocks_of,
     indices,
     is_affine,
+    parts,
     place_of,
     quantize,
     quotients_of,
     scales_of,
 )
-from lowbit.oracle.block.nested import first_format
+from lowbit.oracle.block.linear import adds_after_rounding, unrounded
+from lowbit.oracle.block.nested import fields_of, first_format, within
 from lowbit.oracle.block.scale import ONE, largest, steps_of
 from lowbit.oracle.cast.explain import Explanation, explain
 from lowbit.policy.block import BlockPolicy
@@ -61,33 +62,34 @@ class ElementStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalesWithin:
+    """How scales that have scales are quantised themselves."""
+
+    first: tuple[ScaleStep, ...]  # as they are before, which elements are divided by
+    fmt: BlockFormat  # what they are brought into, less the offset
+    policy: BlockPolicy
+    elements: tuple[ElementStep, ...]  # one for each of them
+
+
+@dataclass(frozen=True, slots=True)
 class BlockExplanation:
     """The trace of a tensor."""
 
-    scales: tuple[
-        ScaleStep, ...
-    ]  # the coarsest first, but exponents below a scale, which are made from quotients, last
+    # the coarsest first, but exponents below a scale, which are made from quotients, last
+    scales: tuple[ScaleStep, ...]
     elements: tuple[ElementStep, ...]  # in C order
+    within: ScalesWithin | None = None  # where scales have scales
 
 
 def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
     """Quantise as :func:`lowbit.oracle.block.encode.quantize` does, and say how; same parameters and errors."""
     quantized = quantize(values, shape, fmt, policy)
     if fmt.nested:
-        return _nested(values, shape, fmt, policy, quantized)
+        return _nested(values, shape, fmt, policy)
     task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     if is_affine(fmt):
-        steps = _affine_steps(entered, task, quantized.scales)
-        scale = fmt.scales[0]
-        stored = [field_value(code, scale) for code in quantized.scales[scale.name]]
-        blocks = [place_of(index, shape, scale) for index in indices(shape)]
-        spans = [value_range(block, policy) for block in blocks_of(entered, shape, scale)]
-        each = [parameters(span, fmt, policy) for span in spans]
-        quotients = [
-            steps_of(policy).divide(centred([value], each[block], policy)[0], stored[block])
-            for value, block in zip(entered, blocks, strict=True)
-        ]
+        steps, quotients = _affine_steps(entered, task, quantized.scales)
     else:
         fine, above = scales_of(entered, task)
         steps = [
@@ -99,7 +101,8 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         quotients = quotients_of(entered, fine, above, task)
         lower, quotients = _exponent_steps(quotients, task, quantized.scales)
         steps += lower
-    rounded_to = scalar_format("int32") if is_affine(fmt) else fmt.element
+    after = is_affine(fmt) and adds_after_rounding(fmt.element, policy)
+    rounded_to = scalar_format("int32") if after else fmt.element
     elements = []
     for number, index in enumerate(indices(shape)):
         own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
@@ -112,21 +115,28 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
     return BlockExplanation(tuple(steps), tuple(elements))
 
 
-def _nested(
-    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, quantized: Quantized
-) -> BlockExplanation:
-    """Elements by scales as they are at first; of those that are stored, what they are worth."""
+def _nested(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
+    """Elements by scales as they are at first, then these scales as a tensor of their own."""
+    field, above, offset = fields_of(fmt)
+    inner = within(values, shape, fmt, policy, parts)
     plain = explain_blocks(values, shape, first_format(fmt), policy)
+    scales = explain_blocks(inner.values, inner.shape, inner.fmt, inner.policy)
     steps = []
-    for field in reversed(fmt.scales):
-        for block, code in enumerate(quantized.scales[field.name]):
-            value = field_value(code, field)
-            steps.append(ScaleStep(field, block, (value,), (), value, value, None, code, value))
+    if offset is not None and inner.mean is not None and inner.offset is not None:
+        rounding = explain(inner.mean, offset.format, policy.policy("tensor", offset.format))
+        worth = field_value(inner.offset, offset)
+        steps.append(ScaleStep(offset, 0, (inner.mean,), (), inner.mean, inner.mean, rounding, inner.offset, worth))
+    steps += [replace(step, field=above) for step in scales.scales]
+    for block, step in enumerate(scales.elements):
+        worth, value = field_value(step.code, field), step.value
+        steps.append(ScaleStep(field, block, (value,), (), value, step.quotient, step.rounding, step.code, worth))
+    codes = {part.name: [step.code for step in steps if step.field is part] for part in fmt.scales}
     elements = []
     for step, index in zip(plain.elements, indices(shape), strict=True):
-        own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
+        own = {part.name: codes[part.name][place_of(index, shape, part)] for part in fmt.scales}
         elements.append(replace(step, scales=own, result=element_value(step.code, own, fmt)))
-    return BlockExplanation(tuple(steps), tuple(elements))
+    of_scales = ScalesWithin(plain.scales, inner.fmt, inner.policy, scales.elements)
+    return BlockExplanation(tuple(steps), tuple(elements), of_scales)
 
 
 def _steps(values: Sequence[Exact], scales: Scales, of: str, task: Task) -> list[ScaleStep]:
@@ -172,15 +182,27 @@ def _reaches(value: Exact, amax: Exact, field: ScaleField) -> bool:
     return True
 
 
-def _affine_steps(values: Sequence[Exact], task: Task, codes: Mapping[str, Sequence[int]]) -> list[ScaleStep]:
-    """Scale and zero point of each block."""
-    (scale, zero), steps = task.fmt.scales, []
+def _affine_steps(
+    values: Sequence[Exact], task: Task, codes: Mapping[str, Sequence[int]]
+) -> tuple[list[ScaleStep], list[Exact]]:
+    """Scale and zero point or offset of each block, and the number that each element is rounded from."""
+    fmt, policy = task.fmt, task.policy
+    (scale, other), steps, quotients = fmt.scales, list[ScaleStep](), [ZERO] * len(values)
     for block, places in enumerate(blocks_of(range(len(values)), task.shape, scale)):
-        low, high = span = value_range([values[place] for place in places], task.policy)
+        own = [values[place] for place in places]
+        low, high = span = value_range(own, policy)
         ends = tuple(place for place in places if values[place].reduced() in (low.reduced(), high.reduced()))
-        found = parameters(span, task.fmt, task.policy)
-        pairs = ((scale, found.ratio), (zero, found.place))
-        for field, number in pairs:
+        found = parameters(span, fmt, policy)
+        ratio = ONE if is_zero(found.ratio) and policy.zero_block == "one" else found.ratio
+        pairs = (
+            (scale, ratio, policy.policy("scale", scale.format)),
+            (other, found.place, policy_of_place(other, policy)),
+        )
+        for field, number, rounded_by in pairs:
             code = codes[field.name][block]
-            steps.append(ScaleStep(field, block, span, ends, number, number, None, code, field_value(code, field)))
-    return steps
+            trace = explain(number, field.format, rounded_by)
+            rounding = trace if trace.code == code else None
+            steps.append(ScaleStep(field, block, span, ends, number, number, rounding, code, field_value(code, field)))
+        for place, value in zip(places, centred(own, found, policy), strict=True):
+            quotients[place] = unrounded(value, found.used, found.shift, fmt.element, policy, factor=found.factor)
+    return steps, quotients

@@ -28,7 +28,31 @@ def quantize_linear(
 
     With a ``factor`` the value is multiplied by that instead.
     """
-    steps, element = steps_of(policy), policy.policy("element", fmt)
+    number = unrounded(value, scale, zero_point, fmt, policy, factor=factor)
+    element = policy.policy("element", fmt)
+    if not adds_after_rounding(fmt, policy):
+        return encode(number, fmt, element).code
+    assert isinstance(zero_point, int)
+    code = encode(number, scalar_format("int32"), element).code + zero_point
+    return min(max(code, fmt.codes[0]), fmt.codes[-1])
+
+
+def adds_after_rounding(fmt: Scalar, policy: BlockPolicy) -> bool:
+    """Whether the zero point is added to the rounded quotient, an int32, and not to what is rounded."""
+    return fmt.wraps and policy.zero_point_place == "after_rounding"
+
+
+def unrounded(
+    value: Exact,
+    scale: Exact,
+    zero_point: int | Exact,
+    fmt: Scalar,
+    policy: BlockPolicy,
+    *,
+    factor: Exact | None = None,
+) -> Exact:
+    """What is rounded: the quotient of a value, or with the zero point where that is added before."""
+    steps = steps_of(policy)
     value, scale = steps.enter(value), steps.enter(scale)
     if factor is None and policy.quotient_steps == "reciprocal" and not steps.exact:
         factor = steps.divide(ONE, scale)
@@ -36,15 +60,11 @@ def quantize_linear(
     zero = finite(zero_point) if isinstance(zero_point, int) else zero_point
     if quotient.kind == NAN:
         quotient = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
-    if not fmt.wraps:
-        return encode(quotient, fmt, element).code
-    if policy.zero_point_place != "after_rounding":
-        fused = factor is not None and policy.zero_point_place == "fused"
-        total = exact.add(exact.multiply(value, factor) if fused and factor is not None else quotient, zero)
-        return encode(total if steps.exact else rounded.round_exact(total, steps.fmt), fmt, element).code
-    assert isinstance(zero_point, int)
-    code = encode(quotient, scalar_format("int32"), element).code + zero_point
-    return min(max(code, fmt.codes[0]), fmt.codes[-1])
+    if not fmt.wraps or policy.zero_point_place == "after_rounding":
+        return quotient
+    fused = factor is not None and policy.zero_point_place == "fused"
+    total = exact.add(exact.multiply(value, factor) if fused and factor is not None else quotient, zero)
+    return total if steps.exact else rounded.round_exact(total, steps.fmt)
 
 
 def dequantize_linear(code: int, scale: Exact, zero_point: int, fmt: Scalar) -> Exact:

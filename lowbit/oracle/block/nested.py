@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from lowbit.errors import InputError
@@ -20,29 +20,54 @@ Quantize = Callable[[Sequence[Exact], Shape, BlockFormat, BlockPolicy], tuple[li
 """Codes and scales of a tensor in a format without scales of scales."""
 
 
+@dataclass(frozen=True)
+class Within:
+    """The scales of a tensor as a tensor that is brought into blocks of their own.
+
+    ``codes``: of the elements. ``first``: the scales as they are before. ``mean``: theirs, before it is rounded to what
+    ``offset`` has; both are None where there is no offset. ``values``: ``first`` less the offset, which are quantised.
+    """
+
+    codes: list[int]
+    first: list[Exact]
+    mean: Exact | None
+    offset: int | None
+    values: list[Exact]
+    shape: Shape
+    fmt: BlockFormat
+    policy: BlockPolicy
+
+
 def nested(
     values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, quantize: Quantize
 ) -> tuple[list[int], dict[str, list[int]]]:
     """Codes and scales of a tensor in a format whose scales have scales."""
-    field, above, offset = _fields(fmt)
+    field, _, offset = fields_of(fmt)
+    inner = within(values, shape, fmt, policy, quantize)
+    codes, upper = quantize(inner.values, inner.shape, inner.fmt, inner.policy)
+    added = {} if offset is None or inner.offset is None else {offset.name: [inner.offset]}
+    return inner.codes, {**added, field.name: codes, **upper}
+
+
+def within(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, quantize: Quantize) -> Within:
+    """The scales of a tensor, and how they are to be quantised."""
+    field, above, offset = fields_of(fmt)
     if policy.quotient_scale != "unrounded":
         raise InputError(f"{fmt.id}: elements are divided by scales as they are before these are quantised themselves")
-    first = first_format(fmt)
-    codes, plain = quantize(values, shape, first, policy)
-    scales, steps = [decode(code, first.scales[0].format) for code in plain[field.name]], steps_of(policy)
-    results = {}
+    plain = first_format(fmt)
+    codes, scales = quantize(values, shape, plain, policy)
+    first, steps = [decode(code, plain.scales[0].format) for code in scales[field.name]], steps_of(policy)
+    less, mean, code = first, None, None
     if offset is not None:
-        mean = steps.enter(_mean(scales))
+        mean = steps.enter(_mean(first))
         code = encode(mean, offset.format, policy.policy("tensor", offset.format)).code
         stored = exact.negated(decode(code, offset.format))
-        scales = [rounded.add(scale, stored, steps.fmt) for scale in scales]
-        results[offset.name] = [code]
+        less = [rounded.add(scale, stored, steps.fmt) for scale in first]
     group = (above.block[0] // field.block[0],)
     inner = replace(above, block=group, role="multiply", of="")
     blocks = replace(fmt, element=field.format, block=group, scales=(inner,))
     own = get_block_policy(policy.nested or "nearest").choose(tail="short")
-    results[field.name], upper = quantize(scales, field.grid(shape), blocks, own)
-    return codes, results | upper
+    return Within(codes, first, mean, code, less, field.grid(shape), blocks, own)
 
 
 def first_format(fmt: BlockFormat) -> BlockFormat:
@@ -50,7 +75,7 @@ def first_format(fmt: BlockFormat) -> BlockFormat:
     return replace(fmt, scales=(replace(fmt.scales[0], format=scalar_format("float32")),))
 
 
-def _fields(fmt: BlockFormat) -> tuple[ScaleField, ScaleField, ScaleField | None]:
+def fields_of(fmt: BlockFormat) -> tuple[ScaleField, ScaleField, ScaleField | None]:
     """The finest scale, the one above it, and what is added."""
     field, others = fmt.scales[0], fmt.scales[1:]
     above = [other for other in others if other.role == "super" and other.of == field.name]

@@ -87,6 +87,52 @@ def test_a_zero_point_follows_from_the_range():
     assert [step.code for step in trace.elements] == [-8, 7, -4, -2]
 
 
+def test_scales_that_have_scales_follow_from_each_other():
+    # double quantisation by hand: scales 1, 3 and 5 have the mean 3; less it -2, 0 and 2, and over 2 they are -1, 0, 1
+    fmt = block_format_of("nf4.g2.nested.float32")
+    trace = explain_blocks(values(1, 0, -3, 0, 5, 0), (6,), fmt, get_block_policy("bitsandbytes_nested"))
+    assert [step.value.fraction() for step in trace.within.first] == [1, 3, 5]
+    offset, above, *blocks = trace.scales
+    assert [step.field.name for step in trace.scales] == ["offset", "super", "block", "block", "block"]
+    assert (offset.value.fraction(), above.value.fraction()) == (3, 2)
+    assert [step.span[0].fraction() for step in blocks] == [-2, 0, 2]
+    worths = [decode(step.code, fmt.scales[0].format).fraction() * 2 + 3 for step in blocks]
+    assert [float(worth) for worth in worths] == pytest.approx([1, 3, 5], rel=2e-2)
+    assert [step.result.fraction() for step in trace.elements[::2]] == [worths[0], -worths[1], worths[2]]
+
+
+FAMILIES = {
+    "float4_e2m1fn.g4": ("nearest", "torchao_nvfp4", "afpq"),
+    "float4_e2m1fn.g4.by_sign.float32": ("nearest", "afpq"),
+    "int4.g4.asymmetric": ("nearest", "compressed_tensors"),
+    "uint4.g4.asymmetric.float32": ("onnxruntime", "torch", "hqq", "llm_awq", "torchao", "omniquant"),
+    "int4.g4.offset.float32": ("nearest", "decoupleq"),
+    "nf4.g4.nested.float32": ("bitsandbytes_nested",),
+    "mxfp4": ("ocp_mx", "microxcaling"),
+    "nvfp4": ("nvfp4", "modelopt_nvfp4"),
+    "hifloat4": ("hifloat4", "hifloat4_bfloat16"),
+    "bfp4_b": ("tenstorrent_host", "tenstorrent_device"),
+    "dfp8": ("dynamic_fixed_point",),
+}
+
+
+@pytest.mark.parametrize(("name", "preset"), [(name, policy) for name, own in FAMILIES.items() for policy in own])
+def test_a_code_is_what_its_number_is_rounded_to(name, preset):
+    """Of elements and of scales, in every family: the number that is shown has the code that is shown."""
+    fmt, policy = block_format_of(name), get_block_policy(preset).choose(tail="short")
+    trace = explain_blocks(values(1, 2.5, -3, 0.1, 7, 6, -0.7, 1.3), (8,), fmt, policy)
+    assert all(step.rounding is None or step.rounding.code == step.code for step in trace.scales)
+    if fmt.of_role("zero_point") and policy.zero_point_place == "after_rounding":
+        low, high = fmt.element.codes[0], fmt.element.codes[-1]
+        zeros = [fmt.scales[1].format.decode(step.scales["zero_point"]) for step in trace.elements]
+        sums = [step.rounding.code + int(zero.fraction()) for step, zero in zip(trace.elements, zeros, strict=True)]
+        assert [step.code for step in trace.elements] == [min(max(total, low), high) for total in sums]
+    else:
+        assert [step.rounding.decoded for step in trace.elements] == [
+            decode(step.code, fmt.element) for step in trace.elements
+        ]
+
+
 def test_what_quantising_refuses_is_refused():
     fmt = block_format_of("mxfp4")
     for numbers, policy in (((1, 2), "ocp_mx"), (([np.nan] * 32), get_block_policy("ocp_mx").choose(nan="error"))):
