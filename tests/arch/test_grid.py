@@ -27,6 +27,7 @@ OWN_FOLDERS = {
     "format": {"files"},
     "kernels": {"allocate", "lib"},
     "nonlinear": {"tables"},
+    "oracle": {"layers"},
     "policy": {"presets"},
     "quantizers": {"methods"},
     "vectors": {"flags"},

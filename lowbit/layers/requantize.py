@@ -1,0 +1,204 @@
+"""Requantisation between layers: a scheme with its multipliers, and the layer that is nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
+from lowbit.ops.requantize.requantize import quantize_multiplier, requantize
+from lowbit.ops.types import Array, ScaleLike
+from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale:
+    """How accumulators become codes of another scale: a scheme, its multipliers and what the result means.
+
+    Attributes
+    ----------
+    scheme : str or RequantizeScheme
+        ``lowbit.REQUANTIZE_SCHEMES`` lists the names.
+    multiplier, shift : ndarray of int64, shape (1,) or (channels,)
+        In the scheme's own convention, as :func:`lowbit.quantize_multiplier` gives them.
+    result : Quantity
+        Its zero point is that of the scheme.
+    minimum, maximum : int, optional
+        The range that results are clamped to, in codes (an activation's).
+    negative : bool
+        Whether the scale is negative (that of I-BERT's GELU is): the accumulators change their sign first.
+
+    Raises
+    ------
+    InputError
+        A multiplier or shift is out of the scheme's range, or there are not as many of one as of the other.
+    PolicyError
+        The scheme is unknown.
+    """
+
+    scheme: str | RequantizeScheme
+    multiplier: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int64]
+    result: Quantity
+    minimum: int | None = None
+    maximum: int | None = None
+    negative: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("multiplier", "shift"):
+            array = np.asarray(getattr(self, name))
+            if array.dtype.kind not in "iu" or array.ndim > 1:
+                raise InputError(f"{name} has dtype {array.dtype} and shape {array.shape}: integers, one a channel")
+            object.__setattr__(self, name, np.atleast_1d(array).astype(np.int64))
+        self(np.zeros(self.multiplier.size, np.int32))  # says what is wrong
+
+    @classmethod
+    def from_scale(
+        cls,
+        scale: ScaleLike,
+        scheme: str | RequantizeScheme,
+        result: Quantity,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+    ) -> Rescale:
+        """The multipliers that a scheme's product derives from the factor from an accumulator to a code.
+
+        Parameters
+        ----------
+        scale : float or array of float, shape (channels,)
+            What one unit of an accumulator is worth, divided by ``result.scale``. All positive, or all negative.
+        scheme, result, minimum, maximum
+            As the attributes.
+
+        Raises
+        ------
+        InputError
+            A scale is zero, infinite or NaN, or beyond what the scheme can express.
+        """
+        factors = np.atleast_1d(np.asarray(scale, np.float64))
+        negative = bool((factors < 0).all())
+        multiplier, shift = quantize_multiplier(-factors if negative else factors, scheme=scheme)
+        return cls(scheme, multiplier, shift, result, minimum, maximum, negative)
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        rules = get_requantize_scheme(self.scheme)
+        integers = {"multiplier": self.multiplier, "shift": self.shift}
+        real = {"scale": np.ldexp(self.multiplier.astype(np.float64), -self.shift)}
+        return {
+            "scheme": rules,
+            **(real if rules.takes_scale else integers),
+            "zero_point": self.result.zero_point,
+            "result": self.result.format,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+
+    def __call__(self, accumulators: Array) -> Array:
+        """The codes of accumulators whose channels are along the last axis."""
+        codes: Array = requantize(-accumulators if self.negative else accumulators, **self._options)
+        return codes
+
+    def check_channels(self, channels: int, what: str) -> None:
+        """Raise an InputError unless there is one multiplier, or one for each of that many channels."""
+        if self.multiplier.size not in (1, channels):
+            raise InputError(f"{what}: {self.multiplier.size} multipliers for {channels} channels")
+
+    def steps(self, accumulators: Array) -> Iterator[Step]:
+        """The requantised accumulators."""
+        fmt = self.result.scalar
+        yield Step("requantised", self(accumulators), fmt.bits, fmt.signed)
+
+    def bounds(self, accumulators: Interval) -> Iterator[Bound]:
+        """What the scheme takes, and where the codes lie.
+
+        Every step of a scheme that does not wrap is monotone, so the ends of an interval become the ends of the result.
+        """
+        rules, fmt = get_requantize_scheme(self.scheme), self.result.scalar
+        taken = rules.accumulator_range(int(self.shift.min() if rules.shift == "right" else self.shift.max()))
+        low, high = (-accumulators.high, -accumulators.low) if self.negative else accumulators
+        if taken[1] < (1 << 31) - 1:
+            yield Bound("accumulator that the scheme takes", low, high, taken[1].bit_length() + 1)
+        if "wrap" in (rules.overflow, rules.narrowing.removesuffix("32"), rules.left_shift.removesuffix("32")):
+            ends: tuple[Any, ...] = (fmt.codes[0], fmt.codes[-1])
+        else:
+            shape = np.broadcast_shapes(low.shape, (self.multiplier.size,))
+            limited = (np.clip(np.broadcast_to(end, shape), *taken) for end in (low, high))
+            ends = tuple(requantize(end, **self._options) for end in limited)
+        yield Bound("requantised", *Interval.of(*ends), fmt.bits, fmt.signed)
+
+
+Output = Rescale | Quantity
+"""How a layer's accumulators leave it: requantised, or as they are, int32 numbers of a scale."""
+
+
+def result_of(output: Output) -> Quantity:
+    """What the codes of a layer's result mean."""
+    return output.result if isinstance(output, Rescale) else output
+
+
+def finished(output: Output, accumulators: Array) -> Iterator[Step]:
+    """The steps from int32 accumulators, channels last, to the result."""
+    yield Step("accumulator", accumulators, 32)
+    if isinstance(output, Rescale):
+        yield from output.steps(accumulators)
+
+
+def finished_bounds(output: Output, accumulators: Interval, label: str = "accumulator") -> Iterator[Bound]:
+    """The bounds from accumulators to the result."""
+    yield Bound(label, *accumulators, 32)
+    if isinstance(output, Rescale):
+        yield from output.bounds(accumulators)
+
+
+def check_output(output: Output, channels: int, what: str) -> None:
+    """Raise an InputError unless accumulators of that many channels can leave a layer so."""
+    if isinstance(output, Rescale):
+        output.check_channels(channels, what)
+    elif (output.format, output.zero_point) != ("int32", 0):
+        raise InputError(
+            f"{what}: accumulators leave as int32 with zero point 0, not {output.format} with {output.zero_point}",
+            hint="a Rescale makes codes of another format",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize(Layer):
+    """Codes of one scale to codes of another.
+
+    Attributes
+    ----------
+    input : Quantity
+    rescale : Rescale
+        Of the codes less the input's zero point; one multiplier, or one a channel along the last axis.
+    """
+
+    operation = "requantize"
+    input: Quantity
+    rescale: Rescale
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        return (self.input,)
+
+    @property
+    def result(self) -> Quantity:
+        return self.rescale.result
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        return finished(self.rescale, centred(codes[0], self.input.zero_point))
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        return finished_bounds(self.rescale, ranges[0].less(self.input.zero_point))
+
+
+def centred(codes: Array, zero_point: int) -> npt.NDArray[np.int32]:
+    """Codes less their zero point, as int32."""
+    return codes.astype(np.int32) - np.int32(zero_point)

@@ -1,0 +1,1 @@
+"""Integer-only layers as plain loops over Python integers."""
