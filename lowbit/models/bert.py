@@ -90,14 +90,10 @@ class Bert:
         words, places, kinds = (
             parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
-        numbers = np.asarray(tokens)
-        hidden = apply(
-            "embedding",
-            "embeddings",
-            lambda numbers, positions: words[numbers] + places[positions] + kinds[0],
-            numbers,
-            np.arange(len(numbers)),
-        )
+        numbers, positions = np.asarray(tokens), np.arange(len(tokens))
+        word = apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], numbers)
+        place = apply("embedding", "embeddings.position_embeddings", lambda rows: places[rows] + kinds[0], positions)
+        hidden = apply("add", "embeddings.add", operator.add, word, place)
         hidden = norm("embeddings.LayerNorm", hidden)
         for number in range(self.layers):
             name = f"encoder.layer.{number}"
@@ -128,7 +124,7 @@ class Bert:
 
 
 def attention(space: Any, apply: Apply, name: str, query: Any, key: Any, value: Any, *, heads: int) -> Any:
-    """Attention of every head, joined; shapes (tokens, width). Its parts: NAME.scores, NAME.softmax, NAME.mixed."""
+    """Attention of every head, joined; shapes (tokens, width). Its parts: NAME.scores, NAME.softmax, NAME.mix."""
     count = query.shape[0]
 
     def split(part: Any) -> Any:
@@ -143,7 +139,7 @@ def attention(space: Any, apply: Apply, name: str, query: Any, key: Any, value: 
 
     shares = apply("scores", f"{name}.scores", scores, split(query), split(key))
     shares = apply("softmax", f"{name}.softmax", softmax, shares)
-    mixed = apply("mixed", f"{name}.mixed", space.matmul, shares, split(value))
+    mixed = apply("mix", f"{name}.mix", space.matmul, shares, split(value))
     return space.reshape(space.transpose(mixed, (1, 0, 2)), (count, -1))
 
 
