@@ -6,18 +6,16 @@ names of the parameters are those of Hugging Face's checkpoints.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.special
 
+from lowbit.models.functions import Functions, Parameters
 from lowbit.models.hook import Apply, plainly
 
-Parameters = Mapping[str, Any]
 Linear = Callable[[str, Any, Any, Any], Any]
 """A linear layer: the name of its weight, its input, weight (outputs, inputs) and bias."""
 
@@ -79,68 +77,37 @@ class Bert:
             Stands around every operation, linear layers included: see :mod:`lowbit.models.hook`.
         """
         through = plain_linear if linear is None else linear
+        run = Functions(parameters, apply, self.namespace, self.error_function)
 
         def layer(name: str, values: Any) -> Any:
             weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
             return apply("linear", name, lambda values: through(f"{name}.weight", values, weight, bias), values)
 
         def norm(name: str, values: Any) -> Any:
-            return apply("layernorm", name, partial(self._norm, parameters, name), values)
+            return run.layernorm(name, values, self.epsilon)
 
         words, places, kinds = (
             parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
-        numbers, positions = np.asarray(tokens), np.arange(len(tokens))
-        word = apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], numbers)
-        place = apply("embedding", "embeddings.position_embeddings", lambda rows: places[rows] + kinds[0], positions)
-        hidden = apply("add", "embeddings.add", operator.add, word, place)
+        numbers = np.asarray(tokens)
+        hidden = apply(
+            "embedding",
+            "embeddings",
+            lambda numbers, positions: words[numbers] + places[positions] + kinds[0],
+            numbers,
+            np.arange(len(numbers)),
+        )
         hidden = norm("embeddings.LayerNorm", hidden)
         for number in range(self.layers):
             name = f"encoder.layer.{number}"
-            mixed = self._attention(f"{name}.attention", hidden, layer, apply)
+            parts = [layer(f"{name}.attention.self.{part}", hidden) for part in ("query", "key", "value")]
+            mixed = run.attention(f"{name}.attention.self", *parts, heads=self.heads)
             mixed = layer(f"{name}.attention.output.dense", mixed)
-            added = apply("add", f"{name}.attention.output.add", operator.add, mixed, hidden)
-            hidden = norm(f"{name}.attention.output.LayerNorm", added)
-            middle = layer(f"{name}.intermediate.dense", hidden)
-            middle = apply("gelu", f"{name}.intermediate.gelu", self._gelu, middle)
+            hidden = norm(f"{name}.attention.output.LayerNorm", run.add(f"{name}.attention.output.add", mixed, hidden))
+            middle = run.gelu(f"{name}.intermediate.gelu", layer(f"{name}.intermediate.dense", hidden))
             middle = layer(f"{name}.output.dense", middle)
-            added = apply("add", f"{name}.output.add", operator.add, middle, hidden)
-            hidden = norm(f"{name}.output.LayerNorm", added)
+            hidden = norm(f"{name}.output.LayerNorm", run.add(f"{name}.output.add", middle, hidden))
         return hidden
-
-    def _norm(self, parameters: Parameters, name: str, values: Any) -> Any:
-        centred = values - self.namespace.mean(values, axis=-1, keepdims=True)
-        variance = self.namespace.mean(centred**2, axis=-1, keepdims=True)
-        scaled = centred / self.namespace.sqrt(variance + self.epsilon)
-        return scaled * parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
-
-    def _gelu(self, values: Any) -> Any:
-        return values * (1 + self.error_function(values / 2**0.5)) / 2
-
-    def _attention(self, name: str, hidden: Any, layer: Callable[[str, Any], Any], apply: Apply) -> Any:
-        parts = [layer(f"{name}.self.{part}", hidden) for part in ("query", "key", "value")]
-        function = partial(attention, self.namespace, apply, f"{name}.self", heads=self.heads)
-        return apply("attention", f"{name}.self", function, *parts)
-
-
-def attention(space: Any, apply: Apply, name: str, query: Any, key: Any, value: Any, *, heads: int) -> Any:
-    """Attention of every head, joined; shapes (tokens, width). Its parts: NAME.scores, NAME.softmax, NAME.mix."""
-    count = query.shape[0]
-
-    def split(part: Any) -> Any:
-        return space.transpose(space.reshape(part, (count, heads, -1)), (1, 0, 2))
-
-    def scores(query: Any, key: Any) -> Any:
-        return space.matmul(query, space.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
-
-    def softmax(scores: Any) -> Any:
-        shares = space.exp(scores - space.max(scores, axis=-1, keepdims=True))
-        return shares / space.sum(shares, axis=-1, keepdims=True)
-
-    shares = apply("scores", f"{name}.scores", scores, split(query), split(key))
-    shares = apply("softmax", f"{name}.softmax", softmax, shares)
-    mixed = apply("mix", f"{name}.mix", space.matmul, shares, split(value))
-    return space.reshape(space.transpose(mixed, (1, 0, 2)), (count, -1))
 
 
 def plain_linear(_: str, values: Any, weight: Any, bias: Any) -> Any:

@@ -1,0 +1,95 @@
+"""A vision transformer, over a dictionary of parameters and any array namespace that looks like NumPy.
+
+Architecture: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021 (arXiv 2010.11929), with the mean of all
+tokens in the place of a class token (its appendix D.3). I-ViT (Li and Gu, ICCV 2023, arXiv 2207.01405) has its integer
+arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from lowbit.models.functions import Functions, Parameters
+from lowbit.models.hook import Apply, plainly
+
+
+@dataclass(frozen=True)
+class Vit:
+    """What the shape of the parameters does not say.
+
+    Attributes
+    ----------
+    layers, heads : int
+    patch : int
+        Rows and columns of pixels in a token.
+    epsilon : float
+        Of the layer norms.
+    namespace : module
+        Arrays come from it: NumPy, or one that can differentiate.
+    error_function : callable
+        erf for its arrays.
+    """
+
+    layers: int
+    heads: int
+    patch: int
+    epsilon: float = 1e-6
+    namespace: Any = np
+    error_function: Callable[[Any], Any] = scipy.special.erf
+
+    def shapes(self, size: int, width: int, middle: int, classes: int) -> dict[str, tuple[int, ...]]:
+        """Every parameter with its shape, for images of ``size`` squared and ``middle`` channels between two layers."""
+        tokens, pixels = (size // self.patch) ** 2, self.patch**2
+        linears = {"patches": (width, pixels)}
+        norms = []
+        for number in range(self.layers):
+            block = f"blocks.{number}"
+            norms += [f"{block}.attention.norm", f"{block}.mlp.norm"]
+            linears |= {f"{block}.attention.{part}": (width, width) for part in ("query", "key", "value", "output")}
+            linears |= {f"{block}.mlp.up": (middle, width), f"{block}.mlp.down": (width, middle)}
+        linears["head"] = (classes, width)
+        shapes: dict[str, tuple[int, ...]] = {"positions.weight": (tokens, width)}
+        for name, shape in linears.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        for name in (*norms, "norm"):
+            shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+        return shapes
+
+    def logits(self, parameters: Parameters, images: Any, apply: Apply = plainly) -> Any:
+        """Scores of the classes, shape (..., classes).
+
+        Parameters
+        ----------
+        parameters : mapping of str to array
+        images : array, shape (..., rows, columns)
+            Of values from 0 to 1.
+        apply : callable, optional
+            Stands around every operation: see :mod:`lowbit.models.hook`.
+        """
+        run = Functions(parameters, apply, self.namespace, self.error_function)
+        hidden = run.constant("positions", run.linear("patches", run.reshape("tokens", self.patches, images)))
+        for number in range(self.layers):
+            hidden = self._block(run, f"blocks.{number}", hidden)
+        return run.linear("head", run.mean("mean", run.layernorm("norm", hidden, self.epsilon), -2))
+
+    def patches(self, images: Any) -> Any:
+        """The pixels of each token, row by row: shape (..., tokens, patch * patch)."""
+        *batch, rows, columns = images.shape
+        grid = (rows // self.patch, columns // self.patch)
+        split = self.namespace.reshape(images, (*batch, grid[0], self.patch, grid[1], self.patch))
+        together = self.namespace.swapaxes(split, -3, -2)
+        return self.namespace.reshape(together, (*batch, grid[0] * grid[1], self.patch**2))
+
+    def _block(self, run: Functions, name: str, hidden: Any) -> Any:
+        inside = run.layernorm(f"{name}.attention.norm", hidden, self.epsilon)
+        parts = [run.linear(f"{name}.attention.{part}", inside) for part in ("query", "key", "value")]
+        mixed = run.attention(f"{name}.attention", *parts, heads=self.heads)
+        hidden = run.add(f"{name}.attention.add", hidden, run.linear(f"{name}.attention.output", mixed))
+        inside = run.layernorm(f"{name}.mlp.norm", hidden, self.epsilon)
+        middle = run.gelu(f"{name}.mlp.gelu", run.linear(f"{name}.mlp.up", inside))
+        return run.add(f"{name}.mlp.add", hidden, run.linear(f"{name}.mlp.down", middle))
