@@ -25,7 +25,6 @@ KINDS = {
     "layernorm": "rows less their mean, by their deviation",
     "rmsnorm": "rows by their root mean square",
     "embedding": "rows of a table",
-    "constant": "a parameter added to every item",
     "add": "two activations",
     "multiply": "two activations",
     "mean": "over some axes",
@@ -36,7 +35,7 @@ KINDS = {
     "rotary": "pairs of channels turned by the place of their token",
     "scores": "queries times keys by the root of their length",
     "softmax": "of the scores of each query",
-    "mixed": "values by the shares of the softmax",
+    "mix": "values by the shares of the softmax",
 }
 """Kind of operation -> what it is."""
 
@@ -74,10 +73,6 @@ class Functions:
         """Rows of the table of that name."""
         table = self.parameters[f"{name}.weight"]
         return self._run("embedding", name, lambda numbers: table[numbers], codes)
-
-    def constant(self, name: str, values: Any) -> Any:
-        """A parameter added to every item of a batch."""
-        return self._run("constant", name, lambda x: x + self.parameters[f"{name}.weight"], values)
 
     def add(self, name: str, one: Any, other: Any) -> Any:
         """The sum of two activations."""
@@ -196,7 +191,7 @@ class Functions:
         if causal:
             products = products + space.triu(space.ones_like(products), 1) * MASK
         shares = self.softmax(f"{name}.softmax", products)
-        mixed = space.swapaxes(self._run("mixed", f"{name}.mixed", space.matmul, shares, value), -3, -2)
+        mixed = space.swapaxes(self._run("mix", f"{name}.mix", space.matmul, shares, value), -3, -2)
         return space.reshape(mixed, (*mixed.shape[:-2], -1))
 
     def _scores(self, query: Any, key: Any) -> Any:

@@ -72,7 +72,9 @@ class Vit:
             Stands around every operation: see :mod:`lowbit.models.hook`.
         """
         run = Functions(parameters, apply, self.namespace, self.error_function)
-        hidden = run.constant("positions", run.linear("patches", run.reshape("tokens", self.patches, images)))
+        hidden = run.linear("patches", run.reshape("tokens", self.patches, images))
+        places = run.embedding("positions", np.arange(hidden.shape[-2]))
+        hidden = run.add("positions.add", hidden, places)
         for number in range(self.layers):
             hidden = self._block(run, f"blocks.{number}", hidden)
         return run.linear("head", run.mean("mean", run.layernorm("norm", hidden, self.epsilon), -2))

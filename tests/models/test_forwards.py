@@ -70,7 +70,7 @@ def test_the_hook_knows_every_activation_and_every_parameter_is_of_a_call(build,
 
     def apply(kind, name, function, *arrays):
         assert kind in KINDS
-        assert depth or all(id(array) in known for array in arrays), name
+        assert depth or kind == "embedding" or all(id(array) in known for array in arrays), name
         depth.append(name)
         result = function(*arrays)
         depth.pop()
