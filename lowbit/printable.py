@@ -51,6 +51,11 @@ def _spelled(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 layer``, ``1,024 layers``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def columns(rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
     """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
     table = [list(row) for row in rows]

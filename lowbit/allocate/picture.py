@@ -9,7 +9,7 @@ from lowbit.allocate.amounts import format_amount
 from lowbit.allocate.arguments import check_kind, listed
 from lowbit.allocate.heights import bits_of
 from lowbit.allocate.plan import Plan
-from lowbit.printable import printable
+from lowbit.printable import counted, printable
 
 WIDTH = 960
 HEIGHT = 300
@@ -98,7 +98,9 @@ def _bars(plan: Plan) -> Iterator[str]:
             f'<rect x="{LEFT + index * step:.2f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{max(step * 0.9, 0.5):.2f}"'
             f' height="{height:.1f}" fill="{colors[choice]}"><title>{escape(layer)}: {escape(choice)}</title></rect>'
         )
-    yield words_at((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, f"{len(plan.choices)} layers, in order", "middle")
+    yield words_at(
+        (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, f"{counted(len(plan.choices), 'layer')}, in order", "middle"
+    )
     yield words_at(8, TOP - 8, "bits")
 
 

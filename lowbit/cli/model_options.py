@@ -49,7 +49,7 @@ def add_model_options(parser: ArgumentParser) -> None:
         choices=SCORE_NAMES,
         default="relative_error",
         help="what a layer loses: relative_error (1 / SQNR, the default), squared_error, hessian (HAWQ: needs "
-        "--traces), output_error (needs --inputs)",
+        "--traces), output_error (needs the layers' inputs: --inputs, or --calibrate of `lowbit sensitivity`)",
     )
     traces = "TOML: layer = average Hessian trace"
     input_file(what, "--traces", what="the file of traces", metavar="FILE", help=traces)

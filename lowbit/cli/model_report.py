@@ -12,7 +12,7 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ LISTED = 4
 def left_out_heading(left_out: Sequence[LeftOut]) -> str:
     """How many tensors are left as they are."""
     count, numbers = len(left_out), sum(item.size for item in left_out)
-    return f"{count} tensor{'s' if count != 1 else ''} with {numbers:,} numbers left as they are"
+    return f"{counted(count, 'tensor')} with {counted(numbers, 'number')} left as they are"
 
 
 def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequence[str] = ()) -> None:
@@ -60,7 +60,7 @@ def model_file(parser: Any, name: str, what: str, *more: str) -> None:
     """Add the argument that names a model: its weights, a folder with them, or ``minilm``."""
     told = ", ".join(["a .safetensors file, or a folder with model.safetensors", *more])
     input_file(parser, name, what=what, path_of=_weights, metavar="MODEL", help=f"{what}: {told}")
-    also_reads(parser, lambda arguments: _beside(getattr(arguments, name), what))
+    also_reads(parser, lambda arguments: _beside(getattr(arguments, name.lstrip("-")), what))
 
 
 def _place(model: str) -> str:
@@ -75,9 +75,11 @@ def _weights(model: str) -> str:
     return str(weights_of(model))
 
 
-def _beside(model: str, what: str) -> list[Named]:
+def _beside(model: str | None, what: str) -> list[Named]:
     from lowbit.models.sentences import BESIDE
 
+    if model is None:
+        return []
     return [(f"{name} of {what}", Path(_weights(model)).parent / name) for name in BESIDE]
 
 
@@ -105,7 +107,7 @@ def show(converted: Converted, arguments: Namespace, verb: str) -> None:
 
 def _write(page: Terminal, converted: Converted) -> None:
     for fmt, values, count, kind in _formats(converted):
-        page.write(f"{count} tensor{'s' if count != 1 else ''} with {values:,} values: {fmt}, {kind}")
+        page.write(f"{counted(count, 'tensor')} with {values:,} values: {fmt}, {kind}")
     page.write(left_out_heading(converted.left_out))
     write_left_out(page, converted.left_out)
     for note in converted.notes:

@@ -24,10 +24,14 @@ from lowbit.files.safetensors import Entry, read_header
 from lowbit.files.selection import check_patterns
 from lowbit.models.layer_inputs import float_vectors, layer_inputs, model_of, read_sentences
 from lowbit.ops.arrays import Array
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.printable import excerpt
 from lowbit.quantizers.method import Method, chosen
+from lowbit.quantizers.weight import QuantizedWeight
 
 SCHEMA = "lowbit/evaluation/1"
+DEFAULT = "default"
+"""In place of a format: that which a method works in unasked."""
 CALIBRATE = "--calibrate TEXT: sentences, a line each"
 
 
@@ -148,7 +152,7 @@ def evaluate_model(
     methods : sequence of str
         As :func:`lowbit.quantizers.method.chosen` takes them.
     formats : sequence of str
-        Formats, and names of the subject's plans.
+        Formats, names of the subject's plans, and ``"default"`` for the format that each method works in unasked.
     journal : path, optional
         Where finished combinations are noted; those that are there already are not computed again.
     jobs : int
@@ -207,7 +211,7 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     plan = subject.plans.get(to, dict.fromkeys(layers, to))
     left = [layer for layer in layers if layer not in plan]
     bits = Fraction(sum(entries[layer].size * (entries[layer].bits or 0) for layer in left))
-    errors, values, seconds = [0.0] * len(left), {}, 0.0
+    errors, values, seconds, names = [0.0] * len(left), {}, 0.0, {}
     for layer in (layer for layer in layers if layer in plan):
         weights, start = model.parameters[layer], process_time()
         try:
@@ -218,10 +222,12 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
         bits += result.bits_per_weight * weights.size
         errors.append(result.error(weights, held_out[layer]))
         values[layer] = result.dequantize(dtype=np.float64)
+        names[result.tensor.format.id if isinstance(result.tensor, BlockTensor) else chosen(text).to] = layer
     vectors = model.with_weights(values).embed(subject.held_out)
     cosines = (vectors * float_vectors(subject.weights, subject.held_out)).sum(axis=1)
     average = bits / sum(entry.size for entry in entries.values())
     similar, lowest = float(cosines.mean()), float(cosines.min())
+    to = ", ".join(names) if to == DEFAULT else to
     return asdict(Evaluation(text, to, float(average), similar, lowest, float(np.mean(errors)), round(seconds, 3)))
 
 
@@ -250,12 +256,14 @@ def notes_on_plans(subject: Subject) -> list[str]:
     return [f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count]
 
 
-def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> Any:
-    """The QuantizedWeight that a method makes of a layer.
+def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> QuantizedWeight:
+    """What a method makes of a layer.
 
-    ``to``: a format; several to choose from have ``+`` between them: ``"int4.g32+float4_e2m1fn.g32"``.
+    ``to``: a format, or DEFAULT; several to choose from have ``+`` between them: ``"int4.g32+float4_e2m1fn.g32"``.
     """
-    return method.quantize(weights, activations, to=tuple(to.split("+")) if "+" in to else to)
+    options = {} if to == DEFAULT else {"to": tuple(to.split("+")) if "+" in to else to}
+    result: QuantizedWeight = method.quantize(weights, activations, **options)
+    return result
 
 
 def _float_model(subject: Subject) -> Evaluation:

@@ -14,26 +14,23 @@ import numpy as np
 
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.campaign.checkpoint import Converted, chosen_tensors, quantize_file, told_of
-from lowbit.campaign.container import CONTAINERS
 from lowbit.campaign.journal import digest, state_of
-from lowbit.errors import FormatError, InputError
-from lowbit.files.compressed_tensors import stored_as
+from lowbit.errors import InputError
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
+from lowbit.files.parts import CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
 from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
-from lowbit.models.evaluation import notes_on, quantized
+from lowbit.models.evaluation import DEFAULT, notes_on, quantized
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.sentences import weights_of
+from lowbit.models.storable import coded_of, container_of, require_storable
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.quantizers.method import chosen
-from lowbit.quantizers.transform import Diagonal, Permutation
-from lowbit.quantizers.weight import QuantizedWeight
+from lowbit.policy.block import get_block_policy
+from lowbit.quantizers.method import Method, chosen, methods
 
 SCHEMA = "lowbit/method/1"
 
@@ -59,7 +56,7 @@ class Layer:
 def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options)
     path: str | Path,
     output: str | Path,
-    to: str | Mapping[str, str],
+    to: str | Mapping[str, str] | None,
     *,
     method: str,
     calibration: str | Path | None = None,
@@ -67,6 +64,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     exclude: str = LEFT_OUT,
     container: str | None = None,
     integers: str = "packed",
+    policy: str | None = None,
+    threads: int = 1,
     journal: str | Path | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -77,8 +76,9 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     Parameters
     ----------
     path, output : path
-    to : str, or mapping of str to str
-        The format, or that of each tensor by its name; several to choose from have ``+`` between them.
+    to : str, or mapping of str to str, optional
+        The format, or that of each tensor by its name; several to choose from have ``+`` between them. By default that
+        which the method works in unasked.
     method : str
         As :func:`lowbit.quantizers.method.chosen` takes it.
     calibration : path, optional
@@ -88,6 +88,10 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     include, exclude, container, integers
         As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
         reordered is in lowbit's own container.
+    policy : str, optional
+        The name of a block policy, for methods that take one; by default the format's own.
+    threads : int
+        For methods that take them; results are the same for every number.
     journal : path, optional
         Where finished layers are noted, with their codes; a run that was stopped goes on there.
     jobs : int
@@ -104,23 +108,32 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     Raises
     ------
     InputError
-        A file is unusable, the method refuses a layer, or its result has parts that such files have no place for.
+        A file is unusable, the method refuses a layer or does not take a policy or threads, or its result has parts
+        that such files have no place for.
     PolicyError
-        The method is unknown.
+        The method or the policy is unknown.
     """
     path, own = Path(path), chosen(method)
+    options = _options(own, policy, threads)
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), ("the output", output)])
     file, sentences = read_checkpoint(path), read_sentences(calibration) if calibration else ()
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
-    if container != CONTAINERS[1]:
-        targets = {name: _as_stored(text) for name, text in targets.items()}
-    subject = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
-    subject |= {"calibration": digest(sentences)}
+    targets, container, notes = container_of(targets, container, policy)
+    require_storable(own.bound(options), file, targets, container, policy, seen=bool(sentences))
+    subject: dict[str, Any] = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
+    subject |= {"calibration": digest(sentences), "policy": policy}
     with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:
         layers = run_tasks(
-            partial(layer_record, path=str(path.resolve()), method=method, targets=targets, sentences=sentences),
+            partial(
+                layer_record,
+                path=str(path.resolve()),
+                method=method,
+                targets=targets,
+                sentences=sentences,
+                options=options,
+            ),
             list(targets),
             _layer,
             journal=None if journal is None else Journal(journal, subject),
@@ -133,6 +146,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         path,
         output,
         formats,
+        policy=policy,
         include=include,
         exclude=exclude,
         container=container,
@@ -140,19 +154,40 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         coded=coded,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    notes = notes_on([method], weights_of(path), sentences, targets)
-    return replace(converted, left_out=left_out, notes=(*converted.notes, *notes)), layers
+    notes = (*notes, *converted.notes, *notes_on([method], weights_of(path), sentences, targets))
+    return replace(converted, left_out=left_out, notes=notes), layers
+
+
+def _options(method: Method, policy: str | None, threads: int) -> dict[str, Any]:
+    """What is set of policy and threads; InputError and PolicyError: the method does not take it, or it is unknown."""
+    options = {"policy": policy, "threads": None if threads == 1 else threads}
+    values = {option: value for option, value in options.items() if value is not None}
+    for option in values:
+        if option not in method.accepts:
+            others = [name for name, other in methods().items() if option in other.accepts]
+            at_once = "; jobs work at several layers at once" * (option == "threads")
+            raise InputError(
+                f"{method.name} does not have the option {option!r}", hint=f"{', '.join(others)} have it{at_once}"
+            )
+    if policy is not None:
+        get_block_policy(policy)
+    return values
 
 
 def layer_record(
-    name: str, path: str, method: str, targets: Mapping[str, str], sentences: tuple[str, ...]
+    name: str,
+    path: str,
+    method: str,
+    targets: Mapping[str, str],
+    sentences: tuple[str, ...],
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """One matrix of a file, quantised, as JSON has it: what a worker does."""
     weights = read_checkpoint(Path(path)).tensor(name)
     rows = layer_inputs(weights_of(path), sentences, tuple(targets))[name] if sentences else None
     with told_of(name):
-        result = quantized(chosen(method), weights, rows, targets[name])
-        coded = _coded(result, method)
+        result = quantized(chosen(method).bound(options), weights, rows, targets[name])
+        coded = coded_of(result, method)
         error = result.error(weights, rows)
     tensor = coded.tensor
     return {
@@ -163,40 +198,6 @@ def layer_record(
         "bits": float(result.bits_per_weight),
         "error": error,
     }
-
-
-def _coded(result: QuantizedWeight, method: str) -> CodedTensor:
-    """What is written of a result; InputError where that would not be all of it."""
-    tensor, transform = result.tensor, result.transform
-    if not isinstance(tensor, BlockTensor):
-        raise _no_place(method, "gives codes of tables or of its own")
-    if tensor.axis != 1:
-        raise _no_place(method, "has blocks inside the input channels here")
-    try:
-        known = block_format_of(tensor.format.id) == tensor.format
-    except FormatError:
-        known = False
-    if not known:
-        raise _no_place(method, f"has found a format of its own ({tensor.format.id})")
-    inputs: tuple[str, Array] | None = None
-    if isinstance(transform, Diagonal):
-        inputs = None if (transform.scale == 1).all() else (INPUT_SCALE, transform.scale)
-    elif isinstance(transform, Permutation):
-        inputs = INPUT_ORDER, transform.order
-    elif transform is not None:
-        raise _no_place(method, "changes the inputs by more than factors or their order")
-    values: Array = dequantize(tensor, dtype=np.float64)
-    if inputs is not None:
-        role, vector = inputs
-        values = UNDO[role](values, vector.view(np.uint64) if role == INPUT_SCALE else vector)
-    if not np.array_equal(values, result.dequantize(dtype=np.float64)):
-        raise _no_place(method, "adds sparse, low-rank or other parts to its codes and scales")
-    return CodedTensor(tensor, inputs)
-
-
-def _no_place(method: str, what: str) -> InputError:
-    hint = f"`lowbit evaluate` measures {method}, lowbit.quantizers gives its arrays"
-    return InputError(f"{method} {what}, which checkpoints have no place for", hint=hint)
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:
@@ -223,13 +224,13 @@ def _unpacked(record: list[Any]) -> Array:
 
 
 def _targets(
-    path: Path, file: TensorFile, to: str | Mapping[str, str], include: str, exclude: str, *, seen: bool
+    path: Path, file: TensorFile, to: str | Mapping[str, str] | None, include: str, exclude: str, *, seen: bool
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The format of each matrix that is quantised, and why others that are chosen are not."""
     if isinstance(to, Mapping):
         wanted = {name: block.id for name, block in chosen_tensors(file, to, include, exclude)[0].items()}
     else:
-        wanted = {entry.name: to for entry in select(file, include, exclude)[0]}
+        wanted = {entry.name: to or DEFAULT for entry in select(file, include, exclude)[0]}
     entries = [file.entries[name] for name in wanted]
     reasons = {entry.name: "quantisers take matrices" for entry in entries if len(entry.shape) != 2}
     if seen:
@@ -239,14 +240,6 @@ def _targets(
     if not targets:
         raise InputError(f"{file.path}: none of the chosen tensors is a matrix, which quantisers take")
     return targets, reasons
-
-
-def _as_stored(text: str) -> str:
-    """The format of a text as compressed-tensors has it: NVFP4 with the reciprocal of the tensor's scale."""
-    try:
-        return "+".join(stored_as(block_format_of(part)).id for part in text.split("+"))
-    except FormatError:  # which the method tells, or takes as a table of its own
-        return text
 
 
 def _state(file: TensorFile) -> list[dict[str, int]]:

@@ -75,9 +75,19 @@ class Method:
         return {name: self.own.get(name) or OPTIONS[name] for name in names if name in self.own or name in OPTIONS}
 
     @property
+    def accepts(self) -> Mapping[str, Option]:
+        """Its options, and those that it hands on to another method."""
+        inside = _inside(self, str(signature(self.quantize).parameters["variant"].default))
+        return {**(inside.options if inside else {}), **self.options, **self.own}
+
+    @property
     def fits_hessian(self) -> bool:
         """Whether errors are spread by the Hessian of the activations, which it then dampens: as GPTQ does."""
-        return "damping" in {**self.options, **self.own}
+        return "damping" in self.accepts
+
+    def bound(self, options: Mapping[str, Any]) -> Method:
+        """The same with some options set."""
+        return replace(self, quantize=partial(self.quantize, **options)) if options else self
 
 
 def _checked(method: Method) -> Callable[..., Any]:
@@ -163,14 +173,23 @@ def chosen(text: str) -> Method:
         return methods()[name]
     method = methods()[name]
     words = _words_of(method, parts)
-    inside = methods().get(words.get("variant", "")) if _forwards(method.quantize) else None
+    inside = _inside(method, words.get("variant", ""))
     known = {**(inside.options if inside else {}), **method.options}
     for option in words:
         require_choice(f"option of {name}", option, known)
     values = {key: word if key == "variant" else known[key].read(key, word) for key, word in words.items()}
     return replace(
-        method, name=":".join((name, *parts)), quantize=partial(method.quantize, **values), own={**method.own, **known}
+        method,
+        name=":".join((name, *parts)),
+        quantize=partial(method.quantize, **values),
+        own={**method.own, **known},
+        needs_activations=method.needs_activations or (inside is not None and inside.needs_activations),
     )
+
+
+def _inside(method: Method, variant: str) -> Method | None:
+    """The method that a variant hands its options on to, if it does."""
+    return methods().get(variant) if _forwards(method.quantize) else None
 
 
 def _words_of(method: Method, parts: list[str]) -> dict[str, str]:

@@ -120,6 +120,21 @@ def test_a_calibration_of_fewer_rows_than_inputs_is_told(lowbit, model, method, 
         assert few not in lowbit(*quantise, "enough").out
 
 
+def test_without_formats_each_method_works_in_its_own(lowbit, model):
+    document = lowbit(*words("--methods", "mofq,squeezellm,rtn", "--output-format", "json")).json
+    assert [row["to"] for row in document["rows"][1:]] == ["int4.g32, float4_e2m1fn.g32", "table4.channel"]
+    (left_out,) = document["left_out"]
+    assert "int4.g128 has blocks of 128" in left_out["reason"]
+
+
+def test_one_thing_has_no_plural(lowbit, model):
+    (model.parent / "held.txt").write_text("a")
+    one = ("--include", "0.*query")
+    assert "\n1 layer with 1,024 weights; 1 held-out sentence, 6" in lowbit(*words("--methods", "mofq", *one)).out
+    result = lowbit("sensitivity", "tiny", "--formats", "int4.g32", *one)
+    assert "relative_error of 1 layer with 1,024 weights" in result.out
+
+
 def test_what_is_left_out_has_a_line_each(lowbit, model):
     lines = lowbit(*words("--methods", "rtn,afpq,squeezellm", "--to", "int4.g32,nf4.g64")).lines
     left_out = [line for line in lines if line.startswith("left out: ")]
@@ -199,7 +214,7 @@ def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, model):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--methods", "rtn"], "takes --methods and --to FORMATS or --plan"),
+        (["--to", "int4.g32"], "`lowbit evaluate` takes --methods"),
         (["--methods", "gtpq", "--to", "int4.g32"], "did you mean 'gptq'?"),
         (["--methods", "gptq:other", "--to", "int4.g32"], "variant"),
         (["--methods", "gptq:dampin=1", "--to", "int4.g32"], "did you mean 'damping'?"),

@@ -299,8 +299,10 @@ def test_a_method_that_was_stopped_goes_on(lowbit, bert, monkeypatch):
         (["--method", "spqr", "--to", "uint3.g32.asymmetric"], "spqr gives codes of tables or of its own"),
         (["--method", "gptq", "--to", "int4.g48"], "tensor 'encoder.layer.0.attention.self.query.weight': int4.g48"),
         (["--method", "awq", "--to", "int4.g32", "--container", "compressed_tensors"], "has no place for factors"),
-        (["--method", "gptq", "--to", "int4.g32", "--policy", "ocp_mx"], "--policy is not for --method"),
-        (["--method", "gptq", "--to", "int4.g32", "--threads", "2"], "--threads is not for --method"),
+        (["--method", "gptq", "--to", "int4.g32", "--policy", "ocp_mix"], "block policy = 'ocp_mix' is unknown"),
+        (["--method", "gptq", "--to", "int4.g32", "--policy", "four_over_six"], "search = 'four_over_six_squared' is"),
+        (["--method", "hqq", "--policy", "onnx"], "hqq does not have the option 'policy'\nhelp: adadim, aptq, awq, cr"),
+        (["--method", "awq", "--to", "int4.g32", "--threads", "2"], "jobs work at several layers at once"),
         (["--method", "gptq", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),
         (["--method", "gptq", "--to", "int4.g32", "--include", "pooler"], "sentences go through none of the 1 tensors"),
         (["--to", "int4.g32"], "--calibrate is for --method"),
@@ -311,6 +313,63 @@ def test_what_a_method_refuses(lowbit, bert, words, message):
     assert result.status == 2
     assert message in result.err
     assert not list(Path("new").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "hqq", "--to", "uint4.g32.asymmetric"], "a format of its own (uint4.g32.asymmetric.zero_point"),
+        (["--method", "quarot", "--to", "int4.g32"], "quarot changes the inputs by more than factors"),
+        (["--method", "awq", "--to", "int4.g32", "--container", "compressed_tensors"], "has no place for factors"),
+        (
+            ["--method", "gptq:order=activation", "--container", "compressed_tensors"],
+            "has no place for factors or an o",
+        ),
+        (
+            ["--method", "gptq", "--to", "nf4.g32", "--container", "compressed_tensors"],
+            "does not have the format nf4.g",
+        ),
+        (["--method", "gptq", "--to", "int4.g32", "--policy", "four_over_six"], "is for whole blocks"),
+    ],
+)
+def test_what_no_file_holds_is_refused_before_the_work(lowbit, bert, monkeypatch, words, message):
+    monkeypatch.setattr(quantization, "layer_record", None)
+    result = by_method(lowbit, *words)
+    assert result.status == 2
+    assert message in result.err
+    assert "tensor 'encoder.layer.0.attention.self.query.weight'" in result.err or "container" in result.err
+
+
+def test_a_method_may_be_given_a_policy_and_threads(lowbit, bert):
+    words, policy = ("--method", "gptq", "--to", "mxfp4"), ("--policy", "torchao_rceil")
+    assert by_method(lowbit, *words, *policy, "--threads", "2").status == 0
+    assert lowbit("dequantize", "new/q", "--to", "float32", "-o", "values").status == 0
+    file = read_header("values/model.safetensors")
+    for tensor, quantized in expected(bert, "gptq", "mxfp4", policy="torchao_rceil").items():
+        assert np.array_equal(file.tensor(tensor), quantized.dequantize()), tensor
+    plain = expected(bert, "gptq", "mxfp4")
+    assert any(not np.array_equal(file.tensor(tensor), other.dequantize()) for tensor, other in plain.items())
+
+
+def test_a_search_goes_into_the_container_that_has_it(lowbit, bert):
+    """As without --method: NVFP4 itself, not that with the reciprocal of a scale."""
+    words = ("--to", "nvfp4", "--policy", "four_over_six", "-o")
+    result = lowbit("quantize", bert, "--method", "rtn", *words, "new/one")
+    assert "nvfp4, lowbit's own" in result.lines[0]
+    assert "reciprocal of its tensor's scale" in result.out
+    assert lowbit("quantize", bert, *words, "new/other").status == 0
+    assert Path("new/one").read_bytes() == Path("new/other").read_bytes()
+
+
+def test_a_method_works_in_a_format_of_its_own_unasked(lowbit, bert):
+    document = by_method(lowbit, "--method", "mofq", "--output-format", "json").json
+    assert {item["format"] for item in document["tensors"]} == {"int4.g32", "float4_e2m1fn.g32"}
+
+
+def test_a_variant_that_needs_activations_asks_for_sentences(lowbit, bert):
+    result = lowbit("quantize", "tiny", "--method", "quarot:gptq", "--to", "int4.g32", "-o", "new/q")
+    assert result.status == 2
+    assert "--method quarot:gptq needs activations\nhelp: --calibrate TEXT" in result.err
 
 
 def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, bert):

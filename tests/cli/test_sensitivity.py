@@ -229,6 +229,27 @@ def test_the_errors_of_a_method(bert, capsys):
     assert sum(losses[1]) < sum(losses[0])
 
 
+def test_what_must_be_known_of_a_method_is_told_as_evaluate_tells_it(bert, capsys):
+    rows = sum(SentenceModel.read(bert).lengths(SENTENCES))
+    command = ["sensitivity", "tiny", *SMALL, "--calibrate", "seen.txt", "--method", "aptq"]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert main([*command, "--output-format", "json"]) == 0
+    alone, few = json.loads(capsys.readouterr().out)["notes"]
+    assert alone.startswith("aptq: no attention block is given")
+    assert few.startswith(f"aptq: {rows} rows of calibration for 96 inputs")
+    assert " ".join(told.split()).endswith(f"{alone} {few}")
+
+
+def test_a_model_by_its_folder_is_measured_and_applied(bert, capsys):
+    assert main(["allocate", "--model", "tiny", *SMALL[:4], "--budget", "avg_bits=4", "--apply", "applied"]) == 0
+    assert "the plan" in capsys.readouterr().out
+    assert main(["allocate", "--model", "tiny", *SMALL, "--budget", "avg_bits=4"]) == 2
+    assert "--calibrate TEXT of `lowbit sensitivity`" in capsys.readouterr().err
+    assert main(["allocate", "--model", "tiny", "--apply", "tiny/vocab.txt"]) == 2
+    assert "vocab.txt of the model" in capsys.readouterr().err
+
+
 def test_a_plan_of_costs_is_followed_in_the_formats_that_were_measured(bert, capsys):
     measured = ["--method", "gptq", "--calibrate", "seen.txt"]
     for group, scale in ((32, "float16"), (16, "float32")):

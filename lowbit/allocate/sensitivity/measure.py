@@ -19,9 +19,11 @@ SCORES = {
     "relative_error": "squared error of the weights over their power: 1 / SQNR",
     "squared_error": "squared error of the weights",
     "hessian": "HAWQ: average Hessian trace (--traces) times squared error",
-    "output_error": "squared error of the layer's output over its power, for the inputs of --inputs",
+    "output_error": "squared error of the layer's output over its power, for the inputs of --inputs or --calibrate",
 }
 """What a layer's loss may be."""
+
+INPUTS = "--inputs FILE, or --calibrate TEXT of `lowbit sensitivity`"
 
 SMALL_PEAK = 2.0**-400
 """Weights that are all smaller are multiplied by a power of two before they are squared: squares could underflow."""
@@ -72,7 +74,7 @@ class Errors:
             return trace * self.in_units_of(0).squared
         if score == "output_error":
             if self.output is None or self.output_power is None:
-                raise InputError("the score `output_error` needs the layer's inputs")
+                raise InputError("the score `output_error` needs the layer's inputs", hint=INPUTS)
             return self.output / self.output_power if self.output_power else 0.0
         raise InputError(f"score {score!r} is unknown", hint=f"one of {', '.join(SCORES)}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import input_file, output_file, say_written
 from lowbit.cli.model_options import add_model_options, measure, model_problem
-from lowbit.cli.model_report import left_out_heading, write_left_out
+from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import add_output_format, print_document, terminal
@@ -37,8 +37,7 @@ def add_parser(subparsers: Any) -> None:
     )
     costs = "layers, choices, losses and costs"
     input_file(parser, "costs", what="the file of costs", nargs="?", metavar="COSTS.toml", help=costs)
-    model = "measure a model's layers, instead of a file"
-    input_file(parser, "--model", what="the model", metavar="MODEL.safetensors", help=model)
+    model_file(parser, "--model", "the model", "or minilm: its layers are measured, in place of a file of costs")
     parser.add_argument("--example", choices=EXAMPLES, help="an instance that comes with lowbit, instead of a file")
     limits = parser.add_argument_group("what must hold")
     limits.add_argument(
@@ -153,8 +152,9 @@ def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
     if arguments.picture and Path(arguments.picture).suffix.lower() != ".svg":
         raise UsageError(f"--picture {arguments.picture}: the name does not end in .svg, which is written")
     if arguments.model:
-        measured = measure(arguments.model, arguments)
-        return measured, model_problem(arguments.model, measured, arguments, {})
+        model = _weights(arguments)
+        measured = measure(model, arguments)
+        return measured, model_problem(model, measured, arguments, {})
     return None, example(arguments.example) if arguments.example else read_costs(arguments.costs)
 
 
@@ -163,8 +163,14 @@ def _apply(measured: Measured, plan: Plan, arguments: Namespace) -> list[Compari
     from lowbit.allocate.model import compare, write_applied
 
     if arguments.apply:
-        write_applied(arguments.model, measured, plan, arguments.apply)
+        write_applied(_weights(arguments), measured, plan, arguments.apply)
     return compare(measured, plan)
+
+
+def _weights(arguments: Namespace) -> str:
+    from lowbit.models.sentences import weights_of
+
+    return str(weights_of(arguments.model))
 
 
 def _constrained(problem: Problem, arguments: Namespace) -> Problem:

@@ -21,7 +21,7 @@ from lowbit.cli.model_report import model_file
 from lowbit.cli.terminal import add_output_format, print_document, terminal, wrapped
 from lowbit.errors import UsageError
 from lowbit.files.whole import require_writable, write_text
-from lowbit.printable import printable
+from lowbit.printable import counted, printable
 
 SUFFIXES = (".html", ".svg", ".json")
 
@@ -41,7 +41,10 @@ def add_parser(subparsers: Any) -> None:
         "`lowbit list methods` has them, `lowbit explain NAME` variants, `lowbit explain OPTION` options"
     )
     parser.add_argument("--methods", default="", metavar="LIST", help=methods)
-    formats = "block formats: int4.g128,nf4.g64,mxfp4, ...; + between those that one method chooses from"
+    formats = (
+        "block formats: int4.g128,nf4.g64,mxfp4, ...; + between those that one method chooses from (default: the one "
+        "that each method works in unasked)"
+    )
     parser.add_argument("--to", metavar="LIST", help=formats)
     plan = "a plan of `lowbit allocate`: each layer in the format that it has there"
     input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
@@ -58,13 +61,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.cli.report import evaluate as report
-    from lowbit.models.evaluation import SCHEMA, Subject, evaluate_model
+    from lowbit.models.evaluation import DEFAULT, SCHEMA, Subject, evaluate_model
     from lowbit.models.sentences import weights_of
 
     suffix = _suffix(arguments.output)
     methods, formats = listed(arguments.methods), listed(arguments.to or "")
-    if not methods or not (formats or arguments.plan):
-        raise UsageError("`lowbit evaluate` takes --methods and --to FORMATS or --plan PLAN.json", hint="--to nvfp4")
+    if not methods:
+        raise UsageError("`lowbit evaluate` takes --methods", hint="--methods rtn,gptq --to int4.g128, say")
     if arguments.output:
         require_writable(arguments.output)
     plans = {}
@@ -82,7 +85,7 @@ def run(arguments: Namespace) -> int:
         rows, refused = evaluate_model(
             subject,
             methods,
-            [*formats, *plans],
+            [*formats, *plans] or [DEFAULT],
             journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
@@ -111,9 +114,8 @@ def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, An
 
     page = terminal(arguments)
     page.table([report.HEADS, *map(report.cells, rows)], right=report.RIGHT)
-    told = (
-        f"{document['layers']} layers with {document['weights']:,} weights; {document['held_out']} held-out sentences"
-    )
+    layers, held_out = counted(document["layers"], "layer"), counted(document["held_out"], "held-out sentence")
+    told = f"{layers} with {document['weights']:,} weights; {held_out}"
     page.write(f"{told}, {document['calibration']} of the calibration; {report.MEANING}")
     for note in document["notes"]:
         page.lines(wrapped(printable(note, line=True), page.columns))

@@ -21,7 +21,7 @@ from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
 from lowbit.policy.choices import Choices
 from lowbit.policy.presets import EVIDENCE, Presets
 from lowbit.policy.requantize import DERIVATIONS, REQUANTIZE_SCHEMES, SCALE_PRODUCTS, RequantizeScheme
-from lowbit.printable import columns
+from lowbit.printable import columns, counted
 
 NOT_AN_OPTION = re.compile(r"^--?(?!(help|h|color(=.*)?|debug)$)")
 """What may be asked about though it begins like an option."""
@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> int:
     page = terminal(arguments)
     if arguments.topic is None:
         counts = {name: len(group.topics()) for name, group in GROUPS.items()}
-        rows = [(name, f"{count} topic{'s' * (count != 1)}") for name, count in counts.items()]
+        rows = [(name, counted(count, "topic")) for name, count in counts.items()]
         page.lines("lowbit explain " + line for line in columns([*rows, ("TOPIC", "any name out of these")]))
         return 0
     wanted = arguments.topic.strip().lower()

@@ -21,6 +21,7 @@ from lowbit.cli.model_report import add_file_options, config_of_output, show
 from lowbit.cli.progress import Bar
 from lowbit.errors import UsageError
 from lowbit.files.distinct import Named
+from lowbit.printable import counted
 
 if TYPE_CHECKING:
     from lowbit.campaign.checkpoint import Converted
@@ -39,7 +40,10 @@ def add_parser(subparsers: Any) -> None:
         "stored in a way of lowbit's own. With --method a run that was stopped goes on where it was.",
     )
     add_file_options(parser)
-    formats = "the block format: nvfp4, mxfp4, int4.g128, ...; + between those that a method chooses from"
+    formats = (
+        "the block format: nvfp4, mxfp4, int4.g128, ...; + between those that a method chooses from (default with "
+        "--method: the method's own)"
+    )
     parser.add_argument("--to", metavar="FORMAT", help=formats)
     plan = "instead of --to: the formats of a plan of `lowbit allocate`"
     input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
@@ -72,7 +76,8 @@ def _also_written(arguments: Namespace) -> list[Named]:
 
 
 def run(arguments: Namespace) -> int:
-    if (arguments.to is None) == (arguments.plan is None):
+    lacking = [arguments.to, arguments.plan].count(None)
+    if not lacking or (lacking == 2 and not arguments.method):
         raise UsageError("`lowbit quantize` takes --to FORMAT or --plan PLAN.json", hint="--to nvfp4, say")
     show(_by_method(arguments) if arguments.method else _to_nearest(arguments), arguments, "quantize")
     return 0
@@ -106,10 +111,6 @@ def _by_method(arguments: Namespace) -> Converted:
     from lowbit.quantizers.method import chosen
 
     method = chosen(arguments.method)
-    if arguments.policy is not None:
-        raise UsageError("--policy is not for --method: methods make scales by the format's own policy")
-    if arguments.threads != 1:
-        raise UsageError("--threads is not for --method", hint="--jobs 2: two layers at once")
     require_calibration(method, arguments)
     formats = {} if arguments.plan is None else plan_formats(arguments.plan)
     with journal_of(arguments) as journal, tasks_bar("layers") as progress:
@@ -123,6 +124,8 @@ def _by_method(arguments: Namespace) -> Converted:
             exclude=excluded(arguments),
             container=arguments.container,
             integers=arguments.integers,
+            policy=arguments.policy,
+            threads=arguments.threads,
             journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
@@ -133,4 +136,4 @@ def _by_method(arguments: Namespace) -> Converted:
     bits = sum(layers[tensor.name].bits * tensor.size for tensor in converted.tensors) / sum(sizes)
     of = "the outputs on the calibration" if arguments.calibrate else "the weights"
     note = f"{method.name}: {bits:.3f} bits a weight, relative squared error of {of} {sum(errors) / len(errors):.4g}"
-    return replace(converted, notes=(*converted.notes, f"{note}, the mean of {len(errors)} tensors"))
+    return replace(converted, notes=(*converted.notes, f"{note}, the mean of {counted(len(errors), 'tensor')}"))

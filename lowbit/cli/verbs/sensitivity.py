@@ -16,9 +16,9 @@ from lowbit.cli.model_options import (
     require_calibration,
 )
 from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
-from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.cli.terminal import add_output_format, print_document, terminal, wrapped
 from lowbit.files.whole import require_writable
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt, printable
 
 if TYPE_CHECKING:
     from lowbit.allocate.problem import Problem
@@ -64,11 +64,20 @@ def run(arguments: Namespace) -> int:
             from lowbit.allocate import write_costs
 
             write_costs(_stored(problem, measured), arguments.output)
+    notes = _notes(model, measured) if method else []
     if arguments.output_format == "json":
-        print_document(_document(measured, problem), "lowbit/sensitivities/1")
+        print_document({**_document(measured, problem), "notes": notes}, "lowbit/sensitivities/1")
     else:
-        _write(measured, problem, arguments)
+        _write(measured, problem, arguments, notes)
     return 0
+
+
+def _notes(model: str, measured: Measured) -> list[str]:
+    """What must be known of what the method makes of the layers, as `lowbit evaluate` says it."""
+    from lowbit.models.evaluation import notes_on
+
+    settings, layers = measured.settings, [layer.name for layer in measured.layers]
+    return notes_on([settings.method], model, settings.calibration, layers)
 
 
 def _stored(problem: Problem, measured: Measured) -> Problem:
@@ -106,7 +115,7 @@ def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
     }
 
 
-def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
+def _write(measured: Measured, problem: Problem, arguments: Namespace, notes: list[str]) -> None:
     page = terminal(arguments)
     names = measured.settings.formats
     rows = [
@@ -115,9 +124,11 @@ def _write(measured: Measured, problem: Problem, arguments: Namespace) -> None:
     ]
     page.table([("layer", "shape", *names), *rows], right=range(1, len(names) + 2))
     by = f" by {arguments.method}" if arguments.method else ""
-    layers = f"{arguments.score}{by} of {len(measured.layers)} layers with {measured.parameters:,} weights"
+    layers = f"{arguments.score}{by} of {counted(len(measured.layers), 'layer')} with {measured.parameters:,} weights"
     scales = measured.settings.scales
     page.write(f"{layers}{scales and ', '}{scales}; {left_out_heading(measured.left_out)}")
     write_left_out(page, measured.left_out, measured.unscaled)
+    for note in notes:
+        page.lines(wrapped(printable(note, line=True), page.columns))
     if arguments.output:
         page.write(f"written: {arguments.output}; lowbit allocate {arguments.output} --budget avg_bits=4")
