@@ -13,7 +13,9 @@ from lowbit.errors import InputError
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
 from lowbit.layers.requantize import Output, check_output, finished, finished_bounds, result_of
 from lowbit.ops.gemm.gemm import gemm
+from lowbit.ops.gemm.paths import NOTHING
 from lowbit.ops.gemm.prepack import PackedMatrix, prepack
+from lowbit.ops.gemm.quick import quick_product
 from lowbit.ops.types import Array
 
 
@@ -86,6 +88,11 @@ class Linear(Layer):
 
     def accumulators(self, rows: Array) -> npt.NDArray[np.int32]:
         """The exact sums of rows of codes, modulo 2**32."""
+        if isinstance(self.weight_zero_point, int) and self.weight_zero_point == 0:
+            bias = NOTHING if self.bias is None else self.bias
+            quick = quick_product(rows, self.packed, a_zero_point=self.input.zero_point, bias=bias)
+            if quick is not None:
+                return quick
         sums: npt.NDArray[np.int32] = gemm(
             rows,
             self.packed,

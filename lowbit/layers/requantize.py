@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
+from lowbit.ops.requantize.prepared import PreparedRequantization
 from lowbit.ops.requantize.requantize import quantize_multiplier, requantize
 from lowbit.ops.types import Array, ScaleLike
 from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
@@ -26,13 +27,13 @@ class Rescale:
     scheme : str or RequantizeScheme
         ``lowbit.REQUANTIZE_SCHEMES`` lists the names.
     multiplier, shift : ndarray of int64, shape (1,) or (channels,)
-        In the scheme's own convention, as :func:`lowbit.quantize_multiplier` gives them.
+        In the scheme's own convention, as :func:`lowbit.quantize_multiplier` gives them. A negative multiplier stands
+        for a negative scale (that of I-BERT's GELU, a normalisation's gamma): the accumulators change their sign first,
+        unless the scheme takes such multipliers.
     result : Quantity
         Its zero point is that of the scheme.
     minimum, maximum : int, optional
         The range that results are clamped to, in codes (an activation's).
-    negative : bool
-        Whether the scale is negative (that of I-BERT's GELU is): the accumulators change their sign first.
 
     Raises
     ------
@@ -48,7 +49,6 @@ class Rescale:
     result: Quantity
     minimum: int | None = None
     maximum: int | None = None
-    negative: bool = False
 
     def __post_init__(self) -> None:
         for name in ("multiplier", "shift"):
@@ -56,7 +56,7 @@ class Rescale:
             if array.dtype.kind not in "iu" or array.ndim > 1:
                 raise InputError(f"{name} has dtype {array.dtype} and shape {array.shape}: integers, one a channel")
             object.__setattr__(self, name, np.atleast_1d(array).astype(np.int64))
-        self(np.zeros(self.multiplier.size, np.int32))  # says what is wrong
+        requantize(np.zeros(self.multiplier.size, np.int32), **self._options)  # says what is wrong
 
     @classmethod
     def from_scale(
@@ -73,25 +73,32 @@ class Rescale:
         Parameters
         ----------
         scale : float or array of float, shape (channels,)
-            What one unit of an accumulator is worth, divided by ``result.scale``. All positive, or all negative.
+            What one unit of an accumulator is worth, divided by ``result.scale``. One of several may be 0.
         scheme, result, minimum, maximum
             As the attributes.
 
         Raises
         ------
         InputError
-            A scale is zero, infinite or NaN, or beyond what the scheme can express.
+            A scale is infinite or NaN, or beyond what the scheme can express, or all are zero.
         """
         factors = np.atleast_1d(np.asarray(scale, np.float64))
-        negative = bool((factors < 0).all())
-        multiplier, shift = quantize_multiplier(-factors if negative else factors, scheme=scheme)
-        return cls(scheme, multiplier, shift, result, minimum, maximum, negative)
+        sizes = np.abs(factors)
+        multiplier, shift = quantize_multiplier(np.where(sizes > 0, sizes, sizes.max()), scheme=scheme)
+        return cls(scheme, np.sign(factors).astype(np.int64) * multiplier, shift, result, minimum, maximum)
+
+    @cached_property
+    def signs(self) -> npt.NDArray[np.int64] | None:
+        """What accumulators are multiplied by first, 1 or -1 for each channel; None if there is nothing to do."""
+        native = get_requantize_scheme(self.scheme).signed_multiplier or (self.multiplier >= 0).all()
+        return None if native else np.where(self.multiplier < 0, -1, 1)
 
     @cached_property
     def _options(self) -> dict[str, Any]:
         rules = get_requantize_scheme(self.scheme)
-        integers = {"multiplier": self.multiplier, "shift": self.shift}
-        real = {"scale": np.ldexp(self.multiplier.astype(np.float64), -self.shift)}
+        sizes = self.multiplier if self.signs is None else np.abs(self.multiplier)
+        integers = {"multiplier": sizes, "shift": self.shift}
+        real = {"scale": np.ldexp(sizes.astype(np.float64), -self.shift)}
         return {
             "scheme": rules,
             **(real if rules.takes_scale else integers),
@@ -103,8 +110,17 @@ class Rescale:
 
     def __call__(self, accumulators: Array) -> Array:
         """The codes of accumulators whose channels are along the last axis."""
-        codes: Array = requantize(-accumulators if self.negative else accumulators, **self._options)
+        if self._prepared is not None and accumulators.dtype == np.int32:
+            return self._prepared(accumulators)
+        signed = accumulators if self.signs is None else accumulators * self.signs
+        codes: Array = requantize(signed, **self._options)
         return codes
+
+    @cached_property
+    def _prepared(self) -> PreparedRequantization | None:
+        """For schemes that take every int32 accumulator as it is."""
+        plain = self.signs is None and not self._options["scheme"].bounded
+        return PreparedRequantization(**self._options) if plain else None
 
     def check_channels(self, channels: int, what: str) -> None:
         """Raise an InputError unless there is one multiplier, or one for each of that many channels."""
@@ -123,16 +139,18 @@ class Rescale:
         """
         rules, fmt = get_requantize_scheme(self.scheme), self.result.scalar
         taken = rules.accumulator_range(int(self.shift.min() if rules.shift == "right" else self.shift.max()))
-        low, high = (-accumulators.high, -accumulators.low) if self.negative else accumulators
+        ends = [end * (1 if self.signs is None else self.signs) for end in accumulators]
+        low, high = np.minimum(*ends), np.maximum(*ends)
         if taken[1] < (1 << 31) - 1:
             yield Bound("accumulator that the scheme takes", low, high, taken[1].bit_length() + 1)
         if "wrap" in (rules.overflow, rules.narrowing.removesuffix("32"), rules.left_shift.removesuffix("32")):
-            ends: tuple[Any, ...] = (fmt.codes[0], fmt.codes[-1])
+            result = Interval.of(fmt.codes[0], fmt.codes[-1])
         else:
             shape = np.broadcast_shapes(low.shape, (self.multiplier.size,))
             limited = (np.clip(np.broadcast_to(end, shape), *taken) for end in (low, high))
-            ends = tuple(requantize(end, **self._options) for end in limited)
-        yield Bound("requantised", *Interval.of(*ends), fmt.bits, fmt.signed)
+            codes = [requantize(end, **self._options) for end in limited]
+            result = Interval.of(np.minimum(*codes), np.maximum(*codes))
+        yield Bound("requantised", *result, fmt.bits, fmt.signed)
 
 
 Output = Rescale | Quantity

@@ -30,7 +30,7 @@ HALF = Rescale.from_scale(0.5, "tflm", INT8)
         (lambda: Rescale.from_scale(0.0, "tflm", INT8), "scale is zero"),
         (lambda: Rescale.from_scale(2.0**40, "tflm", INT8), "needs a shift of 41"),
         (lambda: Rescale("tflm", np.array([0.5]), np.array([1]), INT8), "multiplier has dtype float64"),
-        (lambda: Rescale("tflm", np.array([-5]), np.array([1]), INT8), "multiplier -5 is out of range"),
+        (lambda: Rescale("tflm", np.array([1 << 31]), np.array([1]), INT8), "multiplier 2147483648 is out of range"),
         (lambda: Rescale("nosuch", np.array([5]), np.array([1]), INT8), "nosuch"),
     ],
 )

@@ -35,8 +35,11 @@ class _Kernel(NamedTuple):
     packed: int
 
 
-def quick_product(a: Any, b: Any) -> Array | None:
-    """The product of two matrices of bytes, or None where there is something to convert, to check or to choose."""
+def quick_product(a: Any, b: Any, *, a_zero_point: int = 0, bias: Array = NOTHING) -> Array | None:
+    """The product of two matrices of bytes, or None where there is something to convert, to check or to choose.
+
+    The zero point is a code of ``a``; ``bias`` has an int32 number for each column.
+    """
     if type(a) is not np.ndarray or a.ndim != 2 or not a.flags.forc:
         return None
     if type(b) is np.ndarray:
@@ -54,7 +57,7 @@ def quick_product(a: Any, b: Any) -> Array | None:
         return None
     result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), _INT32)
     run, sums, offset, flip, packed = kernel
-    run(a, right, result, NOTHING, sums, scratch(), 0, offset, 0, flip, packed)
+    run(a, right, result, bias, sums, scratch(), a_zero_point, offset, 0, flip, packed)
     return result
 
 

@@ -91,8 +91,8 @@ def requantize_array(
     arrays = [accumulators, out] if flags is None else [accumulators, out, flags]
     for (source, *results), columns in _pieces(arrays, axis, channels):
         part = lowered if columns is None else lowered.columns(columns)
-        call = None if flags is not None else _fast_call(part, source.ndim, source.dtype, out.dtype)
-        call = call or _plain_call(part, task.scheme)
+        call = None if flags is not None else fast_call(part, source.ndim, source.dtype, out.dtype)
+        call = call or plain_call(part, task.scheme)
         rows = max(CHUNK // max(source[:1].size, 1), 1)
 
         def step(i: int, j: int, call: Call = call, source: Array = source, results: list[Array] = results) -> None:
@@ -123,7 +123,7 @@ def _pieces(arrays: list[Array], axis: int, channels: int) -> Iterator[tuple[lis
         yield [row[whole:] for row in rows], index
 
 
-def _fast_call(lowered: Lowered, dimensions: int, source: Any, target: Any) -> Call | None:
+def fast_call(lowered: Lowered, dimensions: int, source: Any, target: Any) -> Call | None:
     """The fast loop over flat accumulators or over rows of them; None where there is none."""
     scalar, parameters, scales, reals, vector, _ = lowered
     wide = source == np.int64
@@ -151,7 +151,9 @@ def _into(run: Call, dtype: np.dtype[Any]) -> Call:
     return call
 
 
-def _plain_call(lowered: Lowered, scheme: RequantizeScheme) -> Call:
+def plain_call(lowered: Lowered, scheme: RequantizeScheme) -> Call:
+    """The plain kernels over flat accumulators or over rows of them."""
+
     def call(accumulators: Array, out: Array, flags: Array | None = None) -> None:
         rows = accumulators.reshape(-1, lowered.parameters.shape[1])
         if scheme.zero_point == "before_rounding":

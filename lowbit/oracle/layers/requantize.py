@@ -18,16 +18,16 @@ class Rescaling(NamedTuple):
     zero_point: int
     low: int
     high: int
-    negative: bool = False
 
     def __call__(self, accumulator: int, channel: int = 0) -> int:
         """The code of an accumulator."""
         place = channel if len(self.multipliers) > 1 else 0
-        value = -accumulator if self.negative else accumulator
+        multiplier = self.multipliers[place]
+        turned = multiplier < 0 and not self.scheme.signed_multiplier
         return requantize(
-            value,
+            -accumulator if turned else accumulator,
             self.scheme,
-            self.multipliers[place],
+            -multiplier if turned else multiplier,
             self.shifts[place],
             zero_point=self.zero_point,
             low=self.low,

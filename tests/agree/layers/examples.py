@@ -35,7 +35,7 @@ def of_oracle(output):
     high = ends[-1] if output.maximum is None else output.maximum
     scheme = get_requantize_scheme(output.scheme)
     pairs = output.multiplier.tolist(), output.shift.tolist()
-    return Rescaling(scheme, *pairs, output.result.zero_point, low, high, output.negative)
+    return Rescaling(scheme, *pairs, output.result.zero_point, low, high)
 
 
 def within(layer, *codes_):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowbit.layers import Linear, Quantity, Requantize
+from lowbit.layers import Linear, Quantity, Requantize, Rescale
 from lowbit.oracle.layers.linear import linear
 from tests.agree.layers.examples import INTEGER_SCHEMES, codes, of_oracle, rescale, seeds, within
 
@@ -76,9 +76,12 @@ def test_requantize_is_the_oracle_of_each_channel(seed, scheme):
     within(layer, rows)
 
 
-def test_a_negative_scale_changes_the_sign_first():
-    layer = Requantize(Quantity("int32", 1.0), rescale(np.random.default_rng(3), "ibert", 1).from_scale(
-        -0.5, "ibert", Quantity("int8", 1.0)
-    ))  # fmt: skip
-    assert layer(np.array([3, 5, -3, 1000], np.int32)).tolist() == [-2, -2, 2, -128]
-    within(layer, np.array([-300, 7], np.int32))
+@pytest.mark.parametrize("scheme", ["ibert", "tflite_double", "nvdla"])
+def test_negative_scales_and_zero(scheme):
+    output = Rescale.from_scale([-0.5, 0.25, 0.0], scheme, Quantity("int8", 1.0))
+    layer = Requantize(Quantity("int32", 1.0), output)
+    rows = np.array([[3, 3, 3], [5, 5, 5], [-3, -3, -3], [1000, 1000, 1000]], np.int32)
+    wanted = [[of_oracle(output)(code, place) for place, code in enumerate(row)] for row in rows.tolist()]
+    assert layer(rows).tolist() == wanted
+    assert (layer(rows)[-1] == [-128, 127, 0]).all()
+    within(layer, np.array([[-300, 7, 2]], np.int32))
