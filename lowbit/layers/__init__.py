@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lowbit.layers.add import Add, Multiply, Sum
+from lowbit.layers.conv import Conv
+from lowbit.layers.embedding import Embedding, Positions
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.layers.linear import Linear
+from lowbit.layers.pool import AveragePool, MaxPool
 from lowbit.layers.requantize import Requantize, Rescale
+from lowbit.layers.shape import Reshape, Select
 
-KINDS: Mapping[str, type[Layer]] = {kind.operation: kind for kind in (Linear, Requantize)}
+_KINDS = (Linear, Conv, Add, Multiply, MaxPool, AveragePool, Embedding, Positions, Reshape, Select, Requantize)
+
+KINDS: Mapping[str, type[Layer]] = {kind.operation: kind for kind in _KINDS}
 """Every kind of layer by the name of its operation, under which files of models have it."""
 
-__all__ = ["KINDS", "Bound", "Interval", "Layer", "Linear", "Quantity", "Requantize", "Rescale", "Step"]
+__all__ = [
+    "KINDS",
+    "Add",
+    "AveragePool",
+    "Bound",
+    "Conv",
+    "Embedding",
+    "Interval",
+    "Layer",
+    "Linear",
+    "MaxPool",
+    "Multiply",
+    "Positions",
+    "Quantity",
+    "Requantize",
+    "Rescale",
+    "Reshape",
+    "Select",
+    "Step",
+    "Sum",
+]

@@ -15,7 +15,7 @@ from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.ops.requantize.prepared import PreparedRequantization
 from lowbit.ops.requantize.requantize import quantize_multiplier, requantize
 from lowbit.ops.types import Array, ScaleLike
-from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
+from lowbit.policy.requantize import HIGH_SHIFT, RequantizeScheme, get_requantize_scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,22 +135,27 @@ class Rescale:
     def bounds(self, accumulators: Interval) -> Iterator[Bound]:
         """What the scheme takes, and where the codes lie.
 
-        Every step of a scheme that does not wrap is monotone, so the ends of an interval become the ends of the result.
+        Every step of a scheme is monotone unless it wraps, so the ends of an interval become the ends of the result if
+        nothing wraps there.
         """
         rules, fmt = get_requantize_scheme(self.scheme), self.result.scalar
-        taken = rules.accumulator_range(int(self.shift.min() if rules.shift == "right" else self.shift.max()))
         ends = [end * (1 if self.signs is None else self.signs) for end in accumulators]
-        low, high = np.minimum(*ends), np.maximum(*ends)
+        shape = np.broadcast_shapes(ends[0].shape, self.shift.shape)
+        low, high = (np.broadcast_to(end, shape) for end in (np.minimum(*ends), np.maximum(*ends)))
+        taken = rules.accumulator_range(int(self.shift.min() if rules.shift == "right" else self.shift.max()))
         if taken[1] < (1 << 31) - 1:
             yield Bound("accumulator that the scheme takes", low, high, taken[1].bit_length() + 1)
-        if "wrap" in (rules.overflow, rules.narrowing.removesuffix("32"), rules.left_shift.removesuffix("32")):
-            result = Interval.of(fmt.codes[0], fmt.codes[-1])
+        left = np.maximum(HIGH_SHIFT - np.array([rules.right_shift(int(shift)) for shift in self.shift]), 0)
+        if rules.high_half != "none" and left.any():
+            yield Bound("accumulator shifted left", low << left, high << left, 32)
+        limited = np.stack([np.clip(end, *taken) for end in (low, high)])
+        codes, counts = requantize(limited, **self._options, return_counts=True)
+        wraps = rules.overflow == "wrap" and counts["saturated"]
+        if wraps or ("wrap32" in (rules.narrowing, rules.left_shift) and counts["wrapped"]):
+            yield Bound("requantised", *self.result.interval, fmt.bits, fmt.signed)
         else:
-            shape = np.broadcast_shapes(low.shape, (self.multiplier.size,))
-            limited = (np.clip(np.broadcast_to(end, shape), *taken) for end in (low, high))
-            codes = [requantize(end, **self._options) for end in limited]
-            result = Interval.of(np.minimum(*codes), np.maximum(*codes))
-        yield Bound("requantised", *result, fmt.bits, fmt.signed)
+            result = Interval.of(codes.min(axis=0), codes.max(axis=0))
+            yield Bound("requantised", *result, fmt.bits, fmt.signed)
 
 
 Output = Rescale | Quantity

@@ -1,0 +1,102 @@
+"""Tables: rows by index, and a row for each position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowbit.layers.add import INT32, Sum
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.ops.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding(Layer):
+    """A row of a table for each index.
+
+    Attributes
+    ----------
+    table : ndarray, shape (rows, width)
+        Codes of ``entries``.
+    entries : Quantity
+        What they mean; the result's.
+    input : Quantity
+        The format of the indices.
+    """
+
+    operation = "embedding"
+    table: Array
+    entries: Quantity
+    input: Quantity = INT32
+
+    def __post_init__(self) -> None:
+        table = checked_parameter(self.table, "embedding: table", self.entries.format, (None, None))
+        object.__setattr__(self, "table", table)
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        return (self.input,)
+
+    @property
+    def result(self) -> Quantity:
+        return self.entries
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        (indices,) = codes
+        rows = len(self.table)
+        outside = (indices < 0) | (indices >= rows)
+        if outside.any():
+            self.require(False, f"index {int(indices[outside][0])} is not one of {rows} rows")
+        yield Step("row", self.table[indices], self.entries.scalar.bits, self.entries.scalar.signed)
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        low, high = max(int(ranges[0].low.min()), 0), min(int(ranges[0].high.max()) + 1, len(self.table))
+        rows = self.table[low:high].astype(np.int64)
+        yield Bound("row", rows.min(axis=0), rows.max(axis=0), self.entries.scalar.bits, self.entries.scalar.signed)
+
+
+@dataclass(frozen=True, eq=False)
+class Positions(Layer):
+    """The input plus a row of a table for each position along the last but one axis, from the first on.
+
+    Attributes
+    ----------
+    input : Quantity
+        Of codes of shape (..., positions, width).
+    table : ndarray, shape (rows, width)
+        Codes of ``entries``.
+    entries : Quantity
+    sum : Sum
+    """
+
+    operation = "positions"
+    input: Quantity
+    table: Array
+    entries: Quantity
+    sum: Sum
+
+    def __post_init__(self) -> None:
+        table = checked_parameter(self.table, "positions: table", self.entries.format, (None, None))
+        object.__setattr__(self, "table", table)
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        return (self.input,)
+
+    @property
+    def result(self) -> Quantity:
+        return self.sum.result
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        (array,) = codes
+        rows, width = self.table.shape
+        fits = array.ndim >= 2 and array.shape[-2] <= rows and array.shape[-1] == width
+        self.require(fits, f"input has shape {array.shape}, not (..., at most {rows}, {width})")
+        return self.sum.steps((self.input, self.entries), array, self.table[: array.shape[-2]])
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        rows = self.table.astype(np.int64)
+        each = Interval(rows.min(axis=0), rows.max(axis=0))
+        return self.sum.bounds((self.input, self.entries), ranges[0], each)

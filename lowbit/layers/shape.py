@@ -1,0 +1,87 @@
+"""Layers that move codes and change none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
+from lowbit.ops.types import Array
+
+
+class _Moves(Layer):
+    """Layers whose result has the input's codes."""
+
+    input: Quantity
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        return (self.input,)
+
+    @property
+    def result(self) -> Quantity:
+        return self.input
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        fmt = self.input.scalar
+        yield Bound("moved", *ranges[0].whole(), fmt.bits, fmt.signed)
+
+    def _moved(self, codes: Array) -> Iterator[Step]:
+        fmt = self.input.scalar
+        yield Step("moved", codes, fmt.bits, fmt.signed)
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(_Moves):
+    """Another shape for the last axes.
+
+    Attributes
+    ----------
+    input : Quantity
+    axes : int
+        How many of the last axes are replaced; those before them stay.
+    shape : tuple of int
+        What replaces them; one length may be -1.
+    """
+
+    operation = "reshape"
+    input: Quantity
+    axes: int
+    shape: tuple[int, ...]
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        (array,) = codes
+        lengths = array.shape[array.ndim - self.axes :]
+        known = int(np.prod([length for length in self.shape if length >= 0]))
+        size = int(np.prod(lengths))
+        fits = self.axes <= array.ndim and (size == known if -1 not in self.shape else known and size % known == 0)
+        self.require(bool(fits), f"input has shape {array.shape}: the last {self.axes} axes do not become {self.shape}")
+        shape = tuple(size // known if length == -1 else length for length in self.shape)
+        return self._moved(array.reshape(*array.shape[: array.ndim - self.axes], *shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Select(_Moves):
+    """One position along the last but one axis: the token that a classifier reads.
+
+    Attributes
+    ----------
+    input : Quantity
+        Of codes of shape (..., positions, width).
+    index : int
+        Which position; -1 is the last one.
+    """
+
+    operation = "select"
+    input: Quantity
+    index: int
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        (array,) = codes
+        there = array.ndim >= 2 and -array.shape[-2] <= self.index < array.shape[-2]
+        self.require(
+            there, f"input has shape {array.shape}: there is no position {self.index} along the last but one axis"
+        )
+        return self._moved(array[..., self.index, :])
