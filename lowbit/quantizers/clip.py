@@ -7,6 +7,7 @@ the format's own policy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,7 @@ def search_clip(
     policy: BlockPolicy | str | None = None,
     *,
     mirrored: bool = False,
+    patience: int | None = None,
 ) -> Doubles:
     """The share of each block's range whose error is the smallest, the first of equal ones.
 
@@ -63,6 +65,8 @@ def search_clip(
     policy : BlockPolicy or str, optional
     mirrored : bool
         As for :func:`clipped`.
+    patience : int, optional
+        The search ends after so many shares in a row of which no block gains.
 
     Returns
     -------
@@ -70,13 +74,57 @@ def search_clip(
     """
     length = block_length(fmt, weights.shape[1])
     grid = (weights.shape[0], weights.shape[1] // length)
-    best, least = np.ones(grid), np.full(grid, np.inf)
+    best, least, left = np.ones(grid), np.full(grid, np.inf), patience
     for share in shares:
         narrow = clipped(weights, np.full(grid, share), length, mirrored=mirrored)
         now = error(weights - dequantize(nearest(narrow, fmt, policy), dtype=np.float64))
         better = now < least
         best[better], least[better] = share, now[better]
+        left = patience if left is None or better.any() else left - 1
+        if left == 0:
+            break
     return best
+
+
+class RangeSearch(NamedTuple):
+    """A published search of the range of a block, by the error of its own weights.
+
+    Attributes
+    ----------
+    steps : int
+        Hundredths by which the range shrinks at most, less one.
+    power : float
+        Of the magnitudes of the errors whose sum is made small.
+    patience : int, optional
+        As for :func:`search_clip`.
+    """
+
+    steps: int
+    power: float
+    patience: int | None = None
+
+    def narrowed(self, weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None) -> Doubles:
+        """Weights within the best range of each block, which is symmetric where the format is."""
+        length, mirrored = block_length(fmt, weights.shape[1]), not fmt.of_role("zero_point", "offset", "by_sign")
+        shares = search_clip(
+            weights,
+            fmt,
+            (1 - step / 100 for step in range(self.steps)),
+            norm_of_blocks(length, self.power),
+            policy,
+            mirrored=mirrored,
+            patience=self.patience,
+        )
+        return clipped(weights, shares, length, mirrored=mirrored)
+
+
+SEARCHES = {
+    "mse": RangeSearch(80, 2.0),
+    "norm_2.4": RangeSearch(80, 2.4),
+    "llm_compressor": RangeSearch(20, 2.4, patience=5),
+}
+"""GPTQ's (IST-DASLab/gptq 2d65066, quant.py) with two norms; llm-compressor's (vllm-project/llm-compressor ab1ba3e,
+observers/mse.py and mse_quant.py), whose steps end where five in a row bring nothing to any block of the matrix."""
 
 
 def norm_of_blocks(length: int, power: float = 2.0) -> ErrorOfBlocks:

@@ -121,6 +121,22 @@ def test_rounding_of_auto_round(layer, bits):
     np.testing.assert_array_equal(mine.dequantize(), values.numpy())
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_symmetric_rounding_of_auto_round(layer, bits):
+    """As AutoGPTQ has it: twice amax over all codes, with the zero point in the middle of them.
+
+    Its own `int_sym` is another scheme: the number of the largest magnitude over -2^(bits - 1), so that scales have signs.
+    """
+    integers = pytest.importorskip("auto_round.data_type.int", reason="auto-round is not installed")
+    values, scale, zero = integers.quant_tensor_sym_gptq(torch.from_numpy(layer[0]), bits=bits, group_size=32)
+    mine = round_to_nearest(layer[0], to=f"int{bits}.g32", policy="compressed_tensors")
+    np.testing.assert_array_equal(mine.tensor.scales["block"].ravel(), scale.numpy().ravel())
+    np.testing.assert_array_equal(mine.dequantize(), values.numpy())
+    assert (zero == 2 ** (bits - 1)).all()
+    signed = integers.quant_tensor_sym(torch.from_numpy(layer[0]), bits=bits, group_size=32)[1]
+    assert 0.4 < (signed < 0).float().mean() < 0.6
+
+
 def linear_of(tensor):
     """A layer of PyTorch with the values of a tensor, and its scales and zero points, (outputs, groups)."""
     layer = torch.nn.Linear(tensor.shape[1], tensor.shape[0], bias=False)

@@ -1,4 +1,4 @@
-"""Round to nearest: the baseline of every other method, with three ways to the range of a block."""
+"""Round to nearest: the baseline of every other method, with four ways to the range of a block."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
 from lowbit.policy.block import BlockPolicy
-from lowbit.quantizers.clip import block_length, clipped, nearest, norm_of_blocks, search_clip
+from lowbit.quantizers.clip import SEARCHES, nearest
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight
-
-SHARES = tuple(1 - step / 100 for step in range(80))
-"""GPTQ's grid: the range shrinks by hundredths, and 0.8 is left out."""
 
 
 def round_to_nearest(
@@ -33,8 +30,9 @@ def round_to_nearest(
     to : str or BlockFormat
         ``"int4.g128"``: absmax; ``"int4.g128.asymmetric"``: minmax.
     variant : str
-        "range": one call of ``lowbit.quantize``; "mse" and "norm_2.4": the range of each block narrowed in steps of a
-        hundredth, as far as the sum of ``|error|^2`` or ``|error|^2.4`` gets smaller.
+        "range": one call of ``lowbit.quantize``; "mse" and "norm_2.4": the range of each block is the one of 1, 0.99,
+        ..., 0.21 times its own with the smallest sum of ``|error|^2`` or ``|error|^2.4``; "llm_compressor": the latter
+        of 1, 0.99, ..., 0.81, in a search that ends after five in a row of which no block gains.
     policy : BlockPolicy or str, optional
         How scales and codes are made; the format's own by default.
 
@@ -51,7 +49,9 @@ def round_to_nearest(
 
     Notes
     -----
-    Source of the grid and the norm: IST-DASLab/gptq at 2d65066, quant.py (``mse=True``: 80 steps, norm 2.4).
+    The range is symmetric where the format is. Errors are compared in binary64, in llm-compressor in the dtype of the
+    weights. Sources: IST-DASLab/gptq 2d65066, quant.py (``mse=True``: 80 steps, norm 2.4); vllm-project/llm-compressor
+    ab1ba3e, observers/mse.py (``observer="mse"``, of weights seen once).
 
     Examples
     --------
@@ -62,9 +62,7 @@ def round_to_nearest(
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     if variant != "range":
-        length = block_length(fmt, matrix.shape[1])
-        error = norm_of_blocks(length, 2.0 if variant == "mse" else 2.4)
-        matrix = clipped(matrix, search_clip(matrix, fmt, SHARES, error, policy), length)
+        matrix = SEARCHES[variant].narrowed(matrix, fmt, policy)
     return QuantizedWeight(nearest(matrix, fmt, policy))
 
 
@@ -72,11 +70,12 @@ METHOD = Method(
     name="round_to_nearest",
     quantize=round_to_nearest,
     title="every weight to the nearest value under the scale of its block",
-    source="the baseline of every paper; clip grids: IST-DASLab/gptq 2d65066, quant.py",
+    source="the baseline of every paper; ranges: IST-DASLab/gptq 2d65066; vllm-project/llm-compressor ab1ba3e",
     variants={
         "range": "scales from the whole range of a block",
         "mse": "the range that makes the squared error the smallest",
         "norm_2.4": "the range that makes the sum of |error|^2.4 the smallest",
+        "llm_compressor": "the same of fewer ranges, as its MSE observer searches",
     },
     needs_activations=False,
     to="int4.g128",
