@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = {
     "quantize": "a checkpoint's matrices into a block format",
     "dequantize": "the values of a quantised checkpoint",
     "evaluate": "what quantisers and formats make of a model: bits against similarity",
+    "run": "an integer model: codes in, codes and labels out",
     "sensitivity": "what each format would cost each layer of a model",
     "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
     "allocate": "choose a format for every layer within budgets",
@@ -47,7 +48,7 @@ VERBS: Mapping[str, str] = {
 }
 """Verb -> what it does. Each is the module of the same name in this package."""
 
-COMPILING = frozenset({"check", "dequantize", "evaluate", "quantize", "sensitivity"})
+COMPILING = frozenset({"check", "dequantize", "evaluate", "quantize", "run", "sensitivity"})
 """Verbs whose first run compiles for long, which is said."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})

@@ -22,7 +22,7 @@ CONCEPTS = {"arithmetic", "block", "cast", "fixed_point", "gemm", "nonlinear", "
 FLOORS = ("check", "kernels", "ops", "oracle", "proof", "vectors")
 OWN_FOLDERS = {
     "allocate": {"data", "search", "sensitivity"},
-    "check": {"report"},
+    "check": {"model", "report"},
     "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},

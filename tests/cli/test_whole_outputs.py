@@ -14,6 +14,9 @@ import pytest
 from lowbit.cli import VERBS, _build_parser
 from lowbit.cli.file_options import FileName
 from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.layers import Quantity, Requantize, Rescale
+from lowbit.models.graph import IntegerModel, Node
+from lowbit.models.store import write_model
 from lowbit.vectors import digest, golden
 from tests.cli.file_actions import file_actions
 from tests.models import tiny_bert
@@ -61,7 +64,16 @@ WRITES += [
     ),
     ("sensitivity tiny --calibrate sentences --method gptq --formats int4.g8 -o", "costs.toml"),
 ]
-READS = ["prove --weights matrix.npy", "check gemm --n 1 --set random --inputs cases --results results.npy"]
+WRITES += [
+    ("run integer.safetensors codes.npy -o", "results.npz"),
+    ("run integer.safetensors codes.npy -o", "results.safetensors"),
+    ("run integer.safetensors codes.npy --dump", "dump.npz"),
+]
+READS = [
+    "check model integer.safetensors --inputs codes.npy --results dump.npy",
+    "prove --weights matrix.npy",
+    "check gemm --n 1 --set random --inputs cases --results results.npy",
+]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
 
 
@@ -74,6 +86,11 @@ def folder(tmp_path, monkeypatch):
     np.savez("inputs.npz", one=np.eye(32))
     Path("traces").write_text("one = 1\nother = 2\n")
     np.save("matrix.npy", np.ones((2, 2), np.int8))
+    codes = Quantity("int8", 1.0)
+    layer = Requantize(codes, Rescale.from_scale(0.5, "hawq", codes))
+    write_model("integer.safetensors", IntegerModel({"half": Node(layer, ("codes",))}, {"codes": codes}, ("half",)))
+    np.save("codes.npy", np.array([[4, 6]], np.int8))
+    np.save("dump.npy", np.array([[2, 3]], np.int8))
     Path("tiny").mkdir()
     tiny_bert.folder(Path("tiny"), tiny_bert.tiny_parameters())
     Path("sentences").write_text("a cafe\nunaffable!\n")

@@ -14,6 +14,7 @@ from lowbit.check.report.writers import FORMS, WRITERS
 from lowbit.check.result import MISMATCH, CheckResult
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
+from lowbit.cli.model_check import MODEL, check_model
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.operation_options import (
     CONVERSIONS,
@@ -55,7 +56,8 @@ def add_parser(subparsers: Any) -> None:
             "`requantize` checks the way from accumulators to codes; `quantize` the codes and scales of blocks, "
             "`quantize_linear` codes by a given scale, those of the libraries, too; "
             "`softmax`, `gelu`, `layernorm`, `logistic`, "
-            "`tanh`, `exp` and `l2norm` check integer-only nonlinearities. Exit status 0: equal, published differences "
+            "`tanh`, `exp` and `l2norm` check integer-only nonlinearities; `model` compares the layers of an integer "
+            "model one by one. Exit status 0: equal, published differences "
             "included; 1: a mismatch.",
             HELP_WIDTH,
         ),
@@ -66,9 +68,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "op",
         nargs="?",
-        choices=tuple(OPERATIONS),
-        help="encode (from float32), decode (to it), convert; gemm; requantize; quantize; softmax, gelu, ...",
+        choices=(*OPERATIONS, MODEL),
+        help="encode (from float32), decode (to it), convert; gemm; requantize; quantize; softmax, gelu, ...; or model",
     )
+    whole = "model: an integer model, whose layers are compared one by one"
+    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=whole)
+    parser.add_argument("--layers", metavar="LIST", help="model: layers that the kernel returns, or `all`; the outputs")
     parser.add_argument("--from", dest="source", metavar="FORMAT", help="the format of the inputs")
     parser.add_argument("--to", dest="target", metavar="FORMAT", help="the format of the results")
     device = parser.add_argument_group("kernel").add_mutually_exclusive_group()
@@ -101,6 +106,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    if arguments.op == MODEL:
+        return check_model(arguments)
+    if arguments.model or arguments.layers:
+        raise UsageError(f"{arguments.model or '--layers'} is for `lowbit check model`, not for {arguments.op}")
     max_errors = _max_errors(arguments.max_errors)
     named = [name for name in KINDS if getattr(arguments, name)]
     if arguments.op is None:

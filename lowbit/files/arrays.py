@@ -1,0 +1,70 @@
+"""Arrays by their names in one file, .npz or .safetensors, or one array without a name in a .npy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lowbit.errors import InputError
+from lowbit.files.npz import npz_array, npz_names
+from lowbit.files.reading import unreadable
+from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
+from lowbit.files.whole import write_bytes
+from lowbit.ops.arrays import Array
+
+UNNAMED = ""
+"""The name of the array in a .npy file."""
+SUFFIXES = (".npy", ".npz", ".safetensors")
+
+_NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+
+
+def read_arrays(path: str | Path) -> dict[str, Array]:
+    """The arrays of a file by their names.
+
+    Raises InputError: it cannot be read, is damaged, or its name ends in none of ``SUFFIXES``.
+    """
+    match Path(path).suffix.lower():
+        case ".npz":
+            return {name: npz_array(path, name) for name in npz_names(path)}
+        case ".safetensors":
+            file = read_header(path)
+            return {name: np.array(file.tensor(name)) for name in file.entries}
+        case ".npy":
+            try:
+                return {UNNAMED: np.load(path, allow_pickle=False)}
+            except OSError as error:
+                raise unreadable(path, error) from error
+            except (ValueError, EOFError) as error:
+                raise InputError(f"{path} is not a .npy file, or a damaged one: {error}") from error
+    raise wrong_suffix(path)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays, whole or not at all.
+
+    Raises InputError: the file cannot be written, its name ends in none of ``SUFFIXES``, or a .npy is to hold several.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".safetensors":
+        entries = [Entry(name, _NAMES[array.dtype], array.shape, 0, array.nbytes) for name, array in arrays.items()]
+        write_tensors(path, entries, arrays.values())
+        return
+    if suffix not in SUFFIXES:
+        raise wrong_suffix(path)
+    content = io.BytesIO()
+    if suffix == ".npz":
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+    elif len(arrays) == 1:
+        np.save(content, next(iter(arrays.values())))
+    else:
+        raise InputError(f"{path}: a .npy file has one array, and there are {len(arrays)}", hint="a .npz has several")
+    write_bytes(path, content.getvalue())
+
+
+def wrong_suffix(path: str | Path) -> InputError:
+    """The error for a file of another kind."""
+    return InputError(f"{path}: the name ends in none of {', '.join(SUFFIXES)}")

@@ -1,0 +1,123 @@
+"""`lowbit run` and `lowbit check model`: an integer model's codes, its dump, and a kernel's beside it."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+
+from lowbit.files.arrays import read_arrays
+from lowbit.layers import Linear, Quantity, Rescale
+from lowbit.models.graph import IntegerModel, Node
+from lowbit.models.store import write_model
+
+IMAGE, MIDDLE, RESULT = Quantity("uint8", 1 / 255), Quantity("int8", 0.1, -4), Quantity("int16", 0.01)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    generator, nodes = np.random.default_rng(5), {}
+    for name, source, given, result, outputs, inputs in (
+        ("first", "image", IMAGE, MIDDLE, 8, 6),
+        ("second", "first", MIDDLE, RESULT, 3, 8),
+    ):
+        weight = generator.integers(-127, 128, (outputs, inputs), np.int8)
+        rescale = Rescale.from_scale(generator.uniform(0.001, 0.01, outputs), "hawq", result)
+        layer = Linear(given, weight, rescale, generator.integers(-5000, 5000, outputs, np.int32))
+        nodes[name] = Node(layer, (source,))
+    path = tmp_path_factory.mktemp("run") / "model.safetensors"
+    model = IntegerModel(nodes, {"image": IMAGE}, ("second",), {"labels": ["ant", "bee", "cat"]})
+    write_model(path, model)
+    return path, model
+
+
+@pytest.fixture
+def image(tmp_path):
+    codes = np.random.default_rng(6).integers(0, 256, (30, 6), np.uint8)
+    np.save(tmp_path / "image.npy", codes)
+    return tmp_path / "image.npy", codes
+
+
+def test_codes_come_out_with_labels(lowbit, model, image, tmp_path):
+    (path, integer), (file, codes) = model, image
+    expected = integer.run(codes)
+    result = lowbit("run", path, file, "-o", tmp_path / "out.npy")
+    first = ["ant", "bee", "cat"][int(expected[0].argmax())]
+    assert "second: int16 codes of shape (30, 3); a code is worth (code - 0) * 0.01" in result.out
+    assert f"  0: {first}: [" in result.out
+    assert "and 10 more" in result.out
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    document = json.loads(lowbit("run", path, file, "--output-format", "json").out)
+    assert document["outputs"]["second"]["codes"] == expected.tolist()
+    assert document["labels"][0] == first
+
+
+def test_values_become_the_nearest_codes(lowbit, model, image, tmp_path):
+    (path, integer), (_, codes) = model, image
+    np.savez(tmp_path / "values.npz", image=codes / 255 + 0.001)
+    lowbit("run", path, tmp_path / "values.npz", "-o", tmp_path / "out.safetensors")
+    np.testing.assert_array_equal(read_arrays(tmp_path / "out.safetensors")["second"], integer.run(codes))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"picture": np.zeros((2, 6))}, "input 'image' is missing"),
+        ({"image": np.full((2, 6), np.nan)}, "input 'image' has a NaN"),
+        ({"image": np.full((2, 6), 256)}, "input 'image': "),
+        ({"image": np.zeros((2, 6), bool)}, "input 'image' has dtype bool"),
+        ({"image": np.zeros((2, 5))}, "layer 'first': linear: input has shape (2, 5)"),
+    ],
+)
+def test_inputs_that_are_wrong_are_told(lowbit, model, tmp_path, arrays, message):
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    result = lowbit("run", model[0], tmp_path / "wrong.npz")
+    assert (result.status, message in result.err) == (2, True), result.err
+
+
+def test_a_dump_is_compared_layer_by_layer(lowbit, model, image, tmp_path):
+    (path, _), (file, _) = model, image
+    lowbit("run", path, file, "--dump", tmp_path / "dump.npz")
+    options = ("check", "model", path, "--inputs", file, "--results")
+    result = lowbit(*options, tmp_path / "dump.npz")
+    assert (result.status, "equal; 2 of 2 layers compared" in " ".join(result.out.split())) == (0, True)
+    dump = read_arrays(tmp_path / "dump.npz")
+    assert set(dump) == {
+        "first:accumulator",
+        "first:requantised",
+        "first",
+        "second:accumulator",
+        "second:requantised",
+        "second",
+    }
+    dump["first"][3, 2] += 1
+    np.savez(tmp_path / "wrong.npz", first=dump["first"], second=dump["second"])
+    document = json.loads(lowbit(*options, tmp_path / "wrong.npz", "--output-format", "json").out)
+    assert document["verdict"] == "MISMATCH"
+    assert document["differences"][0]["layer"] == "first"
+    assert document["differences"][0]["index"] == [3, 2]
+
+
+KERNEL = """
+    import dataclasses
+    import numpy
+    from lowbit.models.store import read_model
+
+    def f(image):
+        nodes = read_model({path!r}).nodes
+        first = dataclasses.replace(nodes["first"].layer, bias=None)(image)
+        return {{"first": first, "second": nodes["second"].layer(first)}}
+"""
+
+
+def test_a_function_that_hands_out_layers_is_compared(lowbit, model, image, tmp_path):
+    (path, _), (file, _) = model, image
+    (tmp_path / "kernel.py").write_text(textwrap.dedent(KERNEL.format(path=str(path))))
+    result = lowbit(
+        "check", "model", path, "--inputs", file, "--python", f"{tmp_path / 'kernel.py'}:f", "--layers", "all"
+    )
+    assert result.status == 1
+    assert "the first layer that differs: first (linear), requantised" in result.out
+    assert "the kernel does not add the bias" in result.out
+    assert lowbit("check", "model", path).status == 2
+    assert lowbit("check", "gemm", path).status == 2
