@@ -105,6 +105,13 @@ def integer_layernorm(scheme: str, deviation: float, **options: int) -> float:
     return largest(got * unit, exact)
 
 
+def integer_rmsnorm(scheme: str, deviation: float) -> float:
+    """The same of RMSNorm, of codes around one deviation."""
+    codes = np.random.default_rng(0).normal(deviation, deviation, (200, 768)).round().astype(np.int16)
+    got, unit = lowbit.rmsnorm(codes, scheme=scheme, return_scale=True)
+    return largest(got * unit, codes / np.sqrt((codes.astype(np.float64) ** 2).mean(-1, keepdims=True)))
+
+
 def integers() -> list[Claim]:
     """The integer algorithms."""
     every = np.arange(-128, 128).astype(np.int8)
@@ -121,13 +128,17 @@ def integers() -> list[Claim]:
     for reach in (8, 5, 3, 1):
         row = integer_gelu("ivit", reach / 127, every)
         rows.append(Claim(f"ShiftGELU, int8 row over -{reach} to {reach}", "none", row))
-    for scheme in ("ivit", "ibert", "lowbit"):
+    for scheme in ("exact", "ivit", "ibert", "lowbit"):
         for scale in (0.0123, 0.05, 0.25):
             rows.append(Claim(f"softmax {scheme}, rows of 197 at {scale:g}", "none", integer_softmax(scheme, scale)))
-    for scheme in ("ivit", "ibert", "lowbit"):
+    for scheme in ("exact", "ivit", "ibert", "lowbit"):
         for deviation in (1, 5, 30, 3000):
             name = f"LayerNorm {scheme}, 768 codes of deviation {deviation}"
             rows.append(Claim(name, "none", integer_layernorm(scheme, deviation)))
+    for scheme in ("exact", "lowbit"):
+        for deviation in (1, 30, 3000):
+            name = f"RMSNorm {scheme}, 768 codes around {deviation}"
+            rows.append(Claim(name, "none", integer_rmsnorm(scheme, deviation)))
     shifted = integer_layernorm("ibert", 3000, shift=2)
     rows.append(Claim("LayerNorm ibert, 768 codes of deviation 3000, shift 2", "none", shifted))
     return rows

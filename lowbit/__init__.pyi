@@ -54,6 +54,7 @@ from lowbit.ops.gemm.prepack import prepack as prepack
 from lowbit.ops.nonlinear.gelu import gelu as gelu
 from lowbit.ops.nonlinear.l2norm import l2norm as l2norm
 from lowbit.ops.nonlinear.layernorm import layernorm as layernorm
+from lowbit.ops.nonlinear.rmsnorm import rmsnorm as rmsnorm
 from lowbit.ops.nonlinear.sigmoid import logistic as logistic
 from lowbit.ops.nonlinear.sigmoid import tanh as tanh
 from lowbit.ops.nonlinear.softmax import softmax as softmax

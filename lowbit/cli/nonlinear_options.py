@@ -75,9 +75,9 @@ def chosen_nonlinearity(arguments: Namespace) -> tuple[Nonlinearity, FixedFormat
         )
 
 
-def parse_options(listed: list[str], scheme: Scheme) -> dict[str, float]:
-    """``beta=1.5`` and ``zero_point=-3`` as numbers: whole where they are written so."""
-    options: dict[str, float] = {}
+def parse_options(listed: list[str], scheme: Scheme) -> dict[str, float | str]:
+    """``beta=1.5`` and ``zero_point=-3`` as numbers: whole where they are written so; ``rounding=toward_zero``."""
+    options: dict[str, float | str] = {}
     for item in listed:
         name, equals, value = item.partition("=")
         if equals and name not in scheme.options:
@@ -85,6 +85,9 @@ def parse_options(listed: list[str], scheme: Scheme) -> dict[str, float]:
             own = {"bits": "--to", "scheme": "--scheme", "variant": "--variant", "scale": "--scale"}.get(name)
             hint = f"{own} is the option for it" if own else takes
             raise UsageError(f"--option {name}: {scheme.title} has no such parameter", hint=hint)
+        if name == "rounding":
+            options[name] = value
+            continue
         try:
             options[name] = float(value) if "." in value or "e" in value.lower() else int(value)
         except ValueError as error:

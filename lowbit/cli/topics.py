@@ -34,8 +34,8 @@ WORDS = _read("glossary.toml")
 """Word that lowbit prints, neither an option nor a name in a table -> what it means, a sentence."""
 
 OPTIONS_OF_SCHEMES = {
-    "beta": "softmax: a factor of the differences, 1 in attention; layernorm: what is added to each element",
-    "gamma": "layernorm: the factor of each element",
+    "beta": "softmax: a factor of the differences, 1 in attention; layernorm, rmsnorm: what is added to each element",
+    "gamma": "layernorm and rmsnorm: the factor of each element",
     "multiplier": "the scale as TensorFlow Lite stores it, an integer of 31 bits beside a shift, in place of --scale",
     "shift": "the power of two that goes with a multiplier; layernorm of ibert: by how much its squares are shifted",
     "factors": "layernorm of fqvit: the powers of two of its channels",
@@ -44,6 +44,7 @@ OPTIONS_OF_SCHEMES = {
     "biases": "layernorm of tflite_int16: an integer of 32 bits for each element",
     "variance_limit": "layernorm of tflite_int16: the variance that a row is given where its own is smaller",
     "zero_point": "the code that stands for 0",
+    "rounding": "exact: how a result is rounded, nearest_even if it is not said",
     "integer_bits": "gemmlowp: how many bits of its fixed-point operands are left of the point, the sign apart",
 }
 """Option of integer-only schemes -> what it is."""

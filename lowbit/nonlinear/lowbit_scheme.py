@@ -1,4 +1,4 @@
-"""lowbit's own integer softmax, GELU and LayerNorm, scheme id ``lowbit``.
+"""lowbit's own integer softmax, GELU, LayerNorm and RMSNorm, scheme id ``lowbit``.
 
 The same place in a network as I-ViT's, with the three weak points replaced: the exponential is 2^-z with a polynomial
 of degree 4 instead of 1 + r / 2, the reciprocal is taken of a normalised sum and so always has 31 significant bits, and
@@ -45,6 +45,7 @@ GELU_CUBIC = 1727101
 """0.044715 times that."""
 
 NORM_LONGEST = 1 << 16
+RMS_LONGEST = 1 << 15
 NORM_CODE_BITS = 16
 NORM_FRACTION = 20
 """Fraction bits of a normalised value."""
@@ -133,6 +134,20 @@ def _layernorm_steps(_: Parameters) -> tuple[Intermediate, ...]:
     )
 
 
+def _rmsnorm_steps(_: Parameters) -> tuple[Intermediate, ...]:
+    """LayerNorm's without a mean, for rows of up to 2^15 codes of 16 bits."""
+    return (
+        *unsigned(46, "sum_of_squares", note="2^15 squares of -2^15 are 2^45"),
+        *unsigned(61, "variance", note="length * sum_of_squares"),
+        *unsigned(31, "deviation", note="the exact root of the variance shifted to 61 or 62 bits"),
+        *unsigned(30, "factor", note="2^59 / deviation"),
+        *signed(32, "scaled", note="length * code"),
+        *signed(62, "product"),
+        *signed(30, "normalized", note="20 fraction bits; at most sqrt(length)"),
+        *signed(32, "result", note="plus beta / gamma"),
+    )
+
+
 def _last_rounding(call: Parameters) -> LastRounding:
     fraction_bits = call.result_bits - 1
 
@@ -175,6 +190,18 @@ SCHEMES = (
         takes_scale=False,
         own_bits=32,
         mean="times_length",
+        examples=(Example({}),),
+    ),
+    Scheme(
+        "rmsnorm",
+        "lowbit",
+        "this library's own: its LayerNorm without a mean",
+        _rmsnorm_steps,
+        home="lowbit_scheme:rmsnorm",
+        evidence="",
+        options=("gamma", "beta"),
+        takes_scale=False,
+        own_bits=32,
         examples=(Example({}),),
     ),
 )

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from lowbit.errors import InputError
 from lowbit.nonlinear.widths import Intermediate, Widths
 
-FAMILIES = ("ivit", "ibert", "fqvit", "lowbit_scheme", "tflite", "litert", "cmsis", "fixed_point")
+FAMILIES = ("ivit", "ibert", "fqvit", "lowbit_scheme", "tflite", "litert", "cmsis", "fixed_point", "exact")
 """The files of this package that have ``SCHEMES``, in the order in which schemes are listed and tried."""
 
 
@@ -46,6 +46,7 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation("softmax", "softmax:softmax", "ivit"),
         Operation("gelu", "gelu:gelu", "ivit"),
         Operation("layernorm", "layernorm:layernorm", "ivit"),
+        Operation("rmsnorm", "rmsnorm:rmsnorm", "lowbit"),
         Operation("logistic", "sigmoid:logistic", "tflite_int8", by_row=False),
         Operation("tanh", "sigmoid:tanh", "tflite_int8", by_row=False),
         Operation("exp", "exponential:exp", "ivit", by_row=False, highest=0),
@@ -107,7 +108,7 @@ class Scheme:
     # Schemes with the same word here differ in details only: rows are looked for that tell them apart.
     relatives: str = ""
     # Options of which ``lowbit check`` tries every value, rather than believe the one that it is told.
-    trials: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    trials: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     # The :class:`LastRounding` of a call, None where the last step is not a shift.
     last_rounding: Callable[[Parameters], LastRounding | None] = lambda _: None
     # What the intermediate ``centred`` is: a code less the rounded mean ("rounded"), or length times code less the sum

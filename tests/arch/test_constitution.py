@@ -14,7 +14,7 @@ from tests.arch.test_examples import MODULES
 POSITIONAL = {"target", "fmt", "accumulator", "a", "b", "zero_point", "jobs"}
 """Optional parameters by position: a format, what a proof is about, what belongs to an array, a number of workers."""
 RUN_OVER_ARRAYS = ("encode", "decode", "convert", "gemm", "requantize", "quantized_add", "quantized_multiply")
-NONLINEARITIES = ("softmax", "gelu", "layernorm", "logistic", "tanh", "l2norm")
+NONLINEARITIES = ("softmax", "gelu", "layernorm", "rmsnorm", "logistic", "tanh", "l2norm")
 
 
 def functions():

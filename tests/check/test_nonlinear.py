@@ -332,3 +332,16 @@ def test_bad_arguments():
         chosen("softmax", "ivit", scale=-1.0)
     with pytest.raises(InputError, match="not a type of codes"):
         chosen("softmax", "ivit", scale=1.0, source="int4")
+
+
+def test_a_rounding_of_the_exact_function_is_named():
+    checked = operation("softmax", "exact")
+    cases = [case for case in checked.cases("directed", 0, 0) if case.shape[1] < 20]
+    scale = np.longdouble(np.float32(SCALE))
+
+    def truncated(codes):
+        powers = np.exp(scale * codes.astype(np.int64) - scale * codes.max(-1, keepdims=True).astype(np.int64))
+        return np.minimum(np.floor(powers / powers.sum(-1, keepdims=True) * 2**15), 2**15 - 1).astype(np.int16)
+
+    told = sentence(concluded(checked, cases, [truncated(case.arrays["codes"]) for case in cases]))
+    assert told.startswith("follows exact, rounding toward_zero")

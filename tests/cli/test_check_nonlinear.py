@@ -134,3 +134,10 @@ def test_wrong_usage(lowbit, arguments, words):
     result = lowbit("check", *arguments)
     assert result.status == 2
     assert words in result.err
+
+
+def test_a_rounding_is_an_option_of_the_exact_schemes(lowbit):
+    assert lowbit("gen", "rmsnorm", "--scheme", "exact", "--option", "rounding=toward_zero", "--n", "9").status == 0
+    refused = lowbit("gen", "rmsnorm", "--scheme", "exact", "--option", "rounding=zero", "--n", "9")
+    assert refused.status == 2
+    assert "unknown rounding: 'zero'" in refused.err

@@ -153,7 +153,7 @@ def test_every_scheme_has_a_grade_of_evidence():
     records = [record for operation in OPERATIONS for record in schemes(operation).values()]
     assert {record.evidence for record in records} == {"run", "source", ""}
     assert {record.evidence for record in records} - {""} <= set(EVIDENCE)
-    assert {record.id for record in records if not record.evidence} == {"lowbit"}
+    assert {record.id for record in records if not record.evidence} == {"lowbit", "exact"}
     run = {(record.operation, record.id) for record in records if record.evidence == "run"}
     names = {"tflite_int8", "tflite_int16", "litert_int8", "litert_int16", "tosa"}
     assert run == {

@@ -281,6 +281,7 @@ REAL = {
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
     "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
     "layernorm": lambda x: (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True),
+    "rmsnorm": lambda x: x / np.sqrt((x**2).mean(-1, keepdims=True)),
     "logistic": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "exp": np.exp,

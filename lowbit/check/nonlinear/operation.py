@@ -1,4 +1,4 @@
-"""``lowbit check softmax|gelu|layernorm|logistic|tanh|exp|l2norm``: which integer-only scheme a kernel follows."""
+"""``lowbit check`` of nonlinearities, from ``softmax`` to ``l2norm``: which integer-only scheme a kernel follows."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _with_options(asked: Nonlinearity, record: Scheme, variant: str) -> list[Non
     return made
 
 
-def _without(made: Nonlinearity, name: str) -> tuple[tuple[str, float], ...]:
+def _without(made: Nonlinearity, name: str) -> tuple[tuple[str, float | str], ...]:
     return tuple(item for item in made.options if item[0] != name)
 
 

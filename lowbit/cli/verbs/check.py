@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
             "products with directed matrices, those of the libraries installed here where no kernel is given; "
             "`requantize` checks the way from accumulators to codes; `quantize` the codes and scales of blocks, "
             "`quantize_linear` codes by a given scale, those of the libraries, too; "
-            "`softmax`, `gelu`, `layernorm`, `logistic`, "
+            "`softmax`, `gelu`, `layernorm`, `rmsnorm`, `logistic`, "
             "`tanh`, `exp` and `l2norm` check integer-only nonlinearities; `model` compares the layers of an integer "
             "model one by one. Exit status 0: equal, published differences "
             "included; 1: a mismatch.",

@@ -1,4 +1,4 @@
-"""lowbit's own softmax of 8-bit codes and LayerNorm of 8- or 16-bit codes, where no intermediate can overflow.
+"""lowbit's own softmax of 8-bit codes, LayerNorm and RMSNorm of 8- or 16-bit codes, where no intermediate can overflow.
 
 Softmax's exponential is a table of the distance from the row's maximum. Proved equal to ``lowbit_scheme.py``.
 """
@@ -47,14 +47,16 @@ def write_row(codes, slope, offset, places, bias, out):
 
 
 @kernel
-def layernorm_rows(codes, bias, out):
-    """Rows of up to 2^15 codes; ``(length * code - sum) * factor`` is taken apart into a slope and an offset.
+def norm_rows(codes, centred, bias, out):
+    """LayerNorm (``centred`` is 1) or RMSNorm (0) of rows of up to 2^15 codes.
 
-    The terms may leave 63 bits, their sum does not, and 64-bit arithmetic wraps.
+    ``(length * code - sum) * factor`` is taken apart into a slope and an offset. The terms may leave
+    63 bits, their sum does not, and 64-bit arithmetic wraps.
     """
     length = codes.shape[1]
     for row in range(codes.shape[0]):
         total, squares = sums(codes[row])
+        total *= centred
         variance = length * squares - total * total
         if variance == 0:
             out[row, :] = bias

@@ -1,4 +1,4 @@
-"""lowbit's own softmax, GELU and LayerNorm in int64: the twin of ``oracle/nonlinear/lowbit_scheme.py``."""
+"""lowbit's own softmax, GELU, LayerNorm and RMSNorm in int64: the twin of ``oracle/nonlinear/lowbit_scheme.py``."""
 
 from lowbit.kernels._jit import kernel, scalar
 from lowbit.kernels.lib.bits import bit_length
@@ -111,26 +111,29 @@ def gelu(codes, constants, limits, mode, out, trap):
 
 
 @kernel
-def layernorm(codes, bias, limits, mode, out, trap):
-    """LayerNorm of every row of a block."""
+def norm(codes, centred, bias, limits, mode, out, trap):
+    """LayerNorm (``centred`` is 1) or RMSNorm (0) of every row of a block; RMSNorm's intermediates lack the sum."""
     length = codes.shape[1]
+    less = 1 - centred
     for row in range(codes.shape[0]):
         total = 0
         squares = 0
         for i in range(length):
             code = codes[row, i]
-            total = step(total + code, NORM_SUM, limits, mode, trap, row, i)
-            squares = step(squares + code * code, SUM_OF_SQUARES, limits, mode, trap, row, i)
-        variance = step(length * squares - total * total, VARIANCE, limits, mode, trap, row, -1)
+            if centred:
+                total = step(total + code, NORM_SUM, limits, mode, trap, row, i)
+            squares = step(squares + code * code, SUM_OF_SQUARES - less, limits, mode, trap, row, i)
+        variance = step(length * squares - total * total, VARIANCE - less, limits, mode, trap, row, -1)
         halves = (ROOT_BITS - bit_length(variance)) >> 1
         root = floor_square_root(variance << (2 * halves)) if variance else (1 << 31) - 1
-        root = step(root, DEVIATION, limits, mode, trap, row, -1)
-        factor = step((1 << NORM_RECIPROCAL_BITS) // root, NORM_FACTOR, limits, mode, trap, row, -1)
+        root = step(root, DEVIATION - less, limits, mode, trap, row, -1)
+        factor = step((1 << NORM_RECIPROCAL_BITS) // root, NORM_FACTOR - less, limits, mode, trap, row, -1)
         places = NORM_RECIPROCAL_BITS - NORM_FRACTION - halves
         for i in range(length):
-            centred = step(length * codes[row, i] - total, CENTRED, limits, mode, trap, row, i)
-            product = step(centred * factor, NORM_PRODUCT, limits, mode, trap, row, i)
+            difference = step(length * codes[row, i] - total, CENTRED - less, limits, mode, trap, row, i)
+            product = step(difference * factor, NORM_PRODUCT - less, limits, mode, trap, row, i)
             normalized = 0
             if variance:
-                normalized = step(shift_half_up(product, places), NORM_NORMALIZED, limits, mode, trap, row, i)
-            out[row, i] = step(normalized + bias[i], NORM_RESULT, limits, mode, trap, row, i)
+                place = NORM_NORMALIZED - less
+                normalized = step(shift_half_up(product, places), place, limits, mode, trap, row, i)
+            out[row, i] = step(normalized + bias[i], NORM_RESULT - less, limits, mode, trap, row, i)

@@ -1,4 +1,4 @@
-"""Runs lowbit's own softmax, GELU and LayerNorm."""
+"""Runs lowbit's own softmax, GELU, LayerNorm and RMSNorm."""
 
 from __future__ import annotations
 
@@ -83,14 +83,23 @@ def _gelu(request: Request) -> Array:
 
 def layernorm(request: Request) -> Answer:
     """LayerNorm along the rows."""
+    return _norm(request, 1, own.NORM_LONGEST)
+
+
+def rmsnorm(request: Request) -> Answer:
+    """RMSNorm along the rows."""
+    return _norm(request, 0, own.RMS_LONGEST)
+
+
+def _norm(request: Request, centred: int, longest: int) -> Answer:
     from lowbit.kernels.nonlinear import fast_lowbit_scheme, lowbit_scheme
 
-    require_rows(request.rows, own.NORM_LONGEST, "for which the variance has its width", own.NORM_CODE_BITS)
+    require_rows(request.rows, longest, "for which the variance has its width", own.NORM_CODE_BITS)
     gamma, beta = affine(request.options, request.rows.shape[1])
     bias = rounded_biases(gamma, beta, own.NORM_FRACTION)
     # 2^29 for the normalised value, so that nothing overflows and nothing can trap.
     if cannot_overflow(request.rows, bias):
-        codes = fast(request, request.rows, fast_lowbit_scheme.layernorm_rows, bias.astype(np.int32))
+        codes = fast(request, request.rows, fast_lowbit_scheme.norm_rows, centred, bias.astype(np.int32))
     else:
-        codes = plain(request, lowbit_scheme.layernorm, bias)
+        codes = plain(request, lowbit_scheme.norm, centred, bias)
     return Answer(codes, gamma * np.float32(2.0**-own.NORM_FRACTION))

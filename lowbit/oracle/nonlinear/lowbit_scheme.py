@@ -1,4 +1,4 @@
-"""lowbit's own softmax, GELU and LayerNorm, in Python integers.
+"""lowbit's own softmax, GELU, LayerNorm and RMSNorm, in Python integers.
 
 LayerNorm rounds nothing before the root, which is exact: with n codes x, y = n x - sum and V = n sum(x^2) - sum^2 are
 integers, and (x - mean) / deviation = y / sqrt(V).
@@ -111,10 +111,21 @@ def gelu(row: list[int], call: Parameters, steps: Steps) -> list[int]:
 
 def layernorm(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     """LayerNorm of codes of at most 16 bits, in units of gamma * 2^-20; a row of equal codes gives beta / gamma."""
+    return _norm(row, call, steps, "centred")
+
+
+def rmsnorm(row: list[int], call: Parameters, steps: Steps) -> list[int]:
+    """RMSNorm likewise, of the codes themselves: its ``variance`` is n sum(x^2)."""
+    return _norm(row, call, steps, "scaled")
+
+
+def _norm(row: list[int], call: Parameters, steps: Steps, difference: str) -> list[int]:
+    """Both; ``difference`` is what the one calls its n x - sum, and the other, without a sum, its n x."""
     biases = norm_biases(call.options, len(row))
     total = squares = 0
     for steps.element, code in enumerate(row):
-        total = steps("sum", total + code)
+        if difference == "centred":
+            total = steps("sum", total + code)
         squares = steps("sum_of_squares", squares + code**2)
     steps.element = -1
     variance = steps("variance", len(row) * squares - total**2)
@@ -124,8 +135,7 @@ def layernorm(row: list[int], call: Parameters, steps: Steps) -> list[int]:
     places = 59 - NORM_BITS - halves
     results = []
     for steps.element, code in enumerate(row):
-        centred = steps("centred", len(row) * code - total)
-        product = steps("product", centred * factor)
+        product = steps("product", steps(difference, len(row) * code - total) * factor)
         normalized = steps("normalized", divided_half_up(product, 1 << places)) if variance else 0
         results.append(steps("result", normalized + biases[steps.element]))
     return results

@@ -1,4 +1,4 @@
-"""Bounds of lowbit's own softmax, GELU and LayerNorm."""
+"""Bounds of lowbit's own softmax, GELU, LayerNorm and RMSNorm."""
 
 from __future__ import annotations
 
@@ -61,6 +61,29 @@ def layernorm(request: Request) -> Subject:
             "factor": factor,
             "centred": Span(-centred, centred),
             "product": Span(-centred * factor.high, centred * factor.high),
+            "normalized": Span(-normalized, normalized),
+            "result": Span(-normalized, normalized),
+        }
+
+    return Subject(request.call, inputs, spans, {}, {"bias": 0})
+
+
+def rmsnorm(request: Request) -> Subject:
+    """RMSNorm: a code over the root of the mean square is at most sqrt(length)."""
+    request.only_options()
+    inputs = request.codes(NORM_CODE_BITS)
+    largest = max(abs(code) for code in inputs)
+
+    def spans(length: int) -> Spans:
+        factor = Span(NORM_RECIPROCAL // _NORMALISED.high, NORM_RECIPROCAL // _NORMALISED.low)
+        normalized = (isqrt(length) + 1) << NORM_FRACTION
+        return {
+            "sum_of_squares": Span(0, length * largest**2),
+            "variance": Span(0, length**2 * largest**2),
+            "deviation": _NORMALISED,
+            "factor": factor,
+            "scaled": Span(length * inputs.low, length * inputs.high),
+            "product": Span(length * inputs.low * factor.high, length * inputs.high * factor.high),
             "normalized": Span(-normalized, normalized),
             "result": Span(-normalized, normalized),
         }

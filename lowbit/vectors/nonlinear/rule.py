@@ -30,7 +30,7 @@ class Nonlinearity:
     variant: str = ""
     scale: float | None = None
     bits: int | None = None  # width of the result; None for the scheme's own
-    options: tuple[tuple[str, float], ...] = ()  # the scheme's further parameters
+    options: tuple[tuple[str, float | str], ...] = ()  # the scheme's further parameters
     overflow: str = "wrap"  # what an intermediate beyond its width becomes: "wrap", "saturate"
 
     @property
@@ -114,7 +114,7 @@ def chosen(
     scale: float | None = None,
     source: str = "",
     target: str = "",
-    options: Mapping[str, float] | None = None,
+    options: Mapping[str, float | str] | None = None,
 ) -> tuple[Nonlinearity, FixedFormat, FixedFormat]:
     """A nonlinearity of given types: the scheme's own ones where none are named.
 

@@ -35,6 +35,7 @@ CASES = [
     ("softmax", "lowbit", "", 0.05),
     ("gelu", "lowbit", "", 0.05),
     ("layernorm", "lowbit", "", None),
+    ("rmsnorm", "lowbit", "", None),
     ("softmax", "litert_int16", "double_rounding", INT16_SCALE),
     ("l2norm", "tflite_int8", "single_rounding", None),
     ("gelu", "ivit", "torch", 0.05),
