@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
 from lowbit.layers.linear import Linear, product_bounds
-from lowbit.layers.requantize import Output, check_output, finished, result_of
+from lowbit.layers.requantize import Output, check_output, finished
 from lowbit.ops.types import Array
 
 BUFFER_BYTES = 1 << 20
@@ -72,14 +72,6 @@ class Conv(Layer):
         if self.bias is not None:
             bias = checked_parameter(self.bias, "conv: bias", "int32", (len(weight),))
             object.__setattr__(self, "bias", bias)
-
-    @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
-
-    @property
-    def result(self) -> Quantity:
-        return result_of(self.output)
 
     @property
     def _channels(self) -> int:

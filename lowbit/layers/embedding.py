@@ -36,10 +36,6 @@ class Embedding(Layer):
         object.__setattr__(self, "table", table)
 
     @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
-
-    @property
     def result(self) -> Quantity:
         return self.entries
 
@@ -80,10 +76,6 @@ class Positions(Layer):
     def __post_init__(self) -> None:
         table = checked_parameter(self.table, "positions: table", self.entries.format, (None, None))
         object.__setattr__(self, "table", table)
-
-    @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
 
     @property
     def result(self) -> Quantity:

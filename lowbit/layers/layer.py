@@ -142,15 +142,19 @@ class Layer(ABC):
     operation: ClassVar[str]
     """The kind's name, under which files of models have it."""
 
-    @property
-    @abstractmethod
-    def inputs(self) -> tuple[Quantity, ...]:
-        """What the codes of each input mean."""
+    input: Quantity
+    output: Any
 
     @property
-    @abstractmethod
+    def inputs(self) -> tuple[Quantity, ...]:
+        """What the codes of each input mean."""
+        return (self.input,)
+
+    @property
     def result(self) -> Quantity:
-        """What the codes of the result mean."""
+        """What the codes of the result mean: that of ``output``, or it itself where it is a Quantity."""
+        found: Quantity = self.output if isinstance(self.output, Quantity) else self.output.result
+        return found
 
     @abstractmethod
     def steps(self, *codes: Array) -> Iterator[Step]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
-from lowbit.layers.requantize import Output, check_output, finished, finished_bounds, result_of
+from lowbit.layers.requantize import Output, check_output, finished, finished_bounds
 from lowbit.ops.gemm.gemm import gemm
 from lowbit.ops.gemm.paths import NOTHING
 from lowbit.ops.gemm.prepack import PackedMatrix, prepack
@@ -72,14 +72,6 @@ class Linear(Layer):
     def _check(self, name: str, format: str, shape: tuple[int | None, ...]) -> None:
         array = checked_parameter(getattr(self, name), f"{self.operation}: {name}", format, shape)
         object.__setattr__(self, name, array)
-
-    @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
-
-    @property
-    def result(self) -> Quantity:
-        return result_of(self.output)
 
     @cached_property
     def packed(self) -> PackedMatrix:

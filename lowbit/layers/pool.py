@@ -48,10 +48,6 @@ class MaxPool(Layer):
         check_window(self, self.stride, self.padding)
 
     @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
-
-    @property
     def result(self) -> Quantity:
         return self.input
 
@@ -104,10 +100,6 @@ class AveragePool(Layer):
         else:
             known = f"one of {', '.join(ROUNDINGS)}"
             self.require(self.division in ROUNDINGS, f"division = {self.division!r} is not a rounding", known)
-
-    @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
 
     @property
     def result(self) -> Quantity:

@@ -162,11 +162,6 @@ Output = Rescale | Quantity
 """How a layer's accumulators leave it: requantised, or as they are, int32 numbers of a scale."""
 
 
-def result_of(output: Output) -> Quantity:
-    """What the codes of a layer's result mean."""
-    return output.result if isinstance(output, Rescale) else output
-
-
 def finished(output: Output, accumulators: Array) -> Iterator[Step]:
     """The steps from int32 accumulators, channels last, to the result."""
     yield Step("accumulator", accumulators, 32)
@@ -206,10 +201,6 @@ class Requantize(Layer):
     operation = "requantize"
     input: Quantity
     rescale: Rescale
-
-    @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
 
     @property
     def result(self) -> Quantity:

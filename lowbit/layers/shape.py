@@ -17,10 +17,6 @@ class _Moves(Layer):
     input: Quantity
 
     @property
-    def inputs(self) -> tuple[Quantity, ...]:
-        return (self.input,)
-
-    @property
     def result(self) -> Quantity:
         return self.input
 

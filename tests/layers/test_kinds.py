@@ -5,18 +5,26 @@ import pytest
 
 from lowbit.errors import LowbitError
 from lowbit.layers import (
+    Activation,
     Add,
+    Attention,
     AveragePool,
     Conv,
     Embedding,
     MaxPool,
     Multiply,
+    Nonlinearity,
+    Norm,
     Positions,
     Quantity,
     Rescale,
     Reshape,
+    Rotary,
     Select,
+    Silu,
     Sum,
+    Table,
+    rotary_tables,
 )
 
 INT8, INT32 = Quantity("int8", 0.1), Quantity("int32", 0.1)
@@ -56,5 +64,56 @@ SUM = Sum.from_scales(INT8, INT8, "hawq", INT8)
     ],
 )
 def test_bad_parameters_and_codes_are_named(make, what):
+    with pytest.raises(LowbitError, match=what):
+        make()
+
+
+LAYERNORM = Nonlinearity("layernorm", "lowbit")
+SOFTMAX = Nonlinearity("softmax", "ivit", bits=8)
+ATTENTION = Attention(INT8, INT8, INT8, 2, 2, HALF, SOFTMAX, HALF, 1, causal=True, longest=5)
+ROTARY = Rotary.from_tables(INT8, rotary_tables(3, 4), "tflm", INT8)
+LOGISTIC = Nonlinearity("logistic", "tflite_int8")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: Nonlinearity("sine", "ivit"), "unknown operation: 'sine'"),
+        (lambda: Nonlinearity("softmax", "nosuch"), "unknown softmax scheme: 'nosuch'"),
+        (lambda: Nonlinearity("softmax", "ivit", "nosuch"), "no variant 'nosuch'"),
+        (lambda: Nonlinearity("softmax", "ivit", bits=99), "bits = 99"),
+        (lambda: Nonlinearity("softmax", "ivit", options={"odd": 1}), "unknown argument .*'odd'"),
+        (lambda: Activation(INT8, SOFTMAX, INT32), "activation: results are int8 with zero point 0, not int32"),
+        (lambda: Activation(INT8, Nonlinearity("softmax", "fqvit"), HALF), "gives no codes of a scale"),
+        (lambda: Silu(INT8, SOFTMAX, HALF), "silu: function = 'softmax' is not the logistic one"),
+        (lambda: Table(INT8, np.zeros(255, np.int8), INT8), r"table: table has shape \(255,\), not \(256\)"),
+        (lambda: Table(INT32, np.zeros(255, np.int8), INT8), "table: input has format int32"),
+        (
+            lambda: Table.from_function(lambda x: x * np.nan, INT8, INT8),
+            "table: the function of code -128 is not a number",
+        ),
+        (lambda: Norm(INT8, SOFTMAX, 4, HALF), "norm: function = 'softmax' is not a normalisation"),
+        (lambda: Norm(INT8, LAYERNORM, 4, HALF, np.zeros(3, int)), r"norm: bias has shape \(3,\), not \(4\)"),
+        (lambda: Norm(INT8, LAYERNORM, 4, HALF)(TABLE[:, :3]), r"norm: input has shape \(6, 3\), not \(\.\.\., 4\)"),
+        (
+            lambda: Norm(INT8, Nonlinearity("layernorm", "lowbit", options={"gamma": 1}), 4, HALF),
+            "norm: gamma and beta",
+        ),
+        (lambda: Attention(INT8, INT8, INT8, 3, 2, HALF, SOFTMAX, HALF, 2), "attention: 3 heads on 2"),
+        (lambda: Attention(INT8, INT8, INT8, 2, 2, HALF, LAYERNORM, HALF), "attention: softmax = 'layernorm'"),
+        (
+            lambda: Attention(INT8, INT8, INT8, 2, 2, HALF, Nonlinearity("softmax", "ibert", bits=16), HALF),
+            "attention: probabilities are uint16",
+        ),
+        (lambda: ATTENTION(TABLE, TABLE[:, :2], TABLE[:, :2]), "attention: 6 keys, and longest = 5"),
+        (lambda: ATTENTION(TABLE[:2], TABLE[:2], TABLE[:2]), r"attention: .* their last axes have lengths \[4, 2, 2\]"),
+        (lambda: ATTENTION(TABLE[:2], TABLE[:2, :2], TABLE[:3, :2]), "attention: shapes of .* do not meet"),
+        (lambda: ATTENTION(TABLE[:3], TABLE[:2, :2], TABLE[:2, :2]), "attention: 3 queries and 2 keys"),
+        (lambda: ROTARY(TABLE), r"rotary: input has shape \(6, 4\), not \(\.\.\., at most 3, heads \* 4\)"),
+        (lambda: Rotary(INT8, np.full((2, 2), 20000), np.zeros((2, 2), int), HALF), "rotary: cosines are beyond"),
+        (lambda: rotary_tables(3, 5), "size = 5 is not even"),
+    ],
+)
+def test_bad_nonlinear_layers_are_named(make, what):
     with pytest.raises(LowbitError, match=what):
         make()

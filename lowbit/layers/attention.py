@@ -1,0 +1,264 @@
+"""Attention, from projected queries, keys and values to what the output projection takes, and rotary embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.errors import InputError
+from lowbit.layers.add import products_of
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.layers.nonlinear import Nonlinearity
+from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
+from lowbit.ops.gemm.gemm import gemm
+from lowbit.ops.types import Array
+from lowbit.policy.requantize import RequantizeScheme
+
+ONE = 1 << 14
+"""Cosines and sines are Q1.14 numbers, so that 1 is a code."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Layer):
+    """``softmax(queries @ keys.T) @ values`` for each head.
+
+    Attributes
+    ----------
+    query, key, value : Quantity
+        Of codes of shapes (..., positions, heads * size) and (..., keys, key_value_heads * size), of at most 16 bits.
+    heads, size : int
+        How many heads, and how long each is.
+    scores : Rescale
+        Of the sums of products of queries and keys, 1 / sqrt(size) in its multiplier; to what ``softmax`` takes.
+    softmax : Nonlinearity
+        With results of at most 16 bits, the sign of unsigned ones included.
+    output : Rescale or Quantity
+        Of the sums of products of probabilities and values; one multiplier.
+    key_value_heads : int, optional
+        As many as heads if not given; else each serves ``heads / key_value_heads`` of them (grouped queries).
+    causal : bool
+        Whether the last queries' positions are those of the keys, and a query sees no later key: a row's softmax is
+        over the keys that it sees, and the others have probability 0.
+    longest : int
+        How many keys there are at most; what the widths are proved for.
+
+    Raises
+    ------
+    InputError
+        A parameter is wrong; the message begins with ``attention`` and names it.
+
+    Notes
+    -----
+    Source: Vaswani et al., arXiv 1706.03762, section 3.2; Ainslie et al., arXiv 2305.13245, for grouped queries.
+    """
+
+    operation = "attention"
+    query: Quantity
+    key: Quantity
+    value: Quantity
+    heads: int
+    size: int
+    scores: Rescale
+    softmax: Nonlinearity
+    output: Output
+    key_value_heads: int | None = None
+    causal: bool = False
+    longest: int = 512
+
+    def __post_init__(self) -> None:
+        self.require(self.heads >= 1 and self.heads % self._shared == 0, f"{self.heads} heads on {self._shared}")
+        self.require(self.softmax.function == "softmax", f"softmax = {self.softmax.function!r} is not a softmax")
+        self.scores.check_channels(1, "attention: scores")
+        check_output(self.output, 1, self.operation)
+        answer = self.softmax.trial(self.scores.result, 8)
+        self.require(
+            answer.codes.dtype.name in ("int8", "uint8", "int16"),
+            f"probabilities are {answer.codes.dtype}, and products take int8, uint8 or int16",
+            hint="softmax with fewer bits",
+        )
+
+    @property
+    def _shared(self) -> int:
+        return self.heads if self.key_value_heads is None else self.key_value_heads
+
+    @property
+    def inputs(self) -> tuple[Quantity, ...]:
+        return (self.query, self.key, self.value)
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        queries, keys, values = codes
+        self._check_shapes(queries, keys, values)
+        shared, group = self._shared, self.heads // self._shared
+        positions, count, size = queries.shape[-2], keys.shape[-2], self.size
+        heads = _apart(queries, shared, group * size)  # of each key: the positions of its group of queries, one by one
+        sums = gemm(
+            heads.reshape(*heads.shape[:-2], positions * group, size),
+            np.swapaxes(_apart(keys, shared, size), -1, -2),
+            a_zero_point=self.query.zero_point,
+            b_zero_point=self.key.zero_point,
+        )
+        yield Step("scores accumulator", sums, 32)
+        fmt = self.scores.result.scalar
+        scores = self.scores(sums)
+        yield Step("scores", scores, fmt.bits, fmt.signed)
+        probabilities, zero_point = self._probabilities(scores, positions, count)
+        declared = self.softmax.declared(self.scores.result)
+        yield Step("probabilities", probabilities, declared.bits, declared.signed)
+        sums = gemm(
+            probabilities,
+            _apart(values, shared, size),
+            a_zero_point=zero_point,
+            b_zero_point=self.value.zero_point,
+        )
+        joined = np.swapaxes(sums.reshape(*sums.shape[:-2], positions, group * size), -3, -2).reshape(queries.shape)
+        yield from finished(self.output, joined)
+
+    def _check_shapes(self, queries: Array, keys: Array, values: Array) -> None:
+        shapes = f"queries {queries.shape}, keys {keys.shape}, values {values.shape}"
+        deep = min(array.ndim for array in (queries, keys, values)) >= 2
+        self.require(deep and keys.shape[:-1] == values.shape[:-1], f"shapes of {shapes} do not meet")
+        self.require(queries.shape[:-2] == keys.shape[:-2], f"leading axes of {shapes} differ")
+        widths = [array.shape[-1] for array in (queries, keys, values)]
+        wanted = [count * self.size for count in (self.heads, self._shared, self._shared)]
+        self.require(widths == wanted, f"{shapes}: their last axes have lengths {wanted}")
+        count = keys.shape[-2]
+        self.require(1 <= count <= self.longest, f"{count} keys, and longest = {self.longest}")
+        early = not self.causal or queries.shape[-2] <= count
+        self.require(early, f"{queries.shape[-2]} queries and {count} keys: a causal query has a key at its position")
+
+    def _probabilities(self, scores: Array, positions: int, count: int) -> tuple[Array, int]:
+        """The softmax of each row of scores, and its zero point."""
+        if not self.causal:
+            answer = self.softmax.answer(scores, self.scores.result)
+            return answer.codes, answer.zero_point
+        by_position = scores.reshape(*scores.shape[:-2], positions, -1, count)
+        zero_point = self.softmax.trial(self.scores.result, 8).zero_point
+        found: Array | None = None
+        for position in range(positions):
+            seen = count - positions + position + 1
+            answer = self.softmax.answer(by_position[..., position, :, :seen], self.scores.result)
+            if found is None:
+                found = np.full(by_position.shape, zero_point, answer.codes.dtype)
+            found[..., position, :, :seen] = answer.codes
+        return (by_position if found is None else found).reshape(scores.shape), zero_point
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        queries, keys, values = (
+            codes.whole().less(edge.zero_point) for codes, edge in zip(ranges, self.inputs, strict=True)
+        )
+        product = products_of(queries, keys)
+        sums = Interval(np.minimum(product.low, 0) * self.size, np.maximum(product.high, 0) * self.size)
+        yield Bound("scores accumulator", *sums, 32)
+        for bound in self.scores.bounds(sums):
+            yield bound._replace(label="scores" if bound.label == "requantised" else f"scores: {bound.label}")
+        declared = self.softmax.declared(self.scores.result)
+        probabilities = self.softmax.interval(self.scores.result, self.scores.result.interval)
+        zero_point = self.softmax.trial(self.scores.result, 8).zero_point
+        probabilities = Interval.of(min(int(probabilities.low), zero_point), probabilities.high)
+        yield Bound("probabilities", *probabilities, declared.bits, declared.signed)
+        total = self.softmax.largest_total(self.scores.result, self.longest)
+        weighted = Interval(np.minimum(values.low, 0) * total, np.maximum(values.high, 0) * total)
+        yield from finished_bounds(self.output, weighted)
+
+
+def _apart(codes: Array, parts: int, length: int) -> Array:
+    """Codes of shape (..., positions, parts * length) as (..., parts, positions, length)."""
+    return np.swapaxes(codes.reshape(*codes.shape[:-1], parts, length), -3, -2)
+
+
+@dataclass(frozen=True, eq=False)
+class Rotary(Layer):
+    """Rotary position embeddings: the halves of each head, turned by an angle of the position.
+
+    Attributes
+    ----------
+    input : Quantity
+        Of codes of shape (..., positions, heads * size), of at most 16 bits less their zero point; from position 0 on.
+    cosines, sines : ndarray of int16, shape (positions, size / 2)
+        With 14 fraction bits; :func:`rotary_tables` makes them.
+    output : Rescale
+        Of ``first * cosine - second * sine`` and ``second * cosine + first * sine``; one multiplier.
+
+    Notes
+    -----
+    Source: Su et al., arXiv 2104.09864, in the layout of Llama: element i of a head goes with element i + size / 2.
+    """
+
+    operation = "rotary"
+    input: Quantity
+    cosines: npt.NDArray[np.int16]
+    sines: npt.NDArray[np.int16]
+    output: Rescale
+
+    def __post_init__(self) -> None:
+        for name in ("cosines", "sines"):
+            shape = (None, None) if name == "cosines" else self.cosines.shape
+            table = checked_parameter(getattr(self, name), f"rotary: {name}", "int16", shape)
+            self.require(bool((np.abs(table.astype(int)) <= ONE).all()), f"{name} are beyond {ONE}, which is 1")
+            object.__setattr__(self, name, table)
+        self.output.check_channels(1, self.operation)
+
+    @classmethod
+    def from_tables(
+        cls,
+        input: Quantity,
+        tables: tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]],
+        scheme: str | RequantizeScheme,
+        result: Quantity,
+    ) -> Rotary:
+        """The layer with the multiplier that a requantisation scheme derives from the scales."""
+        factor = input.scale / ONE / result.scale
+        return cls(input, *tables, Rescale.from_scale(factor, scheme, result))
+
+    @property
+    def result(self) -> Quantity:
+        return self.output.result
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        (array,) = codes
+        rows, half = self.cosines.shape
+        fits = array.ndim >= 2 and array.shape[-2] <= rows and array.shape[-1] % (2 * half) == 0
+        self.require(fits, f"input has shape {array.shape}, not (..., at most {rows}, heads * {2 * half})")
+        positions = array.shape[-2]
+        parts = centred(array, self.input.zero_point).reshape(*array.shape[:-1], -1, 2, half)
+        first, second = parts[..., 0, :], parts[..., 1, :]
+        cosines, sines = (table[:positions, None].astype(np.int32) for table in (self.cosines, self.sines))
+        turned = np.stack([first * cosines - second * sines, second * cosines + first * sines], axis=-2)
+        return finished(self.output, turned.reshape(array.shape))
+
+    def bounds(self, *ranges: Interval) -> Iterator[Bound]:
+        codes = ranges[0].whole().less(self.input.zero_point)
+        cosines, sines = (Interval.of(table.min(), table.max()) for table in (self.cosines, self.sines))
+        first, second = products_of(codes, cosines), products_of(codes, sines)
+        negative = Interval(-second.high, -second.low)
+        low = first.low + min(second.low, negative.low)
+        yield from finished_bounds(self.output, Interval(low, first.high + max(second.high, negative.high)))
+
+
+def rotary_tables(
+    positions: int, size: int, *, base: float = 10000.0
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """Cosines and sines of ``position * base**(-2 i / size)`` with 14 fraction bits, to nearest.
+
+    Parameters
+    ----------
+    positions, size : int
+        How many positions; the length of a head, even.
+    base : float
+
+    Returns
+    -------
+    cosines, sines : ndarray of int16, shape (positions, size / 2)
+
+    Examples
+    --------
+    >>> [table.tolist() for table in rotary_tables(2, 2)]
+    [[[16384], [8852]], [[0], [13787]]]
+    """
+    if size % 2 or size < 2:
+        raise InputError(f"size = {size} is not even: rotary embeddings turn pairs")
+    angles = np.arange(positions)[:, None] * base ** (-np.arange(0, size, 2) / size)
+    return np.rint(np.cos(angles) * ONE).astype(np.int16), np.rint(np.sin(angles) * ONE).astype(np.int16)
