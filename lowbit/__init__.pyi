@@ -23,6 +23,7 @@ from lowbit.format.block_name import block_format as block_format
 from lowbit.format.build import float_format as float_format
 from lowbit.format.build import power_format as power_format
 from lowbit.format.build import table_format as table_format
+from lowbit.format.build import vector_format as vector_format
 from lowbit.format.files.family import Family as Family
 from lowbit.format.registry import families as families
 from lowbit.format.registry import formats as formats
@@ -32,6 +33,7 @@ from lowbit.format.scalar import FixedFormat as FixedFormat
 from lowbit.format.scalar import FloatFormat as FloatFormat
 from lowbit.format.scalar import Format as Format
 from lowbit.format.scalar import TableFormat as TableFormat
+from lowbit.format.vector import VectorFormat as VectorFormat
 from lowbit.ops.block.dequantize import dequantize as dequantize
 from lowbit.ops.block.linear import dequantize_linear as dequantize_linear
 from lowbit.ops.block.linear import dynamic_quantize_linear as dynamic_quantize_linear

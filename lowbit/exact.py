@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -174,6 +175,12 @@ def format_value(value: Exact) -> str:
     if decimal in {exact, f"~{exact}"}:
         return exact
     return f"{exact} {decimal}" if decimal.startswith("~") else f"{exact} = {decimal}"
+
+
+def format_vector(values: Iterable[Exact]) -> str:
+    """Values as :func:`format_value` prints them, several in brackets."""
+    texts = [format_value(value) for value in values]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def format_hexfloat(value: Exact) -> str:

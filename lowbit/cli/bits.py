@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from lowbit.cli.terminal import FIELD_STYLES, Terminal
 from lowbit.errors import InputError
-from lowbit.format.scalar import Scalar
+from lowbit.format.protocol import Element
 
 CODE_FORMS = "write 0x3c, 0b00111100, 0.0111.100 or a decimal integer"
 
 
-def painted(code: int, fmt: Scalar, terminal: Terminal) -> str:
+def painted(code: int, fmt: Element, terminal: Terminal) -> str:
     """The bits of a code with a point between fields, ``0.0111.100``, each field in its colour."""
     parts = zip(fmt.fields, fmt.split(code).split("."), strict=True)
     return ".".join(terminal.paint(text, FIELD_STYLES[field.name]) for field, text in parts)
 
 
-def parse_code(text: str, fmt: Scalar) -> int:
+def parse_code(text: str, fmt: Element) -> int:
     """Read a code: ``0x3c``, ``0b0_0111_100``, ``0.0111.100`` (split by field) or a decimal integer.
 
     Patterns in hexadecimal and binary are two's complement for fixed point; a decimal integer is the code itself.
@@ -35,8 +35,8 @@ def parse_code(text: str, fmt: Scalar) -> int:
     return checked_code(code, fmt, text, pattern=pattern)
 
 
-def _split_pattern(digits: str, fmt: Scalar, text: str) -> int:
-    """The bits of ``0.0111.100``, which are split as :meth:`Scalar.split` splits them."""
+def _split_pattern(digits: str, fmt: Element, text: str) -> int:
+    """The bits of ``0.0111.100``, which are split as :meth:`Element.split` splits them."""
     parts, widths = digits.removeprefix("0b").split("."), [field.width for field in fmt.fields]
     if [len(part) for part in parts] != widths or set("".join(parts)) - {"0", "1"}:
         example = ".".join("0" * width for width in widths)
@@ -48,7 +48,7 @@ def _split_pattern(digits: str, fmt: Scalar, text: str) -> int:
     return int("".join(parts), 2)
 
 
-def checked_code(code: int, fmt: Scalar, text: str, *, pattern: bool) -> int:
+def checked_code(code: int, fmt: Element, text: str, *, pattern: bool) -> int:
     """The code, if the format has it; a bit pattern of a signed fixed-point format becomes the signed value."""
     if pattern or not fmt.wraps:
         if not 0 <= code < 1 << fmt.bits:

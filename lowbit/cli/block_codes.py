@@ -13,12 +13,11 @@ from lowbit.cli.terminal import print_document, terminal
 from lowbit.cli.values import parse_value
 from lowbit.cli.words import number_json
 from lowbit.errors import PolicyError, UsageError
-from lowbit.exact import format_value
+from lowbit.exact import format_value, format_vector
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import scalar_format
-from lowbit.oracle.block.decode import element_value, field_value
+from lowbit.oracle.block.decode import element_number, element_value, field_value
 from lowbit.oracle.block.explain import BlockExplanation, explain_blocks
-from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import columns
 
@@ -84,11 +83,13 @@ def decode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     """``lowbit decode`` of one block: its scales are options, its elements the codes."""
     scales = _scales(arguments.scale, fmt)
     codes = [parse_code(text, fmt.element) for text in arguments.codes]
-    values = [element_value(code, scales, fmt) for code in codes]
+    numbers = range(fmt.element.dimension)
+    values = [[element_value(code, scales, fmt, at) for at in numbers] for code in codes]
     if arguments.output_format == "json":
         results = [
             {"code": fmt.element.hexadecimal(code), **number_json(value)}
-            for code, value in zip(codes, values, strict=True)
+            for code, row in zip(codes, values, strict=True)
+            for value in row
         ]
         own = {field.name: field.format.hexadecimal(scales[field.name]) for field in fmt.scales}
         print_document(
@@ -101,9 +102,10 @@ def decode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
         for field in fmt.scales
         for code in [scales[field.name]]
     ]
-    for number, (code, value) in enumerate(zip(codes, values, strict=True)):
+    for number, (code, row) in enumerate(zip(codes, values, strict=True)):
         cells = code_cells(fmt.element, code, page)
-        rows.append((str(number), *cells, format_value(decode(code, fmt.element)), format_value(value)))
+        plain = format_vector(element_number(code, fmt.element, at) for at in numbers)
+        rows.append((str(number), *cells, plain, format_vector(row)))
     page.lines(columns([("", "code", "bits", "value", f"= {fmt.formula}"), *rows]))
     return 0
 

@@ -18,7 +18,7 @@ from lowbit.cli.pages import (
 from lowbit.cli.terminal import FIELD_STYLES, Terminal
 from lowbit.exact import format_exact
 from lowbit.format.block import ROLES, BlockFormat, ScaleField
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 from lowbit.policy.block import BLOCK_PRESETS, get_block_policy
 
 DRAWN_ELEMENTS = 4
@@ -55,7 +55,7 @@ def shape_words(block: tuple[int, ...]) -> str:
 
 def _facts(fmt: BlockFormat) -> list[tuple[str, str]]:
     element = fmt.element
-    span = f"{format_exact(element.min)} to {format_exact(element.max)}"
+    span = f"{format_exact(fmt.number.min)} to {format_exact(fmt.number.max)}"
     rows = [("value", fmt.formula), ("element", f"{element.id}, {element.bits} bits, {span}")]
     for field in fmt.scales:
         of = f" {field.of}" if field.of else ""
@@ -88,7 +88,7 @@ def _name(field: ScaleField, fmt: BlockFormat) -> str:
     return field.name if field.block == fmt.block or not field.block else f"{field.name} ({shape_words(field.block)})"
 
 
-def _cell(page: Terminal, fmt: Scalar, name: str) -> tuple[str, str, str]:
+def _cell(page: Terminal, fmt: Element, name: str) -> tuple[str, str, str]:
     """What stands in a box, without colours and with them, and what stands below."""
     if fmt.bits > DRAWN_BITS:
         return f"{fmt.bits} bits", f"{fmt.bits} bits", name

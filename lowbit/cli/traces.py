@@ -75,7 +75,7 @@ def power_rows(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy, largest: 
         over = "".join(f" {'*' if field.role == 'divide' else '/'} {field.name}" for field in coarser)
         rows.append(("ratio", short(value), "maximum" + f" / {largest}" * ratio + over + steps))
     if rule == "even":
-        bits = fmt.element.precision
+        bits = fmt.number.precision
         value = _rounded(value, bits)
         rows.append(("rounded", short(value), f"to {bits} bit{'s' * (bits != 1)}, a tie to even"))
     power, low, high = _exponent(value, rule)
@@ -83,8 +83,8 @@ def power_rows(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy, largest: 
     rows.append(("exponent", str(power), f"{low[1]} {closed.format(_between(value, low[0], high[0]))} {high[1]}"))
     if ratio:
         return rows, f"2^{power}"
-    own = fmt.element.max_exponent
-    rows.append(("element", str(own), f"2^{own} <= {format_decimal(fmt.element.max)} < 2^{own + 1}, the largest one"))
+    own = fmt.number.max_exponent
+    rows.append(("element", str(own), f"2^{own} <= {format_decimal(fmt.number.max)} < 2^{own + 1}, the largest one"))
     terms = f"{power} - {own}" + f" - {fmt.headroom}" * bool(fmt.headroom)
     if rule == "tosa":
         quotient = from_fraction(value.fraction() / Fraction(2) ** (power - own))

@@ -86,7 +86,7 @@ def arguments_of(fmt: BlockFormat) -> tuple[str, dict[str, Any]] | None:
     how = _strategy(fmt.block)
     if element.id == "float8_e4m3fn" and not zeros:
         return FLOAT, _arguments(num_bits=8, type="float", **how)
-    integer = element.wraps and element.smallest_exponent == 0 and element.bits <= 8
+    integer = element.wraps and fmt.number.smallest_exponent == 0 and element.bits <= 8
     if not integer or not (element.signed_codes or zeros) or how["strategy"] == "block":
         return None
     return PACK, _arguments(num_bits=element.bits, type="int", symmetric=not zeros, **how)

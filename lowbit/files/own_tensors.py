@@ -17,7 +17,7 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.files.parts import CODES, INPUT_ORDER, INPUT_SCALE, Part, StoredTensor, word_shape
 from lowbit.files.safetensors import PACKED, TensorFile
 from lowbit.format.block import BlockFormat, Shape
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.ops.block.stored import DENSE
 from lowbit.printable import excerpt
@@ -45,7 +45,7 @@ INPUTS = {INPUT_SCALE: "float64", INPUT_ORDER: "int64"}
 
 def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "") -> StoredTensor:
     """How a tensor is stored; ``inputs``: what is told of these, one of ``INPUTS``."""
-    parts = [_codes(f"{name}.codes", shape, fmt.element)]
+    parts = [_codes(f"{name}.codes", fmt.codes_shape(shape), fmt.element)]
     for field in fmt.scales:
         grid = field.grid(shape)
         own = DTYPE_OF_FORMAT.get(field.format.id, "") if field.format.bits >= 8 else ""
@@ -58,7 +58,7 @@ def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "") -> Store
     return StoredTensor(name, shape, fmt, tuple(parts))
 
 
-def _codes(name: str, shape: Shape, element: Scalar) -> Part:
+def _codes(name: str, shape: Shape, element: Element) -> Part:
     dtype = DTYPE_OF_FORMAT.get(element.id, "")
     if element.bits == 8 * np.dtype(element.code_dtype).itemsize:
         return Part(name, CODES, element, shape, dtype or _integer(element), shape)
@@ -67,7 +67,7 @@ def _codes(name: str, shape: Shape, element: Scalar) -> Part:
     return Part(name, CODES, element, shape, "U8", word_shape(shape, element.bits, 8), DENSE)
 
 
-def _integer(fmt: Scalar) -> str:
+def _integer(fmt: Element) -> str:
     dtype = np.dtype(fmt.code_dtype)
     return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 

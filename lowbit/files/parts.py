@@ -11,7 +11,7 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import Array, check_range
 from lowbit.ops.block.dequantize import dequantize
@@ -80,7 +80,7 @@ class Part:
         In the file.
     role : str
         "codes", "shape" or the name of a scale field.
-    format : Scalar
+    format : Element
         Of what it holds.
     grid : tuple of int
         The shape of the codes.
@@ -96,7 +96,7 @@ class Part:
 
     name: str
     role: str
-    format: Scalar
+    format: Element
     grid: Shape
     dtype: str
     shape: Shape

@@ -1,4 +1,4 @@
-"""Block formats: codes of one scalar format, and scales that some of them share.
+"""Block formats: codes of one element format, and scales that some of them share.
 
 One algebra for all of them. A block format is an element format, a block shape, and a short list of scale fields, each
 with a format, a block shape and a role of its own. Its value is one expression of these fields, whatever the product.
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from lowbit.errors import FormatError, InputError
 from lowbit.format.common import Format
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element, Scalar
 
 ROLES: Mapping[str, str] = {
     "multiply": "the elements are multiplied by it",
@@ -93,8 +93,9 @@ class BlockFormat(Format):
 
     Attributes
     ----------
-    element : Scalar
-        What the codes are codes of.
+    element : Element
+        What the codes are codes of: a scalar format or, for codes that are worth several neighbouring values along the
+        axis of the blocks, one of vectors.
     block : tuple of int
         The block shape, as a ``ScaleField`` has it.
     scales : tuple of ScaleField
@@ -105,7 +106,7 @@ class BlockFormat(Format):
         Two fields have one name, a role is unknown, or the roles contradict each other.
     """
 
-    element: Scalar
+    element: Element
     block: Shape
     scales: tuple[ScaleField, ...]
     default_policy: str = "nearest"
@@ -113,7 +114,7 @@ class BlockFormat(Format):
     def __post_init__(self) -> None:
         require = self._require
         self._require_common()
-        require(isinstance(self.element, Scalar), f"element = {self.element!r} is not a scalar format")
+        require(isinstance(self.element, Element), f"element = {self.element!r} is not a format of elements")
         self._require_block(self.block, "block")
         require(isinstance(self.scales, tuple), f"scales = {self.scales!r} is not a tuple")
         require(bool(self.scales), "a block format has at least one scale")
@@ -121,6 +122,8 @@ class BlockFormat(Format):
         require(len(set(names)) == len(names), f"two of the scales {', '.join(names)} have one name")
         for field in self.scales:
             self._require_field(field, names)
+        if self.element.dimension > 1:
+            self._require_vectors()
         signs = tuple(field.name for field in self.scales if field.role == "by_sign")
         require(signs in ((), SIGNS), f"by_sign scales {signs} are not 'positive' and 'negative', in this order")
         require(not signs or self.element.signed, f"{self.element.id} has no negative elements to scale by sign")
@@ -148,6 +151,22 @@ class BlockFormat(Format):
             f"{where}: {field.format.id} is not an integer format, as an exponent is",
         )
 
+    def _require_vectors(self) -> None:
+        """A vector lies in one block of each scale, and vectors are scaled, no more."""
+        size = self.element.dimension
+        for where, block in (("block", self.block), *((f"scale {field.name!r}", field.block) for field in self.scales)):
+            whole = not block or block[-1] % size == 0
+            self._require(
+                whole, f"{where}: blocks of {block[-1:]} values are not whole vectors of {size}", "a multiple of it"
+            )
+        roles = {field.role for field in self.scales if not field.of} - {"multiply", "divide", "exponent", "by_sign"}
+        self._require(
+            not roles and not self.lower_exponents,
+            f"vectors of {self.element.id} are scaled: a scale of the role {', '.join(sorted(roles)) or 'exponent'} "
+            "below another one is of single values",
+            "a scalar format as the element",
+        )
+
     def _require_block(self, block: object, where: str) -> None:
         fits = isinstance(block, tuple) and all(type(length) is int and 0 <= length <= MAX_LENGTH for length in block)
         self._require(fits, f"{where}: block shape {block!r} is not a tuple of lengths", "(32,), (16, 16), (0,) or ()")
@@ -164,6 +183,33 @@ class BlockFormat(Format):
         """The fields that change the scales of another one: a factor, then an offset."""
         fields = (field for field in self.scales if field.of == name)
         return tuple(sorted(fields, key=lambda field: ON_SCALES.index(field.role)))
+
+    @property
+    def number(self) -> Scalar:
+        """The format of one number of an element: the element itself, unless it is a vector."""
+        return self.element.component
+
+    @property
+    def scalar_element(self) -> Scalar:
+        """The element where it is a scalar format.
+
+        Raises
+        ------
+        InputError
+            Its codes are worth several values each.
+        """
+        if self.element.dimension > 1:
+            raise InputError(
+                f"{self.id}: codes of {self.element.id} are worth {self.element.dimension} values each, "
+                "and this is for elements of one value",
+                hint=f"a scalar format as the element, {self.element.component.bits}-bit integers say",
+            )
+        return self.number
+
+    @cached_property
+    def of_components(self) -> BlockFormat:
+        """The format with a code for each value: the same, unless the elements are vectors."""
+        return self if self.element.dimension == 1 else replace(self, element=self.number)
 
     @cached_property
     def nested(self) -> bool:
@@ -207,6 +253,11 @@ class BlockFormat(Format):
                 f"{self.id} has blocks of {self.dimensions} axes, but the array has {len(shape)}",
                 hint="give the array the missing axes with reshape",
             )
+        if shape[-1] % self.element.dimension:
+            raise InputError(
+                f"{self.id} has codes of {self.element.dimension} values, which do not divide an axis of {shape[-1]}",
+                hint="pad the array",
+            )
         # the last block of scales may always be shorter
         for block in dict.fromkeys((self.block, *(field.block for field in self.scales if not field.of))):
             for length, extent in zip(shape, extents(block, shape), strict=True):
@@ -216,9 +267,13 @@ class BlockFormat(Format):
                         hint=f"tail='short' lets the last block have {length % extent} elements; or pad the array",
                     )
 
+    def codes_shape(self, shape: Shape) -> Shape:
+        """How many codes there are along each axis of a tensor, the axis of the blocks last: one for each vector."""
+        return (*shape[:-1], shape[-1] // self.element.dimension)
+
     def bits_of(self, shape: Shape) -> int:
         """The bits of all codes and scales of a tensor, its block axis last, packed densely."""
-        return math.prod(shape) * self.element.bits + sum(
+        return math.prod(self.codes_shape(shape)) * self.element.bits + sum(
             math.prod(field.grid(shape)) * field.format.bits for field in self.scales
         )
 
@@ -230,7 +285,7 @@ class BlockFormat(Format):
             for field in self.scales
             if field.block and WHOLE not in field.block
         )
-        return self.element.bits + sum(shares, Fraction(0))
+        return Fraction(self.element.bits, self.element.dimension) + sum(shares, Fraction(0))
 
     @property
     def formula(self) -> str:
@@ -255,7 +310,7 @@ class BlockFormat(Format):
     @property
     def figures(self) -> Mapping[str, str]:
         """What ``[facts]`` of a file may state."""
-        element = self.element
+        element = self.number
         return {
             "block_values": str(math.prod(self.block)),
             "block_bits": str(math.prod(self.block) * self.bits_per_value) if WHOLE not in self.block else "none",

@@ -14,7 +14,7 @@ from typing import Any
 from lowbit.errors import FormatError, UnknownFormatError
 from lowbit.format.block import SIGNS, WHOLE, BlockFormat, ScaleField, Shape, shape_name, shape_of
 from lowbit.format.common import Source, check_id
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element, Scalar
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.types import FormatLike
 
@@ -94,10 +94,10 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     for flag, value in ((BY_SIGN, by_sign), (OFFSET, offset)):
         if not isinstance(value, bool):
             raise FormatError(f"{flag} = {value!r} is not True or False", hint="scales have the format of scale=")
-    part, shape, of_scale = _element(element), shape_of(block), scalar_format(scale)
+    part, shape, of_scale = element_format(element), shape_of(block), scalar_format(scale)
     names, role = (SIGNS, BY_SIGN) if by_sign else (("block",), "multiply")
     scales = [ScaleField(name, of_scale, shape, role) for name in names]
-    of_zero = part if isinstance(asymmetric, bool) else scalar_format(asymmetric)
+    of_zero = part.component if isinstance(asymmetric, bool) else scalar_format(asymmetric)
     affine = asymmetric is not False
     if affine:
         scales.append(ScaleField("zero_point", of_zero, shape, "zero_point"))
@@ -118,7 +118,7 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
         *([NESTED] if inside else []),
     ]
     words += [] if of_scale.id == SCALE else [of_scale.id]
-    words += [] if of_zero is part else ["zero_point", of_zero.id]
+    words += [] if of_zero is part.component else ["zero_point", of_zero.id]
     words += [] if codes.id == NESTED_CODES else ["codes", codes.id]
     words += [] if tensor is None else ["tensor", scalar_format(tensor).id]
     return BlockFormat(
@@ -135,16 +135,16 @@ def block_format(  # noqa: PLR0913 (all but one are keyword-only options)
     )
 
 
-def _element(element: FormatLike) -> Scalar:
-    """The format of the elements.
+def element_format(name: object) -> Element:
+    """The format of a name, a dtype or itself that elements of blocks may have: a scalar one, or vectors.
 
-    Raises FormatError: it has blocks itself.
+    Raises UnknownFormatError: as for ``get_format``; FormatError: it has blocks itself.
     """
-    fmt = get_format(element)
+    fmt = get_format(name)  # type: ignore[arg-type]  # whatever it is: what does not name a format is refused
     if isinstance(fmt, BlockFormat):
         hint = f"its elements in other blocks: {fmt.element.id}.g16.{fmt.scales[0].format.id}"
         raise FormatError(f"{fmt.id} has blocks already", hint=hint)
-    return scalar_format(fmt)
+    return fmt if isinstance(fmt, Element) else scalar_format(fmt)
 
 
 def block_member(name: str) -> BlockFormat | None:
@@ -190,7 +190,7 @@ def _nested(scales: list[ScaleField], codes: Scalar) -> list[ScaleField]:
     ]
 
 
-def _summary(element: Scalar, shape: Shape, scale: Scalar, *, by_sign: bool) -> str:
+def _summary(element: Element, shape: Shape, scale: Scalar, *, by_sign: bool) -> str:
     share = {(): "of the whole tensor", (0,): "along the axis"}.get(shape, f"of {' x '.join(map(str, shape))}")
     scales = f"a {scale.id} scale for each sign" if by_sign else f"one {scale.id} scale"
     return f"{element.id} elements {share} share {scales}"

@@ -1,4 +1,4 @@
-"""Formats of one's own in Python: floats from a few parameters, tables from their values."""
+"""Formats of one's own in Python: floats from a few parameters, tables and vectors from their values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lowbit.format.common import Format, check_id
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
 from lowbit.format.table import check_list
+from lowbit.format.vector import VectorFormat
 from lowbit.policy.cast import CAST_PRESETS
 
 SPECIALS = MappingProxyType(
@@ -204,6 +205,58 @@ def table_format(
         bits=bits,
         values=exact,
         summary=f"user-defined: a table of {len(exact)} values",
+        default_policy=default_policy,
+    )
+    _refuse_taken_id(fmt)
+    return fmt
+
+
+def vector_format(
+    values: Iterable[Iterable[float | Exact]], *, id: str | None = None, default_policy: str = "ocp_sat"
+) -> VectorFormat:
+    """A format from the list of its vectors, for elements of block formats: a codebook, or points of a lattice.
+
+    ``lowbit.block_format`` takes the result as an element: each code then stands for several neighbouring values.
+
+    Parameters
+    ----------
+    values : array of float, shape (count, dimension), or iterables of float and Exact
+        The vectors of code 0, 1, 2, ...: at most 65,536, of 2 to 256 finite numbers each.
+    id : str, optional
+        A name for messages and files; by default ``"custom_vector8x4"`` of codes of 8 bits and 4 numbers.
+    default_policy : str
+        The preset that says what becomes of NaN and infinity.
+
+    Raises
+    ------
+    FormatError
+        Vectors differ in length, something is not a finite number, there are too many, or the id belongs to another
+        format.
+
+    Examples
+    --------
+    >>> import lowbit
+    >>> pairs = lowbit.block_format(vector_format([[0, 0], [1, 1], [1, -1], [0, 2]]), block=4)
+    >>> lowbit.quantize([2.0, 2.1, 0.3, -0.2], pairs).codes.tolist()
+    [1, 0]
+    """
+    check_id(id)
+    _check_policy(default_policy)
+    rows: object = values.tolist() if hasattr(values, "tolist") else values
+    try:
+        vectors = [tuple(row) for row in rows]  # type: ignore[attr-defined]  # whatever it is
+    except TypeError as error:
+        raise FormatError(f"values = {rows!r} is not a list of vectors", hint="[[0, 0], [1, -1]], say") from error
+    for code, vector in enumerate(vectors):
+        for number in vector:
+            if not isinstance(number, int | float | Exact) or isinstance(number, bool):
+                raise FormatError(f"values: {number!r}, in the vector of code {code}, is not a number")
+    bits, size = max((len(vectors) - 1).bit_length(), 1), len(vectors[0]) if vectors else 0
+    fmt = VectorFormat(
+        id=f"custom_vector{bits}x{size}" if id is None else id,
+        bits=bits,
+        values=tuple(tuple(map(_exact, vector)) for vector in vectors),
+        summary=f"user-defined: {len(vectors)} vectors of {size} numbers",
         default_policy=default_policy,
     )
     _refuse_taken_id(fmt)

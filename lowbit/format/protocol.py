@@ -1,4 +1,7 @@
-"""All that code outside this folder asks of a scalar format, of whatever kind.
+"""All that code outside this folder asks of a scalar format, of whatever kind, and of what codes of blocks are.
+
+An :class:`Element` is what the codes of a block format are codes of: a scalar format, whose codes are worth one number
+each, or a table of vectors (:mod:`lowbit.format.vector`).
 
 A format says which values there are and how they are coded, never how a value is rounded into it: that is
 :mod:`lowbit.policy.cast`. A kind is one file here: a frozen dataclass of primary fields whose :meth:`Scalar.decode`
@@ -17,13 +20,8 @@ from lowbit.format.listing import listing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scalar(Format):
-    """A format of single numbers: the protocol of all kinds.
-
-    Codes of a kind with ``signed_codes`` are the signed values of two's complement patterns, those of other kinds
-    the patterns themselves. An *ordinal* numbers the values in their order: 0 is zero (the smallest value that is not
-    negative in a format without zero), 1 the next value above; both zeros have ordinal 0, infinities come after the
-    largest finite values, and a NaN has none.
+class Element(Format):
+    """A format of codes: all that is asked where it does not matter how many numbers a code is worth.
 
     Attributes
     ----------
@@ -36,15 +34,25 @@ class Scalar(Format):
     bits: int
     signed: bool = True
 
+    dimension = 1
+    """How many neighbouring values of a tensor one code is worth: more than 1 for vectors."""
+
     wraps = False
     """Whether a value out of range can be taken modulo 2**bits, as integers are."""
 
-    listed = True
-    """Whether the list of its values is all that is known of a format: it has no fields to compute with."""
+    @property
+    def component(self) -> Scalar:
+        """The format of one of the numbers that a code is worth: of a scalar format itself."""
+        raise TypeError(f"{type(self).__name__} does not say which numbers its codes are worth")
 
-    def decode(self, code: int) -> Exact:
-        """The exact value of one of the format's codes; the significand is the one that the code spells."""
+    def vector(self, code: int) -> tuple[Exact, ...]:
+        """The numbers that a code is worth, exactly, as many as the dimension says."""
         raise TypeError(f"{type(self).__name__} does not say what code {code} is worth")
+
+    @property
+    def figures(self) -> Mapping[str, Exact | int | None]:
+        """What ``[facts]`` of a file may state, by name."""
+        return {"max": self.component.max, "min": self.component.min}
 
     def _require_common(self) -> None:
         super()._require_common()
@@ -83,16 +91,6 @@ class Scalar(Format):
         """The widths of the fields, as ``lowbit formats`` lists them."""
         return "-".join(str(part.width) for part in self.fields)
 
-    @property
-    def sign_bit(self) -> int:
-        """The sign as a mask, where a code is a sign and a magnitude; 0 where it is not."""
-        return 0
-
-    @property
-    def magnitude_bits(self) -> int:
-        """Width of a code without such a sign."""
-        return self.bits
-
     def pattern(self, code: int) -> int:
         """The bits of a code as a number that is not negative."""
         return code & ((1 << self.bits) - 1)
@@ -110,6 +108,48 @@ class Scalar(Format):
         pattern = self.pattern(code)
         parts = (f"{pattern >> part.low & (1 << part.width) - 1:0{part.width}b}" for part in self.fields)
         return separator.join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalar(Element):
+    """A format of single numbers: the protocol of all kinds.
+
+    Codes of a kind with ``signed_codes`` are the signed values of two's complement patterns, those of other kinds
+    the patterns themselves. An *ordinal* numbers the values in their order: 0 is zero (the smallest value that is not
+    negative in a format without zero), 1 the next value above; both zeros have ordinal 0, infinities come after the
+    largest finite values, and a NaN has none.
+
+    Attributes
+    ----------
+    bits : int
+        Width of a code.
+    signed : bool
+        Whether negative values exist.
+    """
+
+    listed = True
+    """Whether the list of its values is all that is known of a format: it has no fields to compute with."""
+
+    @property
+    def component(self) -> Scalar:
+        return self
+
+    def vector(self, code: int) -> tuple[Exact, ...]:
+        return (self.decode(code),)
+
+    def decode(self, code: int) -> Exact:
+        """The exact value of one of the format's codes; the significand is the one that the code spells."""
+        raise TypeError(f"{type(self).__name__} does not say what code {code} is worth")
+
+    @property
+    def sign_bit(self) -> int:
+        """The sign as a mask, where a code is a sign and a magnitude; 0 where it is not."""
+        return 0
+
+    @property
+    def magnitude_bits(self) -> int:
+        """Width of a code without such a sign."""
+        return self.bits
 
     # Special values
 

@@ -107,6 +107,8 @@ def scalar_format(name: object) -> Scalar:
     fmt = get_format(name)  # type: ignore[arg-type]  # whatever it is: what does not name a format is refused
     if not isinstance(fmt, Scalar):
         hint = "lowbit.quantize and lowbit.dequantize take block formats; `lowbit show` says what their elements are"
+        if fmt.kind == "vector":
+            hint = f"{fmt.id}.g128 are blocks of its vectors, which lowbit.quantize and lowbit.dequantize take"
         raise InputError(f"{fmt.id} is not a scalar format", hint=hint)
     return fmt
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, UnknownFormatError
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element, Scalar
 from lowbit.format.registry import scalar_format
 from lowbit.ops.types import Array, Codes, FormatLike
 
@@ -83,14 +83,14 @@ class CodeSpace(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def code_space(fmt: Scalar) -> CodeSpace:
+def code_space(fmt: Element) -> CodeSpace:
     """What codes of a format may be; asked for at every call, hence kept."""
     dtype, low, high = np.dtype(fmt.code_dtype), fmt.codes[0], fmt.codes[-1]
     limits = np.iinfo(dtype)
     return CodeSpace(dtype, low, high, (low, high) == (limits.min, limits.max))
 
 
-def checked_codes(codes: Any, fmt: Scalar) -> Array:
+def checked_codes(codes: Any, fmt: Element) -> Array:
     """An array of the format's code dtype whose elements are codes of the format.
 
     Raises InputError: the array does not hold integers, or an element is not a code of the format; the message says
@@ -206,7 +206,7 @@ def _first_culprit(array: Array) -> str:
     return "mixed Python objects"
 
 
-def view_codes(array: Array, fmt: Scalar) -> Array:
+def view_codes(array: Array, fmt: Element) -> Array:
     """The codes of a typed array, without a copy where its layout allows."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if fmt.wraps:
@@ -222,7 +222,7 @@ def view_codes(array: Array, fmt: Scalar) -> Array:
     return array.view(_UNSIGNED[array.dtype.itemsize])
 
 
-def _same_format(dtype: Any, fmt: Scalar) -> bool:
+def _same_format(dtype: Any, fmt: Element) -> bool:
     try:
         return scalar_format(dtype).id == fmt.id
     except UnknownFormatError:
@@ -234,7 +234,7 @@ def all_codes(fmt: Scalar) -> Array:
     return from_patterns(np.arange(1 << fmt.bits, dtype=np.int64), fmt)
 
 
-def from_patterns(patterns: Array, fmt: Scalar) -> Array:
+def from_patterns(patterns: Array, fmt: Element) -> Array:
     """Bit patterns as codes: those of signed codes are two's complement."""
     if not fmt.signed_codes:
         return patterns.astype(fmt.code_dtype)

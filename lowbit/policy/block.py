@@ -291,12 +291,14 @@ class BlockPolicy(Choices):
         ------
         InputError
         """
-        element, factors = fmt.element, fmt.of_role("multiply", "by_sign", "divide")
+        element, factors = fmt.number, fmt.of_role("multiply", "by_sign", "divide")
         largest, (bits, most) = element.max, HELD[self.arithmetic]
         if largest.fraction() <= 0:
             raise InputError(
                 f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become", hint="int2, say"
             )
+        if fmt.element.dimension > 1:
+            self._require_nearest(fmt)
         parts = [element, *(field.format for field in factors)]
         held = {part.id: (part.precision, part.max_exponent) for part in parts}
         if factors and len(factors) > 1 + fmt.by_sign:
@@ -311,6 +313,16 @@ class BlockPolicy(Choices):
                 raise InputError(
                     f"{fmt.id}: {what} is not held by the arithmetic of the policy, {self.arithmetic!r}",
                     hint="a narrower format, another arithmetic, or a scale_maximum",
+                )
+
+    def _require_nearest(self, fmt: BlockFormat) -> None:
+        """Refuse what says more of a vector than that it is the nearest one."""
+        rounding = self.policy("element", fmt.number).rounding
+        for name, choice, usual in (("rounding", rounding, "nearest"), ("search", self.search, "none")):
+            if not choice.startswith(usual):
+                raise InputError(
+                    f"{fmt.id}: a code is that of the nearest vector, and the policy says {name} = {choice!r}",
+                    hint="a policy of elements that rounds to nearest, and search = 'none'",
                 )
 
     def live_axes(self) -> list[str]:

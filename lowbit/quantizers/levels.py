@@ -54,7 +54,7 @@ def levels_of(tensor: BlockTensor) -> Levels:
             f"{fmt.id} has scales of blocks shorter than {length}, and this method takes one list of values a block",
             hint="round_to_nearest works in it",
         )
-    codes = _ascending(fmt.element)
+    codes = _ascending(fmt.scalar_element)
     blocks = tensor.shape[1] // length
     width = -(-codes.size // length) * length
     wide = np.resize(codes, width).astype(fmt.element.code_dtype)

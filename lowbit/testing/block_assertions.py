@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.exact import format_value
-from lowbit.format.protocol import Scalar
+from lowbit.exact import format_value, format_vector
+from lowbit.format.protocol import Element
 from lowbit.ops.arrays import Array, is_nan
 from lowbit.ops.block.tensor import BlockTensor, axis_last
-from lowbit.oracle.block.decode import element_value, field_value
-from lowbit.oracle.cast.decode import decode
+from lowbit.oracle.block.decode import element_number, element_value, field_value
 
 SHOWN = 3
 """At most that many scales of a field, and elements, are explained; the rest is counted."""
@@ -36,11 +35,11 @@ def assert_tensors_equal(actual: BlockTensor, expected: BlockTensor, inputs: Any
         raise AssertionError("\n\n".join(filter(None, parts)))
 
 
-def _differing(left: NDArray[Any], right: NDArray[Any], fmt: Scalar, nan: str) -> list[tuple[int, ...]]:
+def _differing(left: NDArray[Any], right: NDArray[Any], fmt: Element, nan: str) -> list[tuple[int, ...]]:
     """The places of different codes."""
     different = np.asarray(left != right)
     if nan == "any" and different.any():
-        different = different & ~(is_nan(left, fmt) & is_nan(right, fmt))
+        different = different & ~(is_nan(left, fmt.component) & is_nan(right, fmt.component))
     return [tuple(place) for place in np.argwhere(different).tolist()]
 
 
@@ -86,6 +85,7 @@ def _worth(tensor: BlockTensor, place: tuple[int, ...]) -> str:
             at = tuple(index // extent for index, extent in pairs)
         scales[field.name] = int(codes[at])
         words.append(f"{field.name} {format_value(field_value(scales[field.name], field))}")
-    own = format_value(decode(code, fmt.element))
-    whole = format_value(element_value(code, scales, fmt))
+    numbers = range(fmt.element.dimension)
+    own = format_vector(element_number(code, fmt.element, at) for at in numbers)
+    whole = format_vector(element_value(code, scales, fmt, at) for at in numbers)
     return f"{fmt.element.hexadecimal(code)} {fmt.element.split(code)} = {own}; {', '.join(words)}: {whole}"

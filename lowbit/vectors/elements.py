@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.patterns import from_patterns, to_patterns
 from lowbit.vectors.vec import Column, VectorFile, digits_for
@@ -18,18 +18,18 @@ from lowbit.vectors.vec import Column, VectorFile, digits_for
 _SHIFTS = np.arange(0, 64, 4, dtype=np.uint64)
 
 
-def elements(name: str, codes: NDArray[Any], fmt: Scalar) -> tuple[Column, Unsigned]:
+def elements(name: str, codes: NDArray[Any], fmt: Element) -> tuple[Column, Unsigned]:
     """A column of rows of codes, shape (rows, length), and its words."""
     return Column(name, codes.shape[1] * digits_for(fmt.bits)), pack_elements(codes, fmt)
 
 
-def elements_of(file: VectorFile, name: str, fmt: Scalar) -> NDArray[Any]:
+def elements_of(file: VectorFile, name: str, fmt: Element) -> NDArray[Any]:
     """The rows of codes of a column."""
     digits = next(column.digits for column in file.columns if column.name == name)
     return unpack_elements(file.words(name), digits, fmt)
 
 
-def pack_elements(codes: NDArray[Any], fmt: Scalar) -> Unsigned:
+def pack_elements(codes: NDArray[Any], fmt: Element) -> Unsigned:
     """Rows of codes, shape (rows, length), as the words of a wide column."""
     digits = digits_for(fmt.bits)
     patterns = to_patterns(codes, fmt)
@@ -41,7 +41,7 @@ def pack_elements(codes: NDArray[Any], fmt: Scalar) -> Unsigned:
     return np.asarray(words[:, ::-1])
 
 
-def unpack_elements(words: Unsigned, digits: int, fmt: Scalar) -> NDArray[Any]:
+def unpack_elements(words: Unsigned, digits: int, fmt: Element) -> NDArray[Any]:
     """The inverse of ``pack_elements`` for a column of that many digits."""
     each = digits_for(fmt.bits)
     flat = ((words[:, ::-1, None] >> _SHIFTS) & np.uint64(15)).reshape(len(words), -1)[:, :digits]

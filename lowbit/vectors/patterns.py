@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.format.scalar import Scalar
+from lowbit.format.protocol import Element
 from lowbit.vectors.cast.points import Signed, Unsigned
 
 
-def from_patterns(patterns: Unsigned, fmt: Scalar) -> Signed | Unsigned:
+def from_patterns(patterns: Unsigned, fmt: Element) -> Signed | Unsigned:
     """Bit patterns as codes: two's complement becomes signed values; uint64 is kept for unsigned 64-bit codes only."""
     if fmt.bits == 64 and not fmt.signed_codes:
         return patterns
@@ -19,7 +19,7 @@ def from_patterns(patterns: Unsigned, fmt: Scalar) -> Signed | Unsigned:
     return patterns.astype(np.int64)
 
 
-def to_patterns(codes: NDArray[np.integer], fmt: Scalar) -> Unsigned:
+def to_patterns(codes: NDArray[np.integer], fmt: Element) -> Unsigned:
     """Codes as bit patterns, the inverse of ``from_patterns``."""
     mask = np.uint64((1 << fmt.bits) - 1)
     wide = codes.astype(np.uint64) if codes.dtype.kind == "u" else codes.astype(np.int64).view(np.uint64)

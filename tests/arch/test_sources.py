@@ -162,7 +162,7 @@ def test_every_format_file_is_registered():
     }
 
 
-KINDS = {"FixedFormat", "FloatFormat", "TableFormat"}
+KINDS = {"FixedFormat", "FloatFormat", "TableFormat", "VectorFormat"}
 ASKING = {
     "format": "where the kinds are",
     "oracle/cast": "a kind with fields is decoded and rounded by them",

@@ -191,7 +191,7 @@ def test_a_file_of_ones_own_runs_through(tmp_path, own_formats):
     ("old", "new", "message"),
     [
         ('element = "float4_e2m1fn"', 'element = "nothing"', "element: format 'nothing' is unknown"),
-        ('element = "float4_e2m1fn"', 'element = "mxfp4"', r"toml: element: mxfp4 is not a scalar format"),
+        ('element = "float4_e2m1fn"', 'element = "mxfp4"', r"toml: element: mxfp4 has blocks already"),
         ('"6"', '"5"', "facts.bits_per_value = '5', but the fields of 'mine_block' give 6"),
         ("bits_per_value", "max", "facts.max is not a figure of a block format"),
         ('"nearest"', '"ieee"', "'ieee' is not a preset"),

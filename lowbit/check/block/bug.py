@@ -94,7 +94,7 @@ def _affine_codes(values: Array, scales: Parts, rule: BlockRule) -> Array:
     scale = spread(steps.enter(field_values(scales[factor.name], factor)), factor, values.shape)
     zeros = scales[of_zero.name]
     zeros = spread(zeros.astype(np.int64) if of_zero.format.wraps else zeros, of_zero, values.shape)
-    return linear_codes(steps.enter(values), scale, zeros, rule.format.element, rule.policy)
+    return linear_codes(steps.enter(values), scale, zeros, rule.format.scalar_element, rule.policy)
 
 
 def finest(rule: BlockRule) -> tuple[ScaleField, ...]:

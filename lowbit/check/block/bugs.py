@@ -69,7 +69,7 @@ def _scaled_before(factor: Callable[[BlockRule], float]) -> Compute:
 
 
 def _top_power(rule: BlockRule) -> float:
-    return 2.0**rule.format.element.max_exponent
+    return 2.0**rule.format.number.max_exponent
 
 
 def _positive(values: Array, rule: BlockRule) -> Array:

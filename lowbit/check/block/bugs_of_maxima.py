@@ -30,7 +30,7 @@ def bugs_of_maxima(fmt: BlockFormat) -> list[BlockBug]:
     if is_affine(fmt):
         return []
     powers = fmt.scales[0].format.id == "float8_e8m0fnu"
-    zeros = _OF_ZEROS if _zeros(fmt.element)[0] != _zeros(fmt.element)[1] else ()
+    zeros = _OF_ZEROS if _zeros(fmt.number)[0] != _zeros(fmt.number)[1] else ()
     return [*zeros, *([_OF_LOGARITHM] if powers else ()), *_OF_LEAST]
 
 
@@ -43,7 +43,7 @@ def _by_logarithm(values: Array, rule: BlockRule) -> Parts:
     parts = rule.parts(values)
     if rule.policy.scale_rule not in OF_LOGARITHMS:
         return parts
-    (field, *_), element = finest(rule), rule.format.element
+    (field, *_), element = finest(rule), rule.format.number
     whole, over_largest = OF_LOGARITHMS[rule.policy.scale_rule]
     amax = _maxima(values, rule).astype(np.float32)
     with np.errstate(all="ignore"):
@@ -57,7 +57,7 @@ def _by_logarithm(values: Array, rule: BlockRule) -> Parts:
 
 def _at_least(values: Array, rule: BlockRule, *, least: float, of_scale: bool) -> Array:
     """Blocks of small values replaced by ones of the least maximum."""
-    limit = np.float32(least * float(rule.format.element.max.fraction()) if of_scale else least)
+    limit = np.float32(least * float(rule.format.number.max.fraction()) if of_scale else least)
     small = spread(_maxima(values, rule) < limit, finest(rule)[0], values.shape)
     return np.where(small, limit, values)
 
@@ -82,7 +82,7 @@ def _zeros(element: Scalar) -> tuple[int, int]:
 
 def _zero_codes(place: int, which: Callable[[Array, BlockRule], Array]) -> BlockBug:
     def change(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-        code = parts["codes"].dtype.type(_zeros(rule.format.element)[place])
+        code = parts["codes"].dtype.type(_zeros(rule.format.scalar_element)[place])
         return {"codes": np.where(which(values, rule), code, parts["codes"])}
 
     of_blocks = which is _in_blocks_of_zeros

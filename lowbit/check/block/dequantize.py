@@ -29,7 +29,7 @@ from lowbit.vectors.case import Array, Case
 if TYPE_CHECKING:
     from lowbit.check.claims import Claim
     from lowbit.check.comparison import Comparison
-    from lowbit.format.protocol import Scalar
+    from lowbit.format.protocol import Element, Scalar
 
 FLOAT32 = scalar_format("float32")
 NAN = 0x7FC00000
@@ -78,7 +78,7 @@ class ValueRule(PolicyRule):
     def format_of(self, field: str) -> Scalar:
         """The format of the elements."""
         del field
-        return self.format.element
+        return self.format.number
 
     def bugs(self) -> tuple[ValueBug, ...]:
         """Those of every format, and of what its scales are."""
@@ -231,7 +231,7 @@ class ValueDetail:
     """The code of an element."""
 
     code: int
-    format: Scalar
+    format: Element
 
 
 class DequantizeOperation(Operation):

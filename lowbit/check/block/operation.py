@@ -16,7 +16,8 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.operation import UNDEFINED, Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
 from lowbit.format.block import BlockFormat
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
+from lowbit.format.registry import scalar_format
 from lowbit.policy.block import BlockPolicy
 from lowbit.vectors.block.cases import directed_tensors, random_tensors
 from lowbit.vectors.case import Array, Case
@@ -28,9 +29,10 @@ FLOATS = ("float32", "float64")
 """Scales in these formats are numbers in C, not codes."""
 
 
-def field_parameter(role: str, name: str, fmt: Scalar) -> Parameter:
-    """The codes of elements or of a scale; numbers where C has them."""
-    return Parameter(role, name, fmt.id if fmt.id in FLOATS else fmt.code_dtype, fmt)
+def field_parameter(role: str, name: str, fmt: Element) -> Parameter:
+    """The codes of elements or of a scale; numbers where C has them. Those of vectors are integers to a kernel."""
+    held = fmt.component if fmt.dimension == 1 else scalar_format(f"uint{fmt.bits}")
+    return Parameter(role, name, held.id if held.id in FLOATS else held.code_dtype, held)
 
 
 def quantize_prototype(fmt: BlockFormat) -> Prototype:
@@ -47,7 +49,7 @@ class BlockDetail:
 
     result: str
     index: tuple[int, ...]
-    format: Scalar
+    format: Element
     values: Array  # of the block that the result belongs to
     value: float | None  # of a code
     expected: BlockTensor

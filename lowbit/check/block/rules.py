@@ -38,7 +38,7 @@ class BlockRule(PolicyRule):
     def format_of(self, field: str) -> Scalar:
         """The format of elements, of the finest scales, or of the scale of the tensor."""
         scales = self.format.scales
-        return self.format.element if field == "element" else scales[-1 if field == "tensor" else 0].format
+        return self.format.number if field == "element" else scales[-1 if field == "tensor" else 0].format
 
     def bugs(self) -> list[BlockBug]:
         """Those of kernels of the format."""
@@ -84,7 +84,8 @@ def in_a_row(parts: Parts, case: Case) -> Array:
 
 def canonical(parts: Parts, fmt: BlockFormat) -> Parts:
     """Codes with one NaN for all, and 0 for what a scale that is NaN makes NaN anyway (OCP MX v1.0, 5.1)."""
-    result = {"codes": _one_nan(parts["codes"], fmt.element)}
+    codes = np.asarray(parts["codes"]).astype(np.int64)
+    result = {"codes": codes if fmt.element.dimension > 1 else _one_nan(codes, fmt.number)}
     result |= {field.name: _one_nan(parts[field.name], field.format) for field in fmt.scales}
     shape = result["codes"].shape
     for field in fmt.scales:

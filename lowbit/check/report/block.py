@@ -16,6 +16,8 @@ from lowbit.check.operation import Operation
 from lowbit.check.report.cast import describe_code
 from lowbit.check.report.values import NOT_WRITTEN, alternatives
 from lowbit.check.result import Example
+from lowbit.exact import format_vector
+from lowbit.format.protocol import Element
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
 
@@ -70,9 +72,16 @@ def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
         rows.append(("value", f"{detail.value:.9g}"))
         names = [field.name for field in operation.format.scales]
         rows += [(f"scale {name}"[:14], _scale_words(detail, name, operation)) for name in names]
-    rows.append(("expected", describe_code(example.expected, fmt)))
-    rows.append(("got", NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)))
+    rows.append(("expected", _code_words(example.expected, fmt)))
+    rows.append(("got", NOT_WRITTEN if example.got is None else _code_words(example.got, fmt)))
     return [f"{name:<14} {words}" for name, words in rows]
+
+
+def _code_words(code: int, fmt: Element) -> str:
+    """A code and what it is worth, be that a vector."""
+    if fmt.dimension == 1 or code not in fmt.codes:
+        return describe_code(code, fmt.component)
+    return f"{fmt.hexadecimal(code)} = {format_vector(fmt.vector(code))}"
 
 
 def _value_lines(example: Example, operation: Operation) -> list[str]:
@@ -81,7 +90,7 @@ def _value_lines(example: Example, operation: Operation) -> list[str]:
     got = NOT_WRITTEN if example.got is None else describe_code(example.got, fmt)
     rows = [
         ("case", f"{example.case.place}, values {example.index}"),
-        ("code", describe_code(detail.code, detail.format)),
+        ("code", _code_words(detail.code, detail.format)),
     ]
     rows += [("expected", describe_code(example.expected, fmt)), ("got", got)]
     return [f"{name:<9} {words}" for name, words in rows]

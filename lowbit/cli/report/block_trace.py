@@ -142,8 +142,8 @@ def _block_of_zeros(step: ScaleStep, policy: BlockPolicy) -> str:
 def _largest_element(step: ScaleStep, fmt: BlockFormat) -> str:
     """What the maximum of a block becomes, where exponents below its scale do not reach further."""
     if step.field.name == "negative":
-        return format_decimal(fmt.element.min).removeprefix("-")
-    return format_decimal(multiply(fmt.element.max, finite(1, fmt.headroom)))
+        return format_decimal(fmt.number.min).removeprefix("-")
+    return format_decimal(multiply(fmt.number.max, finite(1, fmt.headroom)))
 
 
 def _quotient_of_maximum(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> str:
@@ -201,7 +201,7 @@ def _affine_quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
         factor = f"(1 / {scale.name})"
     value = f"(value - {other.name})" if other.role == "offset" else "value"
     words = f"quotient = {value} * {factor}" if factor else f"quotient = {value} / {scale.name}"
-    added = other.role == "zero_point" and not adds_after_rounding(fmt.element, policy)
+    added = other.role == "zero_point" and not adds_after_rounding(fmt.number, policy)
     words += f" + {other.name}" if added else ""
     words += _rounded_steps(policy)
     if added and factor and policy.zero_point_place == "fused":

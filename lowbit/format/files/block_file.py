@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from lowbit.errors import FormatError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
-from lowbit.format.protocol import Scalar
 from lowbit.policy.table import Table
 
 FIELDS = ("element", "block", "scales")
+
+Resolved = TypeVar("Resolved")
 
 
 def read_block(document: Table, common: Mapping[str, Any]) -> BlockFormat:
@@ -20,7 +21,9 @@ def read_block(document: Table, common: Mapping[str, Any]) -> BlockFormat:
     ------
     FormatError
     """
-    element = _scalar(document, "element")
+    from lowbit.format.block_name import element_format
+
+    element = _named(document, "element", element_format)
     block = _shape(document, "block")
     scales = tuple(_scale(table, block) for table in document.tables("scales"))
     return BlockFormat(**common, element=element, block=block, scales=scales)
@@ -40,18 +43,19 @@ def check_block_facts(fmt: BlockFormat, facts: Mapping[str, str]) -> None:
 
 
 def _scale(table: Table, block: Shape) -> ScaleField:
+    from lowbit.format.registry import scalar_format
+
     table.only("name", "format", "block", "role", "of")
     own = _shape(table, "block") if "block" in table.values else block
     role, of = table.get("role", str, default="multiply"), table.get("of", str, default="")
-    return ScaleField(table.get("name", str), _scalar(table, "format"), own, role, of)
+    return ScaleField(table.get("name", str), _named(table, "format", scalar_format), own, role, of)
 
 
-def _scalar(table: Table, field: str) -> Scalar:
-    from lowbit.format.registry import scalar_format
-
+def _named(table: Table, field: str, resolve: Callable[[object], Resolved]) -> Resolved:
+    """The format that a field names, as a function of the registry finds it."""
     name = table.get(field, str)
     try:
-        return scalar_format(name)
+        return resolve(name)
     except LowbitError as error:
         raise table.error(field, error.message, error.hint) from error
 

@@ -19,14 +19,20 @@ from lowbit.format.files.block_file import FIELDS as BLOCK_FIELDS
 from lowbit.format.files.block_file import check_block_facts, read_block
 from lowbit.format.files.facts import check_facts
 from lowbit.format.files.specials import Fields, read_specials
-from lowbit.format.scalar import FixedFormat, FloatFormat, Scalar, Source, TableFormat
+from lowbit.format.protocol import Element
+from lowbit.format.scalar import FixedFormat, FloatFormat, Source, TableFormat
 from lowbit.format.table import check_list
+from lowbit.format.vector import MAX_DIMENSION, VectorFormat, pyramid_values
 from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.table import Table
 
-KINDS = ("float", "integer", "fixed", "table", "block")
-_OWN_FIELDS = {"table": ("bits", "values", "ordered"), "block": BLOCK_FIELDS}
+KINDS = ("float", "integer", "fixed", "table", "vector", "block")
+_OWN_FIELDS = {
+    "table": ("bits", "values", "ordered"),
+    "vector": ("bits", "values", "pyramid"),
+    "block": BLOCK_FIELDS,
+}
 """The fields of the kinds that have no ``[fields]`` and ``[specials]``."""
 
 
@@ -192,6 +198,26 @@ def _table(document: Table, common: Mapping[str, Any]) -> TableFormat:
     return TableFormat(**common, values=exact)
 
 
-_READERS: Mapping[str, Callable[[Table, Mapping[str, Any]], Scalar]] = MappingProxyType(
-    {"float": _float, "integer": _fixed, "fixed": _fixed, "table": _table}
+def _vector(document: Table, common: Mapping[str, Any]) -> VectorFormat:
+    """From vectors that stand in the file, or from the integers and pulses of a pyramid."""
+    if "pyramid" not in document.values:
+        rows = []
+        for place, row in enumerate(document.get("values", list)):
+            if type(row) is not list or any(type(number) not in (int, float) for number in row):
+                raise document.error(f"values[{place}]", f"{row!r} is not a list of numbers", "write [0.5, -1]")
+            rows.append(tuple(float(number) for number in row))
+        return VectorFormat(**common, values=tuple(rows))
+    if "values" in document.values:
+        raise document.error("values", "a pyramid has its vectors from [pyramid]", "remove one of the two")
+    table = document.table("pyramid")
+    table.only("dimension", "pulses")
+    numbers = [table.get(name, int) for name in ("dimension", "pulses")]
+    for name, number in zip(("dimension", "pulses"), numbers, strict=True):
+        if not 1 <= number <= MAX_DIMENSION:
+            raise table.error(name, f"{number} is outside 1..{MAX_DIMENSION}")
+    return VectorFormat(**common, values=pyramid_values(*numbers))
+
+
+_READERS: Mapping[str, Callable[[Table, Mapping[str, Any]], Element]] = MappingProxyType(
+    {"float": _float, "integer": _fixed, "fixed": _fixed, "table": _table, "vector": _vector}
 )

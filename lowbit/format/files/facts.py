@@ -8,7 +8,7 @@ from fractions import Fraction
 from lowbit.errors import FormatError
 from lowbit.exact import Exact, format_exact, parse_exact
 from lowbit.format.files.formula import evaluate
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 
 NONE = "none"
 """How a file says that there is no such value: no infinity, no subnormal number."""
@@ -27,16 +27,18 @@ MEANINGS: Mapping[str, str] = {
     "nan_codes": "number of NaN codes",
     "infinity_codes": "number of codes of infinities",
     "finite_values": "number of distinct finite values (-0 and +0 are one)",
+    "vectors": "number of vectors",
+    "dimension": "numbers of a vector",
 }
 """Every fact that a file may state."""
 
 
-def derive(fmt: Scalar) -> dict[str, str]:
+def derive(fmt: Element) -> dict[str, str]:
     """Every figure of :data:`MEANINGS` that applies to a format, from its fields, printed exactly."""
     return {name: _print(figure) for name, figure in fmt.figures.items()}
 
 
-def check_facts(fmt: Scalar, facts: Mapping[str, str]) -> None:
+def check_facts(fmt: Element, facts: Mapping[str, str]) -> None:
     """Raise FormatError for the first fact that does not follow from the fields of the format."""
     derived = derive(fmt)
     for name, text in facts.items():

@@ -23,7 +23,7 @@ def is_affine(fmt: BlockFormat) -> bool:
     """Whether the scales of a format of integers are a factor, and a zero point or an offset."""
     roles = [field.role for field in fmt.scales]
     same = len({field.block for field in fmt.scales}) == 1
-    return roles in (["multiply", "zero_point"], ["multiply", "offset"]) and same and fmt.element.wraps
+    return roles in (["multiply", "zero_point"], ["multiply", "offset"]) and same and fmt.number.wraps
 
 
 def quantize(
@@ -61,7 +61,7 @@ def quantize(
     entered = steps.enter(values)
     if by_offset:
         entered, shift = _add(steps, entered, -shift).astype(steps.dtype), np.zeros((), np.int64)
-    codes = linear_codes(entered, scale, shift, fmt.element, policy, random, factors=wide)
+    codes = linear_codes(entered, scale, shift, fmt.number, policy, random, factors=wide)
     return [fine, zero], np.asarray(codes)
 
 
@@ -73,7 +73,7 @@ def _ends(values: Array, field: ScaleField, steps: Steps) -> tuple[Array, Array]
 def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> tuple[Fine, Fine, Array | None]:
     """The scales and zero points of blocks with these ends; and what values are multiplied by, if they are."""
     field, of_zero = fmt.scales
-    steps, first, last = Steps(policy), fmt.element.codes[0], fmt.element.codes[-1]
+    steps, first, last = Steps(policy), fmt.number.codes[0], fmt.number.codes[-1]
     if policy.value_range == "with_zero":
         low, high = np.minimum(low, 0), np.maximum(high, 0)
     width, span = _add(steps, high, -low), steps.dtype(last - first)
@@ -90,14 +90,14 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     if of_zero.role == "offset":
         first_value = steps.multiply(steps.dtype(first), used)
         return Fine(field, codes, used), _stored(_add(steps, low, -first_value), of_zero, policy), factors
-    bits = fmt.element.bits + 2 + field.format.precision
+    bits = fmt.number.bits + 2 + field.format.precision
     lowest = steps.divide(low, used, bits) if factors is None else steps.multiply(low, factors)
     return Fine(field, codes, used), _zero_points(lowest.astype(steps.dtype), of_zero, fmt, policy), factors
 
 
 def _zero_points(lowest: Array, field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> Fine:
     """Zero points, from the lowest value of each block over its scale."""
-    steps, target, first = Steps(policy), field.format, fmt.element.codes[0]
+    steps, target, first = Steps(policy), field.format, fmt.number.codes[0]
     rounding = policy.zero_point_policy(target) if target.wraps else spelled("ieee")
     if target.wraps and policy.zero_point_steps == "quotient":
         whole = np.asarray(encode(lowest, "int32", policy=rounding)).astype(np.int64)

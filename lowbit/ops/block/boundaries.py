@@ -76,7 +76,7 @@ def boundaries(fmt: BlockFormat, policy: BlockPolicy) -> Boundaries | None:
     if policy.zero_scale != "zero":
         return None
     bits = BINARY64_BITS - sum(field.format.precision for field in (finest, *coarser))
-    found = _of_element(fmt.element, policy.policy("element", fmt.element), bits)
+    found = _of_element(fmt.number, policy.policy("element", fmt.number), bits)
     return None if fmt.by_sign and isinstance(found, Numbers) else found
 
 
@@ -85,7 +85,7 @@ def of_steps(fmt: BlockFormat, policy: BlockPolicy) -> Magnitudes | None:
     """Instead of boundaries the least numbers of binary32 behind them, which quotients in binary32 reach or not."""
     if policy.arithmetic != "binary32" or policy.quotient_steps == "reciprocal_exact":
         return None
-    found = _of_element(fmt.element, policy.policy("element", fmt.element), BINARY32_BITS)
+    found = _of_element(fmt.number, policy.policy("element", fmt.number), BINARY32_BITS)
     if not isinstance(found, Magnitudes):
         return None
     numbers = found.numbers.astype(np.float32)

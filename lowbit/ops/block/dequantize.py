@@ -18,6 +18,7 @@ from lowbit.ops.block.nested import BINARY32_BITS, nested_formats, product_with_
 from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.vectors import of_components
 from lowbit.ops.cast.cast import decode, numpy_dtype
 
 EXACT_BITS = 53
@@ -61,6 +62,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     checked_threads(threads)
     _require_exact(tensor.format, wanted)
+    tensor = of_components(tensor)
     with np.errstate(all="ignore"):
         fast = binary32_values(tensor, threads) if wanted == np.float32 else None
         if fast is not None:
@@ -75,7 +77,7 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
 def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     """The values in binary64, to nearest even or, where more rounding follows, to odd: one step at most is inexact."""
     fmt = tensor.format
-    element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.element, dtype=np.float64))
+    element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.number, dtype=np.float64))
     numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fmt.scales}
     wide = {
         field.name: spread(_axis_last(numbers[field.name], tensor.axis), field, element.shape) for field in fmt.scales
@@ -87,7 +89,7 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
                 wide[field.name] = wide[field.name] * wide[other.name]
             else:
                 addends[field.name] = wide[other.name]
-    negative = np.moveaxis(is_negative(tensor.codes, fmt.element), tensor.axis, -1) if fmt.by_sign else None
+    negative = np.moveaxis(is_negative(tensor.codes, fmt.number), tensor.axis, -1) if fmt.by_sign else None
     result = element
     if _product_with_sum(fmt):
         scale, zero = (wide[field.name] for field in fmt.scales)
@@ -113,7 +115,7 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
 
 def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
     """Refuse a format whose differences and products binary64 does not hold, or with two steps that are inexact."""
-    product = _Range.of(fmt.element)
+    product = _Range.of(fmt.number)
     on_scales = any(field.role == "offset" and field.of for field in fmt.scales)
     if on_scales:
         nested_formats(fmt)
@@ -152,7 +154,7 @@ def _product_with_sum(fmt: BlockFormat) -> bool:
     if [field.role for field in fmt.scales] != ["multiply", "zero_point"] or fmt.nested:
         return False
     scale, zero = (_Range.of(field.format) for field in fmt.scales)
-    wide = scale.times(_Range.of(fmt.element).minus(zero)).bits > EXACT_BITS
+    wide = scale.times(_Range.of(fmt.number).minus(zero)).bits > EXACT_BITS
     return wide and max(scale.bits, zero.bits) <= BINARY32_BITS
 
 

@@ -24,7 +24,7 @@ def lowered(quotients: Array, fmt: BlockFormat) -> tuple[list[Fine], Array]:
     exponents of still smaller blocks add to it; the lowest one for a block of zeros or with NaN, the highest one with
     an infinity.
     """
-    fields, result, top = [], quotients, int(fmt.element.max_exponent) + fmt.headroom
+    fields, result, top = [], quotients, int(fmt.number.max_exponent) + fmt.headroom
     for field in fmt.lower_exponents:
         lowest, highest = field.format.codes[0], field.format.codes[-1]
         top -= highest
@@ -62,7 +62,7 @@ def faster(
     if not np.isfinite(sizes.max()):
         return None
     fine = many_fine_scales(_of_blocks(sizes, field, last), field, fmt, None, policy, values.shape)
-    scale, top = fine.used.astype(np.float64), int(fmt.element.max_exponent) + fmt.headroom
+    scale, top = fine.used.astype(np.float64), int(fmt.number.max_exponent) + fmt.headroom
     results: list[Fine | Coarse] = []
     for part, (above, length) in zip(fields, pairwise(lengths), strict=True):
         top -= 1
@@ -72,7 +72,7 @@ def faster(
         codes = doubled.astype(part.format.code_dtype)
         results.append(Fine(part, codes, codes))
     coded = boundaries.encode(way, runs, [Fine(fields[-1], results[-1].codes, scale)], None, policy)
-    return None if coded is None else ([fine, *results], coded.view(fmt.element.code_dtype).reshape(values.shape))
+    return None if coded is None else ([fine, *results], coded.view(fmt.number.code_dtype).reshape(values.shape))
 
 
 def _of_blocks(sizes: Array, field: ScaleField, length: int) -> Array:

@@ -40,7 +40,7 @@ class Lanes(NamedTuple):
 def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     """How values are brought into a format under a policy; None where another path does it."""
     field, *others = fmt.scales
-    element, scale = fmt.element, field.format
+    element, scale = fmt.number, field.format
     plain = policy.arithmetic == "exact" and not policy.quotient_format
     usual = plain and policy.scale_rule in POWER_RULES and policy.nan == "propagate"
     one_axis = len(field.block) == 1 and field.block[0] > 0 and not others and field.role == "multiply"

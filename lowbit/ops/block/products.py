@@ -65,15 +65,15 @@ def _factors(fmt: BlockFormat) -> Factors | None:
     finest = tuple(field for field in fmt.of_role("multiply", "by_sign") if field.block == first.block)
     whole = tuple(field for field in fmt.of_role("multiply") if field.block != first.block and not field.block)
     plain = len(finest) == 1 + fmt.by_sign and len(whole) <= 1 and not (fmt.by_sign and zeros)
-    if not plain or len(fmt.scales) != len(finest) + len(whole) + len(zeros) or fmt.element.bits > BITS:
+    if not plain or len(fmt.scales) != len(finest) + len(whole) + len(zeros) or fmt.number.bits > BITS:
         return None
-    integers = [fmt.element, *(field.format for field in zeros)] if zeros else []
+    integers = [fmt.number, *(field.format for field in zeros)] if zeros else []
     if any(not part.wraps or part.bits > BITS or part.smallest_exponent for part in integers):
         return None
-    if any(field.block != first.block for field in zeros) or (whole and not _exact(fmt.element, finest[0].format)):
+    if any(field.block != first.block for field in zeros) or (whole and not _exact(fmt.number, finest[0].format)):
         return None
     try:
-        elements, *_ = (decoding(part, BINARY32) for part in (fmt.element, *(field.format for field in fmt.scales)))
+        elements, *_ = (decoding(part, BINARY32) for part in (fmt.number, *(field.format for field in fmt.scales)))
     except LowbitError:
         return None
     return Factors(elements.step, finest, whole, zeros)

@@ -24,6 +24,7 @@ from lowbit.ops.block.search import FOUR_OVER_SIX, better, faster, require_searc
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
+from lowbit.ops.block.vectors import exact_quotients, vector_codes
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.ops.cast.random_bits import checked_random
 from lowbit.policy.block import BlockPolicy, get_block_policy, spelled
@@ -92,7 +93,7 @@ def quantize(
         own = partial(quantize, numbers, axis=place, policy=chosen, random_bits=random_bits, threads=threads)
         return quantize_nested(target, chosen, place, own)
     chosen.require_held(target)
-    random = checked_random(random_bits, chosen.policy("element", target.element), numbers.shape)
+    random = checked_random(random_bits, chosen.policy("element", target.number), numbers.shape)
     draws = None if random is None else random.reshape(numbers.shape)
     way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
     if way is not None and shape[-1] % target.block[0] == 0:
@@ -103,7 +104,9 @@ def quantize(
     moved = np.moveaxis(numbers, place, -1)
     fields: list[Fine | Coarse]
     with np.errstate(all="ignore"):
-        if is_affine(target):
+        if target.element.dimension > 1:
+            fields, codes = _vectors(moved, target, chosen)
+        elif is_affine(target):
             of_blocks, codes = affine_quantize(
                 moved, target, chosen, threads, None if draws is None else np.moveaxis(draws, place, -1)
             )
@@ -112,8 +115,8 @@ def quantize(
             by_kernel = _by_runs(moved, target, chosen, threads) or exponents.faster(moved, target, chosen, threads)
             fields, codes = by_kernel or _by_quotients(moved, target, chosen, place)
     if codes.dtype.kind == "f":
-        element = chosen.policy("element", target.element)
-        codes = encode(codes, target.element, policy=element, random_bits=draws, threads=threads)
+        element = chosen.policy("element", target.number)
+        codes = encode(codes, target.number, policy=element, random_bits=draws, threads=threads)
     else:
         codes = np.moveaxis(codes, -1, place)
     scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
@@ -155,7 +158,13 @@ def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
         codes = quotients.encode(way, runs, fine, upper, policy)
     else:
         codes = boundaries.encode(way, runs, fine, upper, policy)
-    return None if codes is None else ([*fine, *above], codes.view(fmt.element.code_dtype).reshape(values.shape))
+    return None if codes is None else ([*fine, *above], codes.view(fmt.number.code_dtype).reshape(values.shape))
+
+
+def _vectors(values: Array, fmt: BlockFormat, policy: BlockPolicy) -> Parts:
+    """Scales as for numbers of the vectors, and the codes of the nearest vectors."""
+    scales, quotients = _by_quotients(values, fmt.of_components, policy, -1)
+    return scales, vector_codes(quotients, fmt, policy, exact_quotients(values, quotients, scales, policy))
 
 
 def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int) -> Parts:
@@ -170,8 +179,8 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
     for field in finest:
         amax = reduced(_of_sign(sizes, entered, field), field)
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
-    stochastic = policy.policy("element", fmt.element).stochastic
-    plain = values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.element)
+    stochastic = policy.policy("element", fmt.number).stochastic
+    plain = values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
     quotients = _quotients(entered, fine, upper, policy, plain=plain)
     if policy.search != "none":
         assert upper is not None

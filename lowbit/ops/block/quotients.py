@@ -55,19 +55,19 @@ class Divisor(NamedTuple):
 def lanes(fmt: BlockFormat, policy: BlockPolicy) -> Lanes | None:
     """How elements are encoded; None where another path does it."""
     factors = fmt.of_role("multiply", "divide")
-    exact = len(factors) == 1 and factors[0].role == "multiply" and fits(factors[0].format, fmt.element)
-    held = policy.arithmetic == "binary32" or (policy.arithmetic == "exact" and exact and not fmt.element.listed)
+    exact = len(factors) == 1 and factors[0].role == "multiply" and fits(factors[0].format, fmt.number)
+    held = policy.arithmetic == "binary32" or (policy.arithmetic == "exact" and exact and not fmt.number.listed)
     if not held or fmt.of_role("exponent"):
         return None
     if (
         policy.quotient_steps == "reciprocal_exact"
         or policy.quotient_bins != "none"
         or policy.quotient_format
-        or fmt.element.bits > 8
-        or not (fmt.element.signed or fmt.affine)
+        or fmt.number.bits > 8
+        or not (fmt.number.signed or fmt.affine)
     ):
         return None
-    return _of_element(fmt.element, policy.policy("element", fmt.element), by_sign=fmt.by_sign)
+    return _of_element(fmt.number, policy.policy("element", fmt.number), by_sign=fmt.by_sign)
 
 
 def fits(scale: Scalar, element: Scalar) -> bool:

@@ -129,7 +129,7 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     """The scales above the finest ones, from the largest magnitudes of their blocks."""
     steps = Steps(policy)
     reach = policy.scale_maximum or float(finest.format.max.fraction())
-    maximum = steps.dtype(float(fmt.element.max.fraction()) * reach * 2**fmt.headroom)
+    maximum = steps.dtype(float(fmt.number.max.fraction()) * reach * 2**fmt.headroom)
     one = steps.dtype(1)
     if policy.tensor_steps == "divide" or steps.exact:
         scale = steps.divide(amax, maximum)
@@ -153,8 +153,8 @@ def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) ->
     Times what exponents below it add.
     """
     if policy.scale_rule == "amax_over_half_range":
-        return float((fmt.element.max.fraction() - fmt.element.min.fraction()) / 2) * 2.0**fmt.headroom
-    end = fmt.element.min if field.name == "negative" and field.role == "by_sign" else fmt.element.max
+        return float((fmt.number.max.fraction() - fmt.number.min.fraction()) / 2) * 2.0**fmt.headroom
+    end = fmt.number.min if field.name == "negative" and field.role == "by_sign" else fmt.number.max
     return abs(float(end.fraction())) * 2.0**fmt.headroom
 
 
@@ -176,7 +176,7 @@ def fine_scales(
     if above is not None:
         upper = tuple(at_blocks(numbers, above.field, field, shape) for numbers in (above.scale, above.reciprocal))
     divides = above is not None and above.divides
-    bits = fmt.element.precision + field.format.precision + 1
+    bits = fmt.number.precision + field.format.precision + 1
     bits += 0 if above is None else above.field.format.precision
     values = _rule_values(amax, maximum, fmt, (upper, divides, bits), policy)
     if upper is not None:  # not the NaN of 0 / 0: such a block is one of zeros, of which the axis zero_block speaks
@@ -215,7 +215,7 @@ def _rule_values(
     amax: Array, maximum: float, fmt: BlockFormat, above: tuple[Any, bool, int], policy: BlockPolicy
 ) -> Array:
     """The scales before they are rounded into their format."""
-    rule, element = policy.scale_rule, fmt.element
+    rule, element = policy.scale_rule, fmt.number
     if rule not in POWER_RULES:
         return _ratio(amax, maximum, above, policy)
     value = _ratio(amax, maximum if rule in {"rceil", "nearest"} else 1.0, above, policy)

@@ -32,7 +32,7 @@ def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> N
     if policy.search != "none" and not (usual and shape[-1] % finest.extents(shape)[-1] == 0):
         what = f"search = {policy.search!r} is for whole blocks along one axis with a scale above"
         raise InputError(f"{what}, not for {fmt.id}", hint="nvfp4, for example")
-    if policy.search != "none" and policy.policy("element", fmt.element).stochastic:
+    if policy.search != "none" and policy.policy("element", fmt.number).stochastic:
         raise InputError(f"search = {policy.search!r} compares what random bits decide", hint="search='none'")
 
 
@@ -64,7 +64,7 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
     narrow = [each.numbers.astype(np.float32) for each in divisors]
     numbers = np.stack([runs.each(part.each(each)) for part, each in zip(pair, narrow, strict=True)])
     values = np.zeros(ROW, np.float32)
-    values[: fmt.element.largest_code() + 1] = decode(range(fmt.element.largest_code() + 1), fmt.element)
+    values[: fmt.number.largest_code() + 1] = decode(range(fmt.number.largest_code() + 1), fmt.number)
     constant = way.numbers[0], way.beyond[0], values, np.float32(above.amax), np.float32(above.maximum)
     squared, flat = policy.search == "four_over_six_squared", runs.words.reshape(-1)
     taken = np.empty(len(runs.words), np.bool_)
@@ -83,8 +83,8 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
 def _error(values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, candidate: Candidate) -> Array:
     """The errors of each block, its elements added one after the other."""
     steps, (fine, quotients) = Steps(policy), candidate
-    codes = encode(quotients, fmt.element, policy=policy.policy("element", fmt.element))
-    elements = np.asarray(decode(codes, fmt.element)).astype(steps.dtype)
+    codes = encode(quotients, fmt.number, policy=policy.policy("element", fmt.number))
+    elements = np.asarray(decode(codes, fmt.number)).astype(steps.dtype)
     scaled = steps.multiply(elements, spread(fine.used, fine.field, values.shape))
     amax = spread(above.amax, above.field, values.shape)
     worth = steps.divide(steps.multiply(scaled, amax), above.maximum)

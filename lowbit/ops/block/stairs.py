@@ -53,7 +53,7 @@ def _words(
     field: ScaleField, fmt: BlockFormat, above: Coarse | None, policy: BlockPolicy, most: np.float32, factor: float
 ) -> npt.NDArray[np.int64]:
     """About where the steps lie, as binary32 words; the last is that of ``most``."""
-    element, rule = fmt.element, policy.scale_rule
+    element, rule = fmt.number, policy.scale_rule
     values = field_values(np.arange(field.format.largest_code() + 1, dtype=field.format.code_dtype), field)
     maximum = largest_element(field, fmt, policy)
     if rule not in POWER_RULES:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.format.block import BlockFormat, Shape
-from lowbit.format.protocol import Scalar
+from lowbit.format.protocol import Element
 from lowbit.ops.arrays import Array, check_range
 from lowbit.ops.pack.pack import pack, unpack
 
@@ -22,14 +22,14 @@ class Stored:
 
     Attributes
     ----------
-    format : Scalar
+    format : Element
     shape : tuple of int
         The last axis is packed.
     layout : str
         Codes that fill whole containers are little-endian numbers under "lsb_first".
     """
 
-    format: Scalar
+    format: Element
     shape: Shape
     layout: str = DENSE
 
@@ -58,7 +58,7 @@ class Stored:
 def stored_parts(fmt: BlockFormat, shape: Shape, layout: str) -> list[Stored]:
     """The codes and the scales of each field of a tensor, its block axis last."""
     scales = [Stored(field.format, (math.prod(field.grid(shape)),)) for field in fmt.scales]
-    return [Stored(fmt.element, shape, layout), *scales]
+    return [Stored(fmt.element, fmt.codes_shape(shape), layout), *scales]
 
 
 def little_endian(words: npt.NDArray[np.generic]) -> bytes:

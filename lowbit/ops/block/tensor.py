@@ -37,7 +37,8 @@ class BlockTensor:
     axis : int
         The axis of the blocks, not negative.
     codes : ndarray
-        Codes of the element format, of this shape.
+        Codes of the element format, of this shape; where an element is a vector of d values, the axis of the blocks is
+        d times shorter, and a code stands for d neighbours along it.
     scales : mapping of str to ndarray
         By the name of the field, with the axes of the values: the lengths are the numbers of blocks. A scale in a
         format of NumPy's own (float16, float32, float64) is its value, one in another format its code.
@@ -59,9 +60,10 @@ class BlockTensor:
         _check_types(fmt, self.shape, self.scales)
         axis = checked_axis(self.axis, self.shape, fmt)
         codes = checked_codes(self.codes, fmt.element)
-        if codes.shape != tuple(self.shape):
-            raise InputError(f"codes have the shape {codes.shape}, but the tensor {tuple(self.shape)}")
         fmt.check_shape(axis_last(self.shape, axis), short=True)
+        if codes.shape != (lengths := axis_back(fmt.codes_shape(axis_last(self.shape, axis)), axis)):
+            of = "" if lengths == tuple(self.shape) else f", whose codes have {lengths}"
+            raise InputError(f"codes have the shape {codes.shape}, but the tensor {tuple(self.shape)}{of}")
         names = [field.name for field in fmt.scales]
         if sorted(names) != sorted(map(str, self.scales)):
             others = ", ".join(map(str, self.scales)) or "none"
@@ -82,7 +84,9 @@ class BlockTensor:
         """A tensor of codes that were made here, and need no check."""
         tensor = object.__new__(cls)
         scales = {field.name: from_codes(scale_codes[field.name], field.format) for field in fmt.scales}
-        parts = {"format": fmt, "shape": codes.shape, "axis": axis, "codes": codes, "scales": MappingProxyType(scales)}
+        lengths = codes.shape[axis : axis + 1]
+        shape = (*codes.shape[:axis], *(length * fmt.element.dimension for length in lengths), *codes.shape[axis + 1 :])
+        parts = {"format": fmt, "shape": shape, "axis": axis, "codes": codes, "scales": MappingProxyType(scales)}
         for name, value in parts.items():
             object.__setattr__(tensor, name, value)
         return tensor
@@ -98,7 +102,7 @@ class BlockTensor:
     @property
     def bits_per_value(self) -> Fraction:
         """Bits of all codes and scales, packed densely, over the number of values; 0 for an empty tensor."""
-        size = self.codes.size
+        size = math.prod(self.shape)
         return Fraction(self.format.bits_of(axis_last(self.shape, self.axis)), size) if size else Fraction(0)
 
     def to_bytes(self, layout: str = DENSE) -> bytes:
@@ -177,7 +181,7 @@ class BlockTensor:
         rows = [
             part.codes(memoryview(data)[end - size : end]) for part, size, end in zip(parts, sizes, ends, strict=True)
         ]
-        shapes = [last, *(field.grid(last) for field in target.scales)]
+        shapes = [target.codes_shape(last), *(field.grid(last) for field in target.scales)]
         turned = (row.reshape(own) for row, own in zip(rows, shapes, strict=True))
         codes, *scales = (np.moveaxis(array, -1, place).copy("C") if array.ndim else array for array in turned)
         names = [field.name for field in target.scales]

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.scalar import Scalar
+from lowbit.format.block_name import element_format
+from lowbit.format.protocol import Element
 from lowbit.ops.arrays import (
     Array,
     Codes,
@@ -22,7 +23,6 @@ from lowbit.ops.arrays import (
     checked_codes,
     from_patterns,
     integer_array,
-    scalar_format,
 )
 from lowbit.ops.pack.layouts import LAYOUTS, Layout
 from lowbit.ops.pack.placement import STREAM
@@ -162,7 +162,7 @@ def _take(patterns: Array, count: int | None) -> Array:
     return patterns[..., :count]
 
 
-def _from_patterns(patterns: Array, bits: int, fmt: Scalar | None) -> Array:
+def _from_patterns(patterns: Array, bits: int, fmt: Element | None) -> Array:
     if fmt is None:
         return patterns.astype(_pattern_dtype(bits))
     codes = from_patterns(patterns, fmt)
@@ -170,11 +170,11 @@ def _from_patterns(patterns: Array, bits: int, fmt: Scalar | None) -> Array:
     return codes
 
 
-def _width(fmt: FormatLike | int) -> tuple[int, Scalar | None]:
+def _width(fmt: FormatLike | int) -> tuple[int, Element | None]:
     if isinstance(fmt, (int, np.integer)) and not isinstance(fmt, bool):
         return int(fmt), None
-    scalar = scalar_format(fmt)
-    return scalar.bits, scalar
+    element = element_format(fmt)
+    return element.bits, element
 
 
 def _pattern_dtype(bits: int) -> type[np.unsignedinteger[Any]]:

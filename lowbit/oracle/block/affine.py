@@ -41,7 +41,7 @@ def quantize_block(values: Sequence[Exact], fmt: BlockFormat, policy: BlockPolic
     entered = [steps_of(policy).enter(value) for value in values]
     found = parameters(value_range(entered, policy), fmt, policy)
     codes = [
-        quantize_linear(value, found.used, found.shift, fmt.element, policy, factor=found.factor)
+        quantize_linear(value, found.used, found.shift, fmt.number, policy, factor=found.factor)
         for value in centred(entered, found, policy)
     ]
     return codes, found.scale, found.zero
@@ -57,8 +57,8 @@ def centred(entered: Sequence[Exact], found: Parameters, policy: BlockPolicy) ->
 def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy) -> Parameters:
     """Scale and zero point of a block with these ends, the lowest and the highest value."""
     (field, of_zero), (low, high) = fmt.scales, ends
-    steps, first = steps_of(policy), fmt.element.codes[0]
-    width, span = _add(steps, high, exact.negated(low)), finite(fmt.element.codes[-1] - first)
+    steps, first = steps_of(policy), fmt.number.codes[0]
+    width, span = _add(steps, high, exact.negated(low)), finite(fmt.number.codes[-1] - first)
     reciprocal = policy.range_steps == "reciprocal" and not steps.exact
     factor = steps.divide(span, width) if reciprocal else None
     ratio = steps.divide(width, span) if factor is None else steps.divide(ONE, factor)

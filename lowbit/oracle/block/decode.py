@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 from lowbit.exact import NAN, Exact, finite
 from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.protocol import Element
 from lowbit.oracle.arithmetic.exact import add, divide, is_negative, multiply, negated
 from lowbit.oracle.cast.decode import decode
 
 
-def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exact:
+def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat, place: int = 0) -> Exact:
     """The exact value of one element.
 
     ``code``: of the element format. ``scales``: the code of each scale of its block, by the name of the field.
+    ``place``: which number of a vector.
 
     Returns ``(element - zero point) * scales + offset``; a NaN has no sign. A product of zero has the sign of the
     product.
@@ -23,7 +25,7 @@ def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exa
         for other in fmt.on_scales(field.name):
             combine = multiply if other.role == "super" else add
             values[field.name] = combine(values[field.name], values[other.name])
-    result = decode(code, fmt.element)
+    result = element_number(code, fmt.element, place)
     negative = is_negative(result)
     for field in fmt.of_role("zero_point"):
         result = add(result, negated(values[field.name]))
@@ -36,6 +38,11 @@ def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat) -> Exa
     for field in fmt.of_role("offset"):
         result = add(result, values[field.name])
     return Exact(NAN) if result.kind == NAN else result
+
+
+def element_number(code: int, element: Element, place: int) -> Exact:
+    """What a code is worth without scales, at a place of a vector."""
+    return decode(code, element.component) if element.dimension == 1 else element.vector(code)[place]
 
 
 def field_value(code: int, field: ScaleField) -> Exact:

@@ -33,6 +33,7 @@ from lowbit.oracle.block.scale import (
     scale_code,
     steps_of,
 )
+from lowbit.oracle.block.vectors import coordinate, nearest_code
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
@@ -42,7 +43,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Quantized:
-    """Codes in C order, and the codes of each field's scales in the C order of its grid."""
+    """Codes in C order, of vectors one each, and the codes of each field's scales in the C order of its grid."""
 
     codes: list[int]
     scales: dict[str, list[int]]
@@ -103,8 +104,11 @@ def quantize(
     entered = [steps_of(policy).enter(value) for value in values]
     fine, above = scales_of(entered, task)
     exponents, quotients = exponents_of(quotients_of(entered, fine, above, task), task)
-    draws = random or repeat(0)
-    codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
+    if fmt.element.dimension > 1:
+        codes = vector_codes(entered, quotients, fine, above, task)
+    else:
+        draws = random or repeat(0)
+        codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
     return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
 
 
@@ -193,7 +197,7 @@ def place_of(index: Shape, shape: Shape, field: ScaleField) -> int:
 def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
     policy, fmt = task.policy, task.fmt
     reach = finite(policy.scale_maximum) if policy.scale_maximum else levels(fmt)[0][0].format.max
-    maximum = exact.multiply(exact.multiply(fmt.element.max, reach), finite(1, fmt.headroom))
+    maximum = exact.multiply(exact.multiply(fmt.number.max, reach), finite(1, fmt.headroom))
     scales = Scales(field, [], [], [], [], [])
     for block in blocks_of(values, task.shape, field):
         amax = largest(block, policy)
@@ -208,7 +212,7 @@ def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
 
 
 def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task: Task) -> Scales:
-    policy, element = task.policy, task.fmt.element
+    policy, element = task.policy, task.fmt.number
     by_sign = {"positive": (False,), "negative": (True,)}
     signs = by_sign[field.name] if field.role == "by_sign" else (False, True)
     maximum = negated(element.min) if signs == (True,) else element.max
@@ -248,7 +252,7 @@ def _error(block: Sequence[Exact], scale: Exact, upper: Coarse, task: Task) -> E
     steps, total = steps_of(task.policy), ZERO
     for value in block:
         code = element_code(_quotient(value, scale, upper, task.policy), task.fmt, task.policy)
-        element = decode(code, task.fmt.element)
+        element = decode(code, task.fmt.number)
         worth = steps.divide(steps.multiply(steps.multiply(element, scale), upper.amax), upper.maximum)
         difference = rounded.add(worth, exact.negated(value), steps.fmt)
         squared = task.policy.search == "four_over_six_squared"
@@ -273,10 +277,29 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
     """Each value over its scales."""
     results = []
     for value, index in zip(entered, indices(task.shape), strict=True):
-        scales = fine[is_negative(value) if task.fmt.by_sign else 0]
-        upper = _used(above[0], index, task.shape) if above else None
-        results.append(_quotient(value, _used(scales, index, task.shape), upper, task.policy))
+        scale, upper = _scales_at(value, index, fine, above, task)
+        results.append(_quotient(value, scale, upper, task.policy))
     return results
+
+
+def vector_codes(
+    entered: Sequence[Exact], quotients: Sequence[Exact], fine: list[Scales], above: list[Scales], task: Task
+) -> list[int]:
+    """The codes of vectors, each of neighbours along the axis of the blocks."""
+    numbers = []
+    for value, result, index in zip(entered, quotients, indices(task.shape), strict=True):
+        scale, upper = _scales_at(value, index, fine, above, task)
+        numbers.append(coordinate(value, result, scale, upper, task.fmt, task.policy))
+    size = task.fmt.element.dimension
+    return [nearest_code(numbers[start : start + size], task.fmt.element) for start in range(0, len(numbers), size)]
+
+
+def _scales_at(
+    value: Exact, index: Shape, fine: list[Scales], above: list[Scales], task: Task
+) -> tuple[Exact, Coarse | None]:
+    """The finest scale of an element, by its sign where they differ, and the one above it."""
+    scales = fine[is_negative(value) if task.fmt.by_sign else 0]
+    return _used(scales, index, task.shape), _used(above[0], index, task.shape) if above else None
 
 
 def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
@@ -298,4 +321,4 @@ def exponents_of(quotients: list[Exact], task: Task) -> tuple[dict[str, list[int
 def element_code(result: Exact, fmt: BlockFormat, policy: BlockPolicy, random: int = 0) -> int:
     """The code of one element: its quotient, projected; a rounded one comes from binary32, as defects ask."""
     source = None if policy.arithmetic == "exact" else scalar_format("float32")
-    return encode(result, fmt.element, policy.policy("element", fmt.element), random=random, source=source).code
+    return encode(result, fmt.number, policy.policy("element", fmt.number), random=random, source=source).code

@@ -101,8 +101,8 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         quotients = quotients_of(entered, fine, above, task)
         lower, quotients = _exponent_steps(quotients, task, quantized.scales)
         steps += lower
-    after = is_affine(fmt) and adds_after_rounding(fmt.element, policy)
-    rounded_to = scalar_format("int32") if after else fmt.element
+    element = fmt.scalar_element
+    rounded_to = scalar_format("int32") if is_affine(fmt) and adds_after_rounding(element, policy) else element
     elements = []
     for number, index in enumerate(indices(shape)):
         own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
@@ -204,5 +204,5 @@ def _affine_steps(
             rounding = trace if trace.code == code else None
             steps.append(ScaleStep(field, block, span, ends, number, number, rounding, code, field_value(code, field)))
         for place, value in zip(places, centred(own, found, policy), strict=True):
-            quotients[place] = unrounded(value, found.used, found.shift, fmt.element, policy, factor=found.factor)
+            quotients[place] = unrounded(value, found.used, found.shift, fmt.number, policy, factor=found.factor)
     return steps, quotients

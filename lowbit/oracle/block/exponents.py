@@ -20,7 +20,7 @@ def lowered(
 
     ``places`` says for each element which block of a field it is in.
     """
-    codes, top = {}, floor_log2(fmt.element.max) + fmt.headroom
+    codes, top = {}, floor_log2(fmt.number.max) + fmt.headroom
     for field in fmt.lower_exponents:
         top -= field.format.codes[-1]
         found = [_exponent(block, field, top) for block in blocks(quotients, field)]

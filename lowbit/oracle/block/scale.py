@@ -147,12 +147,20 @@ def ratio(amax: Exact, maximum: Exact, above: Coarse | None, policy: BlockPolicy
     return steps.divide(first, above.scale)
 
 
+def exact_terms(value: Exact, scale: Exact, above: Coarse | None) -> tuple[Exact, Exact]:
+    """Numerator and denominator of a value over its scales, where no step is rounded."""
+    if above is None:
+        return value, scale
+    if above.divides:
+        return exact.multiply(value, above.reciprocal), scale
+    return value, exact.multiply(scale, above.scale)
+
+
 def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
     """A value over its scales, in the steps of the policy."""
     steps, way = steps_of(policy), policy.quotient_steps
     if steps.exact:
-        over = steps.multiply(value, above.reciprocal) if above and above.divides else value
-        total = scale if above is None or above.divides else steps.multiply(scale, above.scale)
+        over, total = exact_terms(value, scale, above)
     elif above and way == "divide_by_ratio":
         over, total = value, steps.divide(scale, above.reciprocal)
     elif way == "multiply_by_ratio":

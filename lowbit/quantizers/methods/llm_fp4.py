@@ -107,7 +107,7 @@ def _search(matrix: Doubles, fmt: BlockFormat, middle: int, variant: str, loss: 
     grid = (1, 1) if not fmt.block else (len(matrix), 1)
     largest = np.abs(matrix).max(axis=1 if fmt.block else None, keepdims=True).reshape(grid)
     largest = np.where(largest > 0, largest, 1)
-    top = float(fmt.element.max.fraction())
+    top = float(fmt.number.max.fraction())
     best: npt.NDArray[np.float32] = np.ones(grid, np.float32)
     least = np.full(grid, np.inf)
     for share in SHARES if variant == "paper" else LARGEST:

@@ -41,7 +41,7 @@ class Blocks:
 
     def __init__(self, fmt: BlockFormat) -> None:
         self.fmt = fmt
-        self.element = fmt.element
+        self.element = fmt.number
         self.shape = tuple(UNBOUNDED if length == WHOLE else length for length in fmt.block or (UNBOUNDED,))
         self.length = math.prod(self.shape)
         self.largest = self.element.max.fraction()

@@ -203,7 +203,7 @@ def _every_scale(fmt: BlockFormat) -> Iterator[Case]:
     if finest.format.bits > 8 or len(finest.block) != 1 or finest.block[0] == WHOLE or len(coarser) > 1:
         return
     scales = all_codes(finest.format).reshape(-1, 1)
-    codes = all_codes(fmt.element)
+    codes = all_codes(fmt.number) if fmt.element.dimension == 1 else np.array(fmt.element.codes)
     for start in range(0, len(codes), finest.block[0]):
         row = np.resize(codes[start : start + finest.block[0]], finest.block[0])
         arrays = {"codes": np.tile(row, (len(scales), 1)), finest.name: scales}

@@ -189,7 +189,7 @@ def _codes_of(fmt: Scalar) -> list[int]:
 
 def _all_codes(fmt: BlockFormat, length: int, count: int) -> NDArray[np.int64]:
     """Every code of the elements one after the other, over all rows."""
-    every = np.array(_codes_of(fmt.element), np.int64)
+    every = np.array(_codes_of(fmt.number) if fmt.element.dimension == 1 else fmt.element.codes, np.int64)
     return every[np.arange(count * length) % len(every)].reshape(count, length)
 
 
