@@ -105,12 +105,26 @@ def _bars(plan: Plan) -> Iterator[str]:
 
 
 def legend(names: Sequence[str], colors: dict[str, str]) -> Iterator[str]:
-    """A square of its colour before each name."""
-    x = float(LEFT)
+    """A square of its colour before each name, in lines."""
+    for name, (x, y) in zip(names, _legend_places(names), strict=True):
+        yield f'<rect x="{x:.1f}" y="{y:.1f}" width="10" height="10" fill="{colors[name]}"/>'
+        yield words_at(x + 14, y + 9, name)
+
+
+def legend_lines(names: Sequence[str]) -> int:
+    """How many lines the legend of some names has."""
+    return len({y for _, y in _legend_places(names)})
+
+
+def _legend_places(names: Sequence[str]) -> list[tuple[float, float]]:
+    places, x, y = [], float(LEFT), 26.0
     for name in names:
-        yield f'<rect x="{x:.1f}" y="26" width="10" height="10" fill="{colors[name]}"/>'
-        yield words_at(x + 14, 35, name)
-        x += 30 + 7 * len(name)
+        room = 30 + 7 * len(name)
+        if x > LEFT and x + room > WIDTH:
+            x, y = float(LEFT), y + 14
+        places.append((x, y))
+        x += room
+    return places
 
 
 def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:

@@ -69,15 +69,16 @@ def add_work_options(work: Any) -> None:
 
 
 def own_journal(arguments: Namespace) -> list[Named]:
-    """The journal beside an output, which is removed once that is there; none where another is named.
+    """The journal beside an output, the first of several, which is removed once that is there; none where one is named.
 
     Raises UsageError: there is nobody to do the work.
     """
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
-    if not arguments.output or arguments.journal or is_stream(arguments.output):
+    outputs = arguments.output if isinstance(arguments.output, list) else [arguments.output]
+    if not outputs or not outputs[0] or arguments.journal or is_stream(outputs[0]):
         return []
-    return [(f"the journal of {arguments.output}", f"{arguments.output}.partial")]
+    return [(f"the journal of {outputs[0]}", f"{outputs[0]}.partial")]
 
 
 @contextmanager
@@ -160,7 +161,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         excluded(arguments),
         str(Path(arguments.inputs).resolve()) if arguments.inputs else "",
         method=getattr(arguments, "method", None) or "",
-        calibration=read_sentences(arguments.calibrate) if getattr(arguments, "calibrate", None) else (),
+        calibration=read_sentences(arguments.calibrate, model) if getattr(arguments, "calibrate", None) else (),
     )
     with tasks_bar("layers") as progress:
         return measure_model(

@@ -113,8 +113,12 @@ def add_output_format(parser: Any, forms: Sequence[str] = ("text", "json")) -> N
 
 def print_document(document: Mapping[str, Any], schema: str = "", **settings: Any) -> None:
     """Write JSON to standard output; one with a schema begins with that and the version of lowbit."""
-    head = {"schema": schema, "lowbit": __version__} if schema else {}
-    print(json.dumps({**head, **document}, **{"indent": 2, **settings}))
+    print(json.dumps(headed(document, schema), **{"indent": 2, **settings}))
+
+
+def headed(document: Mapping[str, Any], schema: str) -> dict[str, Any]:
+    """A document that begins with its schema and the version of lowbit, if it has a schema."""
+    return {"schema": schema, "lowbit": __version__, **document} if schema else {**document}
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:

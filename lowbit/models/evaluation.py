@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,10 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.safetensors import Entry, read_header
 from lowbit.files.selection import check_patterns
-from lowbit.models.layer_inputs import float_vectors, layer_inputs, model_of, read_sentences
+from lowbit.models.layer_inputs import Text, float_vectors, layer_inputs, model_of, read_text
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt
 from lowbit.quantizers.method import Method, chosen
 from lowbit.quantizers.weight import QuantizedWeight
 
@@ -49,6 +49,8 @@ class Subject:
         By the name of a plan, the format of each of its layers.
     include, exclude : str
         Regular expressions, searched in the names of the linear layers.
+    texts : mapping of str to Text
+        Where they are from files, those of ``"calibration"`` and ``"held_out"``.
     """
 
     weights: str
@@ -57,6 +59,7 @@ class Subject:
     plans: Mapping[str, Mapping[str, str]]
     include: str = ""
     exclude: str = ""
+    texts: Mapping[str, Text] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -71,8 +74,13 @@ class Subject:
     ) -> Subject:
         """The same from the files of the sentences."""
         check_patterns(include, exclude)
-        seen = read_sentences(calibration) if calibration else ()
-        return cls(str(Path(weights).resolve()), seen, read_sentences(held_out), plans or {}, include, exclude)
+        path = str(Path(weights).resolve())
+        read_header(path)  # whatever it lacks is told before what lies beside it
+        texts = {"held_out": read_text(held_out, path)}
+        if calibration:
+            texts["calibration"] = read_text(calibration, path)
+        seen = texts["calibration"].sentences if calibration else ()
+        return cls(path, seen, texts["held_out"].sentences, plans or {}, include, exclude, texts)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -248,12 +256,15 @@ def notes_on(
     return notes
 
 
-def notes_on_plans(subject: Subject) -> list[str]:
-    """How many layers the plans leave as they are, a sentence for each plan that does."""
+def notes_on_subject(subject: Subject) -> list[str]:
+    """Whether methods see what is held out, and how many layers the plans leave, a sentence for each plan that does."""
+    shared = sum(text in set(subject.calibration) for text in subject.held_out)
     layers = set(subject.layers)
     left = {name: len(layers.difference(plan)) for name, plan in subject.plans.items()}
     said = "layers are not in it and stay as they are"
-    return [f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count]
+    of = f"{shared} of {counted(len(subject.held_out), 'held-out sentence')}"
+    notes = [f"warning: methods see what they are measured on: {of} in the calibration, too"] if shared else []
+    return [*notes, *(f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count)]
 
 
 def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> QuantizedWeight:

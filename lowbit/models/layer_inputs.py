@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 from lowbit.errors import InputError
@@ -12,23 +14,55 @@ from lowbit.files.safetensors import Entry
 from lowbit.files.selection import LeftOut
 from lowbit.models.sentences import SentenceModel
 from lowbit.ops.arrays import Array
+from lowbit.printable import excerpt
 
 
-def read_sentences(file: str | Path) -> tuple[str, ...]:
-    """The lines of a text in UTF-8 that are not blank.
+@dataclass(frozen=True)
+class Text:
+    """A file of sentences.
 
-    Raises InputError: the file cannot be read, is not UTF-8, or has no such line.
+    Attributes
+    ----------
+    file, sha256 : str
+        Its name, and the digest of its bytes.
+    sentences : tuple of str
+    """
+
+    file: str
+    sha256: str
+    sentences: tuple[str, ...]
+
+
+def read_sentences(file: str | Path, weights: str | Path | None = None) -> tuple[str, ...]:
+    """The sentences of a file: see :func:`read_text`."""
+    return read_text(file, weights).sentences
+
+
+def read_text(file: str | Path, weights: str | Path | None = None) -> Text:
+    """The lines of a text in UTF-8 that are not blank; ``weights``: of the model that they go through.
+
+    Raises InputError: the file cannot be read, is not UTF-8, has no such line, or one that is too long for the model.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        content = Path(file).read_bytes()
+        lines = content.decode("utf-8").splitlines()
     except OSError as error:
         raise unreadable(file, error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8: byte {error.start:,} is {error.object[error.start]:#04x}") from error
-    sentences = tuple(line.strip() for line in lines if line.strip())
+    sentences = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
     if not sentences:
         raise InputError(f"{file} has no sentences", hint="a line a sentence")
-    return sentences
+    if weights is not None:
+        _require_short(file, sentences, model_of(weights))
+    return Text(str(file), sha256(content).hexdigest(), tuple(sentences.values()))
+
+
+def _require_short(file: str | Path, lines: Mapping[int, str], model: SentenceModel) -> None:
+    for (number, line), length in zip(lines.items(), model.lengths(lines.values()), strict=True):
+        if length > model.longest:
+            what = f"{file}, line {number}: {excerpt(line)} has {length} pieces of words"
+            raise InputError(f"{what}, and the model has positions for {model.longest}", hint="shorter lines")
 
 
 def model_of(weights: str | Path) -> SentenceModel:

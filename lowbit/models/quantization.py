@@ -117,7 +117,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     options = _options(own, policy, threads)
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), ("the output", output)])
-    file, sentences = read_checkpoint(path), read_sentences(calibration) if calibration else ()
+    file = read_checkpoint(path)
+    sentences = read_sentences(calibration, weights_of(path)) if calibration else ()
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
     targets, container, notes = container_of(targets, container, policy)

@@ -113,6 +113,11 @@ class SentenceModel:
             self._hidden(text, linear)
         return {name: np.concatenate(rows) for name, rows in seen.items()}
 
+    @property
+    def longest(self) -> int:
+        """How many pieces of words a text may have, start and end included."""
+        return len(self.parameters[POSITIONS])
+
     def lengths(self, texts: Iterable[str]) -> list[int]:
         """How many rows of inputs each text has: its pieces of words, start and end included."""
         return [len(tokens(text, self.vocabulary)) for text in _listed(texts)]
@@ -131,10 +136,10 @@ class SentenceModel:
         return replace(self, parameters={**self.parameters, **wide})
 
     def _hidden(self, text: str, linear: Any = None) -> Array:
-        numbers, longest = tokens(text, self.vocabulary), len(self.parameters[POSITIONS])
-        if len(numbers) > longest:
+        numbers = tokens(text, self.vocabulary)
+        if len(numbers) > self.longest:
             raise InputError(
-                f"a text of {len(numbers)} pieces begins {excerpt(text)}: the model has positions for {longest}",
+                f"a text of {len(numbers)} pieces begins {excerpt(text)}: the model has positions for {self.longest}",
                 hint="shorter texts",
             )
         hidden: Array = self.encoder.hidden(self.parameters, numbers, linear)

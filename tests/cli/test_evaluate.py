@@ -1,5 +1,6 @@
 """``lowbit evaluate``: the table, the picture and what is left out, on a BERT of random weights."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -8,6 +9,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from lowbit import __version__ as lowbit_version
 from lowbit.files.safetensors import read_header
 from lowbit.models.sentences import SentenceModel
 from lowbit.quantizers import METHODS
@@ -158,6 +160,52 @@ def test_files(lowbit, model, suffix):
     assert len(circles) == 4  # two panels
     assert circles[0][0].text.startswith("round_to_nearest int4.g32: 4.500 bits")
     assert ("<td>float</td>" in text, "left out: round_to_nearest in nothing" in text) == (suffix == "html",) * 2
+
+
+def test_one_run_writes_several_files_and_json_says_of_what(lowbit, model):
+    outputs = ["out.svg", "out.json", "more.HTML"]
+    options = [word for output in outputs for word in ("-o", output)]
+    command = words(
+        "--methods", "rtn,quarot,vector_quantization", "--to", "int4.g32,table4.vector2", "--include", "query"
+    )
+    result = lowbit(*command, *options, "--output-format", "json")
+    assert result.status == 0, result.err
+    assert result.err.splitlines()[-3:] == [f"written: {output}" for output in outputs]
+    document = json.loads((model.parent / "out.json").read_text())
+    assert document == result.json
+    assert list(document)[:2] == ["schema", "lowbit"]
+    assert (document["lowbit"], document["include"]) == (lowbit_version, "query")
+    for name, file in (("calibration", "seen.txt"), ("held_out", "held.txt")):
+        digest = hashlib.sha256((model.parent / file).read_bytes()).hexdigest()
+        assert document["texts"][name] == {"file": file, "sha256": digest}
+    assert document["seeds"] == {"quarot": 0, "vector_quantization": 0}
+    for twice in (["-o", "a.svg", "-o", "a.svg"], ["-o", "a.svg", "-o", "a.png"]):
+        assert lowbit(*command, *twice).status == 2
+        assert not list(model.parent.glob("a.*"))
+
+
+def test_a_text_that_is_seen_is_not_held_out(lowbit, model):
+    (model.parent / "held.txt").write_text("un cafe a!\n" + SEEN[0])
+    told = "warning: methods see what they are measured on: 1 of 2 held-out sentences in the calibration, too"
+    assert told in lowbit(*words("--methods", "rtn", "--to", "int4.g32", "--include", "query")).out
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [
+        ("evaluate", ["--held-out", "held.txt", "--methods", "rtn"]),
+        ("evaluate", ["--held-out", "long.txt", "--methods", "rtn"]),
+        ("quantize", ["--method", "gptq", "-o", "out"]),
+        ("sensitivity", ["--method", "gptq", "--formats", "int4.g32"]),
+    ],
+)
+def test_a_line_that_is_too_long_is_named(lowbit, model, verb, more):
+    (model.parent / "long.txt").write_text("a\n\n" + "a " * 15 + "\n")
+    text = "seen.txt" if "long.txt" in more else "long.txt"
+    to = [] if verb == "sensitivity" else ["--to", "int4.g32"]
+    result = lowbit(verb, "tiny", "--calibrate", text, *more, *to)
+    assert result.status == 2
+    assert "long.txt, line 3: 'a a a a a a a a a a a a a a a' has 17 pieces of words, and the model has" in result.err
 
 
 def test_a_plan_goes_through_a_method_and_what_it_leaves_alone_counts_as_it_is(lowbit, model):

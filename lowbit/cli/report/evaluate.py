@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import log10
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from lowbit.allocate.picture import (
-    BOTTOM,
-    COLORS,
-    HEIGHT,
-    LEFT,
-    TOP,
-    WIDTH,
-    drawing,
-    escape,
-    legend,
-    words_at,
-)
-from lowbit.allocate.picture import (
-    RIGHT as MARGIN,
-)
+from lowbit.allocate.picture import COLORS, drawing, escape
 from lowbit.check.report.html import STYLE, table
+from lowbit.cli.report.scatter import Point, panel
+from lowbit.cli.terminal import headed
 
 if TYPE_CHECKING:
     from lowbit.models.evaluation import Evaluation, Refusal, Subject
@@ -35,8 +23,7 @@ MEANING = (
     "squared error of a layer's outputs over their squares, the mean of the layers; scales are counted as bits; "
     "seconds: processor time of the quantisation"
 )
-ROOM = 90
-"""Right of the last point, for its words."""
+BITS = "bits a weight"
 
 
 def cells(row: Evaluation) -> tuple[str, ...]:
@@ -54,11 +41,17 @@ def cells(row: Evaluation) -> tuple[str, ...]:
 
 def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> dict[str, Any]:
     """All of it, as JSON has it."""
-    from lowbit.models.evaluation import notes_on, notes_on_plans
+    from lowbit.models.evaluation import SCHEMA, notes_on, notes_on_subject
 
     sizes = [entry.size for entry in subject.entries.values()]
-    return {
+    texts = {what: {"file": text.file, "sha256": text.sha256} for what, text in subject.texts.items()}
+    methods = list(dict.fromkeys([*(row.method for row in rows[1:]), *(item.method for item in refused)]))
+    report = {
         "model": str(model),
+        "texts": texts,
+        "include": subject.include,
+        "exclude": subject.exclude,
+        "seeds": {name: seed for name, seed in zip(methods, map(_seed, methods), strict=True) if seed is not None},
         "layers": len(sizes),
         "weights": sum(sizes),
         "calibration": len(subject.calibration),
@@ -66,10 +59,19 @@ def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: 
         "rows": [asdict(row) for row in rows],
         "left_out": [asdict(item) for item in refused],
         "notes": [
-            *notes_on_plans(subject),
+            *notes_on_subject(subject),
             *notes_on((row.method for row in rows[1:]), subject.weights, subject.calibration, subject.layers),
         ],
     }
+    return headed(report, SCHEMA)
+
+
+def _seed(method: str) -> int | None:
+    """What the random numbers of a method start from, if it has any."""
+    from lowbit.quantizers.method import chosen
+
+    seed = signature(chosen(method).quantize).parameters.get("seed")
+    return None if seed is None else int(seed.default)
 
 
 def written(suffix: str, report: Mapping[str, Any], rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> str:
@@ -107,50 +109,15 @@ def picture(model: str, rows: Sequence[Evaluation]) -> str:
     quantised = rows[1:]
     methods = list(dict.fromkeys(row.method for row in quantised))
     colors = {method: COLORS[place % len(COLORS)] for place, method in enumerate(methods)}
-    errors = [row for row in quantised if row.output_error > 0]
-    panels = [_panel(f"{model}: similarity with the float model (dashed)", quantised, colors, _similarity, 1.0)]
+    points = [_point(row, row.similarity) for row in quantised]
+    title = f"{model}: similarity with the float model (dashed)"
+    panels = [panel(title, points, colors, BITS, line=1.0)]
+    errors = [_point(row, row.output_error) for row in quantised if row.output_error > 0]
     if errors:
-        panels.append(_panel("output error, decimal logarithm", errors, colors, _error, None))
+        panels.append(panel("output error, on a logarithmic axis", errors, colors, BITS, logarithmic=True))
     return drawing(f"lowbit evaluate {model}", panels)
 
 
-def _similarity(row: Evaluation) -> float:
-    return row.similarity
-
-
-def _error(row: Evaluation) -> float:
-    return log10(row.output_error)
-
-
-def _panel(
-    title: str,
-    rows: Sequence[Evaluation],
-    colors: Mapping[str, str],
-    height: Callable[[Evaluation], float],
-    line: float | None,
-) -> Iterator[str]:
-    heights = [height(row) for row in rows] + ([] if line is None else [line])
-    left, right, low, high = min(r.bits for r in rows), max(r.bits for r in rows), min(heights), max(heights)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - left) / (right - left or 1.0), (y - low) / (high - low or 1.0)
-        room = WIDTH - LEFT - MARGIN - ROOM
-        return LEFT + 10 + across * room, HEIGHT - BOTTOM - 10 - up * (HEIGHT - TOP - BOTTOM - 20)
-
-    yield words_at(LEFT, 18, title)
-    yield from legend(list(colors), dict(colors))
-    yield f'<path d="M{LEFT},{TOP} V{HEIGHT - BOTTOM} H{WIDTH - MARGIN}" fill="none" stroke="black"/>'
-    for value in (low, high):
-        yield words_at(LEFT - 6, place(left, value)[1] + 4, f"{value:.4g}", "end")
-    for value in dict.fromkeys((left, right)):
-        yield words_at(place(value, low)[0], HEIGHT - 22, f"{value:.4g}", "middle")
-    yield words_at((LEFT + WIDTH) / 2, HEIGHT - 8, "bits a weight", "middle")
-    if line is not None:
-        y = place(left, line)[1]
-        yield f'<path d="M{LEFT},{y:.1f} H{WIDTH - MARGIN}" stroke="#888" stroke-dasharray="4 3"/>'
-    for row in rows:
-        x, y = place(row.bits, height(row))
-        told = f"{row.method} {row.to}: {row.bits:.3f} bits, {height(row):.5g}"
-        color = colors[row.method]
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"><title>{escape(told)}</title></circle>'
-        yield words_at(x + 7, y + 4, row.to)
+def _point(row: Evaluation, height: float) -> Point:
+    told = f"{row.method} {row.to}: {row.bits:.3f} bits, {height:.5g}"
+    return Point(row.bits, height, row.method, row.to, told)

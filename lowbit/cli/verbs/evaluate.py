@@ -54,22 +54,23 @@ def add_parser(subparsers: Any) -> None:
     input_file(parser, "--held-out", required=True, what="the held-out text", metavar="TEXT", help=held_out)
     add_selection(parser)
     add_work_options(parser.add_argument_group("how the work is done"))
-    output_file(parser, "-o", "--output", metavar="FILE", help="write the table and a picture: .html, .svg or .json")
+    written = "write the table and a picture: .html, .svg or .json; several times for several files"
+    output_file(parser, "-o", "--output", metavar="FILE", action="append", default=[], help=written)
     add_output_format(parser)
     also_writes(parser, own_journal)
 
 
 def run(arguments: Namespace) -> int:
     from lowbit.cli.report import evaluate as report
-    from lowbit.models.evaluation import DEFAULT, SCHEMA, Subject, evaluate_model
+    from lowbit.models.evaluation import DEFAULT, Subject, evaluate_model
     from lowbit.models.sentences import weights_of
 
-    suffix = _suffix(arguments.output)
     methods, formats = listed(arguments.methods), listed(arguments.to or "")
     if not methods:
         raise UsageError("`lowbit evaluate` takes --methods", hint="--methods rtn,gptq --to int4.g128, say")
-    if arguments.output:
-        require_writable(arguments.output)
+    suffixes = {output: _suffix(output) for output in arguments.output}
+    for output in arguments.output:
+        require_writable(output)
     plans = {}
     if arguments.plan:
         plans = {"plan": {layer: fmt.id for layer, fmt in plan_formats(arguments.plan).items()}}
@@ -92,19 +93,19 @@ def run(arguments: Namespace) -> int:
             progress=progress,
         )
         document = report.document(arguments.model, subject, rows, refused)
-        if arguments.output:
-            write_text(arguments.output, report.written(suffix, document, rows, refused))
+        for output, suffix in suffixes.items():
+            write_text(output, report.written(suffix, document, rows, refused))
     if arguments.output_format == "json":
-        print_document(document, SCHEMA)
+        print_document(document)
     else:
         _write(arguments, rows, refused, document)
-    say_written(arguments.output)
+    say_written(*arguments.output)
     return 0
 
 
-def _suffix(output: str | None) -> str:
-    suffix = Path(output or ".json").suffix.lower()
-    if output and suffix not in SUFFIXES:
+def _suffix(output: str) -> str:
+    suffix = Path(output).suffix.lower()
+    if suffix not in SUFFIXES:
         raise UsageError(f"--output {output}: the name ends in none of {', '.join(SUFFIXES)}")
     return suffix
 
