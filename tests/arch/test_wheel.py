@@ -42,7 +42,7 @@ def test_holds_package_formats_and_golden(wheel, repository):
         files = [
             path
             for path in (repository / folder).rglob("*")
-            if path.is_file() and path.suffix in {".toml", ".json", ".vec"}
+            if path.is_file() and path.suffix in {".toml", ".json", ".vec", ".safetensors"}
         ]
         assert files
         for path in files:
@@ -61,6 +61,10 @@ def test_holds_package_formats_and_golden(wheel, repository):
     beside_the_code |= {f"allocate/data/hawq_v3_{name}.toml" for name in ("resnet18", "resnet50")}
     assert {f"lowbit/{name}" for name in beside_the_code} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "bench/", "docs/")) or "__pycache__" in name]
+
+
+def test_is_small_enough_to_download(wheel):
+    assert wheel.stat().st_size <= 12_000_000
 
 
 def test_metadata_has_no_torch(wheel):

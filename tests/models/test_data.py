@@ -6,6 +6,7 @@ import pytest
 from lowbit.errors import InputError
 from lowbit.models import mnist as images
 from lowbit.models.arithmetic import TASKS, WORDS
+from lowbit.models.characters import CHARACTERS, DIGEST, digest, tokens, topics
 from lowbit.models.mnist import mnist
 
 ANSWERS = {
@@ -79,3 +80,12 @@ def test_images_that_are_not_there_or_others_are_told(monkeypatch, tmp_path, dig
     with pytest.raises(InputError, match=message) as caught:
         mnist(held_out=True)
     assert "pip install" in caught.value.hint
+
+
+def test_topics_are_on_one_side_and_tokens_are_their_characters():
+    seen, held_out = topics(held_out=False), topics(held_out=True)
+    assert len(seen) > len(held_out) > 1000
+    assert held_out[:1000] not in seen
+    numbers = tokens("a b\n\u00e9~")
+    assert "".join(CHARACTERS[number] for number in numbers) == "a b\n~"
+    assert len(digest()) == len(DIGEST)

