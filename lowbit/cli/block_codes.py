@@ -49,10 +49,9 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
         (scale_name(step), *code_cells(step.field.format, step.code, page), format_value(step.value))
         for step in trace.scales
     ]
-    rows += [
-        (str(number), *code_cells(fmt.element, step.code, page), format_value(step.result))
-        for number, step in enumerate(trace.elements)
-    ]
+    for number, step in enumerate(trace.elements):
+        cells = code_cells(fmt.element, step.code, page) if number % fmt.element.dimension == 0 else ("", "")
+        rows.append((str(number), *cells, format_value(step.result)))
     page.lines(columns(rows))
     return 0
 
@@ -146,7 +145,7 @@ def _document(fmt: BlockFormat, policy: BlockPolicy, trace: BlockExplanation) ->
             {
                 "value": number_json(step.value),
                 "quotient": number_json(step.quotient),
-                "rule": step.rounding.rule,
+                "rule": step.rule,
                 "code": fmt.element.hexadecimal(step.code),
                 "result": number_json(step.result),
             }

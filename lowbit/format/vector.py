@@ -84,6 +84,10 @@ class VectorFormat(Element):
         return len(self.values[0])
 
     @property
+    def shape(self) -> str:
+        return f"{self.bits} for {self.dimension}"
+
+    @property
     def codes(self) -> range:
         return range(len(self.values))
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lowbit.cli.exit_codes import ExitCode
-from lowbit.format.registry import formats
+from lowbit.format.registry import formats, get_format
 
 
 def test_diagram_and_facts(lowbit):
@@ -46,6 +46,13 @@ def test_every_format_has_a_page(lowbit, name):
     document = lowbit("show", name, "--output-format", "json").json
     assert document["id"] == name
     assert sum(field["high"] - field["low"] + 1 for field in document["fields"]) == document["bits"]
+
+
+@pytest.mark.parametrize("name", formats(kind="block"))
+def test_every_block_format_is_a_document(lowbit, name):
+    document = lowbit("show", name, "--output-format", "json").json
+    fields = get_format(name).scales
+    assert (document["id"], [scale["format"] for scale in document["scales"]]) == (name, [f.format.id for f in fields])
 
 
 def test_values_of_a_small_format(lowbit):

@@ -241,10 +241,10 @@ def _named(steps: str, fmt: BlockFormat, largest: str) -> str:
 
 
 def _element_row(page: Terminal, number: int, step: ElementStep, fmt: BlockFormat) -> tuple[str, ...]:
-    trace = step.rounding
-    numbers = [trace.lower, trace.midpoint, trace.upper]
-    if trace.lower is not None and trace.upper is not None and trace.lower.reduced() == trace.upper.reduced():
+    trace, first = step.rounding, number % fmt.element.dimension == 0
+    numbers = [trace.lower, trace.midpoint, trace.upper] if trace else [None, None, None]
+    if trace and trace.lower is not None and trace.upper is not None and trace.lower.reduced() == trace.upper.reduced():
         numbers = [None, None, None]
     cells = ["" if value is None else short(value) for value in numbers]
-    code = code_cells(fmt.element, step.code, page)
-    return str(number), short(step.value), short(step.quotient), *cells, *code, short(step.result), trace.rule
+    code, rule = (code_cells(fmt.element, step.code, page), step.rule) if first else (("", ""), "")
+    return str(number), short(step.value), short(step.quotient), *cells, *code, short(step.result), rule

@@ -15,6 +15,7 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.common import Format
 from lowbit.format.files.document import KINDS
 from lowbit.format.files.family import Family
+from lowbit.format.protocol import Element
 from lowbit.format.registry import families, formats, get_format
 from lowbit.format.scalar import Scalar
 from lowbit.printable import columns
@@ -54,7 +55,7 @@ def run(arguments: Namespace) -> int:
         print_document({"formats": [_record(fmt) for fmt in chosen]}, "lowbit/formats/1")
         return 0
     page = terminal(arguments)
-    scalars = [_row(fmt) for fmt in chosen if isinstance(fmt, Scalar)]
+    scalars = [_row(fmt) for fmt in chosen if isinstance(fmt, Element)]
     blocks = [_block_row(fmt) for fmt in chosen if isinstance(fmt, BlockFormat)]
     _write_table(page, HEADS, scalars, {1, 3})
     if scalars and blocks:
@@ -82,12 +83,12 @@ def _write_families(page: Terminal, groups: Sequence[Family], *, below: bool) ->
     page.lines(columns(rows))
 
 
-def _row(fmt: Scalar) -> tuple[str, ...]:
-    also = ", ".join(fmt.aliases[:3]) + (", ..." if len(fmt.aliases) > 3 else "")
-    nans = "many" if fmt.nan_count >= 1000 else str(fmt.nan_count or "-")
-    bias = str(fmt.parameters.get("bias", "-"))
-    specials = (str(fmt.infinity_count or "-"), nans, "yes" if fmt.negative_zero else "-")
-    return (fmt.id, str(fmt.bits), fmt.shape, bias, *_range(fmt), *specials, fmt.default_policy, also)
+def _row(fmt: Element) -> tuple[str, ...]:
+    also, one = ", ".join(fmt.aliases[:3]) + (", ..." if len(fmt.aliases) > 3 else ""), fmt.component
+    nans = "many" if one.nan_count >= 1000 else str(one.nan_count or "-")
+    bias = str(one.parameters.get("bias", "-"))
+    specials = (str(one.infinity_count or "-"), nans, "yes" if one.negative_zero else "-")
+    return (fmt.id, str(fmt.bits), fmt.shape, bias, *_range(one), *specials, fmt.default_policy, also)
 
 
 def _block_row(fmt: BlockFormat) -> tuple[str, ...]:
@@ -103,9 +104,9 @@ def _range(fmt: Scalar) -> tuple[str, str]:
 
 
 def _record(fmt: Format) -> dict[str, Any]:
-    if not isinstance(fmt, Scalar):
+    if not isinstance(fmt, Element):
         return block_document(fmt) if isinstance(fmt, BlockFormat) else {"id": fmt.id}
-    largest, smallest = _range(fmt)
+    largest, smallest = _range(fmt.component)
     return {
         "id": fmt.id,
         "aliases": list(fmt.aliases),

@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.bits import parse_code
-from lowbit.cli.block_page import block_document, write_block_page
+from lowbit.cli.block_page import block_document, vector_document, write_block_page, write_vector_page
 from lowbit.cli.pages import (
     DRAWN_BITS,
     format_document,
@@ -21,6 +21,7 @@ from lowbit.cli.words import number_json, spellings
 from lowbit.errors import InputError, UsageError
 from lowbit.exact import Exact, format_value
 from lowbit.format.block import BlockFormat
+from lowbit.format.protocol import Element
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
@@ -46,6 +47,8 @@ def run(arguments: Namespace) -> int:
     known = get_format(arguments.format)
     if isinstance(known, BlockFormat):
         return _show_block(arguments, known)
+    if isinstance(known, Element) and known.dimension > 1:
+        return _show_vectors(arguments, known)
     fmt = scalar_format(known)
     codes = _codes(fmt, arguments.range) if arguments.values or arguments.range else []
     if arguments.output_format == "json":
@@ -72,6 +75,15 @@ def _show_block(arguments: Namespace, fmt: BlockFormat) -> int:
         print_document(block_document(fmt), ensure_ascii=False)
     else:
         write_block_page(terminal(arguments), fmt)
+    return 0
+
+
+def _show_vectors(arguments: Namespace, fmt: Element) -> int:
+    codes = _codes(fmt, arguments.range) if arguments.values or arguments.range else []
+    if arguments.output_format == "json":
+        print_document(vector_document(fmt, codes), ensure_ascii=False)
+    else:
+        write_vector_page(terminal(arguments), fmt, codes)
     return 0
 
 
@@ -128,7 +140,7 @@ def document(fmt: Scalar, codes: list[int]) -> dict[str, Any]:
     return result
 
 
-def _codes(fmt: Scalar, span: str | None) -> list[int]:
+def _codes(fmt: Element, span: str | None) -> list[int]:
     """The codes to list, in the order of their bit patterns."""
     if span is None:
         if fmt.bits > LISTED_BITS:

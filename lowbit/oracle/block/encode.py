@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from itertools import product, repeat
 from typing import Any, TypeVar
@@ -105,7 +106,7 @@ def quantize(
     fine, above = scales_of(entered, task)
     exponents, quotients = exponents_of(quotients_of(entered, fine, above, task), task)
     if fmt.element.dimension > 1:
-        codes = vector_codes(entered, quotients, fine, above, task)
+        codes = [nearest_code(numbers, fmt.element) for numbers in vectors_of(entered, quotients, fine, above, task)]
     else:
         draws = random or repeat(0)
         codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
@@ -282,16 +283,16 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
     return results
 
 
-def vector_codes(
+def vectors_of(
     entered: Sequence[Exact], quotients: Sequence[Exact], fine: list[Scales], above: list[Scales], task: Task
-) -> list[int]:
-    """The codes of vectors, each of neighbours along the axis of the blocks."""
+) -> list[list[Fraction]]:
+    """What values over their scales are, neighbours along the axis of the blocks together, as many as a vector has."""
     numbers = []
     for value, result, index in zip(entered, quotients, indices(task.shape), strict=True):
         scale, upper = _scales_at(value, index, fine, above, task)
         numbers.append(coordinate(value, result, scale, upper, task.fmt, task.policy))
     size = task.fmt.element.dimension
-    return [nearest_code(numbers[start : start + size], task.fmt.element) for start in range(0, len(numbers), size)]
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def _scales_at(

@@ -6,7 +6,7 @@ What ``lowbit encode --explain`` prints. Nothing is computed twice: scales and c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lowbit.exact import FINITE, ZERO, Exact
@@ -16,6 +16,7 @@ from lowbit.oracle.arithmetic.exact import divide, is_negative, is_zero
 from lowbit.oracle.block.affine import centred, parameters, policy_of_place, value_range
 from lowbit.oracle.block.decode import element_value, field_value
 from lowbit.oracle.block.encode import (
+    Quantized,
     Scales,
     Task,
     blocks_of,
@@ -26,10 +27,12 @@ from lowbit.oracle.block.encode import (
     quantize,
     quotients_of,
     scales_of,
+    vectors_of,
 )
 from lowbit.oracle.block.linear import adds_after_rounding, unrounded
 from lowbit.oracle.block.nested import fields_of, first_format, within
 from lowbit.oracle.block.scale import ONE, largest, steps_of
+from lowbit.oracle.block.vectors import explained
 from lowbit.oracle.cast.explain import Explanation, explain
 from lowbit.policy.block import BlockPolicy
 
@@ -55,7 +58,8 @@ class ElementStep:
 
     value: Exact  # the input
     quotient: Exact  # over its scales
-    rounding: Explanation  # how the quotient is rounded, before a zero point is added
+    rounding: Explanation | None  # how the quotient is rounded, before a zero point is added; None in a vector
+    rule: str  # which rule decided, in words
     scales: Mapping[str, int]  # the scales of its block, by the name of the field
     code: int
     result: Exact  # what code and scales are worth
@@ -99,20 +103,40 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
             for step in _steps(entered, each, of, task)
         ]
         quotients = quotients_of(entered, fine, above, task)
+        if fmt.element.dimension > 1:
+            near = [explained(numbers, fmt.element) for numbers in vectors_of(entered, quotients, fine, above, task)]
+            return BlockExplanation(tuple(steps), tuple(_vector_steps(values, quotients, near, task, quantized)))
         lower, quotients = _exponent_steps(quotients, task, quantized.scales)
         steps += lower
     element = fmt.scalar_element
     rounded_to = scalar_format("int32") if is_affine(fmt) and adds_after_rounding(element, policy) else element
     elements = []
     for number, index in enumerate(indices(shape)):
-        own = {field.name: quantized.scales[field.name][place_of(index, shape, field)] for field in fmt.scales}
+        own = _scales_at(index, task, quantized)
         code, rounding = (
             quantized.codes[number],
             explain(quotients[number], rounded_to, policy.policy("element", fmt.element)),
         )
         result = element_value(code, own, fmt)
-        elements.append(ElementStep(values[number], quotients[number], rounding, own, code, result))
+        elements.append(ElementStep(values[number], quotients[number], rounding, rounding.rule, own, code, result))
     return BlockExplanation(tuple(steps), tuple(elements))
+
+
+def _vector_steps(
+    values: Sequence[Exact], quotients: Sequence[Exact], near: Sequence[str], task: Task, quantized: Quantized
+) -> Iterator[ElementStep]:
+    """The values of vectors, of which those of one have one code; ``near``: why it has that."""
+    for number, index in enumerate(indices(task.shape)):
+        vector, place = divmod(number, task.fmt.element.dimension)
+        own = _scales_at(index, task, quantized)
+        code = quantized.codes[vector]
+        result = element_value(code, own, task.fmt, place)
+        yield ElementStep(values[number], quotients[number], None, near[vector], own, code, result)
+
+
+def _scales_at(index: Shape, task: Task, quantized: Quantized) -> dict[str, int]:
+    """The codes of the scales of an element."""
+    return {field.name: quantized.scales[field.name][place_of(index, task.shape, field)] for field in task.fmt.scales}
 
 
 def _nested(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
@@ -132,9 +156,10 @@ def _nested(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: Blo
         steps.append(ScaleStep(field, block, (value,), (), value, step.quotient, step.rounding, step.code, worth))
     codes = {part.name: [step.code for step in steps if step.field is part] for part in fmt.scales}
     elements = []
-    for step, index in zip(plain.elements, indices(shape), strict=True):
+    for number, (step, index) in enumerate(zip(plain.elements, indices(shape), strict=True)):
         own = {part.name: codes[part.name][place_of(index, shape, part)] for part in fmt.scales}
-        elements.append(replace(step, scales=own, result=element_value(step.code, own, fmt)))
+        result = element_value(step.code, own, fmt, number % fmt.element.dimension)
+        elements.append(replace(step, scales=own, result=result))
     of_scales = ScalesWithin(plain.scales, inner.fmt, inner.policy, scales.elements)
     return BlockExplanation(tuple(steps), tuple(elements), of_scales)
 

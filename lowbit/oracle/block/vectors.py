@@ -17,12 +17,28 @@ from lowbit.policy.block import BlockPolicy
 
 def nearest_code(numbers: Sequence[Fraction], element: Element) -> int:
     """The code of the nearest vector, the lowest one of several."""
+    return min(element.codes, key=lambda code: distance(numbers, code, element))
 
-    def distance(code: int) -> Fraction:
-        pairs = zip(numbers, element.vector(code), strict=True)
-        return sum(((number - own.fraction()) ** 2 for number, own in pairs), Fraction(0))
 
-    return min(element.codes, key=distance)
+def distance(numbers: Sequence[Fraction], code: int, element: Element) -> Fraction:
+    """The square of the distance from the vector of a code."""
+    pairs = zip(numbers, element.vector(code), strict=True)
+    return sum(((number - own.fraction()) ** 2 for number, own in pairs), Fraction(0))
+
+
+def explained(numbers: Sequence[Fraction], element: Element) -> str:
+    """Which vector is the nearest and which one would be next, with their squared distances."""
+    code = nearest_code(numbers, element)
+    words = f"the nearest of {len(element.codes)}, {_distance_words(numbers, code, element)}"
+    others = [other for other in element.codes if other != code]
+    if not others:
+        return words
+    second = min(others, key=lambda other: distance(numbers, other, element))
+    return f"{words}; next {element.hexadecimal(second)}, {_distance_words(numbers, second, element)}"
+
+
+def _distance_words(numbers: Sequence[Fraction], code: int, element: Element) -> str:
+    return f"squared distance {float(distance(numbers, code, element)):.6g}"
 
 
 def coordinate(
