@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from lowbit.check.operation import Operation
 
 BLOCKS = ("quantize", "dequantize")
-KERNELS = ("gemm", "requantize", *BLOCKS, "quantize_linear", *NONLINEARITIES)
+WHOLE = ("linear", "quantize_linear")
+"""Operations with whole cases only."""
+KERNELS = ("gemm", "requantize", "linear", *BLOCKS, "quantize_linear", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
 SHOWN_ELEMENTS = 2000
@@ -50,9 +52,9 @@ def generate_kernel(arguments: Namespace) -> int:
     if arguments.n is not None and arguments.n < 1:
         raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
-    if not matrices and arguments.op == "quantize_linear":
-        hint = "--output FILE.npz for all of them, or --case ScaledTie.0"
-        raise UsageError("`lowbit gen quantize_linear` has whole cases, not rows", hint=hint)
+    if not matrices and arguments.op in WHOLE:
+        hint = f"--output FILE.npz for all of them, or --case {'KTail' if arguments.op == 'linear' else 'ScaledTie'}.0"
+        raise UsageError(f"`lowbit gen {arguments.op}` has whole cases, not rows", hint=hint)
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with --output FILE.npz"

@@ -44,6 +44,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     ),
     "gemm": ("a", "b", "accumulator", "zero-points"),
     "requantize": ("scheme", "to"),
+    "linear": ("a", "b", "scheme", "to"),
     "quantize": ("to", "policy", "choice"),
     "dequantize": ("from", "policy", "choice"),
     "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
@@ -53,6 +54,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(CONVERSIONS, "conversions"),
     "gemm": "gemm",
     "requantize": "requantize",
+    "linear": "linear",
     "quantize": "quantize",
     "dequantize": "dequantize",
     "quantize_linear": "quantize",
@@ -92,6 +94,7 @@ def operation_of(arguments: Namespace) -> Operation:
     makers = {
         "gemm": _product,
         "requantize": _requantization,
+        "linear": _linear,
         "dequantize": _block_values,
         "quantize": _linear_quantization if arguments.op == "quantize_linear" else _block_quantization,
         "nonlinearities": _nonlinearity,
@@ -136,13 +139,26 @@ def _product(arguments: Namespace) -> Operation:
 def _requantization(arguments: Namespace) -> Operation:
     from lowbit.check.requantize.operation import RequantizeOperation
 
+    return RequantizeOperation(chosen_requantization(arguments), _result(arguments))
+
+
+def _linear(arguments: Namespace) -> Operation:
+    from lowbit.check.requantize.linear import LinearOperation
+    from lowbit.vectors.gemm.values import Operands
+
+    a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
+    return LinearOperation(Operands(a, b), chosen_requantization(arguments), _result(arguments))  # type: ignore[arg-type]
+
+
+def _result(arguments: Namespace) -> FixedFormat:
+    """The format of requantised codes."""
     result = get_format(arguments.target or "int8")
     if not isinstance(result, FixedFormat) or result.fraction_bits or result.bits > WIDEST_RESULT:
         raise UsageError(
             f"--to {result.id} is not a format of a requantisation",
             hint=f"an integer of at most {WIDEST_RESULT} bits: int8, uint8, int16, int4, ...",
         )
-    return RequantizeOperation(chosen_requantization(arguments), result)
+    return result
 
 
 def chosen_requantization(arguments: Namespace) -> RequantizeScheme:

@@ -85,16 +85,19 @@ _SHARED_OBJECT = (
     "write exactly n results. What it prints goes to standard error; processes that it starts end with the check. "
     "Matrices lie row by row, a is m by k, b is k by n, c is m by n; --zero-points adds `int32_t a_zero_point, "
     "int32_t b_zero_point` at the end. multiplier and shift of requantize are in the convention of --scheme; schemes "
-    "that multiply by the scale itself have `float scale`, or `double scale`, in place of both. Calls that are not "
-    "large are made twice, with other bytes around the operands and in the results."
+    "that multiply by the scale itself have `float scale`, or `double scale`, in place of both. linear has them for "
+    "each column, after a, b and the bias, as `const int32_t *multiplier, const int32_t *shift`, or `const double "
+    "*scale`; then c, m, n, k, `int32_t a_zero_point, int32_t zero_point`. Calls that are not large are made twice, "
+    "with other bytes around the operands and in the results."
 )
 _PYTHON = (
     "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns as "
     "many: integers of any dtype, or a dtype of ml_dtypes. With --values it takes and returns values (float16, "
     "float32 or float64). gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` "
     "with --zero-points; it returns integers of shape (m, n). requantize: `f(accumulators, multiplier, shift, "
-    "zero_point)` or `f(accumulators, scale, zero_point)`, which returns as many codes. quantize: `f(values)`, a "
-    "float32 array of two axes, which returns a tuple or a dict of codes and the scales of each field."
+    "zero_point)` or `f(accumulators, scale, zero_point)`, which returns as many codes. linear: `f(a, b, bias, "
+    "multiplier, shift, a_zero_point, zero_point)`, or with scale in place of both. quantize: `f(values)`, a float32 "
+    "array of two axes, which returns a tuple or a dict of codes and the scales of each field."
 )
 _RESULTS = (
     "--results FILE: what a simulator or a machine elsewhere answered, in the order of the inputs: .hex, .txt and .mem "

@@ -1,46 +1,27 @@
-/* Kernels that quantise by a scale and a zero point, right or with one bug: -DBUG=NAME. */
-#include <math.h>
+/* A linear layer with TensorFlow Lite's two roundings, and a planted bug, chosen by -DBUG=n. */
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RIGHT, NO_ZERO_POINT, MINUS_ZERO_POINT, HALF_ADDED, HALF_FLOOR, WRAPS, CLAMPED_FIRST, MULTIPLIES, NARROW,
-       TIES_AWAY, TRUNCATES, RECIPROCAL, BEFORE_ROUNDING, NAN_LOWEST, ONE_CODE_WRONG };
-#ifndef BUG
-#define BUG RIGHT
-#endif
-#define IS(bug) (BUG == (bug))
+enum { RIGHT, NO_BIAS, TAIL };
 
-void quantize(const float *values, uint8_t *out, size_t n, float scale, int32_t zero_point) {
-  size_t i;
-  for (i = 0; i < n; i++) {
-    float q = values[i] / scale, whole;
-    double code;
-    if (IS(RECIPROCAL)) q = values[i] * (1 / scale);
-    if (IS(MULTIPLIES)) q = values[i] / (1 / scale);
-    if (isnan(q)) {
-      int place = zero_point < 0 ? 0 : zero_point;
-      if (IS(NAN_LOWEST) || IS(NO_ZERO_POINT) || IS(MINUS_ZERO_POINT) || IS(BEFORE_ROUNDING)) place = 0;
-      if (IS(NARROW) && place < 1) place = 1;
-      out[i] = (uint8_t)place;
-      continue;
-    }
-    if (IS(BEFORE_ROUNDING)) q += (float)zero_point;
-    whole = rintf(q);
-    if (IS(HALF_ADDED)) whole = truncf(q + 0.5f);
-    if (IS(HALF_FLOOR)) whole = floorf(q + 0.5f);
-    if (IS(TIES_AWAY)) whole = roundf(q);
-    if (IS(TRUNCATES)) whole = truncf(q);
-    code = whole;
-    if (IS(CLAMPED_FIRST)) code = code < 0 ? 0 : code > 255 ? 255 : code;
-    if (IS(MINUS_ZERO_POINT)) code -= zero_point;
-    else if (!IS(NO_ZERO_POINT) && !IS(BEFORE_ROUNDING)) code += zero_point;
-    if (IS(WRAPS)) {
-      out[i] = (uint8_t)(int64_t)(code > 1e12 ? 1099511627776.0 + zero_point : code < -1e12 ? zero_point - 1099511627776.0 : code);
-      continue;
-    }
-    if (code < (IS(NARROW) ? 1 : 0)) code = IS(NARROW) ? 1 : 0;
-    if (code > 255) code = 255;
-    if (IS(ONE_CODE_WRONG) && code == 77) code = 76;
-    out[i] = (uint8_t)code;
-  }
+static int64_t scaled(int32_t x, int32_t multiplier, int32_t shift)
+{
+    int left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    int32_t shifted = (int32_t)((uint32_t)x << left);
+    int64_t high = ((int64_t)shifted * multiplier + ((int64_t)1 << 30)) >> 31;
+    int64_t half = right ? (int64_t)1 << (right - 1) : 0;
+    return high < 0 ? -((-high + half) >> right) : (high + half) >> right;
+}
+
+void linear(const int8_t *a, const int8_t *b, const int32_t *bias, const int32_t *multiplier, const int32_t *shift,
+            int8_t *c, size_t m, size_t n, size_t k, int32_t a_zero_point, int32_t zero_point)
+{
+    size_t end = BUG == TAIL ? k / 8 * 8 : k;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            int32_t sum = BUG == NO_BIAS ? 0 : bias[j];
+            for (size_t l = 0; l < end; l++) sum += (a[i * k + l] - a_zero_point) * b[l * n + j];
+            int64_t code = scaled(sum, multiplier[j], shift[j]) + zero_point;
+            c[i * n + j] = (int8_t)(code < -128 ? -128 : code > 127 ? 127 : code);
+        }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -91,20 +91,24 @@ class RequantizeOperation(Operation):
         if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
             return [Becomes(good, "", len(comparison), comparison.got)]
         order = comparison.by_worth()
-        rules = [RequantizeRule(scheme, self.scheme, self.result) for scheme in schemes(self.scheme)]
-        every = (*REQUANTIZE_BUGS, *measured_bugs(comparison, self.result))
-        bugs = [RequantizeRule(self.scheme, self.scheme, self.result, bug) for bug in every]
+        rules = [self._rule(scheme) for scheme in schemes(self.scheme)]
+        every = tuple(self._bugs(comparison))
+        bugs = [self._rule(self.scheme, bug) for bug in every]
         named = [scheme for scheme in REQUANTIZE_SCHEMES.values() if scheme != self.scheme]
-        also = [
-            RequantizeRule(scheme, self.scheme, self.result, bug)
-            for bug in every
-            for scheme in (named if bug.any_scheme else ())
-        ]
+        also = [self._rule(scheme, bug) for bug in every for scheme in (named if bug.any_scheme else ())]
         claims = self._explained(surviving(rules, comparison, order, DEFINED_SHARE), comparison)
         if claims and not any(isinstance(claim, Unexplained) for claim in claims):
             return claims
         left = surviving(bugs, comparison, order) or surviving(also, comparison, order, DEFINED_SHARE)
         return self._explained(left, comparison) or claims or self._unknown(comparison)
+
+    def _rule(self, scheme: RequantizeScheme, bug: Any = None) -> Rule:
+        """A candidate."""
+        return RequantizeRule(scheme, self.scheme, self.result, bug)
+
+    def _bugs(self, comparison: Comparison) -> Iterator[Any]:
+        """The bugs that are looked for, the likeliest first."""
+        yield from (*REQUANTIZE_BUGS, *measured_bugs(comparison, self.result))
 
     def _explained(self, left: list[Rule], comparison: Comparison) -> list[Claim]:
         left.sort(key=lambda rule: (not rule.scheme.name, len(rule.scheme.differences(self.scheme))))  # type: ignore[attr-defined]

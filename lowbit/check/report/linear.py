@@ -1,0 +1,27 @@
+"""A linear layer in words: the scheme or the bug of a kernel, and one wrong code."""
+
+from __future__ import annotations
+
+from lowbit.check.report.requantize import closest_words, number, rule_words
+from lowbit.check.report.values import got_words
+from lowbit.check.requantize.linear import LinearDetail, LinearOperation
+from lowbit.check.result import Example
+
+__all__ = ["closest_words", "example_lines", "rule_words"]
+
+
+def example_lines(example: Example, operation: LinearOperation) -> list[str]:
+    """The sum, the bias, the exact product, what the scheme makes of it, and what was expected."""
+    del operation
+    detail: LinearDetail = example.detail
+    row, column = example.index
+    return [
+        example.case.place,
+        f"element         row {row}, column {column}",
+        f"sum             {detail.sum}, bias {int(example.case.arrays['bias'][column])}",
+        f"accumulator     {detail.accumulator}",
+        f"exact product   {float(detail.product):.9g}, zero point {example.case.scalars['zero_point']}",
+        *(f"{name:<16}{number(value)}" for name, value in detail.steps),
+        f"expected        {example.expected}",
+        f"got             {got_words(example)}",
+    ]

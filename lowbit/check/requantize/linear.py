@@ -1,0 +1,108 @@
+"""``lowbit check linear``: a matrix product, a bias and a requantisation as one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowbit.check.claims import Claim, Unexplained
+from lowbit.check.comparison import Comparison
+from lowbit.check.facts import size_facts
+from lowbit.check.requantize.code_bugs import RequantizeBug
+from lowbit.check.requantize.linear_rules import EXACT, LinearBug, LinearRule, exact_columns, linear_bugs
+from lowbit.check.requantize.operation import RequantizeDetail, RequantizeOperation
+from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
+from lowbit.errors import InputError
+from lowbit.format.scalar import FixedFormat
+from lowbit.policy.requantize import RequantizeScheme
+from lowbit.vectors.case import Case
+from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.requantize.linear import directed_linear, random_linear
+
+
+@dataclass(frozen=True)
+class LinearDetail(RequantizeDetail):
+    """The same with the sum of products before it, and the accumulator."""
+
+    sum: int
+    accumulator: int
+
+
+def scale_parameters(scheme: RequantizeScheme) -> list[Parameter]:
+    """The arrays that say what columns are scaled by."""
+    if scheme.takes_scale:
+        return [Parameter(INPUT, "scale", "float64")]
+    return [Parameter(INPUT, name, "int32") for name in ("multiplier", "shift")]
+
+
+def layer_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Prototype:
+    """The prototype: ``f(a, b, bias, multiplier, shift, c, m, n, k, a_zero_point, zero_point)``."""
+    return Prototype(
+        (
+            codes_of(INPUT, "a", operands.a),
+            codes_of(INPUT, "b", operands.b),
+            Parameter(INPUT, "bias", "int32"),
+            *scale_parameters(scheme),
+            codes_of(OUTPUT, "c", result),
+            *(Parameter(SIZE, size) for size in "mnk"),
+            *(Parameter(SCALAR, zero, "int32") for zero in ("a_zero_point", "zero_point")),
+        )
+    )
+
+
+class LinearOperation(RequantizeOperation):
+    """A linear layer: ``c = requantise((a - a_zero_point) @ b + bias)``, compared under one scheme."""
+
+    name = "linear"
+
+    def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
+        if scheme.accumulator_bits != 32 or scheme.bounded or scheme.zero_point == "before_product":
+            raise InputError(
+                f"scheme {scheme.name} does not take every int32 accumulator, or has no zero point of the result",
+                hint="tflite_double, single_up, hawq, xnnpack_fp32, ...",
+            )
+        self.operands = operands
+        super().__init__(scheme, result)
+        self.source = operands.words
+        self.types = {"--a": operands.a.id, "--b": operands.b.id, **self.types}
+        self.prototype = layer_prototype(operands, scheme, result)
+        self.rule = self._rule(scheme)
+
+    def _rule(self, scheme: RequantizeScheme, bug: LinearBug | RequantizeBug | None = None) -> LinearRule:
+        return LinearRule(scheme, self.scheme, self.result, bug)
+
+    def _bugs(self, comparison: Comparison) -> Iterator[LinearBug | RequantizeBug]:
+        yield from linear_bugs(self.operands)
+        yield from super()._bugs(comparison)
+
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Directed or random layers."""
+        if set_name == "directed":
+            return directed_linear(self.operands, self.scheme, self.result)
+        if set_name == "random":
+            return random_linear(self.operands, self.scheme, self.result, count, seed)
+        raise self._refuse_set(set_name)
+
+    def _read(self, path: str) -> list[Case]:
+        raise InputError(f"--inputs {path}: `check linear` has no inputs of a file", hint="--set directed or random")
+
+    def _unknown(self, comparison: Comparison) -> list[Claim]:
+        rows = np.flatnonzero(comparison.wrong & comparison.good)
+        facts = tuple(size_facts(comparison, "mnk", ("rows", "columns")))
+        return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
+
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> LinearDetail:
+        """The sum, the accumulator, and the steps of the oracle."""
+        row, column = index
+        one = exact_columns(case)[column]
+        found = super().detail(one, (row,), expected, got, claims)
+        total = int(EXACT.run(case)[row, column])
+        return LinearDetail(found.product, found.steps, total, int(one.arrays["accumulators"][row]))
+
+    def _command(self, case: Case) -> str:
+        formats = f"--a {self.operands.a.id} --b {self.operands.b.id}"
+        return f"lowbit gen linear {formats} --scheme {self.scheme.name} --to {self.result.id} --case {case.name}"

@@ -1,0 +1,82 @@
+"""``lowbit check linear`` and ``lowbit gen linear``, end to end."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DEVICES = Path(__file__).parents[1] / "dut"
+PYTHON = """
+import lowbit
+
+
+def linear(a, b, bias, multiplier, shift, a_zero_point, zero_point):
+    sums = lowbit.gemm(a, b, a_zero_point=a_zero_point, bias=bias)
+    return lowbit.requantize(
+        sums, scheme="tflite_double", multiplier=multiplier, shift=shift, zero_point=zero_point
+    )
+
+
+def by_scale(a, b, bias, scale, a_zero_point, zero_point):
+    sums = lowbit.gemm(a, b, a_zero_point=a_zero_point, bias=bias)
+    return lowbit.requantize(sums, scheme="xnnpack_fp32", scale=scale, zero_point=zero_point, result="uint8")
+"""
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("linear")
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    for bug in ("RIGHT", "NO_BIAS", "TAIL"):
+        command = [compiler, "-O2", "-shared", "-fPIC", "-fwrapv", f"-DBUG={bug}", "-o", directory / f"{bug}.so"]
+        subprocess.run([*command, DEVICES / "linear_kernel.c"], check=True)
+    (directory / "device.py").write_text(PYTHON, "utf-8")
+    return directory
+
+
+def test_c_kernels(lowbit, kernels):
+    assert lowbit("check", "linear", "--so", f"{kernels}/RIGHT.so:linear").status == 0
+    wrong = lowbit("check", "linear", "--so", f"{kernels}/NO_BIAS.so:linear")
+    assert wrong.status == 1
+    assert "your kernel ignores the bias, and is otherwise exact" in wrong.out
+    tail = lowbit("check", "linear", "--so", f"{kernels}/TAIL.so:linear")
+    assert "your kernel drops the tail of k: only whole groups of 8 products are added" in tail.out
+
+
+def test_python_functions_and_other_types(lowbit, kernels):
+    random = ("--set", "random", "--n", "4")
+    assert lowbit("check", "linear", "--python", f"{kernels}/device.py:linear", *random).status == 0
+    options = ("--a", "uint8", "--b", "int4", "--scheme", "xnnpack_fp32", "--to", "uint8")
+    assert lowbit("check", "linear", "--python", f"{kernels}/device.py:by_scale", *options, *random).status == 0
+
+
+def test_results_of_generated_cases(lowbit, tmp_path):
+    cases, results = tmp_path / "cases.npz", tmp_path / "results.bin"
+    given = ("--set", "random", "--n", "3", "--seed", "5")
+    assert lowbit("gen", "linear", *given, "-o", cases).status == 0
+    with np.load(cases) as arrays:
+        names = ("a", "b", "bias", "multiplier", "shift", "a_zero_point", "zero_point", "expected")
+        assert sorted(arrays.files) == sorted(f"Random.{case}.{name}" for case in range(3) for name in names)
+        results.write_bytes(b"".join(arrays[f"Random.{case}.expected"].tobytes() for case in range(3)))
+    assert lowbit("check", "linear", *given, "--results", results).status == 0
+    assert "bias" in lowbit("gen", "linear", "--case", "KTail.3").out
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("check", "linear", "--a", "float32", "--python", "m:f"), "float32"),
+        (("check", "linear", "--scheme", "tosa_single", "--python", "m:f"), "does not take every int32 accumulator"),
+        (("check", "linear", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for gemm"),
+        (("check", "linear", "--inputs", "x.vec", "--python", "m:f"), "`check linear` has no inputs of a file"),
+        (("check", "linear"), "no kernel is given"),
+        (("gen", "linear"), "`lowbit gen linear` has whole cases, not rows"),
+    ],
+)
+def test_usage_errors(lowbit, words, what):
+    result = lowbit(*words)
+    assert result.status == 2
+    assert what in result.err
