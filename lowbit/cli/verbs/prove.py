@@ -9,6 +9,7 @@ from typing import Any
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
 from lowbit.cli.number_types import integer
+from lowbit.cli.report.prove_model import MODEL, prove_model
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
 from lowbit.errors import InputError, UsageError
@@ -25,20 +26,26 @@ LISTED_COLUMNS = 10
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "prove",
-        help="that an accumulator, or an intermediate of a nonlinearity, cannot overflow",
+        help="that an accumulator, a nonlinearity or a whole integer model cannot overflow",
         description="Prove that an accumulator cannot overflow: the largest K for given operand ranges, with operands "
         "that overflow at K + 1; or the bounds of each column of a weight matrix. Without a subject: all accumulators; "
         "int32 for --weights. Of a nonlinearity: for every intermediate the range that no row leaves, whether it fits "
-        "the declared width, and a row that overflows where it does not. Exit status 1: an overflow is possible (of an "
-        "accumulator: at the K or with the matrix that is given); 5: an intermediate is neither proved nor refuted.",
+        "the declared width, and a row that overflows where it does not. Of an integer model: where every intermediate "
+        "of every layer lies, with the real weights, for any input codes, and the first one that does not fit. Exit "
+        "status 1: an overflow is possible (of an accumulator: at the K or with the matrix) or something floats; "
+        "5: an intermediate is neither proved nor refuted.",
     )
     parser.add_argument(
         "subject",
-        metavar="ACCUMULATOR|OPERATION",
+        metavar="ACCUMULATOR|OPERATION|model",
         nargs="?",
         help="an accumulator: a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate "
-        f"likewise; or a nonlinearity: {', '.join(NONLINEARITIES)}",
+        f"likewise; or a nonlinearity: {', '.join(NONLINEARITIES)}; or `model`, and its file",
     )
+    whole = "model: an integer model, .safetensors"
+    input_file(parser, "file", what="the model", nargs="?", metavar="FILE", help=whole)
+    run_too = "model: also run these values or codes, and show that no kernel has a floating-point instruction"
+    input_file(parser, "--nothing-floats", what="the input", metavar="INPUT", help=run_too)
     group = parser.add_argument_group("accumulators")
     group.add_argument(
         "-a",
@@ -62,6 +69,14 @@ ACCUMULATOR_OPTIONS = ("a", "b", "a-zero-point", "b-zero-point", "bias", "k", "w
 
 
 def run(arguments: Namespace) -> int:
+    if arguments.subject == MODEL:
+        _refuse_other_options(arguments, ACCUMULATOR_OPTIONS)
+        _refuse_other_options(arguments, WIDTH_OPTIONS)
+        return prove_model(arguments)
+    if arguments.file or arguments.nothing_floats:
+        raise UsageError(
+            f"{arguments.file or '--nothing-floats'} is for `lowbit prove model`, not for {arguments.subject}"
+        )
     of_widths = arguments.subject in NONLINEARITIES
     _refuse_other_options(arguments, ACCUMULATOR_OPTIONS if of_widths else WIDTH_OPTIONS)
     return prove_widths(arguments) if of_widths else _run_accumulators(arguments)

@@ -1,0 +1,94 @@
+"""Can an integer model overflow? Its layers one after the other, with their real weights, for any input codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lowbit.layers.layer import Interval
+from lowbit.models.bounds import LayerBound, bounds_of
+from lowbit.models.graph import IntegerModel
+
+ATTAINED = ("linear", "conv")
+"""Kinds whose accumulators reach their bounds if their inputs reach any codes."""
+
+
+@dataclass(frozen=True)
+class ModelProof:
+    """The answer of :func:`prove_model`.
+
+    Attributes
+    ----------
+    bounds : tuple of LayerBound
+        Of every intermediate of every layer, in order.
+    first : LayerBound or None
+        The first intermediate that can leave its width; None if none can.
+    verdict : str
+        "proved": none can, for any input. "refuted": ``first`` does, for some input. "open": its bound does, which
+        takes the codes of a layer's inputs for independent of each other, and these come from layers before it.
+    """
+
+    bounds: tuple[LayerBound, ...]
+    first: LayerBound | None
+    verdict: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain numbers and texts."""
+        rows = [
+            {
+                "layer": name,
+                "intermediate": bound.label,
+                "low": int(bound.low.min()),
+                "high": int(bound.high.max()),
+                "bits": bound.bits,
+                "signed": bound.signed,
+                "fits": bound.culprit is None,
+            }
+            for name, bound in self.bounds
+        ]
+        return {"verdict": self.verdict, "first": self.first and self.first.layer, "bounds": rows}
+
+
+def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | None = None) -> ModelProof:
+    """Bound every accumulator and every intermediate of an integer model, with its real weights.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    inputs : mapping of str to (int, int), optional
+        The lowest and the highest code of an input; all codes of its format if it is not there.
+
+    Returns
+    -------
+    ModelProof
+
+    Raises
+    ------
+    InputError
+        A layer cannot be bounded; the message names it.
+
+    Notes
+    -----
+    Intervals, one a channel where there are channels. Each product of a linear layer takes its extremes at the ends
+    of its interval on its own, so that the bounds of its sums are reached, in whatever order they are made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lowbit.layers import Linear, Quantity
+    >>> from lowbit.models.graph import IntegerModel, Node
+    >>> image = Quantity("int8", 0.1)
+    >>> layer = Linear(image, np.full((2, 3), 100, np.int8), Quantity("int32", 0.001))
+    >>> proof = prove_model(IntegerModel({"layer": Node(layer, ("image",))}, {"image": image}, ("layer",)))
+    >>> proof.verdict, int(proof.bounds[-1].bound.high.max())
+    ('proved', 38100)
+    """
+    spans = {name: Interval.of(*ends) for name, ends in (inputs or {}).items()}
+    bounds = tuple(bounds_of(model, spans))
+    first = next((found for found in bounds if found.bound.culprit is not None), None)
+    if first is None:
+        return ModelProof(bounds, None, "proved")
+    node = model.nodes[first.layer]
+    reached = node.layer.operation in ATTAINED and all(source in model.inputs for source in node.inputs)
+    return ModelProof(bounds, first, "refuted" if reached else "open")
