@@ -96,6 +96,24 @@ def test_a_strict_type_checker_accepts_the_python_of_the_pages(repository, tmp_p
     assert result.returncode == 0, result.stdout
 
 
+def test_no_page_imports_what_it_does_not_use(tmp_path):
+    for page in PAGES:
+        (tmp_path / name(page).replace("/", ".").replace(".md", ".py")).write_text("\n".join(python_of(page)) + "\n")
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F401", "--no-cache", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_of_pages_are_those_of_markdown_and_lead_somewhere(page):
+    """GitHub shows the pages, too: Sphinx's own roles would stand there as they are written."""
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"\{[a-z:]+\}`", text) == []
+    prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", prose)
+    assert [link for link in links if "_generated/" not in link and not (page.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize(
     "module",
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lowbit import __version__ as lowbit_version
+from lowbit.cli.report.evaluate import HEADS
 from lowbit.files.safetensors import read_header
 from lowbit.models.sentences import SentenceModel
 from lowbit.quantizers import METHODS
@@ -127,6 +128,11 @@ def test_without_formats_each_method_works_in_its_own(lowbit, model):
     assert [row["to"] for row in document["rows"][1:]] == ["int4.g32, float4_e2m1fn.g32", "table4.channel"]
     (left_out,) = document["left_out"]
     assert "int4.g128 has blocks of 128" in left_out["reason"]
+
+
+@pytest.mark.parametrize("word", [*HEADS, "left out", "rtn"])
+def test_every_word_of_the_table_is_explained(lowbit, word):
+    assert lowbit("explain", word).status == 0
 
 
 def test_one_thing_has_no_plural(lowbit, model):
