@@ -1,6 +1,7 @@
 """What a method and a format make of a model: bits a weight, errors of its layers' outputs, similarity of its vectors.
 
-Every layer is quantised by itself, for the inputs that it has in the float model.
+Layers are quantised for the inputs that they have in the float model, one by one but for what :mod:`lowbit.models.joint` takes
+as one.
 """
 
 from __future__ import annotations
@@ -22,16 +23,14 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.safetensors import Entry, read_header
 from lowbit.files.selection import check_patterns
+from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.layer_inputs import Text, float_vectors, layer_inputs, model_of, read_text
-from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.printable import counted, excerpt
-from lowbit.quantizers.method import Method, chosen
+from lowbit.quantizers.method import chosen
 from lowbit.quantizers.weight import QuantizedWeight
 
 SCHEMA = "lowbit/evaluation/1"
-DEFAULT = "default"
-"""In place of a format: that which a method works in unasked."""
 CALIBRATE = "--calibrate TEXT: sentences, a line each"
 
 
@@ -217,13 +216,18 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     seen = layer_inputs(subject.weights, subject.calibration, layers) if subject.calibration else {}
     held_out = layer_inputs(subject.weights, subject.held_out, layers)
     plan = subject.plans.get(to, dict.fromkeys(layers, to))
+    formats = {layer: plan[layer] for layer in layers if layer in plan}
     left = [layer for layer in layers if layer not in plan]
     bits = Fraction(sum(entries[layer].size * (entries[layer].bits or 0) for layer in left))
     errors, values, seconds, names = [0.0] * len(left), {}, 0.0, {}
-    for layer in (layer for layer in layers if layer in plan):
+    results: dict[str, QuantizedWeight] = {}
+    for layer, own in formats.items():
         weights, start = model.parameters[layer], process_time()
         try:
-            result = quantized(chosen(text), weights, seen.get(layer), plan[layer])
+            if layer not in results:
+                group = {one: model.parameters[one] for one in readers(chosen(text), subject.weights, layer, formats)}
+                results |= quantized_jointly(group, chosen(text), seen.get(layer), own)
+            result = results.pop(layer)
         except LowbitError as error:
             return asdict(Refusal(text, to, f"{excerpt(layer, quoted=False)}: {error.message}"))
         seconds += process_time() - start
@@ -265,16 +269,6 @@ def notes_on_subject(subject: Subject) -> list[str]:
     of = f"{shared} of {counted(len(subject.held_out), 'held-out sentence')}"
     notes = [f"warning: methods see what they are measured on: {of} in the calibration, too"] if shared else []
     return [*notes, *(f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count)]
-
-
-def quantized(method: Method, weights: Array, activations: Array | None, to: str) -> QuantizedWeight:
-    """What a method makes of a layer.
-
-    ``to``: a format, or DEFAULT; several to choose from have ``+`` between them: ``"int4.g32+float4_e2m1fn.g32"``.
-    """
-    options = {} if to == DEFAULT else {"to": tuple(to.split("+")) if "+" in to else to}
-    result: QuantizedWeight = method.quantize(weights, activations, **options)
-    return result
 
 
 def _float_model(subject: Subject) -> Evaluation:

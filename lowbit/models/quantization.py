@@ -23,7 +23,8 @@ from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
 from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
-from lowbit.models.evaluation import DEFAULT, notes_on, quantized
+from lowbit.models.evaluation import notes_on
+from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.sentences import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable
@@ -184,10 +185,13 @@ def layer_record(
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """One matrix of a file, quantised, as JSON has it: what a worker does."""
-    weights = read_checkpoint(Path(path)).tensor(name)
+    file = read_checkpoint(Path(path))
+    weights = file.tensor(name)
     rows = layer_inputs(weights_of(path), sentences, tuple(targets))[name] if sentences else None
     with told_of(name):
-        result = quantized(chosen(method).bound(options), weights, rows, targets[name])
+        own = chosen(method).bound(options)
+        group = readers(own, weights_of(path), name, targets) if sentences else (name,)
+        result = quantized_jointly({one: file.tensor(one) for one in group}, own, rows, targets[name])[name]
         coded = coded_of(result, method)
         error = result.error(weights, rows)
     tensor = coded.tensor

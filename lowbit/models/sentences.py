@@ -118,6 +118,22 @@ class SentenceModel:
         """How many pieces of words a text may have, start and end included."""
         return len(self.parameters[POSITIONS])
 
+    def readers(self) -> dict[str, tuple[str, ...]]:
+        """For the weight of each linear layer those of all that read the same array, in the order of the pass."""
+        arrays: list[Any] = []
+        names: list[list[str]] = []
+
+        def linear(name: str, values: Any, weight: Any, bias: Any) -> Any:
+            place = next((place for place, array in enumerate(arrays) if array is values), len(arrays))
+            if place == len(arrays):
+                arrays.append(values)
+                names.append([])
+            names[place].append(name)
+            return plain_linear(name, values, weight, bias)
+
+        self._hidden("", linear)
+        return {name: tuple(group) for group in names for name in group}
+
     def lengths(self, texts: Iterable[str]) -> list[int]:
         """How many rows of inputs each text has: its pieces of words, start and end included."""
         return [len(tokens(text, self.vocabulary)) for text in _listed(texts)]

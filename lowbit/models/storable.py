@@ -15,7 +15,7 @@ from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import block_format_of
-from lowbit.models.evaluation import quantized
+from lowbit.models.joint import quantized
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.search import require_searchable

@@ -48,6 +48,9 @@ class Method:
         with a variant those of the method inside too.
     report : mapping of str to str
         The keys of a result's ``report``, and what each holds. A method that forwards to another one has its keys.
+    joint : bool
+        Whether layers that read the same activations share what it makes of them: they are quantised as one matrix,
+        their outputs one below the other.
     layer_alone : str
         What is not there of the method where it is given the weights of one layer and rows of activations alone, as by
         `lowbit evaluate`; empty where that is all of it.
@@ -62,6 +65,7 @@ class Method:
     to: str
     own: Mapping[str, Option] = field(default_factory=dict)
     report: Mapping[str, str] = field(default_factory=dict)
+    joint: bool = False
     layer_alone: str = ""
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ class Transform(Protocol):
 class Diagonal:
     """A factor an input: weights times it, activations over it (AWQ, SmoothQuant).
 
-    The division folds into the operation before: it costs no bits.
+    The division folds into the operation before, as :meth:`folded` has it: it costs no bits.
     """
 
     scale: Doubles
@@ -58,6 +58,32 @@ class Diagonal:
 
     def undo(self, weights: Doubles) -> Doubles:
         return weights / self.scale
+
+    def folded(self, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> tuple[Doubles, Doubles | None]:
+        """What the operation before has in place of its weight and bias, so that its outputs are divided already.
+
+        Parameters
+        ----------
+        weight : array_like, shape (inputs,) or (inputs, any)
+            Of a norm, or of a linear layer whose outputs are these inputs, with nothing between but what keeps factors
+            of channels (a ReLU, the sums of attention over values). Nothing else may read those outputs.
+        bias : array_like, shape (inputs,), optional
+
+        Returns
+        -------
+        weight, bias : ndarray of float64
+
+        Notes
+        -----
+        Exact for factors that are powers of two, else each product is rounded once more. Source: AWQ's auto_scale.py,
+        ``scale_ln_fcs`` and ``scale_fc_fc`` (mit-han-lab/llm-awq d6e797a), and AutoAWQ's quantize/scale.py.
+        """
+        values = np.asarray(weight, np.float64)
+        if values.shape[:1] != self.scale.shape:
+            what = f"the weight before has the shape {values.shape}, and there are {self.scale.size} inputs"
+            raise InputError(what, hint="(inputs,) of a norm, (inputs, any) of a linear layer")
+        divided = values / self.scale.reshape(-1, *[1] * (values.ndim - 1))
+        return divided, None if bias is None else np.asarray(bias, np.float64) / self.scale
 
 
 @dataclass(frozen=True, eq=False)

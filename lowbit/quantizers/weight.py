@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -259,6 +259,20 @@ class QuantizedWeight:
             raise InputError(f"dtype {wanted} is not float32 or float64", hint="dtype=numpy.float32")
         values = self.transformed()
         return (values if self.transform is None else self.transform.undo(values)).astype(wanted)
+
+    def of_outputs(self, first: int, last: int) -> QuantizedWeight:
+        """Some outputs of a block tensor: one layer of those that were quantised as one, with the same transform.
+
+        Raises InputError: the codes are of another kind, or a block has several outputs.
+        """
+        tensor = self.tensor
+        if not isinstance(tensor, BlockTensor) or tensor.axis != 1 or self.sparse or self.low_rank:
+            raise InputError("only outputs of a block tensor along its inputs can be taken alone", hint="axis=1")
+        names, whole = list(tensor.scales), tensor.shape[0]
+        fields = {name: tensor.scale_codes(name) for name in names}
+        scales = {name: codes[first:last] if codes.shape[:1] == (whole,) else codes for name, codes in fields.items()}
+        part = BlockTensor.trusted(tensor.format, 1, np.ascontiguousarray(tensor.codes[first:last]), scales)
+        return replace(self, tensor=part)
 
     def error(self, weights: npt.ArrayLike, activations: npt.ArrayLike | None = None) -> float:
         """The squared error over the squared weights or, with activations, of the layer's outputs."""

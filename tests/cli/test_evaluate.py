@@ -12,6 +12,7 @@ import pytest
 from lowbit import __version__ as lowbit_version
 from lowbit.cli.report.evaluate import HEADS
 from lowbit.files.safetensors import read_header
+from lowbit.metrics import relative_squared_error
 from lowbit.models.sentences import SentenceModel
 from lowbit.quantizers import METHODS
 from tests.models.tiny_bert import folder, tiny_parameters
@@ -61,6 +62,21 @@ def test_the_numbers_are_those_of_the_methods(lowbit, model):
     changed = plain.with_weights({name: result.dequantize(dtype=np.float64) for name, result in results.items()})
     cosines = (changed.embed(HELD_OUT) * plain.embed(HELD_OUT)).sum(axis=1)
     assert (row["similarity"], row["lowest_similarity"]) == pytest.approx((cosines.mean(), cosines.min()))
+
+
+def test_layers_that_read_the_same_are_quantised_as_one_by_methods_with_factors(lowbit, model):
+    options = ("--include", "layer.0.attention.self.(query|value)", "--output-format", "json")
+    row = lowbit(*words("--methods", "awq", "--to", "int4.g32", *options)).json["rows"][1]
+    plain = SentenceModel.read(model)
+    names = [f"encoder.layer.0.attention.self.{part}.weight" for part in ("query", "value")]
+    seen, held_out = plain.inputs(SEEN)[names[0]], plain.inputs(HELD_OUT)[names[0]]
+    weights = [plain.parameters[name] for name in names]
+    values = METHODS["awq"].quantize(np.concatenate(weights), seen, to="int4.g32").dequantize(dtype=np.float64)
+    errors = [
+        relative_squared_error(held_out @ weight.T, held_out @ own.T)
+        for weight, own in zip(weights, np.split(values, 2), strict=True)
+    ]
+    assert row["output_error"] == pytest.approx(np.mean(errors))
 
 
 def test_methods_that_need_no_activations_need_no_calibration(lowbit, model):

@@ -220,10 +220,18 @@ def by_method(lowbit, *words):
 
 
 def expected(bert, method, to, **options):
-    """By the library alone."""
+    """By the library alone: query, key and value are one matrix where methods have factors for what these read."""
     inputs = SentenceModel.read(bert.parent).inputs(SENTENCES)
-    weights = {name: read_header(bert).tensor(name) for name in inputs}
-    return {name: METHODS[method].quantize(weights[name], rows, to=to, **options) for name, rows in inputs.items()}
+    weights, results = {name: read_header(bert).tensor(name) for name in inputs}, {}
+    for name, rows in inputs.items():
+        before, joint, _ = name.partition("self.")
+        names = [f"{before}self.{part}.weight" for part in ("query", "key", "value")]
+        names = names if joint and METHODS[method].joint else [name]
+        whole = np.concatenate([weights[one] for one in names])
+        result = METHODS[method].quantize(whole, rows, to=to, **options)
+        start = names.index(name) * len(weights[name])
+        results[name] = result.of_outputs(start, start + len(weights[name]))
+    return results
 
 
 @pytest.mark.parametrize(
@@ -233,6 +241,7 @@ def expected(bert, method, to, **options):
         ("gptq", "nf4.g32", "lowbit"),
         ("gptq", "int4.channel.asymmetric", "compressed_tensors"),
         ("awq:duo_scaling", "int4.g32", "lowbit"),
+        ("smoothquant", "nf4.g32", "lowbit"),
     ],
 )
 def test_a_method_writes_what_dequantizes_to_its_values(lowbit, bert, method, to, container):

@@ -125,7 +125,7 @@ def test_rounding_of_auto_round(layer, bits):
 def test_symmetric_rounding_of_auto_round(layer, bits):
     """As AutoGPTQ has it: twice amax over all codes, with the zero point in the middle of them.
 
-    Its own `int_sym` is another scheme: the number of the largest magnitude over -2^(bits - 1), so that scales have signs.
+    Its own `int_sym` is another scheme: the number of the largest magnitude over -2^(bits - 1). Scales have signs.
     """
     integers = pytest.importorskip("auto_round.data_type.int", reason="auto-round is not installed")
     values, scale, zero = integers.quant_tensor_sym_gptq(torch.from_numpy(layer[0]), bits=bits, group_size=32)

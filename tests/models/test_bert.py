@@ -91,6 +91,15 @@ def test_every_linear_layer_can_be_replaced(parameters):
     assert seen == shape.linears()
 
 
+def test_layers_that_read_the_same_array_are_known(tmp_path, parameters):
+    groups = SentenceModel.read(folder(tmp_path, parameters)).readers()
+    assert list(groups) == Bert(LAYERS, HEADS).linears()
+    for name, group in groups.items():
+        before, joint, _ = name.partition("self.")
+        parts = [f"{before}self.{part}.weight" for part in ("query", "key", "value")] if joint else [name]
+        assert list(group) == parts
+
+
 def test_every_operation_goes_through_the_hook_and_what_lies_between_is_known(parameters):
     shape, results, open_ones, kinds = Bert(LAYERS, HEADS), {}, [], {}
 

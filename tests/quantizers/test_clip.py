@@ -12,7 +12,7 @@ STEADY = [8, *[1] * MANY]
 """Gains with every hundredth down to 0.88, the last one before 7/8, where the step is 1."""
 
 LATE = [7, *[6.2] * MANY]
-"""In steps of p, 6.2 is 0.2 off at p = 1, 0.26 at 0.99, 0.45 at 0.95, where it goes to 7 p; 6.23 at 0.89 is the best."""
+"""In steps of p, 6.2 is 0.2 off at p = 1, 0.26 at 0.99, 0.45 at 0.95, where it goes to 7 p; 6.23 at 0.89 is best."""
 
 FAR = [14, *[1] * 1000]
 """1 is 2 p: 1000 * (2 p - 1)^2.4 + (14 - 14 p)^2.4 is 317 + 11 at 0.81, 21 + 62 at 0.6."""

@@ -62,7 +62,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.cli.report import evaluate as report
-    from lowbit.models.evaluation import DEFAULT, Subject, evaluate_model
+    from lowbit.models.evaluation import Subject, evaluate_model
+    from lowbit.models.joint import DEFAULT
     from lowbit.models.sentences import weights_of
 
     methods, formats = listed(arguments.methods), listed(arguments.to or "")

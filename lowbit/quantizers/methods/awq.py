@@ -35,7 +35,8 @@ def awq(
 ) -> QuantizedWeight:
     """Scale inputs by a power of their mean activation, the power that makes the output error the smallest.
 
-    Layers that share their activations share a scale: concatenate their weights along the outputs.
+    Layers that read the same activations share a scale: concatenate their weights along the outputs, and take each with
+    ``of_outputs`` of the result.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ def awq(
     Returns
     -------
     QuantizedWeight
-        ``transform`` is the scale; its reciprocal folds into the operation before. ``report`` has the ratio r, and the
-        error of the outputs for every ratio.
+        ``transform`` is the scale, ``transform.folded`` divides the operation before by it. ``report`` has the ratio r,
+        and the error of the outputs for every ratio.
 
     Raises
     ------
@@ -140,6 +141,7 @@ METHOD = Method(
         "duo_scaling": "a power of the mean activation over one of the mean weight (AutoAWQ, llm-compressor)",
     },
     needs_activations=True,
+    joint=True,
     to="int4.g128.asymmetric",
     own={"clip": Option("whether the range of each block is narrowed where that makes the error smaller", flag=True)},
     report={

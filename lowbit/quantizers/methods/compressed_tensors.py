@@ -79,8 +79,8 @@ def compressed_tensors(
     -----
     Symmetric scales are amax over half of the range of the codes: 7.5, 127.5, 448. GPTQ has static groups and takes
     the level that is nearest in binary64; its official counterpart in llm-compressor computes in binary32. The ranges
-    that its MSE observer searches are those of round_to_nearest's variant "llm_compressor"; SmoothQuant, which the paper
-    adds at 70B, is a step of its own.
+    of its MSE observer are those of round_to_nearest's variant "llm_compressor"; SmoothQuant, which the paper adds at
+    70B, is a step of its own.
     Source: Kurtic et al., "Give Me BF16 or Give Me Death" (arXiv 2411.02355), section 3; compressed-tensors 0.20.1,
     quantization/quant_scheme.py and quantization/utils/helpers.py.
 

@@ -31,7 +31,7 @@ def smoothquant(
     Parameters
     ----------
     weights : array_like, shape (outputs, inputs)
-        Layers that share their activations, concatenated along the outputs.
+        Those of layers that read the same activations one below the other.
     activations : array_like, shape (rows, inputs)
     to : str or BlockFormat
     variant : str
@@ -91,6 +91,7 @@ METHOD = Method(
         "power_of_two": "the paper's scale as a power of two: products do not change",
     },
     needs_activations=True,
+    joint=True,
     to="int8.channel",
     own={
         "strength": Option(
