@@ -18,6 +18,9 @@ from lowbit.policy.choices import require_choice
 from lowbit.printable import excerpt
 from lowbit.quantizers.options import OPTIONS, Option
 
+FOLDERS = ("methods",)
+"""Where methods stand, a file each."""
+
 FIRST, SIGNS = 4096, 2
 """Codes that are looked at first, and the codes of 0 that there may be among them."""
 
@@ -142,12 +145,10 @@ def _forwards(function: Callable[..., Any]) -> bool:
 
 @cache
 def methods() -> Mapping[str, Method]:
-    """All methods by name: what the modules under methods/ declare as ``METHOD``."""
-    package = importlib.import_module("lowbit.quantizers.methods")
-    modules = (
-        importlib.import_module(f"{package.__name__}.{one.name}") for one in pkgutil.iter_modules(package.__path__)
-    )
-    declared = [module.METHOD for module in modules if hasattr(module, "METHOD")]
+    """All methods by name: what the modules of the folders of methods declare as ``METHOD``."""
+    packages = [importlib.import_module(f"lowbit.quantizers.{folder}") for folder in FOLDERS]
+    names = [f"{package.__name__}.{one.name}" for package in packages for one in pkgutil.iter_modules(package.__path__)]
+    declared = [module.METHOD for module in map(importlib.import_module, names) if hasattr(module, "METHOD")]
     return {method.name: method for method in declared}
 
 
