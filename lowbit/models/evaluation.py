@@ -1,7 +1,7 @@
 """What a method and a format make of a model: bits a weight, errors of its layers' outputs, similarity of its vectors.
 
-Layers are quantised for the inputs that they have in the float model, one by one but for what :mod:`lowbit.models.joint` takes
-as one.
+Layers are quantised for the inputs that they have in the float model, one by one but for what
+:mod:`lowbit.models.joint` takes as one.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial, wraps
 from inspect import Parameter, signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from lowbit.errors import InputError
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.choices import require_choice
 from lowbit.printable import excerpt
+from lowbit.quantizers.documentation import documented
 from lowbit.quantizers.options import OPTIONS, Option
 
 FOLDERS = ("methods",)
@@ -103,6 +105,9 @@ def _checked(method: Method) -> Callable[..., Any]:
     parameters = signature(function).parameters
     # a method that hands the others on to another method leaves them to that one's check
     closed = not _forwards(function)
+
+    if isinstance(function, FunctionType) and function.__doc__:  # it is not there under python -OO
+        function.__doc__ = documented(method)
 
     @wraps(function)
     def quantize(*arrays: Any, **options: Any) -> Any:

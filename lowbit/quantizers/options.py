@@ -148,7 +148,7 @@ def _shown(value: Any) -> str:
 
 ORDERS = {
     "none": "their own",
-    "activation": "inputs of large activations first, and groups of neighbours in that order",
+    "activation": "inputs of large activations first, and groups of neighbours in that order: a permutation is stored",
     "static": "inputs of large activations first, with groups and scales of the weights as they are",
 }
 

@@ -2,13 +2,17 @@
 
 import doctest
 import importlib
+import inspect
+import re
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError, PolicyError, UnknownFormatError
+from lowbit.ops.docstrings import sections_of
 from lowbit.quantizers import METHODS, QuantizedWeight
+from lowbit.quantizers.documentation import documented
 
 OUTPUTS, INPUTS, ROWS = 128, 128, 160
 LARGE_ERRORS = {"vector_quantization": 0.3, "intlora": 0.2, "nsnquant": 0.2}
@@ -54,6 +58,20 @@ def test_a_method_says_what_it_is(method):
     assert method.name in METHODS
     with pytest.raises(PolicyError, match="variant"):
         method.quantize(np.ones((2, 128)), np.ones((2, 128)), variant="no such variant")
+
+
+def test_help_tells_all_of_it(method):
+    """What the docstring leaves out is the record's; both together describe every parameter, variant and report."""
+    summary, sections = sections_of(method.quantize.__doc__)
+    assert summary
+    entries = [entry for entry in re.split(r"^(?=\S)", sections["Parameters"], flags=re.MULTILINE) if entry]
+    heads = [entry.partition("\n")[0] for entry in entries]
+    names = [name for head in heads for name in head.partition(" : ")[0].replace("**", "").split(", ")]
+    assert sorted(names) == sorted(inspect.signature(method.quantize).parameters)
+    assert all(" : " in head for head in heads if not head.startswith("**"))
+    assert [word for word in method.variants if f'"{word}"' not in sections["Parameters"]] == []
+    assert [key for key in method.report if f'"{key}"' not in sections["Returns"]] == []
+    assert method.quantize.__doc__ == documented(method)
 
 
 def test_its_example_runs(method):

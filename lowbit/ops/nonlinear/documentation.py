@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from inspect import cleandoc, signature
-from textwrap import fill, indent
+from inspect import signature
 from typing import TypeVar
 
 from lowbit.nonlinear.scheme import OPERATIONS, schemes
+from lowbit.ops.docstrings import docstring_of, entries_of, listed, sections_of
 
 Function = TypeVar("Function", bound=Callable[..., object])
-WIDTH = 112
 
 SHARED = {
     "codes": """\
@@ -55,33 +53,25 @@ IntermediateOverflowError
     Under ``overflow="trap"``: the first intermediate that does not fit its declared width.""",
 }
 """What a parameter is where a function does not say it itself, and what all raise."""
-_SECTION = re.compile(r"^([A-Z]\w+)\n-+\n", re.MULTILINE)
-_ENTRY = re.compile(r"^(?=\S)", re.MULTILINE)
 
 
 def documented(function: Function) -> Function:
     """Add to the docstring of an operation what it shares with others: parameters, its schemes, what it raises."""
     if function.__doc__ is not None:  # it is under python -OO
-        summary, *parts = _SECTION.split(cleandoc(function.__doc__))
-        sections = dict(zip(parts[::2], parts[1::2], strict=True))
-        told = {
-            re.split(r"\W+", entry.lstrip("*"))[0]: entry.rstrip()
-            for entry in _ENTRY.split(sections.pop("Parameters", ""))
-        }
+        summary, sections = sections_of(function.__doc__)
+        told = entries_of(sections.pop("Parameters", ""))
         texts = {"scheme": _schemes(function.__name__), **SHARED, **told}
         parameters = "\n".join(texts[name] for name in signature(function).parameters)
         sections = {"Parameters": parameters, "Returns": sections.pop("Returns"), "Raises": texts["raises"], **sections}
-        blocks = [f"{name}\n{'-' * len(name)}\n{text.strip()}\n" for name, text in sections.items()]
-        function.__doc__ = indent("\n".join([summary.rstrip() + "\n", *blocks]), "    ").strip() + "\n    "
+        function.__doc__ = docstring_of(summary, sections)
     return function
 
 
 def _schemes(operation: str) -> str:
-    lines = ["scheme : str"]
+    lines = []
     for record in schemes(operation).values():
         names = [f'"{variant}"' for variant in record.variants if variant]
         variants = f" (variants {', '.join(names)})" if names else ""
         default = ", the default" if record.id == OPERATIONS[operation].scheme else ""
-        text = f'- "{record.id}"{default}: {record.summary}{variants}.'
-        lines.append(indent(fill(text, WIDTH, subsequent_indent="  "), "    "))
-    return "\n".join(lines)
+        lines.append(f'"{record.id}"{default}: {record.summary}{variants}.')
+    return f"scheme : str\n{listed(lines)}"

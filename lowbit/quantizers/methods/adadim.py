@@ -31,13 +31,8 @@ def adadim(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs)
         For the error of the outputs; without them "adaptive" takes the error of the weights.
-    to : str or BlockFormat
-    variant : str
-        "adaptive": the better of both, outputs first; "outputs" (per-OC) or "inputs" (per-IC): that one.
-    policy : BlockPolicy or str, optional
 
     Returns
     -------
@@ -76,9 +71,9 @@ METHOD = Method(
     title="blocks along the inputs or the outputs, by the smaller error",
     source="Heo et al., ICLR 2024 (arXiv 2309.15531); johnheo/adadim-llm 49ee38e",
     variants={
-        "adaptive": "the better of both",
-        "outputs": "blocks inside an output channel",
-        "inputs": "blocks inside an input channel",
+        "adaptive": "the better of both, outputs first",
+        "outputs": "blocks inside an output channel (per-OC)",
+        "inputs": "blocks inside an input channel (per-IC)",
     },
     needs_activations=False,
     to="int4.g128.asymmetric",

@@ -27,13 +27,10 @@ def afpq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         For "gptq" and "awq".
     to : str or BlockFormat
         A format with scales by sign.
-    variant : str
-        "alone": round to nearest; "gptq" and "awq": inside these methods, as the paper's section 4 combines them.
     **options
         What the method inside takes.
 

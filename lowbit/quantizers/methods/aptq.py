@@ -38,24 +38,14 @@ def aptq(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs)
         What goes into the layer; with an attention block what goes into the block: (tokens, inputs), (sequences,
         tokens, inputs), or a list of sequences of any lengths.
     to : str or BlockFormat
         Elements of at most 8 bits.
-    variant : str
-        "heads": the outputs of a head have its Hessian. "matrix": all outputs have the sum of them, one Hessian a
-        matrix, as GPTQ's solver takes it.
     attention : Attention, optional
         The block that the matrix belongs to; ``lowbit.quantizers.attention.Attention`` makes one. Without it the layer
         is one of the feed-forward part, whose Hessian is GPTQ's.
-    matrix : str
-        Which of the block's matrices ``weights`` are: "query", "key", "value" or "output".
-    order : str
-        "none" or "static", as for :func:`lowbit.quantizers.gptq`.
-    damping, policy, threads
-        As for gptq.
 
     Returns
     -------

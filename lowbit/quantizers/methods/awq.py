@@ -40,15 +40,9 @@ def awq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
-    to : str or BlockFormat
-    variant : str
-        "paper": ``s = mean|x|^r``. "duo_scaling": ``s = mean|x|^r / mean(|w| / max of its block)^(1 - r)``.
     clip : bool
         Whether the range of each block is narrowed afterwards, in steps of a twentieth down to a half, as far as the
         error of the block's own part of the output gets smaller; kept if the error of the whole output does.
-    policy : BlockPolicy or str, optional
 
     Returns
     -------
@@ -137,8 +131,8 @@ METHOD = Method(
     title="inputs scaled by a power of their mean activation, searched on the output error",
     source="Lin et al., MLSys 2024 (arXiv 2306.00978); mit-han-lab/llm-awq d6e797a; casper-hansen/AutoAWQ 88e4c76",
     variants={
-        "paper": "a power of the mean activation",
-        "duo_scaling": "a power of the mean activation over one of the mean weight (AutoAWQ, llm-compressor)",
+        "paper": "s = mean|x|^r, a power of the mean activation",
+        "duo_scaling": "s = mean|x|^r / mean(|w| / max of its block)^(1 - r) (AutoAWQ, llm-compressor)",
     },
     needs_activations=True,
     joint=True,

@@ -49,17 +49,10 @@ def compressed_tensors(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         For GPTQ in the integer schemes, which otherwise round to nearest; "w8a8_fp" always does.
     to : str or BlockFormat, optional
         In place of the scheme's format of weights.
-    variant : str
-        "w4a16_int", "w8a8_int" or "w8a8_fp".
-    dtype : str
-        "bfloat16", in which models are published, or "float32": of the scales and of every step of the arithmetic.
-    damping, threads
-        As for :func:`lowbit.quantizers.gptq`.
 
     Returns
     -------

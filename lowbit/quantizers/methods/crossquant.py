@@ -99,26 +99,9 @@ def crossquant(
 ) -> QuantizedWeight:
     """Round weights to nearest, for activations that :func:`cross_quantize` quantises.
 
-    Parameters
-    ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
-    to : str or BlockFormat
-        Of the weights.
-    variant : str
-        "paper": weights as they are, the columns' share of a step is found anew in every batch; "folded": that share
-        is the calibration's and goes into the weights, which alone leaves a product of integers.
-    alpha : float
-        The share of the row's largest magnitude in a step, from 0 to 1.
-    bits : int
-        Of the activations.
-    policy : BlockPolicy or str, optional
-
     Returns
     -------
     QuantizedWeight
-        ``report["kernel"]`` is the share of the activations that become zero, ``report["output_error"]`` the relative
-        squared error of the outputs with both sides quantised.
 
     Raises
     ------
@@ -160,8 +143,8 @@ METHOD = Method(
     title="steps of activations from their row and their column",
     source="Liu et al. (arXiv 2410.07505)",
     variants={
-        "paper": "weights as they are, steps of each batch",
-        "folded": "the columns' share of a step goes into the weights",
+        "paper": "weights as they are, the columns' share of a step is found anew in every batch",
+        "folded": "that share is the calibration's and goes into the weights, which alone leaves a product of integers",
     },
     needs_activations=True,
     to="int8.channel",

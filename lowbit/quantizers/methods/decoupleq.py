@@ -54,25 +54,12 @@ def decoupleq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
     to : str or BlockFormat
         Integers of 2 to 8 bits, and the blocks: each gets a factor and an offset in float32, whatever its scales are.
-    variant : str
-        "paper": integers by GPTQ's error feedback in the order of the inputs; "activation_order": inputs of large
-        activations first, as the official code has it.
-    iterations : int
-        Rounds of both steps, at most: it ends after a round in which no row got better.
-    damping : float
-        This share of the mean of the Hessian's diagonal is added to it.
-    threads : int
 
     Returns
     -------
     QuantizedWeight
-        ``report["losses"]``: the relative error of the outputs on these rows under the damped Hessian, first of the
-        start and then after each round; it never rises. ``report["tie_margin"]``: the smallest distance of a weight
-        from a tie in any round, over the distance of two integers.
 
     Raises
     ------
@@ -81,7 +68,8 @@ def decoupleq(
 
     Notes
     -----
-    ``W ~ s q + z`` with q in -2^(b-1) to 2^(b-1) - 1. It starts from the clip of each block that makes its own part of
+    ``W ~ s q + z`` with q in -2^(b-1) to 2^(b-1) - 1. It ends after a round in which no row got better, and starts
+    from the clip of each block that makes its own part of
     the error the smallest. For given integers the best scales and offsets solve a linear system of two unknowns a
     block; a row keeps its old ones where the binary32 numbers are not better. A factor may be negative.
     Source: Guo et al., "decoupleQ" (arXiv 2404.12759), section 3; bytedance/decoupleQ 252939b.
@@ -204,7 +192,8 @@ METHOD = Method(
     needs_activations=True,
     to="int2.channel",
     report={
-        "losses": "the relative error of the outputs at the start and after each round",
+        "losses": "the relative error of the outputs at the start and after each round, under the damped Hessian: "
+        "it never rises",
         "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
     },
 )

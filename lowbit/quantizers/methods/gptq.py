@@ -37,27 +37,12 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
-        What goes into the layer.
     to : str or BlockFormat
         Elements of at most 8 bits.
-    variant : str
-        "paper": the scale of a group is taken from weights that have all errors of the columns before it. "official":
-        from weights that lack those of the same 128 columns, as the official code has it, which matters for groups
-        shorter than 128.
-    order : str
-        "none"; "activation": inputs of large activations first, groups are made of neighbours in that order (a
-        permutation is stored); "static": the same, but groups and scales are those of the weights as they are.
-    damping : float
-        This share of the mean of the Hessian's diagonal is added to it.
     columns : int
         Columns of a step; the codes do not depend on it but for the rounding of binary64 (and in "official").
-    hessian : array_like, shape (inputs, inputs), optional
-        In place of activations: ``X^T X`` or a multiple of it.
     policy : BlockPolicy or str, optional
         How scales are made. Elements go to the nearest level, a tie to the even code.
-    threads : int
 
     Returns
     -------
@@ -125,7 +110,8 @@ METHOD = Method(
     source="Frantar et al., ICLR 2023 (arXiv 2210.17323); IST-DASLab/gptq 2d65066",
     variants={
         "paper": "scales of a group from weights with all errors so far",
-        "official": "scales of a group from weights without the errors of the same 128 columns",
+        "official": "scales of a group from weights without the errors of the same 128 columns, which matters for "
+        "groups shorter than 128",
     },
     needs_activations=True,
     to="int4.g128",

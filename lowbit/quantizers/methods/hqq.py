@@ -40,26 +40,12 @@ def hqq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, optional
-        Not looked at.
     to : str or BlockFormat
         Unsigned integers of at most 8 bits, and the blocks: each has a factor and a zero point in binary16.
-    variant : str
-        "paper": the penalty grows, and the zero points with the least mean error are kept. "official": what the code
-        does unasked: the penalty stays, the zero points are those after the first step without gain, blocks narrower
-        than 1e-4 have the factor 1, and no factor is above 20,000.
-    norm : float
-        The p of the norm whose power p is made small, above 0 and at most 1.
-    penalty, growth : float
-        The paper's beta, and what it is multiplied by after each step.
-    iterations : int
-        At most that many steps; 0 for the zero points of the range.
 
     Returns
     -------
     QuantizedWeight
-        ``report["errors"]``: the mean magnitude of the errors before each step.
 
     Raises
     ------
@@ -158,7 +144,8 @@ METHOD = Method(
     source="Badri and Shaji 2023, https://mobiusml.github.io/hqq_blog/; mobiusml/hqq e0b1d00",
     variants={
         "paper": "a growing penalty, and the best zero points of all steps",
-        "official": "a constant penalty, and the zero points after the first step without gain",
+        "official": "a constant penalty, and the zero points after the first step without gain; blocks narrower than "
+        "1e-4 have the factor 1, and no factor is above 20,000",
     },
     needs_activations=False,
     to="uint4.g64.asymmetric",

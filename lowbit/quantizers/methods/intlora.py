@@ -38,22 +38,11 @@ def intlora(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, optional
-        Not looked at.
     to : str or BlockFormat
         Integers with one scale and one zero point an output.
-    variant : str
-        "multiply": factors are integers under one scale an output; "shift": signed powers of two.
-    adapter : pair of array_like, optional
-        ``left (outputs, rank)`` and ``right (rank, inputs)``, trained with these codes; without it, nothing is added.
-    factors : str or BlockFormat
-        Of the factors that are integers, as ``to``.
     exponent : float
         How the random matrix grows with the weights of an output: its entries follow Laplace's distribution, times
         ``(max|w| / r)^exponent``, with r the magnitude of its largest or its smallest entry, whichever is less.
-    seed : int
-        Of the random matrix.
 
     Returns
     -------

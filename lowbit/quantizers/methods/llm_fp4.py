@@ -40,14 +40,10 @@ def llm_fp4(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         The error of the outputs is made small; without activations, that of the weights.
     to : str
         ``"float4.channel"``: floats of 3 to 8 bits, a bias for each output; ``"float6.tensor"``: one for the matrix.
-    variant : str
-        "paper": the bias is 0.01 to 1.19 times the one whose largest value is the largest weight, in steps of 0.0119.
-        "diffusion": that largest value is 1 or 0.01 to 1.1 times the largest weight, in 111 steps.
 
     Returns
     -------
@@ -143,8 +139,8 @@ METHOD = Method(
     source="Liu et al., EMNLP 2023 (arXiv 2310.16836); nbasyl/LLM-FP4 0598c95; Chen et al. (arXiv 2408.06995)",
     variants=MappingProxyType(
         {
-            "paper": "multiples of the bias (LLM-FP4)",
-            "diffusion": "shares of the largest weight (low-bitwidth floats for diffusion models)",
+            "paper": "the bias is 0.01 to 1.19 times the one that the largest weight asks for, in steps of 0.0119",
+            "diffusion": "the largest value is 1 or 0.01 to 1.1 times the largest weight, in 111 steps",
         }
     ),
     needs_activations=False,

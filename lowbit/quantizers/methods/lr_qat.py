@@ -40,20 +40,8 @@ def lr_qat(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, optional
-        Not looked at.
     to : str or BlockFormat
         Integers of 2 to 7 bits and one scale a block, without zero points.
-    variant : str
-        The form: "fixed_point": 8 bits, of which the code's stand before the point (Q4.4 for int4); "float16",
-        "bfloat16" or "float32"; "integer": codes, to which the adapter is added after it was rounded itself.
-    adapter : pair of array_like, optional
-        ``left (outputs, rank)`` and ``right (rank, inputs)``; without it, nothing is added.
-    alpha : float, optional
-        The adapter counts alpha over its rank times; once by default.
-    policy : BlockPolicy or str, optional
-        How scales are made.
 
     Returns
     -------
@@ -119,7 +107,7 @@ METHOD = Method(
     title="a low-rank adapter inside the rounding",
     source="Bondarenko et al. (arXiv 2406.06385); Qualcomm-AI-research/lr-qat 8795afe",
     variants={
-        "fixed_point": "frozen weights have 8 bits, Q4.4 for int4",
+        "fixed_point": "frozen weights have 8 bits, of which the code's stand before the point: Q4.4 for int4",
         "float16": "frozen weights in binary16",
         "bfloat16": "frozen weights in bfloat16",
         "float32": "frozen weights in binary32",

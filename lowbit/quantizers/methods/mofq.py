@@ -28,14 +28,10 @@ def mofq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         For the variant "output".
     to : sequence of str or BlockFormat
         In order of preference: the first of equal ones is kept.
-    variant : str
-        "tensor": the error of the weights; "output": of the layer's outputs.
-    policy : BlockPolicy or str, optional
 
     Returns
     -------

@@ -91,15 +91,9 @@ def nsnquant(
     ----------
     weights : array_like, shape (tokens, channels)
         What is quantised is a cache, not weights: keys before their rotation by position, or values, of one head.
-    activations : array_like, optional
-        Not looked at.
     to : str
         ``"table8.vector8"``: a code of eight bits for eight numbers. ``"table8.vector8.signs"``: for the magnitudes of
         eight numbers, with their signs beside it.
-    variant : str
-        "shifted": means of channels are taken off between the normalisations; "unshifted": not.
-    block : int
-        Tokens that share a mean; the last block may have fewer.
     table : array_like, shape (256, 8), optional
         Vectors in place of those below.
 
@@ -204,7 +198,7 @@ METHOD = Method(
     needs_activations=False,
     to="table8.vector8.signs",
     own={
-        "block": Option("tokens that share a mean", Numbers(1, whole=True)),
+        "block": Option("tokens that share a mean; the last block may have fewer", Numbers(1, whole=True)),
         "table": Option("vectors, (256, 8), in place of those that the method has"),
     },
     layer_alone="it is for keys and values of a cache, and takes the outputs of a layer for tokens here",

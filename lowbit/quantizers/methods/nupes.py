@@ -37,13 +37,10 @@ def nupes(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, optional
         Not looked at: the search needs no data.
     to : str or BlockFormat
         Integers of 2 to 8 bits and one scale a block: how many bits, and the blocks.
-    variant : str
-        "nearest": the code whose value is nearest; "paper": the code ``rint(sign(x) |x / scale|^a m)``.
     exponent : float or sequence of float, optional
         This one, or the best of these; by default hundredths around the best of 0.2, 0.25, ..., 1.2.
 
@@ -122,7 +119,7 @@ METHOD = Method(
     quantize=nupes,
     title="a power grid, its exponent searched",
     source="Yvinec et al., ICLR 2023 (arXiv 2301.09858); NUPES (arXiv 2308.05600)",
-    variants={"nearest": "the code whose value is nearest", "paper": "rounded on the axis that is raised to the power"},
+    variants={"nearest": "the code whose value is nearest", "paper": "the code rint(sign(x) |x / scale|^a m)"},
     needs_activations=False,
     to="int4.channel",
     own={

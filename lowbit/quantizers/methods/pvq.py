@@ -49,23 +49,11 @@ def pvq(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         For "hessian".
     to : str
         ``"pulses32.vector16.gain4"``: vectors of 16 weights, magnitudes that add up to 32, gains of four bits. Gains of
         up to eight bits are places in a table of levels, those of 16 and 32 bits are binary16 and binary32.
-    variant : str
-        "weights": vectors near the weights. "hessian": the error of a vector is spread over the inputs after it, by
-        the inverse Hessian of the outputs, before these become vectors.
-    order : str
-        In which vectors are counted: "fischer", or "opus".
-    rotate : bool
-        Whether inputs are turned by a Hadamard matrix with random signs first, so that rows point anywhere.
-    seed : int
-        Of these signs.
-    damping : float
-        For "hessian": this share of the mean of its diagonal is added to it.
 
     Returns
     -------

@@ -38,22 +38,8 @@ def qllm(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
-        What goes into the layer.
     to, activations_to : str or BlockFormat
         What weights are brought into, and what rows of activations will be.
-    variant : str
-        Which inputs are alike: "paper", those whose joining changes the outputs least, ``|x_i - x_j| |w_i - w_j| / 2``;
-        "official": ``|x_i - x_j| |sum of w_i + sum of w_j|``, with sums over the outputs, as the official code has it.
-    ratio : float
-        At most this share of the inputs is added by taking inputs apart.
-    steps : int
-        Thresholds that are tried, evenly from the largest activation down to that of the smallest input.
-    assemble : bool
-        Whether as many inputs are joined as are added: the layer keeps its shape.
-    powers_of_two : bool
-        Whether inputs come in 1, 2, 4, ... parts, which changes no product of binary floating point.
 
     Returns
     -------
@@ -160,8 +146,8 @@ METHOD = Method(
     source="Liu et al., ICLR 2024 (arXiv 2310.08041); ziplab/QLLM 653a329",
     variants=MappingProxyType(
         {
-            "paper": "inputs are alike where joining them changes the outputs least",
-            "official": "inputs are alike by their activations and by sums of their weights",
+            "paper": "inputs are alike where joining them changes the outputs least: |x_i - x_j| |w_i - w_j| / 2",
+            "official": "inputs are alike by |x_i - x_j| |sum of w_i + sum of w_j|, with sums over the outputs",
         }
     ),
     needs_activations=True,
@@ -169,9 +155,12 @@ METHOD = Method(
     own={
         "activations_to": Option("the format that rows of activations are brought into"),
         "ratio": Option("the share of the inputs that taking inputs apart adds at most; 0.1 is usual", Numbers(0, 1)),
-        "steps": Option("thresholds that are tried; 100 is usual", Numbers(1, MOST_STEPS, whole=True)),
-        "assemble": Option("whether as many inputs are joined as are added", flag=True),
-        "powers_of_two": Option("whether inputs come in 1, 2, 4, ... parts", flag=True),
+        "steps": Option(
+            "thresholds that are tried, from the largest activation down; 100 is usual",
+            Numbers(1, MOST_STEPS, whole=True),
+        ),
+        "assemble": Option("whether as many inputs are joined as are added: the layer keeps its shape", flag=True),
+        "powers_of_two": Option("whether inputs come in 1, 2, 4, ... parts, which changes no product", flag=True),
     },
     report={
         "threshold": "the magnitude beyond which inputs are taken apart that was best",

@@ -32,14 +32,8 @@ def quarot(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         For "gptq"; they are turned as well.
-    to : str or BlockFormat
-    variant : str
-        What quantises the turned weights: "round_to_nearest" or "gptq".
-    seed : int
-        Of the signs.
     **options
         What that method takes. An order by activations would be a second transform: ``order="static"`` needs none.
 

@@ -24,17 +24,12 @@ def round_to_nearest(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, optional
-        Not looked at.
     to : str or BlockFormat
         ``"int4.g128"``: absmax; ``"int4.g128.asymmetric"``: minmax.
     variant : str
         "range": one call of ``lowbit.quantize``; "mse" and "norm_2.4": the range of each block is the one of 1, 0.99,
         ..., 0.21 times its own with the smallest sum of ``|error|^2`` or ``|error|^2.4``; "llm_compressor": the latter
         of 1, 0.99, ..., 0.81, in a search that ends after five in a row of which no block gains.
-    policy : BlockPolicy or str, optional
-        How scales and codes are made; the format's own by default.
 
     Returns
     -------

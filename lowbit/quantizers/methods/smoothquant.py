@@ -32,15 +32,6 @@ def smoothquant(
     ----------
     weights : array_like, shape (outputs, inputs)
         Those of layers that read the same activations one below the other.
-    activations : array_like, shape (rows, inputs)
-    to : str or BlockFormat
-    variant : str
-        "paper": the largest magnitude of each input; "llm_compressor": its largest minus its smallest activation, and
-        twice the largest magnitude of its weights; "power_of_two": the paper's scale, rounded to a power of two (the
-        logarithm to nearest even), which changes no product.
-    strength : float
-        The paper's alpha, from 0 to 1.
-    policy : BlockPolicy or str, optional
 
     Returns
     -------
@@ -88,7 +79,7 @@ METHOD = Method(
     variants={
         "paper": "the largest magnitudes of activations and weights",
         "llm_compressor": "the span of the activations, and twice the largest weight",
-        "power_of_two": "the paper's scale as a power of two: products do not change",
+        "power_of_two": "the paper's scale, its logarithm rounded to nearest even: no product changes",
     },
     needs_activations=True,
     joint=True,

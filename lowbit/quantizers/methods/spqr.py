@@ -50,8 +50,6 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, shape (rows, inputs)
     to : str or BlockFormat
         Unsigned integers of at most 8 bits, and the blocks; scales and zero points are 3-bit codes whatever it says,
         with a binary16 scale and a binary16 zero point each for 16 outputs.
@@ -63,10 +61,6 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
     outliers : float
         A weight is an outlier where its squared error over ``U[j, j]^2`` is above this times the mean over the inputs
         of the variance of their weights over ``U[j, j]^2``; infinite for none.
-    order : str
-        "none"; "activation": inputs of large activations first (a permutation is stored).
-    damping, hessian, threads
-        As for :func:`lowbit.quantizers.gptq`; with little data a damping of 1 is usual here.
 
     Returns
     -------
@@ -81,9 +75,10 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
 
     Notes
     -----
-    Scales of a block are made without its likely outliers, which the mean of the others replaces: weights without
-    which the rest of the block, with scales of its own, loses so much less. A block of one value has the range from 0
-    to it. The official code computes in binary32, the solver here in binary64, with the scales as they are stored.
+    With little data a damping of 1 is usual here. Scales of a block are made without its likely outliers, which the
+    mean of the others replaces: weights without which the rest of the block, with scales of its own, loses so much
+    less. A block of one value has the range from 0 to it. The official code computes in binary32, the solver here in
+    binary64, with the scales as they are stored.
     Source: Dettmers et al., "SpQR", ICLR 2024 (arXiv 2306.03078), section 4 and Algorithm 1; Vahe1994/SpQR 543d10e,
     spqr_engine.py and quant_groups.py.
 

@@ -33,13 +33,10 @@ def squeezellm(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
     activations : array_like, shape (rows, inputs), optional
         Where there is no sensitivity: the mean square of each input stands for it, the diagonal of GPTQ's Hessian.
     to : str
         "table3.channel": a table of eight values an output; 1 to 8 bits.
-    variant : str
-        "exact": the best table of all; "lloyd": the one that Lloyd's iteration finds from even steps.
     sensitivity : array_like, shape (outputs, inputs), optional
         The Fisher information: the sum over samples of the squared gradient. All ones without either.
     outliers, sensitive : float

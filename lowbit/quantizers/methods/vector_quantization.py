@@ -33,19 +33,12 @@ def vector_quantization(
 
     Parameters
     ----------
-    weights : array_like, shape (outputs, inputs)
-    activations : array_like, optional
-        Not looked at.
     to : str
         ``"table8.vector4"``: codes of eight bits for four weights each, two bits a weight.
     variant : str
         "nearest": each vector is the nearest of the table; "official": the same, of a table of at most a quarter as
         many vectors as there are, and a power of two. (VQ4DiT goes on to choose among the nearest two by the error of
         the model's outputs, which comes with the learned methods.)
-    seed : int
-        Of the first table (k-means++).
-    iterations : int
-        At most that many; it ends where no code changes.
 
     Returns
     -------
