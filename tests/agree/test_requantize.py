@@ -49,7 +49,7 @@ def expected(accumulators, scheme, multiplier, shift, zero_point, result):
     return [oracle_requantize(x, scheme, multiplier, shift, **limits) for x in accumulators.tolist()]
 
 
-@pytest.mark.parametrize("scale", thinned(SCALES, 3))
+@pytest.mark.parametrize("scale", thinned(SCALES, 2))
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_scheme(name, scale):
     found = setting(name, scale)
@@ -68,7 +68,7 @@ def test_every_scheme(name, scale):
         assert counts["wrapped"] == sum(answer.wrapped for answer in wanted)
 
 
-@pytest.mark.parametrize("result", thinned(RESULTS, 4))
+@pytest.mark.parametrize("result", thinned(RESULTS, 2))
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_result(name, result):
     scheme, given, multiplier, shift = setting(name, 0.0371)
@@ -143,7 +143,7 @@ def test_any_scale_and_accumulator(name, scale, accumulators, zero_point):
 
 
 @pytest.mark.parametrize(
-    ("shape", "axis"), [((3, 4, 5), -1), ((2, 7, 3), 1), ((2, 3, 700), 1), ((5, 2), 0), ((1300, 3), 1)]
+    ("shape", "axis"), thinned([((2, 7, 3), 1), ((3, 4, 5), -1), ((2, 3, 700), 1), ((1300, 3), 1), ((5, 2), 0)], 2)
 )
 @pytest.mark.parametrize("name", SCHEMES)
 def test_channels(name, shape, axis):

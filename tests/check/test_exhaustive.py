@@ -39,13 +39,14 @@ def test_too_many_codes():
 
 
 @pytest.mark.parametrize(
-    ("symbol", "words"), thinned([("crash_early", "SIGABRT.*0x412345"), ("hang_early", "did not answer")], 1)
+    ("symbol", "words", "timeout"),
+    thinned([("crash_early", "SIGABRT.*0x412345", 60.0), ("hang_early", "did not answer", 2.0)], 1),
 )
-def test_failure_in_the_middle_of_a_sweep(kernels, symbol, words):
+def test_failure_in_the_middle_of_a_sweep(kernels, symbol, words, timeout):
     operation = CastOperation(get_format("float32"), get_format("float8_e4m3fn"), get_policy("ocp_sat"))
     name = kernels["right"].replace(":cast", f":{symbol}")
     with (
-        SharedObjectDevice(name, operation.prototype, timeout=2.0) as device,
+        SharedObjectDevice(name, operation.prototype, timeout=timeout) as device,
         pytest.raises(DeviceError, match=words),
     ):
         sweep_shared_object(device, operation)

@@ -218,7 +218,8 @@ def test_conversion_is_told_what_it_does(library, row):
     requires(words, sentence(result))
 
 
-@pytest.mark.parametrize("row", thinned(((row,) for row in GEMMS), 1), ids=lambda row: f"{row[0]}-{row[1]}")
+@pytest.mark.slow  # make test has tests/check/test_gemm.py
+@pytest.mark.parametrize("row", GEMMS, ids=lambda row: f"{row[0]}-{row[1]}")
 def test_product_is_told_what_it_does(library, row):
     _, symbol, formats, words = row
     operands = Operands(*(get_format(name) for name in formats.split()))

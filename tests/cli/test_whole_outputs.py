@@ -20,6 +20,7 @@ from lowbit.models.store import write_model
 from lowbit.vectors import digest, golden
 from tests.cli.file_actions import file_actions
 from tests.models import tiny_bert
+from tests.thinned import thinned
 
 BEFORE = b"# what must not be lost\n"
 MODEL = "--formats int4,int8 --group 16"
@@ -123,7 +124,7 @@ def prepare(lowbit, words):
         assert lowbit("allocate", "costs", "--budget", "avg_bits=6", "-o", "plan").status == 0
 
 
-@pytest.mark.parametrize(("words", "name"), WRITES)
+@pytest.mark.parametrize(("words", "name"), thinned(WRITES, 9))
 def test_a_full_disk_loses_nothing(lowbit, folder, words, name):
     words = [*words.split(), name]
     prepare(lowbit, words)
