@@ -214,11 +214,12 @@ def touched(folder):
 def declared(words):
     """What the dispatcher knows of the files of a command line, and the options that name them."""
     arguments = _build_parser(words[0])[0].parse_args(words)
-    names = {dest: name for dest, name in vars(arguments).items() if isinstance(name, FileName)}
+    values = {dest: value if isinstance(value, list) else [value] for dest, value in vars(arguments).items()}
+    names = [(dest, name) for dest, listed in values.items() for name in listed if isinstance(name, FileName)]
     also = arguments.also_writes(arguments) if "also_writes" in arguments else []
     also += arguments.also_reads(arguments) if "also_reads" in arguments else []
-    paths = [*(name.option.path_of(name) for name in names.values()), *(path for _, path in also)]
-    return {Path(os.path.realpath(path)) for path in paths}, {(words[0], dest) for dest in names}
+    paths = [*(name.option.path_of(name) for _, name in names), *(path for _, path in also)]
+    return {Path(os.path.realpath(path)) for path in paths}, {(words[0], dest) for dest, _ in names}
 
 
 def commands(lowbit):

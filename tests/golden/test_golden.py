@@ -33,6 +33,7 @@ from tests.thinned import thinned
 GOLDEN = golden_directory()
 RECIPES = core_recipes()
 FILE_LIMIT, TOTAL_LIMIT = 200_000, 14_000_000
+MODEL_LIMIT, MODELS_LIMIT = 1 << 20, 5 << 20
 
 
 def by_folder():
@@ -79,8 +80,11 @@ def test_the_manifest_follows_its_schema():
 
 def test_files_stay_small():
     sizes = {path: path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file()}
+    models = {path: sizes.pop(path) for path in list(sizes) if path.parent.name == "models"}
     assert max(size for path, size in sizes.items() if path.suffix == ".vec") <= FILE_LIMIT
     assert sum(sizes.values()) <= TOTAL_LIMIT
+    assert max(models.values()) <= MODEL_LIMIT
+    assert sum(models.values()) <= MODELS_LIMIT
 
 
 def test_every_named_format_of_at_most_16_bits_is_encoded_and_decoded(manifest):
