@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from lowbit.check.operation import Operation
 
 BLOCKS = ("quantize", "dequantize")
-WHOLE = ("linear", "quantize_linear")
+LAYERS = ("linear", "conv")
+WHOLE = (*LAYERS, "quantize_linear")
 """Operations with whole cases only."""
-KERNELS = ("gemm", "requantize", "linear", *BLOCKS, "quantize_linear", *NONLINEARITIES)
+KERNELS = ("gemm", "requantize", *LAYERS, *BLOCKS, "quantize_linear", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
 SHOWN_ELEMENTS = 2000
@@ -53,7 +54,7 @@ def generate_kernel(arguments: Namespace) -> int:
         raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
     if not matrices and arguments.op in WHOLE:
-        hint = f"--output FILE.npz for all of them, or --case {'KTail' if arguments.op == 'linear' else 'ScaledTie'}.0"
+        hint = f"--output FILE.npz for all of them, or --case {'KTail' if arguments.op in LAYERS else 'ScaledTie'}.0"
         raise UsageError(f"`lowbit gen {arguments.op}` has whole cases, not rows", hint=hint)
     if not matrices:
         if arguments.layout != "vec":

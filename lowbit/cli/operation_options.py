@@ -44,7 +44,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     ),
     "gemm": ("a", "b", "accumulator", "zero-points"),
     "requantize": ("scheme", "to"),
-    "linear": ("a", "b", "scheme", "to"),
+    "layers": ("a", "b", "scheme", "to"),
     "quantize": ("to", "policy", "choice"),
     "dequantize": ("from", "policy", "choice"),
     "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
@@ -54,7 +54,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(CONVERSIONS, "conversions"),
     "gemm": "gemm",
     "requantize": "requantize",
-    "linear": "linear",
+    "linear": "layers",
+    "conv": "layers",
     "quantize": "quantize",
     "dequantize": "dequantize",
     "quantize_linear": "quantize",
@@ -94,7 +95,7 @@ def operation_of(arguments: Namespace) -> Operation:
     makers = {
         "gemm": _product,
         "requantize": _requantization,
-        "linear": _linear,
+        "layers": _layer,
         "dequantize": _block_values,
         "quantize": _linear_quantization if arguments.op == "quantize_linear" else _block_quantization,
         "nonlinearities": _nonlinearity,
@@ -142,12 +143,15 @@ def _requantization(arguments: Namespace) -> Operation:
     return RequantizeOperation(chosen_requantization(arguments), _result(arguments))
 
 
-def _linear(arguments: Namespace) -> Operation:
+def _layer(arguments: Namespace) -> Operation:
+    from lowbit.check.requantize.conv import ConvOperation
     from lowbit.check.requantize.linear import LinearOperation
     from lowbit.vectors.gemm.values import Operands
 
     a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
-    return LinearOperation(Operands(a, b), chosen_requantization(arguments), _result(arguments))  # type: ignore[arg-type]
+    operands = Operands(a, b)  # type: ignore[arg-type]
+    kind = LinearOperation if arguments.op == "linear" else ConvOperation
+    return kind(operands, chosen_requantization(arguments), _result(arguments))
 
 
 def _result(arguments: Namespace) -> FixedFormat:

@@ -13,6 +13,7 @@ from lowbit.check.block.linear import linear_prototype
 from lowbit.check.block.operation import quantize_prototype
 from lowbit.check.gemm.operation import gemm_prototype
 from lowbit.check.nonlinear.operation import nonlinear_prototype
+from lowbit.check.requantize.conv import conv_prototype
 from lowbit.check.requantize.linear import layer_prototype
 from lowbit.check.requantize.operation import requantize_prototype
 from lowbit.dut.prototype import SCALAR, Prototype, conversion_prototype
@@ -69,7 +70,7 @@ def usual() -> list[Entry]:
         Entry("decode", "--from float8_e4m3fn", conversion_prototype(float8, float32)),
     ]
     firsts: dict[str, Entry] = {}
-    for entry in (*_products(), *_requantizations(), *_linear_layers(), *_blocks(), *_nonlinearities()):
+    for entry in (*_products(), *_requantizations(), *_layers(), *_blocks(), *_nonlinearities()):
         firsts.setdefault(entry.operation, entry)
     return [*casts, *firsts.values()]
 
@@ -78,7 +79,7 @@ def usual() -> list[Entry]:
 def every() -> tuple[Entry, ...]:
     """Each prototype that there is, once."""
     unique: dict[str, Entry] = {}
-    for entry in (*_casts(), *_products(), *_requantizations(), *_linear_layers(), *_blocks(), *_nonlinearities()):
+    for entry in (*_casts(), *_products(), *_requantizations(), *_layers(), *_blocks(), *_nonlinearities()):
         unique.setdefault(entry.name, entry)
     return tuple(unique.values())
 
@@ -108,11 +109,12 @@ def _requantizations() -> Iterator[Entry]:
         yield Entry("requantize", f"--scheme {name} --to {result}", prototype)
 
 
-def _linear_layers() -> Iterator[Entry]:
+def _layers() -> Iterator[Entry]:
     for a, b, name, result in product(MATRICES, MATRICES, ("tflite_double", "xnnpack_fp32"), RESULTS):
         operands = Operands(registry.integer_format(a), registry.integer_format(b))
-        prototype = layer_prototype(operands, REQUANTIZE_SCHEMES[name], registry.integer_format(result))
-        yield Entry("linear", f"--a {a} --b {b} --scheme {name} --to {result}", prototype)
+        parts = operands, REQUANTIZE_SCHEMES[name], registry.integer_format(result)
+        for operation, prototype in (("linear", layer_prototype(*parts)), ("conv", conv_prototype(*parts))):
+            yield Entry(operation, f"--a {a} --b {b} --scheme {name} --to {result}", prototype)
 
 
 def _blocks() -> Iterator[Entry]:

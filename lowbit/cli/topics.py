@@ -115,6 +115,7 @@ def _operations() -> Topics:
         "gemm": "integer matrix products, exact or in an accumulator",
         "requantize": "accumulators to the codes of the next layer",
         "linear": "a matrix product, a bias and a requantisation in one kernel",
+        "conv": "a convolution of an image, a bias and a requantisation in one kernel",
     }
     nonlinear = {name: f"integer-only, under {', '.join(schemes(name))}" for name in OPERATIONS}
     return {**conversions, **nonlinear}

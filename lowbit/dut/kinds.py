@@ -87,8 +87,10 @@ _SHARED_OBJECT = (
     "int32_t b_zero_point` at the end. multiplier and shift of requantize are in the convention of --scheme; schemes "
     "that multiply by the scale itself have `float scale`, or `double scale`, in place of both. linear has them for "
     "each column, after a, b and the bias, as `const int32_t *multiplier, const int32_t *shift`, or `const double "
-    "*scale`; then c, m, n, k, `int32_t a_zero_point, int32_t zero_point`. Calls that are not large are made twice, "
-    "with other bytes around the operands and in the results."
+    "*scale`; then c, m, n, k, `int32_t a_zero_point, int32_t zero_point`. conv is like it: a has height, width and "
+    "channels of an image, b outputs, rows, columns and channels, c out_height, out_width and outputs; `above` and "
+    "`left` say how far windows begin outside of the image, where codes are a_zero_point. Calls that are not large are "
+    "made twice, with other bytes around the operands and in the results."
 )
 _PYTHON = (
     "--python MODULE:FUNCTION (or FILE.py:FUNCTION): a function that takes a NumPy array of codes and returns as "
@@ -96,8 +98,9 @@ _PYTHON = (
     "float32 or float64). gemm: `f(a, b)`, two-dimensional arrays of codes, or `f(a, b, a_zero_point, b_zero_point)` "
     "with --zero-points; it returns integers of shape (m, n). requantize: `f(accumulators, multiplier, shift, "
     "zero_point)` or `f(accumulators, scale, zero_point)`, which returns as many codes. linear: `f(a, b, bias, "
-    "multiplier, shift, a_zero_point, zero_point)`, or with scale in place of both. quantize: `f(values)`, a float32 "
-    "array of two axes, which returns a tuple or a dict of codes and the scales of each field."
+    "multiplier, shift, a_zero_point, zero_point)`, or with scale in place of both; conv has its own scalars before "
+    "the zero points, and returns (out_height, out_width, outputs). quantize: `f(values)`, a float32 array of two "
+    "axes, which returns a tuple or a dict of codes and the scales of each field."
 )
 _RESULTS = (
     "--results FILE: what a simulator or a machine elsewhere answered, in the order of the inputs: .hex, .txt and .mem "

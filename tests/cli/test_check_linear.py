@@ -1,4 +1,4 @@
-"""``lowbit check linear`` and ``lowbit gen linear``, end to end."""
+"""``lowbit check linear|conv`` and ``lowbit gen`` of the same, end to end."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ def kernels(tmp_path_factory):
     directory = tmp_path_factory.mktemp("linear")
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "the tests need a C compiler"
-    for bug in ("RIGHT", "NO_BIAS", "TAIL"):
+    for bug in ("RIGHT", "NO_BIAS", "TAIL", "PADS_WITH_ZERO"):
         command = [compiler, "-O2", "-shared", "-fPIC", "-fwrapv", f"-DBUG={bug}", "-o", directory / f"{bug}.so"]
         subprocess.run([*command, DEVICES / "linear_kernel.c"], check=True)
     (directory / "device.py").write_text(PYTHON, "utf-8")
@@ -51,6 +51,14 @@ def test_python_functions_and_other_types(lowbit, kernels):
     assert lowbit("check", "linear", "--python", f"{kernels}/device.py:linear", *random).status == 0
     options = ("--a", "uint8", "--b", "int4", "--scheme", "xnnpack_fp32", "--to", "uint8")
     assert lowbit("check", "linear", "--python", f"{kernels}/device.py:by_scale", *options, *random).status == 0
+
+
+def test_a_convolution_in_c(lowbit, kernels):
+    assert lowbit("check", "conv", "--so", f"{kernels}/RIGHT.so:conv").status == 0
+    wrong = lowbit("check", "conv", "--so", f"{kernels}/PADS_WITH_ZERO.so:conv")
+    assert wrong.status == 1
+    assert "takes what lies outside of an image for the code 0, not for the zero point of a" in wrong.out
+    assert lowbit("gen", "conv", "--case", "Shape.25").status == 0
 
 
 def test_results_of_generated_cases(lowbit, tmp_path):

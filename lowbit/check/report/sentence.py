@@ -40,7 +40,7 @@ _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("quantize", "dequantize"), "block"),
     **dict.fromkeys(("quantize_linear", "dequantize_linear", "dynamic_quantize_linear"), "block"),
     "requantize": "requantize",
-    "linear": "linear",
+    **dict.fromkeys(("linear", "conv"), "linear"),
 }
 
 

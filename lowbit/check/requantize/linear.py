@@ -105,4 +105,4 @@ class LinearOperation(RequantizeOperation):
 
     def _command(self, case: Case) -> str:
         formats = f"--a {self.operands.a.id} --b {self.operands.b.id}"
-        return f"lowbit gen linear {formats} --scheme {self.scheme.name} --to {self.result.id} --case {case.name}"
+        return f"lowbit gen {self.name} {formats} --scheme {self.scheme.name} --to {self.result.id} --case {case.name}"

@@ -53,8 +53,8 @@ def add_parser(subparsers: Any) -> None:
             "Without an operation: the boundary vectors of every format against the kernels installed here, or of "
             "those that --from, --to and --library name. With a kernel: that one. `gemm` checks integer matrix "
             "products with directed matrices, those of the libraries installed here where no kernel is given; "
-            "`requantize` checks the way from accumulators to codes; `linear` both and a bias as one kernel; "
-            "`quantize` the codes and scales of blocks, "
+            "`requantize` checks the way from accumulators to codes; `linear` and `conv` both and a bias as one "
+            "kernel; `quantize` the codes and scales of blocks, "
             "`quantize_linear` codes by a given scale, those of the libraries, too; "
             "`softmax`, `gelu`, `layernorm`, `rmsnorm`, `logistic`, "
             "`tanh`, `exp` and `l2norm` check integer-only nonlinearities; `model` compares the layers of an integer "
@@ -70,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
         "op",
         nargs="?",
         choices=(*OPERATIONS, MODEL),
-        help="encode (from float32), decode (to it), convert; gemm, requantize, linear; quantize; softmax, ...; model",
+        help="encode (from float32), decode (to it), convert; gemm, requantize, linear, conv; quantize; softmax; ...",
     )
     whole = "model: an integer model, whose layers are compared one by one"
     input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=whole)

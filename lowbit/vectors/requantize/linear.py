@@ -61,7 +61,9 @@ def random_linear(
     """Random matrices of random sizes up to 80, with random zero points."""
     sizes = (splitmix64(seed, 3 * count) % np.uint64(80)).astype(np.int64).reshape(count, 3) + 1
     places = enumerate(sizes.tolist())
-    return numbered([_drawn(RANDOM, size, operands, scheme, result, (seed << 20) + 8 * at) for at, size in places])
+    return numbered(
+        [drawn_linear(RANDOM, size, operands, scheme, result, (seed << 20) + 8 * at) for at, size in places]
+    )
 
 
 def _zero_points(fmt: FixedFormat) -> tuple[int, ...]:
@@ -121,14 +123,14 @@ def _tails(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) ->
     """Every kind of length, with a few rows and columns."""
     for index, k in enumerate(TAILS):
         for flag, m, n in ((g.K_TAIL, 3, 17), (g.SHAPE, 1 + index % 7, 1 + index % 9)):
-            yield _drawn(flag, (m, n, k), operands, scheme, result, 90_000 + 16 * index + 8 * (flag == g.SHAPE))
+            yield drawn_linear(flag, (m, n, k), operands, scheme, result, 90_000 + 16 * index + 8 * (flag == g.SHAPE))
     low, high = operands.a.min_code, operands.a.max_code
     for index, zero_point in enumerate((low, high, *_zero_points(operands.a))):
         size = (5, 4, 19 + index)
-        yield _drawn(g.ZERO_POINT, size, operands, scheme, result, 95_000 + 8 * index, zero_point)
+        yield drawn_linear(g.ZERO_POINT, size, operands, scheme, result, 95_000 + 8 * index, zero_point)
 
 
-def _drawn(
+def drawn_linear(
     flag: int,
     size: Sequence[int],
     operands: Operands,

@@ -1,0 +1,183 @@
+"""``lowbit check conv``: a convolution, a bias and a requantisation as one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lowbit.check.claims import Claim, Unexplained
+from lowbit.check.comparison import Comparison
+from lowbit.check.facts import size_facts
+from lowbit.check.requantize.code_bugs import RequantizeBug
+from lowbit.check.requantize.linear import LinearDetail, LinearOperation, scale_parameters
+from lowbit.check.requantize.linear_rules import LinearBug, LinearRule
+from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
+from lowbit.format.scalar import FixedFormat
+from lowbit.policy.requantize import RequantizeScheme
+from lowbit.vectors.case import Array, Case, Number
+from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.requantize.conv import (
+    SCALARS,
+    SIZES,
+    directed_convolutions,
+    geometry_of,
+    random_convolutions,
+    unrolled,
+    unrolled_image,
+)
+
+
+def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Prototype:
+    """The prototype: ``f(a, b, bias, multiplier, shift, c, height, width, ..., a_zero_point, zero_point)``."""
+    return Prototype(
+        (
+            codes_of(INPUT, "a", operands.a),
+            codes_of(INPUT, "b", operands.b),
+            Parameter(INPUT, "bias", "int32"),
+            *scale_parameters(scheme),
+            codes_of(OUTPUT, "c", result),
+            *(Parameter(SIZE, size) for size in SIZES),
+            *(Parameter(SCALAR, name, "int32") for name in (*SCALARS, "a_zero_point", "zero_point")),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class ConvBug(LinearBug):
+    """A bug of the geometry: the linear layer that the kernel computes instead."""
+
+    unroll: Callable[[Case], Case] = unrolled
+    moved: bool = False  # whether results are written as (outputs, out_height, out_width)
+
+
+@dataclass(frozen=True)
+class ConvRule(LinearRule):
+    """The rule of the linear layer that a convolution is."""
+
+    def run(self, case: Case) -> Array:
+        """The results of a case."""
+        if not isinstance(self.bug, ConvBug):
+            return super().run(unrolled(case)).reshape(case.shape)
+        plain = LinearRule(self.scheme, self.asked, self.result)
+        results = plain.run(self.bug.unroll(case)).reshape(case.shape)
+        return np.moveaxis(results, -1, 0).reshape(case.shape) if self.bug.moved else results
+
+
+class ConvOperation(LinearOperation):
+    """A convolution of one image, compared under one scheme."""
+
+    name = "conv"
+
+    def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
+        super().__init__(operands, scheme, result)
+        self.prototype = conv_prototype(operands, scheme, result)
+
+    def _rule(self, scheme: RequantizeScheme, bug: LinearBug | RequantizeBug | None = None) -> ConvRule:
+        return ConvRule(scheme, self.scheme, self.result, bug)
+
+    def _bugs(self, comparison: Comparison) -> Iterator[LinearBug | RequantizeBug]:
+        yield from conv_bugs()
+        for bug in super()._bugs(comparison):
+            yield replace(bug, words=bug.words.replace("column", "output"))
+
+    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
+        """Directed or random convolutions."""
+        if set_name == "directed":
+            return directed_convolutions(self.operands, self.scheme, self.result)
+        if set_name == "random":
+            return random_convolutions(self.operands, self.scheme, self.result, count, seed)
+        raise self._refuse_set(set_name)
+
+    def _unknown(self, comparison: Comparison) -> list[Claim]:
+        rows = np.flatnonzero(comparison.wrong & comparison.good)
+        facts = tuple(size_facts(comparison, SIZES, ("rows", "columns", "outputs")))
+        return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
+
+    def detail(
+        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
+    ) -> LinearDetail:
+        """Of the linear layer that the convolution is."""
+        row, column, output = index
+        return super().detail(
+            unrolled(case), (row * geometry_of(case).out_width + column, output), expected, got, claims
+        )
+
+
+def conv_bugs() -> Iterator[ConvBug]:
+    """Every bug of the geometry, the likeliest first."""
+    outside = "what lies outside of an image"
+    yield ConvBug(
+        "outside_zero", f"takes {outside} for the code 0, not for the zero point of a", unroll=_padded_with_zero
+    )
+    yield ConvBug("a_zero_ignored", "ignores the zero point of a", unroll=_with_zero_point(0))
+    yield ConvBug("a_zero_added", "adds the zero point of a instead of subtracting it", unroll=_with_zero_point(-1))
+    yield ConvBug("outside_edge", f"takes the codes at the edge for {outside}", unroll=_padded_with_edge)
+    turned = _rewritten(lambda a, b: (a, b[:, ::-1, ::-1]))
+    yield ConvBug("turned", "turns each window of b around (a convolution, not a correlation)", unroll=turned)
+    orders = {"rows, columns, channels, outputs": (3, 0, 1, 2), "outputs, channels, rows, columns": (0, 2, 3, 1)}
+    for order, axes in orders.items():
+        taken = _rewritten(lambda a, b, axes=axes: (a, _as_if(b, axes)))  # type: ignore[misc]
+        yield ConvBug(f"b_{order[:3]}", f"takes b for ({order})", unroll=taken)
+    planes = _rewritten(lambda a, b: (_as_if(a, (1, 2, 0)), b))
+    yield ConvBug("planes", "takes a for (channels, height, width)", unroll=planes)
+    yield ConvBug("c_planes", "writes c as (outputs, height, width)", moved=True)
+    yield ConvBug("strides_swapped", "swaps the strides", unroll=_swapped("stride_height", "stride_width"))
+    strideless = _told(lambda scalars: {**scalars, "stride_height": 1, "stride_width": 1})
+    yield ConvBug("stride_1", "steps by 1 whatever the strides are", unroll=strideless)
+    yield ConvBug("padding_swapped", "swaps above and left", unroll=_swapped("above", "left"))
+    none = _told(lambda scalars: {**scalars, "above": 0, "left": 0})
+    yield ConvBug("no_padding", "ignores above and left", unroll=none)
+
+
+def _padded_with_zero(case: Case) -> Case:
+    return _with_rows(case, unrolled_image(case.arrays["a"], geometry_of(case), 0))
+
+
+def _with_zero_point(factor: int) -> Callable[[Case], Case]:
+    """Another zero point, and nothing from outside of an image."""
+
+    def unroll(case: Case) -> Case:
+        zero = factor * int(case.scalars["a_zero_point"])
+        whole = _with_rows(case, unrolled_image(case.arrays["a"].astype(np.int16), geometry_of(case), zero))
+        return replace(whole, scalars={**whole.scalars, "a_zero_point": zero})
+
+    return unroll
+
+
+def _padded_with_edge(case: Case) -> Case:
+    geometry, image = geometry_of(case), case.arrays["a"]
+    places = np.arange(image.shape[0] * image.shape[1]).reshape(*image.shape[:2], 1)
+    more = max(geometry.rows, geometry.columns)
+    padded = np.pad(places, ((geometry.above, more), (geometry.left, more), (0, 0)), mode="edge")
+    inside = unrolled_image(padded, geometry._replace(above=0, left=0), 0)
+    return _with_rows(case, image.reshape(-1, image.shape[2])[inside].reshape(len(inside), -1))
+
+
+def _with_rows(case: Case, rows: Array) -> Case:
+    whole = unrolled(case)
+    return replace(whole, arrays={**whole.arrays, "a": rows})
+
+
+def _rewritten(change: Callable[[Array, Array], tuple[Array, Array]]) -> Callable[[Case], Case]:
+    def unroll(case: Case) -> Case:
+        a, b = change(case.arrays["a"], case.arrays["b"])
+        return unrolled(replace(case, arrays={**case.arrays, "a": a, "b": b}))
+
+    return unroll
+
+
+def _told(change: Callable[[Mapping[str, Number]], Mapping[str, Number]]) -> Callable[[Case], Case]:
+    return lambda case: unrolled(replace(case, scalars=change(case.scalars)))
+
+
+def _swapped(one: str, other: str) -> Callable[[Case], Case]:
+    return _told(lambda scalars: {**scalars, one: scalars[other], other: scalars[one]})
+
+
+def _as_if(array: Array, axes: tuple[int, ...]) -> Array:
+    """The array that lies in memory in another order of its axes: ``axes`` are the places of ours in that order."""
+    order = [axes.index(place) for place in range(len(axes))]
+    shape = [array.shape[place] for place in order]
+    return np.ascontiguousarray(array).reshape(shape).transpose(axes)
