@@ -17,7 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
-from lowbit.dut.onnx_model import ELEMENT_TYPES, Value, cast_model, node_model
+from lowbit.files.onnx_model import ELEMENT_TYPES, Value, cast_model, node_model
 from lowbit.vectors.case import Array, Case
 
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")

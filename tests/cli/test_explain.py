@@ -188,7 +188,7 @@ NAMES_OF_OTHERS = re.compile(
 """Standards, products, instructions: not words of lowbit."""
 PLACEHOLDERS = re.compile(
     r"FILE|NAME|LOW|HIGH|VALUE|VERB|NUMBER|FORMAT|ID|FUNCTION|SECONDS|ROWS|LIMIT|AXIS|CODE|TABLE|SYMBOL|MODULE|MODEL|TEXT|"
-    r"OPTION"
+    r"OPTION|LAYER|LABEL|DUMP|IN"
 )
 
 

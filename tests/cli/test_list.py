@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import every, header
 from lowbit.cli.verbs.list import TABLES
+from lowbit.layers import Linear, Quantity, Rescale
+from lowbit.models.graph import IntegerModel, Node
+from lowbit.models.store import write_model
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, schemes
 from lowbit.ops.pack.layouts import LAYOUTS
 from lowbit.policy.accumulator import ACCUMULATORS
@@ -107,3 +111,27 @@ def test_prototypes_are_those_of_the_checker(operation):
             scale = parameters.pop("scale", None)
             asked = NonlinearOperation(*chosen(operation, record.id, variant=variant, scale=scale, options=parameters))
             assert asked.prototype.c("f") in known, (record.id, variant)
+
+
+def test_a_model_as_onnx(lowbit, tmp_path):
+    def rescale(scheme, result):
+        return Rescale.from_scale(0.01, scheme, Quantity(result, 0.1))
+
+    given, weight = Quantity("int8", 0.1), np.ones((2, 3), np.int8)
+    layers = {
+        "same": Linear(given, weight, rescale("onnxruntime", "int8")),
+        "other": Linear(given, weight, rescale("tflite_double", "int8")),
+        "wide": Linear(given, weight, rescale("hawq", "int16")),
+    }
+    nodes = {name: Node(layer, ("codes",)) for name, layer in layers.items()}
+    model, target = tmp_path / "model.safetensors", tmp_path / "model.onnx"
+    write_model(model, IntegerModel(nodes, {"codes": given}, ("same",)))
+    result = lowbit("export", "onnx", model, "--output", target)
+    assert (result.status, result.err) == (0, f"written: {target}\n")
+    same, other, wide = result.out.splitlines()
+    assert same == "same: the codes of ONNX Runtime"
+    assert other.startswith("other: requantised under scheme tflite_double; ONNX Runtime multiplies by")
+    assert wide == "wide: left out; QLinear operators of ONNX Runtime do not give int16"
+    assert b"QLinearMatMul" in target.read_bytes()
+    assert lowbit("export", "onnx", model).status == 2
+    assert lowbit("export", "prototypes", model).status == 2

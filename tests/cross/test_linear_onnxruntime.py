@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lowbit
-from lowbit.dut.onnx_model import node_model
+from lowbit.files.onnx_model import node_model
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the peer")
 

@@ -53,7 +53,7 @@ def test_onnx_package_is_not_needed(monkeypatch):
 
 def test_onnx_model_is_a_valid_one():
     onnx = pytest.importorskip("onnx")
-    from lowbit.dut.onnx_model import cast_model
+    from lowbit.files.onnx_model import cast_model
 
     data = cast_model("float32", "float8_e4m3fn", opset=21, ir_version=10, attributes={"saturate": 0})
     model = onnx.load_from_string(data)

@@ -1,4 +1,4 @@
-"""``lowbit export prototypes``: what other tools read, written from the tables of lowbit."""
+"""``lowbit export prototypes|onnx``: what other tools read, written from the tables of lowbit and from models."""
 
 from __future__ import annotations
 
@@ -6,27 +6,56 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from lowbit.cli.file_options import output_file, say_written
+from lowbit.cli.file_options import input_file, output_file, say_written
 from lowbit.cli.prototypes import header
-from lowbit.files.whole import write_text
+from lowbit.cli.terminal import terminal
+from lowbit.errors import UsageError
+from lowbit.files.whole import require_writable, write_bytes, write_text
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
-        help="what other tools read: a C header of all kernel prototypes",
+        help="what other tools read: a C header of all kernel prototypes, an integer model as ONNX",
         description="Write what other tools read. prototypes: a C header with the type of every function that `lowbit "
-        "check --so` calls.",
+        "check --so` calls. onnx: the linear layers and convolutions of an integer model, with QLinear operators; a "
+        "sentence for each whose requantisation is not ONNX Runtime's.",
     )
-    parser.add_argument("what", choices=("prototypes",), help="prototypes: a C header")
-    output_file(parser, "-o", "--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument("what", choices=("prototypes", "onnx"), help="prototypes: a C header; onnx: a model")
+    whole = "onnx: an integer model, .safetensors"
+    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=whole)
+    where = "where to write (default: standard output, for prototypes)"
+    output_file(parser, "-o", "--output", metavar="FILE", help=where)
 
 
 def run(arguments: Namespace) -> int:
+    if arguments.what == "onnx":
+        return _export_onnx(arguments)
+    if arguments.model:
+        raise UsageError(f"{arguments.model} is for `lowbit export onnx`, not for {arguments.what}")
     text = header()
     if arguments.output:
         write_text(arguments.output, text)
         say_written(arguments.output)
     else:
         sys.stdout.write(text)
+    return 0
+
+
+def _export_onnx(arguments: Namespace) -> int:
+    from lowbit.models.onnx_export import onnx_export
+    from lowbit.models.store import read_model
+
+    if not arguments.model or not arguments.output:
+        hint = "lowbit export onnx M.safetensors --output M.onnx"
+        raise UsageError("`lowbit export onnx` takes a model and --output", hint=hint)
+    require_writable(arguments.output)
+    export = onnx_export(read_model(arguments.model))
+    write_bytes(arguments.output, export.content)
+    page = terminal(arguments)
+    for name, sentence in export.layers.items():
+        page.write(f"{name}: {sentence or 'the codes of ONNX Runtime'}")
+    for name, reason in export.left_out.items():
+        page.write(f"{name}: left out; {reason}")
+    say_written(arguments.output)
     return 0
