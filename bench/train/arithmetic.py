@@ -9,9 +9,9 @@ from lowbit.models.arithmetic import TASKS, WORDS
 from lowbit.models.llama import Llama
 
 MODELS = {
-    "addition": (("add",), 2, 1500),
-    "multiplication": (("multiply",), 2, 3000),
-    "numbers": (("add", "max", "digit"), 2, 3000),
+    "addition": (("add",), 2, 800),
+    "multiplication": (("multiply",), 2, 2000),
+    "numbers": (("add", "max", "digit"), 2, 2000),
 }
 """Model -> its tasks, layers and steps."""
 HEADS, WIDTH, MIDDLE, BATCH, RATE = 2, 64, 172, 256, 3e-3

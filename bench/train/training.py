@@ -1,6 +1,7 @@
 """What the training scripts share: the loop, the operations that PyTorch has fused, and how weights are stored.
 
-The forward passes are lowbit's own, over PyTorch as their array namespace: there is no second model to keep equal.
+The forward passes are lowbit's own, over PyTorch as their array namespace: there is no second model to keep equal. Over
+autograd.numpy a step takes three to four times as long.
 """
 
 import argparse

@@ -9,7 +9,15 @@ import pytest
 from lowbit.format import registry
 from lowbit.format.files.catalogue import Catalogue
 
-MODULES = ("lowbit", "lowbit.allocate", "lowbit.campaign", "lowbit.fixed_point", "lowbit.proof", "lowbit.testing")
+MODULES = (
+    "lowbit",
+    "lowbit.allocate",
+    "lowbit.campaign",
+    "lowbit.fixed_point",
+    "lowbit.models",
+    "lowbit.proof",
+    "lowbit.testing",
+)
 
 
 def functions():
