@@ -119,6 +119,9 @@ class Part:
         if self.layout:
             words = pack(codes.T if self.columns else codes, self.format, layout=self.layout)
             codes = words.T if self.columns else words
+        elif self.dtype == "I8" and self.format.wraps and not self.format.signed_codes:
+            # less half of their range, as packed ones are (pack-quantized has no unsigned codes)
+            codes = (codes.astype(np.int16) - (1 << (self.format.bits - 1))).astype(np.int8).view(np.uint8)
         return codes.astype(self._word, copy=False)
 
     def codes(self, file: TensorFile, rows: slice = slice(None)) -> Array:

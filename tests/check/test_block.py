@@ -342,6 +342,15 @@ def test_directed_tensors_have_results_in_order(name):
     assert len({case.name for case in cases}) == len(cases) > 20
 
 
+@pytest.mark.parametrize("name", ["int4.g32", "int8.tensor.float32", "float4_e2m1fn.g16.bfloat16", "hifloat4"])
+def test_scales_are_given_as_the_prototype_says(name):
+    """Binary16 ones as patterns: as numbers they would become whole ones on their way into an array of uint16."""
+    checked = DequantizeOperation(lowbit.get_format(name))
+    types = {parameter.name: parameter.dtype for parameter in checked.prototype.inputs}
+    for case in checked.cases("random", 2, 0):
+        assert {name: array.dtype.name for name, array in case.arrays.items()} == types
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     thinned([("hifloat4", "parts['fours'] = parts['fours'] * 0"), ("int8.tensor", "codes = np.roll(codes, 1, 1)")], 1),

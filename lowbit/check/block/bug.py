@@ -64,7 +64,7 @@ def after(change: Callable[[Parts, Array, BlockRule], Parts]) -> Compute:
 def codes_by(values: Array, scales: Parts, rule: BlockRule, *, without: tuple[str, ...] = ()) -> Array:
     """The codes of values divided by scales that are there, without some of them."""
     if is_affine(rule.format):
-        return _affine_codes(values, scales, rule)
+        return affine_codes(values, scales, rule)
     dtype = np.float64 if rule.policy.arithmetic == "exact" else np.float32
     with np.errstate(all="ignore"):
         scale = _scale(values, scales, rule, without, dtype)
@@ -88,13 +88,17 @@ def _scale(values: Array, scales: Parts, rule: BlockRule, without: tuple[str, ..
     return scale
 
 
-def _affine_codes(values: Array, scales: Parts, rule: BlockRule) -> Array:
-    """The codes of values by a scale and a zero point, be that one its format holds or not."""
-    steps, (factor, of_zero) = Steps(rule.policy), rule.format.scales
+def affine_codes(values: Array, scales: Parts, rule: BlockRule, times: int = 1) -> Array:
+    """The codes of values by a scale, and a multiple of a zero point, be it one its format holds or not, or offset."""
+    steps, (factor, other) = Steps(rule.policy), rule.format.scales
+    entered, codes = steps.enter(values), scales[other.name]
     scale = spread(steps.enter(field_values(scales[factor.name], factor)), factor, values.shape)
-    zeros = scales[of_zero.name]
-    zeros = spread(zeros.astype(np.int64) if of_zero.format.wraps else zeros, of_zero, values.shape)
-    return linear_codes(steps.enter(values), scale, zeros, rule.format.scalar_element, rule.policy)
+    added = codes.astype(np.int64) if other.format.wraps else steps.enter(field_values(codes, other))
+    added = spread(added * times, other, values.shape)
+    if other.role == "offset":
+        entered, added = steps.rounded(np.subtract(entered, added, dtype=steps.dtype)), np.zeros((), np.int64)
+    with np.errstate(all="ignore"):
+        return linear_codes(entered, scale, added, rule.format.scalar_element, rule.policy)
 
 
 def finest(rule: BlockRule) -> tuple[ScaleField, ...]:

@@ -17,6 +17,7 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import from_patterns
+from lowbit.ops.block.nested import nested_formats, quantize_scales
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.cast.cast import encode
 from lowbit.vectors.case import Array
@@ -33,8 +34,21 @@ ELEMENTS = (
 
 
 def block_bugs(fmt: BlockFormat) -> list[BlockBug]:
-    """The bugs that a kernel of a format can have."""
+    """The bugs that a kernel of a format can have; of nested scales, before these are quantised themselves."""
+    if fmt.nested:
+        outer = nested_formats(fmt).outer
+        return [replace(bug, compute=_before_nesting(bug.compute, outer)) for bug in block_bugs(outer)]
     return [*_ALWAYS, *bugs_of_maxima(fmt), *bugs_of_fields(fmt), *_other_elements(fmt)]
+
+
+def _before_nesting(compute: Compute, outer: BlockFormat) -> Compute:
+    def nested(values: Array, rule: BlockRule) -> Parts:
+        field = outer.scales[0]
+        parts = compute(values, replace(rule, bug=None, format=outer))
+        scales = field_values(parts[field.name], field).astype(np.float32)
+        return {"codes": parts["codes"]} | quantize_scales(rule.format, rule.policy, scales)
+
+    return nested
 
 
 def _times(codes: Array, field: ScaleField, factor: float) -> Array:
@@ -125,8 +139,9 @@ def _other_scale(place: Callable[[Array, int, int], Array]) -> Compute:
         blocks = int(columns[-1]) // size + 1
         chosen = place(columns, size, blocks)
         moved = dict(parts)
-        one = {field.name: replace(field, block=(*field.block[:-1], 1)) for field in of_blocks(rule)}
-        for field in of_blocks(rule):
+        alike = [field for field in of_blocks(rule) if field.block == finest(rule)[0].block]
+        one = {field.name: replace(field, block=(*field.block[:-1], 1)) for field in alike}
+        for field in alike:
             moved[field.name] = parts[field.name][..., chosen]
         fields = tuple(one.get(field.name, field) for field in rule.format.scales)
         wide = replace(rule, format=replace(rule.format, scales=fields))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowbit.check.block.bug import BlockBug, after, by_scales_of, codes_by, finest, scales_of
+from lowbit.check.block.bug import BlockBug, affine_codes, after, by_scales_of, codes_by, finest, scales_of
 from lowbit.format.block import SIGNS, BlockFormat, ScaleField
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.scales import field_values
@@ -23,7 +23,7 @@ def bugs_of_fields(fmt: BlockFormat) -> list[BlockBug]:
     """The bugs that the scales of a format beside the first one, or the rows of its blocks, make possible."""
     bugs = list(_OF_ROWS if len(fmt.block) == 1 else _OF_TILES)
     if is_affine(fmt):
-        return [*bugs, *_OF_ZERO_POINTS]
+        return [*bugs, *(_OF_OFFSETS if fmt.of_role("offset") else _OF_ZERO_POINTS)]
     if len(fmt.of_role("multiply", "divide")) > 1 and not fmt.scales[-1].block:
         bugs += _BESIDE_TENSOR
     return [*bugs, *(_OF_SIGNS if fmt.by_sign else ())]
@@ -87,17 +87,23 @@ _OF_SIGNS = (
 )
 
 
-def _zero_point_times(factor: int) -> BlockBug:
-    words = "subtracts the zero point instead of adding it" if factor else "does not add the zero point"
+def _added_times(factor: int, words: str) -> BlockBug:
+    """The bug of a zero point or an offset that counts ``factor`` times."""
+    return BlockBug(
+        f"zero_point_times_{factor}",
+        words,
+        after(lambda parts, values, rule: {"codes": affine_codes(values, parts, rule, factor)}),
+    )
 
-    def change(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-        name = rule.format.scales[1].name
-        return {"codes": codes_by(values, parts | {name: parts[name].astype(np.int64) * factor}, rule)}
 
-    return BlockBug(f"zero_point_times_{factor}", words, after(change))
-
-
-_OF_ZERO_POINTS = (_zero_point_times(0), _zero_point_times(-1))
+_OF_ZERO_POINTS = (
+    _added_times(0, "does not add the zero point"),
+    _added_times(-1, "subtracts the zero point instead of adding it"),
+)
+_OF_OFFSETS = (
+    _added_times(0, "does not subtract the offset from values"),
+    _added_times(-1, "adds the offset to values instead of subtracting it"),
+)
 
 
 def _first_rows(values: Array, rule: BlockRule) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import is_nan
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import get_block_policy
 from lowbit.vectors.block.cases import coded_tensors
 from lowbit.vectors.case import Array, Case
@@ -89,6 +90,8 @@ class ValueRule(PolicyRule):
             _BESIDE_TENSOR: len(self.format.of_role("multiply", "divide")) > 1 and not last.block,
             _OF_SIGNS: self.format.by_sign,
             _OF_ZERO_POINTS: bool(self.format.of_role("zero_point")),
+            _OF_OFFSETS: any(field.role == "offset" for field in self.format.scales),
+            _OF_NESTED: any(field.role == "super" for field in self.format.scales),
         }
         return (*_ALWAYS, *(bug for bugs, fits in kinds.items() if fits for bug in bugs))
 
@@ -176,6 +179,21 @@ def _plus_zero_point(parts: Parts, rule: ValueRule) -> Array:
     return (2 * without - rule.values(parts, np.float64)).astype(np.float32)
 
 
+def _stored(worth: float, field: ScaleField, parts: Parts) -> Any:
+    """A number as the scales of a field are stored: as it is, or a code."""
+    return worth if parts[field.name].dtype.kind == "f" else encode(worth, field.format)
+
+
+def _one_of(role: str, worth: float) -> Callable[[Parts, ValueRule], Parts]:
+    """Codes with what the fields of a role are worth replaced."""
+
+    def change(parts: Parts, rule: ValueRule) -> Parts:
+        fields = [field for field in rule.format.scales if field.role == role]
+        return {field.name: np.full_like(parts[field.name], _stored(worth, field, parts)) for field in fields}
+
+    return change
+
+
 _ALWAYS = (
     ValueBug("values_up", "takes its scales a binade too large", _times(2.0)),
     ValueBug("values_down", "takes its scales a binade too small", _times(0.5)),
@@ -224,6 +242,8 @@ _OF_ZERO_POINTS = (
     ValueBug("no_zero_point", "does not subtract the zero point", _changed(_without_zero_point)),
     ValueBug("plus_zero_point", "adds the zero point instead of subtracting it", _plus_zero_point),
 )
+_OF_OFFSETS = (ValueBug("no_offset", "does not add the offset", _changed(_one_of("offset", 0.0))),)
+_OF_NESTED = (ValueBug("no_super", "does not multiply scales by their own scales", _changed(_one_of("super", 1.0))),)
 
 
 @dataclass(frozen=True)

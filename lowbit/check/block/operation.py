@@ -19,14 +19,11 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Element
 from lowbit.format.registry import scalar_format
 from lowbit.policy.block import BlockPolicy
-from lowbit.vectors.block.cases import directed_tensors, random_tensors
+from lowbit.vectors.block.cases import FLOATS, directed_tensors, random_tensors
 from lowbit.vectors.case import Array, Case
 
 if TYPE_CHECKING:
     from lowbit.ops.block.tensor import BlockTensor
-
-FLOATS = ("float32", "float64")
-"""Scales in these formats are numbers in C, not codes."""
 
 
 def field_parameter(role: str, name: str, fmt: Element) -> Parameter:

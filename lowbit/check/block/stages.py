@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 from lowbit.vectors.flags import block as f
 
 Axes = Mapping[str, Sequence[Any]]
@@ -39,8 +39,8 @@ _RANGES: Axes = {
     "zero_point_steps": BlockPolicy.choices("zero_point_steps"),
 }
 """Of blocks with a zero point."""
-NESTED = ("", "bitsandbytes_8bit")
-"""By what scales are brought into blocks of their own."""
+QUOTIENT_FORMATS = tuple(dict.fromkeys(policy.quotient_format for policy in BLOCK_PRESETS.values()))
+"""Intermediate formats of quotients, as products have them."""
 NAN_BECOMES = ("maximum", "signed_maximum", "minimum", "zero", "negative_zero")
 STAGES = (
     Stage(
@@ -64,7 +64,12 @@ STAGES = (
             _RANGES,
             {**_RANGES, "element.rounding": ROUNDINGS},
             {**_RANGES, "scale.rounding": ROUNDINGS},
-            {"nested": NESTED, "arithmetic": _STEPS["arithmetic"], "scale_steps": ("divide", "reciprocal")},
+            {
+                "nested": ("", "bitsandbytes_8bit"),
+                "arithmetic": _STEPS["arithmetic"],
+                "scale_steps": ("divide", "reciprocal"),
+            },
+            {"nested": ("", *BLOCK_PRESETS)},
         ),
     ),
     Stage(
@@ -93,6 +98,7 @@ STAGES = (
             {"element.overflow": ("saturate", "infinity", "nan", "wrap"), "element.rounding": ROUNDINGS},
             {"element.via": ("float16", "bfloat16"), "element.rounding": ("nearest_even", "nearest_away")},
             {"element.flush_results": ("after_rounding", "before_rounding")},
+            {"quotient_format": QUOTIENT_FORMATS, "element.rounding": ROUNDINGS},
         ),
     ),
     Stage(

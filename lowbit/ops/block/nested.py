@@ -82,17 +82,25 @@ def quantize_nested(
     InputError
         The policy divides by the scales that are stored.
     """
-    from lowbit.ops.block.quantize import quantize as quantize_scales
-
     parts = nested_formats(fmt)
     if policy.quotient_scale != "unrounded":
         what = f"{fmt.id}: elements are divided by scales as they are before these are quantised themselves"
         raise InputError(what, hint="policy='bitsandbytes_nested', or quotient_scale='unrounded'")
-    tensor, steps = quantize(parts.outer), Steps(policy)
-    name = fmt.scales[0].name
-    scales = np.moveaxis(tensor.scales[name], axis, -1)
+    tensor = quantize(parts.outer)
+    fields = quantize_scales(fmt, policy, np.moveaxis(tensor.scales[fmt.scales[0].name], axis, -1))
+    moved = {
+        name: codes if not codes.ndim else np.ascontiguousarray(np.moveaxis(codes, -1, axis))
+        for name, codes in fields.items()
+    }
+    return BlockTensor.trusted(fmt, axis, tensor.codes, moved)
+
+
+def quantize_scales(fmt: BlockFormat, policy: BlockPolicy, scales: Array) -> dict[str, Array]:
+    """Codes of every field for binary32 scales of the finest blocks, whose axis is the last one."""
+    from lowbit.ops.block.quantize import quantize
+
+    parts, steps, fields = nested_formats(fmt), Steps(policy), {}
     with np.errstate(all="ignore"):
-        fields = {}
         if parts.offset is not None:
             target = parts.offset.format
             mean = steps.rounded(np.asarray(mean_to_odd(scales)).astype(steps.dtype))
@@ -100,11 +108,9 @@ def quantize_nested(
             offset = field_values(fields[parts.offset.name], parts.offset).astype(steps.dtype)
             scales = steps.rounded(np.subtract(scales, offset, dtype=steps.dtype))
     own = get_block_policy(policy.nested or "nearest")
-    inner = quantize_scales(scales, parts.inner, policy=own.choose(tail="short"))
+    inner = quantize(scales, parts.inner, policy=own.choose(tail="short"))
     above = parts.inner.scales[0].name
-    for part, codes in ((name, inner.codes), (above, inner.scale_codes(above))):
-        fields[part] = np.ascontiguousarray(np.moveaxis(codes, -1, axis))
-    return BlockTensor.trusted(fmt, axis, tensor.codes, fields)
+    return fields | {fmt.scales[0].name: inner.codes, above: inner.scale_codes(above)}
 
 
 def mean_to_odd(values: Array) -> float:

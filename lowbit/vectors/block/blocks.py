@@ -58,7 +58,7 @@ class Blocks:
             f.SCALED_TIE: self._scaled(self._ties(), beside=True),
             f.ONE_SIGN_ONLY: (sign * np.abs(self.filled(3 * sign)) for sign in (1, -1, 2)),
             f.UNEVEN_SIGNS: self._uneven(),
-            f.TIE_OF_SCALE: self._about(self._ties_of_scale()),
+            f.TIE_OF_SCALE: self._about(self.ties_of_scale()),
             f.RANGE_OF_SCALE: self._about(self._ends()),
             f.NAN_IN_BLOCK: self._special(np.nan),
             f.INFINITY_IN_BLOCK: self._special(np.inf),
@@ -150,15 +150,21 @@ class Blocks:
         for shift in (5, -5, 100):
             yield (self.filled(1) + np.float32(shift)).astype(np.float32)
 
-    def _ties_of_scale(self) -> list[Fraction]:
+    def ties_of_scale(self) -> list[Fraction]:
         """Largest values whose scale is a tie between two of its format, at both ends of it and between."""
+        scale = self.fmt.scales[0].format
+        return [
+            (scale.value_at(place).fraction() + scale.value_at(place + 1).fraction()) / 2 * self.largest
+            for place in self.tie_places()
+        ]
+
+    def tie_places(self) -> list[int]:
+        """Of the lower one of two scales with a tie between them."""
         scale = self.fmt.scales[0].format
         if scale.signed_codes or scale.precision < 2 or scale.bits > 16:
             return []
         places = [place for place in scale.ordinals if place > 0]
-        chosen = [places[len(places) * part // 8] for part in (0, 2, 3, 4, 5, 6, 7)]
-        lows = [(scale.value_at(place).fraction(), scale.value_at(place + 1).fraction()) for place in chosen]
-        return [(low + high) / 2 * self.largest for low, high in lows]
+        return [places[len(places) * part // 8] for part in (0, 2, 3, 4, 5, 6, 7)]
 
     def _ends(self) -> list[Fraction]:
         """The ends of binary32, and the largest values that belong to the ends of the scale's format."""

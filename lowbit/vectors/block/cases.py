@@ -28,6 +28,9 @@ SHAPES = ((1, 1), (2, 3), (3, 2), (5, 1), (1, 7))
 """Blocks along both axes of a tensor."""
 SWIZZLED = (128, 4)
 """Scales of one tile of cuBLAS's layout of block scales."""
+FLOATS = ("float32", "float64")
+"""Scales in these formats are numbers in C, not codes."""
+BINARY32_BITS = 24
 WIDEST = 1 << 15
 """A tensor of such a tile has no more values than this."""
 MOST_VALUES = 1 << 16
@@ -46,7 +49,7 @@ ALONE = (f.ZERO_BLOCK, f.MAXIMUM_AT_POWER, f.RANGE_OF_SCALE)
 def directed_tensors(fmt: BlockFormat, *, short: bool) -> list[Case]:
     """All directed cases of a format; ``short``: those with a shorter last block, too."""
     maker = _Maker(fmt)
-    cases = [*maker.of_flags(), *maker.affine_ties(), *maker.shapes()]
+    cases = [*maker.of_flags(), *maker.affine_ties(), *maker.ties_of_offset(), *maker.shapes()]
     return numbered([*cases, *(maker.tails() if short else ())])
 
 
@@ -71,11 +74,17 @@ class _Filled(Blocks):
 
     @cached_property
     def _points(self) -> NDArray[np.float64]:
-        values = np.array([float(value) for value in self.values])
+        apart = self.fmt.by_sign or self.fmt.affine  # where the lowest element has a scale or a place of its own
+        values = np.array([float(value) for value in self.values if apart or abs(value) <= self.largest])
         ends = values[np.abs(values).argsort(kind="stable")]
         few = np.concatenate([ends[:32], ends[-64:]]) if len(ends) > 96 else ends
         ordered = np.unique(few)
         return np.concatenate([few, (ordered[1:] + ordered[:-1]) / 2]) / float(self.largest)
+
+    def tie_places(self) -> list[int]:
+        """Ties that go to the even code upward, and such that go downward."""
+        places, highest = super().tie_places(), self.fmt.scales[0].format.ordinals[-1]
+        return [near for place in places for near in (place, place + 1) if near < highest]
 
     def filled(self, top: Any) -> Block:
         """A block with one largest value, at a place that depends on it."""
@@ -136,6 +145,19 @@ class _Maker:
                     blocks += [_beside(block, side) for side in range(3)] if half else [block]
         for start in range(0, len(blocks), self.at_once):
             yield self.beside(f.UNEVEN_SIGNS, blocks[start : start + self.at_once])
+        places, middle = np.arange(size), (first + last) // 2
+        ramp = np.clip(places * (last - first) // max(size - 1, 1), 0, last - first) + first - middle
+        ramps = [float(tie / self.blocks.largest) * ramp for tie in self.blocks.ties_of_scale()]
+        for start in range(0, len(ramps), self.at_once):
+            yield self.beside(f.TIE_OF_SCALE, [tie.astype(np.float32) for tie in ramps[start : start + self.at_once]])
+
+    def ties_of_offset(self) -> Iterator[Case]:
+        """Two blocks whose scales have a mean in the middle between two offsets."""
+        offsets = [field.format for field in self.fmt.scales if field.role == "offset" and field.of]
+        for unit in (2.0 ** (1 - fmt.precision) for fmt in offsets if fmt.precision < BINARY32_BITS):
+            for place in (0, 1):
+                pair = [self.blocks.filled((1 + step * unit) * self.blocks.largest) for step in (place, place + 1)]
+                yield tensor_case(f.TIE_OF_SCALE, np.array([np.concatenate(pair)]), self.fmt)
 
     def shapes(self) -> Iterator[Case]:
         """Tensors of several blocks along both axes, and of random values."""
@@ -188,7 +210,8 @@ def coded_tensors(fmt: BlockFormat, policy: BlockPolicy, count: int | None, seed
             tensor = quantize(case.arrays["values"], fmt, policy=policy)
         except LowbitError:
             continue
-        cases.append(_coded(case.flag, {"codes": tensor.codes, **tensor.scales}))
+        scales = {field.name: tensor.scale_codes(field.name) for field in fmt.scales if field.format.id not in FLOATS}
+        cases.append(_coded(case.flag, {"codes": tensor.codes, **tensor.scales, **scales}))
     return numbered([*cases, *(_every_scale(fmt) if count is None else ())])
 
 
