@@ -29,7 +29,7 @@ from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.search import require_searchable
 from lowbit.policy.block import BlockPolicy, get_block_policy
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt
 
 DTYPE_NAMES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
@@ -130,6 +130,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     entries = [(name, entry) for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
     _refuse_twice(entries)
 
+    lost = {name: made.lost for name, made in coded.items()}
+
     def arrays() -> Iterator[Array]:
         done = 0
         for name in file.entries:
@@ -139,18 +141,27 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
             progress(done, len(tensors), name)
             made = coded.get(name)
             with told_of(name):
-                words = (
-                    tensors[name].quantized(file.tensor(name), policy, threads)
-                    if made is None
-                    else tensors[name].coded(made)
-                )
+                if made is not None:
+                    words = tensors[name].coded(made)
+                else:
+                    words, lost[name] = tensors[name].quantized(file.tensor(name), policy, threads)
             yield from map(raw_bytes, words)
             done += 1
 
     write_checkpoint(output, file, entries, arrays(), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
+    notes += _told_of_lost({name: count for name, count in lost.items() if count})
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
+
+
+def _told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:
+    """What is said of blocks that became zero, by the names of tensors."""
+    if not lost:
+        return ()
+    others = f" and {counted(len(lost) - 1, 'other tensor')}" * (len(lost) > 1)
+    blocks = f"{counted(sum(lost.values()), 'block')} of {excerpt(next(iter(lost)), quoted=False)}{others}"
+    return (f"{blocks} became zero: their scales underflow, and those of int4.g128.float32, say, would not",)
 
 
 def is_quantized(file: TensorFile) -> bool:

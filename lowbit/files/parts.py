@@ -18,6 +18,7 @@ from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.rows import each_slab, extremes, quantize_slabs, slabs
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.underflow import lost_blocks
 from lowbit.ops.cast.cast import encode
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.policy.block import BlockPolicy
@@ -45,10 +46,13 @@ class CodedTensor:
     inputs : pair of str and ndarray, optional
         "input_scale" and factors, shape (inputs,), that the columns were multiplied with; or "input_order" and places:
         column k was column ``places[k]``.
+    lost : int
+        Its blocks that are zero although the weights are not.
     """
 
     tensor: BlockTensor
     inputs: tuple[str, Array] | None = None
+    lost: int = 0
 
 
 def _unscaled(values: Array, codes: Array) -> Array:
@@ -196,8 +200,8 @@ class StoredTensor:
             if part.role != SHAPE:  # which is known by now
                 part.check(file)
 
-    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> list[Array]:
-        """The words of each part, for values of the shape.
+    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> tuple[list[Array], int]:
+        """The words of each part, for values of the shape, and how many blocks are zero although their values are not.
 
         Raises
         ------
@@ -206,15 +210,17 @@ class StoredTensor:
             all of them where a scale is of the whole tensor; a policy may hide it behind the largest scale. Nor is a
             NaN scale safe in a file: compressed-tensors reads E8M0's, code 255, as infinity.
         """
+        lost = []
 
-        def use(tensor: BlockTensor) -> dict[str, Array]:
+        def use(tensor: BlockTensor, values: Array) -> dict[str, Array]:
+            lost.append(lost_blocks(tensor, values))
             scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
             return {CODES: self._codes.words(tensor.codes), **scales}
 
         rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
         self._refuse_values(values, threads)
         self._refuse_scales(rows)
-        return [self._joined(part, rows) for part in self.parts]
+        return [self._joined(part, rows) for part in self.parts], sum(lost)
 
     def coded(self, coded: CodedTensor) -> list[Array]:
         """The words of each part, for codes and scales that are there already.

@@ -30,7 +30,9 @@ from lowbit.models.sentences import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.underflow import lost_blocks
 from lowbit.policy.block import get_block_policy
+from lowbit.quantizers.inputs import weight_matrix
 from lowbit.quantizers.method import Method, chosen, methods
 
 SCHEMA = "lowbit/method/1"
@@ -194,12 +196,14 @@ def layer_record(
         result = quantized_jointly({one: file.tensor(one) for one in group}, own, rows, targets[name])[name]
         coded = coded_of(result, method)
         error = result.error(weights, rows)
-    tensor = coded.tensor
+    tensor, transform = coded.tensor, result.transform
+    matrix = weight_matrix(weights)
     return {
         "format": tensor.format.id,
         "codes": _packed(tensor.codes),
         "scales": {scale: _packed(array) for scale, array in tensor.scales.items()},
         "inputs": None if coded.inputs is None else [coded.inputs[0], _packed(coded.inputs[1])],
+        "lost": lost_blocks(tensor, matrix if transform is None else transform.weights(matrix)),
         "bits": float(result.bits_per_weight),
         "error": error,
     }
@@ -211,7 +215,7 @@ def _layer(record: Mapping[str, Any]) -> Layer:
     inputs = None if record["inputs"] is None else (str(record["inputs"][0]), _unpacked(record["inputs"][1]))
     codes = _unpacked(record["codes"])
     tensor = BlockTensor(fmt, codes.shape, 1, codes, scales)
-    return Layer(CodedTensor(tensor, inputs), float(record["bits"]), float(record["error"]))
+    return Layer(CodedTensor(tensor, inputs, int(record["lost"])), float(record["bits"]), float(record["error"]))
 
 
 def _packed(array: Array) -> list[Any]:

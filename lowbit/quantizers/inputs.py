@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError
+from lowbit.errors import InputError, UnknownFormatError
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
@@ -57,7 +58,14 @@ def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
 
     Raises InputError: its blocks have rows and columns, or do not divide the inputs.
     """
-    fmt = block_format_of(to)
+    try:
+        fmt = block_format_of(to)
+    except UnknownFormatError as error:
+        others = _whose(to) if isinstance(to, str) else []
+        if not others:
+            raise
+        what = f"{to} is not a block format, in which {method} works, but what {', '.join(others)} makes"
+        raise InputError(what, hint="int4.g128, nf4.g64 or mxfp4, for example") from error
     if len(fmt.block) > 1:
         raise InputError(
             f"{method} works on blocks along the inputs, and {fmt.id} has blocks of {fmt.block}", hint="int4.g128, say"
@@ -71,6 +79,14 @@ def weight_format(to: FormatLike, inputs: int, method: str) -> BlockFormat:
             hint="a shorter block, the block 'channel', or weights and activations padded with zeros",
         )
     return fmt
+
+
+def _whose(to: str) -> list[str]:
+    """The methods that work in something of this kind unasked, whatever its numbers are: tables, pulses."""
+    from lowbit.quantizers.method import methods
+
+    kind = re.sub(r"\d+", "0", to)
+    return [method.name for method in methods().values() if re.sub(r"\d+", "0", method.to) == kind]
 
 
 def adapter_product(adapter: Any, shape: tuple[int, ...], alpha: float | None = None) -> Doubles:

@@ -35,6 +35,15 @@ def method(request):
     return METHODS[request.param]
 
 
+@pytest.mark.parametrize("method", ["gptq", "awq", "quarot", "round_to_nearest"])
+def test_what_other_methods_make_is_told_as_such(method):
+    random = np.random.default_rng(0)
+    weights, rows = random.normal(size=(2, 128)), random.normal(size=(256, 128))
+    for to, owner in (("table4.channel", "squeezellm"), ("pulses5.vector8.gain2", "pvq")):
+        with pytest.raises(InputError, match=f"{to} is not a block format, in which .* works, but what {owner} makes"):
+            METHODS[method].quantize(weights, rows, to=to)
+
+
 def test_each_variant_gives_the_weights_back_nearly(method, layer):
     weights, activations = layer
     for variant in method.variants:

@@ -47,7 +47,7 @@ def each_slab(work: Callable[[slice], Result], ranges: list[slice], threads: int
 def quantize_slabs(
     values: Array,
     fmt: BlockFormat,
-    use: Callable[[BlockTensor], Result],
+    use: Callable[[BlockTensor, Array], Result],
     *,
     policy: BlockPolicy | str | None = None,
     threads: int = 1,
@@ -60,7 +60,8 @@ def quantize_slabs(
         Floats, the axis of the blocks last; a view of a file, say.
     fmt : BlockFormat
     use : callable
-        Takes the block tensor of each slab; what it returns is kept. A scale over the whole tensor is in each of them.
+        Takes the block tensor and the values of each slab; what it returns is kept. A scale over the whole tensor is in
+        each of them.
     policy : BlockPolicy or str, optional
     threads : int
 
@@ -95,8 +96,8 @@ def quantize_slabs(
     def work(rows: slice) -> Result:
         slab = load(rows)
         if witness is None:
-            return use(quantize(slab, fmt, policy=chosen))
-        return use(_without(quantize(np.concatenate([witness, slab]), fmt, policy=chosen), len(witness)))
+            return use(quantize(slab, fmt, policy=chosen), slab)
+        return use(_without(quantize(np.concatenate([witness, slab]), fmt, policy=chosen), len(witness)), slab)
 
     return each_slab(work, ranges, threads)
 

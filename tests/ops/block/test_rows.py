@@ -27,7 +27,7 @@ def small_slabs(monkeypatch):
 
 def joined(fmt, values, **settings):
     """A tensor from its slabs."""
-    parts = quantize_slabs(values, fmt, lambda tensor: tensor, **settings)
+    parts = quantize_slabs(values, fmt, lambda tensor, _: tensor, **settings)
     names = {field.name: bool(field.block) for field in fmt.scales}
     scales = {name: [part.scale_codes(name) for part in parts] for name in names}
     for name, several in names.items():
