@@ -12,7 +12,7 @@ SHAPE = (16, 96)
 
 
 def values_of(seed):
-    """Blocks of ordinary size, of zeros, and so small that binary16, or a scale of a tensor, does not hold their scale."""
+    """Blocks of ordinary size, of zeros, and so small that binary16 or E4M3 does not hold their scale."""
     random = np.random.default_rng(seed)
     sizes = random.choice([1.0, 0.0, 1e-10, 1e-5], (SHAPE[0], SHAPE[1] // 16))
     return (random.normal(size=SHAPE) * np.repeat(sizes, 16, axis=1)).astype(np.float32)
