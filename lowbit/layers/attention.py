@@ -73,10 +73,11 @@ class Attention(Layer):
         self.require(self.softmax.function == "softmax", f"softmax = {self.softmax.function!r} is not a softmax")
         self.scores.check_channels(1, "attention: scores")
         check_output(self.output, 1, self.operation)
-        answer = self.softmax.trial(self.scores.result, 8)
+        self.softmax.trial(self.scores.result, 8)  # says what the scheme lacks
+        declared = self.softmax.declared(self.scores.result)
         self.require(
-            answer.codes.dtype.name in ("int8", "uint8", "int16"),
-            f"probabilities are {answer.codes.dtype}, and products take int8, uint8 or int16",
+            declared.bits <= (16 if declared.signed else 15),
+            f"probabilities have {declared.bits} bits, and products take at most 16, the sign included",
             hint="softmax with fewer bits",
         )
 
@@ -107,8 +108,9 @@ class Attention(Layer):
         probabilities, zero_point = self._probabilities(scores, positions, count)
         declared = self.softmax.declared(self.scores.result)
         yield Step("probabilities", probabilities, declared.bits, declared.signed)
+        signed = probabilities.astype(np.int16) if probabilities.dtype == np.uint16 else probabilities
         sums = gemm(
-            probabilities,
+            signed,
             _apart(values, shared, size),
             a_zero_point=zero_point,
             b_zero_point=self.value.zero_point,

@@ -89,9 +89,10 @@ class Bert:
         words, places, kinds = (
             parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
-        hidden = apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], np.asarray(tokens))
-        name = "embeddings.position_embeddings"
-        hidden = apply("constant", name, lambda values: values + (places[: len(values)] + kinds[0]), hidden)
+        numbers, positions = np.asarray(tokens), np.arange(len(tokens))
+        word = apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], numbers)
+        place = apply("embedding", "embeddings.position_embeddings", lambda rows: places[rows] + kinds[0], positions)
+        hidden = run.add("embeddings.add", word, place)
         hidden = norm("embeddings.LayerNorm", hidden)
         for number in range(self.layers):
             name = f"encoder.layer.{number}"

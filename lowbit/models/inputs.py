@@ -8,7 +8,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.files.arrays import UNNAMED
-from lowbit.models.calibration import quantized
+from lowbit.models.conversion.calibration import quantized
 from lowbit.models.graph import IntegerModel
 from lowbit.ops.arrays import Array, check_range
 from lowbit.printable import excerpt

@@ -26,6 +26,7 @@ OWN_FOLDERS = {
     "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},
+    "models": {"conversion"},
     "nonlinear": {"tables"},
     "oracle": {"layers"},
     "policy": {"presets"},

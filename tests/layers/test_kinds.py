@@ -103,7 +103,7 @@ LOGISTIC = Nonlinearity("logistic", "tflite_int8")
         (lambda: Attention(INT8, INT8, INT8, 2, 2, HALF, LAYERNORM, HALF), "attention: softmax = 'layernorm'"),
         (
             lambda: Attention(INT8, INT8, INT8, 2, 2, HALF, Nonlinearity("softmax", "ibert", bits=16), HALF),
-            "attention: probabilities are uint16",
+            "attention: probabilities have 16 bits",
         ),
         (lambda: ATTENTION(TABLE, TABLE[:, :2], TABLE[:, :2]), "attention: 6 keys, and longest = 5"),
         (lambda: ATTENTION(TABLE[:2], TABLE[:2], TABLE[:2]), r"attention: .* their last axes have lengths \[4, 2, 2\]"),

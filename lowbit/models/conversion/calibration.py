@@ -63,11 +63,14 @@ class Values:
     ----------
     low, high : float
     sample : list of ndarray
+    channels : ndarray of float64, shape (last axis,)
+        The largest magnitude of each channel.
     """
 
     low: float = np.inf
     high: float = -np.inf
     sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    channels: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     @classmethod
     def of(cls, array: npt.NDArray[Any]) -> Values:
@@ -80,6 +83,8 @@ class Values:
         """Take the values of an array in, too."""
         flat = array.reshape(-1)
         self.low, self.high = float(np.minimum(self.low, flat.min())), float(np.maximum(self.high, flat.max()))
+        if array.ndim:
+            self.channels = np.maximum(self.channels, np.abs(array).reshape(-1, array.shape[-1]).max(axis=0))
         self.sample.append(generator.choice(flat, KEPT) if flat.size > KEPT else flat.astype(np.float64))
 
     def range(self, name: str, rule: str, format: str, *, symmetric: bool) -> Quantity:
@@ -150,6 +155,8 @@ class Recorder:
     inputs : list of str
         What no operation gives, the only one being called "input", others after the operation that takes them; what a
         reshaping of an input gives is an input, too.
+    positions : set of str
+        Embeddings of the places 0, 1, 2, ... of the rows of another: their inputs are not the model's.
     results : dict of int to tuple
         Name and array of what can be an input, by its identity, in one forward.
     """
@@ -158,6 +165,7 @@ class Recorder:
     values: dict[str, Values] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
+    positions: set[str] = field(default_factory=set)
     results: dict[int, tuple[str, Any]] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     _first: str = ""
@@ -186,7 +194,10 @@ class Recorder:
             if id(array) not in self.results:
                 source = f"{name}.input" if self._first not in ("", name) else "input"
                 self.results[id(array)] = (source, array)
-                self.inputs += [source] if source not in self.inputs else []
+                if kind == "embedding" and self._first and np.array_equal(array, np.arange(np.size(array))):
+                    self.positions.add(name)
+                elif source not in self.inputs:
+                    self.inputs.append(source)
                 self._first = self._first or name
                 if kind != "embedding":
                     self._see(source, array)
@@ -213,22 +224,3 @@ def calibrate(forward: Forward, batches: Iterable[Any]) -> Recorder:
     if not recorder.operations:
         raise InputError("there is no data for the calibration")
     return recorder
-
-
-def fake(forward: Forward, batch: Any, quantities: Mapping[str, Quantity]) -> Any:
-    """A float forward whose edges are quantised and dequantised: the twin of an integer model.
-
-    Parameters
-    ----------
-    forward : callable
-        Over parameters that have been quantised and dequantised, too.
-    batch : object
-    quantities : mapping of str to Quantity
-        By the name of the operation; the others' results stay as they are.
-    """
-
-    def apply(_: str, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
-        result = function(*inputs)
-        return fake_quantized(result, quantities[name]) if name in quantities else result
-
-    return forward(batch, apply)

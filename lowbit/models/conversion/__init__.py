@@ -1,0 +1,1 @@
+"""From float models to integer models; see :mod:`lowbit.models.conversion.convert`."""
