@@ -100,10 +100,14 @@ class Nonlinearity:
         """The result as the scheme declares it."""
         return self.parameters(input).widths.steps[-1]
 
+    @property
+    def by_row(self) -> bool:
+        """Whether a result depends on other codes of a row: of the schemes of GELU only I-ViT's does."""
+        return OPERATIONS[self.function].by_row and (self.function != "gelu" or self.scheme == "ivit")
+
     def interval(self, input: Quantity, codes: Interval) -> Interval:
         """Where the results lie: of all codes of a narrow format, if each is for itself, else as they are declared."""
-        whole_row = OPERATIONS[self.function].by_row and (self.function != "gelu" or self.scheme == "ivit")
-        if whole_row or input.scalar.bits > FEW_BITS:
+        if self.by_row or input.scalar.bits > FEW_BITS:
             declared = self.declared(input)
             low = self.trial(input, 8).zero_point if self.function == "softmax" else declared.low
             return Interval.of(low, declared.high)
@@ -127,8 +131,37 @@ class Nonlinearity:
         return one + length if shares else length * (int(self.interval(input, input.interval).high) - answer.zero_point)
 
 
+class _OfOneFunction(Layer):
+    """Layers of one function, whose results for all codes of 8 bits are found once, if each is for itself."""
+
+    function: Nonlinearity
+
+    @cached_property
+    def _results(self) -> Array | None:
+        """The result of each code by its bits; None where there are too many, or a result depends on a row."""
+        if self.function.by_row or self.input.format not in ("int8", "uint8"):
+            return None
+        every = np.arange(1 << FEW_BITS, dtype=np.uint8).view(self.input.format)
+        *_, last = self.steps(every)
+        return last.codes
+
+    def __call__(self, *codes: Array) -> Array:
+        """The result's codes; as ``intermediates`` gives them."""
+        if len(codes) != 1 or self._results is None:
+            return super().__call__(*codes)
+        self.input.check(codes[0], f"{self.operation}: input")
+        if self._results.itemsize > 1:
+            return self._results.take(codes[0].view(np.uint8))
+        from lowbit.kernels.cast.gather import gather
+
+        places = np.ascontiguousarray(codes[0]).view(np.uint8).reshape(-1)
+        results = np.empty_like(places)
+        gather(places, self._results.view(np.uint8), results)
+        return results.view(self._results.dtype).reshape(codes[0].shape)
+
+
 @dataclass(frozen=True, eq=False)
-class Activation(Layer):
+class Activation(_OfOneFunction):
     """A nonlinearity, and what follows it.
 
     Attributes
@@ -177,7 +210,7 @@ class Activation(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class Silu(Layer):
+class Silu(_OfOneFunction):
     """SiLU: each code times its logistic function, ``x / (1 + exp(-x))``.
 
     Attributes

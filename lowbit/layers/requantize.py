@@ -91,7 +91,7 @@ class Rescale:
     def signs(self) -> npt.NDArray[np.int64] | None:
         """What accumulators are multiplied by first, 1 or -1 for each channel; None if there is nothing to do."""
         native = get_requantize_scheme(self.scheme).signed_multiplier or (self.multiplier >= 0).all()
-        return None if native else np.where(self.multiplier < 0, -1, 1)
+        return None if native else np.where(self.multiplier < 0, -1, 1).astype(np.int64)
 
     @cached_property
     def _options(self) -> dict[str, Any]:
@@ -110,17 +110,16 @@ class Rescale:
 
     def __call__(self, accumulators: Array) -> Array:
         """The codes of accumulators whose channels are along the last axis."""
-        if self._prepared is not None and accumulators.dtype == np.int32:
-            return self._prepared(accumulators)
-        signed = accumulators if self.signs is None else accumulators * self.signs
+        signed = accumulators if self.signs is None else _signed(accumulators, self.signs)
+        if self._prepared is not None and signed.dtype == np.int32:
+            return self._prepared(signed)
         codes: Array = requantize(signed, **self._options)
         return codes
 
     @cached_property
     def _prepared(self) -> PreparedRequantization | None:
         """For schemes that take every int32 accumulator as it is."""
-        plain = self.signs is None and not self._options["scheme"].bounded
-        return PreparedRequantization(**self._options) if plain else None
+        return None if self._options["scheme"].bounded else PreparedRequantization(**self._options)
 
     def check_channels(self, channels: int, what: str) -> None:
         """Raise an InputError unless there is one multiplier, or one for each of that many channels."""
@@ -156,6 +155,12 @@ class Rescale:
         else:
             result = Interval.of(codes.min(axis=0), codes.max(axis=0))
             yield Bound("requantised", *result, fmt.bits, fmt.signed)
+
+
+def _signed(accumulators: Array, signs: npt.NDArray[np.int64]) -> Array:
+    """Accumulators with the signs of their channels: -(-2^31) needs more than 32 bits."""
+    narrow = accumulators.dtype == np.int32 and (not accumulators.size or accumulators.min() > -(1 << 31))
+    return np.asarray(accumulators * (signs.astype(np.int32) if narrow else signs))
 
 
 Output = Rescale | Quantity
@@ -215,4 +220,5 @@ class Requantize(Layer):
 
 def centred(codes: Array, zero_point: int) -> npt.NDArray[np.int32]:
     """Codes less their zero point, as int32."""
-    return codes.astype(np.int32) - np.int32(zero_point)
+    wide: npt.NDArray[np.int32] = codes.astype(np.int32, copy=False)
+    return wide - np.int32(zero_point) if zero_point else wide

@@ -41,9 +41,10 @@ def of_oracle(output):
 def within(layer, *codes_, fits=True):
     """Asserts that every intermediate of a call lies in its bounds, those of the formats and those of the codes.
 
-    And that none of these leaves its width, unless told; beyond the first that does, nothing follows from them.
+    And that the result is the last of them, and that none leaves its width, unless told: beyond it nothing follows.
     """
     steps = {step.label: step for step in layer.intermediates(*codes_)}
+    assert np.array_equal(layer(*codes_), list(steps.values())[-1].codes)
     whole = [quantity.interval for quantity in layer.inputs]
     narrow = [Interval.of(array.min(), array.max()) for array in codes_]
     for ranges in (whole, narrow):
