@@ -51,6 +51,7 @@ def search_clip(
     *,
     mirrored: bool = False,
     patience: int | None = None,
+    ends: bool = False,
 ) -> Doubles:
     """The share of each block's range whose error is the smallest, the first of equal ones.
 
@@ -67,6 +68,8 @@ def search_clip(
         As for :func:`clipped`.
     patience : int, optional
         The search ends after so many shares in a row of which no block gains.
+    ends : bool
+        Whether what is cut off is rounded as it is, as by :func:`rounded_within`.
 
     Returns
     -------
@@ -77,7 +80,8 @@ def search_clip(
     best, least, left = np.ones(grid), np.full(grid, np.inf), patience
     for share in shares:
         narrow = clipped(weights, np.full(grid, share), length, mirrored=mirrored)
-        now = error(weights - dequantize(nearest(narrow, fmt, policy), dtype=np.float64))
+        tensor = rounded_within(weights, narrow, fmt, policy) if ends else nearest(narrow, fmt, policy)
+        now = error(weights - dequantize(tensor, dtype=np.float64))
         better = now < least
         best[better], least[better] = share, now[better]
         left = patience if left is None or better.any() else left - 1
@@ -103,19 +107,23 @@ class RangeSearch(NamedTuple):
     power: float
     patience: int | None = None
 
-    def narrowed(self, weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None) -> Doubles:
-        """Weights within the best range of each block, which is symmetric where the format is."""
+    def quantized(self, weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None) -> BlockTensor:
+        """Weights under the scales of the best range of each block, which is symmetric where the format is.
+
+        Ranges are products in binary32, as the sources compute them.
+        """
         length, mirrored = block_length(fmt, weights.shape[1]), not fmt.of_role("zero_point", "offset", "by_sign")
         shares = search_clip(
             weights,
             fmt,
-            (1 - step / 100 for step in range(self.steps)),
+            (float(np.float32(1 - step / 100)) for step in range(self.steps)),
             norm_of_blocks(length, self.power),
             policy,
             mirrored=mirrored,
             patience=self.patience,
+            ends=True,
         )
-        return clipped(weights, shares, length, mirrored=mirrored)
+        return rounded_within(weights, clipped(weights, shares, length, mirrored=mirrored), fmt, policy)
 
 
 SEARCHES = {
@@ -141,3 +149,22 @@ def norm_of_blocks(length: int, power: float = 2.0) -> ErrorOfBlocks:
 def nearest(weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None) -> BlockTensor:
     """Round to nearest. binary32 is what weights come in, and what the fast paths take."""
     return quantize(weights.astype(np.float32), fmt, axis=1, policy=policy)
+
+
+def rounded_within(
+    weights: Doubles, narrow: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None = None
+) -> BlockTensor:
+    """Round weights to nearest under the scales of narrowed ones.
+
+    Codes of integers reach further than the range that a scale is made from on one side, or on both: -8 where 7 is the
+    largest weight, -8 and 7 where 7.5 is. What was cut off goes to that end where it is nearer.
+    """
+    tensor, cut = nearest(narrow, fmt, policy), weights != narrow
+    if not fmt.element.wraps or not cut.any():
+        return tensor
+    codes, scales = tensor.codes.copy(), {name: tensor.scale_codes(name) for name in tensor.scales}
+    distance = np.abs(weights - dequantize(tensor, dtype=np.float64))
+    for end in (fmt.element.codes[0], fmt.element.codes[-1]):
+        whole = BlockTensor.trusted(fmt, 1, np.full_like(codes, end), scales)
+        codes[cut & (np.abs(weights - dequantize(whole, dtype=np.float64)) < distance)] = end
+    return BlockTensor.trusted(fmt, 1, codes, scales)

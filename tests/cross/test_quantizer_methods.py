@@ -1,6 +1,7 @@
 """Methods of `lowbit.quantizers` beside other people's on a CPU, where both compute the same.
 
-compressed-tensors, bitsandbytes, torchao, auto-round and hqq need PyTorch; each is skipped where it is missing.
+compressed-tensors, llm-compressor, bitsandbytes, torchao, auto-round and hqq need PyTorch; each is skipped where it is
+missing.
 """
 
 import ml_dtypes
@@ -61,6 +62,30 @@ def test_schemes_of_compressed_tensors(layer, variant, name, dtype):
     scale, zero = compute_dynamic_scales_and_zp(rows, scheme.input_activations, None)
     tensor = lowbit.quantize(layer[1].astype(own), mine.report["activations"], policy=mine.report["policy"])
     same(tensor, quantize(rows, scale, zero, scheme.input_activations, dtype=codes_of)[0], scale)
+
+
+@pytest.mark.parametrize("to", ["int4.g32", "int8.g32", "uint4.g32.asymmetric", "float8_e4m3fn.g32"])
+def test_ranges_of_llm_compressor(layer, to):
+    quantization = pytest.importorskip("compressed_tensors.quantization", reason="compressed-tensors is not installed")
+    observers = pytest.importorskip("llmcompressor.observers.mse_quant", reason="llm-compressor is not installed")
+    from compressed_tensors.quantization.lifecycle.forward import quantize
+    from compressed_tensors.quantization.utils import calculate_qparams
+
+    element = lowbit.get_format(to.split(".")[0])
+    kind, symmetric = ("float" if element.id.startswith("float") else "int"), "asymmetric" not in to
+    options = {"num_bits": element.bits, "type": kind, "symmetric": symmetric}
+    groups = quantization.QuantizationArgs(**options, strategy="group", group_size=32)
+    tokens = groups.model_copy(update={"strategy": "token"})  # as the observer makes them
+    low, high = observers._grid_search_mse(
+        torch.from_numpy(layer[0]).reshape(1, 96, 8, 32), groups, tokens, 0.2, 5, 100.0, 2.4, 0.0
+    )
+    scale, zero = calculate_qparams(low, high, groups)
+    codes = quantize(torch.from_numpy(layer[0]), scale, zero, groups, dtype=torch.float32).numpy()
+    mine = round_to_nearest(layer[0], to=f"{to}.float32", variant="llm_compressor", policy="compressed_tensors").tensor
+    np.testing.assert_array_equal(scales(mine), scale.numpy())
+    assert (low[..., None] > torch.from_numpy(layer[0]).reshape(96, 8, 32)).any(-1).float().mean() > 0.1
+    first = 0 if symmetric else 1 << element.bits - 1  # theirs are signed
+    np.testing.assert_array_equal(np.asarray(lowbit.decode(mine.codes, element)) - first, codes)
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("nf4", "nf4"), ("bnb_fp4", "fp4")])

@@ -42,12 +42,12 @@ def test_gptq_tries_all_of_eighty():
 
 @pytest.mark.parametrize("variant", ["mse", "norm_2.4", "llm_compressor"])
 def test_ranges_are_symmetric_where_formats_are(variant):
-    """6 is within 7/8 of the range of -8: nothing of it is cut off, as it would be by 7/8 of its own side's range."""
-    weights = np.array([[-8, 6, *[1] * MANY]])
+    """6.03 is within 0.88 of the range of -8, and not cut off, as by 0.88 of its own side's; -8 is a code itself."""
+    weights = np.array([[-8, 6.03, *[1] * MANY]])
     result = round_to_nearest(weights, to="int4.channel.float32", variant=variant)
     step = float(result.tensor.scales["block"][0, 0])
     assert step == pytest.approx(0.88 * 8 / 7)
-    assert result.tensor.codes[0, :3].tolist() == [-7, 6, 1]
+    assert result.tensor.codes[0, :3].tolist() == [-8, 6, 1]
     assert result.dequantize()[0, 1] == pytest.approx(6 * step)
     asymmetric = round_to_nearest([[-1, 30, *[0.25] * 40]], to="uint4.channel.asymmetric", variant=variant)
     assert asymmetric.tensor.codes.max() == 15

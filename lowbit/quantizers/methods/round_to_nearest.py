@@ -56,9 +56,8 @@ def round_to_nearest(
     """
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
-    if variant != "range":
-        matrix = SEARCHES[variant].narrowed(matrix, fmt, policy)
-    return QuantizedWeight(nearest(matrix, fmt, policy))
+    search = SEARCHES.get(variant)
+    return QuantizedWeight(search.quantized(matrix, fmt, policy) if search else nearest(matrix, fmt, policy))
 
 
 METHOD = Method(
