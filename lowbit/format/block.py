@@ -271,6 +271,10 @@ class BlockFormat(Format):
         """How many codes there are along each axis of a tensor, the axis of the blocks last: one for each vector."""
         return (*shape[:-1], shape[-1] // self.element.dimension)
 
+    def values_shape(self, codes: Shape) -> Shape:
+        """The shape of a tensor with so many codes along each axis, the axis of the blocks last."""
+        return (*codes[:-1], codes[-1] * self.element.dimension)
+
     def bits_of(self, shape: Shape) -> int:
         """The bits of all codes and scales of a tensor, its block axis last, packed densely."""
         return math.prod(self.codes_shape(shape)) * self.element.bits + sum(

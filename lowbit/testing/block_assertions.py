@@ -11,7 +11,7 @@ from lowbit.errors import InputError
 from lowbit.exact import format_value, format_vector
 from lowbit.format.protocol import Element
 from lowbit.ops.arrays import Array, is_nan
-from lowbit.ops.block.tensor import BlockTensor, axis_last
+from lowbit.ops.block.tensor import BlockTensor, axis_back, axis_last
 from lowbit.oracle.block.decode import element_number, element_value, field_value
 
 SHOWN = 3
@@ -62,9 +62,22 @@ def _elements(actual: BlockTensor, expected: BlockTensor, values: Any, nan: str)
     places = _differing(actual.codes, expected.codes, fmt.element, nan)
     lines = [f"{len(places)} of {expected.codes.size} codes of {fmt.element.id} differ ({fmt.id})"]
     for place in places[:SHOWN]:
-        lines.append(f"at {list(place)}:" + ("" if values is None else f" value {values[place]}"))
+        lines.append(f"at {list(place)}:" + ("" if values is None else f" {_values_words(expected, place, values)}"))
         lines += [f"  {name:<8}  {_worth(tensor, place)}" for name, tensor in (("expected", expected), ("got", actual))]
     return _counted(lines, places)
+
+
+def _first_value(tensor: BlockTensor, place: tuple[int, ...]) -> tuple[int, ...]:
+    """The place of the value, of a vector the first one, that a code stands for."""
+    return axis_back(tensor.format.values_shape(axis_last(place, tensor.axis)), tensor.axis)
+
+
+def _values_words(tensor: BlockTensor, place: tuple[int, ...], values: Any) -> str:
+    first, count = _first_value(tensor, place), tensor.format.element.dimension
+    if count == 1:
+        return f"value {values[first]}"
+    *row, start = axis_last(first, tensor.axis)
+    return f"values {np.moveaxis(values, tensor.axis, -1)[tuple(row)][start : start + count].tolist()}"
 
 
 def _counted(lines: list[str], places: list[tuple[int, ...]]) -> str:
@@ -81,7 +94,7 @@ def _worth(tensor: BlockTensor, place: tuple[int, ...]) -> str:
         at: tuple[int, ...] = ()
         if field.block:
             codes = np.moveaxis(codes, tensor.axis, -1)
-            pairs = zip(axis_last(place, tensor.axis), field.extents(shape), strict=True)
+            pairs = zip(axis_last(_first_value(tensor, place), tensor.axis), field.extents(shape), strict=True)
             at = tuple(index // extent for index, extent in pairs)
         scales[field.name] = int(codes[at])
         words.append(f"{field.name} {format_value(field_value(scales[field.name], field))}")

@@ -15,6 +15,7 @@ from lowbit.errors import InputError
 from lowbit.format import registry
 from lowbit.format.block import BlockFormat
 from lowbit.format.block_name import block_format
+from lowbit.format.build import vector_format
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array
@@ -27,6 +28,7 @@ from lowbit.vectors.flags.cast import RANDOM
 
 SCALES = ("float16", "float32", "bfloat16", "float8_e8m0fnu", "float8_e4m3fn")
 WIDEST_ELEMENT = 8
+MOST_NUMBERS, MOST_VECTORS = 4, 9
 REACH = 8
 """Values are drawn with exponents of at most this magnitude about the block's own."""
 DRAWN = 32
@@ -42,8 +44,8 @@ def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
     Parameters
     ----------
     families : bool
-        Whether others than the named ones come too: any scalar element of at most 8 bits, any length, some scales, and
-        scales by sign.
+        Whether others than the named ones come too: any scalar element of at most 8 bits or a few vectors, any length,
+        some scales, and scales by sign.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
     """
     every = [block_format_of(name) for name in registry.formats(kind="block")]
     named = st.sampled_from([fmt for fmt in every if len(fmt.block) == 1 and fmt.block[0]])
-    return st.one_of(named, _of_parts()) if families else named
+    return st.one_of(named, _of_parts(), _of_vectors()) if families else named
 
 
 @st.composite
@@ -62,6 +64,17 @@ def _of_parts(draw: Any) -> BlockFormat:
     elements = [name for name in names if registry.scalar_format(name).signed] + ["int8", "int4", "int2", "q2.6"]
     element, scale = draw(st.sampled_from(elements)), draw(st.sampled_from(SCALES))
     return block_format(element, block=draw(st.integers(1, 40)), scale=scale, by_sign=draw(st.booleans()))
+
+
+@st.composite
+def _of_vectors(draw: Any) -> BlockFormat:
+    """Blocks of a few vectors, of which some are equally near to much."""
+    size = draw(st.integers(2, MOST_NUMBERS))
+    quarters = st.lists(st.integers(-8, 8), min_size=size, max_size=size)
+    vectors = np.array([[4] * size, *draw(st.lists(quarters, max_size=MOST_VECTORS))]) / 4
+    element, scale = vector_format(vectors), draw(st.sampled_from(SCALES))
+    by_sign = element.signed and draw(st.booleans())
+    return block_format(element, block=size * draw(st.integers(1, 8)), scale=scale, by_sign=by_sign)
 
 
 def block_arrays(fmt: FormatLike, *, specials: bool = False) -> SearchStrategy[Array]:

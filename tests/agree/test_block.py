@@ -47,7 +47,7 @@ def by_oracle(values, fmt, policy):
     """Codes and scales as arrays, from the oracle."""
     exact = [from_float(float(value)) for value in values.reshape(-1)]
     result = oracle_quantize(exact, values.shape, fmt, policy)
-    return np.array(result.codes).reshape(values.shape), result.scales
+    return np.array(result.codes).reshape(fmt.codes_shape(values.shape)), result.scales
 
 
 def require_equal(values, fmt, policy):
@@ -329,7 +329,9 @@ def test_a_tensor_is_worth_what_its_codes_say(data):
         for field in fmt.scales:
             array = tensor.scale_codes(field.name)
             codes[field.name] = int(array[place[0], place[1] // length] if array.ndim else array)
-        assert exact_equal(values[place], element_value(int(tensor.codes[place]), codes, fmt), "float64")
+        vector, number = divmod(place[1], fmt.element.dimension)
+        code = int(tensor.codes[place[0], vector])
+        assert exact_equal(values[place], element_value(code, codes, fmt, number), "float64")
 
 
 @pytest.mark.parametrize("choice", BlockPolicy.choices("value_range"))

@@ -161,3 +161,26 @@ def test_arguments_that_do_not_go_together():
     ):
         with pytest.raises(InputError, match=what):
             testing.assert_bits_equal(*arguments, **options)
+
+
+def test_formats_of_vectors_are_drawn_too():
+    fmt = find(testing.block_formats(), lambda fmt: fmt.element.dimension > 1, settings=FOUND)
+    array = find(testing.block_arrays(fmt), np.any, settings=settings(QUICK, max_examples=50))
+    assert array.shape[-1] % fmt.element.dimension == 0
+
+
+def test_different_vectors_are_explained():
+    fmt = lowbit.block_format(lowbit.vector_format([[0, 0], [1, -1], [2, 0.5]], id="three"), block=4, scale="float32")
+    values = np.float32([[0, 0], [0, 0], [2, 0], [2, 4], [4, 0], [-4, 0], [4, 0], [1, 8]])  # blocks down the columns
+    tensor = lowbit.quantize(values, fmt, axis=0)
+    testing.assert_bits_equal(tensor, tensor)
+    codes = tensor.codes.copy()
+    codes[2, 0] = 0
+    other = lowbit.BlockTensor(fmt, values.shape, 0, codes, tensor.scales)
+    with pytest.raises(AssertionError) as raised:
+        testing.assert_bits_equal(other, tensor, inputs=values)
+    assert str(raised.value).splitlines()[1:] == [
+        "at [2, 0]: values [4.0, -4.0]",
+        "  expected  0x1 01 = [1, -1]; block 2: [2, -2]",
+        "  got       0x0 00 = [0, 0]; block 2: [0, 0]",
+    ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.linear import linear_codes
 from lowbit.ops.block.scales import Steps, coarse_scales, field_values, fine_scales, magnitudes
+from lowbit.ops.block.vectors import vector_codes
 from lowbit.ops.cast.cast import encode
 from lowbit.vectors.case import Array
 
@@ -61,10 +63,31 @@ def after(change: Callable[[Parts, Array, BlockRule], Parts]) -> Compute:
     return compute
 
 
-def codes_by(values: Array, scales: Parts, rule: BlockRule, *, without: tuple[str, ...] = ()) -> Array:
-    """The codes of values divided by scales that are there, without some of them."""
+def codes_by(
+    values: Array,
+    scales: Parts,
+    rule: BlockRule,
+    *,
+    without: tuple[str, ...] = (),
+    fields: tuple[ScaleField, ...] | None = None,
+) -> Array:
+    """The codes of values divided by scales that are there, without some of them; ``fields``: of other blocks."""
+    wide = rule if fields is None else replace(rule, format=replace(rule.format.of_components, scales=fields))
     if is_affine(rule.format):
-        return affine_codes(values, scales, rule)
+        return affine_codes(values, scales, wide)
+    return element_codes(quotients_by(values, scales, wide, without=without), rule)
+
+
+def element_codes(quotients: Array, rule: BlockRule) -> Array:
+    """The codes of quotients as they are."""
+    fmt, policy = rule.format, rule.policy
+    if fmt.element.dimension > 1:
+        return vector_codes(quotients, fmt, policy, lambda place: Fraction(float(quotients.flat[place])))
+    return np.asarray(encode(quotients, fmt.number, policy=policy.policy("element", fmt.number)))
+
+
+def quotients_by(values: Array, scales: Parts, rule: BlockRule, *, without: tuple[str, ...] = ()) -> Array:
+    """Values divided by scales that are there, without some of them."""
     dtype = np.float64 if rule.policy.arithmetic == "exact" else np.float32
     with np.errstate(all="ignore"):
         scale = _scale(values, scales, rule, without, dtype)
@@ -73,7 +96,7 @@ def codes_by(values: Array, scales: Parts, rule: BlockRule, *, without: tuple[st
         quotients = quotients * (dtype(1) / scale) if reciprocal else quotients / scale
         if rule.policy.zero_scale == "zero":
             quotients = np.where(np.broadcast_to(scale == 0, values.shape), dtype(0) * values, quotients)
-    return np.asarray(encode(quotients, rule.format.element, policy=rule.policy.policy("element", rule.format.element)))
+    return np.asarray(quotients)
 
 
 def _scale(values: Array, scales: Parts, rule: BlockRule, without: tuple[str, ...], dtype: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from lowbit.check.block.bug import BlockBug, Compute, after, by_scales_of, codes_by, finest, length, of_blocks
 from lowbit.check.block.bugs_of_fields import bugs_of_fields
 from lowbit.check.block.bugs_of_maxima import bugs_of_maxima
+from lowbit.check.block.bugs_of_vectors import bugs_of_vectors
 from lowbit.check.block.placement import from_tiles, swapped, to_tiles
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
@@ -38,7 +39,7 @@ def block_bugs(fmt: BlockFormat) -> list[BlockBug]:
     if fmt.nested:
         outer = nested_formats(fmt).outer
         return [replace(bug, compute=_before_nesting(bug.compute, outer)) for bug in block_bugs(outer)]
-    return [*_ALWAYS, *bugs_of_maxima(fmt), *bugs_of_fields(fmt), *_other_elements(fmt)]
+    return [*_ALWAYS, *bugs_of_maxima(fmt), *bugs_of_fields(fmt), *bugs_of_vectors(fmt), *_other_elements(fmt)]
 
 
 def _before_nesting(compute: Compute, outer: BlockFormat) -> Compute:
@@ -144,8 +145,7 @@ def _other_scale(place: Callable[[Array, int, int], Array]) -> Compute:
         for field in alike:
             moved[field.name] = parts[field.name][..., chosen]
         fields = tuple(one.get(field.name, field) for field in rule.format.scales)
-        wide = replace(rule, format=replace(rule.format, scales=fields))
-        return parts | {"codes": codes_by(values, moved, wide)}
+        return parts | {"codes": codes_by(values, moved, rule, fields=fields)}
 
     return compute
 

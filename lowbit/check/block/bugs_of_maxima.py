@@ -30,7 +30,8 @@ def bugs_of_maxima(fmt: BlockFormat) -> list[BlockBug]:
     if is_affine(fmt):
         return []
     powers = fmt.scales[0].format.id == "float8_e8m0fnu"
-    zeros = _OF_ZEROS if _zeros(fmt.number)[0] != _zeros(fmt.number)[1] else ()
+    signs = fmt.element.dimension == 1 and _zeros(fmt.number)[0] != _zeros(fmt.number)[1]
+    zeros = _OF_ZEROS if signs else ()
     return [*zeros, *([_OF_LOGARITHM] if powers else ()), *_OF_LEAST]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.check.block.bugs_of_vectors import planes, reversed_vectors
 from lowbit.check.block.identify import identified
 from lowbit.check.block.operation import field_parameter
 from lowbit.check.block.placement import from_tiles, swapped, to_tiles
@@ -74,7 +75,8 @@ class ValueRule(PolicyRule):
 
         scales = {name: array for name, array in parts.items() if name != "codes"}
         codes = parts["codes"]
-        return dequantize(BlockTensor(self.format, codes.shape, codes.ndim - 1, codes, scales), dtype=dtype)
+        shape = self.format.values_shape(codes.shape)
+        return dequantize(BlockTensor(self.format, shape, codes.ndim - 1, codes, scales), dtype=dtype)
 
     def format_of(self, field: str) -> Scalar:
         """The format of the elements."""
@@ -92,6 +94,7 @@ class ValueRule(PolicyRule):
             _OF_ZERO_POINTS: bool(self.format.of_role("zero_point")),
             _OF_OFFSETS: any(field.role == "offset" for field in self.format.scales),
             _OF_NESTED: any(field.role == "super" for field in self.format.scales),
+            _OF_VECTORS: self.format.element.dimension > 1,
         }
         return (*_ALWAYS, *(bug for bugs, fits in kinds.items() if fits for bug in bugs))
 
@@ -152,7 +155,8 @@ def _before(parts: Parts, rule: ValueRule) -> Parts:
 def _nan_as_number(parts: Parts, rule: ValueRule) -> Array:
     """The NaN of E8M0 is taken for the next power of two."""
     field = rule.format.scales[0]
-    absent = spread(is_nan(parts[field.name], field.format), field, parts["codes"].shape)
+    shape = rule.format.values_shape(parts["codes"].shape)
+    absent = spread(is_nan(parts[field.name], field.format), field, shape)
     lower = {field.name: np.where(is_nan(parts[field.name], field.format), 254, parts[field.name]).astype(np.uint8)}
     return np.where(absent, rule.values({**parts, **lower}) * np.float32(2), rule.values(parts))
 
@@ -244,6 +248,18 @@ _OF_ZERO_POINTS = (
 )
 _OF_OFFSETS = (ValueBug("no_offset", "does not add the offset", _changed(_one_of("offset", 0.0))),)
 _OF_NESTED = (ValueBug("no_super", "does not multiply scales by their own scales", _changed(_one_of("super", 1.0))),)
+_OF_VECTORS = (
+    ValueBug(
+        "vectors_reversed",
+        "writes the values of a vector in the opposite order",
+        lambda parts, rule: reversed_vectors(rule.values(parts), rule.format),
+    ),
+    ValueBug(
+        "vectors_apart",
+        "writes the values of a vector all over its row (planes, not neighbours)",
+        lambda parts, rule: planes(rule.values(parts), rule.format.element.dimension),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -291,7 +307,9 @@ class DequantizeOperation(Operation):
     ) -> ValueDetail:
         """The code of the element."""
         del expected, got, claims
-        return ValueDetail(int(case.arrays["codes"][index]), self.rule.format.element)
+        element = self.rule.format.element
+        place = (*index[:-1], index[-1] // element.dimension)
+        return ValueDetail(int(case.arrays["codes"][place]), element)
 
     def _command(self, case: Case) -> str:
         return f"lowbit gen dequantize --from {self.source} --case {case.name}"

@@ -46,9 +46,10 @@ class BlockDetail:
 
     result: str
     index: tuple[int, ...]
+    place: tuple[int, ...]  # of the first value that it stands for; of a scale the index
     format: Element
     values: Array  # of the block that the result belongs to
-    value: float | None  # of a code
+    inputs: Array | None  # of a code
     expected: BlockTensor
 
 
@@ -97,12 +98,15 @@ class QuantizeOperation(Operation):
         name, place = case.result_at(index[0])
         field = next((field for field in self.format.scales if field.name == name), self.format.scales[0])
         extents = field.extents(values.shape)
-        grid = place if name != "codes" else tuple(at // size for at, size in zip(place, extents, strict=True))
+        of_code, index = name == "codes", place
+        if of_code:
+            place = self.format.values_shape(index)
+        grid = tuple(at // size for at, size in zip(place, extents, strict=True)) if of_code else place
         grid = grid or (0,) * values.ndim
         block = values[tuple(slice(at * size, (at + 1) * size) for at, size in zip(grid, extents, strict=True))]
         fmt = self.format.element if name == "codes" else field.format
-        value = float(values[place]) if name == "codes" else None
-        return BlockDetail(name, place, fmt, block, value, quantize(values, self.format, policy=self.policy))
+        own = values[place[:-1]][place[-1] : place[-1] + fmt.dimension] if of_code else None
+        return BlockDetail(name, index, place, fmt, block, own, quantize(values, self.format, policy=self.policy))
 
     def _command(self, case: Case) -> str:
         policy = policy_options(self.policy, self.format.default_policy)

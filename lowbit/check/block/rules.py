@@ -87,12 +87,13 @@ def canonical(parts: Parts, fmt: BlockFormat) -> Parts:
     codes = np.asarray(parts["codes"]).astype(np.int64)
     result = {"codes": codes if fmt.element.dimension > 1 else _one_nan(codes, fmt.number)}
     result |= {field.name: _one_nan(parts[field.name], field.format) for field in fmt.scales}
-    shape = result["codes"].shape
+    shape = fmt.values_shape(codes.shape)
     for field in fmt.scales:
         absent = is_nan(parts[field.name], field.format) if field.format.has_nan else np.zeros(1, bool)
         if not absent.any():
             continue
-        result["codes"] = np.where(spread(absent, field, shape), 0, result["codes"])
+        of_values = np.broadcast_to(spread(absent, field, shape), shape)
+        result["codes"] = np.where(of_values[..., :: fmt.element.dimension], 0, result["codes"])
         if not field.block:
             finer = {other.name: np.zeros_like(result[other.name]) for other in fmt.scales if other.block}
             result |= finer

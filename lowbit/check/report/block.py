@@ -68,8 +68,8 @@ def example_lines(example: Example, operation: QuantizeOperation) -> list[str]:
         amax = np.abs(detail.values).max()
     rows = [("case", f"{example.case.name}, {detail.result} {detail.index}")]
     rows.append(("block", f"{detail.values.size} values, the largest magnitude {float(amax):.9g}"))
-    if detail.value is not None:
-        rows.append(("value", f"{detail.value:.9g}"))
+    if detail.inputs is not None:
+        rows.append(("value", ", ".join(f"{value:.9g}" for value in detail.inputs.tolist())))
         names = [field.name for field in operation.format.scales]
         rows += [(f"scale {name}"[:14], _scale_words(detail, name, operation)) for name in names]
     rows.append(("expected", _code_words(example.expected, fmt)))
@@ -119,5 +119,5 @@ def _scale_words(detail: BlockDetail, name: str, operation: QuantizeOperation) -
     field = next(field for field in operation.format.scales if field.name == name)
     codes = detail.expected.scale_codes(name)
     extents = field.extents(detail.expected.shape)
-    place = tuple(at // size for at, size in zip(detail.index, extents, strict=True)) if codes.ndim else ()
+    place = tuple(at // size for at, size in zip(detail.place, extents, strict=True)) if codes.ndim else ()
     return describe_code(int(codes[place]), field.format)

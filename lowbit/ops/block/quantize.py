@@ -163,12 +163,12 @@ def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
 
 def _vectors(values: Array, fmt: BlockFormat, policy: BlockPolicy) -> Parts:
     """Scales as for numbers of the vectors, and the codes of the nearest vectors."""
-    scales, quotients = _by_quotients(values, fmt.of_components, policy, -1)
+    scales, quotients = _by_quotients(values, fmt.of_components, policy, -1, exactly=True)
     return scales, vector_codes(quotients, fmt, policy, exact_quotients(values, quotients, scales, policy))
 
 
-def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int) -> Parts:
-    """Scales, and the quotients of the values with the axis of the blocks where it was."""
+def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int, *, exactly: bool = False) -> Parts:
+    """Scales, and the quotients of the values with the axis of the blocks where it was; ``exactly``: always to odd."""
     finest, coarser = levels(fmt)
     require_searchable(fmt, values.shape, policy)
     entered = Steps(policy).enter(values)
@@ -180,7 +180,7 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
         amax = reduced(_of_sign(sizes, entered, field), field)
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
     stochastic = policy.policy("element", fmt.number).stochastic
-    plain = values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
+    plain = not exactly and values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
     quotients = _quotients(entered, fine, upper, policy, plain=plain)
     if policy.search != "none":
         assert upper is not None

@@ -84,8 +84,7 @@ class BlockTensor:
         """A tensor of codes that were made here, and need no check."""
         tensor = object.__new__(cls)
         scales = {field.name: from_codes(scale_codes[field.name], field.format) for field in fmt.scales}
-        lengths = codes.shape[axis : axis + 1]
-        shape = (*codes.shape[:axis], *(length * fmt.element.dimension for length in lengths), *codes.shape[axis + 1 :])
+        shape = axis_back(fmt.values_shape(axis_last(codes.shape, axis)), axis)
         parts = {"format": fmt, "shape": shape, "axis": axis, "codes": codes, "scales": MappingProxyType(scales)}
         for name, value in parts.items():
             object.__setattr__(tensor, name, value)

@@ -11,6 +11,9 @@ score is at most
 and so less than (n + 8) 2 u (N + 2 A), with a share for the factors 1 + u that are left out, and SMALL for quotients
 that are cut off at 2^-1000 and products below 2^-1022. Where more than one vector is within twice that of the least
 score, these are compared in fractions; a quotient beyond BEYOND, whose scores may overflow, is compared with all.
+
+Nothing is rounded where all terms are multiples of a unit and N + 2 A is at most 2^53 of it: scores are exact then, and
+equal ones a tie. (Of a quotient that is itself rounded to odd the last bit is set, so that N + 2 A is more.)
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy
 
-DOUBLE_UNIT = 2.0**-52
+DOUBLE_BITS, DOUBLE_UNIT = 53, 2.0**-52
+ZERO_EXPONENT = 1 << 10
+"""Zero is a multiple of any power."""
 SMALL, BEYOND = 2.0**-700, 2.0**512
 SCORES = 1 << 20
 """So many are computed at once."""
@@ -48,7 +53,7 @@ def of_components(tensor: BlockTensor) -> BlockTensor:
     if fmt.element.dimension == 1:
         return tensor
     codes = np.moveaxis(tensor.codes, tensor.axis, -1)
-    wide = _component_codes(fmt.element)[codes].reshape(*codes.shape[:-1], codes.shape[-1] * fmt.element.dimension)
+    wide = _component_codes(fmt.element)[codes].reshape(fmt.values_shape(codes.shape))
     scales = {field.name: tensor.scale_codes(field.name) for field in fmt.scales}
     wide = np.ascontiguousarray(np.moveaxis(wide, -1, tensor.axis))
     return BlockTensor.trusted(fmt.of_components, tensor.axis, wide, scales)
@@ -72,7 +77,7 @@ def vector_codes(quotients: Array, fmt: BlockFormat, policy: BlockPolicy, exactl
         return [Fraction(float(chosen[at])) if flat[at] else exactly(at) for at in places]
 
     codes = nearest_codes(chosen.reshape(-1, size), fmt.element, row)
-    return codes.reshape(*quotients.shape[:-1], quotients.shape[-1] // size)
+    return codes.reshape(fmt.codes_shape(quotients.shape))
 
 
 def exact_quotients(
@@ -104,6 +109,7 @@ def nearest_codes(rows: Doubles, element: Element, exactly: Exactly) -> Array:
     ``exactly``: what a row stands for, which it differs from by at most two units in the last place a number.
     """
     table, squares = _table(element)
+    unit = int(_lowest_bit(table).min())
     codes = np.empty(len(rows), element.code_dtype)
     step = max(SCORES // len(table), 1)
     for start in range(0, len(rows), step):
@@ -111,14 +117,23 @@ def nearest_codes(rows: Doubles, element: Element, exactly: Exactly) -> Array:
         with np.errstate(all="ignore"):
             scores = squares - 2 * (part @ table.T)
             reach = squares.max() + 2 * np.abs(table).max() * np.abs(part).sum(axis=1)
-            error = (element.dimension + 8) * DOUBLE_UNIT * reach + SMALL
+            exact = reach <= np.ldexp(1.0, DOUBLE_BITS + np.minimum(_lowest_bit(part) + unit + 1, 2 * unit))
+            error = np.where(exact, 0, (element.dimension + 8) * DOUBLE_UNIT * reach + SMALL)
             near = scores <= (scores.min(axis=1) + 2 * error)[:, None]
         near[~(np.abs(part) < BEYOND).all(axis=1)] = True
         codes[start : start + step] = near.argmax(axis=1)
-        for place in np.flatnonzero(np.count_nonzero(near, axis=1) > 1).tolist():
+        for place in np.flatnonzero((np.count_nonzero(near, axis=1) > 1) & ~exact).tolist():
             few = np.flatnonzero(near[place]).tolist()
             codes[start + place] = _nearest(tuple(few), tuple(exactly(start + place)), element)
     return codes
+
+
+def _lowest_bit(rows: Doubles) -> npt.NDArray[np.int64]:
+    """Numbers of each row are multiples of two to the power of this."""
+    fractions, exponents = np.frexp(rows)
+    whole = np.ldexp(fractions, DOUBLE_BITS).astype(np.int64)
+    low = np.frexp((whole & -whole).astype(np.float64))[1] - 1 - DOUBLE_BITS
+    return np.asarray(np.where(whole == 0, ZERO_EXPONENT, exponents + low).min(axis=1), np.int64)
 
 
 @lru_cache(maxsize=1 << 12)  # vectors of zeros are many, and often ties

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,12 @@ from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.splitmix import random_patterns
 
 Block = NDArray[np.float32]
+Vector = tuple[Fraction, ...]
 
 UNBOUNDED = 16
 """How long blocks are taken that reach over a whole axis or tensor."""
 
-MOST_VALUES = 512
+MOST_VALUES, MOST_VECTORS = 512, 64
 """Elements with more values are not listed whole."""
 
 POWERS = (0, -5, 9)
@@ -42,7 +44,9 @@ class Blocks:
     def __init__(self, fmt: BlockFormat) -> None:
         self.fmt = fmt
         self.element = fmt.number
-        self.shape = tuple(UNBOUNDED if length == WHOLE else length for length in fmt.block or (UNBOUNDED,))
+        self.dimension = fmt.element.dimension
+        unbounded = -(-UNBOUNDED // self.dimension) * self.dimension
+        self.shape = tuple(unbounded if length == WHOLE else length for length in fmt.block or (unbounded,))
         self.length = math.prod(self.shape)
         self.largest = self.element.max.fraction()
 
@@ -54,7 +58,7 @@ class Blocks:
             f.ONE_OUTLIER: self._outliers(),
             f.MAXIMUM_AT_POWER: self._about([Fraction(2) ** power for power in (*POWERS, -130, 60, 126)]),
             f.MAXIMUM_AT_RULE: self._about(self._limits()),
-            f.SCALED_VALUE: self._scaled(self.values),
+            f.SCALED_VALUE: self._scaled(self._vectors()),
             f.SCALED_TIE: self._scaled(self._ties(), beside=True),
             f.ONE_SIGN_ONLY: (sign * np.abs(self.filled(3 * sign)) for sign in (1, -1, 2)),
             f.UNEVEN_SIGNS: self._uneven(),
@@ -114,21 +118,36 @@ class Blocks:
     def _last_step(self) -> Fraction:
         return self.values[-1] - self.values[-2] if len(self.values) > 1 else self.largest
 
-    def _ties(self) -> list[Fraction]:
-        """Midpoints of neighbouring elements."""
-        return [(low + high) / 2 for low, high in zip(self.values, self.values[1:], strict=False)]
+    def _vectors(self) -> list[Vector]:
+        """The elements, those of many values or vectors a share of them."""
+        if self.dimension == 1:
+            return [(value,) for value in self.values]
+        codes = self.fmt.element.codes
+        some = codes[:: max(len(codes) // MOST_VECTORS, 1)]
+        return [tuple(number.fraction() for number in self.fmt.element.vector(code)) for code in some]
 
-    def _scaled(self, numbers: list[Fraction], *, beside: bool = False) -> Iterator[Block]:
+    def _ties(self) -> list[Vector]:
+        """Midpoints of neighbouring elements: of each vector and the one that is nearest to it among these."""
+        vectors = self._vectors()
+        pairs = list(pairwise(vectors))
+        if self.dimension > 1:
+            others = ((one, [other for other in vectors if other != one]) for one in vectors)
+            pairs = [(one, min(rest, key=partial(_apart, one), default=one)) for one, rest in others]
+        return [tuple((low + high) / 2 for low, high in zip(*pair, strict=True)) for pair in pairs]
+
+    def _scaled(self, vectors: list[Vector], *, beside: bool = False) -> Iterator[Block]:
         """Numbers times a power of two, in blocks with such a largest value that the scale is that power."""
         power = Fraction(2) ** floor_log2(self.element.max)
-        count = max(self.length - 2, 1)
+        free = self.length - max(2, self.dimension)  # the first ones are the largest and the lowest value
+        count = max(free // self.dimension, 1) * self.dimension
         for turn, exponent in enumerate(POWERS):
             top = power if turn == 1 else self.largest
-            listed = [number for number in numbers if abs(number) <= top]
+            listed = [number for vector in vectors if max(map(abs, vector)) <= top for number in vector]
             scaled = np.array([float(number * Fraction(2) ** exponent) for number in listed], np.float32)
             if beside:
                 away = np.float32(np.inf)
-                scaled = np.stack([np.nextafter(scaled, -away), scaled, np.nextafter(scaled, away)], axis=1).ravel()
+                each = scaled.reshape(-1, self.dimension)
+                scaled = np.stack([np.nextafter(each, -away), each, np.nextafter(each, away)], axis=1).ravel()
             for start in range(0, len(scaled), count):
                 block = np.zeros(self.length, np.float32)
                 part = scaled[start : start + count]
@@ -194,6 +213,10 @@ class Blocks:
             patterns = random_patterns(scalar_format("float32"), self.length, seed, "normal")
             scale = np.float32(2.0 ** (seed % 9 - 4))
             yield patterns.astype(np.uint32).view(np.float32) * scale
+
+
+def _apart(one: Vector, other: Vector) -> Fraction:
+    return sum(((left - right) ** 2 for left, right in zip(one, other, strict=True)), Fraction(0))
 
 
 def beside(value: Fraction) -> list[np.float32]:

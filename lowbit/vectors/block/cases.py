@@ -63,7 +63,7 @@ def random_tensors(fmt: BlockFormat, count: int, seed: int) -> list[Case]:
 def tensor_case(flag: int, values: Values, fmt: BlockFormat) -> Case:
     """The case of a tensor: its values, and the shapes of codes and scales."""
     values = np.ascontiguousarray(values, np.float32)
-    shapes = {"codes": values.shape} | {field.name: field.grid(values.shape) for field in fmt.scales}
+    shapes = {"codes": fmt.codes_shape(values.shape)} | {field.name: field.grid(values.shape) for field in fmt.scales}
     sizes = dict(zip(("rows", "columns"), values.shape, strict=True))
     total = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
     return Case(flag, {"values": values}, sizes, (total,), shapes=shapes)
@@ -211,12 +211,12 @@ def coded_tensors(fmt: BlockFormat, policy: BlockPolicy, count: int | None, seed
         except LowbitError:
             continue
         scales = {field.name: tensor.scale_codes(field.name) for field in fmt.scales if field.format.id not in FLOATS}
-        cases.append(_coded(case.flag, {"codes": tensor.codes, **tensor.scales, **scales}))
+        cases.append(_coded(case.flag, {"codes": tensor.codes, **tensor.scales, **scales}, fmt))
     return numbered([*cases, *(_every_scale(fmt) if count is None else ())])
 
 
-def _coded(flag: int, arrays: dict[str, Array]) -> Case:
-    shape = arrays["codes"].shape
+def _coded(flag: int, arrays: dict[str, Array], fmt: BlockFormat) -> Case:
+    shape = fmt.values_shape(arrays["codes"].shape)
     return Case(flag, arrays, dict(zip(("rows", "columns"), shape, strict=True)), shape)
 
 
@@ -227,9 +227,10 @@ def _every_scale(fmt: BlockFormat) -> Iterator[Case]:
         return
     scales = all_codes(finest.format).reshape(-1, 1)
     codes = all_codes(fmt.number) if fmt.element.dimension == 1 else np.array(fmt.element.codes)
-    for start in range(0, len(codes), finest.block[0]):
-        row = np.resize(codes[start : start + finest.block[0]], finest.block[0])
+    (count,) = fmt.codes_shape(finest.block)
+    for start in range(0, len(codes), count):
+        row = np.resize(codes[start : start + count], count)
         arrays = {"codes": np.tile(row, (len(scales), 1)), finest.name: scales}
         for upper in (1.0, 2.0**-30, 1.1e-38, 3e30) if coarser else (None,):
             more = {} if upper is None else {coarser[0].name: np.array(upper, coarser[0].format.id)}
-            yield _coded(f.EVERY_SCALE, {**arrays, **more})
+            yield _coded(f.EVERY_SCALE, {**arrays, **more}, fmt)

@@ -165,12 +165,13 @@ def dequantize_set(recipe: Recipe) -> VectorFile:
     policy, shape = get_policy(recipe.policy, target), row_shape(fmt)
     width = 16 + math.prod(shape) * (digits_for(target.bits) + digits_for(fmt.element.bits))
     count = min(int(recipe.arguments.get("rows", MOST_DEQUANTIZED)), max(BYTES // width, 1))
-    scales, codes = _representative_scales(fmt, shape, count), _all_codes(fmt, math.prod(shape), count)
+    scales, codes = _representative_scales(fmt, shape, count), _all_codes(fmt, math.prod(fmt.codes_shape(shape)), count)
     rows = []
     for row_codes, row_scales in zip(codes.tolist(), scales, strict=True):
         own = _scales_of_elements(fmt, shape, row_scales)
-        pairs = zip(row_codes, own, strict=True)
-        exact = [element_value(code, of_code, fmt) for code, of_code in pairs]
+        vectors = [divmod(number, fmt.element.dimension) for number in range(math.prod(shape))]
+        pairs = zip(vectors, own, strict=True)
+        exact = [element_value(row_codes[vector], scale, fmt, place) for (vector, place), scale in pairs]
         rows.append([encode(value, target, policy, source=None).code for value in exact])
     columns = [
         *_scale_columns(fmt, scales),
