@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lowbit.layers.layer import Interval
 from lowbit.models.bounds import LayerBound, bounds_of
 from lowbit.models.graph import IntegerModel
+from lowbit.proof.functions import FunctionProof, audits_of
 
 ATTAINED = ("linear", "conv")
 """Kinds whose accumulators reach their bounds if their inputs reach any codes."""
@@ -22,16 +23,28 @@ class ModelProof:
     ----------
     bounds : tuple of LayerBound
         Of every intermediate of every layer, in order.
+    functions : tuple of FunctionProof
+        Of the nonlinearities inside of layers, whose own intermediates are audited.
     first : LayerBound or None
-        The first intermediate that can leave its width; None if none can.
+        The first intermediate of a layer that can leave its width; None if none can.
     verdict : str
-        "proved": none can, for any input. "refuted": ``first`` does, for some input. "open": its bound does, which
-        takes the codes of a layer's inputs for independent of each other, and these come from layers before it.
+        "proved": none can, for any input, inside of nonlinearities too. "refuted": ``first`` does, for some input.
+        "open": its bound does, which takes the codes of a layer's inputs for independent of each other, and these come
+        from layers before it; or an audit of a nonlinearity leaves a width for some row of codes.
     """
 
     bounds: tuple[LayerBound, ...]
+    functions: tuple[FunctionProof, ...]
     first: LayerBound | None
     verdict: str
+
+    @property
+    def culprit(self) -> str:
+        """The first layer, in the order of the model, of which something is not proved; empty if all is."""
+        layers = [found.layer for found in self.functions if found.verdict != "proved"]
+        layers += [self.first.layer] if self.first else []
+        order = list(dict.fromkeys(name for name, _ in self.bounds))
+        return min(layers, key=order.index, default="")
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain numbers and texts."""
@@ -47,7 +60,8 @@ class ModelProof:
             }
             for name, bound in self.bounds
         ]
-        return {"verdict": self.verdict, "first": self.first and self.first.layer, "bounds": rows}
+        functions = [found._asdict() for found in self.functions]
+        return {"verdict": self.verdict, "first": self.culprit, "bounds": rows, "functions": functions}
 
 
 def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | None = None) -> ModelProof:
@@ -86,9 +100,22 @@ def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | 
     """
     spans = {name: Interval.of(*ends) for name, ends in (inputs or {}).items()}
     bounds = tuple(bounds_of(model, spans))
+    functions = tuple(audits_of(model, _edges(model, spans, bounds)))
     first = next((found for found in bounds if found.bound.culprit is not None), None)
     if first is None:
-        return ModelProof(bounds, None, "proved")
+        proved = all(found.verdict == "proved" for found in functions)
+        return ModelProof(bounds, functions, None, "proved" if proved else "open")
     node = model.nodes[first.layer]
     reached = node.layer.operation in ATTAINED and all(source in model.inputs for source in node.inputs)
-    return ModelProof(bounds, first, "refuted" if reached else "open")
+    return ModelProof(bounds, functions, first, "refuted" if reached else "open")
+
+
+def _edges(model: IntegerModel, spans: Mapping[str, Interval], bounds: Iterable[LayerBound]) -> dict[str, Interval]:
+    """Where the codes of each edge lie: of a layer's result, its last bound, or all codes if something overflows."""
+    edges = {name: quantity.interval for name, quantity in model.inputs.items()} | dict(spans)
+    overflowing = set()
+    for name, bound in bounds:
+        if bound.culprit is not None:
+            overflowing.add(name)
+        edges[name] = model.nodes[name].layer.result.interval if name in overflowing else bound.interval
+    return edges

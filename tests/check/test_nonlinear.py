@@ -16,7 +16,7 @@ from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError
 from lowbit.nonlinear.binary32 import binary32
 from lowbit.nonlinear.ibert import gelu_constants
-from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
+from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, get_scheme, schemes
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.nonlinear.rule import chosen
 from tests.check.answers import checked as check_cases
@@ -345,3 +345,11 @@ def test_a_rounding_of_the_exact_function_is_named():
 
     told = sentence(concluded(checked, cases, [truncated(case.arrays["codes"]) for case in cases]))
     assert told.startswith("follows exact, rounding toward_zero")
+
+
+@pytest.mark.parametrize("scheme", ["lowbit", "exact"])
+def test_a_layernorm_in_the_place_of_an_rmsnorm_is_named(scheme):
+    checked = operation("rmsnorm", scheme)
+    cases = [case for case in checked.cases("directed", 0, 0) if case.shape[1] < 20]
+    got = [OPERATIONS["layernorm"].call(case.arrays["codes"], scheme=scheme) for case in cases]
+    assert sentence(concluded(checked, cases, got)).startswith("subtracts the mean first, as LayerNorm does")

@@ -10,7 +10,19 @@ import pytest
 
 from lowbit.cli import main
 from lowbit.errors import InputError
-from lowbit.layers import Add, Interval, Linear, Quantity, Requantize, Rescale, Sum
+from lowbit.layers import (
+    Activation,
+    Add,
+    Attention,
+    Interval,
+    Linear,
+    Nonlinearity,
+    Norm,
+    Quantity,
+    Requantize,
+    Rescale,
+    Sum,
+)
 from lowbit.models.bounds import require_bounded
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import write_model
@@ -95,9 +107,41 @@ def test_the_command_proves_a_model(tmp_path, capsys):
     assert "PROVED: no accumulator and no intermediate can leave its width" in out
     assert main(["prove", "model", str(path), "--output-format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["verdict"], document["first"]) == ("proved", None)
+    assert (document["verdict"], document["first"], document["functions"]) == ("proved", "", [])
     assert {row["layer"] for row in document["bounds"]} == {"first", "second", "doubled"}
     assert all(row["fits"] and row["low"] <= row["high"] for row in document["bounds"])
+
+
+def block(longest, softmax="tflite_int8"):
+    """A norm, an attention and a GELU: layers with nonlinearities inside of them."""
+    scores = Rescale.from_scale(0.01, "tflite_double", Quantity("int8", 0.05))
+    norm = Norm(MIDDLE, Nonlinearity("layernorm", "lowbit"), 8, Rescale.from_scale(1e-6, "tflite_double", MIDDLE))
+    attention = Attention(
+        MIDDLE, MIDDLE, MIDDLE, 2, 4, scores, Nonlinearity("softmax", softmax),
+        Rescale.from_scale(0.01, "tflite_double", MIDDLE), longest=longest,
+    )  # fmt: skip
+    gelu = Activation.from_scales(MIDDLE, Nonlinearity("gelu", "lowbit"), "tflite_double", MIDDLE)
+    nodes = {
+        "norm": Node(norm, ("codes",)),
+        "attention": Node(attention, ("norm", "norm", "norm")),
+        "gelu": Node(gelu, ("attention",)),
+    }
+    return IntegerModel(nodes, {"codes": MIDDLE}, ("gelu",))
+
+
+def test_nonlinearities_inside_of_layers_are_audited(tmp_path, capsys):
+    proof = prove_model(block(511))
+    assert (proof.verdict, proof.culprit) == ("proved", "")
+    assert [(found.layer, found.verdict) for found in proof.functions] == [
+        ("norm", "proved"), ("attention", "proved"), ("gelu", "proved")
+    ]  # fmt: skip
+    proof = prove_model(block(512))  # one more, and a shift of TensorFlow Lite's softmax is by 32 bits
+    assert (proof.verdict, proof.first, proof.culprit) == ("open", None, "attention")
+    path = tmp_path / "model.safetensors"
+    write_model(path, block(512))
+    assert main(["prove", "model", str(path)]) == 5
+    assert "attention: softmax under tflite_int8, rows of 512 codes from -128 to 127: open: " in capsys.readouterr().out
+    assert prove_model(block(300, "exact")).verdict == "proved"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +177,8 @@ def test_no_kernel_of_an_integer_model_has_a_floating_point_instruction(tmp_path
     assert (status, found["arrays"]) == (0, [])
     assert {name.split(".")[2] for name in found["kernels"]} >= {"gemm", "requantize"}
     assert not any(found["kernels"].values())
+    codes = np.random.default_rng(0).integers(-128, 128, (2, 17, 8)).astype(np.int8)
+    assert nothing_floats(block(300, "lowbit"), codes, tmp_path)[0] == 0
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
         yield from _tail_bugs(names)
         yield from difference_bugs(names)
     yield from _mean_bugs(made)
+    yield from _root_mean_square_bugs(made)
     yield from rounding_bugs(made)
     yield from _reciprocal_bugs(names)
     yield from _result_bugs(source)
@@ -167,6 +168,15 @@ def _mean_bugs(made: Nonlinearity) -> Iterator[Bug]:
     )
     for name, words, mean in means:
         yield mutant(name, words, {"centred": lambda _, m, mean=mean: m.code - mean(m.last["sum"], len(m.codes))})  # type: ignore[misc]
+
+
+def _root_mean_square_bugs(made: Nonlinearity) -> Iterator[Bug]:
+    """RMSNorm taken for another normalisation."""
+    if made.operation != "rmsnorm":
+        return
+    other = replace(made, operation="layernorm")
+    words = "subtracts the mean first, as LayerNorm does"
+    yield Bug("mean", words, lambda _, __, case: _kernel(other, case.arrays["codes"], case))
 
 
 def _reciprocal_bugs(names: list[str]) -> Iterator[Bug]:

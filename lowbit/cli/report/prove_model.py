@@ -21,7 +21,7 @@ SCHEMA = "lowbit/prove-model/1"
 VERDICTS = {
     "proved": "no accumulator and no intermediate can leave its width, whatever codes go in",
     "refuted": "some input makes it overflow",
-    "open": "the bounds, which take the inputs of a layer for independent of each other, leave a width",
+    "open": "bounds, which take the inputs of a layer for independent of each other, leave a width, or an audit does",
 }
 PAINT = {"proved": "green", "refuted": "red", "open": "yellow"}
 STATUS = {"proved": ExitCode.EQUAL, "refuted": ExitCode.MISMATCH, "open": ExitCode.NOTHING_COMPARED}
@@ -84,6 +84,9 @@ def _write(page: Terminal, model: IntegerModel, proof: ModelProof) -> None:
     page.write(page.paint(head, "bold"))
     for line, found in zip(lines, proof.bounds, strict=True):
         page.write(line if found.bound.culprit is None else page.paint(line, PAINT[proof.verdict]))
+    for function in proof.functions:
+        words = f"{function.verdict}{f': {function.words}' if function.words else ''}"
+        page.write(f"{function.layer}: {function.title}: {page.paint(words, PAINT[function.verdict])}")
     page.write(f"{page.paint(proof.verdict.upper(), 'bold', PAINT[proof.verdict])}: {VERDICTS[proof.verdict]}")
     if proof.first is not None:
         name, bound = proof.first

@@ -59,7 +59,8 @@ def norm_rows(codes, centred, bias, out):
         total *= centred
         variance = length * squares - total * total
         if variance == 0:
-            out[row, :] = bias
+            for i in range(length):  # Numba's assignment of a slice formats a message of its lengths in floats
+                out[row, i] = bias[i]
             continue
         halves = (ROOT_BITS - bit_length(variance)) >> 1
         factor = positive_quotient(1 << NORM_RECIPROCAL_BITS, floor_square_root(variance << (2 * halves)))
