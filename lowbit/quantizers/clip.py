@@ -126,6 +126,12 @@ class RangeSearch(NamedTuple):
         return rounded_within(weights, clipped(weights, shares, length, mirrored=mirrored), fmt, policy)
 
 
+def fitted(weights: Doubles, fmt: BlockFormat, ranges: str, policy: BlockPolicy | str | None = None) -> BlockTensor:
+    """Round to nearest under the scales of the ranges that one of :data:`lowbit.quantizers.options.RANGES` finds."""
+    search = SEARCHES.get(ranges)
+    return nearest(weights, fmt, policy) if search is None else search.quantized(weights, fmt, policy)
+
+
 SEARCHES = {
     "mse": RangeSearch(80, 2.0),
     "norm_2.4": RangeSearch(80, 2.4),

@@ -158,9 +158,18 @@ def ordered(*names: str) -> Option:
     return Option("in which order the inputs are rounded", choices={name: ORDERS[name] for name in names})
 
 
+RANGES = {
+    "range": "the whole range of a block",
+    "mse": "the range that makes the squared error the smallest",
+    "norm_2.4": "the range that makes the sum of |error|^2.4 the smallest",
+    "llm_compressor": "the same of fewer ranges, as its MSE observer searches",
+}
+"""What the scale of a block is made from."""
+
 OPTIONS: Mapping[str, Option] = {
     "to": Option("the format that the weights are brought into"),
     "variant": Option("which of the ways that the paper and the official code have"),
+    "ranges": Option("what the scale of a block is made from", choices=RANGES),
     "policy": Option("how lowbit.quantize makes scales and codes: a block policy or its name"),
     "threads": Option("threads that work at once; results are the same for every number", Numbers(1, whole=True)),
     "hessian": Option("X^T X of the activations X, or a multiple of it, in their place"),

@@ -109,3 +109,17 @@ def test_a_broken_request_is_refused(layer):
         compressed_tensors(weights[:, :100])
     with pytest.raises(InputError, match="singular"):
         compressed_tensors(weights, activations[:60], damping=0.0)
+
+
+def test_ranges_of_its_mse_observer(layer):
+    weights, activations = layer
+    options = {"to": "int4.g128.float32", "dtype": "float32"}
+    policy = {"to": "int4.g128.float32", "policy": "compressed_tensors"}
+    for observer, variant in (("minmax", "range"), ("mse", "llm_compressor")):
+        nearest = round_to_nearest(weights, variant=variant, **policy).tensor
+        alone = compressed_tensors(weights, observer=observer, **options).tensor
+        np.testing.assert_array_equal(alone.codes, nearest.codes)
+        spread = compressed_tensors(weights, activations, observer=observer, **options)
+        np.testing.assert_array_equal(spread.tensor.scales["block"], nearest.scales["block"])
+    whole = compressed_tensors(weights, activations, **options)
+    assert spread.error(weights, activations) < 0.9 * whole.error(weights, activations)

@@ -10,6 +10,7 @@ from lowbit.errors import InputError
 from lowbit.quantizers import gptq, round_to_nearest
 from lowbit.quantizers.levels import levels_of
 from lowbit.quantizers.objective import inverse_factor
+from lowbit.quantizers.options import RANGES
 from tests.thinned import thinned
 
 FORMATS = ("int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.g64", "nf4.g32.by_sign", "int3.channel", "mxfp4", "nvfp4")
@@ -57,6 +58,18 @@ def test_without_correlations_it_rounds_to_nearest(layer, fmt):
     np.testing.assert_array_equal(gptq(weights, hessian=np.eye(128), to=fmt).tensor.codes, nearest.codes)
     static = gptq(weights, hessian=np.eye(128), to=fmt, order="static").tensor
     np.testing.assert_array_equal(static.codes, nearest.codes)
+
+
+@pytest.mark.parametrize("ranges", thinned(RANGES, 2))
+@pytest.mark.parametrize("fmt", ["int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.channel"])
+def test_ranges_are_those_of_rounding_to_nearest(layer, fmt, ranges):
+    weights, activations = layer
+    nearest = round_to_nearest(weights, to=fmt, variant=ranges).tensor
+    for order in ("none", "static"):
+        alone = gptq(weights, hessian=np.eye(128), to=fmt, order=order, ranges=ranges).tensor
+        np.testing.assert_array_equal(alone.codes, nearest.codes)
+    whole = gptq(weights, activations, to=fmt, order="static", ranges=ranges).tensor
+    np.testing.assert_array_equal(whole.scales["block"], nearest.scales["block"])
 
 
 @pytest.mark.parametrize("fmt", thinned(FORMATS, 2))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
-from lowbit.quantizers.clip import nearest
+from lowbit.quantizers.clip import fitted
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.gptq import gptq
@@ -34,6 +34,9 @@ SCHEMES = {
 POLICIES = {"bfloat16": "compressed_tensors_bfloat16", "float32": "compressed_tensors"}
 """By the dtype that a model's weights, its scales and its arithmetic have."""
 
+OBSERVERS = {"minmax": "range", "mse": "llm_compressor"}
+"""llm-compressor's names of the ranges of weights."""
+
 
 def compressed_tensors(
     weights: npt.ArrayLike,
@@ -42,6 +45,7 @@ def compressed_tensors(
     to: FormatLike | None = None,
     variant: str = "w4a16_int",
     dtype: str = "bfloat16",
+    observer: str = "minmax",
     damping: float = 0.01,
     threads: int = 1,
 ) -> QuantizedWeight:
@@ -71,9 +75,9 @@ def compressed_tensors(
     Notes
     -----
     Symmetric scales are amax over half of the range of the codes: 7.5, 127.5, 448. GPTQ has static groups and takes
-    the level that is nearest in binary64; its official counterpart in llm-compressor computes in binary32. The ranges
-    of its MSE observer are those of round_to_nearest's variant "llm_compressor"; SmoothQuant, which the paper adds at
-    70B, is a step of its own.
+    the level that is nearest in binary64; its official counterpart in llm-compressor computes in binary32. The paper's
+    4-bit models have the MSE observer, which compares errors in the dtype there and in binary64 here: in binary32 they
+    find the same ranges. SmoothQuant, which it adds at 70B, is a step of its own.
     Source: Kurtic et al., "Give Me BF16 or Give Me Death" (arXiv 2411.02355), section 3; compressed-tensors 0.20.1,
     quantization/quant_scheme.py and quantization/utils/helpers.py.
 
@@ -83,7 +87,7 @@ def compressed_tensors(
     >>> result.tensor.codes.tolist(), result.report["activations"]
     ([[64, -127, 32, 16]], 'int8.channel.bfloat16')
     """
-    scheme, policy = SCHEMES[variant], POLICIES[dtype]
+    scheme, policy, ranges = SCHEMES[variant], POLICIES[dtype], OBSERVERS[observer]
     matrix = weight_matrix(weights)
     fmt = weight_format(f"{scheme.weights}.{dtype}" if to is None else to, matrix.shape[1], METHOD.name)
     report: dict[str, Any] = {
@@ -91,8 +95,9 @@ def compressed_tensors(
         "policy": policy,
     }
     if activations is None or not scheme.feedback:
-        return QuantizedWeight(nearest(matrix, fmt, policy), report=MappingProxyType(report))
-    spread = gptq(matrix, activations, to=fmt, order="static", damping=damping, policy=policy, threads=threads)
+        return QuantizedWeight(fitted(matrix, fmt, ranges, policy), report=MappingProxyType(report))
+    options: dict[str, Any] = {"order": "static", "ranges": ranges, "damping": damping, "threads": threads}
+    spread = gptq(matrix, activations, to=fmt, policy=policy, **options)
     return QuantizedWeight(spread.tensor, report=MappingProxyType({**report, **spread.report}))
 
 
@@ -109,10 +114,14 @@ METHOD = Method(
     needs_activations=False,
     to="int4.g128.bfloat16",
     own={
+        "observer": Option(
+            "what the range of a block is found by",
+            choices={"minmax": "the whole of it", "mse": "a search of twenty narrower ones"},
+        ),
         "dtype": Option(
             "of the scales and of every step of the arithmetic",
             choices={"bfloat16": "that of models as they are published", "float32": "of models in binary32"},
-        )
+        ),
     },
     report={
         "activations": "the format that activations are brought into when the scheme runs",

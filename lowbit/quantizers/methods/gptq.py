@@ -10,7 +10,7 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat
 from lowbit.format.types import FormatLike
 from lowbit.policy.block import BlockPolicy, get_block_policy
-from lowbit.quantizers.clip import nearest
+from lowbit.quantizers.clip import fitted
 from lowbit.quantizers.hessian import prepared
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
@@ -29,6 +29,7 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     order: str = "none",
     damping: float = 0.01,
     columns: int = COLUMNS,
+    ranges: str = "range",
     hessian: npt.ArrayLike | None = None,
     policy: BlockPolicy | str | None = None,
     threads: int = 1,
@@ -78,7 +79,7 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
     tensor, margin = error_feedback(
         layer.weights[:, layer.order] if order == "activation" else layer.weights,
         layer.factor,
-        lambda part: nearest(part, fmt, policy),
+        lambda part: fitted(part, fmt, ranges, policy),
         fmt,
         columns=columns,
         stale=variant == "official",

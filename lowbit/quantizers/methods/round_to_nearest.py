@@ -6,9 +6,10 @@ import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
 from lowbit.policy.block import BlockPolicy
-from lowbit.quantizers.clip import SEARCHES, nearest
+from lowbit.quantizers.clip import fitted
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.options import RANGES
 from lowbit.quantizers.weight import QuantizedWeight
 
 
@@ -56,8 +57,7 @@ def round_to_nearest(
     """
     matrix = weight_matrix(weights)
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
-    search = SEARCHES.get(variant)
-    return QuantizedWeight(search.quantized(matrix, fmt, policy) if search else nearest(matrix, fmt, policy))
+    return QuantizedWeight(fitted(matrix, fmt, variant, policy))
 
 
 METHOD = Method(
@@ -65,12 +65,7 @@ METHOD = Method(
     quantize=round_to_nearest,
     title="every weight to the nearest value under the scale of its block",
     source="the baseline of every paper; ranges: IST-DASLab/gptq 2d65066; vllm-project/llm-compressor ab1ba3e",
-    variants={
-        "range": "scales from the whole range of a block",
-        "mse": "the range that makes the squared error the smallest",
-        "norm_2.4": "the range that makes the sum of |error|^2.4 the smallest",
-        "llm_compressor": "the same of fewer ranges, as its MSE observer searches",
-    },
+    variants=RANGES,
     needs_activations=False,
     to="int4.g128",
 )
