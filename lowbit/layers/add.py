@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from lowbit.policy.requantize import RequantizeScheme, get_requantize_scheme
 
 INT32 = Quantity("int32", 1.0)
 WIDEST_OPERAND = 16
+LARGEST_OPERAND = 1 << WIDEST_OPERAND
+"""Less its zero point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +110,16 @@ class Sum:
             return
         yield Step("accumulator", total, 32)
         fmt = self.output.scalar
-        codes = np.clip(total.astype(np.int64) + self.output.zero_point, *self._range).astype(fmt.code_dtype)
-        yield Step("requantised", codes, fmt.bits, fmt.signed)
+        wide = total if self._narrow else total.astype(np.int64)
+        codes = wide + self.output.zero_point if self.output.zero_point else wide
+        yield Step("requantised", np.clip(codes, *self._range).astype(fmt.code_dtype), fmt.bits, fmt.signed)
+
+    @cached_property
+    def _narrow(self) -> bool:
+        """Whether no sum of operands of 16 bits with its zero point needs more than 32 bits."""
+        every = Interval.of(-LARGEST_OPERAND << self.left_shift, LARGEST_OPERAND << self.left_shift)
+        ends = [bound for rescale in (self.left, self.right) for bound in rescale.bounds(every)]
+        return all(max(-int(bound.low.min()), int(bound.high.max())) < 1 << 29 for bound in ends)
 
     @property
     def _range(self) -> tuple[int, int]:

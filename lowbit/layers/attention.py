@@ -14,6 +14,7 @@ from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_
 from lowbit.layers.nonlinear import Nonlinearity
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.ops.gemm.gemm import gemm
+from lowbit.ops.gemm.quick import quick_product
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import RequantizeScheme
 
@@ -95,11 +96,10 @@ class Attention(Layer):
         shared, group = self._shared, self.heads // self._shared
         positions, count, size = queries.shape[-2], keys.shape[-2], self.size
         heads = _apart(queries, shared, group * size)  # of each key: the positions of its group of queries, one by one
-        sums = gemm(
+        sums = _products(
             heads.reshape(*heads.shape[:-2], positions * group, size),
-            np.swapaxes(_apart(keys, shared, size), -1, -2),
-            a_zero_point=self.query.zero_point,
-            b_zero_point=self.key.zero_point,
+            np.swapaxes(np.ascontiguousarray(_apart(keys, shared, size)), -1, -2),
+            (self.query.zero_point, self.key.zero_point),
         )
         yield Step("scores accumulator", sums, 32)
         fmt = self.scores.result.scalar
@@ -109,12 +109,8 @@ class Attention(Layer):
         declared = self.softmax.declared(self.scores.result)
         yield Step("probabilities", probabilities, declared.bits, declared.signed)
         signed = probabilities.astype(np.int16) if probabilities.dtype == np.uint16 else probabilities
-        sums = gemm(
-            signed,
-            _apart(values, shared, size),
-            a_zero_point=zero_point,
-            b_zero_point=self.value.zero_point,
-        )
+        parts = np.ascontiguousarray(_apart(values, shared, size))
+        sums = _products(signed, parts, (zero_point, self.value.zero_point))
         joined = np.swapaxes(sums.reshape(*sums.shape[:-2], positions, group * size), -3, -2).reshape(queries.shape)
         yield from finished(self.output, joined)
 
@@ -164,6 +160,20 @@ class Attention(Layer):
         total = self.softmax.largest_total(self.scores.result, self.longest)
         weighted = Interval(np.minimum(values.low, 0) * total, np.maximum(values.high, 0) * total)
         yield from finished_bounds(self.output, weighted)
+
+
+def _products(a: Array, b: Array, zero_points: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """``gemm`` of stacks of one shape; where ``b`` has no zero point, with as little as there can be beside kernels."""
+    a_zero_point, b_zero_point = zero_points
+    a, sums = np.ascontiguousarray(a), np.empty((*a.shape[:-1], b.shape[-1]), np.int32)
+    places = list(np.ndindex(*a.shape[:-2])) if b_zero_point == 0 else []
+    for place in places:
+        if quick_product(a[place], b[place], a_zero_point=a_zero_point, out=sums[place]) is None:
+            places = []
+            break
+    if not places:
+        sums = gemm(a, b, a_zero_point=a_zero_point, b_zero_point=b_zero_point)
+    return sums
 
 
 def _apart(codes: Array, parts: int, length: int) -> Array:

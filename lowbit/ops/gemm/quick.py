@@ -35,10 +35,13 @@ class _Kernel(NamedTuple):
     packed: int
 
 
-def quick_product(a: Any, b: Any, *, a_zero_point: int = 0, bias: Array = NOTHING) -> Array | None:
+def quick_product(
+    a: Any, b: Any, *, a_zero_point: int = 0, bias: Array = NOTHING, out: Array | None = None
+) -> Array | None:
     """The product of two matrices of bytes, or None where there is something to convert, to check or to choose.
 
-    The zero point is a code of ``a``; ``bias`` has an int32 number for each column.
+    The zero point is a code of ``a``; ``bias`` has an int32 number for each column; ``out`` has the shape of the
+    result, contiguous rows of int32 and no memory of an operand.
     """
     if type(a) is not np.ndarray or a.ndim != 2 or not a.flags.forc:
         return None
@@ -55,7 +58,7 @@ def quick_product(a: Any, b: Any, *, a_zero_point: int = 0, bias: Array = NOTHIN
     depth, n = b.shape
     if kernel is None or k != depth or k == 0 or m < least or n < least:
         return None
-    result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), _INT32)
+    result: Array = (aligned_empty if m * n >= WORTH_ALIGNING else np.empty)((m, n), _INT32) if out is None else out
     run, sums, offset, flip, packed = kernel
     run(a, right, result, bias, sums, scratch(), a_zero_point, offset, 0, flip, packed)
     return result
