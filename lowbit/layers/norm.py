@@ -15,8 +15,6 @@ from lowbit.layers.requantize import Output, Rescale, finished, finished_bounds
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import RequantizeScheme
 
-FRACTION = 20
-"""Fraction bits of a row normalised by the scheme ``lowbit``."""
 I_BERT_BITS = 30
 """|centred| <= floor(sqrt(sum of squares)) <= deviation, and results are centred * (2^31 / deviation) / 2."""
 
@@ -121,10 +119,11 @@ class Norm(Layer):
     def _largest(self) -> int | None:
         """The largest magnitude of a normalised number; None if only the declared width bounds it."""
         kind, scheme, variant = self.function.function, self.function.scheme, self.function.variant
-        if scheme == "lowbit":
+        if scheme in ("lowbit", "exact"):
             # A code's distance over the deviation is at most sqrt(length - 1), a code over the root mean square at
             # most sqrt(length); the next whole number covers what the root and the reciprocal are off.
-            return (isqrt(self.length - (kind == "layernorm")) + 1) << FRACTION
+            one = round(1 / float(np.min(np.asarray(self.function.trial(self.input, self.length).scale))))
+            return (isqrt(self.length - (kind == "layernorm")) + 1) * one
         if scheme in ("ibert", "ivit") and variant != "tvm" and not self.function.options:
             return 1 << I_BERT_BITS
         return None

@@ -36,11 +36,17 @@ ACTIVATIONS = [
     (Nonlinearity("logistic", "tflite_int8"), Quantity("int8", 0.05, 12)),
     (Nonlinearity("tanh", "tflite_int8"), INT8),
 ]
-NORMS = [Nonlinearity("layernorm", scheme) for scheme in ("ivit", "ibert", "lowbit")]
+NORMS = [
+    *(Nonlinearity("layernorm", scheme) for scheme in ("ivit", "ibert", "lowbit")),
+    Nonlinearity("layernorm", "exact"),
+    Nonlinearity("rmsnorm", "lowbit"),
+    Nonlinearity("rmsnorm", "exact"),
+]
 SOFTMAXES = [
     Nonlinearity("softmax", "ivit", bits=8),
     Nonlinearity("softmax", "ibert", bits=8),
     Nonlinearity("softmax", "lowbit", bits=16),
+    Nonlinearity("softmax", "exact", bits=8),
     Nonlinearity("softmax", "tflite_int8"),
 ]
 
@@ -114,9 +120,10 @@ def test_norm(function, format):
     if not fits:  # 16 squares of distances of 2^15
         squares = next(layer.bounds(edge.interval))
         assert (squares.label, squares.culprit) == ("sum of squares", 4 * (65535**2 + 1))
-    if function.scheme == "lowbit":
+    if function.scheme in ("lowbit", "exact"):
         wide = rows.astype(float)
-        exact = (wide - wide.mean(-1, keepdims=True)) / wide.std(-1, keepdims=True) * gamma + beta
+        wide -= wide.mean(-1, keepdims=True) * (function.function == "layernorm")
+        exact = wide / np.sqrt((wide**2).mean(-1, keepdims=True)) * gamma + beta
         assert np.abs(layer(rows) - np.clip(exact / 0.02 + 3, -128, 127)).max() < 0.51
 
 
