@@ -13,9 +13,10 @@ from lowbit.cli.prototypes import CONTAINERS, header, usual
 from lowbit.cli.topics import ERROR_TOPICS
 from lowbit.exact import Exact, format_exact
 from lowbit.format.block import BlockFormat
+from lowbit.format.block_name import element_format
 from lowbit.format.common import Format
-from lowbit.format.registry import families, formats, get_format, scalar_format
-from lowbit.format.scalar import Scalar
+from lowbit.format.protocol import Element
+from lowbit.format.registry import families, formats, get_format
 from lowbit.nonlinear.scheme import NONLINEARITIES, schemes
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator
 from lowbit.policy.cast import CAST_PRESETS, DEFECTS, Policy
@@ -72,7 +73,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def format_page(fmt: Format) -> str:
     """Bit diagram, facts, and the whole value table up to 8 bits: what ``lowbit show`` prints."""
-    values = ["--values"] if isinstance(fmt, Scalar) and fmt.bits <= 8 else []
+    values = ["--values"] if isinstance(fmt, Element) and fmt.bits <= 8 else []
     command = f"lowbit show {fmt.id}{' --values' if values else ''}"
     return f"# {fmt.id}\n\n```console\n$ {command}\n{run('show', fmt.id, *values)}```\n"
 
@@ -85,20 +86,27 @@ def short_value(value: Exact) -> str:
 
 def formats_index() -> str:
     """All single formats, and the families."""
-    single = [fmt for fmt in map(scalar_format, formats(kind="scalar")) if not fmt.family]
+    names = (*formats(kind="scalar"), *formats(kind="vector"))
+    single = [fmt for fmt in map(element_format, names) if not fmt.family]
     blocks = [fmt for fmt in map(get_format, formats(kind="block")) if isinstance(fmt, BlockFormat)]
     block_rows = [
         (f"[{fmt.id}]({fmt.id}.md)", f"{float(fmt.bits_per_value):g}", f"`{fmt.element.id}`", fmt.summary)
         for fmt in blocks
     ]
     rows = [
-        (f"[{fmt.id}]({fmt.id}.md)", str(fmt.bits), short_value(fmt.max), f"`{fmt.default_policy}`", fmt.summary)
+        (
+            f"[{fmt.id}]({fmt.id}.md)",
+            str(fmt.bits),
+            short_value(fmt.component.max),
+            f"`{fmt.default_policy}`",
+            fmt.summary,
+        )
         for fmt in single
     ]
     family_rows = [
         (f"`{family.id}`", ", ".join(f"`{name}`" for name in family.names), family.summary) for family in families()
     ]
-    names = "\n".join(fmt.id for fmt in (*single, *blocks))
+    pages = "\n".join(fmt.id for fmt in (*single, *blocks))
     return (
         "# Formats\n\nOne page a format, from the files in `formats/`.\n\n"
         + table(("format", "bits", "largest value", "default policy", "what it is"), rows)
@@ -107,7 +115,7 @@ def formats_index() -> str:
         + table(("format", "bits a value", "element", "what it is"), block_rows)
         + "\n## Families\n\nMembers are named by their parameters: `lowbit show binary8p4se`.\n\n"
         + table(("family", "members", "what it is"), family_rows)
-        + f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+        + f"\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
     )
 
 

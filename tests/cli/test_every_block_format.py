@@ -21,6 +21,7 @@ MEMBERS = [
         "q2.6.g8.float8_e8m0fnu",
         "float16.g8",
         "int3.g7",
+        "pyramid8_2.g8",
     ),
 ]
 VALUES = ("1", "-3", "0.5", "6", "0", "-0.25", "100", "-1e-3")
@@ -54,9 +55,9 @@ def test_kernels_and_vectors(lowbit, tmp_path, name):
         "    return {'codes': tensor.codes, **tensor.scales}\n"
         "def back(codes, *scales):\n"
         f"    fmt = lowbit.get_format({name!r})\n"
-        "    fields = zip(fmt.scales, scales)\n"
-        "    named = {field.name: scale.reshape(field.grid(codes.shape)) for field, scale in fields}\n"
-        "    return lowbit.dequantize(lowbit.BlockTensor(fmt, codes.shape, 1, codes, named))\n"
+        "    fields, shape = zip(fmt.scales, scales), fmt.values_shape(codes.shape)\n"
+        "    named = {field.name: scale.reshape(field.grid(shape)) for field, scale in fields}\n"
+        "    return lowbit.dequantize(lowbit.BlockTensor(fmt, shape, 1, codes, named))\n"
     )
     for verb, option, function in (("quantize", "--to", "to"), ("dequantize", "--from", "back")):
         result = lowbit("check", verb, option, name, "--python", f"{file}:{function}")

@@ -19,6 +19,7 @@ from lowbit.format.files.patterns import parse_pattern
 from lowbit.format.registry import data_directory, families, formats, get_format
 from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import CAST_PRESETS
+from lowbit.quantizers.pyramid import vector_count
 
 DIRECTORY = data_directory("formats")
 FILES = sorted(DIRECTORY.glob("*.toml"))
@@ -84,6 +85,11 @@ def enumerated_figure(fmt, fact):
         positive = min(value for value in numbers if value > 0)
         figures = {"max": max(numbers), "min": min(numbers), "smallest": positive, "finite_values": len(numbers)}
         return {**figures, "nan_codes": sum(map(isnan, values)), "infinity_codes": sum(map(isinf, values))}[fact]
+    if fmt.kind == "vector":  # a pyramid: Fischer's recursion, and ends that are all pulses at one place
+        parts = load(DIRECTORY / f"{fmt.id}.toml")["pyramid"]
+        count = vector_count(parts["dimension"], parts["pulses"])
+        ends = {"max": parts["pulses"], "min": -parts["pulses"]}
+        return {**ends, "vectors": count, "dimension": parts["dimension"]}[fact]
     if fmt.kind != "float":
         ends = [code * Fraction(1, 2**fmt.fraction_bits) for code in (fmt.min_code, fmt.max_code)]
         return {"min": ends[0], "max": ends[1], "finite_values": fmt.max_code - fmt.min_code + 1}[fact]

@@ -229,7 +229,7 @@ def test_the_list_holds_every_format_that_is_promised():
     blocks = """mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint8 nvfp4 nvfp4_16x16 fp8_1x128 fp8_128x128
         bfp8_b bfp4_b bfp2_b msfp16 msfp12 dfp16 dfp8"""
     assert set(blocks.split()) <= set(formats(kind="block")) < set(listed)
-    assert set(listed) - set(formats(kind="block")) == set(formats(kind="scalar"))
+    assert set(listed) - set(formats(kind="block")) == {*formats(kind="scalar"), *formats(kind="vector")}
     assert set(promised.split()) <= set(listed)
     assert len(listed) == len(set(listed))
     assert not [name for name in listed if get_format(name).family in ("p3109", "fixed", "sign_magnitude")]

@@ -58,7 +58,7 @@ def test_dequantised_tensors_are_those_of_the_kernels(entry):
             for field in fmt.scales
         }
         grids = {field.name: scales[field.name].reshape(field.grid(shape)) for field in fmt.scales}
-        tensor = lowbit.BlockTensor(fmt, shape, len(shape) - 1, codes.reshape(shape), grids)
+        tensor = lowbit.BlockTensor(fmt, shape, len(shape) - 1, codes.reshape(fmt.codes_shape(shape)), grids)
         values = lowbit.dequantize(tensor).ravel().view(np.uint32)
         assert np.array_equal(values, rows["values"][number])
 
