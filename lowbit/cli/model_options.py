@@ -153,6 +153,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
 
     if arguments.jobs < 1:
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
+    _require_score(arguments)
     settings = Settings(
         tuple(listed(arguments.formats)),
         arguments.group,
@@ -172,6 +173,17 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
             scheduler=arguments.scheduler,
             progress=progress,
         )
+
+
+def _require_score(arguments: Namespace) -> None:
+    """Refuse a score that lacks its numbers before anything is measured: UsageError."""
+    from lowbit.allocate.sensitivity.measure import INPUTS
+
+    if arguments.score == "hessian" and not arguments.traces:
+        hint = "--traces FILE, TOML: layer = average Hessian trace"
+        raise UsageError("--score hessian needs the traces of the layers", hint=hint)
+    if arguments.score == "output_error" and not (arguments.inputs or getattr(arguments, "calibrate", None)):
+        raise UsageError("--score output_error needs the inputs of the layers", hint=INPUTS)
 
 
 def model_problem(model: str, measured: Measured, arguments: Namespace, limits: Mapping[str, str]) -> Problem:

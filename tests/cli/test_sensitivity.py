@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from lowbit.allocate import sensitivity
 from lowbit.allocate.sensitivity import read_header
 from lowbit.cli import main
 from lowbit.files.safetensors import Entry, write_tensors
@@ -85,6 +86,17 @@ def test_hessian_traces_come_from_a_file(model, tmp_path, capsys):
     for extra in ([], ["--traces", str(traces)], ["--traces", str(tmp_path / "none")]):
         assert main([*words, *extra]) == 2
         assert "error[" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [("hessian", "help: --traces FILE"), ("output_error", "help: --inputs FILE, or --calibrate TEXT")],
+)
+def test_a_score_without_its_numbers_is_refused_before_the_work(model, capsys, monkeypatch, score, message):
+    monkeypatch.setattr(sensitivity, "measure_model", None)
+    for verb in (["sensitivity", str(model)], ["allocate", "--model", str(model), "--budget", "avg_bits=4"]):
+        assert main([*verb, "--score", score]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,30 @@ import pytest
 
 from lowbit.errors import InputError
 from lowbit.quantizers import quarot, round_to_nearest, vector_quantization
-from lowbit.quantizers.methods.vector_quantization import DISTANCES, nearest_in_table
+from lowbit.quantizers.methods.vector_quantization import DISTANCES, nearest_in_table, spread_start
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 7, 8, 16])
+def test_the_first_table_is_that_of_plain_k_means(length):
+    """As numpy.random.Generator.choice draws it, and with the squared distances of whole vectors."""
+    vectors = np.random.default_rng(length).normal(size=(400, length)).round(1)
+    random = np.random.default_rng(7)
+    table = [vectors[random.integers(len(vectors))]]
+    distance = ((vectors - table[0]) ** 2).sum(axis=1)
+    for _ in range(59):
+        table.append(vectors[random.choice(len(vectors), p=distance / distance.sum())])
+        distance = np.minimum(distance, ((vectors - table[-1]) ** 2).sum(axis=1))
+        if not distance.any():
+            break
+    assert np.array_equal(spread_start(vectors, len(table), np.random.default_rng(7)), table)
+
+
+def test_a_table_with_room_for_every_vector_is_exact():
+    weights = np.random.default_rng(3).normal(size=(8, 64)).astype(np.float32)
+    weights[3] = weights[5]
+    result = vector_quantization(weights, to="table16.vector4")
+    assert np.array_equal(result.dequantize(), weights)
+    assert len(np.unique(result.tensor.codes)) == 7 * 16
 
 
 def test_every_vector_has_the_nearest_of_the_table():

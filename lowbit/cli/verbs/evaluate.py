@@ -118,7 +118,7 @@ def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, An
     page.table([report.HEADS, *map(report.cells, rows)], right=report.RIGHT)
     layers, held_out = counted(document["layers"], "layer"), counted(document["held_out"], "held-out sentence")
     told = f"{layers} with {document['weights']:,} weights; {held_out}"
-    page.write(f"{told}, {document['calibration']} of the calibration; {report.MEANING}")
+    page.lines(wrapped(f"{told}, {document['calibration']} of the calibration; {report.MEANING}", page.columns))
     for note in document["notes"]:
         page.lines(wrapped(printable(note, line=True), page.columns))
     for item in refused:  # a line each, to be searched

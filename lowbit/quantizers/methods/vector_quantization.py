@@ -16,8 +16,11 @@ from lowbit.quantizers.weight import QuantizedWeight, VectorTable
 CHUNK = 1 << 14
 """Vectors whose distances are computed at once, at most."""
 
-DISTANCES = 1 << 22
-"""Distances that are held at once: 32 MiB, and as much for the product that they are made of."""
+PAIRWISE = 8
+"""From so many numbers on NumPy adds them in another order than one after the other."""
+
+DISTANCES = 1 << 17
+"""Distances that are held at once: 1 MiB, and as much for the product that they are made of, which caches hold."""
 
 
 def vector_quantization(
@@ -94,7 +97,10 @@ def _parsed(to: object) -> tuple[int, int]:
 
 
 def _k_means(vectors: Doubles, count: int, random: np.random.Generator, iterations: int) -> Doubles:
-    table = _spread_start(vectors, count, random)
+    distinct = np.unique(vectors, axis=0)
+    if len(distinct) <= count:  # each is its own mean, whatever k-means starts from
+        return distinct
+    table = spread_start(vectors, count, random)
     codes = nearest_in_table(vectors, table, 1)[:, 0]
     for _ in range(iterations):
         sizes = np.bincount(codes, minlength=count)
@@ -107,17 +113,36 @@ def _k_means(vectors: Doubles, count: int, random: np.random.Generator, iteratio
     return table
 
 
-def _spread_start(vectors: Doubles, count: int, random: np.random.Generator) -> Doubles:
+def spread_start(vectors: Doubles, count: int, random: np.random.Generator) -> Doubles:
     """k-means++: each next vector with a chance that grows with its squared distance from those before."""
     table = np.empty((count, vectors.shape[1]))
+    columns = np.ascontiguousarray(vectors.T)
     table[0] = vectors[random.integers(len(vectors))]
-    distance = ((vectors - table[0]) ** 2).sum(axis=1)
+    distance = _squared_distances(vectors, columns, table[0])
     for place in range(1, count):
         total = distance.sum()
-        chosen = random.choice(len(vectors), p=distance / total) if total > 0 else random.integers(len(vectors))
-        table[place] = vectors[chosen]
-        distance = np.minimum(distance, ((vectors - table[place]) ** 2).sum(axis=1))
+        table[place] = vectors[_drawn(distance / total, random) if total > 0 else random.integers(len(vectors))]
+        np.minimum(distance, _squared_distances(vectors, columns, table[place]), out=distance)
     return table
+
+
+def _drawn(shares: Doubles, random: np.random.Generator) -> int:
+    """``random.choice(len(shares), p=shares)`` without its checks of the shares, which take longer than it."""
+    sums = shares.cumsum()
+    sums /= sums[-1]
+    return int(sums.searchsorted(random.random(), side="right"))
+
+
+def _squared_distances(vectors: Doubles, columns: Doubles, center: Doubles) -> Doubles:
+    """``((vectors - center) ** 2).sum(axis=1)``, for short vectors in ``columns``, in the same order of additions."""
+    result: Doubles
+    if len(columns) >= PAIRWISE:
+        result = ((vectors - center) ** 2).sum(axis=1)
+        return result
+    result = (columns[0] - center[0]) ** 2
+    for column, value in zip(columns[1:], center[1:], strict=True):
+        result += (column - value) ** 2
+    return result
 
 
 def nearest_in_table(vectors: Doubles, table: Doubles, count: int) -> npt.NDArray[np.int64]:
