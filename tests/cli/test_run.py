@@ -8,6 +8,7 @@ import pytest
 
 from lowbit.files.arrays import read_arrays
 from lowbit.layers import Linear, Quantity, Rescale
+from lowbit.models.conversion import subject
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import write_model
 
@@ -121,3 +122,28 @@ def test_a_function_that_hands_out_layers_is_compared(lowbit, model, image, tmp_
     assert "the kernel does not add the bias" in result.out
     assert lowbit("check", "model", path).status == 2
     assert lowbit("check", "gemm", path).status == 2
+
+
+def test_a_model_known_by_name_adds_in_integers(lowbit, monkeypatch, tmp_path):
+    monkeypatch.setattr(subject, "CALIBRATION_PROBLEMS", 64)
+    monkeypatch.setattr(subject, "HELD_OUT_PROBLEMS", 32)
+    path, picture = tmp_path / "addition.safetensors", tmp_path / "layers.svg"
+    result = lowbit("run", "addition_0", "--save", path)
+    assert "accuracy on 32 held-out items: float 1.0000, integer 1.0000" in result.out
+    result = lowbit("evaluate", path, "--layers", "-o", picture)
+    assert "layers.0.self_attn.q_proj" in result.out
+    assert "accuracy on 32 held-out items: float 1.0000, integer 1.0000" in result.out
+    assert picture.read_text().count("<rect") > 30
+    document = json.loads(lowbit("evaluate", path, "--layers", "--output-format", "json").out)
+    assert document["outcome"]["items"] == 32
+    assert all(0.9 < layer["cosine"] <= 1 for layer in document["layers"])
+
+
+def test_what_goes_together_is_told(lowbit, model):
+    path, _ = model
+    assert "--output and --dump take an INPUT" in lowbit("run", path, "--dump", "dump.npz").err
+    assert "does not say which float model it was" in lowbit("run", path).err
+    assert (
+        "with --layers the name ends in one of .svg, .json" in lowbit("evaluate", path, "--layers", "-o", "a.html").err
+    )
+    assert "--preset is for --layers" in lowbit("evaluate", path, "--preset", "ibert").err

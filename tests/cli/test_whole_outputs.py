@@ -69,6 +69,7 @@ WRITES += [
     ("run integer.safetensors codes.npy -o", "results.npz"),
     ("run integer.safetensors codes.npy -o", "results.safetensors"),
     ("run integer.safetensors codes.npy --dump", "dump.npz"),
+    ("run integer.safetensors codes.npy --calibrate sentences --held-out sentences --save", "copy.safetensors"),
 ]
 READS = [
     "check model integer.safetensors --inputs codes.npy --results dump.npy",

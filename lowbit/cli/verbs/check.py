@@ -14,7 +14,7 @@ from lowbit.check.report.writers import FORMS, WRITERS
 from lowbit.check.result import MISMATCH, CheckResult
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
-from lowbit.cli.model_check import MODEL, check_model
+from lowbit.cli.integer_models import MODEL, check_model
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.operation_options import (
     CONVERSIONS,

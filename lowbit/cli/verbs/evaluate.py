@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lowbit.cli.file_options import also_writes, input_file, output_file, say_written
+from lowbit.cli.integer_models import add_conversion_options, evaluate_layers
 from lowbit.cli.model_options import (
     add_selection,
     add_work_options,
@@ -51,7 +52,10 @@ def add_parser(subparsers: Any) -> None:
     seen = "sentences that methods see, UTF-8, a line each; needed by gptq, awq and others"
     input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
     held_out = "sentences that everything is measured on"
-    input_file(parser, "--held-out", required=True, what="the held-out text", metavar="TEXT", help=held_out)
+    input_file(parser, "--held-out", what="the held-out text", metavar="TEXT", help=held_out)
+    integers = "an integer model beside its float twin, layer by layer; MODEL is a file of one, mnist_vit, ..., minilm"
+    parser.add_argument("--layers", action="store_true", help=integers)
+    add_conversion_options(parser)
     add_selection(parser)
     add_work_options(parser.add_argument_group("how the work is done"))
     written = "write the table and a picture: .html, .svg or .json; several times for several files"
@@ -66,7 +70,13 @@ def run(arguments: Namespace) -> int:
     from lowbit.models.joint import DEFAULT
     from lowbit.models.sentences import weights_of
 
+    if arguments.layers:
+        return evaluate_layers(arguments)
     methods, formats = listed(arguments.methods), listed(arguments.to or "")
+    if arguments.preset:
+        raise UsageError("--preset is for --layers")
+    if not arguments.held_out:
+        raise UsageError("`lowbit evaluate` takes --held-out TEXT", hint="sentences, a line each")
     if not methods:
         raise UsageError("`lowbit evaluate` takes --methods", hint="--methods rtn,gptq --to int4.g128, say")
     suffixes = {output: _suffix(output) for output in arguments.output}

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from lowbit.cli.file_options import input_file, output_file, say_written
+from lowbit.cli.integer_models import NAMED, add_conversion_options, add_sentences, opened
 from lowbit.cli.terminal import add_output_format, print_document, terminal
+from lowbit.errors import UsageError
 
 SCHEMA = "lowbit/run/1"
 LISTED = 20
@@ -22,9 +24,13 @@ def add_parser(subparsers: Any) -> None:
         description="Run an integer model. Nothing floats between its input codes and its output codes; floating-point "
         "inputs become the nearest codes first. Classifiers name the label of the largest code of each item.",
     )
-    input_file(parser, "model", what="the model", metavar="MODEL", help="an integer model, .safetensors")
+    input_file(parser, "model", what="the model", metavar="MODEL", help=NAMED)
     arrays = "values (floats) or codes (integers): .npy, or .npz or .safetensors with an array for each input"
-    input_file(parser, "input", what="the input", metavar="INPUT", help=arrays)
+    more = "; without it: the held-out data of the model, float and integer side by side"
+    input_file(parser, "input", what="the input", nargs="?", metavar="INPUT", help=arrays + more)
+    add_conversion_options(parser)
+    add_sentences(parser)
+    output_file(parser, "--save", metavar="FILE", help="write the integer model that a float one became: .safetensors")
     output_file(parser, "-o", "--output", metavar="FILE", help="write the output codes: .npy, .npz or .safetensors")
     dump = "write every intermediate of every layer, LAYER:LABEL, and every result, LAYER: .npz or .safetensors"
     output_file(parser, "--dump", metavar="FILE", help=dump)
@@ -35,12 +41,20 @@ def run(arguments: Namespace) -> int:
     from lowbit.files.arrays import read_arrays, write_arrays
     from lowbit.files.whole import require_writable
     from lowbit.models.inputs import input_codes
-    from lowbit.models.store import read_model
+    from lowbit.models.store import write_model
 
-    for name in (arguments.output, arguments.dump):
+    for name in (arguments.output, arguments.dump, arguments.save):
         if name:
             require_writable(name)
-    model = read_model(arguments.model)
+    if arguments.input is None and (arguments.output or arguments.dump):
+        raise UsageError("--output and --dump take an INPUT", hint=".npy, .npz or .safetensors")
+    model, subject = opened(arguments, measured=arguments.input is None)
+    if arguments.save:
+        write_model(arguments.save, model)
+    if subject is not None and arguments.input is None:
+        _measure(arguments, model, subject)
+        say_written(arguments.save)
+        return 0
     codes = input_codes(model, read_arrays(arguments.input))
     dump: dict[str, Any] = {}
 
@@ -57,8 +71,28 @@ def run(arguments: Namespace) -> int:
         print_document(_document(model, outputs), SCHEMA)
     else:
         _write(arguments, model, outputs)
-    say_written(arguments.output, arguments.dump)
+    say_written(arguments.output, arguments.dump, arguments.save)
     return 0
+
+
+def _measure(arguments: Namespace, model: Any, subject: Any) -> None:
+    """Float and integer side by side on held-out data."""
+    from dataclasses import asdict
+
+    from lowbit.cli.report.layers import told
+    from lowbit.models.conversion.layerwise import measure
+
+    outcome = measure(subject, model)
+    if arguments.output_format == "json":
+        print_document({"outcome": asdict(outcome)}, SCHEMA)
+        return
+    page = terminal(arguments)
+    preset = model.facts.get("preset", "")
+    page.write(
+        f"{subject.name}: {len(model.nodes)} integer layers, arithmetic of {preset}; nothing floats between them"
+    )
+    for line in told(outcome):
+        page.write(line)
 
 
 def _labels(model: Any, outputs: dict[str, Any]) -> list[str]:

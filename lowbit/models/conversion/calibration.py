@@ -63,14 +63,15 @@ class Values:
     ----------
     low, high : float
     sample : list of ndarray
-    channels : ndarray of float64, shape (last axis,)
-        The largest magnitude of each channel.
+    lows, highs : ndarray of float64, shape (last axis,)
+        The smallest and the largest value of each channel, and 0.
     """
 
     low: float = np.inf
     high: float = -np.inf
     sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    channels: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    lows: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    highs: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     @classmethod
     def of(cls, array: npt.NDArray[Any]) -> Values:
@@ -83,8 +84,9 @@ class Values:
         """Take the values of an array in, too."""
         flat = array.reshape(-1)
         self.low, self.high = float(np.minimum(self.low, flat.min())), float(np.maximum(self.high, flat.max()))
-        if array.ndim:
-            self.channels = np.maximum(self.channels, np.abs(array).reshape(-1, array.shape[-1]).max(axis=0))
+        if array.ndim and self.lows.shape in ((1,), array.shape[-1:]):  # scores have as many channels as tokens
+            rows = array.reshape(-1, array.shape[-1])
+            self.lows, self.highs = np.minimum(self.lows, rows.min(axis=0)), np.maximum(self.highs, rows.max(axis=0))
         self.sample.append(generator.choice(flat, KEPT) if flat.size > KEPT else flat.astype(np.float64))
 
     def range(self, name: str, rule: str, format: str, *, symmetric: bool) -> Quantity:

@@ -163,11 +163,13 @@ class Conversion:
             return None
         if takers[0] not in self.smooth:
             weights = np.concatenate([np.asarray(self.parameters[f"{name}.weight"], np.float64) for name in takers])
-            largest = self.recorder.values[source].channels
+            values = self.recorder.values[source]
+            largest = np.maximum(-values.lows, values.highs)
             method = smoothquant(weights, largest[None], to=self.preset.weights, strength=self.preset.smooth)
             scale = np.asarray(method.transform.scale, np.float64)  # type: ignore[union-attr]
-            end = float((largest / scale).max())
-            quantity = quantity_of(-end, end, self.preset.format_of("smooth", []), symmetric=True)
+            ends = float((values.lows / scale).min()), float((values.highs / scale).max())
+            element = self.preset.format_of("smooth", [self.recorder.operations[source].kind])
+            quantity = quantity_of(*ends, element, symmetric=True)
             self.smooth |= dict.fromkeys(takers, (scale, quantity))
         return self.smooth[takers[0]]
 

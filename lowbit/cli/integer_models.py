@@ -1,0 +1,141 @@
+"""Integer models as verbs name them: a file of one, or a float model that lowbit knows, which becomes one.
+
+``lowbit evaluate MODEL --layers`` compares one with its float twin layer by layer, and ``lowbit check model MODEL`` what
+a kernel library hands out with one.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.file_options import input_file, say_written
+from lowbit.cli.model_options import listed
+from lowbit.cli.terminal import print_document, terminal, wrapped
+from lowbit.dut.kinds import KINDS
+from lowbit.errors import InputError, UsageError
+from lowbit.files.whole import require_writable, write_text
+
+if TYPE_CHECKING:
+    from lowbit.models.conversion.subject import Subject
+    from lowbit.models.graph import IntegerModel
+
+NAMED = "an integer model (.safetensors), or a float model that becomes one: mnist_vit, mnist_resnet, ..., minilm"
+
+
+MODEL = "model"
+"""The name of the operation that ``check_model`` is."""
+
+SUFFIXES = (".svg", ".json")
+"""Of what ``--layers`` writes."""
+
+
+def add_conversion_options(parser: Any) -> None:
+    """How a float model becomes an integer one."""
+    presets = "whose arithmetic a float model gets: ibert, ivit, hawq_v3, mobilequant_w8a8, ... (default: the model's)"
+    parser.add_argument("--preset", metavar="NAME", help=presets)
+
+
+def add_sentences(parser: Any) -> None:
+    """What minilm is calibrated with and measured on."""
+    seen, held_out = "minilm: sentences of the calibration, a line each", "minilm: sentences that it is measured on"
+    input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
+    input_file(parser, "--held-out", what="the held-out text", metavar="TEXT", help=held_out)
+
+
+def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subject | None]:
+    """An integer model, and its float twin with its data where it has one and ``measured`` asks for it.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or its float twin is not known.
+    """
+    from lowbit.models.conversion.subject import known_subjects, subject_of
+    from lowbit.models.layer_inputs import read_sentences
+    from lowbit.models.store import read_model
+
+    texts = [read_sentences(file) if file else () for file in (arguments.calibrate, arguments.held_out)]
+    if str(arguments.model) in known_subjects():
+        subject = subject_of(str(arguments.model), *texts)
+        return subject.convert(arguments.preset).model, subject
+    model = read_model(arguments.model)
+    return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
+
+
+def _float_of(model: IntegerModel, file: Any) -> str:
+    name = model.facts.get("float")
+    if not isinstance(name, str):
+        raise InputError(f"{file} does not say which float model it was", hint="give the name of that: mnist_vit, say")
+    return name
+
+
+def evaluate_layers(arguments: Namespace) -> int:
+    """Compare, and print or write it."""
+    from lowbit.cli.report import layers as report
+    from lowbit.models.conversion.layerwise import FALLS_OFF, compare_layers, falls_off, measure
+
+    for output in arguments.output:
+        if Path(output).suffix.lower() not in SUFFIXES:
+            raise UsageError(f"--output {output}: with --layers the name ends in one of {', '.join(SUFFIXES)}")
+        require_writable(output)
+    model, subject = opened(arguments, measured=True)
+    assert subject is not None
+    distances = compare_layers(subject, model, subject.held_out[0])
+    outcome, first = measure(subject, model), falls_off(distances)
+    document = report.document(arguments.model, distances, outcome, first)
+    for output in arguments.output:
+        picture = Path(output).suffix.lower() == ".svg"
+        title = f"{arguments.model}: an integer model beside its float twin"
+        write_text(
+            output, report.picture(title, distances, FALLS_OFF) if picture else json.dumps(document, indent=2) + "\n"
+        )
+    if arguments.output_format == "json":
+        print_document(document, report.SCHEMA)
+    else:
+        page = terminal(arguments)
+        page.table([report.HEADS, *map(report.cells, distances)], right=range(3, len(report.HEADS)))
+        for line in report.told(outcome):
+            page.write(line)
+        off = f"the first layer that falls off (a cosine below {FALLS_OFF}): {first.layer}" if first else ""
+        page.write(off or f"no layer falls off: every cosine is at least {FALLS_OFF}")
+    say_written(*arguments.output)
+    return 0
+
+
+def check_model(arguments: Namespace) -> int:
+    """Run the check; the exit status."""
+    from lowbit.check.model.compare import compare_model
+    from lowbit.check.model.kernel import dump_of
+    from lowbit.check.report import model as report
+    from lowbit.files.arrays import read_arrays
+    from lowbit.models.inputs import input_codes
+    from lowbit.models.store import read_model
+
+    named = [name for name in KINDS if getattr(arguments, name)]
+    if not arguments.model or not named or not arguments.inputs:
+        ways = f"lowbit check model M.safetensors --inputs IN.npy --results DUMP.npz, or {', '.join(_others())}"
+        raise UsageError("`lowbit check model` takes a model, --inputs and a kernel", hint=ways)
+    model = read_model(arguments.model)
+    codes = input_codes(model, read_arrays(arguments.inputs))
+    wanted = tuple(model.nodes) if arguments.layers == "all" else listed(arguments.layers or "") or model.outputs
+    kernel = getattr(arguments, named[0])
+    dump = dump_of(named[0], kernel, model, codes, wanted, arguments.timeout)
+    comparison = compare_model(model, codes, dump)
+    if arguments.output_format == "json":
+        print_document(report.document(comparison, kernel), report.SCHEMA)
+    elif arguments.output_format == "text":
+        page = terminal(arguments)
+        for line in report.lines(comparison, kernel):
+            indent = len(line) - len(line.lstrip())
+            page.lines(wrapped(line, page.columns, indent))
+    else:
+        raise UsageError(f"`lowbit check model` writes text and json, not {arguments.output_format}")
+    return ExitCode.MISMATCH if comparison.differences else ExitCode.EQUAL
+
+
+def _others() -> list[str]:
+    return [f"--{kind.option} {kind.metavar}" for kind in KINDS.values() if kind.option != "results"]
