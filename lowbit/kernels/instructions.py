@@ -23,9 +23,23 @@ Not what only moves them: loops that several schemes share hand an integer one t
 
 def kernels_that_ran() -> dict[str, Any]:
     """Name -> function of every kernel that has been compiled, or read from the cache, in this process, in order."""
-    kernels = (found for found in gc.get_objects() if isinstance(found, CPUDispatcher) and found.overloads)
-    named = {f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}": kernel for kernel in kernels}
-    return {name: named[name] for name in sorted(named) if name.startswith(PACKAGE) and _is_kernel(named[name])}
+    # The type, not isinstance: that asks weak references for what they refer to.
+    kernels = [found for found in gc.get_objects() if issubclass(type(found), CPUDispatcher) and found.overloads]
+    named: dict[str, Any] = {}
+    for kernel in kernels:
+        name = _name_of(kernel.py_func)
+        if name.startswith(PACKAGE) and _is_kernel(kernel):
+            again = sum(other.split(" #")[0] == name for other in named)
+            named[f"{name} #{again + 1}" if again else name] = kernel
+    return dict(sorted(named.items()))
+
+
+def _name_of(function: Any) -> str:
+    """Module and name, and the functions around which a loop was made."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    inner = [cell.py_func.__name__ for cell in cells if hasattr(cell, "py_func")]
+    made_for = f" of {', '.join(inner)}" if inner else ""
+    return f"{function.__module__}.{function.__qualname__}{made_for}"
 
 
 def _is_kernel(function: Any) -> bool:

@@ -17,6 +17,7 @@ from lowbit.models.resnet import ResNet
 from lowbit.models.store import read_model, write_model
 from lowbit.models.vit import Vit
 from tests.models.tiny_bert import HEADS, LAYERS, tiny_parameters
+from tests.proof.test_model import nothing_floats
 
 
 def parameters_of(shapes, generator):
@@ -196,3 +197,22 @@ def test_a_forward_that_changes_is_refused():
     with pytest.raises(InputError, match="layer 'first' is there twice"):
         calibrate(changing, [np.ones((2, 6)), np.ones((3, 6))])
     assert plainly("linear", "first", lambda x: x + 1, 2) == 3
+
+
+def test_a_conversion_is_refused_where_a_layer_can_overflow():
+    forward, parameters, batches = MODELS["hawq_v3"](np.random.default_rng(8))
+    assert convert(forward, parameters, batches, "hawq_v3", prove=True).model.outputs
+    forward, parameters, batches = MODELS["ibert"](np.random.default_rng(8))
+    with pytest.raises(
+        InputError, match=r"layer 'embeddings.LayerNorm': sum of squares can be [\d,]+, and has 32 bits"
+    ):
+        convert(forward, parameters, batches, "ibert", prove=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["hawq_v3", "ivit", "ibert", "mobilequant_w8a8"])
+def test_nothing_floats_in_a_converted_model(preset, tmp_path):
+    result, batch, forward = converted(preset)
+    _, found = nothing_floats(result.model, codes_of(result.model, forward, batch), tmp_path)
+    assert len(found["kernels"]) > 3
+    assert (found["arrays"], {name: lines for name, lines in found["kernels"].items() if lines}) == ([], {})

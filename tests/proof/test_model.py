@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import lowbit
 from lowbit.cli import main
 from lowbit.errors import InputError
 from lowbit.layers import (
@@ -188,3 +189,14 @@ def test_a_requantisation_by_floating_point_scales_is_found(tmp_path):
     status, found = nothing_floats(model, np.arange(-9, 9, dtype=np.int8), tmp_path)
     assert status == 1
     assert any("fmul" in line for lines in found["kernels"].values() for line in lines)
+
+
+def test_loops_that_are_made_for_several_schemes_are_told_apart():
+    from lowbit.kernels.instructions import kernels_that_ran
+
+    for scheme in ("xnnpack_fp32", "tflite_single"):
+        lowbit.requantize(np.arange(9, dtype=np.int32), scheme=scheme, scale=0.25)
+    names = list(kernels_that_ran())
+    loop = "lowbit.kernels.requantize.fast_requantize.flat.<locals>.flat_loop of "
+    assert {f"{loop}single", f"{loop}binary32_even"} <= {name.split(" #")[0] for name in names}
+    assert len(set(names)) == len(names)

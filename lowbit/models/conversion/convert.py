@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lowbit.layers import Quantity
+from lowbit.models.bounds import require_bounded
 from lowbit.models.conversion.calibration import Forward, calibrate, fake_quantized
 from lowbit.models.conversion.preset import ConversionPreset, get_conversion_preset
 from lowbit.models.conversion.state import Conversion, Doubles
@@ -58,6 +59,7 @@ def convert(
     *,
     weights: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    prove: bool = False,
 ) -> Converted:
     """Convert a float model.
 
@@ -74,6 +76,9 @@ def convert(
         Block formats of the weights of some layers, by the name of the weight: a plan of ``lowbit allocate``.
     facts : mapping of str to object, optional
         Beside those of the model.
+    prove : bool
+        Refuse a model of which an accumulator or intermediate can leave its width for some input codes, by
+        :func:`lowbit.models.bounds.bounds_of`; `lowbit prove model` also audits what is inside of nonlinearities.
 
     Returns
     -------
@@ -82,8 +87,8 @@ def convert(
     Raises
     ------
     InputError
-        A range is empty or not finite, no multiplier holds a ratio of scales, or an operation has no integer layer;
-        the message names the layer.
+        A range is empty or not finite, no multiplier holds a ratio of scales, or an operation has no integer layer,
+        or ``prove`` finds a layer that can overflow; the message names the layer.
     PolicyError
         The preset is unknown, or does not say what an operation needs.
     """
@@ -101,4 +106,6 @@ def convert(
     scales = {name: scale.tolist() for name, scale in conversion.smoothed.items()}
     known = {"preset": rules.name, "edges": edges, "twins": twins, "smooth": scales}
     model = IntegerModel(conversion.nodes, conversion.inputs, outputs, {**known, **(facts or {})})
+    if prove:
+        require_bounded(model)
     return Converted(model, forward(conversion.parameters), conversion.edges, conversion.smooth)

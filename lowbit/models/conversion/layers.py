@@ -72,10 +72,10 @@ def add(conversion: Conversion, operation: Operation) -> Layer:
         given, table = conversion.quantity(source), _table(conversion, conversion.recorder.operations[places[0]])
         entries = Values.of(table).range(places[0], "minmax", result.format, symmetric=True)
         conversion.edges[places[0]] = entries
-        total = Sum.from_scales(given, entries, scheme, result)
+        total = Sum.from_scales(given, entries, scheme, result, dyadic=True)
         return Positions(given, quantized(table, entries), entries, total)
     left, right = map(conversion.quantity, operation.inputs)
-    total = Sum.from_scales(left, right, scheme, result, minimum=conversion.minimum(operation, result))
+    total = Sum.from_scales(left, right, scheme, result, dyadic=True, minimum=conversion.minimum(operation, result))
     return Add(left, right, total)
 
 
