@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,8 +112,18 @@ def narrow_by_table(request: Request, run: Run) -> Array:
 
 def affine(options: Mapping[str, Any], length: int) -> tuple[Floats, Floats]:
     """Gamma (1 if not given) and beta (0) as binary32 numbers, checked."""
+    if not {"gamma", "beta"} & options.keys():
+        return _identity(length)
     gamma = _one_each(options.get("gamma"), "gamma", length, 1.0)
     beta = _one_each(options.get("beta"), "beta", length, 0.0)
+    return gamma, beta
+
+
+@lru_cache(maxsize=64)
+def _identity(length: int) -> tuple[Floats, Floats]:
+    """What is taken where neither is given, as layers do that have both in the requantisation that follows."""
+    gamma, beta = np.ones(length, np.float32), np.zeros(length, np.float32)
+    gamma.flags.writeable = beta.flags.writeable = False
     return gamma, beta
 
 
