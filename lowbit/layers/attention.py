@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from lowbit.layers.nonlinear import Nonlinearity
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.ops.gemm.gemm import gemm
 from lowbit.ops.gemm.quick import quick_product
+from lowbit.ops.memory import reused_empty
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import RequantizeScheme
 
@@ -91,7 +93,17 @@ class Attention(Layer):
         return (self.query, self.key, self.value)
 
     def steps(self, *codes: Array) -> Iterator[Step]:
-        queries, keys, values = codes
+        return self._steps(np.empty, *codes)
+
+    def __call__(self, *codes: Array) -> Array:
+        """The result's codes; as ``intermediates`` gives them, the sums in memory that is used again."""
+        if isinstance(self.output, Quantity):
+            return super().__call__(*codes)
+        self.check(*codes)
+        (last,) = deque(self._steps(reused_empty, *codes), maxlen=1)
+        return last.codes
+
+    def _steps(self, empty: Callable[..., Array], queries: Array, keys: Array, values: Array) -> Iterator[Step]:
         self._check_shapes(queries, keys, values)
         shared, group = self._shared, self.heads // self._shared
         positions, count, size = queries.shape[-2], keys.shape[-2], self.size
@@ -100,6 +112,7 @@ class Attention(Layer):
             heads.reshape(*heads.shape[:-2], positions * group, size),
             np.swapaxes(np.ascontiguousarray(_apart(keys, shared, size)), -1, -2),
             (self.query.zero_point, self.key.zero_point),
+            empty,
         )
         yield Step("scores accumulator", sums, 32)
         fmt = self.scores.result.scalar
@@ -110,7 +123,7 @@ class Attention(Layer):
         yield Step("probabilities", probabilities, declared.bits, declared.signed)
         signed = probabilities.astype(np.int16) if probabilities.dtype == np.uint16 else probabilities
         parts = np.ascontiguousarray(_apart(values, shared, size))
-        sums = _products(signed, parts, (zero_point, self.value.zero_point))
+        sums = _products(signed, parts, (zero_point, self.value.zero_point), empty)
         joined = np.swapaxes(sums.reshape(*sums.shape[:-2], positions, group * size), -3, -2).reshape(queries.shape)
         yield from finished(self.output, joined)
 
@@ -162,10 +175,10 @@ class Attention(Layer):
         yield from finished_bounds(self.output, weighted)
 
 
-def _products(a: Array, b: Array, zero_points: tuple[int, int]) -> npt.NDArray[np.int32]:
+def _products(a: Array, b: Array, zero_points: tuple[int, int], empty: Callable[..., Array]) -> npt.NDArray[np.int32]:
     """``gemm`` of stacks of one shape; where ``b`` has no zero point, with as little as there can be beside kernels."""
     a_zero_point, b_zero_point = zero_points
-    a, sums = np.ascontiguousarray(a), np.empty((*a.shape[:-1], b.shape[-1]), np.int32)
+    a, sums = np.ascontiguousarray(a), empty((*a.shape[:-1], b.shape[-1]), np.int32)
     places = list(np.ndindex(*a.shape[:-2])) if b_zero_point == 0 else []
     for place in places:
         if quick_product(a[place], b[place], a_zero_point=a_zero_point, out=sums[place]) is None:

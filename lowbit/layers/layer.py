@@ -7,6 +7,7 @@ number: scales are facts beside the codes, which no layer computes with.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -172,12 +173,16 @@ class Layer(ABC):
         InputError
             There are too few or too many inputs, or one has a wrong dtype, shape or code.
         """
+        self.check(*codes)
+        return self.steps(*codes)
+
+    def check(self, *codes: Array) -> None:
+        """Raise an InputError where the inputs' number, dtypes or codes are wrong."""
         inputs = self.inputs
         if len(codes) != len(inputs):
             raise InputError(f"{self.operation} takes {len(inputs)} inputs, not {len(codes)}")
         for place, (array, quantity) in enumerate(zip(codes, inputs, strict=True)):
             quantity.check(array, f"{self.operation}: input {place}" if len(inputs) > 1 else f"{self.operation}: input")
-        return self.steps(*codes)
 
     def __call__(self, *codes: Array) -> Array:
         """The result's codes.
@@ -187,7 +192,7 @@ class Layer(ABC):
         InputError
             As for ``intermediates``.
         """
-        *_, last = self.intermediates(*codes)
+        (last,) = deque(self.intermediates(*codes), maxlen=1)
         return last.codes
 
     def require(self, condition: bool, what: str, hint: str = "") -> None:

@@ -16,6 +16,7 @@ from lowbit.ops.gemm.gemm import gemm
 from lowbit.ops.gemm.paths import NOTHING
 from lowbit.ops.gemm.prepack import PackedMatrix, prepack
 from lowbit.ops.gemm.quick import quick_product
+from lowbit.ops.memory import reused_empty
 from lowbit.ops.types import Array
 
 
@@ -78,11 +79,11 @@ class Linear(Layer):
         """The weight in the order in which kernels read it."""
         return prepack(self.weight.T, a_dtype=self.input.format)
 
-    def accumulators(self, rows: Array) -> npt.NDArray[np.int32]:
+    def accumulators(self, rows: Array, out: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.int32]:
         """The exact sums of rows of codes, modulo 2**32."""
         if isinstance(self.weight_zero_point, int) and self.weight_zero_point == 0:
             bias = NOTHING if self.bias is None else self.bias
-            quick = quick_product(rows, self.packed, a_zero_point=self.input.zero_point, bias=bias)
+            quick = quick_product(rows, self.packed, a_zero_point=self.input.zero_point, bias=bias, out=out)
             if quick is not None:
                 return quick
         sums: npt.NDArray[np.int32] = gemm(
@@ -91,16 +92,29 @@ class Linear(Layer):
             a_zero_point=self.input.zero_point,
             b_zero_point=self.weight_zero_point,
             bias=self.bias,
+            out=out,
         )
         return sums
 
-    def steps(self, *codes: Array) -> Iterator[Step]:
-        (array,) = codes
-        outputs, length = self.weight.shape
+    def __call__(self, *codes: Array) -> Array:
+        """The result's codes; as ``intermediates`` gives them, the sums in memory that is used again."""
+        if isinstance(self.output, Quantity):
+            return super().__call__(*codes)
+        self.check(*codes)
+        rows = self._rows(codes[0])
+        outputs = len(self.weight)
+        sums = self.accumulators(rows, reused_empty((len(rows), outputs), np.int32))
+        return self.output(sums).reshape(*codes[0].shape[:-1], outputs)
+
+    def _rows(self, array: Array) -> Array:
+        length = self.weight.shape[1]
         if array.shape[-1:] != (length,):
             raise InputError(f"{self.operation}: input has shape {array.shape}, not (..., {length})")
-        sums = self.accumulators(array.reshape(-1, length))
-        return finished(self.output, sums.reshape(*array.shape[:-1], outputs))
+        return array.reshape(-1, length)
+
+    def steps(self, *codes: Array) -> Iterator[Step]:
+        sums = self.accumulators(self._rows(codes[0]))
+        return finished(self.output, sums.reshape(*codes[0].shape[:-1], len(self.weight)))
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
         weight = self.weight.astype(np.int64) - np.reshape(self.weight_zero_point, (-1, 1))

@@ -80,3 +80,15 @@ def test_the_last_intermediate_is_the_result():
 
 def test_kinds_are_named_by_their_operation():
     assert all(issubclass(kind, Layer) and kind.operation == name for name, kind in KINDS.items())
+
+
+@pytest.mark.parametrize("result", ["int8", "int16", "int32"])
+def test_a_result_stays_when_the_memory_of_sums_is_used_again(result):
+    rng = np.random.default_rng(1)
+    layer = Linear(INT8, WEIGHT, Rescale.from_scale(0.5, "tflite_double", Quantity(result, 0.1)))
+    rows = rng.integers(-128, 128, (2, 50, 3), dtype=np.int8)
+    first = layer(rows[0])
+    kept = first.copy()
+    layer(rows[1])
+    assert np.array_equal(first, kept)
+    assert np.array_equal(kept, list(layer.intermediates(rows[0]))[-1].codes)
