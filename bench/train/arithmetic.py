@@ -11,7 +11,7 @@ from lowbit.models.llama import Llama
 MODELS = {
     "addition": (("add",), 2, 800),
     "multiplication": (("multiply",), 2, 2000),
-    "numbers": (("add", "max", "digit"), 2, 2000),
+    "numbers": (("add", "max", "digit"), 2, 1400),
 }
 """Model -> its tasks, layers and steps."""
 HEADS, WIDTH, MIDDLE, BATCH, RATE = 2, 64, 172, 256, 3e-3
