@@ -1,7 +1,7 @@
 """Integer models as verbs name them: a file of one, or a float model that lowbit knows, which becomes one.
 
-``lowbit evaluate MODEL --layers`` compares one with its float twin layer by layer, and ``lowbit check model MODEL`` what
-a kernel library hands out with one.
+``lowbit evaluate MODEL --layers`` compares one with its float twin layer by layer, ``lowbit check model MODEL`` what a
+kernel library hands out with one.
 """
 
 from __future__ import annotations
