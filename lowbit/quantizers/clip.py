@@ -166,11 +166,11 @@ def rounded_within(
     largest weight, -8 and 7 where 7.5 is. What was cut off goes to that end where it is nearer.
     """
     tensor, cut = nearest(narrow, fmt, policy), weights != narrow
-    if not fmt.element.wraps or not cut.any():
-        return tensor
-    codes, scales = tensor.codes.copy(), {name: tensor.scale_codes(name) for name in tensor.scales}
-    distance = np.abs(weights - dequantize(tensor, dtype=np.float64))
-    for end in (fmt.element.codes[0], fmt.element.codes[-1]):
-        whole = BlockTensor.trusted(fmt, 1, np.full_like(codes, end), scales)
-        codes[cut & (np.abs(weights - dequantize(whole, dtype=np.float64)) < distance)] = end
-    return BlockTensor.trusted(fmt, 1, codes, scales)
+    scales = {name: tensor.scale_codes(name) for name in tensor.scales}
+    for end in (fmt.element.codes[0], fmt.element.codes[-1]) if fmt.element.wraps else ():
+        inside = cut & (tensor.codes != end)
+        if inside.any():
+            whole = BlockTensor.trusted(fmt, 1, np.full_like(tensor.codes, end), scales)
+            own, others = (np.abs(weights - dequantize(one, dtype=np.float64)) for one in (tensor, whole))
+            tensor = BlockTensor.trusted(fmt, 1, np.where(inside & (others < own), end, tensor.codes), scales)
+    return tensor
