@@ -140,6 +140,11 @@ class Refusal:
     to: str
     reason: str
 
+    @property
+    def told(self) -> str:
+        """It in words."""
+        return f"{self.method} in {'its own format' if self.to == DEFAULT else self.to}: {self.reason}"
+
 
 def evaluate_model(
     subject: Subject,
@@ -202,7 +207,7 @@ def evaluate_model(
     rows = [row for row in results.values() if isinstance(row, Evaluation)]
     refused = [row for row in results.values() if isinstance(row, Refusal)]
     if not rows:
-        raise InputError(f"every method refuses every format: {refused[0].method} {refused[0].to}: {refused[0].reason}")
+        raise InputError(f"every method refuses every format: {refused[0].told}")
     return [float_model, *rows], refused
 
 

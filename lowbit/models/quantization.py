@@ -125,7 +125,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
     targets, container, notes = container_of(targets, container, policy)
-    require_storable(own.bound(options), file, targets, container, policy, seen=bool(sentences))
+    require_storable(own.bound(options), file, targets, container, policy, integers=integers, seen=bool(sentences))
     subject: dict[str, Any] = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
     subject |= {"calibration": digest(sentences), "policy": policy}
     with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:

@@ -8,13 +8,14 @@ from math import lcm
 import numpy as np
 
 from lowbit.campaign.checkpoint import told_of
-from lowbit.campaign.container import CONTAINERS, chosen_container
+from lowbit.campaign.container import CONTAINERS, check_integers, chosen_container
 from lowbit.errors import FormatError, InputError, LowbitError
 from lowbit.files.compressed_tensors import stored_as
 from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.format.block import BlockFormat
 from lowbit.format.registry import block_format_of
+from lowbit.models.evaluation import CALIBRATE
 from lowbit.models.joint import quantized
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
@@ -80,6 +81,7 @@ def require_storable(
     container: str | None,
     policy: str | None,
     *,
+    integers: str,
     seen: bool,
 ) -> None:
     """Refuse what no container holds, and a policy that is not for a format, before the first layer is quantised.
@@ -100,17 +102,23 @@ def require_storable(
                     require_searchable(block, file.entries[name].shape, rule)
             coded = _of_a_small_layer(method, text, lcm(INPUTS, *map(_length, blocks)), seen=seen)
         if coded is not None:
-            chosen_container({name: coded.tensor.format}, container, policy, {name: coded})
+            formats = {name: coded.tensor.format}
+            check_integers(formats, chosen_container(formats, container, policy, {name: coded})[0], integers)
 
 
 def _of_a_small_layer(method: Method, to: str, inputs: int, *, seen: bool) -> CodedTensor | None:
-    """What is written of a small random layer; None where that says nothing of others."""
+    """What is written of a small random layer; None where that says nothing of others.
+
+    Raises InputError: it is not written, or lacks activations alone.
+    """
     random = np.random.default_rng(0)
     weights, rows = random.normal(size=(OUTPUTS, inputs)), random.normal(size=(2 * inputs, inputs))
     rows[:, 0] *= SPIKE
     try:
         result = quantized(method, weights, rows if seen else None, to)
     except LowbitError:
+        if not seen and _of_a_small_layer(method, to, inputs, seen=True):
+            raise InputError(f"{method.name} needs activations", hint=CALIBRATE) from None
         return None
     beside = isinstance(result.tensor, BlockTensor) and result.tensor.axis != 1  # which the weights may decide
     return None if beside else coded_of(result, method.name)

@@ -144,6 +144,8 @@ def test_without_formats_each_method_works_in_its_own(lowbit, model):
     assert [row["to"] for row in document["rows"][1:]] == ["int4.g32, float4_e2m1fn.g32", "table4.channel"]
     (left_out,) = document["left_out"]
     assert "int4.g128 has blocks of 128" in left_out["reason"]
+    told = lowbit(*words("--methods", "mofq,rtn")).lines[-1]
+    assert told.startswith("left out: round_to_nearest in its own format: ")
 
 
 @pytest.mark.parametrize("word", [*HEADS, "left out", "rtn"])
@@ -289,7 +291,10 @@ def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, model):
         (["--methods", "gptq:other", "--to", "int4.g32"], "variant"),
         (["--methods", "gptq:dampin=1", "--to", "int4.g32"], "did you mean 'damping'?"),
         (["--methods", "gptq:order=activation,damping=1", "--to", "int4.g32"], "gptq:order=activation:damping=0.02"),
-        (["--methods", "rtn", "--to", "int4.g48"], "every method refuses every format: round_to_nearest int4.g48: enc"),
+        (
+            ["--methods", "rtn", "--to", "int4.g48"],
+            "every method refuses every format: round_to_nearest in int4.g48: e",
+        ),
         (["--methods", "rtn", "--to", "int4.g32", "--include", "nothing"], "none of the 12 linear layers is chosen"),
         (["--methods", "rtn", "--to", "int4.g32", "--jobs", "0"], "--jobs 0"),
         (["--methods", "rtn", "--to", "int4.g32", "-o", "no/x.html"], "]: no/x.html: cannot be written: No such file"),

@@ -339,6 +339,10 @@ def test_what_a_method_refuses(lowbit, bert, words, message):
             "does not have the format nf4.g",
         ),
         (["--method", "gptq", "--to", "int4.g32", "--policy", "four_over_six"], "is for whole blocks"),
+        (
+            ["--method", "gptq", "--to", "int4.g32", "--integers", "bytes"],
+            "int-quantized is for int8 in compressed-ten",
+        ),
     ],
 )
 def test_what_no_file_holds_is_refused_before_the_work(lowbit, bert, monkeypatch, words, message):
@@ -346,7 +350,8 @@ def test_what_no_file_holds_is_refused_before_the_work(lowbit, bert, monkeypatch
     result = by_method(lowbit, *words)
     assert result.status == 2
     assert message in result.err
-    assert "tensor 'encoder.layer.0.attention.self.query.weight'" in result.err or "container" in result.err
+    named = ("tensor 'encoder.layer.0.attention.self.query.weight'", "container", "packed integers")
+    assert any(name in result.err for name in named)
 
 
 def test_a_method_may_be_given_a_policy_and_threads(lowbit, bert):
@@ -399,6 +404,8 @@ def test_a_variant_that_needs_activations_asks_for_sentences(lowbit, bert):
     result = lowbit("quantize", "tiny", "--method", "quarot:gptq", "--to", "int4.g32", "-o", "new/q")
     assert result.status == 2
     assert "--method quarot:gptq needs activations\nhelp: --calibrate TEXT" in result.err
+    result = lowbit("quantize", "tiny", "--method", "mofq:output", "-o", "new/q")
+    assert "mofq:output needs activations\nhelp: --calibrate TEXT" in result.err
 
 
 def test_a_refused_run_does_not_block_the_command_that_mends_it(lowbit, bert):

@@ -83,10 +83,7 @@ def written(suffix: str, report: Mapping[str, Any], rows: Sequence[Evaluation], 
 
 def left_out(item: Refusal) -> str:
     """A line for a method that cannot work in a format."""
-    from lowbit.models.joint import DEFAULT
-
-    to = "the format that it works in unasked" if item.to == DEFAULT else item.to
-    return f"left out: {item.method} in {to}: {item.reason}"
+    return f"left out: {item.told}"
 
 
 def page(report: Mapping[str, Any], rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> str:
