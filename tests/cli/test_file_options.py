@@ -26,8 +26,11 @@ OUTPUTS = {
     "sensitivity": {"output", "journal"},
     "allocate": {"output", "picture", "export", "apply", "journal"},
     "export": {"output"},
+    "run": {"output", "dump", "save"},
 }
 """Verb -> its options that are written. A new one is listed here too."""
+SUBJECT = {"export": ["onnx"]}
+"""What a verb takes before its files."""
 NAMES_A_FILE = re.compile(r"\bFILE\b|\bDIR\b|\bPATH\b|\.[a-z]{2,}\b|\bSYMBOL\b|\bFUNCTION\b")
 """Metavars of options that name a file or a folder."""
 
@@ -44,7 +47,7 @@ def command(verb, names):
     """A command line with these options; a positional argument that it lacks is made up."""
     needed = [action for action in file_actions(verb) if action.dest in names or action.required]
     words = [[*action.option_strings[:1], str(names.get(action.dest, "none"))] for action in needed]
-    return [verb, *chain.from_iterable(words)]
+    return [verb, *SUBJECT.get(verb, []), *chain.from_iterable(words)]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -81,6 +84,8 @@ def test_there_are_pairs():
         "allocate",
         "quantize",
         "dequantize",
+        "export",
+        "run",
     }  # the others write to one place, and read no file beside it
     assert len(PAIRS) > 40
 

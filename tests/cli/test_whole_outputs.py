@@ -74,6 +74,8 @@ WRITES += [
 READS = [
     "check model integer.safetensors --inputs codes.npy --results dump.npy",
     "prove --weights matrix.npy",
+    "prove model integer.safetensors --nothing-floats codes.npy",
+    "export onnx integer.safetensors -o model.onnx",
     "check gemm --n 1 --set random --inputs cases --results results.npy",
 ]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python")}
