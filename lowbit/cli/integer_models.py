@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file, say_written
-from lowbit.cli.model_options import listed
+from lowbit.cli.model_options import listed, plan_formats
 from lowbit.cli.terminal import print_document, terminal, wrapped
 from lowbit.dut.kinds import KINDS
 from lowbit.errors import InputError, UsageError
@@ -61,7 +61,9 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     texts = [read_sentences(file) if file else () for file in (arguments.calibrate, arguments.held_out)]
     if str(arguments.model) in known_subjects():
         subject = subject_of(str(arguments.model), *texts)
-        return subject.convert(arguments.preset).model, subject
+        formats = plan_formats(arguments.plan) if arguments.plan else {}
+        weights = {name: fmt.id for name, fmt in formats.items()}
+        return subject.convert(arguments.preset, weights=weights).model, subject
     model = read_model(arguments.model)
     return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
 

@@ -10,7 +10,7 @@ from lowbit.files.arrays import read_arrays
 from lowbit.layers import Linear, Quantity, Rescale
 from lowbit.models.conversion import subject
 from lowbit.models.graph import IntegerModel, Node
-from lowbit.models.store import write_model
+from lowbit.models.store import read_model, write_model
 
 IMAGE, MIDDLE, RESULT = Quantity("uint8", 1 / 255), Quantity("int8", 0.1, -4), Quantity("int16", 0.01)
 
@@ -134,6 +134,12 @@ def test_a_model_known_by_name_adds_in_integers(lowbit, monkeypatch, tmp_path):
     assert "layers.0.self_attn.q_proj" in result.out
     assert "accuracy on 32 held-out items: float 1.0000, integer 1.0000" in result.out
     assert picture.read_text().count("<rect") > 30
+    plan = {"layers": [{"layer": "layers.0.self_attn.q_proj.weight", "choice": "int4.channel"}]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    lowbit("run", "addition_0", "--plan", tmp_path / "plan.json", "--save", tmp_path / "mixed.safetensors")
+    nodes = read_model(tmp_path / "mixed.safetensors").nodes
+    formats = [nodes[f"layers.0.self_attn.{part}_proj"].layer.weight_format for part in "qk"]
+    assert formats == ["int4", "int8"]
     document = json.loads(lowbit("evaluate", path, "--layers", "--output-format", "json").out)
     assert document["outcome"]["items"] == 32
     assert all(0.9 < layer["cosine"] <= 1 for layer in document["layers"])

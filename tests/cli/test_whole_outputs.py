@@ -69,7 +69,10 @@ WRITES += [
     ("run integer.safetensors codes.npy -o", "results.npz"),
     ("run integer.safetensors codes.npy -o", "results.safetensors"),
     ("run integer.safetensors codes.npy --dump", "dump.npz"),
-    ("run integer.safetensors codes.npy --calibrate sentences --held-out sentences --save", "copy.safetensors"),
+    (
+        "run integer.safetensors codes.npy --plan p --calibrate sentences --held-out sentences --save",
+        "copy.safetensors",
+    ),
 ]
 READS = [
     "check model integer.safetensors --inputs codes.npy --results dump.npy",

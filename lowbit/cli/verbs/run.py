@@ -29,6 +29,8 @@ def add_parser(subparsers: Any) -> None:
     more = "; without it: the held-out data of the model, float and integer side by side"
     input_file(parser, "input", what="the input", nargs="?", metavar="INPUT", help=arrays + more)
     add_conversion_options(parser)
+    plan = "a plan of `lowbit allocate`: the format of each weight of a float model, int8.channel or int4.channel"
+    input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
     add_sentences(parser)
     output_file(parser, "--save", metavar="FILE", help="write the integer model that a float one became: .safetensors")
     output_file(parser, "-o", "--output", metavar="FILE", help="write the output codes: .npy, .npz or .safetensors")
