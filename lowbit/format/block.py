@@ -156,16 +156,11 @@ class BlockFormat(Format):
         size = self.element.dimension
         for where, block in (("block", self.block), *((f"scale {field.name!r}", field.block) for field in self.scales)):
             whole = not block or block[-1] % size == 0
-            self._require(
-                whole, f"{where}: blocks of {block[-1:]} values are not whole vectors of {size}", "a multiple of it"
-            )
-        roles = {field.role for field in self.scales if not field.of} - {"multiply", "divide", "exponent", "by_sign"}
-        self._require(
-            not roles and not self.lower_exponents,
-            f"vectors of {self.element.id} are scaled: a scale of the role {', '.join(sorted(roles)) or 'exponent'} "
-            "below another one is of single values",
-            "a scalar format as the element",
-        )
+            what = f"{where}: rows of {math.prod(block[-1:])} values are not whole vectors of {size}"
+            self._require(whole, what, f"a multiple of {size}")
+        for field in (*self.of_role("zero_point", "offset"), *self.lower_exponents):
+            what = f"scale {field.name!r}: the role {field.role!r} is for elements of one value, and"
+            self._require(False, f"{what} {self.element.id} has vectors of {size}", "scales that multiply or divide")
 
     def _require_block(self, block: object, where: str) -> None:
         fits = isinstance(block, tuple) and all(type(length) is int and 0 <= length <= MAX_LENGTH for length in block)
@@ -202,7 +197,7 @@ class BlockFormat(Format):
             raise InputError(
                 f"{self.id}: codes of {self.element.id} are worth {self.element.dimension} values each, "
                 "and this is for elements of one value",
-                hint=f"a scalar format as the element, {self.element.component.bits}-bit integers say",
+                hint="a scalar format as the element, int4.g32 say",
             )
         return self.number
 

@@ -43,7 +43,7 @@ GROUPED = re.compile(r"(?P<element>.+?)(?:[._-]?g|[._-])(?P<length>[1-9][0-9]{0,
 ENTRY_POINT_GROUP = "lowbit.formats"
 ALL_FAMILIES = "all"
 SCALAR = "scalar"
-"""What ``formats(kind=...)`` calls every kind but block formats."""
+"""What ``formats(kind=...)`` calls every kind but vectors and block formats."""
 
 _NAMESPACES = ("torch.", "numpy.", "np.", "ml_dtypes.", "jax.numpy.", "jnp.", "onnx.", "tensorproto.", "tl.")
 
@@ -283,8 +283,8 @@ def formats(*, kind: str | None = None, bits: int | None = None, family: str | N
 
     Parameters
     ----------
-    kind : {"float", "integer", "fixed", "table", "block", "scalar"}, optional
-        Only formats of this kind; "scalar" is every kind but "block".
+    kind : {"float", "integer", "fixed", "table", "vector", "block", "scalar"}, optional
+        Only formats of this kind; "scalar" is every kind but "vector" and "block".
     bits : int, optional
         Only scalar formats with codes of this width.
     family : str, optional

@@ -14,8 +14,10 @@ import pytest
 import lowbit
 from lowbit.errors import FormatError, InputError, LowbitError
 from lowbit.exact import finite
+from lowbit.format.block import ScaleField
 from lowbit.format.registry import data_directory
 from lowbit.format.vector import pyramid, pyramid_values
+from lowbit.quantizers import METHODS
 from lowbit.quantizers.pyramid import vector_count, vector_indices
 
 FILE = """\
@@ -159,10 +161,13 @@ PAIRS = lowbit.vector_format([[0, 1], [1, 0], [-2, 0.5]], id="three_pairs")
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"block": 3}, r"blocks of \(3,\) values are not whole vectors of 2"),
+        ({"block": 3}, "rows of 3 values are not whole vectors of 2"),
         ({"block": (2, 5)}, "not whole vectors"),
-        ({"block": 4, "asymmetric": "int8"}, "are scaled: a scale of the role zero_point"),
-        ({"block": 4, "offset": True}, "are scaled: a scale of the role offset"),
+        ({"block": 4, "asymmetric": "int8"}, "scale 'zero_point': the role 'zero_point' is for elements of one value"),
+        (
+            {"block": 4, "offset": True},
+            "of one value, and three_pairs has vectors of 2",
+        ),
     ],
 )
 def test_block_formats_that_are_refused(parts, message):
@@ -208,3 +213,27 @@ def test_packed_codes():
     assert lowbit.unpack(packed, PAIRS, count=5).tolist() == codes.tolist()
     with pytest.raises(InputError, match="not a code of three_pairs"):
         lowbit.unpack(np.array([0xFF], np.uint8), PAIRS)
+
+
+def test_exponents_below_a_scale_are_of_single_values():
+    scale = ScaleField("block", lowbit.get_format("float16"), (8,))
+    below = ScaleField("fours", lowbit.get_format("uint1"), (4,), "exponent")
+    with pytest.raises(FormatError, match="'fours': the role 'exponent' is for elements of one value"):
+        lowbit.BlockFormat(id="mine", element=PAIRS, block=(8,), scales=(scale, below))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_quantisers_take_vectors_or_say_why_not(name):
+    drawn = np.random.default_rng(4)
+    weights, activations = drawn.normal(size=(8, 64)), drawn.normal(size=(16, 64))
+    result, hint = None, ""
+    try:
+        result = getattr(lowbit.quantizers, name)(weights, activations, to="pyramid8_2.g32")
+    except LowbitError as error:
+        hint = error.hint
+    if result is None:
+        assert hint
+    else:
+        assert 0 < result.error(weights) < 0.6
+        assert result.tensor.format.element.id == "pyramid8_2"
