@@ -14,6 +14,7 @@ from lowbit.format.block_name import block_format
 from lowbit.format.build import vector_format
 from lowbit.format.registry import scalar_format
 from lowbit.format.vector import VectorFormat, pyramid_values
+from lowbit.ops.arithmetic.exact_rounding import divide_to_odd
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
@@ -74,6 +75,8 @@ LONG = block_format(PYRAMID, block=128, scale="float8_e8m0fnu")
 def test_a_scale_that_divides():
     fmt = BlockFormat(id="mine", element=PAIRS, block=(8,), scales=TWO_LEVELS)
     require_equal(blocks(8, (1, 32)), fmt, BlockPolicy())
+    ties = np.array([[2.0, 1 + 2.0**-52, 0.5, 3 * 2.0**-53, 1, 1, 1, 1]]) / 3
+    require_equal(ties, fmt, BlockPolicy())
 
 
 def test_quotients_of_binary64_are_exact():
@@ -173,3 +176,12 @@ def test_a_vector_is_the_nearest(policy, message):
         quantize(values, fmt, policy=policy)
     with pytest.raises(InputError, match=message):
         oracle_quantize([from_float(1.0)] * 8, (1, 8), fmt, policy)
+
+
+def test_quotients_that_add_up_to_a_tie():
+    # a/n + (n - a)/n is 1 exactly, which halves the way from 0 to (1, 1); rounded to odd they add up to another number.
+    numerators = np.array([[a, n - a] for n in (3, 5, 7, 9, 11, 13, 25, 49) for a in range(1, n)], np.float64)
+    rows = divide_to_odd(numerators, numerators.sum(axis=1, keepdims=True))
+    exact = [[Fraction(int(a), int(sum(row))) for a in row] for row in numerators.tolist()]
+    for vectors, code in (([[0, 0], [1, 1]], 0), ([[1, 1], [0, 0]], 0), ([[2, 2], [1, 1], [0, 0]], 1)):
+        assert set(nearest_codes(rows, vector_format(vectors), exact.__getitem__).tolist()) == {code}

@@ -164,7 +164,9 @@ def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
 def _vectors(values: Array, fmt: BlockFormat, policy: BlockPolicy) -> Parts:
     """Scales as for numbers of the vectors, and the codes of the nearest vectors."""
     scales, quotients = _by_quotients(values, fmt.of_components, policy, -1, exactly=True)
-    return scales, vector_codes(quotients, fmt, policy, exact_quotients(values, quotients, scales, policy))
+    exactly = exact_quotients(values, quotients, scales, policy)
+    rounded = values.dtype == np.float64 and any(isinstance(part, Coarse) and part.divides for part in scales)
+    return scales, vector_codes(quotients, fmt, policy, exactly, to_odd=not rounded)  # a product is rounded to nearest
 
 
 def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: int, *, exactly: bool = False) -> Parts:

@@ -13,7 +13,7 @@ that are cut off at 2^-1000 and products below 2^-1022. Where more than one vect
 score, these are compared in fractions; a quotient beyond BEYOND, whose scores may overflow, is compared with all.
 
 Nothing is rounded where all terms are multiples of a unit and N + 2 A is at most 2^53 of it: scores are exact then, and
-equal ones a tie. (Of a quotient that is itself rounded to odd the last bit is set, so that N + 2 A is more.)
+equal ones a tie. A number whose last bit is set may be one that was rounded to odd, and is not counted as exact.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy
 
 DOUBLE_BITS, DOUBLE_UNIT = 53, 2.0**-52
-ZERO_EXPONENT = 1 << 10
-"""Zero is a multiple of any power."""
+ANY_EXPONENT = 1 << 12
+"""Zero is a multiple of any power, and a number that was rounded of none that is told."""
 SMALL, BEYOND = 2.0**-700, 2.0**512
 SCORES = 1 << 20
 """So many are computed at once."""
@@ -59,11 +59,13 @@ def of_components(tensor: BlockTensor) -> BlockTensor:
     return BlockTensor.trusted(fmt.of_components, tensor.axis, wide, scales)
 
 
-def vector_codes(quotients: Array, fmt: BlockFormat, policy: BlockPolicy, exactly: Callable[[int], Fraction]) -> Array:
+def vector_codes(
+    quotients: Array, fmt: BlockFormat, policy: BlockPolicy, exactly: Callable[[int], Fraction], *, to_odd: bool = True
+) -> Array:
     """The codes of the nearest vectors, of a tensor with the axis of the blocks last.
 
     What is not finite becomes the number that the policy of the elements makes of it, among those of all vectors.
-    ``exactly``: the quotient at a place, in C order, that is finite.
+    ``exactly``: the quotient at a place, in C order, that is finite; ``to_odd``: as :func:`nearest_codes` has it.
     """
     special = ~np.isfinite(quotients)
     rows = np.array(quotients, np.float64)
@@ -76,7 +78,7 @@ def vector_codes(quotients: Array, fmt: BlockFormat, policy: BlockPolicy, exactl
         places = range(place * size, (place + 1) * size)
         return [Fraction(float(chosen[at])) if flat[at] else exactly(at) for at in places]
 
-    codes = nearest_codes(chosen.reshape(-1, size), fmt.element, row)
+    codes = nearest_codes(chosen.reshape(-1, size), fmt.element, row, to_odd=to_odd)
     return codes.reshape(fmt.codes_shape(quotients.shape))
 
 
@@ -103,10 +105,11 @@ def exact_quotients(
     return exactly
 
 
-def nearest_codes(rows: Doubles, element: Element, exactly: Exactly) -> Array:
+def nearest_codes(rows: Doubles, element: Element, exactly: Exactly, *, to_odd: bool = True) -> Array:
     """The codes of the vectors that are nearest to rows of finite numbers, the lowest of several.
 
-    ``exactly``: what a row stands for, which it differs from by at most two units in the last place a number.
+    ``exactly``: what a row stands for, which it differs from by at most two units in the last place a number;
+    ``to_odd``: only in numbers whose last bit is set.
     """
     table, squares = _table(element)
     unit = int(_lowest_bit(table).min())
@@ -118,6 +121,7 @@ def nearest_codes(rows: Doubles, element: Element, exactly: Exactly) -> Array:
             scores = squares - 2 * (part @ table.T)
             reach = squares.max() + 2 * np.abs(table).max() * np.abs(part).sum(axis=1)
             exact = reach <= np.ldexp(1.0, DOUBLE_BITS + np.minimum(_lowest_bit(part) + unit + 1, 2 * unit))
+            exact &= to_odd
             error = np.where(exact, 0, (element.dimension + 8) * DOUBLE_UNIT * reach + SMALL)
             near = scores <= (scores.min(axis=1) + 2 * error)[:, None]
         near[~(np.abs(part) < BEYOND).all(axis=1)] = True
@@ -129,11 +133,12 @@ def nearest_codes(rows: Doubles, element: Element, exactly: Exactly) -> Array:
 
 
 def _lowest_bit(rows: Doubles) -> npt.NDArray[np.int64]:
-    """Numbers of each row are multiples of two to the power of this."""
+    """Numbers of each row are multiples of two to the power of this, very low where one has all 53 bits."""
     fractions, exponents = np.frexp(rows)
     whole = np.ldexp(fractions, DOUBLE_BITS).astype(np.int64)
     low = np.frexp((whole & -whole).astype(np.float64))[1] - 1 - DOUBLE_BITS
-    return np.asarray(np.where(whole == 0, ZERO_EXPONENT, exponents + low).min(axis=1), np.int64)
+    powers = np.where(whole & 1 == 1, -ANY_EXPONENT, np.where(whole == 0, ANY_EXPONENT, exponents + low))
+    return np.asarray(powers.min(axis=1), np.int64)
 
 
 @lru_cache(maxsize=1 << 12)  # vectors of zeros are many, and often ties
