@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -132,11 +134,11 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
 
     lost = {name: made.lost for name, made in coded.items()}
 
-    def arrays() -> Iterator[Array]:
+    def arrays() -> Iterator[list[Array]]:
         done = 0
         for name in file.entries:
             if name not in tensors:
-                yield file.raw(name)
+                yield [file.raw(name)]
                 continue
             progress(done, len(tensors), name)
             made = coded.get(name)
@@ -145,14 +147,24 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
                     words = tensors[name].coded(made)
                 else:
                     words, lost[name] = tensors[name].quantized(file.tensor(name), policy, threads)
-            yield from map(raw_bytes, words)
+            yield [raw_bytes(part) for part in words]
             done += 1
 
-    write_checkpoint(output, file, entries, arrays(), metadata, config)
+    each = one_ahead(arrays()) if threads > 1 else arrays()
+    write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
     notes += _told_of_lost({name: count for name, count in lost.items() if count})
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
+
+
+def one_ahead(items: Iterator[list[Array]]) -> Iterator[list[Array]]:
+    """Lists of arrays, of which each is made in a thread of its own while the one before is written."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
 
 
 def _told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:

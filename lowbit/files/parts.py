@@ -217,8 +217,14 @@ class StoredTensor:
             scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
             return {CODES: self._codes.words(tensor.codes), **scales}
 
-        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads)
-        self._refuse_values(values, threads)
+        def refuse(rows: slice, few: Array) -> None:
+            if not np.isfinite(few).all():
+                row, *others = (int(at) for at in np.argwhere(~np.isfinite(values[rows]))[0])
+                place = (rows.start + row, *others)
+                what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
+                raise InputError(what, hint=LEFT_AS_IS)
+
+        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refuse)
         self._refuse_scales(rows)
         return [self._joined(part, rows) for part in self.parts], sum(lost)
 
@@ -235,16 +241,6 @@ class StoredTensor:
             rows[role] = np.ascontiguousarray(vector).view(np.uint64 if role == INPUT_SCALE else np.int64)
         self._refuse_scales([rows])
         return [self._joined(part, [rows]) for part in self.parts]
-
-    def _refuse_values(self, values: Array, threads: int) -> None:
-        ranges = slabs(self.format, self.shape)
-        ends = each_slab(lambda rows: extremes(values[rows]), ranges, threads)
-        for rows, few in zip(ranges, ends, strict=True):
-            if not np.isfinite(few).all():
-                row, *others = (int(at) for at in np.argwhere(~np.isfinite(values[rows]))[0])
-                place = (rows.start + row, *others)
-                what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
-                raise InputError(what, hint=LEFT_AS_IS)
 
     def _refuse_scales(self, scales: Sequence[Mapping[str, Array]]) -> None:
         for field in self.format.of_role("multiply", "divide"):

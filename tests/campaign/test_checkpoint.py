@@ -39,6 +39,7 @@ THERE = {
     "int4.g32.asymmetric": "pack-quantized",
     "uint4.channel.asymmetric.float32": "pack-quantized",
     "int4.tensor.asymmetric": "pack-quantized",
+    "uint8.tensor.asymmetric": "pack-quantized",
     "int3.g64": "pack-quantized",
 }
 OWN = ["nf4.g64", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bnb_fp4.g64.float32"]
@@ -412,13 +413,14 @@ def test_a_truncated_file_and_a_broken_config(model, quantized):
         dequantize_file(model, "/dev/null")
 
 
-def test_an_interrupted_run_leaves_nothing(model, quantized):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_run_leaves_nothing(model, quantized, threads):
     def stop(done, total, name):
         if done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quantize_file(model, quantized, "mxfp4", progress=stop)
+        quantize_file(model, quantized, "mxfp4", threads=threads, progress=stop)
     assert list(quantized.parent.iterdir()) == []
 
 

@@ -19,7 +19,16 @@ from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.scales import PLAIN_BITS, Coarse, Fine, Steps, coarse_scales, fine_scales, magnitudes
+from lowbit.ops.block.scales import (
+    PLAIN_BITS,
+    Coarse,
+    Fine,
+    Steps,
+    coarse_scales,
+    fine_scales,
+    magnitudes,
+    scale_of_tensor,
+)
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, faster, require_searchable
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
@@ -123,12 +132,35 @@ def quantize(
     return BlockTensor.trusted(target, place, np.ascontiguousarray(codes), scales)
 
 
+def quantize_part(values: Array, fmt: BlockFormat, policy: BlockPolicy, amax: float) -> BlockTensor | None:
+    """Some rows of a finite binary32 tensor, the axis of the blocks last, with the tensor's largest magnitude.
+
+    None where they are to be quantised together with a number of that magnitude. The policy holds the format.
+    """
+    if fmt.nested or fmt.affine or fmt.element.dimension > 1 or values.dtype != np.float32:
+        return None
+    finest, coarser = levels(fmt)
+    if not coarser or not all(field.block for field in finest):
+        return None
+    with np.errstate(all="ignore"):
+        parts = _by_runs(values, fmt, policy, 1, amax)
+    if parts is None:
+        return None
+    fields, codes = parts
+    return BlockTensor.trusted(fmt, values.ndim - 1, codes, {part.field.name: part.codes for part in fields})
+
+
 Parts = tuple[list[Fine | Coarse], Array]
 """Scales, and codes or quotients."""
 
 
-def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
-    """Scales and codes of finite values by a kernel; None where they are to be made from quotients."""
+def _by_runs(
+    values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int, amax: float | None = None
+) -> Parts | None:
+    """Scales and codes of finite values by a kernel; None where they are to be made from quotients.
+
+    ``amax``: the largest magnitude of the tensor that the values are a part of.
+    """
     first = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
     way = first or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
@@ -140,16 +172,16 @@ def _by_runs(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int)
         return None
     runs = Runs(values, finest[0], threads)
     maxima = runs.maxima(by_sign=fmt.by_sign)
-    whole = np.asarray(np.maximum.reduce([amax.max() for amax in maxima]), Steps(policy).dtype)
-    if not np.isfinite(whole):
+    top = max(float(each.max()) for each in maxima)
+    if not np.isfinite(top):
         return None
-    above = [coarse_scales(whole, field, fmt, finest[0], policy) for field in coarser]
+    above = [scale_of_tensor(top if amax is None else amax, field, fmt, finest[0], policy) for field in coarser]
     upper = above[0] if above else None
     pairs = zip(finest, maxima, strict=True)
-    fine = [many_fine_scales(amax, field, fmt, upper, policy, values.shape) for field, amax in pairs]
+    fine = [many_fine_scales(each, field, fmt, upper, policy, values.shape, most=amax) for field, each in pairs]
     if policy.search != "none" and isinstance(way, quotients.Lanes) and upper is not None:
         require_searchable(fmt, values.shape, policy)
-        larger = many_fine_scales(maxima[0], finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
+        larger = many_fine_scales(maxima[0], finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX, amax)
         better_scale = faster(runs, fmt, upper, policy, (fine[0], larger))
         if better_scale is None:
             return None

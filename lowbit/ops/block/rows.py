@@ -13,7 +13,7 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.affine import is_affine
-from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.quantize import quantize, quantize_part
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.block.values import plain_values
 from lowbit.policy.block import BlockPolicy, get_block_policy
@@ -51,6 +51,7 @@ def quantize_slabs(
     *,
     policy: BlockPolicy | str | None = None,
     threads: int = 1,
+    refuse: Callable[[slice, Array], None] | None = None,
 ) -> list[Result]:
     """Bring a tensor into a block format in slabs along its first axis; the bits are those of :func:`quantize`.
 
@@ -64,6 +65,8 @@ def quantize_slabs(
         each of them.
     policy : BlockPolicy or str, optional
     threads : int
+    refuse : callable, optional
+        Takes the rows of each slab and what :func:`extremes` says of it, and raises where it likes.
 
     Raises
     ------
@@ -74,30 +77,42 @@ def quantize_slabs(
     fmt.check_shape(values.shape, short=chosen.tail == "short")
     ranges = slabs(fmt, values.shape)
     witness: Array | None = None
+    whole: float | None = None
 
     def load(rows: slice) -> Array:
         slab = plain_values(values[rows])
         _refuse(slab, rows.start, fmt, chosen)
         return slab
 
+    def ends(rows: slice) -> Array:
+        few = extremes(values[rows])
+        few = few if np.isfinite(few).all() else _finite_and_not(load(rows))
+        if refuse is not None:
+            refuse(rows, few)
+        return few
+
     if any(field.role == "offset" and not field.block for field in fmt.scales):
         ranges = [slice(0, values.shape[0])]  # a mean over the whole tensor
-    if len(ranges) > 1 and any(not field.block for field in fmt.scales):
-
-        def ends(rows: slice) -> Array:
-            few = extremes(values[rows])
-            return few if np.isfinite(few).all() else _finite_and_not(load(rows))
-
-        found = each_slab(ends, ranges, threads)
-        witness = _witness(np.concatenate(found), fmt, values.shape)
+    beforehand = len(ranges) > 1 and any(not field.block for field in fmt.scales)
+    if beforehand:
+        few = np.concatenate(each_slab(ends, ranges, threads))
+        witness = _witness(few, fmt, values.shape)
         if witness is None:
             ranges = [slice(0, values.shape[0])]
+        elif few.dtype == np.float32 and np.isfinite(few).all():
+            chosen.require_held(fmt)
+            whole = float(np.abs(few).max())
 
     def work(rows: slice) -> Result:
+        if refuse is not None and not beforehand:
+            ends(rows)
         slab = load(rows)
         if witness is None:
             return use(quantize(slab, fmt, policy=chosen), slab)
-        return use(_without(quantize(np.concatenate([witness, slab]), fmt, policy=chosen), len(witness)), slab)
+        part = None if whole is None else quantize_part(slab, fmt, chosen, whole)
+        if part is None:
+            part = _without(quantize(np.concatenate([witness, slab]), fmt, policy=chosen), len(witness))
+        return use(part, slab)
 
     return each_slab(work, ranges, threads)
 
@@ -108,8 +123,10 @@ def extremes(values: Array) -> Array:
         return _finite_and_not(plain_values(values))
     signed, unsigned = (values.view(f"{kind}{values.dtype.itemsize}") for kind in "iu")
     # Codes of positive numbers are in order, those of negative ones in reverse and, unsigned, above all others.
-    few = np.array([signed.min(), signed.max(), unsigned.max().view(signed.dtype)])
-    return plain_values(few.view(values.dtype))
+    few = [signed.max(), unsigned.max().view(signed.dtype)]
+    if few[0] == few[1] or few[0] < 0:  # all of one sign: the other end is the least code
+        few.append(signed.min())
+    return plain_values(np.array(few).view(values.dtype))
 
 
 def _finite_and_not(values: Array) -> Array:

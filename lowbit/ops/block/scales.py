@@ -74,7 +74,7 @@ class Steps:
         return np.asarray(wide.astype(ml_dtypes.bfloat16).astype(np.float32))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coarse:
     """The scale above the finest ones and its reciprocal, as the steps find them."""
 
@@ -145,6 +145,15 @@ def coarse_scales(amax: Array, field: ScaleField, fmt: BlockFormat, finest: Scal
     if policy.tensor_steps == "divide" or steps.exact:
         reciprocal = steps.divide(one, stored)
     return Coarse(field, codes, stored, np.where(stored == 0, steps.divide(one, stored), reciprocal), amax, maximum)
+
+
+@lru_cache(maxsize=8)
+def scale_of_tensor(
+    amax: float, field: ScaleField, fmt: BlockFormat, finest: ScaleField, policy: BlockPolicy
+) -> Coarse:
+    """The one scale above the finest ones, from the largest magnitude of a tensor; the same object for its parts."""
+    with np.errstate(all="ignore"):
+        return coarse_scales(np.asarray(amax, Steps(policy).dtype), field, fmt, finest, policy)
 
 
 def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> float:

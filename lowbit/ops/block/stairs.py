@@ -6,6 +6,9 @@ answers on both sides of every step have to join without a gap; if they do not, 
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,23 +33,43 @@ def many_fine_scales(
     policy: BlockPolicy,
     shape: Shape,
     factor: float = 1,
+    most: float | None = None,
 ) -> Fine:
-    """What ``fine_scales`` says, of the largest magnitudes in binary32; the scale above is that of the whole tensor."""
+    """What ``fine_scales`` says, of the largest magnitudes in binary32; the scale above is that of the whole tensor.
+
+    ``most``: the largest magnitude of a tensor that these are a part of; the steps serve all of its parts.
+    """
     dtype = Steps(policy).dtype
     steps = None
     narrow = field.format.bits <= 8 and not field.format.signed_codes and field.role != "exponent"
-    if amax.size >= MANY and narrow and policy.quotient_scale == "stored":
-        words = _words(field, fmt, above, policy, amax.max(), factor)
-        sample = np.unique(np.clip(words[:, None] + np.arange(-REACH, REACH + 1), 1, words[-1]))
-        sample = np.concatenate([[0], sample]).astype(np.uint32)
-        found = fine_scales(sample.view(np.float32).astype(dtype), field, fmt, above, policy, shape, factor)
-        steps = narrowest(sample, found.codes) if _joined(sample, found.codes) else None
+    if (most is not None or amax.size >= MANY) and narrow and policy.quotient_scale == "stored":
+        steps = _steps(field, fmt, above, policy, shape, factor, float(amax.max()) if most is None else most)
     if steps is None:
         return fine_scales(amax.astype(dtype), field, fmt, above, policy, shape, factor)
     codes = look_up(steps, amax.reshape(-1).view(np.int32)).reshape(amax.shape)
     every = np.arange(1 << field.format.bits, dtype=codes.dtype)
     values = np.where((every < codes.min()) | (every > codes.max()), 1, field_values(every, field))
     return Fine(field, codes, values.astype(dtype), coded=True)
+
+
+@lru_cache(maxsize=8)
+def _steps(
+    field: ScaleField,
+    fmt: BlockFormat,
+    above: Coarse | None,
+    policy: BlockPolicy,
+    shape: Shape,
+    factor: float,
+    most: float,
+) -> Any:
+    """Where codes change, up to a largest magnitude; None where the answers about these places do not join."""
+    words = _words(field, fmt, above, policy, np.float32(most), factor)
+    sample = np.unique(np.clip(words[:, None] + np.arange(-REACH, REACH + 1), 1, words[-1]))
+    sample = np.concatenate([[0], sample]).astype(np.uint32)
+    values = sample.view(np.float32).astype(Steps(policy).dtype)
+    with np.errstate(all="ignore"):
+        found = fine_scales(values, field, fmt, above, policy, shape, factor)
+    return narrowest(sample, found.codes) if _joined(sample, found.codes) else None
 
 
 def _words(

@@ -10,7 +10,7 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.ops.arrays import Array, as_array, values_to_codes
 from lowbit.ops.cast.cast import decode
 
-BINARY16_EXPONENT = np.int16(0x7C00)
+BINARY16_INFINITY, BINARY16_MINUS_INFINITY = 0x7C00, 0xFC00
 BINARY16_UNIT = 2.0**-136
 """What the smallest number of binary16 is with the exponent's bias of binary32, a subnormal there."""
 REBIASED = np.float32(2.0**112)
@@ -52,8 +52,8 @@ def _widened(array: Array) -> Array:
     NumPy's own conversion, six times slower, is for NaN, infinities and a thread that flushes subnormal operands.
     """
     codes = array.view(np.int16)
-    subnormal = np.float32(BINARY16_UNIT)
-    if ((codes & BINARY16_EXPONENT) == BINARY16_EXPONENT).any() or subnormal * REBIASED == 0:
+    beyond = array.size and (codes.max() >= BINARY16_INFINITY or array.view(np.uint16).max() >= BINARY16_MINUS_INFINITY)
+    if beyond or np.float32(BINARY16_UNIT) * REBIASED == 0:
         return array.astype(np.float32)
     words = codes.astype(np.int32)  # the sign in all of the upper bits
     words <<= np.int32(13)

@@ -6,7 +6,8 @@ The answers are those of the comparison with all values, asked for on both sides
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,10 +111,15 @@ def _buckets(patterns: Array, codes: Array, shift: int) -> tuple[Array, Array] |
 
 
 def _compiled(shift: int, changes: Array, answers: Array) -> Lanes:
+    run_lanes = _entry()
+    return lambda bits, out: run_lanes(bits, shift, changes, answers, out)
+
+
+@cache
+def _entry() -> Callable[..., Any]:
     from lowbit.kernels._jit import array_type, entry
     from lowbit.kernels.cast.fast_intervals import encode
     from lowbit.kernels.lib.types import INT64
 
     lanes = array_type("int32")
-    run_lanes = entry(encode, lanes, INT64, lanes, lanes, array_type("uint8"))
-    return lambda bits, out: run_lanes(bits, shift, changes, answers, out)
+    return entry(encode, lanes, INT64, lanes, lanes, array_type("uint8"))

@@ -77,7 +77,8 @@ def pack(codes: Codes, fmt: FormatLike | int, *, layout: str = "lsb_first") -> A
                 f"layout {layout!r} packs {several} {what} at a time; {where} has {array.shape[axis]}",
                 hint="pad with zero codes, and pass `count` to unpack" if axis == -1 else "pad with rows of zero codes",
             )
-    patterns = array.astype(_pattern_dtype(bits)) & ((1 << bits) - 1)
+    patterns = array.astype(_pattern_dtype(bits))
+    patterns &= (1 << bits) - 1
     return chosen.pack(chosen.written(patterns, bits, known is not None and known.signed_codes), bits)
 
 

@@ -58,13 +58,18 @@ def _pack_stream(patterns: Array, bits: int) -> Array:
         octets = patterns.astype("<u2", order="C").view(np.uint8).reshape(*leading, count, 2)
         spread = np.unpackbits(octets, axis=-1, bitorder="little")
         return np.packbits(spread[..., :bits].reshape(*leading, count * bits), axis=-1, bitorder="little")
-    codes = np.zeros((*leading, -(-count // 8) * 8), np.uint8)
-    codes[..., :count] = patterns
+    if count % 8 == 0 and bits in (1, 2, 4):
+        codes = np.ascontiguousarray(patterns, np.uint8)
+    else:
+        codes = np.zeros((*leading, -(-count // 8) * 8), np.uint8)
+        codes[..., :count] = patterns
     if bits in (1, 2, 4):
         for width in (1, 2, 4):
             if bits <= width:  # the bits of two bytes side by side in the lower one
                 pairs = codes.view("<u2")
-                codes = (pairs | pairs >> np.uint16(8 - width)).astype(np.uint8)
+                joined = pairs >> np.uint16(8 - width)
+                joined |= pairs
+                codes = joined.astype(np.uint8)
         return np.ascontiguousarray(codes[..., : -(-count * bits // 8)])
     words = codes.view("<u8")
     for low, high, distance in _joints(bits):

@@ -11,6 +11,7 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import block_format_of, get_format
 from lowbit.ops.block import rows
+from lowbit.ops.block.quantize import quantize_part
 from lowbit.ops.block.rows import each_slab, quantize_slabs, slabs
 from lowbit.ops.block.tensor import BlockTensor
 
@@ -50,6 +51,26 @@ def test_the_bits_are_those_of_the_whole(name, dtype):
     count, tensor = joined(fmt, values, threads=2)
     assert count > 2
     assert_same(tensor, lowbit.quantize(values, fmt))
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        *(("nvfp4", preset) for preset in ("nvfp4", "torchao_nvfp4", "transformer_engine_nvfp4", "four_over_six")),
+        *(("nvfp4_reciprocal", preset) for preset in ("compressed_tensors_nvfp4", "modelopt_nvfp4")),
+    ],
+)
+def test_a_part_is_quantised_by_the_largest_magnitude_of_the_whole(name, preset):
+    fmt, policy = block_format_of(name), lowbit.get_block_policy(preset)
+    values = np.random.default_rng(7).standard_t(2, size=(48, 64)).astype(np.float32)
+    values[:16] *= np.ldexp(1, -np.arange(16) * 8)[:, None].astype(np.float32)
+    values[20, :32], values[21] = 0, -0.0
+    whole = lowbit.quantize(values, fmt, policy=policy)
+    parts = [quantize_part(values[at : at + 24], fmt, policy, float(np.abs(values).max())) for at in (0, 24)]
+    assert np.array_equal(np.concatenate([part.codes for part in parts]), whole.codes)
+    assert np.array_equal(np.concatenate([part.scales["block"] for part in parts]), whole.scales["block"])
+    assert {part.scale_codes("tensor").tobytes() for part in parts} == {whole.scale_codes("tensor").tobytes()}
+    assert_same(joined(fmt, values, policy=policy)[1], whole)
 
 
 @pytest.mark.parametrize("row", [0, 40, 63])
