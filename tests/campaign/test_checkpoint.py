@@ -42,7 +42,7 @@ THERE = {
     "uint8.tensor.asymmetric": "pack-quantized",
     "int3.g64": "pack-quantized",
 }
-OWN = ["nf4.g64", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bnb_fp4.g64.float32"]
+OWN = ["nf4.g64", "nf4.g64.nested", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bnb_fp4.g64.float32"]
 OWN += [name for name in lowbit.formats(kind="block") if name not in {*THERE, "nvfp4_reciprocal", "fp8_1x128"}]
 
 

@@ -159,6 +159,14 @@ def test_decode_needs_every_scale(lowbit):
         (("encode", "mxfp4", "1", "--choice", "scale_rule=up"), "scale_rule"),
         (("encode", "mxfp4", "1", "--policy", "ocp_sat"), "block policy"),
         (("encode", "mxfp4", "x"), "is not a value"),
+        (("encode", "nf4.g32.offset", "1", "-3"), "scales of the roles multiply, offset"),
+        (
+            ("encode", "float8_e4m3fn.g32.asymmetric", "1", "--policy", "spqr"),
+            "scales of the roles multiply, zero_point",
+        ),
+        (("encode", "int4.g32.asymmetric", "nan", "1", "--explain"), "a block has NaN or infinity, and no range"),
+        (("encode", "mxfp4", "nan", "1", "--choice", "nan=error"), "the block policy says nan = 'error'"),
+        (("encode", "int4.g32", "1e20", "--explain"), "rounds beyond the largest value of float16"),
         (("encode", "nvfp4", "1", "--policy", "four_over_six"), "four_over_six compares whole blocks of 16"),
     ],
 )

@@ -28,7 +28,8 @@ def lost_blocks(tensor: BlockTensor, values: Array) -> int:
     if not any(_has_small(field_values(tensor.scale_codes(field.name), field), field) for field in factors):
         return 0
     extents = fmt.scales[0].extents(tensor.shape)
-    there, left = (_any_in_blocks(part != 0, extents) for part in (values, dequantize(tensor, dtype=np.float64)))
+    worth = dequantize(tensor, dtype=np.float32 if fmt.nested else np.float64)
+    there, left = (_any_in_blocks(part != 0, extents) for part in (values, worth))
     return int(np.count_nonzero(there & ~left))
 
 

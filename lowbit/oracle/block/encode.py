@@ -132,8 +132,10 @@ def scales_of(entered: Sequence[Exact], task: Task) -> tuple[list[Scales], list[
 
 
 def is_affine(fmt: BlockFormat) -> bool:
-    """Whether a block has a scale, and a zero point or an offset."""
-    return [field.role for field in fmt.scales] in (["multiply", "zero_point"], ["multiply", "offset"])
+    """Whether a block of integers has a scale, and a zero point or an offset."""
+    roles = [field.role for field in fmt.scales]
+    same = len({field.block for field in fmt.scales}) == 1
+    return roles in (["multiply", "zero_point"], ["multiply", "offset"]) and same and fmt.number.wraps
 
 
 def _affine(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> Quantized:
