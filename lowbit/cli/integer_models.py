@@ -68,6 +68,11 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
 
 
+def integer_model(name: str) -> IntegerModel:
+    """A file's model, or what a float model that lowbit knows becomes under its own preset."""
+    return opened(Namespace(model=name, preset=None, calibrate=None, held_out=None), measured=False)[0]
+
+
 def _float_of(model: IntegerModel, file: Any) -> str:
     name = model.facts.get("float")
     if not isinstance(name, str):

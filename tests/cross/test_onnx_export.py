@@ -50,7 +50,11 @@ def compared(model):
     """Layer -> how many of its codes differ in ONNX Runtime, each layer given lowbit's codes where others feed it."""
     image = np.random.default_rng(5).integers(0, 256, (7, 9, 6, 2), np.uint8)
     edges = {"image": image}
-    model.run(image, lambda name, step: edges.update({name: step.codes}))
+
+    def trace(name, step):
+        edges[name] = edges[f"{name}:{step.label}"] = step.codes
+
+    model.run(image, trace)
     export = onnx_export(model)
     session = onnxruntime.InferenceSession(export.content, providers=["CPUExecutionProvider"])
     given = {one.name: edges[one.name] for one in session.get_inputs()}
@@ -67,7 +71,8 @@ def test_onnx_runtime_gives_the_same_codes_where_its_rounding_is_the_schemes(onn
     export, differences = compared(network("onnxruntime"))
     assert set(export.layers) == {"first", "depthwise", "grouped", "biased", "plain", "each", "sums"}
     assert not any(export.layers.values())
-    assert {name: int(found.max()) for name, found in differences.items()} == dict.fromkeys(export.layers, 0)
+    names = (*export.layers, "wide:accumulator")
+    assert {name: int(found.max()) for name, found in differences.items()} == dict.fromkeys(names, 0)
     assert export.left_out == {"wide": "QLinear operators of ONNX Runtime do not give int16"}
 
 
@@ -78,6 +83,9 @@ def test_a_sentence_says_where_it_is_not(onnxruntime_saturates_pairs):
     assert all(
         "single codes may differ by one" in sentence for name, sentence in export.layers.items() if name != "sums"
     )
+    sums = [name for name in differences if name.endswith(":accumulator")]
+    assert sums == [f"{name}:accumulator" for name in ("biased", "plain", "each", "wide")]
+    assert not differences["biased:accumulator"].any()
     assert max(int(found.max()) for name, found in differences.items() if name in ("first", "grouped", "biased")) <= 1
 
 

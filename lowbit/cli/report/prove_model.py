@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from lowbit.cli.exit_codes import ExitCode
+from lowbit.cli.integer_models import integer_model
 from lowbit.cli.terminal import Terminal, print_document, terminal
 from lowbit.errors import UsageError
 from lowbit.printable import columns
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from lowbit.proof.floats import FloatReport
     from lowbit.proof.model import ModelProof
 
-MODEL = "model"
-"""The subject's name."""
 SCHEMA = "lowbit/prove-model/1"
 VERDICTS = {
     "proved": "no accumulator and no intermediate can leave its width, whatever codes go in",
@@ -29,12 +28,11 @@ STATUS = {"proved": ExitCode.EQUAL, "refuted": ExitCode.MISMATCH, "open": ExitCo
 
 def prove_model(arguments: Namespace) -> int:
     """Prove a model, print it, and return the exit status."""
-    from lowbit.models.store import read_model
     from lowbit.proof.model import prove_model as proof_of
 
     if not arguments.file:
         raise UsageError("`lowbit prove model` takes the file of a model", hint="lowbit prove model M.safetensors")
-    model = read_model(arguments.file)
+    model = integer_model(arguments.file)
     proof = proof_of(model)
     report = _floats(arguments, model) if arguments.nothing_floats else None
     if arguments.output_format == "json":

@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.file_options import input_file, output_file, say_written
+from lowbit.cli.integer_models import NAMED, integer_model
 from lowbit.cli.prototypes import header
 from lowbit.cli.terminal import terminal
 from lowbit.errors import UsageError
@@ -22,8 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "sentence for each whose requantisation is not ONNX Runtime's.",
     )
     parser.add_argument("what", choices=("prototypes", "onnx"), help="prototypes: a C header; onnx: a model")
-    whole = "onnx: an integer model, .safetensors"
-    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=whole)
+    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=f"onnx: {NAMED}")
     where = "where to write (default: standard output, for prototypes)"
     output_file(parser, "-o", "--output", metavar="FILE", help=where)
 
@@ -44,13 +44,12 @@ def run(arguments: Namespace) -> int:
 
 def _export_onnx(arguments: Namespace) -> int:
     from lowbit.models.onnx_export import onnx_export
-    from lowbit.models.store import read_model
 
     if not arguments.model or not arguments.output:
         hint = "lowbit export onnx M.safetensors --output M.onnx"
         raise UsageError("`lowbit export onnx` takes a model and --output", hint=hint)
     require_writable(arguments.output)
-    export = onnx_export(read_model(arguments.model))
+    export = onnx_export(integer_model(arguments.model))
     write_bytes(arguments.output, export.content)
     page = terminal(arguments)
     for name, sentence in export.layers.items():

@@ -8,8 +8,9 @@ from typing import Any
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
+from lowbit.cli.integer_models import MODEL, NAMED
 from lowbit.cli.number_types import integer
-from lowbit.cli.report.prove_model import MODEL, prove_model
+from lowbit.cli.report.prove_model import prove_model
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
 from lowbit.errors import InputError, UsageError
@@ -42,8 +43,7 @@ def add_parser(subparsers: Any) -> None:
         help="an accumulator: a name of `lowbit explain accumulators`, or int8 to int64 for any width, int20_saturate "
         f"likewise; or a nonlinearity: {', '.join(NONLINEARITIES)}; or `model`, and its file",
     )
-    whole = "model: an integer model, .safetensors"
-    input_file(parser, "file", what="the model", nargs="?", metavar="FILE", help=whole)
+    input_file(parser, "file", what="the model", nargs="?", metavar="MODEL", help=f"model: {NAMED}")
     run_too = "model: also run these values or codes, and show that no kernel has a floating-point instruction"
     input_file(parser, "--nothing-floats", what="the input", metavar="INPUT", help=run_too)
     group = parser.add_argument_group("accumulators")
