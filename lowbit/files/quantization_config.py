@@ -84,7 +84,19 @@ def read(config: Mapping[str, Any], file: TensorFile) -> tuple[list[StoredTensor
         tensor.check(file)
         tensors.append(tensor)
         beside |= {f"{module}.{label}" for label in (*_DROPPED, "weight_shape")} & set(file.entries)
+    _refuse_scales_alone({tensor.name for tensor in tensors}, ignored, file)
     return tensors, beside
+
+
+def _refuse_scales_alone(names: set[str], ignored: Sequence[str], file: TensorFile) -> None:
+    """Refuse scales of a module whose weights are not there: they would pass for values."""
+    suffix = f"{WEIGHT}_scale"
+    for module in (name.removesuffix(suffix) for name in file.entries if name.endswith(suffix)):
+        if f"{module}{WEIGHT}" not in names and not _matches(module, ignored):
+            what = (
+                f"{file.path}: module {excerpt(module)} has a {suffix[1:]}, and no {WEIGHT[1:]}_packed or {WEIGHT[1:]}"
+            )
+            raise InputError(what, hint="is the checkpoint complete?")
 
 
 def _groups(config: Mapping[str, Any], file: TensorFile) -> list[tuple[list[str], Mapping[str, Any]]]:

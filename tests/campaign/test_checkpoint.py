@@ -317,6 +317,7 @@ def with_weights(**changes):
 
 DAMAGES = {
     "scale": (without("weight_scale"), "has no weight_scale"),
+    "codes": (without("weight_packed"), "'model.a' has a weight_scale, and no weight_packed or weight"),
     "zero point": (without("weight_zero_point"), "'model.a.weight_zero_point' is missing"),
     "shape": (without("weight_shape"), "has no weight_shape"),
     "misshapen scale": (
