@@ -1,6 +1,7 @@
 """Block formats: the oracle in fractions and the fast path give the same codes, scales and values."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lowbit.format.registry import block_format_of, formats, get_format
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.cast.cast import decode
 from lowbit.oracle.block.decode import element_value
 from lowbit.oracle.block.encode import quantize as oracle_quantize
 from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy, get_block_policy
@@ -248,6 +250,22 @@ def test_quotients_of_binary64_are_exact():
         [ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf), np.full(len(ties), 127 * scale)], 1
     )
     require_equal(values, fmt, BlockPolicy())
+
+
+def test_products_of_binary64_over_a_scale_are_exact():
+    # With a stored reciprocal R a quotient is x * R / s: each x is a tie or beside one by a unit of binary64.
+    drawn, policy = np.random.default_rng(0), BlockPolicy(scale="ocp_sat", tensor="ocp_sat")
+    values = drawn.uniform(0.5, 1, size=(2, 64))
+    values[:, ::16] = drawn.uniform(1, 4, size=(2, 4))
+    tensor = quantize(values, "nvfp4_reciprocal", policy=policy)
+    scales = decode(tensor.scales["block"], "float8_e4m3fn", dtype=np.float64)
+    for place in np.ndindex(values.shape):
+        tie = Fraction([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5][sum(place) % 7])
+        if place[1] % 16:
+            scale = Fraction(float(scales[place[0], place[1] // 16])) / Fraction(float(tensor.scales["tensor"]))
+            toward = [None, -9, 9][sum(place) % 3]
+            values[place] = float(tie * scale) if toward is None else np.nextafter(float(tie * scale), toward)
+    require_equal(np.minimum(values, np.repeat(values[:, ::16], 16, axis=1)), "nvfp4_reciprocal", policy)
 
 
 def test_short_blocks_and_any_axis():

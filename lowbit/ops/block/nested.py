@@ -137,6 +137,25 @@ def _odd(significand: int, exponent: int) -> float:
     return math.copysign(math.ldexp(kept, exponent + surplus), significand)
 
 
+def product_over(values: Doubles, factor: Array, divisor: Array) -> Doubles:
+    """``values * factor / divisor`` in binary64, so that it can be rounded on to at most 24 bits.
+
+    As in :func:`product_with_sum`, what is close to a boundary of such a rounding is made of fractions.
+    """
+    values, factors, divisors = np.broadcast_arrays(values, factor, divisor)
+    result = np.asarray(values * factors / divisors)
+    words, open_ = result.view(np.int64), np.isfinite(result) & (result != 0)
+    low = words & COARSE
+    near = np.argwhere(open_ & ((low <= NEAR) | (low >= COARSE + 1 - NEAR)))
+    words[open_] |= 1
+    for place in map(tuple, near.tolist()):
+        exact = Fraction(float(values[place])) * Fraction(float(factors[place])) / Fraction(float(divisors[place]))
+        shift = 2 * BINARY64_BITS + exact.denominator.bit_length()
+        quotient, rest = divmod(abs(exact.numerator) << shift, exact.denominator)
+        result[place] = math.copysign(_odd(quotient | bool(rest), -shift), exact)
+    return result
+
+
 def product_with_sum(elements: Doubles, factors: Doubles, addends: Doubles) -> Doubles:
     """``elements * (factors + addends)`` in binary64, so that it can be rounded on to at most 24 bits.
 

@@ -17,7 +17,7 @@ from lowbit.ops.block import boundaries, exponents, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
-from lowbit.ops.block.nested import quantize_nested
+from lowbit.ops.block.nested import product_over, quantize_nested
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import (
     PLAIN_BITS,
@@ -26,6 +26,7 @@ from lowbit.ops.block.scales import (
     Steps,
     coarse_scales,
     fine_scales,
+    in_binary32,
     magnitudes,
     scale_of_tensor,
 )
@@ -269,6 +270,8 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         result = np.multiply(over, numbers, dtype=np.float64)
     elif multiplies:
         result = steps.multiply(over, numbers)
+    elif steps.exact and above is not None and above.divides and not in_binary32(values):
+        result = product_over(values, spread(above.reciprocal, above.field, shape), numbers)
     elif steps.exact and plain:
         result = np.asarray(over / numbers)
     else:

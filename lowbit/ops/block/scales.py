@@ -29,7 +29,7 @@ BEYOND_BINARY32 = (1 << 29) - 1
 """The low bits of a binary64 significand that binary32 has not."""
 
 
-def _in_binary32(values: Any) -> bool:
+def in_binary32(values: Any) -> bool:
     """Whether every value has at most 24 significant bits."""
     words = np.ascontiguousarray(values, np.float64).view(np.int64)
     return not (words & BEYOND_BINARY32).any()
@@ -52,7 +52,7 @@ class Steps:
     def divide(self, left: Any, right: Any, bits: int = 2 * PLAIN_BITS, precision: int = ODD_BITS) -> Array:
         """The quotient, which is rounded to ``precision`` bits next; ``bits`` are those of a tie times the divisor."""
         if self.exact:
-            plain = bits <= PLAIN_BITS and _in_binary32(left)
+            plain = bits <= PLAIN_BITS and in_binary32(left)
             return np.asarray(left / right) if plain else divide_to_odd(left, right, precision)
         if self.narrow:
             return self.rounded(divide_to_odd(np.asarray(left, np.float64), np.asarray(right, np.float64)))
