@@ -203,10 +203,12 @@ def test_a_conversion_is_refused_where_a_layer_can_overflow():
     forward, parameters, batches = MODELS["hawq_v3"](np.random.default_rng(8))
     assert convert(forward, parameters, batches, "hawq_v3", prove=True).model.outputs
     forward, parameters, batches = MODELS["ibert"](np.random.default_rng(8))
+    own = get_conversion_preset("ibert")
+    wide = replace(own, edges={**own.edges, "add": "int16"})
     with pytest.raises(
         InputError, match=r"layer 'embeddings.LayerNorm': sum of squares can be [\d,]+, and has 32 bits"
     ):
-        convert(forward, parameters, batches, "ibert", prove=True)
+        convert(forward, parameters, batches, wide, prove=True)
 
 
 @pytest.mark.slow
