@@ -56,11 +56,9 @@ def test_show_blocks(lowbit):
 
 def test_lists(lowbit):
     lines = lowbit("list", "formats", "--kind", "vector").lines
-    assert lines[1].split()[:5] == ["own_pairs", "3", "3", "for", "2"]
+    assert ["own_pairs", "3", "3", "for", "2"] in [line.split()[:5] for line in lines]
     records = lowbit("list", "formats", "--output-format", "json").json["formats"]
-    assert [(record["id"], record["kind"]) for record in records if record["kind"] == "vector"] == [
-        ("own_pairs", "vector")
-    ]
+    assert {record["id"] for record in records if record["kind"] == "vector"} == {"own_pairs", "pyramid8_2"}
 
 
 def test_encode_and_decode(lowbit):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.model.variants import explain
+from lowbit.check.model.bugs import explain
 from lowbit.errors import InputError
 from lowbit.layers import Step
 from lowbit.models.graph import IntegerModel
@@ -127,8 +127,10 @@ def _check(dump: Mapping[str, Array], steps: Mapping[str, list[Step]]) -> None:
             hint = f"did you mean {near[0]!r}?" if near else f"the layers are {', '.join(steps)}"
             raise InputError(f"{excerpt(name)} is not a layer of the model", hint=hint)
         if array.dtype.kind not in "iu" or array.shape != known[name].codes.shape:
-            wanted = f"integers of shape {known[name].codes.shape}"
-            raise InputError(f"layer {name!r} is {array.dtype} of shape {array.shape} in the dump, not {wanted}")
+            shape = known[name].codes.shape
+            raise InputError(
+                f"layer {name!r} is {array.dtype} of shape {array.shape} in the dump, not integers of shape {shape}"
+            )
     if not dump:
         raise InputError("the dump does not have a layer of the model", hint=f"the layers are {', '.join(steps)}")
 

@@ -20,7 +20,7 @@ from lowbit.policy.requantize import REQUANTIZE_SCHEMES, get_requantize_scheme
 
 
 @dataclass(frozen=True)
-class Variant:
+class LayerBug:
     """A hypothesis: what the kernel does, and a function of the layer's inputs that does it."""
 
     words: str
@@ -30,7 +30,7 @@ class Variant:
 def explain(layer: Layer, inputs: tuple[Array, ...], got: Array) -> list[str]:
     """The hypotheses under which the layer returns exactly what a kernel returned, in words."""
     found = []
-    for variant in variants(layer):
+    for variant in layer_bugs(layer):
         try:
             codes = variant.compute(*inputs)
         except (LowbitError, ValueError):  # the hypothesis does not apply to this layer
@@ -40,11 +40,11 @@ def explain(layer: Layer, inputs: tuple[Array, ...], got: Array) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def variants(layer: Layer) -> Iterator[Variant]:
+def layer_bugs(layer: Layer) -> Iterator[LayerBug]:
     """All hypotheses on a layer, the likely ones first."""
     for field, value in _parts(layer):
         if isinstance(value, Rescale):
-            yield from _of_rescale(layer, field, value)
+            yield from _rescale_bugs(layer, field, value)
         elif isinstance(value, Quantity) and value.zero_point:
             yield _with(layer, f"takes the zero point of its {field} for 0", field, replace(value, zero_point=0))
         elif isinstance(value, bool):
@@ -57,18 +57,18 @@ def variants(layer: Layer) -> Iterator[Variant]:
         elif field == "weight_zero_point" and np.any(value):
             yield _with(layer, "takes the zero point of the weight for 0", field, 0)
         elif field == "scheme":
-            yield from _of_scheme(layer, value)
+            yield from _scheme_bugs(layer, value)
     if len(layer.inputs) == 2:
-        yield Variant("takes its inputs in the other order", lambda one, other: layer(other, one))
+        yield LayerBug("takes its inputs in the other order", lambda one, other: layer(other, one))
     if len(layer.inputs) == 1:
-        yield Variant("does nothing: it returns its input", lambda codes: codes)
+        yield LayerBug("does nothing: it returns its input", lambda codes: codes)
 
 
 def _parts(layer: Any) -> Iterator[tuple[str, Any]]:
     return ((field.name, getattr(layer, field.name)) for field in fields(layer))
 
 
-def _with(layer: Any, words: str, field: str, value: Any) -> Variant:
+def _with(layer: Any, words: str, field: str, value: Any) -> LayerBug:
     """The layer with one field changed; made when it is asked for, since it may refuse."""
 
     def compute(*codes: Array) -> Array:
@@ -77,10 +77,10 @@ def _with(layer: Any, words: str, field: str, value: Any) -> Variant:
         result: Array = last.codes
         return result
 
-    return Variant(words, compute)
+    return LayerBug(words, compute)
 
 
-def _of_rescale(layer: Layer, field: str, value: Rescale) -> Iterator[Variant]:
+def _rescale_bugs(layer: Layer, field: str, value: Rescale) -> Iterator[LayerBug]:
     where = "" if field in ("output", "rescale") else f" ({field})"
     own, result = get_requantize_scheme(value.scheme), value.result
     if value.minimum is not None or value.maximum is not None:
@@ -106,16 +106,16 @@ def _summary(name: str) -> str:
     return REQUANTIZE_SCHEMES.summaries[name]
 
 
-def _rescaled(layer: Any, words: str, field: str, value: Rescale, factors: Any, scheme: str) -> Variant:
+def _rescaled(layer: Any, words: str, field: str, value: Rescale, factors: Any, scheme: str) -> LayerBug:
     def compute(*codes: Array) -> Array:
         ends = {"minimum": value.minimum, "maximum": value.maximum}
         other = Rescale.from_scale(factors, scheme, value.result, **ends)
         return _with(layer, words, field, other).compute(*codes)
 
-    return Variant(words, compute)
+    return LayerBug(words, compute)
 
 
-def _wrapped(layer: Any, field: str, value: Rescale, where: str) -> Variant:
+def _wrapped(layer: Any, field: str, value: Rescale, where: str) -> LayerBug:
     """Results that keep their low bits instead of being limited."""
 
     def compute(*codes: Array) -> Array:
@@ -123,10 +123,10 @@ def _wrapped(layer: Any, field: str, value: Rescale, where: str) -> Variant:
         result: Array = _with(layer, "", field, wide).compute(*codes)
         return result.astype(layer.result.scalar.code_dtype)
 
-    return Variant(f"wraps around where it must saturate{where}", compute)
+    return LayerBug(f"wraps around where it must saturate{where}", compute)
 
 
-def _of_scheme(layer: Any, own: Any) -> Iterator[Variant]:
+def _scheme_bugs(layer: Any, own: Any) -> Iterator[LayerBug]:
     """Other schemes and variants of a nonlinearity."""
     if layer.operation not in OPERATIONS:
         return
@@ -135,4 +135,4 @@ def _of_scheme(layer: Any, own: Any) -> Iterator[Variant]:
             if (record.id, variant) != (own, getattr(layer, "variant", "")):
                 changes = {"scheme": record.id, **({"variant": variant} if hasattr(layer, "variant") else {})}
                 words = f"computes the {layer.operation} of {record.id}{f', variant {variant}' if variant else ''}"
-                yield Variant(words, lambda *codes, changes=changes: replace(layer, **changes)(*codes))
+                yield LayerBug(words, lambda *codes, changes=changes: replace(layer, **changes)(*codes))
