@@ -124,8 +124,10 @@ def _check(dump: Mapping[str, Array], steps: Mapping[str, list[Step]]) -> None:
     for name, array in dump.items():
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the layers are {', '.join(steps)}"
-            raise InputError(f"{excerpt(name)} is not a layer of the model", hint=hint)
+            raise InputError(
+                f"{excerpt(name)} is not a layer of the model",
+                hint=f"did you mean {near[0]!r}?" if near else f"the layers are {', '.join(steps)}",
+            )
         if array.dtype.kind not in "iu" or array.shape != known[name].codes.shape:
             shape = known[name].codes.shape
             raise InputError(
