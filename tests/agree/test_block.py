@@ -268,6 +268,21 @@ def test_products_of_binary64_over_a_scale_are_exact():
     require_equal(np.minimum(values, np.repeat(values[:, ::16], 16, axis=1)), "nvfp4_reciprocal", policy)
 
 
+def test_scales_of_binary64_maxima_under_a_stored_reciprocal_are_exact():
+    # A scale is amax * R / 6: each amax makes it a tie of E4M3 or lies beside one by a unit of binary64.
+    drawn, policy = np.random.default_rng(1), BlockPolicy(scale="ocp_sat", tensor="ocp_sat")
+    values = drawn.uniform(1e-4, 2e-4, size=(1, 64 * 16))
+    values[0, 0] = 3.3
+    tensor = quantize(values, "nvfp4_reciprocal", policy=policy)
+    reciprocal = Fraction(float(tensor.scales["tensor"]))
+    for number in range(1, 64):
+        tie = Fraction(2 * int(drawn.integers(8, 16)) + 1, 16) * 2 ** int(drawn.integers(0, 4))
+        toward = [None, -9, 9][number % 3]
+        amax = float(tie * 6 / reciprocal)
+        values[0, 16 * number] = amax if toward is None else np.nextafter(amax, toward)
+    require_equal(values, "nvfp4_reciprocal", policy)
+
+
 def test_short_blocks_and_any_axis():
     values = blocks(5, (6, 80))[:5, :77]
     for name in ("mxfp4", "nvfp4", "int4.2x32.float32", "int8.channel", "int8.tensor", "float4_e2m1fn.g32.by_sign"):

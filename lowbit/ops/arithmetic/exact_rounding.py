@@ -7,6 +7,9 @@ here is one of IEEE 754 in round to nearest even, so the bits are the same every
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +18,11 @@ from lowbit.ops.types import Array
 Doubles = npt.NDArray[np.float64]
 
 BINARY64_BITS = 53
+BINARY32_BITS = 24
+NEAR = 8
+"""Units of binary64 by which a product of a rounded sum and a number of 24 bits errs at most, and some more."""
+COARSE = (1 << (BINARY64_BITS - BINARY32_BITS - 1)) - 1
+"""The low bits of a binary64 significand that numbers of 25 bits do not have: where no rounding on changes."""
 ODD_BITS = 51
 """What is rounded to odd in binary64 can be rounded on to that many bits."""
 
@@ -160,3 +168,32 @@ def _sum_products(value: Doubles, left: Doubles, right: Doubles) -> Doubles:
     exact = np.where(np.abs(exact) < 1 << 52, exact, jammed)
     large = (high | (rest != 0)).astype(np.float64) * float(1 << (2 * LIMB_BITS))
     return np.where(small, exact.astype(np.float64), large) * 2.0 ** (-2 * UNIT_BITS)
+
+
+def made_odd(significand: int, exponent: int) -> float:
+    """``significand * 2^exponent`` in binary64 to odd."""
+    size = abs(significand)
+    surplus = max(size.bit_length() - BINARY64_BITS, 0)
+    kept = size >> surplus
+    kept |= kept << surplus != size
+    return math.copysign(math.ldexp(kept, exponent + surplus), significand)
+
+
+def product_over(values: Doubles, factor: Array, divisor: Array) -> Doubles:
+    """``values * factor / divisor`` in binary64, so that it can be rounded on to at most 24 bits.
+
+    The rounded product and quotient tell on which side of a boundary of such a rounding the exact one is, but close to
+    one; there it is made of fractions.
+    """
+    values, factors, divisors = np.broadcast_arrays(values, factor, divisor)
+    result = np.asarray(values * factors / divisors)
+    words, open_ = result.view(np.int64), np.isfinite(result) & (result != 0)
+    low = words & COARSE
+    near = np.argwhere(open_ & ((low <= NEAR) | (low >= COARSE + 1 - NEAR)))
+    words[open_] |= 1
+    for place in map(tuple, near.tolist()):
+        exact = Fraction(float(values[place])) * Fraction(float(factors[place])) / Fraction(float(divisors[place]))
+        shift = 2 * BINARY64_BITS + exact.denominator.bit_length()
+        quotient, rest = divmod(abs(exact.numerator) << shift, exact.denominator)
+        result[place] = math.copysign(made_odd(quotient | bool(rest), -shift), exact)
+    return result

@@ -11,10 +11,10 @@ from lowbit.errors import InputError
 from lowbit.exact import floor_log2
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
-from lowbit.ops.arithmetic.exact_rounding import add_to_odd, binary32_to_odd, divide_to_odd
+from lowbit.ops.arithmetic.exact_rounding import BINARY32_BITS, add_to_odd, binary32_to_odd, divide_to_odd
 from lowbit.ops.arrays import Array, checked_threads, is_negative
 from lowbit.ops.block.blocks import spread
-from lowbit.ops.block.nested import BINARY32_BITS, nested_formats, product_with_sum
+from lowbit.ops.block.nested import nested_formats, product_with_sum
 from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor

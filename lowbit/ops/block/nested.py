@@ -6,7 +6,6 @@ blocks of their own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -19,18 +18,20 @@ from lowbit.errors import InputError
 from lowbit.exact import from_fraction
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
-from lowbit.ops.arithmetic.exact_rounding import BINARY64_BITS, Doubles, add_to_odd
+from lowbit.ops.arithmetic.exact_rounding import (
+    BINARY32_BITS,
+    BINARY64_BITS,
+    COARSE,
+    NEAR,
+    Doubles,
+    add_to_odd,
+    made_odd,
+)
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.scales import Steps, field_values
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
-
-BINARY32_BITS = 24
-NEAR = 8
-"""Units of binary64 by which a product of a rounded sum and a number of 24 bits errs at most, and some more."""
-COARSE = (1 << (BINARY64_BITS - BINARY32_BITS - 1)) - 1
-"""The low bits of a binary64 significand that numbers of 25 bits do not have: where no rounding on changes."""
 
 
 class Nested(NamedTuple):
@@ -125,35 +126,7 @@ def mean_to_odd(values: Array) -> float:
     for exponent in np.unique(exponents).tolist():
         total += int(whole[exponents == exponent].sum()) << (exponent - lowest)
     quotient, rest = divmod(total << 2 * BINARY64_BITS, values.size)
-    return _odd(quotient | bool(rest), lowest - BINARY32_BITS - 2 * BINARY64_BITS)
-
-
-def _odd(significand: int, exponent: int) -> float:
-    """``significand * 2^exponent`` in binary64 to odd."""
-    size = abs(significand)
-    surplus = max(size.bit_length() - BINARY64_BITS, 0)
-    kept = size >> surplus
-    kept |= kept << surplus != size
-    return math.copysign(math.ldexp(kept, exponent + surplus), significand)
-
-
-def product_over(values: Doubles, factor: Array, divisor: Array) -> Doubles:
-    """``values * factor / divisor`` in binary64, so that it can be rounded on to at most 24 bits.
-
-    As in :func:`product_with_sum`, what is close to a boundary of such a rounding is made of fractions.
-    """
-    values, factors, divisors = np.broadcast_arrays(values, factor, divisor)
-    result = np.asarray(values * factors / divisors)
-    words, open_ = result.view(np.int64), np.isfinite(result) & (result != 0)
-    low = words & COARSE
-    near = np.argwhere(open_ & ((low <= NEAR) | (low >= COARSE + 1 - NEAR)))
-    words[open_] |= 1
-    for place in map(tuple, near.tolist()):
-        exact = Fraction(float(values[place])) * Fraction(float(factors[place])) / Fraction(float(divisors[place]))
-        shift = 2 * BINARY64_BITS + exact.denominator.bit_length()
-        quotient, rest = divmod(abs(exact.numerator) << shift, exact.denominator)
-        result[place] = math.copysign(_odd(quotient | bool(rest), -shift), exact)
-    return result
+    return made_odd(quotient | bool(rest), lowest - BINARY32_BITS - 2 * BINARY64_BITS)
 
 
 def product_with_sum(elements: Doubles, factors: Doubles, addends: Doubles) -> Doubles:
@@ -173,5 +146,5 @@ def product_with_sum(elements: Doubles, factors: Doubles, addends: Doubles) -> D
     for place in map(tuple, near.tolist()):
         parts = (Fraction(float(array[place])) for array in (factors, addends))
         value = from_fraction(Fraction(float(elements[place])) * sum(parts))
-        result[place] = _odd(value.significand, value.exponent)
+        result[place] = made_odd(value.significand, value.exponent)
     return result

@@ -12,12 +12,13 @@ from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
+from lowbit.ops.arithmetic.exact_rounding import product_over
 from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block import boundaries, exponents, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
-from lowbit.ops.block.nested import product_over, quantize_nested
+from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import (
     PLAIN_BITS,

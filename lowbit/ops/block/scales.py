@@ -13,7 +13,7 @@ import numpy as np
 from lowbit.errors import InputError, LowbitError
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
-from lowbit.ops.arithmetic.exact_rounding import ODD_BITS, binary32_to_odd, divide_to_odd
+from lowbit.ops.arithmetic.exact_rounding import ODD_BITS, binary32_to_odd, divide_to_odd, product_over
 from lowbit.ops.arrays import Array, first_place
 from lowbit.ops.block.blocks import at_blocks
 from lowbit.ops.block.tensor import from_codes
@@ -207,6 +207,8 @@ def _ratio(amax: Array, maximum: float, above: tuple[Any, bool, int], policy: Bl
         return steps.divide(amax, top, bits)
     scale, reciprocal = upper
     if steps.exact:
+        if divides and not in_binary32(amax):
+            return product_over(amax, reciprocal, np.asarray(top))
         over = amax * reciprocal if divides else amax
         return steps.divide(over, top if divides else top * scale, bits)
     if way == "divide_by_product":
