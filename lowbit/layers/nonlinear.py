@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -52,7 +51,7 @@ class Nonlinearity:
     scheme: str
     variant: str = ""
     bits: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         record = self.record

@@ -7,8 +7,9 @@ allows.
 from __future__ import annotations
 
 import json
+import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ from lowbit.policy.requantize import RequantizeScheme
 from lowbit.printable import excerpt
 
 SCHEMA = "lowbit/integer-model/1"
-OPERATION, INPUTS, CLASS, TENSOR = "operation", "inputs", "class", "tensor"
-"""Keys of a node's record; fields of its layer stand under ``layer``."""
+OPERATION, INPUTS, LAYER = "operation", "inputs", "layer"
+"""Keys of a node's record."""
+CLASS, TENSOR, TABLE = "class", "tensor", "table"
+"""Keys of what JSON does not have: an instance of a class, an array, a mapping."""
+
+_NODE: Mapping[str, type] = {OPERATION: str, INPUTS: list, LAYER: dict}
+_OTHER = object()
 
 _NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items() if name[0] in "IU"}
 
@@ -42,7 +48,7 @@ def write_model(path: str | Path, model: IntegerModel) -> None:
         name: {
             OPERATION: node.layer.operation,
             INPUTS: list(node.inputs),
-            "layer": _fields(node.layer, name, tensors),
+            LAYER: _fields(node.layer, name, tensors),
         }
         for name, node in model.nodes.items()
     }
@@ -84,8 +90,9 @@ def read_model(path: str | Path) -> IntegerModel:
         for name, record in parts["inputs"].items()
     }
     nodes = {name: _node(record, file, f"{where}: layer {excerpt(name)}") for name, record in parts["nodes"].items()}
-    outputs = tuple(str(name) for name in parts["outputs"])
-    return IntegerModel(nodes, inputs, outputs, parts["facts"])
+    if not all(isinstance(name, str) for name in parts["outputs"]):
+        raise InputError(f"{where}: outputs are not names of layers: {_told(parts['outputs'])}")
+    return IntegerModel(nodes, inputs, tuple(parts["outputs"]), parts["facts"])
 
 
 _PARTS: Mapping[str, type] = {"inputs": dict, "outputs": list, "nodes": dict, "facts": dict}
@@ -115,7 +122,7 @@ def _plain(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(part, f"{name}.{place}", tensors) for place, part in enumerate(value)]
     if isinstance(value, Mapping):
-        return {"table": {key: _plain(part, f"{name}.{key}", tensors) for key, part in value.items()}}
+        return {TABLE: {key: _plain(part, f"{name}.{key}", tensors) for key, part in value.items()}}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -126,13 +133,13 @@ def _part(document: Mapping[str, Any], name: str, kind: type, where: str) -> Any
 
 
 def _node(record: Any, file: TensorFile, where: str) -> Node:
-    try:
-        operation, inputs, layer = record[OPERATION], tuple(record[INPUTS]), dict(record["layer"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where} lacks its operation, inputs or layer") from error
+    whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in _NODE.items())
+    if not whole or not all(isinstance(name, str) for name in record[INPUTS]):
+        raise InputError(f"{where} lacks its operation, inputs or layer: a name, a list of names, and a table")
+    operation = record[OPERATION]
     if operation not in KINDS:
-        raise InputError(f"{where} is of the unknown kind {excerpt(str(operation))}", hint=", ".join(KINDS))
-    return Node(_object(KINDS[operation], layer, file, where), inputs)
+        raise InputError(f"{where} is of the unknown kind {excerpt(operation)}", hint=", ".join(KINDS))
+    return Node(_object(KINDS[operation], record[LAYER], file, where), tuple(record[INPUTS]))
 
 
 def _object(kind: type, record: Any, file: TensorFile, where: str) -> Any:
@@ -153,34 +160,70 @@ def _object(kind: type, record: Any, file: TensorFile, where: str) -> Any:
 
 
 def _value(hint: Any, value: Any, file: TensorFile, where: str) -> Any:
-    """A field from JSON, as its annotation wants it."""
-    kinds = list(_kinds(hint))
+    """A field from JSON, as its annotation wants it: one of the alternatives, with all of its parts."""
+    for kind in _alternatives(hint):
+        found = _as_kind(kind, value, file, where)
+        if found is not _OTHER:
+            return found
     if isinstance(value, dict) and TENSOR in value:
-        if np.ndarray not in kinds or value[TENSOR] not in file.entries:
-            raise InputError(f"{where} is the tensor {excerpt(str(value[TENSOR]))}, which is not there or not wanted")
-        return np.array(file.tensor(value[TENSOR]))
-    if isinstance(value, dict) and "table" in value:
-        return {key: _value(hint, part, file, f"{where}.{key}") for key, part in value["table"].items()}
-    if isinstance(value, dict):
-        named = {kind.__name__: kind for kind in kinds if is_dataclass(kind)}
-        name = value.get(CLASS)
-        if name not in named:
-            raise InputError(f"{where} is of the class {excerpt(str(name))}", hint=", ".join(named))
-        return _object(named[name], {key: part for key, part in value.items() if key != CLASS}, file, where)
-    if isinstance(value, list):
-        return tuple(_value(hint, part, file, f"{where}[{place}]") for place, part in enumerate(value))
-    if type(value) not in kinds and not (type(value) is int and float in kinds):
-        raise InputError(f"{where} is {excerpt(json.dumps(value))}")
-    return value
+        raise InputError(f"{where} is the tensor {_told(value[TENSOR])}, which is not there or not wanted")
+    if isinstance(value, dict) and CLASS in value:
+        named = [kind.__name__ for kind in _alternatives(hint) if is_dataclass(kind) and isinstance(kind, type)]
+        raise InputError(f"{where} is of the class {_told(value[CLASS])}", hint=", ".join(named))
+    raise InputError(f"{where} is {_told(value)}", hint=f"it takes {_in_words(hint)}")
 
 
-def _kinds(hint: Any) -> Iterator[type]:
-    """The classes that an annotation consists of."""
-    origin = typing.get_origin(hint)
-    if isinstance(origin, type) and issubclass(origin, np.ndarray):
-        yield np.ndarray
-    elif isinstance(hint, type) and origin is None:
-        yield hint
-    else:
-        for part in typing.get_args(hint):
-            yield from _kinds(part)
+def _as_kind(kind: Any, value: Any, file: TensorFile, where: str) -> Any:
+    """A value as one class, or ``_OTHER`` where it is of another."""
+    origin = typing.get_origin(kind) or kind
+    if origin is np.ndarray:
+        there = isinstance(value, dict) and isinstance(value.get(TENSOR), str) and value[TENSOR] in file.entries
+        return np.array(file.tensor(value[TENSOR])) if there else _OTHER
+    if origin is tuple:
+        return _as_tuple(typing.get_args(kind), value, file, where)
+    if origin is Mapping:
+        if not isinstance(value, dict) or not isinstance(value.get(TABLE), dict):
+            return _OTHER
+        wanted = typing.get_args(kind)[1]
+        return {key: _value(wanted, part, file, f"{where}.{key}") for key, part in value[TABLE].items()}
+    if is_dataclass(kind):
+        if not isinstance(value, dict) or value.get(CLASS) != origin.__name__:
+            return _OTHER
+        return _object(origin, {key: part for key, part in value.items() if key != CLASS}, file, where)
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    return value if fits and not (type(value) is int and abs(value) >> 63) else _OTHER
+
+
+def _as_tuple(kinds: tuple[Any, ...], value: Any, file: TensorFile, where: str) -> Any:
+    """A list as a tuple of declared kinds, or of one kind and any length."""
+    if not isinstance(value, list):
+        return _OTHER
+    each = kinds[:1] * len(value) if kinds[1:] == (...,) else kinds
+    if len(value) != len(each):
+        return _OTHER
+    parts = enumerate(zip(each, value, strict=True))
+    return tuple(_value(kind, part, file, f"{where}[{place}]") for place, (kind, part) in parts)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Of a union, its members; else the annotation itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _in_words(hint: Any) -> str:
+    """An annotation, short: ``int or None``, ``(int, int)``, ``a Rescale``."""
+    return " or ".join(map(_kind_in_words, _alternatives(hint)))
+
+
+def _kind_in_words(kind: Any) -> str:
+    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is np.ndarray:
+        return "a tensor"
+    if origin is tuple:
+        return f"({', '.join('...' if part is ... else _in_words(part) for part in parts)})"
+    name: str = {Mapping: "a table", type(None): "null"}.get(origin, origin.__name__)
+    return name
+
+
+def _told(value: Any) -> str:
+    return excerpt(value if isinstance(value, str) else json.dumps(value))

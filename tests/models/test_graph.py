@@ -8,7 +8,20 @@ import pytest
 from lowbit.errors import InputError
 from lowbit.files.own_tensors import KEY
 from lowbit.files.safetensors import DTYPES, read_header, write_tensors
-from lowbit.layers import Linear, Quantity, Requantize, Rescale
+from lowbit.layers import (
+    Add,
+    Attention,
+    AveragePool,
+    Conv,
+    Linear,
+    Nonlinearity,
+    Norm,
+    Quantity,
+    Requantize,
+    Rescale,
+    Reshape,
+    Sum,
+)
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import read_model, write_model
 
@@ -118,6 +131,85 @@ def test_files_that_are_wrong_name_the_layer(model, tmp_path, edit, message):
     _rewrite(path, edit)
     with pytest.raises(InputError, match=message):
         read_model(path)
+
+
+QUANTITY = {"class": "Quantity", "format": "int8", "scale": 1.0, "zero_point": 0}
+RESCALE = Rescale.from_scale(0.5, "tflite_double", Quantity("int8", 1.0))
+PROBABILITIES = Nonlinearity("softmax", "ivit")
+INT8 = Quantity("int8", 1.0)
+
+
+@pytest.fixture
+def kinds(tmp_path):
+    """A file of a layer of each of some kinds, each beside the others."""
+    layers = {
+        "conv": (Conv(INT8, np.ones((1, 1, 1, 1), np.int8), RESCALE), 1),
+        "pool": (AveragePool(INT8, "away", (1, 1)), 1),
+        "sum": (Add(INT8, INT8, Sum.from_scales(INT8, INT8, "tflite_double", INT8)), 2),
+        "attention": (Attention(INT8, INT8, INT8, 1, 4, RESCALE, PROBABILITIES, RESCALE), 3),
+        "norm": (Norm(INT8, Nonlinearity("layernorm", "lowbit"), 4, RESCALE), 1),
+        "shape": (Reshape(INT8, 1, (2, 2)), 1),
+    }
+    path = tmp_path / "kinds.safetensors"
+    nodes = {name: Node(one, ("image",) * count) for name, (one, count) in layers.items()}
+    write_model(path, IntegerModel(nodes, {"image": INT8}, tuple(layers)))
+    assert set(read_model(path).nodes) == set(layers)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        *(("conv", "stride", value) for value in (0, -1, [[1, 1], [1]], [1], [1, 2, 3], [1, 1 << 64], [1.0, 1], "1")),
+        *(("conv", "padding", value) for value in (0, [0, 0], [1], [[0, 0]], [[1, 1], [1]])),
+        *(("conv", name, value) for name in ("groups", "weight_format") for value in ([1], {}, {"table": {}}, True)),
+        *(("conv", "weight", value) for value in ({"tensor": [1]}, {"tensor": {}}, [1], None)),
+        *(("conv", "output", value) for value in ({"class": [1]}, {"table": 5}, {"table": {}}, [], [QUANTITY])),
+        *(("conv", "input", value) for value in ({"table": {}}, [QUANTITY], {**QUANTITY, "zero_point": [1]}, {})),
+        *(("pool", "size", value) for value in (1000, [[], 2])),
+        *(("pool", "padding", value) for value in (1000, None)),
+        ("pool", "division", ["away"]),
+        *(("attention", "longest", value) for value in ([], None, 1.5)),
+        *(("norm", "length", value) for value in ([[1, 2], [3]], {"table": {}})),
+        ("shape", "shape", [[2], 2]),
+    ],
+)
+def test_a_value_of_another_kind_names_the_layer_and_the_field(kinds, name, field, value):
+    _rewrite(kinds, layer(name, **{field: value}))
+    with pytest.raises(InputError, match=f"layer {name!r}, field {field!r}.* is ") as error:
+        read_model(kinds)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "edit"),
+    [
+        ("sum", "field 'sum', field 'minimum'", lambda fields: fields["sum"].update(minimum=[])),
+        ("norm", "field 'function', field 'options'.shift", lambda fields: _options(fields, {"shift": [1]})),
+        ("norm", "field 'function', field 'options'", lambda fields: fields["function"].update(options={"table": 5})),
+    ],
+)
+def test_a_value_inside_of_a_field_is_named_as_well(kinds, name, place, edit):
+    _rewrite(kinds, lambda nodes: edit(nodes[name]["layer"]))
+    with pytest.raises(InputError, match=f"layer {name!r}, {place} is "):
+        read_model(kinds)
+
+
+def _options(fields, options):
+    fields["function"].update(options={"table": options})
+
+
+@pytest.mark.parametrize(
+    ("operation", "inputs"),
+    [
+        *(("conv", inputs) for inputs in ("abc", [["a"]], [{}], [3], None, {})),
+        *((operation, ["image"]) for operation in (["linear"], {}, None)),
+    ],
+)
+def test_what_a_node_is_and_takes_are_names(kinds, operation, inputs):
+    _rewrite(kinds, lambda nodes: nodes["conv"].update(operation=operation, inputs=inputs))
+    with pytest.raises(InputError, match="layer 'conv' lacks its operation, inputs or layer"):
+        read_model(kinds)
 
 
 def test_a_tensor_of_floats_is_not_a_parameter(model, tmp_path):
