@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.layers.requantize import Rescale, centred, finished, finished_bounds
 from lowbit.ops.types import Array
 from lowbit.policy.quantized_add import LEFT_SHIFTS, derive_addition
@@ -44,6 +44,15 @@ class Sum:
     left_shift: int = 0
     minimum: int | None = None
     maximum: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_integer(self.left_shift, 0, 31):
+            raise InputError(f"left_shift = {self.left_shift!r}: an integer from 0 to 31")
+        codes = self.result.scalar.codes
+        for name in ("minimum", "maximum"):
+            end = getattr(self, name)
+            if end is not None and not is_integer(end, codes[0], codes[-1]):
+                raise InputError(f"{name} = {end!r} is outside {codes[0]} to {codes[-1]}")
 
     @classmethod
     def from_scales(

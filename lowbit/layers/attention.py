@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.layers.add import products_of
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
-from lowbit.layers.nonlinear import Nonlinearity
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
+from lowbit.layers.nonlinear import LONGEST, Nonlinearity
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.ops.gemm.gemm import gemm
 from lowbit.ops.gemm.quick import quick_product
@@ -72,7 +72,10 @@ class Attention(Layer):
     longest: int = 512
 
     def __post_init__(self) -> None:
-        self.require(self.heads >= 1 and self.heads % self._shared == 0, f"{self.heads} heads on {self._shared}")
+        for name, count in (("heads", self.heads), ("size", self.size), ("longest", self.longest)):
+            self.require(is_integer(count, 1, LONGEST), f"{name} = {count!r}: an integer from 1 to {LONGEST:,}")
+        divides = is_integer(self._shared, 1, self.heads) and self.heads % self._shared == 0
+        self.require(divides, f"{self.heads} heads on {self._shared}")
         self.require(self.softmax.function == "softmax", f"softmax = {self.softmax.function!r} is not a softmax")
         self.scores.check_channels(1, "attention: scores")
         check_output(self.output, 1, self.operation)
@@ -145,7 +148,7 @@ class Attention(Layer):
         if not self.causal:
             answer = self.softmax.answer(scores, self.scores.result)
             return answer.codes, answer.zero_point
-        by_position = scores.reshape(*scores.shape[:-2], positions, -1, count)
+        by_position = scores.reshape(*scores.shape[:-2], positions, self.heads // self._shared, count)
         zero_point = self.softmax.trial(self.scores.result, 8).zero_point
         found: Array | None = None
         for position in range(positions):

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
 from lowbit.layers.linear import Linear, product_bounds
 from lowbit.layers.requantize import Output, check_output, finished
 from lowbit.ops.types import Array
 
 BUFFER_BYTES = 1 << 20
 """Windows of as many images as fit are copied at a time, so that the copy stays in the cache."""
+
+LARGEST_STEP, LARGEST_PADDING = (1 << 16) - 1, (1 << 10) - 1
+"""Of a window and from one to the next; on a side of an image, which is copied with its padding."""
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -35,7 +39,7 @@ class Conv(Layer):
     bias : ndarray of int32, shape (out,), optional
     stride : (int, int)
     padding : ((int, int), (int, int))
-        Rows before and after, columns before and after.
+        Rows before and after, columns before and after, at most 1,023 of each.
     groups : int
         Each part of the outputs sees its part of the channels only; as many as channels is a depthwise convolution.
     weight_format : str
@@ -65,9 +69,11 @@ class Conv(Layer):
         weight = checked_parameter(self.weight, "conv: weight", self.weight_format, (None,) * 4)
         object.__setattr__(self, "weight", weight)
         self.require(
-            self.groups >= 1 and len(weight) % self.groups == 0, f"{len(weight)} outputs in {self.groups} groups"
+            is_integer(self.groups, 1, len(weight)) and len(weight) % self.groups == 0,
+            f"{len(weight)} outputs in {self.groups} groups",
         )
-        check_window(self, self.stride, self.padding)
+        check_pairs(self, size=weight.shape[1:3], stride=self.stride)
+        check_padding(self, self.padding, (LARGEST_PADDING, LARGEST_PADDING))
         check_output(self.output, len(weight), self.operation)
         if self.bias is not None:
             bias = checked_parameter(self.bias, "conv: bias", "int32", (len(weight),))
@@ -125,7 +131,7 @@ class Conv(Layer):
         for row, column in np.ndindex(*self.weight.shape[1:3]):
             codes = images[:, :, :, row, column].astype(np.int32) - np.int32(self.input.zero_point)
             sums += codes[..., None] * taps[:, :, row, column]
-        flat = sums.reshape(*images.shape[:3], -1)
+        flat = sums.reshape(*images.shape[:3], len(self.weight))
         return flat if self.bias is None else flat + self.bias
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
@@ -140,10 +146,22 @@ class Conv(Layer):
         return product_bounds(Interval(*each), weight, self.bias, self.output)
 
 
-def check_window(layer: Layer, stride: Pair, padding: Padding) -> None:
-    """Raise an InputError unless strides are positive and no padding is negative."""
-    layer.require(min(stride) >= 1, f"stride = {stride}: each is at least 1")
-    layer.require(min(map(min, padding)) >= 0, f"padding = {padding}: none is negative")
+def check_pairs(layer: Layer, **pairs: Any) -> None:
+    """Raise an InputError that names it unless each is a pair of integers from 1 to ``LARGEST_STEP``."""
+    for name, pair in pairs.items():
+        layer.require(_is_pair(pair, 1, LARGEST_STEP), f"{name} = {pair!r}: two integers from 1 to {LARGEST_STEP:,}")
+
+
+def check_padding(layer: Layer, padding: Any, largest: Pair) -> None:
+    """Raise an InputError unless it is a pair of pairs of integers from 0 to ``largest`` rows and columns."""
+    fits = isinstance(padding, tuple | list) and len(padding) == 2
+    fits = fits and all(_is_pair(ends, 0, most) for ends, most in zip(padding, largest, strict=True))
+    words = f"((before, after), (before, after)), rows from 0 to {largest[0]:,} and columns from 0 to {largest[1]:,}"
+    layer.require(fits, f"padding = {padding!r}: it takes {words}")
+
+
+def _is_pair(pair: Any, low: int, high: int) -> bool:
+    return isinstance(pair, tuple | list) and len(pair) == 2 and all(is_integer(part, low, high) for part in pair)
 
 
 def windows(

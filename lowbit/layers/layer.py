@@ -49,9 +49,9 @@ class Quantity:
     def __post_init__(self) -> None:
         positive_scale(self.scale)
         fmt = self.scalar
-        if not fmt.codes[0] <= self.zero_point <= fmt.codes[-1]:
+        if not is_integer(self.zero_point, fmt.codes[0], fmt.codes[-1]):
             raise InputError(
-                f"zero_point = {self.zero_point} is not a code of {fmt.id}: {fmt.codes[0]} to {fmt.codes[-1]}"
+                f"zero_point = {self.zero_point!r} is not a code of {fmt.id}: {fmt.codes[0]} to {fmt.codes[-1]}"
             )
 
     @property
@@ -201,10 +201,15 @@ class Layer(ABC):
             raise InputError(f"{self.operation}: {what}", hint=hint)
 
 
+def is_integer(value: Any, low: int, high: int) -> bool:
+    """Whether a value is an integer, NumPy's included, from ``low`` to ``high``."""
+    return isinstance(value, int | np.integer) and low <= int(value) <= high
+
+
 def checked_parameter(values: Any, what: str, format: str, shape: tuple[int | None, ...]) -> Array:
     """A parameter as a C-contiguous array of a format's dtype; None in ``shape`` is any length.
 
-    Raises InputError: it is not an array of integers, or has another shape or a value that is not a code.
+    Raises InputError: it is not an array of integers, has another shape, is empty, or has a value that is not a code.
     """
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
@@ -212,7 +217,11 @@ def checked_parameter(values: Any, what: str, format: str, shape: tuple[int | No
     if array.ndim != len(shape) or any(want not in (None, have) for have, want in zip(array.shape, shape, strict=True)):
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise InputError(f"{what} has shape {array.shape}, not ({wanted})")
+    if not array.size:
+        raise InputError(f"{what} has shape {array.shape}: it is empty")
     fmt = scalar_format(format)
+    if fmt.kind != "integer":
+        raise InputError(f"{what} has the format {fmt.id}, which is not one of integers")
     try:
         check_range(array, fmt.codes[0], fmt.codes[-1], format)
     except LowbitError as error:

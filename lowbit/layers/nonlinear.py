@@ -10,7 +10,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.layers.add import products_of
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.nonlinear.binary32 import scale32
 from lowbit.nonlinear.ivit import SOFTMAX_SHIFT, unit_code
@@ -22,6 +22,8 @@ from lowbit.policy.requantize import RequantizeScheme
 
 SHIFT_INVARIANT = ("softmax", "layernorm")
 """Functions of differences of codes, which a zero point leaves as they are."""
+LONGEST = 1 << 20
+"""A row that a layer can be made for, since a row of that length is tried."""
 FEW_BITS = 8
 """Codes of so many bits are all tried for a bound."""
 
@@ -181,6 +183,7 @@ class Activation(_OfOneFunction):
         if isinstance(self.output, Rescale):
             self.output.check_channels(1, self.operation)
         else:
+            self.require(isinstance(self.output, Quantity), f"output is of {type(self.output).__name__}")
             have = answer.codes.dtype, answer.zero_point
             wanted = np.dtype(self.output.scalar.code_dtype), self.output.zero_point
             words = f"results are {have[0]} with zero point {have[1]}, not {wanted[0]} with {wanted[1]}"
@@ -320,5 +323,5 @@ class Table(Layer):
 
 def check_normalised(layer: Layer, output: Output, length: int) -> None:
     """Raise an InputError unless int32 results of rows of that length can leave a layer so."""
-    layer.require(length >= 1, f"length = {length} is not positive")
+    layer.require(is_integer(length, 1, LONGEST), f"length = {length!r}: an integer from 1 to {LONGEST:,}")
     check_output(output, length, layer.operation)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.layers.conv import Padding, Pair, check_window, windows
+from lowbit.layers.conv import LARGEST_PADDING, Padding, Pair, check_padding, check_pairs, windows
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.layers.requantize import Rescale, finished, finished_bounds
 from lowbit.ops.types import Array
@@ -35,7 +35,7 @@ class MaxPool(Layer):
         Height and width of a window.
     stride : (int, int)
     padding : ((int, int), (int, int))
-        Rows before and after, columns before and after.
+        Rows before and after, columns before and after: fewer than the window has, so that each sees the image.
     """
 
     operation = "max_pool"
@@ -45,7 +45,7 @@ class MaxPool(Layer):
     padding: Padding = ((0, 0), (0, 0))
 
     def __post_init__(self) -> None:
-        check_window(self, self.stride, self.padding)
+        _check_window(self, self.size, self.stride, self.padding)
 
     @property
     def result(self) -> Quantity:
@@ -77,7 +77,7 @@ class AveragePool(Layer):
         Height and width of a window; those of the image for a global average.
     stride : (int, int)
     padding : ((int, int), (int, int))
-        Rows before and after, columns before and after.
+        Rows before and after, columns before and after: fewer than the window has, so that each sees the image.
 
     Raises
     ------
@@ -93,10 +93,14 @@ class AveragePool(Layer):
     padding: Padding = ((0, 0), (0, 0))
 
     def __post_init__(self) -> None:
-        check_window(self, self.stride, self.padding)
+        _check_window(self, self.size, self.stride, self.padding)
         if isinstance(self.division, Rescale):
             self.require(not any(map(any, self.padding)), "padding changes the number of terms, and a Rescale has one")
             self.division.check_channels(1, self.operation)
+            offset = self.input.zero_point * self.size[0] * self.size[1]
+            self.require(
+                abs(offset) < 1 << 31, f"size = {self.size}: the zero points add up to {offset:,}, not an int32"
+            )
         else:
             known = f"one of {', '.join(ROUNDINGS)}"
             self.require(self.division in ROUNDINGS, f"division = {self.division!r} is not a rounding", known)
@@ -131,6 +135,12 @@ class AveragePool(Layer):
         fmt = self.input.scalar
         low, high = np.minimum(inputs.low * terms, inputs.low), np.maximum(inputs.high * terms, inputs.high)
         return iter((Bound("accumulator", low, high, 32), Bound("average", *inputs, fmt.bits, fmt.signed)))
+
+
+def _check_window(layer: Layer, size: Pair, stride: Pair, padding: Padding) -> None:
+    """Raise an InputError unless they are pairs of a possible size and every window sees the image."""
+    check_pairs(layer, size=size, stride=stride)
+    check_padding(layer, padding, (min(size[0] - 1, LARGEST_PADDING), min(size[1] - 1, LARGEST_PADDING)))
 
 
 def rounded_quotients(

@@ -185,6 +185,8 @@ def check_output(output: Output, channels: int, what: str) -> None:
     """Raise an InputError unless accumulators of that many channels can leave a layer so."""
     if isinstance(output, Rescale):
         output.check_channels(channels, what)
+    elif not isinstance(output, Quantity):
+        raise InputError(f"{what}: output is of {type(output).__name__}: it takes a Rescale or a Quantity")
     elif (output.format, output.zero_point) != ("int32", 0):
         raise InputError(
             f"{what}: accumulators leave as int32 with zero point 0, not {output.format} with {output.zero_point}",

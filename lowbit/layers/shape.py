@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
-import numpy as np
-
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.ops.types import Array
+
+MOST_AXES = 32
+"""Of an array in any release of NumPy."""
 
 
 class _Moves(Layer):
@@ -47,11 +50,18 @@ class Reshape(_Moves):
     axes: int
     shape: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        shape: Any = self.shape
+        listed = isinstance(shape, tuple | list) and len(shape) <= MOST_AXES
+        whole = listed and all(is_integer(length, -1, (1 << 31) - 1) for length in shape)
+        self.require(whole and list(shape).count(-1) <= 1, f"shape = {shape!r}: lengths, at most one of them -1")
+        self.require(is_integer(self.axes, 0, MOST_AXES), f"axes = {self.axes!r}: an integer from 0 to {MOST_AXES}")
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         (array,) = codes
         lengths = array.shape[array.ndim - self.axes :]
-        known = int(np.prod([length for length in self.shape if length >= 0]))
-        size = int(np.prod(lengths))
+        known = prod(length for length in self.shape if length >= 0)
+        size = prod(lengths)
         fits = self.axes <= array.ndim and (size == known if -1 not in self.shape else known and size % known == 0)
         self.require(bool(fits), f"input has shape {array.shape}: the last {self.axes} axes do not become {self.shape}")
         shape = tuple(size // known if length == -1 else length for length in self.shape)

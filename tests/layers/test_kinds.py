@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lowbit.errors import LowbitError
+from lowbit.errors import InputError, LowbitError
 from lowbit.layers import (
     Activation,
     Add,
@@ -11,6 +11,7 @@ from lowbit.layers import (
     AveragePool,
     Conv,
     Embedding,
+    Linear,
     MaxPool,
     Multiply,
     Nonlinearity,
@@ -117,3 +118,72 @@ LOGISTIC = Nonlinearity("logistic", "tflite_int8")
 def test_bad_nonlinear_layers_are_named(make, what):
     with pytest.raises(LowbitError, match=what):
         make()
+
+
+ONES, IVIT = np.ones((2, 3, 3, 1), np.int8), Nonlinearity("softmax", "ivit")
+
+
+def attention(heads=2, size=4, **rest):
+    return Attention(INT8, INT8, INT8, heads, size, HALF, IVIT, HALF, **rest)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        *(
+            (lambda value=value: Conv(INT8, ONES, HALF, stride=value), "conv: stride = ")
+            for value in (2, 0, (0, 1), (1 << 16, 1), (1,), (1.0, 1))
+        ),
+        *(
+            (lambda value=value: Conv(INT8, ONES, HALF, padding=value), "conv: padding = ")
+            for value in (1, (1, 1), ((10**7, 0), (0, 0)), ((0, -1), (0, 0)), ((1, 1),))
+        ),
+        (lambda: Conv(INT8, ONES, HALF, groups="2"), "conv: 2 outputs in 2 groups"),
+        (lambda: Conv(INT8, ONES[:, :0], HALF), r"conv: weight has shape \(2, 0, 3, 1\): it is empty"),
+        (lambda: Conv(INT8, ONES, HALF, weight_format="float16"), "conv: weight has the format float16"),
+        *(
+            (lambda value=value: MaxPool(INT8, value), "max_pool: size = ")
+            for value in (2, (0, 0), (-1, 1), (1 << 16, 1))
+        ),
+        (
+            lambda: MaxPool(INT8, (2, 2), padding=((2, 0), (0, 0))),
+            r"max_pool: padding = .*rows from 0 to 1 and columns from 0 to 1",
+        ),
+        (lambda: AveragePool(INT8, "away", (1, 1), padding=((1, 1), (1, 1))), "average_pool: padding = "),
+        (lambda: AveragePool(Quantity("uint8", 1.0, 255), HALF, (4096, 4096)), "the zero points add up to"),
+        (lambda: attention(key_value_heads=0), "attention: 2 heads on 0"),
+        (lambda: attention(key_value_heads=-1), "attention: 2 heads on -1"),
+        (lambda: attention(heads=0), "attention: heads = 0"),
+        (lambda: attention(size=0), "attention: size = 0"),
+        (lambda: attention(longest=1 << 40), "attention: longest = 1099511627776"),
+        (lambda: Linear(INT8, np.zeros((3, 0), np.int8), HALF), r"linear: weight has shape \(3, 0\): it is empty"),
+        (lambda: Linear(INT8, np.zeros((0, 3), np.int8), HALF), r"linear: weight has shape \(0, 3\): it is empty"),
+        (lambda: Linear(INT8, ONES[:, 0, :, 0], None), "linear: output is of NoneType"),
+        (
+            lambda: Linear(INT8, ONES[:, 0, :, 0], HALF, weight_format="float16"),
+            "linear: weight has the format float16",
+        ),
+        (lambda: Activation(INT8, Nonlinearity("gelu", "ibert"), None), "activation: output is of NoneType"),
+        (lambda: Norm(INT8, Nonlinearity("layernorm", "lowbit"), 1 << 40, HALF), "norm: length = 1099511627776"),
+        (lambda: Embedding(np.zeros((0, 4), np.int8), INT8), r"embedding: table has shape \(0, 4\): it is empty"),
+        (lambda: Reshape(INT8, 1, (-1, -1)), r"reshape: shape = \(-1, -1\)"),
+        (lambda: Reshape(INT8, 1, 4), "reshape: shape = 4"),
+        (lambda: Reshape(INT8, -1, (4,)), "reshape: axes = -1"),
+        (lambda: Sum(HALF, HALF, INT8, left_shift=10**6), "left_shift = 1000000"),
+        (lambda: Sum(HALF, HALF, INT8, minimum=-129), "minimum = -129 is outside -128 to 127"),
+        (lambda: Quantity("int8", 1.0, "0"), "zero_point = '0' is not a code of int8"),
+        (lambda: Quantity("int8", 1.0, None), "zero_point = None is not a code of int8"),
+    ],
+)
+def test_what_no_layer_can_be_is_refused_before_a_code_comes(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("batch", "queries"), [(0, 3), (1, 0)])
+def test_nothing_in_gives_nothing_out(causal, batch, queries):
+    keys = np.zeros((batch, 3, 8), np.int8)
+    assert attention(causal=causal)(np.zeros((batch, queries, 8), np.int8), keys, keys).shape == (batch, queries, 8)
+    depthwise = Conv(INT8, ONES, HALF, groups=2)
+    assert depthwise(np.zeros((0, 4, 4, 2), np.int8)).shape == (0, 2, 2, 2)
