@@ -66,7 +66,8 @@ class VectorFormat(Element):
     def _number(self, number: Exact | float) -> Exact:
         exact: object = from_float(number) if isinstance(number, float) else number
         if not isinstance(exact, Exact) or exact.kind != FINITE:
-            raise FormatError(f"format {self.id!r}: {number!r} is not a finite number")
+            shown = exact if isinstance(exact, Exact) else repr(number)
+            raise FormatError(f"format {self.id!r}: {shown} is not a finite number")
         exact = exact.reduced()
         if not exact.significand:
             return ZERO

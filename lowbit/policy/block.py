@@ -300,7 +300,8 @@ class BlockPolicy(Choices):
         if fmt.element.dimension > 1:
             self._require_nearest(fmt)
         parts = [element, *(field.format for field in factors)]
-        held = {part.id: (part.precision, part.max_exponent) for part in parts}
+        held = {part.id: (part.precision, part.max_exponent) for part in parts[1:]}
+        held[fmt.element.id] = element.precision, element.max_exponent
         if factors and len(factors) > 1 + fmt.by_sign:
             reach = finite(self.scale_maximum) if self.scale_maximum else factors[0].format.max
             product = finite(largest.significand * reach.significand, largest.exponent + reach.exponent).reduced()
@@ -310,9 +311,13 @@ class BlockPolicy(Choices):
                 held["a product of its scales"] = PRODUCT_BITS + 1, 0
         for what, (precision, exponent) in held.items():
             if precision > bits or exponent > most:
+                listed = fmt.element.dimension > 1 or element.kind == "table"
+                rounded = f"numbers of the table that have at most {bits} significant bits, those of binary32, say"
                 raise InputError(
                     f"{fmt.id}: {what} is not held by the arithmetic of the policy, {self.arithmetic!r}",
-                    hint="a narrower format, another arithmetic, or a scale_maximum",
+                    hint=rounded
+                    if listed and what == fmt.element.id
+                    else "a narrower format, another arithmetic, or a scale_maximum",
                 )
 
     def _require_nearest(self, fmt: BlockFormat) -> None:

@@ -209,6 +209,16 @@ def test_what_the_arithmetic_does_not_hold_is_refused(fmt, policy, message):
         lowbit.quantize(np.ones((2, 2)), fmt, policy=policy)
 
 
+def test_decimals_of_a_table_are_to_be_rounded():
+    decimals = [[0.1, 0.2], [0.3, -0.4]]
+    fmt = lowbit.block_format(lowbit.vector_format(decimals, id="decimals"), block=4)
+    with pytest.raises(InputError, match=r"decimals is not held by the arithmetic") as refusal:
+        lowbit.quantize(np.ones((1, 4)), fmt)
+    assert "numbers of the table" in refusal.value.hint
+    rounded = lowbit.vector_format(np.float32(decimals), id="rounded")
+    assert lowbit.quantize(np.ones((1, 4)), lowbit.block_format(rounded, block=4)).shape == (1, 4)
+
+
 def test_a_coarse_scale_beyond_its_arithmetic_is_refused():
     # 240 * 2^126, which all block scales together would reach, is not a number of binary32.
     fmt = lowbit.block_format("float8_e4m3", block=2, scale="float8_e8m0fnu", tensor="float32")
