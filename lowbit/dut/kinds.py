@@ -1,6 +1,6 @@
 """The kinds of devices that a user can name: options of the command line, topics of ``lowbit explain``.
 
-A new kind is a file with its class, a row of ``KINDS``, and a page of documentation.
+A new kind is a file with its class and a row of ``_KINDS``.
 """
 
 from __future__ import annotations

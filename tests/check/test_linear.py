@@ -18,7 +18,7 @@ from tests.check.answers import checked as check_cases
 from tests.check.answers import concluded
 from tests.thinned import thinned
 
-SOURCE = Path(__file__).parents[1] / "dut" / "linear_kernel.c"
+SOURCE = Path(__file__).parents[1] / "dut" / "quantize_linear_kernel.c"
 OTHERWISE = ", and is otherwise exact"
 NAMED = {
     "HALF_ADDED": "adds 0.5 and truncates",

@@ -21,7 +21,7 @@ def softmax(request: Request) -> Subject:
     """i-softmax: exponentials by their difference from the maximum; sums and products by interval."""
     request.only_options()
     call, inputs, bits = request.call, request.codes(), request.call.result_bits
-    last = ("exponential", "requantized") if call.variant == "code" else ("exponential",)
+    last = ("exponential", "requantized") if call.variant != "paper" else ("exponential",)
     names = ("difference", "quotient", "remainder", "polynomial", *last)
     by_code, exponentials, parts = request.exponentials(inputs, *names)
 
@@ -29,7 +29,7 @@ def softmax(request: Request) -> Subject:
         top = exponentials[-1]
         total = total_of(exponentials, top, length)
         known = {**by_code, "sum": Span(min(exponentials), total.high)}
-        if call.variant == "code":
+        if call.variant != "paper":
             factor = Span(NUMERATOR // total.high, NUMERATOR // total.low)
             product = Span(min(exponentials) * factor.low, largest_product(exponentials, top, length, NUMERATOR))
             return {**known, "factor": factor, "product": product, "result": product.shifted_right(32 - bits)}
