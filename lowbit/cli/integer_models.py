@@ -53,6 +53,8 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     ------
     InputError
         There is no such model, or its float twin is not known.
+    UsageError
+        A file's model is to be converted, which it is already.
     """
     from lowbit.models.conversion.subject import known_subjects, subject_of
     from lowbit.models.layer_inputs import read_sentences
@@ -64,13 +66,22 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
         formats = plan_formats(arguments.plan) if arguments.plan else {}
         weights = {name: fmt.id for name, fmt in formats.items()}
         return subject.convert(arguments.preset, weights=weights).model, subject
+    _require_float(arguments)
     model = read_model(arguments.model)
     return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
 
 
 def integer_model(name: str) -> IntegerModel:
     """A file's model, or what a float model that lowbit knows becomes under its own preset."""
-    return opened(Namespace(model=name, preset=None, calibrate=None, held_out=None), measured=False)[0]
+    return opened(Namespace(model=name, preset=None, plan=None, calibrate=None, held_out=None), measured=False)[0]
+
+
+def _require_float(arguments: Namespace) -> None:
+    """Refuse what says how a float model becomes an integer one, of a file that holds an integer model."""
+    for option in ("preset", "plan"):
+        if getattr(arguments, option):
+            hint = "`lowbit run mnist_vit --preset NAME --save M.safetensors`, say, makes such a file"
+            raise UsageError(f"--{option} is for float models, and {arguments.model} is an integer model", hint=hint)
 
 
 def _float_of(model: IntegerModel, file: Any) -> str:
@@ -116,7 +127,7 @@ def evaluate_layers(arguments: Namespace) -> int:
 def check_model(arguments: Namespace) -> int:
     """Run the check; the exit status."""
     from lowbit.check.model.compare import compare_model
-    from lowbit.check.model.kernel import dump_of
+    from lowbit.check.model.kernel import dump_of, require_layers
     from lowbit.check.report import model as report
     from lowbit.files.arrays import read_arrays
     from lowbit.models.inputs import input_codes
@@ -128,9 +139,11 @@ def check_model(arguments: Namespace) -> int:
         raise UsageError("`lowbit check model` takes a model, --inputs and a kernel", hint=ways)
     model = read_model(arguments.model)
     codes = input_codes(model, read_arrays(arguments.inputs))
-    wanted = tuple(model.nodes) if arguments.layers == "all" else listed(arguments.layers or "") or model.outputs
+    wanted = _layers(arguments.layers, model)
     kernel = getattr(arguments, named[0])
     dump = dump_of(named[0], kernel, model, codes, wanted, arguments.timeout)
+    if arguments.layers is not None:
+        require_layers(wanted, dump, f"in {kernel}")
     comparison = compare_model(model, codes, dump)
     if arguments.output_format == "json":
         print_document(report.document(comparison, kernel), report.SCHEMA)
@@ -142,6 +155,19 @@ def check_model(arguments: Namespace) -> int:
     else:
         raise UsageError(f"`lowbit check model` writes text and json, not {arguments.output_format}")
     return ExitCode.MISMATCH if comparison.differences else ExitCode.EQUAL
+
+
+def _layers(text: str | None, model: IntegerModel) -> tuple[str, ...]:
+    """The layers that ``--layers`` names, those of the model; the outputs without it."""
+    from lowbit.check.model.kernel import require_layers
+
+    if text is None:
+        return model.outputs
+    names = tuple(model.nodes) if text == "all" else tuple(listed(text))
+    if not names:
+        raise UsageError("--layers names no layer", hint="`all`, or names with commas between them")
+    require_layers(names, model.nodes, "of the model")
+    return names
 
 
 def _others() -> list[str]:

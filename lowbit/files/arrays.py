@@ -48,21 +48,30 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
 
     Raises InputError: the file cannot be written, its name ends in none of ``SUFFIXES``, or a .npy is to hold several.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = require_place(path, several=len(arrays) != 1)
     if suffix == ".safetensors":
         entries = [Entry(name, _NAMES[array.dtype], array.shape, 0, array.nbytes) for name, array in arrays.items()]
         write_tensors(path, entries, arrays.values())
         return
-    if suffix not in SUFFIXES:
-        raise wrong_suffix(path)
     content = io.BytesIO()
     if suffix == ".npz":
         np.savez(content, **arrays)  # type: ignore[arg-type]
-    elif len(arrays) == 1:
-        np.save(content, next(iter(arrays.values())))
     else:
-        raise InputError(f"{path}: a .npy file has one array, and there are {len(arrays)}", hint="a .npz has several")
+        np.save(content, next(iter(arrays.values())))
     write_bytes(path, content.getvalue())
+
+
+def require_place(path: str | Path, *, several: bool) -> str:
+    """The suffix of a file that has a place for one array or several, before the work that makes them.
+
+    Raises InputError: its name ends in none of ``SUFFIXES``, or a .npy is to hold several.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise wrong_suffix(path)
+    if suffix == ".npy" and several:
+        raise InputError(f"{path}: a .npy file has one array, and there are several", hint="a .npz has several")
+    return suffix
 
 
 def wrong_suffix(path: str | Path) -> InputError:

@@ -57,7 +57,7 @@ class IntegerModel:
             known[name] = node.layer.result
         for name in self.outputs:
             if name not in self.nodes:
-                raise InputError(f"the output {name!r} is not a layer of the model")
+                raise InputError(f"the output {excerpt(name)} is not a layer of the model")
         if not self.outputs:
             raise InputError("the model has no output")
 

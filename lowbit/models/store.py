@@ -24,7 +24,7 @@ from lowbit.layers.layer import Quantity
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import RequantizeScheme
-from lowbit.printable import excerpt
+from lowbit.printable import excerpt, printable
 
 SCHEMA = "lowbit/integer-model/1"
 OPERATION, INPUTS, LAYER = "operation", "inputs", "layer"
@@ -85,6 +85,9 @@ def read_model(path: str | Path) -> IntegerModel:
         raise InputError(f"{file.path} is {excerpt(str(schema))}, not {SCHEMA!r}")
     where = str(file.path)
     parts = {name: _part(document, name, kind, where) for name, kind in _PARTS.items()}
+    for name in (*parts["inputs"], *parts["nodes"]):
+        if not name or printable(name, line=True) != name:
+            raise InputError(f"{where}: {excerpt(name)} is not a name of a layer or an input", hint="without controls")
     inputs = {
         name: _object(Quantity, record, file, f"{where}: input {excerpt(name)}")
         for name, record in parts["inputs"].items()

@@ -99,6 +99,55 @@ def test_a_dump_is_compared_layer_by_layer(lowbit, model, image, tmp_path):
     assert document["differences"][0]["index"] == [3, 2]
 
 
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("nothere,first", "'nothere' is not a layer of the model"),
+        ("", "--layers names no layer"),
+        (" , ", "--layers names no layer"),
+        ("all", "'first' is not a layer in"),
+        ("second,first", "'first' is not a layer in"),
+        ("second", None),
+        (None, None),
+    ],
+)
+def test_layers_that_a_dump_lacks_are_not_equal(lowbit, model, image, tmp_path, layers, message):
+    (path, integer), (file, codes) = model, image
+    np.savez(tmp_path / "dump.npz", second=integer.run(codes))
+    chosen = () if layers is None else ("--layers", layers)
+    result = lowbit("check", "model", path, "--inputs", file, "--results", tmp_path / "dump.npz", *chosen)
+    assert result.status == (2 if message else 0), result.err
+    assert message in result.err if message else "equal; 1 of 2 layers compared" in " ".join(result.out.split())
+    assert ("equal" in result.out) == (message is None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--preset", "ibert"), "--preset is for float models"),
+        (("--plan", "image.npy"), "--plan is for float models"),
+        (("-o", "a.npy", "--dump", "b.npy"), "b.npy: a .npy file has one array"),
+        (("-o", "a.npy", "--dump", "b.txt"), "b.txt: the name ends in none of"),
+        (("-o", "a.txt", "--dump", "b.npz"), "a.txt: the name ends in none of"),
+    ],
+)
+def test_what_a_stored_model_cannot_be_asked_for_is_refused_first(lowbit, model, image, options, message, monkeypatch):
+    folder = image[0].parent
+    monkeypatch.chdir(folder)
+    result = lowbit("run", model[0], image[0], "--save", "c.safetensors", *options)
+    assert (result.status, message in result.err) == (2, True), result.err
+    assert [file.name for file in folder.iterdir()] == ["image.npy"]
+
+
+def test_labels_of_a_file_do_not_steer_the_terminal(lowbit, model, image, tmp_path):
+    odd = IntegerModel(model[1].nodes, model[1].inputs, model[1].outputs, {"labels": ["\x1b[2J", "a\nb", "\x07"]})
+    write_model(tmp_path / "odd.safetensors", odd)
+    result = lowbit("run", tmp_path / "odd.safetensors", image[0])
+    assert (result.status, set(result.out) & set("\x1b\x07")) == (0, set())
+    write_model(tmp_path / "odd.safetensors", IntegerModel(odd.nodes, odd.inputs, odd.outputs, {"labels": 3}))
+    assert lowbit("run", tmp_path / "odd.safetensors", image[0]).status == 0
+
+
 KERNEL = """
     import dataclasses
     import numpy
@@ -120,6 +169,8 @@ def test_a_function_that_hands_out_layers_is_compared(lowbit, model, image, tmp_
     assert result.status == 1
     assert "the first layer that differs: first (linear), requantised" in result.out
     assert "the kernel does not add the bias" in result.out
+    unknown = lowbit("check", "model", path, "--inputs", file, "--python", "kernel.py:f", "--layers", "third")
+    assert (unknown.status, "'third' is not a layer of the model" in unknown.err) == (2, True)
     assert lowbit("check", "model", path).status == 2
     assert lowbit("check", "gemm", path).status == 2
 

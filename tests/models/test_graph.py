@@ -212,6 +212,14 @@ def test_what_a_node_is_and_takes_are_names(kinds, operation, inputs):
         read_model(kinds)
 
 
+@pytest.mark.parametrize("name", ["\x1b[2Jred", "a\nb", ""])
+def test_names_that_steer_a_terminal_are_not_names(kinds, name):
+    _rewrite(kinds, lambda nodes: nodes.update({name: nodes["conv"]}))
+    with pytest.raises(InputError, match="is not a name of a layer or an input") as error:
+        read_model(kinds)
+    assert not set(name) & set("\x1b\n") & set(str(error.value).split("\nhelp:")[0])
+
+
 def test_a_tensor_of_floats_is_not_a_parameter(model, tmp_path):
     path = tmp_path / "model.safetensors"
     write_model(path, model)

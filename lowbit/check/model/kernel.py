@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -15,12 +15,15 @@ from lowbit.files.arrays import UNNAMED, read_arrays
 from lowbit.layers import Step
 from lowbit.models.graph import IntegerModel
 from lowbit.ops.types import Array
+from lowbit.printable import excerpt
 from lowbit.vectors.case import Case
 from lowbit.vectors.flags.cast import FLAGS
 
 RANDOM = next(number for number, flag in FLAGS.items() if flag.name == "Random")
 ITEMS = "items"
 """The size that a C function is told: the length of the first axis of the first input."""
+LISTED = 5
+"""Missing layers that a message names."""
 
 
 def prototype_of(model: IntegerModel, layers: Sequence[str]) -> Prototype:
@@ -28,6 +31,16 @@ def prototype_of(model: IntegerModel, layers: Sequence[str]) -> Prototype:
     inputs = (codes_of(INPUT, name, quantity.scalar) for name, quantity in model.inputs.items())
     outputs = (codes_of(OUTPUT, name, model.quantity(name).scalar) for name in layers)
     return Prototype((*inputs, *outputs, Parameter(SIZE, ITEMS)))
+
+
+def require_layers(names: Iterable[str], known: Collection[str], where: str) -> None:
+    """Raise an InputError that lists the layers that are not there: ``of the model``, ``in dump.npz``."""
+    missing = [excerpt(name) for name in names if name not in known]
+    if missing:
+        more = f", and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+        are = "is not a layer" if len(missing) == 1 else "are not layers"
+        hint = f"there are {', '.join(known)}"
+        raise InputError(f"{', '.join(missing[:LISTED])}{more} {are} {where}", hint=hint)
 
 
 def dump_of(
@@ -57,9 +70,7 @@ def dump_of(
     if kind == "results":
         arrays = read_arrays(device)
         return {model.outputs[0] if name == UNNAMED else name: array for name, array in arrays.items()}
-    for name in layers:
-        if name not in model.nodes:
-            raise InputError(f"{name!r} is not a layer of the model", hint=", ".join(model.nodes))
+    require_layers(layers, model.nodes, "of the model")
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, step: Step) -> None:

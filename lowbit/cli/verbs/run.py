@@ -11,6 +11,7 @@ from lowbit.cli.file_options import input_file, output_file, say_written
 from lowbit.cli.integer_models import NAMED, add_conversion_options, add_sentences, opened
 from lowbit.cli.terminal import add_output_format, print_document, terminal
 from lowbit.errors import UsageError
+from lowbit.printable import excerpt
 
 SCHEMA = "lowbit/run/1"
 LISTED = 20
@@ -50,7 +51,9 @@ def run(arguments: Namespace) -> int:
             require_writable(name)
     if arguments.input is None and (arguments.output or arguments.dump):
         raise UsageError("--output and --dump take an INPUT", hint=".npy, .npz or .safetensors")
+    _require_places(arguments, several=False)
     model, subject = opened(arguments, measured=arguments.input is None)
+    _require_places(arguments, several=len(model.outputs) > 1)
     if arguments.save:
         write_model(arguments.save, model)
     if subject is not None and arguments.input is None:
@@ -77,6 +80,15 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _require_places(arguments: Namespace, *, several: bool) -> None:
+    """Refuse names of files that have no place for one output, or ``several``, or for a dump."""
+    from lowbit.files.arrays import require_place
+
+    for name, more in ((arguments.output, several), (arguments.dump, True)):
+        if name:
+            require_place(name, several=more)
+
+
 def _measure(arguments: Namespace, model: Any, subject: Any) -> None:
     """Float and integer side by side on held-out data."""
     from dataclasses import asdict
@@ -89,7 +101,7 @@ def _measure(arguments: Namespace, model: Any, subject: Any) -> None:
         print_document({"outcome": asdict(outcome)}, SCHEMA)
         return
     page = terminal(arguments)
-    preset = model.facts.get("preset", "")
+    preset = excerpt(str(model.facts.get("preset", "")), quoted=False)
     page.write(
         f"{subject.name}: {len(model.nodes)} integer layers, arithmetic of {preset}; nothing floats between them"
     )
@@ -100,7 +112,7 @@ def _measure(arguments: Namespace, model: Any, subject: Any) -> None:
 def _labels(model: Any, outputs: dict[str, Any]) -> list[str]:
     """The label of each item; none for a model that is not a classifier."""
     names, codes = model.facts.get("labels", []), outputs[model.outputs[0]]
-    if not names or codes.shape[-1] != len(names):
+    if not names or not isinstance(names, list) or codes.shape[-1:] != (len(names),):
         return []
     return [str(names[place]) for place in codes.reshape(-1, len(names)).argmax(axis=-1)]
 
@@ -128,7 +140,7 @@ def _write(arguments: Namespace, model: Any, outputs: dict[str, Any]) -> None:
             f"{quantity.scale:.6g}"
         )
         for place, row in enumerate(rows[:LISTED]):
-            label = f"{labels[place]}: " if labels else ""
+            label = f"{excerpt(labels[place], quoted=False)}: " if labels else ""
             page.write(f"  {place}: {label}{np.array2string(row, threshold=16, max_line_width=np.iinfo(int).max)}")
         if len(rows) > LISTED:
             page.write(f"  and {len(rows) - LISTED:,} more; --output FILE has them all")
