@@ -173,6 +173,13 @@ class _OfTwo(Layer):
     def inputs(self) -> tuple[Quantity, ...]:
         return (self.left, self.right)
 
+    def channels(self, *given: int | None) -> int | None:
+        left, right = given
+        if left in (None, 1) or right in (None, 1):  # which broadcast
+            return right if left in (None, 1) and right != 1 else left
+        self.require(left == right, f"inputs have {left} and {right} channels along their last axes")
+        return left
+
     def _check_shapes(self, left: Array, right: Array) -> None:
         try:
             np.broadcast_shapes(left.shape, right.shape)

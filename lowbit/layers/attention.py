@@ -95,6 +95,11 @@ class Attention(Layer):
     def inputs(self) -> tuple[Quantity, ...]:
         return (self.query, self.key, self.value)
 
+    def channels(self, *given: int | None) -> int:
+        for length, count in zip(given, (self.heads, self._shared, self._shared), strict=True):
+            self.require_channels(length, count * self.size)
+        return self.heads * self.size
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         return self._steps(np.empty, *codes)
 

@@ -94,6 +94,10 @@ class Conv(Layer):
             for part, bias in zip(rows, biases, strict=True)
         )
 
+    def channels(self, *given: int | None) -> int:
+        self.require_channels(given[0], self._channels)
+        return len(self.weight)
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         (array,) = codes
         size = self.weight.shape[1:3]

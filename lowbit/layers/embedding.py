@@ -39,6 +39,9 @@ class Embedding(Layer):
     def result(self) -> Quantity:
         return self.entries
 
+    def channels(self, *_: int | None) -> int:
+        return int(self.table.shape[1])
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         (indices,) = codes
         rows = len(self.table)
@@ -80,6 +83,10 @@ class Positions(Layer):
     @property
     def result(self) -> Quantity:
         return self.sum.result
+
+    def channels(self, *given: int | None) -> int:
+        self.require_channels(given[0], self.table.shape[1])
+        return int(self.table.shape[1])
 
     def steps(self, *codes: Array) -> Iterator[Step]:
         (array,) = codes

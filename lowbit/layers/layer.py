@@ -21,6 +21,7 @@ from lowbit.format.scalar import Scalar
 from lowbit.ops.arrays import check_range, code_space
 from lowbit.ops.types import Array
 from lowbit.policy.multiplier import positive_scale
+from lowbit.printable import counted
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,18 @@ class Layer(ABC):
     @abstractmethod
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
         """Where every intermediate lies if the inputs lie in these intervals; the last one is the result."""
+
+    def channels(self, *given: int | None) -> int | None:
+        """The length of the result's last axis, from those of the inputs; None where it is not known.
+
+        Raises InputError: an input has another length than the layer's parameters are made for.
+        """
+        return given[0]
+
+    def require_channels(self, given: int | None, wanted: int) -> None:
+        """Raise an InputError unless an input's last axis has a length, or is not known."""
+        if given not in (None, wanted):
+            self.require(False, f"input has {counted(given, 'channel')} along its last axis, not {wanted}")
 
     def intermediates(self, *codes: Array) -> Iterator[Step]:
         """Every intermediate of a call, with its label and its declared width; the last one is the result.

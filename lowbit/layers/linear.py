@@ -112,6 +112,10 @@ class Linear(Layer):
             raise InputError(f"{self.operation}: input has shape {array.shape}, not (..., {length})")
         return array.reshape(-1, length)
 
+    def channels(self, *given: int | None) -> int:
+        self.require_channels(given[0], self.weight.shape[1])
+        return len(self.weight)
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         sums = self.accumulators(self._rows(codes[0]))
         return finished(self.output, sums.reshape(*codes[0].shape[:-1], len(self.weight)))

@@ -85,6 +85,10 @@ class Norm(Layer):
         ratios = np.where(factors == 0, 0, np.asarray(beta, np.float64) / safe)
         return cls(input, function, factors.size, output, np.rint(ratios / unit).astype(np.int64))
 
+    def channels(self, *given: int | None) -> int:
+        self.require_channels(given[0], self.length)
+        return self.length
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         (array,) = codes
         fits = array.shape[-1:] == (self.length,)

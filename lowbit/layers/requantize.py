@@ -213,6 +213,12 @@ class Requantize(Layer):
     def result(self) -> Quantity:
         return self.rescale.result
 
+    def channels(self, *given: int | None) -> int | None:
+        if self.rescale.multiplier.size == 1:
+            return given[0]
+        self.require_channels(given[0], self.rescale.multiplier.size)
+        return self.rescale.multiplier.size
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         return finished(self.rescale, centred(codes[0], self.input.zero_point))
 

@@ -57,14 +57,27 @@ class Reshape(_Moves):
         self.require(whole and list(shape).count(-1) <= 1, f"shape = {shape!r}: lengths, at most one of them -1")
         self.require(is_integer(self.axes, 0, MOST_AXES), f"axes = {self.axes!r}: an integer from 0 to {MOST_AXES}")
 
+    def channels(self, *given: int | None) -> int | None:
+        shape: tuple[int, ...] | None = self.shape
+        if self.axes == 1 and given[0] is not None:
+            shape = self._replacement((given[0],))
+        self.require(shape is not None, f"input has {given[0]} channels along its last axis: not {self.shape}")
+        return shape[-1] if shape and shape[-1] >= 0 else None
+
+    def _replacement(self, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
+        """What these last axes become; None where they cannot."""
+        known, size = prod(length for length in self.shape if length >= 0), prod(lengths)
+        if -1 not in self.shape:
+            return self.shape if size == known else None
+        return tuple(size // known if one == -1 else one for one in self.shape) if known and size % known == 0 else None
+
     def steps(self, *codes: Array) -> Iterator[Step]:
         (array,) = codes
-        lengths = array.shape[array.ndim - self.axes :]
-        known = prod(length for length in self.shape if length >= 0)
-        size = prod(lengths)
-        fits = self.axes <= array.ndim and (size == known if -1 not in self.shape else known and size % known == 0)
-        self.require(bool(fits), f"input has shape {array.shape}: the last {self.axes} axes do not become {self.shape}")
-        shape = tuple(size // known if length == -1 else length for length in self.shape)
+        shape = self._replacement(array.shape[array.ndim - self.axes :]) if self.axes <= array.ndim else None
+        self.require(
+            shape is not None, f"input has shape {array.shape}: the last {self.axes} axes do not become {self.shape}"
+        )
+        assert shape is not None
         return self._moved(array.reshape(*array.shape[: array.ndim - self.axes], *shape))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,8 @@ class IntegerModel:
     Raises
     ------
     InputError
-        A node needs what is not there before it, or takes other codes than it is given; the message names the node.
+        A node needs what is not there before it, or takes other codes than it is given, or other channels where the
+        parameters of layers say how many there are; the message names the node.
     """
 
     nodes: Mapping[str, Node]
@@ -50,11 +52,14 @@ class IntegerModel:
 
     def __post_init__(self) -> None:
         known = dict(self.inputs)
+        channels: dict[str, int | None] = dict.fromkeys(known)
         for name, node in self.nodes.items():
             if name in known:
                 raise InputError(f"layer {name!r}: an input of the model has that name")
             _check_inputs(name, node, known)
             known[name] = node.layer.result
+            with _named(name):
+                channels[name] = node.layer.channels(*(channels[source] for source in node.inputs))
         for name in self.outputs:
             if name not in self.nodes:
                 raise InputError(f"the output {excerpt(name)} is not a layer of the model")
@@ -117,11 +122,18 @@ def _check_inputs(name: str, node: Node, known: Mapping[str, Quantity]) -> None:
 
 
 def _result(name: str, layer: Layer, codes: list[Array], trace: Trace | None) -> Array:
-    try:
+    with _named(name):
         if trace is None:
             return layer(*codes)
         for step in layer.intermediates(*codes):
             trace(name, step)
         return step.codes
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """An error of a layer with the layer's name before it."""
+    try:
+        yield
     except LowbitError as error:
         raise InputError(f"layer {name!r}: {error.message}", hint=error.hint) from error

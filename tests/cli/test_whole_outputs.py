@@ -69,12 +69,10 @@ WRITES += [
     ("run integer.safetensors codes.npy -o", "results.npz"),
     ("run integer.safetensors codes.npy -o", "results.safetensors"),
     ("run integer.safetensors codes.npy --dump", "dump.npz"),
-    (
-        "run integer.safetensors codes.npy --plan p --calibrate sentences --held-out sentences --save",
-        "copy.safetensors",
-    ),
+    ("run integer.safetensors codes.npy --calibrate sentences --held-out sentences --save", "copy.safetensors"),
 ]
 READS = [
+    "run addition_0 codes.npy --plan plan_of_tiny",
     "check model integer.safetensors --inputs codes.npy --results dump.npy",
     "prove --weights matrix.npy",
     "prove model integer.safetensors --nothing-floats codes.npy",

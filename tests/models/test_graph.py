@@ -16,6 +16,7 @@ from lowbit.layers import (
     Linear,
     Nonlinearity,
     Norm,
+    Positions,
     Quantity,
     Requantize,
     Rescale,
@@ -26,6 +27,11 @@ from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import read_model, write_model
 
 IMAGE, MIDDLE, RESULT = Quantity("uint8", 1 / 255, 3), Quantity("int8", 0.1, -4), Quantity("int16", 0.01)
+INT8 = Quantity("int8", 1.0)
+RESCALE = Rescale.from_scale(0.5, "tflite_double", INT8)
+SUM = Sum.from_scales(INT8, INT8, "tflite_double", INT8)
+PROBABILITIES = Nonlinearity("softmax", "ivit")
+QUANTITY = {"class": "Quantity", "format": "int8", "scale": 1.0, "zero_point": 0}
 
 
 def linear(generator, inputs, outputs, given, result, scheme="tflite_double"):
@@ -99,6 +105,58 @@ def test_graphs_that_do_not_meet_name_the_layer(model, image):
         model.run({})
 
 
+def last(length, first, *, inputs=1):
+    """A layer, and what makes that many channels for it."""
+    wide = Linear(INT8, np.ones((length, 4), np.int8), RESCALE)
+    return {"wide": Node(wide, ("image",)), "first": Node(first, ("wide",) * inputs)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            lambda: last(8, Linear(INT8, np.ones((3, 9), np.int8), RESCALE)),
+            "'first': linear: input has 8 channels .*, not 9",
+        ),
+        (
+            lambda: last(1, Linear(INT8, np.ones((3, 9), np.int8), RESCALE)),
+            "'first': linear: input has 1 channel along .*, not 9",
+        ),
+        (
+            lambda: last(4, Conv(INT8, np.ones((4, 1, 1, 4), np.int8), RESCALE, groups=2)),
+            "'first': conv: .* 4 .*, not 8",
+        ),
+        (lambda: last(8, Norm(INT8, Nonlinearity("layernorm", "lowbit"), 4, RESCALE)), "'first': norm: .* 8 .*, not 4"),
+        (
+            lambda: last(8, Attention(INT8, INT8, INT8, 2, 4, RESCALE, PROBABILITIES, RESCALE, 1), inputs=3),
+            "'first': attention: input has 8 channels .*, not 4",
+        ),
+        (
+            lambda: last(8, Requantize(INT8, Rescale.from_scale([0.5] * 3, "hawq", INT8))),
+            "'first': requantize: .* 8 .*, not 3",
+        ),
+        (lambda: last(8, Reshape(INT8, 1, (3, -1))), r"'first': reshape: input has 8 channels .*: not \(3, -1\)"),
+        (lambda: last(8, Positions(INT8, np.zeros((2, 7), np.int8), INT8, SUM)), "'first': positions: .* 8 .*, not 7"),
+        (
+            lambda: {**last(8, Reshape(INT8, 1, (2, 4))), "sum": Node(Add(INT8, INT8, SUM), ("wide", "first"))},
+            "'sum': add: inputs have 8 and 4 channels",
+        ),
+    ],
+)
+def test_channels_that_do_not_meet_name_the_layer_before_a_code_comes(nodes, message):
+    with pytest.raises(InputError, match=f"layer {message}"):
+        IntegerModel(nodes(), {"image": INT8}, ("wide",))
+
+
+def test_channels_that_are_not_known_or_broadcast_are_left_to_the_call():
+    spread = Node(Add(INT8, INT8, SUM), ("wide", "first"))
+    for length, first in ((8, Linear(INT8, np.ones((1, 8), np.int8), RESCALE)), (8, Reshape(INT8, 2, (1, -1)))):
+        nodes = {**last(length, first), "sum": spread}
+        nodes["end"] = Node(Linear(INT8, np.ones((2, 8), np.int8), RESCALE), ("sum",))
+        model = IntegerModel(nodes, {"image": INT8}, ("end",))
+        assert model.run(np.ones((1, 4), np.int8)).shape == (1, 2)
+
+
 def layer(name, **fields):
     return lambda nodes: nodes[name]["layer"].update(fields)
 
@@ -131,12 +189,6 @@ def test_files_that_are_wrong_name_the_layer(model, tmp_path, edit, message):
     _rewrite(path, edit)
     with pytest.raises(InputError, match=message):
         read_model(path)
-
-
-QUANTITY = {"class": "Quantity", "format": "int8", "scale": 1.0, "zero_point": 0}
-RESCALE = Rescale.from_scale(0.5, "tflite_double", Quantity("int8", 1.0))
-PROBABILITIES = Nonlinearity("softmax", "ivit")
-INT8 = Quantity("int8", 1.0)
 
 
 @pytest.fixture
