@@ -255,8 +255,8 @@ class Rotary(Layer):
         rows, half = self.cosines.shape
         fits = array.ndim >= 2 and array.shape[-2] <= rows and array.shape[-1] % (2 * half) == 0
         self.require(fits, f"input has shape {array.shape}, not (..., at most {rows}, heads * {2 * half})")
-        positions = array.shape[-2]
-        parts = centred(array, self.input.zero_point).reshape(*array.shape[:-1], -1, 2, half)
+        positions, heads = array.shape[-2], array.shape[-1] // (2 * half)
+        parts = centred(array, self.input.zero_point).reshape(*array.shape[:-1], heads, 2, half)
         first, second = parts[..., 0, :], parts[..., 1, :]
         cosines, sines = (table[:positions, None].astype(np.int32) for table in (self.cosines, self.sines))
         turned = np.stack([first * cosines - second * sines, second * cosines + first * sines], axis=-2)

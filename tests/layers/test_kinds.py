@@ -185,5 +185,7 @@ def test_what_no_layer_can_be_is_refused_before_a_code_comes(make, message):
 def test_nothing_in_gives_nothing_out(causal, batch, queries):
     keys = np.zeros((batch, 3, 8), np.int8)
     assert attention(causal=causal)(np.zeros((batch, queries, 8), np.int8), keys, keys).shape == (batch, queries, 8)
+    rotary = Rotary(INT8, *rotary_tables(3, 4), HALF)
+    assert rotary(keys[:, :queries]).shape == (batch, queries, 8)
     depthwise = Conv(INT8, ONES, HALF, groups=2)
     assert depthwise(np.zeros((0, 4, 4, 2), np.int8)).shape == (0, 2, 2, 2)

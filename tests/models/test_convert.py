@@ -175,6 +175,8 @@ def test_formats_of_single_weights_are_a_plan():
     assert np.abs(layers["second"].layer.weight).max() <= 8
     with pytest.raises(InputError, match=r"layer 'second': weights in int4\.g2 do not have one scale an output"):
         convert(two_layers, arrays(), [np.ones((2, 6))], "hawq_v3", weights={"second.weight": "int4.g2"})
+    with pytest.raises(InputError, match=r"weights has a format for 'third\.weight', which is not a parameter"):
+        convert(two_layers, arrays(), [np.ones((2, 6))], "hawq_v3", weights={"third.weight": "int4.channel"})
 
 
 def test_unknown_names_are_told():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lowbit.errors import InputError
 from lowbit.layers import Quantity
 from lowbit.models.bounds import require_bounded
 from lowbit.models.conversion.calibration import Forward, calibrate, fake_quantized
@@ -13,6 +14,7 @@ from lowbit.models.conversion.preset import ConversionPreset, get_conversion_pre
 from lowbit.models.conversion.state import Conversion, Doubles
 from lowbit.models.functions import Parameters
 from lowbit.models.graph import IntegerModel
+from lowbit.printable import excerpt
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,15 @@ def convert(
     ------
     InputError
         A range is empty or not finite, no multiplier holds a ratio of scales, or an operation has no integer layer,
-        or ``prove`` finds a layer that can overflow; the message names the layer.
+        or ``prove`` finds a layer that can overflow; the message names the layer. Or ``weights`` names what is not a
+        parameter.
     PolicyError
         The preset is unknown, or does not say what an operation needs.
     """
     rules = get_conversion_preset(preset)
+    for name in weights or {}:
+        if name not in parameters:
+            raise InputError(f"weights has a format for {excerpt(name)}, which is not a parameter of the model")
     recorder = calibrate(forward(parameters), batches)
     conversion = Conversion(rules, dict(parameters), recorder, weights or {})
     for name in recorder.inputs:
