@@ -98,7 +98,8 @@ class Rescale:
         rules = get_requantize_scheme(self.scheme)
         sizes = self.multiplier if self.signs is None else np.abs(self.multiplier)
         integers = {"multiplier": sizes, "shift": self.shift}
-        real = {"scale": np.ldexp(sizes.astype(np.float64), -self.shift)}
+        with np.errstate(over="ignore"):  # requantize refuses an infinite scale, and such a shift
+            real = {"scale": np.ldexp(sizes.astype(np.float64), -self.shift)}
         return {
             "scheme": rules,
             **(real if rules.takes_scale else integers),

@@ -172,6 +172,8 @@ def attention(heads=2, size=4, **rest):
         (lambda: Sum(HALF, HALF, INT8, left_shift=10**6), "left_shift = 1000000"),
         (lambda: Sum(HALF, HALF, INT8, minimum=-129), "minimum = -129 is outside -128 to 127"),
         (lambda: Quantity("int8", 1.0, "0"), "zero_point = '0' is not a code of int8"),
+        (lambda: Rescale("tflite_double", np.array([1 << 30]), np.array([-2000]), INT8), "shift -2000 is out of range"),
+        (lambda: Rescale("float32_even", np.array([1]), np.array([-2000]), INT8), "scale is inf"),
         (lambda: Quantity("int8", 1.0, None), "zero_point = None is not a code of int8"),
     ],
 )
