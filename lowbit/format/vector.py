@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import comb
 
 from lowbit.errors import FormatError
 from lowbit.exact import FINITE, ZERO, Exact, finite, floor_log2, from_float
@@ -140,12 +141,12 @@ def pyramid_values(dimension: int, pulses: int) -> tuple[Vector, ...]:
     FormatError
         There are more of them than a table has.
     """
-    rows: list[Vector] = []
-    for vector in pyramid(dimension, pulses):
-        rows.append(tuple(map(finite, vector)))
-        if len(rows) > 1 << LISTED_BITS:
-            raise FormatError(
-                f"the pyramid of {dimension} integers and {pulses} pulses has more than {1 << LISTED_BITS} vectors",
-                hint="fewer pulses, or shorter vectors",
-            )
-    return tuple(rows)
+    # With i places that are not zero: their choice, their signs, and the ways to share the pulses among them.
+    places = range(1, min(dimension, pulses) + 1)
+    count = sum(comb(dimension, i) * 2**i * comb(pulses - 1, i - 1) for i in places)
+    if count > 1 << LISTED_BITS:
+        raise FormatError(
+            f"the pyramid of {dimension} integers and {pulses} pulses has more than {1 << LISTED_BITS} vectors",
+            hint="fewer pulses, or shorter vectors",
+        )
+    return tuple(tuple(map(finite, vector)) for vector in pyramid(dimension, pulses))
