@@ -27,13 +27,14 @@ help: ## list the targets
 check: $(VENV)/.installed-check ## compare the kernels installed beside lowbit with the reference; a minute
 	@$(BIN)/lowbit check; status=$$?; echo '. $(BIN)/activate   # puts lowbit on your PATH' >&2; exit $$status
 
-test: lint ## lint, types, import contracts, tests; at most 4 minutes on two cores with AVX-512
-	$(PYTEST)
+test: lint ## lint, types, import contracts, tests; minutes on two cores
+	$(PYTEST) --ignore=tests/cross
 
 test-all: test test-rest ## that, every other test but the sweeps, simulators where there are any, coverage; several times that
 
 test-rest: $(VENV)/.installed-test
 	HYPOTHESIS_PROFILE=whole $(PYTEST) -m "(slow or hypothesis or rtl) and not exhaustive"
+	$(PYTEST) -q tests/cross
 	$(PYTEST) -q tests/oracle tests/agree tests/ops \
 		--cov=lowbit.oracle --cov=lowbit.ops --cov-branch --cov-report=term:skip-covered
 
