@@ -37,10 +37,9 @@ def require_layers(names: Iterable[str], known: Collection[str], where: str) -> 
     """Raise an InputError that lists the layers that are not there: ``of the model``, ``in dump.npz``."""
     missing = [excerpt(name) for name in names if name not in known]
     if missing:
-        more = f", and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+        what = ", ".join(missing[:LISTED]) + (f", and {len(missing) - LISTED} more" if len(missing) > LISTED else "")
         are = "is not a layer" if len(missing) == 1 else "are not layers"
-        hint = f"there are {', '.join(known)}"
-        raise InputError(f"{', '.join(missing[:LISTED])}{more} {are} {where}", hint=hint)
+        raise InputError(f"{what} {are} {where}", hint=f"there are {', '.join(known)}")
 
 
 def dump_of(
