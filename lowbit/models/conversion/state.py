@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError, LowbitError
 from lowbit.layers import Layer, Nonlinearity, Quantity, Requantize, Rescale
+from lowbit.layers.folding import fold_batch_norm
 from lowbit.models.conversion.calibration import Operation, Recorder, quantity_of
 from lowbit.models.conversion.preset import ConversionPreset
 from lowbit.models.graph import Node
@@ -208,7 +209,7 @@ class Conversion:
         given = self.quantity(self.rewired.get(name, operation.inputs)[0])
         for norm in self.fused(operation):
             if norm.kind == "batchnorm":
-                fold_batchnorm(self.parameters, name, norm)
+                fold_norm(self.parameters, name, norm)
         codes, scales, element = self.weight(f"{name}.weight")
         scheme = self.preset.requantize
         factors = [effective_scale(given.scale, scale, result.scale, scheme=scheme) for scale in scales.tolist()]
@@ -231,20 +232,20 @@ class Conversion:
         return codes.astype(np.int32)
 
 
-def fold_batchnorm(parameters: dict[str, Any], name: str, norm: Operation) -> None:
-    """Put a batch norm into the weight and the bias of the convolution before it; the norm is the identity then.
-
-    Jacob et al., CVPR 2018 (arXiv 1712.05877), section 3.2.
-    """
-    gain, shift, centre, variance = (
-        np.asarray(parameters[f"{norm.name}.{part}"], np.float64)
-        for part in ("weight", "bias", "running_mean", "running_var")
+def fold_norm(parameters: dict[str, Any], name: str, norm: Operation) -> None:
+    """Put a batch norm into the weight and the bias of the convolution before it; the norm is the identity then."""
+    parts = ("weight", "bias", "running_mean", "running_var")
+    gamma, beta, mean, variance = (np.asarray(parameters[f"{norm.name}.{part}"], np.float64) for part in parts)
+    epsilon = norm.options["epsilon"]
+    parameters[f"{name}.weight"], parameters[f"{name}.bias"] = fold_batch_norm(
+        parameters[f"{name}.weight"],
+        parameters.get(f"{name}.bias"),
+        mean=mean,
+        variance=variance,
+        gamma=gamma,
+        beta=beta,
+        epsilon=epsilon,
     )
-    factor = gain / np.sqrt(variance + norm.options["epsilon"])
-    weight = np.asarray(parameters[f"{name}.weight"], np.float64)
-    bias = np.asarray(parameters.get(f"{name}.bias", 0.0), np.float64)
-    parameters[f"{name}.weight"] = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
-    parameters[f"{name}.bias"] = (bias - centre) * factor + shift
     one = np.ones_like(variance)
-    identity = {"weight": one, "bias": 0 * one, "running_mean": 0 * one, "running_var": one - norm.options["epsilon"]}
+    identity = {"weight": one, "bias": 0 * one, "running_mean": 0 * one, "running_var": one - epsilon}
     parameters |= {f"{norm.name}.{part}": array for part, array in identity.items()}
