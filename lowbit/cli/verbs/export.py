@@ -13,17 +13,22 @@ from lowbit.cli.terminal import terminal
 from lowbit.errors import UsageError
 from lowbit.files.whole import require_writable, write_bytes, write_text
 
+WORDS = {"qlinear": "QLinear operators", "integers": "operators of integers"}
+"""What a layer is written with, as it is printed."""
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
         help="what other tools read: a C header of all kernel prototypes, an integer model as ONNX",
         description="Write what other tools read. prototypes: a C header with the type of every function that `lowbit "
-        "check --so` calls. onnx: the linear layers and convolutions of an integer model, with QLinear operators; a "
-        "sentence for each whose requantisation is not ONNX Runtime's.",
+        "check --so` calls. onnx: the linear layers and convolutions of an integer model, with QLinear operators where "
+        "ONNX Runtime's rounding is the scheme's, and with operators of integers elsewhere.",
     )
     parser.add_argument("what", choices=("prototypes", "onnx"), help="prototypes: a C header; onnx: a model")
     input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=f"onnx: {NAMED}")
+    told = "onnx: exact, the codes of the model; qlinear, QLinear operators wherever there are such (default: exact)"
+    parser.add_argument("--operators", choices=("exact", "qlinear"), help=told)
     where = "where to write (default: standard output, for prototypes)"
     output_file(parser, "-o", "--output", metavar="FILE", help=where)
 
@@ -31,8 +36,9 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     if arguments.what == "onnx":
         return _export_onnx(arguments)
-    if arguments.model:
-        raise UsageError(f"{arguments.model} is for `lowbit export onnx`, not for {arguments.what}")
+    given = arguments.model or (arguments.operators and f"--operators {arguments.operators}")
+    if given:
+        raise UsageError(f"{given} is for `lowbit export onnx`, not for {arguments.what}")
     text = header()
     if arguments.output:
         write_text(arguments.output, text)
@@ -43,17 +49,17 @@ def run(arguments: Namespace) -> int:
 
 
 def _export_onnx(arguments: Namespace) -> int:
-    from lowbit.models.onnx_export import onnx_export
+    from lowbit.models.onnx_export import EXACT, onnx_export
 
     if not arguments.model or not arguments.output:
         hint = "lowbit export onnx M.safetensors --output M.onnx"
         raise UsageError("`lowbit export onnx` takes a model and --output", hint=hint)
     require_writable(arguments.output)
-    export = onnx_export(integer_model(arguments.model))
+    export = onnx_export(integer_model(arguments.model), operators=arguments.operators or EXACT)
     write_bytes(arguments.output, export.content)
     page = terminal(arguments)
     for name, sentence in export.layers.items():
-        page.write(f"{name}: {sentence or 'the codes of ONNX Runtime'}")
+        page.write(f"{name}: {WORDS[export.operators[name]]}; {sentence or 'the same codes'}")
     for name, reason in export.left_out.items():
         page.write(f"{name}: left out; {reason}")
     say_written(arguments.output)
