@@ -128,6 +128,55 @@ def test_what_smooths_is_in_a_norm_that_linear_layers_alone_take():
     assert set(llama.facts["smooth"]) >= set(norm)
 
 
+def test_batch_norms_have_the_statistics_of_quantised_convolutions():
+    forward, parameters, _ = MODELS["hawq_v3"](np.random.default_rng(8))
+    parameters["blocks.1.downsample.norm.weight"] *= -1
+    batches = [np.random.default_rng(seed).random((6, 12, 12)) for seed in range(3)]
+    plan = {name: "int4.channel" for name in parameters if name.endswith("conv.weight")}
+    own = get_conversion_preset("hawq_v3")
+    shifted = {}
+    for statistics in (False, True):
+        preset = replace(own, statistics=statistics)
+        result = convert(forward, parameters, batches, preset, weights=plan)
+        assert result.model.nodes["stem.conv"].layer.weight_format == "int4"
+        wanted, got = (norm_statistics(run, np.concatenate(batches)) for run in (forward(parameters), result.forward))
+        assert len(wanted) == 6
+        shifted[statistics] = max(np.abs(got[name] - wanted[name]).max() for name in wanted)
+    assert shifted[False] > 0.1
+    assert shifted[True] < 2e-3  # biases are rounded to units of the accumulator
+    with pytest.raises(InputError, match=r"items of different shapes: \(12, 12\) and \(13, 12\)"):
+        convert(forward, parameters, [*batches, np.ones((2, 13, 12))], own)
+
+
+def norm_statistics(forward, batch):
+    """Mean and deviation of each channel of the results of the batch norms."""
+    seen = {}
+
+    def see(kind, name, function, *inputs):
+        result = function(*inputs)
+        if kind == "batchnorm":
+            seen[name] = np.stack([result.mean(axis=(0, 1, 2)), result.std(axis=(0, 1, 2))])
+        return result
+
+    forward(batch, see)
+    return seen
+
+
+def test_scales_of_weights_are_those_of_the_range():
+    forward, parameters, batches = MODELS["hawq_v3"](np.random.default_rng(8))
+    name, errors = "blocks.1.second.conv", {}
+    for weight_range in ("range", "mse"):
+        preset = replace(get_conversion_preset("hawq_v3"), weight_range=weight_range, statistics=False)
+        result = convert(forward, parameters, batches, preset, weights={f"{name}.weight": "int4.channel"})
+        norm = [parameters[f"blocks.1.second.norm.{part}"] for part in ("weight", "running_var")]
+        exact = parameters[f"{name}.weight"] * (norm[0] / np.sqrt(norm[1] + 1e-5))[:, None, None, None]
+        worth = result.model.nodes[name].layer
+        rows = [array.reshape(len(exact), -1) for array in (exact, worth.weight)]
+        scales = (rows[0] * rows[1]).sum(axis=1) / np.square(rows[1]).sum(axis=1)
+        errors[weight_range] = np.square(rows[0] - rows[1] * scales[:, None]).sum()
+    assert errors["mse"] < 0.9 * errors["range"]
+
+
 def test_ranges_are_those_of_the_rule():
     values = Values.of(np.array([*np.linspace(-1, 1, 2000), 3.0]))
     wide, _, narrow = (values.range("x", rule, "int4", symmetric=True).scale * 7 for rule in RULES)

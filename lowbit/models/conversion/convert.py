@@ -9,6 +9,7 @@ from typing import Any
 from lowbit.errors import InputError
 from lowbit.layers import Quantity
 from lowbit.models.bounds import require_bounded
+from lowbit.models.conversion.batch_norms import match_norms, one_batch
 from lowbit.models.conversion.calibration import Forward, calibrate, fake_quantized
 from lowbit.models.conversion.preset import ConversionPreset, get_conversion_preset
 from lowbit.models.conversion.state import Conversion, Doubles
@@ -99,8 +100,11 @@ def convert(
     for name in weights or {}:
         if name not in parameters:
             raise InputError(f"weights has a format for {excerpt(name)}, which is not a parameter of the model")
-    recorder = calibrate(forward(parameters), batches)
+    seen = one_batch(list(batches)) if rules.statistics else list(batches)
+    recorder = calibrate(forward(parameters), seen)
     conversion = Conversion(rules, dict(parameters), recorder, weights or {})
+    if rules.statistics:
+        match_norms(conversion, forward, seen[0])
     for name in recorder.inputs:
         conversion.take_input(name)
     for operation in recorder.operations.values():

@@ -30,6 +30,10 @@ class ConversionPreset:
         Whether the zero points of activations are 0.
     range : str
         One of ``lowbit.models.conversion.calibration.RULES``.
+    weight_range : str
+        How a scale is taken from the weights of an output: one of ``lowbit.quantizers.options.RANGES``.
+    statistics : bool
+        Whether the statistics of batch norms are estimated again after the weights are quantised.
     smooth : float, optional
         SmoothQuant's strength, for the inputs of linear layers; their format is that of the edge ``smooth``.
     edges : mapping of str to str
@@ -47,6 +51,8 @@ class ConversionPreset:
     range: str
     edges: Mapping[str, str]
     schemes: Mapping[str, Mapping[str, Any]]
+    weight_range: str = "range"
+    statistics: bool = False
     smooth: float | None = None
 
     def format_of(self, kind: str, consumers: list[str]) -> str:

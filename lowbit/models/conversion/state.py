@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError, LowbitError
+from lowbit.format.registry import block_format_of
 from lowbit.layers import Layer, Nonlinearity, Quantity, Requantize, Rescale
-from lowbit.layers.folding import fold_batch_norm
+from lowbit.models.conversion.batch_norms import fold_norm
 from lowbit.models.conversion.calibration import Operation, Recorder, quantity_of
 from lowbit.models.conversion.preset import ConversionPreset
 from lowbit.models.graph import Node
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.multiplier import effective_scale
+from lowbit.quantizers.clip import SEARCHES
 from lowbit.quantizers.methods.smoothquant import smoothquant
 
 Doubles = npt.NDArray[np.float64]
@@ -45,6 +48,10 @@ class Conversion:
         Of the model, so far.
     nodes_of : dict of str to str
         The node or input that has the codes of an operation's result.
+    tensors : dict of str to BlockTensor
+        Weights as they are rounded.
+    factors : dict of str to ndarray
+        What the scales of a weight are multiplied by, a number an output.
     smooth : dict of str to tuple
         As in :class:`Converted`.
     smoothed : dict of str to ndarray
@@ -61,6 +68,8 @@ class Conversion:
     nodes: dict[str, Node] = field(default_factory=dict)
     inputs: dict[str, Quantity] = field(default_factory=dict)
     nodes_of: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, BlockTensor] = field(default_factory=dict)
+    factors: dict[str, Doubles] = field(default_factory=dict)
     smooth: dict[str, tuple[Doubles, Quantity]] = field(default_factory=dict)
     smoothed: dict[str, Doubles] = field(default_factory=dict)
     rewired: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -194,14 +203,23 @@ class Conversion:
         """
         scale, _ = self.smooth.get(name.removesuffix(".weight"), (np.ones(1), None))
         matrix = np.asarray(self.parameters[name], np.float64) * scale
-        tensor = quantize(matrix.reshape(len(matrix), -1), self.weights.get(name, self.preset.weights))
+        tensor, factors = self.rounded(name, matrix), self.factors.get(name, np.ones(len(matrix)))
         scales = tensor.scales.get("block")
         if set(tensor.scales) != {"block"} or scales is None or scales.shape != (len(matrix), 1):
             what = f"weights in {tensor.format.id} do not have one scale an output"
             raise InputError(what, hint="int8.channel and int4.channel do")
-        self.parameters[name] = dequantize(tensor, dtype=np.float64).reshape(matrix.shape) / scale
+        worth = dequantize(tensor, dtype=np.float64) * factors[:, None]
+        self.parameters[name] = worth.reshape(matrix.shape) / scale
         codes = tensor.codes.reshape(matrix.shape)
-        return codes, scales[:, 0].astype(np.float64), tensor.format.element.id
+        return codes, scales[:, 0].astype(np.float64) * factors, tensor.format.element.id
+
+    def rounded(self, name: str, matrix: Doubles) -> BlockTensor:
+        """A weight in the format of its name, the inputs of an output in a row, within the preset's ranges."""
+        if name not in self.tensors:
+            to, rows = self.weights.get(name, self.preset.weights), matrix.reshape(len(matrix), -1)
+            search = SEARCHES.get(self.preset.weight_range)
+            self.tensors[name] = quantize(rows, to) if search is None else search.quantized(rows, block_format_of(to))
+        return self.tensors[name]
 
     def products(self, operation: Operation) -> dict[str, Any]:
         """What a layer of products is: codes, bias in units of the accumulator, and the requantisation."""
@@ -230,22 +248,3 @@ class Conversion:
             raise InputError(f"the bias of output {place} is {codes[place]:.0f} in units of the accumulator")
         self.parameters[name] = codes * units
         return codes.astype(np.int32)
-
-
-def fold_norm(parameters: dict[str, Any], name: str, norm: Operation) -> None:
-    """Put a batch norm into the weight and the bias of the convolution before it; the norm is the identity then."""
-    parts = ("weight", "bias", "running_mean", "running_var")
-    gamma, beta, mean, variance = (np.asarray(parameters[f"{norm.name}.{part}"], np.float64) for part in parts)
-    epsilon = norm.options["epsilon"]
-    parameters[f"{name}.weight"], parameters[f"{name}.bias"] = fold_batch_norm(
-        parameters[f"{name}.weight"],
-        parameters.get(f"{name}.bias"),
-        mean=mean,
-        variance=variance,
-        gamma=gamma,
-        beta=beta,
-        epsilon=epsilon,
-    )
-    one = np.ones_like(variance)
-    identity = {"weight": one, "bias": 0 * one, "running_mean": 0 * one, "running_var": one - epsilon}
-    parameters |= {f"{norm.name}.{part}": array for part, array in identity.items()}
