@@ -44,7 +44,8 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     ),
     "gemm": ("a", "b", "accumulator", "zero-points"),
     "requantize": ("scheme", "to"),
-    "layers": ("a", "b", "scheme", "to"),
+    "linear": ("a", "b", "zero-points", "scheme", "to"),
+    "conv": ("a", "b", "zero-points", "groups", "scheme", "to"),
     "quantize": ("to", "policy", "choice"),
     "dequantize": ("from", "policy", "choice"),
     "nonlinearities": ("from", "to", "scheme", "variant", "scale", "option"),
@@ -54,8 +55,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(CONVERSIONS, "conversions"),
     "gemm": "gemm",
     "requantize": "requantize",
-    "linear": "layers",
-    "conv": "layers",
+    "linear": "linear",
+    "conv": "conv",
     "quantize": "quantize",
     "dequantize": "dequantize",
     "quantize_linear": "quantize",
@@ -67,11 +68,13 @@ _ATTRIBUTES = {"from": "source", "to": "target", "zero-points": "zero_points", "
 
 def add_operation_options(parser: Any, what: str) -> None:
     """The options of all but conversions; ``what`` says what an accumulator or a scheme is for."""
-    group = parser.add_argument_group("gemm")
+    group = parser.add_argument_group("gemm, linear, conv")
     group.add_argument("--a", metavar="FORMAT", help="format of the left matrix (default: int8)")
     group.add_argument("--b", metavar="FORMAT", help="format of the right matrix (default: int8)")
     group.add_argument("--accumulator", metavar="NAME", help=f"{what} (default: int32)")
-    group.add_argument("--zero-points", action="store_true", help="there is a zero point for each matrix")
+    group.add_argument("--zero-points", action="store_true", help="of each matrix; linear, conv: of b, too")
+    groups = "conv: the kernel takes a number of groups, or is depthwise: each output sees its channel alone"
+    group.add_argument("--groups", choices=("any", "depthwise"), help=groups)
     group = parser.add_argument_group("requantize")
     group.add_argument("--scheme", metavar="NAME", help=f"{what} (default: tflite_double; --to: int8)")
     add_nonlinear_options(parser)
@@ -83,7 +86,8 @@ def refuse_other_options(arguments: Namespace, verb: str) -> None:
     for option in dict.fromkeys(option for options in OPTIONS.values() for option in options):
         value = getattr(arguments, _ATTRIBUTES.get(option, option), None)
         if option not in own and value is not None and value is not False and value not in ("exact", []):
-            families = " and ".join(family for family, options in OPTIONS.items() if option in options)
+            takers = [family for family, options in OPTIONS.items() if option in options]
+            families = " and ".join([", ".join(takers[:-1]), takers[-1]][not takers[:-1] :])
             raise UsageError(
                 f"--{option} is for {families}, not for `{verb} {arguments.op}`",
                 hint=f"`{verb} {arguments.op}` takes {', '.join(f'--{name}' for name in own)}",
@@ -95,7 +99,8 @@ def operation_of(arguments: Namespace) -> Operation:
     makers = {
         "gemm": _product,
         "requantize": _requantization,
-        "layers": _layer,
+        "linear": _layer,
+        "conv": _layer,
         "dequantize": _block_values,
         "quantize": _linear_quantization if arguments.op == "quantize_linear" else _block_quantization,
         "nonlinearities": _nonlinearity,
@@ -149,9 +154,8 @@ def _layer(arguments: Namespace) -> Operation:
     from lowbit.vectors.gemm.values import Operands
 
     a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
-    operands = Operands(a, b)  # type: ignore[arg-type]
-    kind = LinearOperation if arguments.op == "linear" else ConvOperation
-    return kind(operands, chosen_requantization(arguments), _result(arguments))
+    parts = Operands(a, b, arguments.zero_points), chosen_requantization(arguments), _result(arguments)  # type: ignore[arg-type]
+    return LinearOperation(*parts) if arguments.op == "linear" else ConvOperation(*parts, arguments.groups or "")
 
 
 def _result(arguments: Namespace) -> FixedFormat:

@@ -59,6 +59,8 @@ class Entry(NamedTuple):
         scalars = {item.name: item.dtype for item in self.prototype.parameters if item.role == SCALAR}
         types += [f"scale_{scalars['scale']}"] if "scale" in scalars else []
         types += ["zero_points"] if "a_zero_point" in scalars else []
+        types += ["of_b"] if {"b_zero_point", "zero_point"} <= set(scalars) else []
+        types += ["groups"] if "groups" in scalars else []
         return "_".join(["lowbit", self.operation, *types])
 
 
@@ -110,11 +112,14 @@ def _requantizations() -> Iterator[Entry]:
 
 
 def _layers() -> Iterator[Entry]:
-    for a, b, name, result in product(MATRICES, MATRICES, ("tflite_double", "xnnpack_fp32"), RESULTS):
-        operands = Operands(registry.integer_format(a), registry.integer_format(b))
+    types = product((False, True), MATRICES, MATRICES, ("tflite_double", "xnnpack_fp32"), RESULTS)
+    for zero_points, a, b, name, result in types:
+        operands = Operands(registry.integer_format(a), registry.integer_format(b), zero_points)
         parts = operands, REQUANTIZE_SCHEMES[name], registry.integer_format(result)
-        for operation, prototype in (("linear", layer_prototype(*parts)), ("conv", conv_prototype(*parts))):
-            yield Entry(operation, f"--a {a} --b {b} --scheme {name} --to {result}", prototype)
+        options = f"--a {a} --b {b} --scheme {name} --to {result}" + " --zero-points" * zero_points
+        yield Entry("linear", options, layer_prototype(*parts))
+        yield Entry("conv", options, conv_prototype(*parts))
+        yield Entry("conv", f"{options} --groups any", conv_prototype(*parts, "any"))
 
 
 def _blocks() -> Iterator[Entry]:

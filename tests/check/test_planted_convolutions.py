@@ -1,5 +1,8 @@
 """Faults of convolutions, planted into right arithmetic: the sentence names each, and what it claims is replayed."""
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -35,7 +38,8 @@ def convolution(case, **changes):
     padded = np.pad(image, (*edges, (0, 0)), **mode)
     result = Quantity("int8", 1.0, int(p["zero_point"]))
     rescale = Rescale(p.get("scheme", "tflite_double"), p["multiplier"], p["shift"], result)
-    layer = Conv(Quantity("int8", 1.0, int(p["a_zero_point"])), p["b"], rescale, p["bias"], stride)
+    parts = {"stride": stride, "groups": p.get("groups", 1)}
+    layer = Conv(Quantity("int8", 1.0, int(p["a_zero_point"])), p["b"], rescale, p["bias"], **parts)
     codes = layer(np.ascontiguousarray(padded))[: out[0], : out[1]]
     return p["write"](codes) if "write" in p else codes
 
@@ -47,7 +51,7 @@ def planes(given):
 
 def outputs_last(given):
     outputs, rows, columns, channels = given["b"].shape
-    return as_if(given["b"], (rows, columns, channels, outputs), (3, 0, 1, 2))
+    return as_if(given["b"], (rows, columns, channels, outputs), (3, 0, 1, 2))  # with one channel: TensorFlow Lite's
 
 
 def channels_first(given):
@@ -100,10 +104,90 @@ PLANTED = {
 }
 
 
+def order_in_turn(given):
+    """The outputs of the first group, then of the second and so on, for who takes output % groups for the group."""
+    outputs, groups = given["outputs"], given["groups"]
+    return np.arange(outputs).reshape(-1, groups).T.ravel()
+
+
+IN_TURN = {
+    name: lambda given, name=name: given[name][order_in_turn(given)] for name in ("b", "bias", "multiplier", "shift")
+}
+GROUPED = {
+    "no bias": ("any", {"bias": lambda given: 0 * given["bias"]}, "ignores the bias"),
+    "outputs in turn": (
+        "any",
+        {**IN_TURN, "write": lambda given: lambda codes: codes[..., order_in_turn(given).argsort()]},
+        "takes outputs for those of each group in turn: output % groups",
+    ),
+    "channels in turn": (
+        "any",
+        {"a": lambda given: given["a"][..., np.arange(given["channels"]).reshape(-1, given["groups"]).T.ravel()]},
+        "takes channels for those of each group in turn: channel % groups",
+    ),
+    "one rounding": ("depthwise", {"scheme": lambda _: "single_up"}, "follows single_up"),
+    "first channel": (
+        "depthwise",
+        {"a": lambda given: np.repeat(given["a"][..., :1], given["channels"], axis=-1)},
+        "lets each output see the channels of the first group",
+    ),
+    "hwo": (
+        "depthwise",
+        {"b": outputs_last},
+        "takes b for (rows, columns, channels of a group, outputs)",
+    ),
+    "next scale": (
+        "depthwise",
+        {name: lambda given, name=name: np.roll(given[name], -1) for name in ("multiplier", "shift")},
+        "uses the multiplier and the shift of the next output",
+    ),
+    "zeros outside": (
+        "depthwise",
+        {"outside": lambda _: 0},
+        "takes what lies outside of an image for the code 0, not for the zero point of a",
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def layer():
-    operation = ConvOperation(Operands(INT8, INT8), REQUANTIZE_SCHEMES["tflite_double"], INT8)
+    return in_groups("")
+
+
+@cache
+def in_groups(groups, *, zero_points=False):
+    operands = Operands(INT8, INT8, zero_points)
+    operation = ConvOperation(operands, REQUANTIZE_SCHEMES["tflite_double"], INT8, groups)
     return operation, operation.cases("directed", 0, 0)
+
+
+@pytest.mark.parametrize("groups", thinned(["depthwise", "any"], 1))
+def test_right_groups_pass(groups):
+    operation, cases = in_groups(groups)
+    assert concluded(operation, cases, [convolution(case) for case in cases]).verdict == "pass"
+    random = operation.cases("random", 8, 3)
+    assert concluded(operation, random, [convolution(case) for case in random]).verdict == "pass"
+    assert {case.scalars["groups"] == case.sizes["channels"] for case in random} >= {True}
+
+
+@pytest.mark.parametrize("name", thinned(GROUPED, 2))
+def test_planted_fault_of_groups_is_named(name):
+    groups, changes, words = GROUPED[name]
+    operation, cases = in_groups(groups)
+    result = concluded(operation, cases, [convolution(case, **changes) for case in cases])
+    told = sentence(result)
+    assert told.startswith(words)
+    assert told.endswith(EXACT)
+    assert f"--groups {groups} " in result.command
+
+
+def test_a_zero_point_of_b_is_subtracted():
+    operation, cases = in_groups("any", zero_points=True)
+    assert [case.scalars["b_zero_point"] for case in cases].count(0) < len(cases)
+    ignored = [replace(case, scalars={**case.scalars, "b_zero_point": 0}) for case in cases]
+    result = concluded(operation, cases, [operation.expected(case) for case in ignored])
+    assert sentence(result) == "ignores the zero point of b, and is otherwise exact"
+    assert "--zero-points --groups any " in result.command
 
 
 def test_right_arithmetic_passes(layer):

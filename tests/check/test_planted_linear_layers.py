@@ -56,6 +56,7 @@ class Kernel:
         zero, result = int(case.scalars["a_zero_point"]), int(case.scalars["zero_point"])
         a, b = self.run("a", a), self.run("b", b)
         bias, zero = self.run("bias", bias), self.run("zero", zero, result)
+        b = b - self.run("b_zero", int(case.scalars.get("b_zero_point", 0)))
         sums = self.run("sums", (a - zero) @ b, a - zero, b)
         accumulators = self.run("accumulators", wrapped(sums + bias, 32), sums)
         multiplier, shift = self.run("multiplier", multiplier), self.run("shift", shift)
@@ -133,6 +134,27 @@ PLANTED = {
         "follows cmsis_nn_single, fbgemm_fixed, single_up, tflite_single or one of 2 more, but ignores the bias",
     ),
 }
+
+
+ZERO_POINT_OF_B = {
+    "right": (Kernel(), None),
+    "ignored": (Kernel(b_zero=lambda _: 0), "ignores the zero point of b"),
+    "added": (Kernel(b_zero=lambda zero: -zero), "adds the zero point of b instead of subtracting it"),
+    "no bias": (Kernel(bias=lambda bias: 0 * bias), "ignores the bias"),
+}
+
+
+@pytest.mark.parametrize("name", thinned(ZERO_POINT_OF_B, 2))
+def test_a_zero_point_of_b(name):
+    operation = LinearOperation(Operands(INT8, INT8, zero_points=True), REQUANTIZE_SCHEMES["tflite_double"], INT8)
+    cases = operation.cases("directed", 0, 0)
+    kernel, words = ZERO_POINT_OF_B[name]
+    result = concluded(operation, cases, [kernel(case) for case in cases])
+    if words is None:
+        assert result.verdict == "pass"
+        return
+    assert sentence(result) == words + EXACT
+    assert " --zero-points " in result.command
 
 
 @pytest.fixture(scope="module")

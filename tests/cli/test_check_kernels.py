@@ -140,7 +140,11 @@ def test_requantize(lowbit, kernel, tmp_path):
         (("requantize",), "no kernel is given"),
         (("requantize", "--scheme", "tflite", "--python", "m:f"), "tflite"),
         (("requantize", "--to", "float8_e4m3fn", "--python", "m:f"), "not a format of a requantisation"),
-        (("requantize", "--a", "int8", "--python", "m:f"), "--a is for gemm and layers, not for `check requantize`"),
+        (
+            ("requantize", "--a", "int8", "--python", "m:f"),
+            "--a is for gemm, linear and conv, not for `check requantize`",
+        ),
+        (("linear", "--groups", "any", "--python", "m:f"), "--groups is for conv, not for `check linear`"),
         (("encode", "--to", "int8", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for"),
     ],
 )

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from lowbit.check.claims import Claim, Unexplained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
+from lowbit.check.gemm.problem import Matrix
+from lowbit.check.gemm.rules import GemmRule
 from lowbit.check.requantize.code_bugs import RequantizeBug
-from lowbit.check.requantize.linear import LinearDetail, LinearOperation, scale_parameters
-from lowbit.check.requantize.linear_rules import LinearBug, LinearRule
+from lowbit.check.requantize.linear import LinearOperation, scale_parameters, zero_point_parameters
+from lowbit.check.requantize.linear_rules import EXACT, LinearBug, LinearRule, columns_of, with_bias
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
+from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import RequantizeScheme
 from lowbit.vectors.case import Array, Case, Number
 from lowbit.vectors.gemm.values import Operands
 from lowbit.vectors.requantize.conv import (
+    GROUPS,
     SCALARS,
     SIZES,
+    Geometry,
+    channels_seen,
     directed_convolutions,
     geometry_of,
+    groups_of,
     random_convolutions,
     unrolled,
     unrolled_image,
 )
 
 
-def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Prototype:
-    """The prototype: ``f(a, b, bias, multiplier, shift, c, height, width, ..., a_zero_point, zero_point)``."""
+def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat, groups: str = "") -> Prototype:
+    """The prototype: ``f(a, b, bias, multiplier, shift, c, height, width, ..., groups, a_zero_point, zero_point)``."""
+    numbers = (*SCALARS, *(["groups"] if groups == "any" else []))
     return Prototype(
         (
             codes_of(INPUT, "a", operands.a),
@@ -39,55 +48,83 @@ def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFo
             *scale_parameters(scheme),
             codes_of(OUTPUT, "c", result),
             *(Parameter(SIZE, size) for size in SIZES),
-            *(Parameter(SCALAR, name, "int32") for name in (*SCALARS, "a_zero_point", "zero_point")),
+            *(Parameter(SCALAR, name, "int32") for name in numbers),
+            *zero_point_parameters(operands),
         )
     )
 
 
 @dataclass(frozen=True)
 class ConvBug(LinearBug):
-    """A bug of the geometry: the linear layer that the kernel computes instead."""
+    """A bug of the geometry: the linear layers that the kernel computes instead, one a group."""
 
     unroll: Callable[[Case], Case] = unrolled
+    seen: Callable[[Geometry], Array] = channels_seen
     moved: bool = False  # whether results are written as (outputs, out_height, out_width)
 
 
 @dataclass(frozen=True)
 class ConvRule(LinearRule):
-    """The rule of the linear layer that a convolution is."""
+    """The rule of the linear layers that a convolution is."""
 
     def run(self, case: Case) -> Array:
         """The results of a case."""
-        if not isinstance(self.bug, ConvBug):
-            return super().run(unrolled(case)).reshape(case.shape)
-        plain = LinearRule(self.scheme, self.asked, self.result)
-        results = plain.run(self.bug.unroll(case)).reshape(case.shape)
-        return np.moveaxis(results, -1, 0).reshape(case.shape) if self.bug.moved else results
+        results = super().run(case).reshape(case.shape)
+        moved = isinstance(self.bug, ConvBug) and self.bug.moved
+        return np.moveaxis(results, -1, 0).reshape(case.shape) if moved else results
+
+    def sums(self, case: Case) -> Matrix:
+        """The sums of products, a row for each place of the result and a column for each output."""
+        bug = self.bug if isinstance(self.bug, ConvBug) else _NO_BUG
+        product = self.bug.product if isinstance(self.bug, LinearBug) else EXACT
+        return _sums(case, bug, product)
+
+    def exact_columns(self, case: Case) -> list[Case]:
+        """The outputs of a case with exact sums, which all schemes ask for in turn."""
+        return _exact_outputs(case)
+
+
+_NO_BUG = ConvBug("", "")
+
+
+@lru_cache(maxsize=512)
+def _exact_outputs(case: Case) -> list[Case]:
+    return columns_of(case, with_bias(case, _sums(case, _NO_BUG, EXACT)))
+
+
+def _sums(case: Case, bug: ConvBug, product: GemmRule) -> Matrix:
+    sums = np.empty((int(np.prod(case.shape[:-1])), case.shape[-1]), np.int64)
+    for outputs, part in groups_of(case, bug.seen):
+        sums[:, outputs] = product.run(bug.unroll(part))
+    return sums
 
 
 class ConvOperation(LinearOperation):
-    """A convolution of one image, compared under one scheme."""
+    """A convolution of one image, compared under one scheme; ``groups`` is empty or one of ``GROUPS``."""
 
     name = "conv"
 
-    def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
+    def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat, groups: str = "") -> None:
+        if groups not in ("", *GROUPS):
+            raise InputError(f"groups = {groups!r} is unknown", hint=" or ".join(GROUPS))
+        self.grouping = groups
         super().__init__(operands, scheme, result)
-        self.prototype = conv_prototype(operands, scheme, result)
+        self.prototype = conv_prototype(operands, scheme, result, groups)
 
     def _rule(self, scheme: RequantizeScheme, bug: LinearBug | RequantizeBug | None = None) -> ConvRule:
         return ConvRule(scheme, self.scheme, self.result, bug)
 
     def _bugs(self, comparison: Comparison) -> Iterator[LinearBug | RequantizeBug]:
-        yield from conv_bugs()
+        yield from conv_bugs(self.grouping)
         for bug in super()._bugs(comparison):
             yield replace(bug, words=bug.words.replace("column", "output"))
 
     def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
         """Directed or random convolutions."""
         if set_name == "directed":
-            return directed_convolutions(self.operands, self.scheme, self.result)
+            return directed_convolutions(self.operands, self.scheme, self.result, self.grouping)
         if set_name == "random":
-            return random_convolutions(self.operands, self.scheme, self.result, count, seed)
+            return random_convolutions(self.operands, self.scheme, self.result, count, seed, self.grouping)
         raise self._refuse_set(set_name)
 
     def _unknown(self, comparison: Comparison) -> list[Claim]:
@@ -95,18 +132,15 @@ class ConvOperation(LinearOperation):
         facts = tuple(size_facts(comparison, SIZES, ("rows", "columns", "outputs")))
         return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> LinearDetail:
-        """Of the linear layer that the convolution is."""
-        row, column, output = index
-        return super().detail(
-            unrolled(case), (row * geometry_of(case).out_width + column, output), expected, got, claims
-        )
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return (*super()._flags, *(("--groups", self.grouping) if self.grouping else ()))
 
 
-def conv_bugs() -> Iterator[ConvBug]:
+def conv_bugs(groups: str = "") -> Iterator[ConvBug]:
     """Every bug of the geometry, the likeliest first."""
+    if groups:
+        yield from _group_bugs()
     outside = "what lies outside of an image"
     yield ConvBug(
         "outside_zero", f"takes {outside} for the code 0, not for the zero point of a", unroll=_padded_with_zero
@@ -115,20 +149,39 @@ def conv_bugs() -> Iterator[ConvBug]:
     yield ConvBug("a_zero_added", "adds the zero point of a instead of subtracting it", unroll=_with_zero_point(-1))
     yield ConvBug("outside_edge", f"takes the codes at the edge for {outside}", unroll=_padded_with_edge)
     turned = _rewritten(lambda a, b: (a, b[:, ::-1, ::-1]))
-    yield ConvBug("turned", "turns each window of b around (a convolution, not a correlation)", unroll=turned)
+    yield ConvBug("turned", "turns each window of b around (a convolution, not a correlation)", turned)
     orders = {"rows, columns, channels, outputs": (3, 0, 1, 2), "outputs, channels, rows, columns": (0, 2, 3, 1)}
     for order, axes in orders.items():
         taken = _rewritten(lambda a, b, axes=axes: (a, _as_if(b, axes)))  # type: ignore[misc]
-        yield ConvBug(f"b_{order[:3]}", f"takes b for ({order})", unroll=taken)
+        words = order.replace("channels", "channels of a group") if groups else order
+        yield ConvBug(f"b_{order[:3]}", f"takes b for ({words})", taken)
     planes = _rewritten(lambda a, b: (_as_if(a, (1, 2, 0)), b))
-    yield ConvBug("planes", "takes a for (channels, height, width)", unroll=planes)
+    yield ConvBug("planes", "takes a for (channels, height, width)", planes)
     yield ConvBug("c_planes", "writes c as (outputs, height, width)", moved=True)
-    yield ConvBug("strides_swapped", "swaps the strides", unroll=_swapped("stride_height", "stride_width"))
+    yield ConvBug("strides_swapped", "swaps the strides", _swapped("stride_height", "stride_width"))
     strideless = _told(lambda scalars: {**scalars, "stride_height": 1, "stride_width": 1})
-    yield ConvBug("stride_1", "steps by 1 whatever the strides are", unroll=strideless)
-    yield ConvBug("padding_swapped", "swaps above and left", unroll=_swapped("above", "left"))
+    yield ConvBug("stride_1", "steps by 1 whatever the strides are", strideless)
+    yield ConvBug("padding_swapped", "swaps above and left", _swapped("above", "left"))
     none = _told(lambda scalars: {**scalars, "above": 0, "left": 0})
-    yield ConvBug("no_padding", "ignores above and left", unroll=none)
+    yield ConvBug("no_padding", "ignores above and left", none)
+
+
+def _group_bugs() -> Iterator[ConvBug]:
+    """Which channels an output sees."""
+
+    def turns(geometry: Geometry) -> Array:
+        ours = channels_seen(geometry)
+        each = geometry.outputs // geometry.groups
+        return ours[np.arange(geometry.outputs) % geometry.groups * each]
+
+    def strided(geometry: Geometry) -> Array:
+        depth = geometry.channels // geometry.groups
+        return (channels_seen(geometry)[:, :1] // depth) + np.arange(depth) * geometry.groups
+
+    yield ConvBug("outputs_in_turn", "takes outputs for those of each group in turn: output % groups", seen=turns)
+    yield ConvBug("channels_in_turn", "takes channels for those of each group in turn: channel % groups", seen=strided)
+    words = "lets each output see the channels of the first group"
+    yield ConvBug("first_group", words, seen=lambda size: np.repeat(channels_seen(size)[:1], size.outputs, axis=0))
 
 
 def _padded_with_zero(case: Case) -> Case:
@@ -161,15 +214,15 @@ def _with_rows(case: Case, rows: Array) -> Case:
 
 
 def _rewritten(change: Callable[[Array, Array], tuple[Array, Array]]) -> Callable[[Case], Case]:
-    def unroll(case: Case) -> Case:
+    def rewrite(case: Case) -> Case:
         a, b = change(case.arrays["a"], case.arrays["b"])
-        return unrolled(replace(case, arrays={**case.arrays, "a": a, "b": b}))
+        return replace(case, arrays={**case.arrays, "a": a, "b": b})
 
-    return unroll
+    return rewrite
 
 
 def _told(change: Callable[[Mapping[str, Number]], Mapping[str, Number]]) -> Callable[[Case], Case]:
-    return lambda case: unrolled(replace(case, scalars=change(case.scalars)))
+    return lambda case: replace(case, scalars=change(case.scalars))
 
 
 def _swapped(one: str, other: str) -> Callable[[Case], Case]:

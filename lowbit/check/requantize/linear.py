@@ -11,7 +11,7 @@ from lowbit.check.claims import Claim, Unexplained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.requantize.code_bugs import RequantizeBug
-from lowbit.check.requantize.linear_rules import EXACT, LinearBug, LinearRule, exact_columns, linear_bugs
+from lowbit.check.requantize.linear_rules import LinearBug, LinearRule, linear_bugs
 from lowbit.check.requantize.operation import RequantizeDetail, RequantizeOperation
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
 from lowbit.errors import InputError
@@ -37,8 +37,14 @@ def scale_parameters(scheme: RequantizeScheme) -> list[Parameter]:
     return [Parameter(INPUT, name, "int32") for name in ("multiplier", "shift")]
 
 
+def zero_point_parameters(operands: Operands) -> list[Parameter]:
+    """The zero points of a, of b where it has one, and of the result."""
+    names = ["a_zero_point", *(["b_zero_point"] if operands.zero_points else []), "zero_point"]
+    return [Parameter(SCALAR, name, "int32") for name in names]
+
+
 def layer_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Prototype:
-    """The prototype: ``f(a, b, bias, multiplier, shift, c, m, n, k, a_zero_point, zero_point)``."""
+    """The prototype: ``f(a, b, bias, multiplier, shift, c, m, n, k, a_zero_point, b_zero_point, zero_point)``."""
     return Prototype(
         (
             codes_of(INPUT, "a", operands.a),
@@ -47,15 +53,16 @@ def layer_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedF
             *scale_parameters(scheme),
             codes_of(OUTPUT, "c", result),
             *(Parameter(SIZE, size) for size in "mnk"),
-            *(Parameter(SCALAR, zero, "int32") for zero in ("a_zero_point", "zero_point")),
+            *zero_point_parameters(operands),
         )
     )
 
 
 class LinearOperation(RequantizeOperation):
-    """A linear layer: ``c = requantise((a - a_zero_point) @ b + bias)``, compared under one scheme."""
+    """A linear layer: ``c = requantise((a - a_zero_point) @ (b - b_zero_point) + bias)``, compared under one scheme."""
 
     name = "linear"
+    rule: LinearRule
 
     def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
         if scheme.accumulator_bits != 32 or scheme.bounded or scheme.zero_point == "before_product":
@@ -88,6 +95,10 @@ class LinearOperation(RequantizeOperation):
     def _read(self, path: str) -> list[Case]:
         raise InputError(f"--inputs {path}: `check linear` has no inputs of a file", hint="--set directed or random")
 
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return ("--zero-points",) if self.operands.zero_points else ()
+
     def _unknown(self, comparison: Comparison) -> list[Claim]:
         rows = np.flatnonzero(comparison.wrong & comparison.good)
         facts = tuple(size_facts(comparison, "mnk", ("rows", "columns")))
@@ -97,12 +108,13 @@ class LinearOperation(RequantizeOperation):
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
     ) -> LinearDetail:
         """The sum, the accumulator, and the steps of the oracle."""
-        row, column = index
-        one = exact_columns(case)[column]
+        *places, column = index
+        row = int(np.ravel_multi_index(places, case.shape[:-1]))
+        one = self.rule.exact_columns(case)[column]
         found = super().detail(one, (row,), expected, got, claims)
-        total = int(EXACT.run(case)[row, column])
+        total = int(self.rule.sums(case)[row, column])
         return LinearDetail(found.product, found.steps, total, int(one.arrays["accumulators"][row]))
 
     def _command(self, case: Case) -> str:
-        formats = f"--a {self.operands.a.id} --b {self.operands.b.id}"
+        formats = " ".join(["--a", self.operands.a.id, "--b", self.operands.b.id, *self._flags])
         return f"lowbit gen {self.name} {formats} --scheme {self.scheme.name} --to {self.result.id} --case {case.name}"

@@ -26,7 +26,7 @@ from lowbit.vectors.gemm.values import Operands
 
 EXACT = GemmRule(Accumulator(width=64), 64)
 NOT_THERE = ("b_zero", "zeros_", "both_zero", "zero_product")
-"""Bugs of matrix products with a zero point of ``b``, which linear layers do not have, begin so."""
+"""Bugs of matrix products with a zero point of ``b`` begin so."""
 NARROW = tuple((width, overflow) for width in (16, 24, 8) for overflow in ("wrap", "saturate"))
 PARAMETERS = ("multiplier", "shift", "scale")
 
@@ -59,10 +59,10 @@ class LinearRule(Rule):
         """The results of a case; ``UNDEFINED`` in columns for whose scale the scheme has none."""
         if not isinstance(self.bug, LinearBug):
             rule = RequantizeRule(self.scheme, self.asked, self.result, self.bug)
-            return _columns(exact_columns(case), rule)
+            return _columns(self.exact_columns(case), rule)
         rule = RequantizeRule(self.scheme, self.asked, self.result)
         taken = self.bug.rewrite(case)
-        sums = self.bug.product.run(taken)
+        sums = self.sums(taken)
         if not self.bug.bias_later:
             return _columns(columns_of(taken, with_bias(taken, sums)), rule)
         wide = replace(rule, result=cast("FixedFormat", scalar_format("int32")))
@@ -70,6 +70,15 @@ class LinearRule(Rule):
         scaled = _columns(plain, wide)
         codes = scaled + taken.arrays["bias"].astype(np.int64) + int(taken.scalars["zero_point"])
         return np.where(scaled == UNDEFINED, UNDEFINED, np.clip(codes, self.result.min_code, self.result.max_code))
+
+    def sums(self, case: Case) -> Matrix:
+        """The sums of products, a row for each row of ``a`` and a column for each column of ``b``."""
+        product = self.bug.product if isinstance(self.bug, LinearBug) else EXACT
+        return product.run(case)
+
+    def exact_columns(self, case: Case) -> list[Case]:
+        """The columns of a case with exact sums, which all schemes ask for in turn."""
+        return _exact_columns(case)
 
 
 def _columns(columns: list[Case], rule: RequantizeRule) -> Array:
@@ -115,8 +124,7 @@ def columns_of(case: Case, sums: Matrix) -> list[Case]:
 
 
 @lru_cache(maxsize=512)
-def exact_columns(case: Case) -> list[Case]:
-    """The columns of a case with exact sums, which all schemes ask for in turn."""
+def _exact_columns(case: Case) -> list[Case]:
     return columns_of(case, with_bias(case, EXACT.run(case)))
 
 
@@ -142,7 +150,7 @@ def linear_bugs(operands: Operands) -> Iterator[LinearBug]:
         how = "wrapping" if overflow == "wrap" else "saturating at each product"
         yield LinearBug(f"accumulator_{width}_{overflow}", f"accumulates in {width} bits, {how}", product=rule)
     for bug in gemm_bugs(replace(operands, zero_points=True)):
-        if not bug.name.startswith(NOT_THERE):
+        if operands.zero_points or not bug.name.startswith(NOT_THERE):
             rule = GemmRule(Accumulator(width=64), 64, bug)
             yield LinearBug(bug.name, bug.words, product=rule, any_scheme=False)
 
@@ -172,4 +180,4 @@ def _next(*names: str) -> Callable[[Case], Case]:
 
 def _swapped(case: Case) -> Case:
     zero, result = case.scalars["a_zero_point"], case.scalars["zero_point"]
-    return replace(case, scalars={"a_zero_point": result, "zero_point": zero})
+    return replace(case, scalars={**case.scalars, "a_zero_point": result, "zero_point": zero})

@@ -32,7 +32,7 @@ def windows(
         )
 
 
-def conv(
+def conv(  # noqa: PLR0913 (the layer's parameters)
     image: Image,
     weight: Sequence[Image],
     output: Rescaling | None,
@@ -42,6 +42,7 @@ def conv(
     stride: tuple[int, int] = (1, 1),
     padding: Padding = ((0, 0), (0, 0)),
     groups: int = 1,
+    weight_zero_point: int = 0,
 ) -> list[list[list[int]]]:
     """The results of an image; each output sees the channels of its group."""
     size, depth = (len(weight[0]), len(weight[0][0])), len(weight[0][0][0])
@@ -56,7 +57,8 @@ def conv(
             ]
             flat = [tap for row in taps for column in row for tap in column]
             start = None if bias is None else bias[place : place + 1]
-            sums += linear(codes, [flat], None, bias=start, input_zero_point=zero_point)
+            zeros = [weight_zero_point]
+            sums += linear(codes, [flat], None, bias=start, input_zero_point=zero_point, weight_zero_points=zeros)
         return sums if output is None else [output(total, channel) for channel, total in enumerate(sums)]
 
     return [[at(window) for window in row] for row in windows(image, size, stride, padding)]

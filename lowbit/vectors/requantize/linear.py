@@ -1,6 +1,7 @@
 """Directed inputs of a linear layer, whose sums are the accumulators that tell requantisations apart.
 
-``a`` is (m, k), ``b`` is (k, n), and each column has a bias, a multiplier and a shift (or a scale) of its own.
+``a`` is (m, k), ``b`` is (k, n), and each column has a bias, a multiplier and a shift (or a scale) of its own; ``b``
+has a zero point where ``Operands.zero_points`` says so.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def linear_case(
     bias: Sequence[int],
     scales: Sequence[Mapping[str, Number]],
     zero_points: tuple[int, int],
+    b_zero_point: int | None = None,
 ) -> Case:
-    """A case: the scales of its columns are parameters as a scheme takes them."""
+    """A case: the scales of its columns are parameters as a scheme takes them; the zero points of a and the result."""
     a, b = matrices
     types = {"multiplier": np.int32, "shift": np.int32, "scale": np.float64}
     arrays: dict[str, Any] = {"a": np.ascontiguousarray(a), "b": np.ascontiguousarray(b)}
@@ -46,7 +48,8 @@ def linear_case(
     for name in scales[0]:
         arrays[name] = np.array([scale[name] for scale in scales], types[name])
     sizes = {"m": len(a), "n": b.shape[1], "k": len(b)}
-    scalars = {"a_zero_point": zero_points[0], "zero_point": zero_points[1]}
+    of_b = {} if b_zero_point is None else {"b_zero_point": b_zero_point}
+    scalars = {"a_zero_point": zero_points[0], **of_b, "zero_point": zero_points[1]}
     return Case(flag, arrays, sizes, (len(a), b.shape[1]), scalars)
 
 
@@ -75,6 +78,7 @@ def _zero_points(fmt: FixedFormat) -> tuple[int, ...]:
 def _ties(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Iterator[Case]:
     """The accumulators that tell schemes apart, in the first column of each case; bias and another scale in others."""
     directed = directed_requantizations(scheme, result)
+    of_b = 0 if operands.zero_points else None
     for index, given in enumerate(directed):
         scale = {name: value for name, value in given.scalars.items() if name != "zero_point"}
         other = {name: value for name, value in directed[index - 1].scalars.items() if name != "zero_point"}
@@ -84,13 +88,12 @@ def _ties(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> 
         if len(near):
             rows = _spread(near, ROWS)
             bias = [0, 17 * index + 5, -int(rows[len(rows) // 2])]
-            yield linear_case(
-                given.flag, _with_sums(rows, operands, zeros[0], (1, 1, -1)), bias, [scale, scale, other], zeros
-            )
+            matrices = _with_sums(rows, operands, zeros[0], (1, 1, -1))
+            yield linear_case(given.flag, matrices, bias, [scale, scale, other], zeros, of_b)
         if len(far) and scheme.accumulator_bits == 32:
             ends = np.clip(_spread(far, 4), -(1 << 31) + 8, (1 << 31) - 9)
             matrices = _with_sums(np.array(SPREAD), operands, zeros[0], (1,) * len(ends))
-            yield linear_case(given.flag, matrices, ends.tolist(), [scale] * len(ends), zeros)
+            yield linear_case(given.flag, matrices, ends.tolist(), [scale] * len(ends), zeros, of_b)
 
 
 def _spread(values: Integers, count: int) -> Integers:
@@ -124,10 +127,10 @@ def _tails(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) ->
     for index, k in enumerate(TAILS):
         for flag, m, n in ((g.K_TAIL, 3, 17), (g.SHAPE, 1 + index % 7, 1 + index % 9)):
             yield drawn_linear(flag, (m, n, k), operands, scheme, result, 90_000 + 16 * index + 8 * (flag == g.SHAPE))
-    low, high = operands.a.min_code, operands.a.max_code
-    for index, zero_point in enumerate((low, high, *_zero_points(operands.a))):
+    ends = [(fmt.min_code, fmt.max_code, *_zero_points(fmt)) for fmt in (operands.a, operands.b)]
+    for index, zeros in enumerate(zip(*ends, strict=True)):
         size = (5, 4, 19 + index)
-        yield drawn_linear(g.ZERO_POINT, size, operands, scheme, result, 95_000 + 8 * index, zero_point)
+        yield drawn_linear(g.ZERO_POINT, size, operands, scheme, result, 95_000 + 8 * index, zeros)
 
 
 def drawn_linear(
@@ -137,15 +140,15 @@ def drawn_linear(
     scheme: RequantizeScheme,
     result: FixedFormat,
     seed: int,
-    a_zero_point: int | None = None,
+    zero_points: tuple[int, int] | None = None,
 ) -> Case:
-    """Random codes, with scales that take most sums into the range of the result."""
+    """Random codes, with scales that take most sums into the range of the result; zero points of a and b, or drawn."""
     m, n, k = size
     a, b = random_codes(operands.a, (m, k), seed), random_codes(operands.b, (k, n), seed + 1)
     draws = splitmix64(seed + 2, 3 * n + 2)
-    span = operands.a.max_code - operands.a.min_code + 1
-    zero = operands.a.min_code + int(draws[-1]) % span if a_zero_point is None else a_zero_point
-    sums = (a.astype(np.int64) - zero) @ b.astype(np.int64)
+    drawn = _drawn_code(operands.a, draws[-1]), _drawn_code(operands.b, draws[2 * n])
+    zero, of_b = zero_points or drawn
+    sums = (a.astype(np.int64) - zero) @ (b.astype(np.int64) - (of_b if operands.zero_points else 0))
     largest = max(int(np.abs(sums).max()), 16)
     bias = [int(draw) % (2 * largest + 1) - largest for draw in draws[:n].tolist()]
     reach = result.max_code - result.min_code
@@ -153,7 +156,12 @@ def drawn_linear(
         _parameters((reach * (1 + int(draw) % 1000 / 1000)) / (4 * largest), scheme)
         for draw in draws[n : 2 * n].tolist()
     ]
-    return linear_case(flag, (a, b), bias, scales, (zero, result.min_code + int(draws[-2]) % (reach + 1)))
+    zeros = zero, result.min_code + int(draws[-2]) % (reach + 1)
+    return linear_case(flag, (a, b), bias, scales, zeros, of_b if operands.zero_points else None)
+
+
+def _drawn_code(fmt: FixedFormat, draw: Any) -> int:
+    return fmt.min_code + int(draw) % (fmt.max_code - fmt.min_code + 1)
 
 
 def _parameters(scale: float, scheme: RequantizeScheme) -> dict[str, Number]:

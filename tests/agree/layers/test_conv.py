@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowbit.check.requantize.conv import ConvOperation
+from lowbit.format.registry import get_format
 from lowbit.layers import AveragePool, Conv, MaxPool, Quantity
 from lowbit.layers.conv import BUFFER_BYTES
 from lowbit.layers.pool import ROUNDINGS
 from lowbit.oracle.layers.conv import average, conv, pool, rescaled_sum
+from lowbit.oracle.layers.requantize import Rescaling
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.requantize.conv import geometry_of
 from tests.agree.layers.examples import codes, of_oracle, rescale, seeds, within
+
+INT8 = get_format("int8")
 
 
 def window_of(rng):
@@ -54,6 +62,28 @@ def test_conv(seed, format, parts, biased):
     images = codes(rng, (2, *rng.integers(3, 6, 2), groups * depth), format)
     assert layer(images).tolist() == expected(layer, images)
     within(layer, images)
+
+
+@pytest.mark.parametrize("groups", ["", "any", "depthwise"])
+def test_checked_convolutions(groups):
+    operation = ConvOperation(Operands(INT8, INT8, groups != ""), REQUANTIZE_SCHEMES["tflite_double"], INT8, groups)
+    for case in operation.cases("random", 4, 5):
+        size, scalars, arrays = geometry_of(case), case.scalars, {name: a.tolist() for name, a in case.arrays.items()}
+        below = (size.out_height - 1) * size.stride_height + size.rows - size.above - size.height
+        right = (size.out_width - 1) * size.stride_width + size.columns - size.left - size.width
+        scales = arrays["multiplier"], arrays["shift"], scalars["zero_point"], -128, 127
+        results = conv(
+            arrays["a"],
+            arrays["b"],
+            Rescaling(operation.scheme, *scales),
+            bias=arrays["bias"],
+            zero_point=scalars["a_zero_point"],
+            stride=(size.stride_height, size.stride_width),
+            padding=((size.above, below), (size.left, right)),
+            groups=size.groups,
+            weight_zero_point=scalars.get("b_zero_point", 0),
+        )
+        assert operation.expected(case).tolist() == results
 
 
 def test_images_beyond_the_buffer_and_more_leading_axes():
