@@ -1,4 +1,5 @@
 from lowbit import allocate as allocate
+from lowbit import entropy as entropy
 from lowbit import fixed_point as fixed_point
 from lowbit import metrics as metrics
 from lowbit import quantizers as quantizers

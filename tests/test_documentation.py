@@ -121,6 +121,7 @@ def test_links_of_pages_are_those_of_markdown_and_lead_somewhere(page):
         "lowbit",
         "lowbit.allocate",
         "lowbit.campaign",
+        "lowbit.entropy",
         "lowbit.fixed_point",
         "lowbit.metrics",
         "lowbit.proof",

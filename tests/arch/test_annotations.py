@@ -8,6 +8,7 @@ PUBLIC = (
     "lowbit",
     "lowbit.allocate",
     "lowbit.campaign",
+    "lowbit.entropy",
     "lowbit.fixed_point",
     "lowbit.metrics",
     "lowbit.proof",

@@ -13,6 +13,7 @@ MODULES = (
     "lowbit",
     "lowbit.allocate",
     "lowbit.campaign",
+    "lowbit.entropy",
     "lowbit.fixed_point",
     "lowbit.models",
     "lowbit.proof",

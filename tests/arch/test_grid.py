@@ -17,7 +17,18 @@ ROOT_MODULES = {"errors", "exact", "fixed_point", "printable"}
 """All that may stand beside the floors; what more there is belongs on a floor."""
 NOT_PUBLIC = {"_cache", "_jit", "_version"}
 
-CONCEPTS = {"arithmetic", "block", "cast", "fixed_point", "gemm", "nonlinear", "pack", "quantizers", "requantize"}
+CONCEPTS = {
+    "arithmetic",
+    "block",
+    "cast",
+    "entropy",
+    "fixed_point",
+    "gemm",
+    "nonlinear",
+    "pack",
+    "quantizers",
+    "requantize",
+}
 """What lowbit is about: a folder of a floor bears one of these names, or stands in OWN_FOLDERS."""
 FLOORS = ("check", "kernels", "ops", "oracle", "proof", "vectors")
 OWN_FOLDERS = {
@@ -64,8 +75,9 @@ def test_folders_bear_the_names_of_concepts(floor):
 
 
 def test_a_concept_of_an_upper_floor_stands_on_the_lower_ones():
-    # What is checked has vectors; what has vectors, a proof, a kernel or an oracle is computed by ops or by quantizers.
-    computed = concepts_of("ops") | {"quantizers"}
+    # What is checked has vectors; what has vectors, a proof, a kernel or an oracle is computed by ops, or by a floor of
+    # its name.
+    computed = concepts_of("ops") | {"entropy", "quantizers"}
     assert concepts_of("check") <= concepts_of("vectors") <= computed
     assert concepts_of("check") <= concepts_of("oracle") <= computed
     assert concepts_of("kernels") <= computed

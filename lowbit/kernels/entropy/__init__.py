@@ -1,0 +1,1 @@
+"""Entropy coders of codes: symbols in, 16-bit words out, and back."""
