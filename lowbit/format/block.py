@@ -25,6 +25,8 @@ ROLES: Mapping[str, str] = {
     "by_sign": "the elements of one sign are multiplied by it: 'positive' or 'negative'",
     "zero_point": "it is subtracted from the elements before they are multiplied",
     "offset": "it is added at the end, or to the scales of another field",
+    "subtract": "it is subtracted at the end",
+    "sum": "the sum of the codes of its block, times the scale of another field if it names one; it changes nothing",
 }
 """What a scale field does to the elements of its blocks."""
 
@@ -59,7 +61,7 @@ class ScaleField:
         One of ``ROLES``.
     of : str
         For the role "super", the field whose scales it multiplies; for the role "offset", that whose scales, as they
-        are then, it is added to, or "".
+        are then, it is added to, or ""; for the role "sum", that whose scale the sum is multiplied by, or "".
     """
 
     name: str
@@ -127,7 +129,8 @@ class BlockFormat(Format):
         signs = tuple(field.name for field in self.scales if field.role == "by_sign")
         require(signs in ((), SIGNS), f"by_sign scales {signs} are not 'positive' and 'negative', in this order")
         require(not signs or self.element.signed, f"{self.element.id} has no negative elements to scale by sign")
-        targets = [(field.role, field.of) for field in self.scales if field.role in (*ON_SCALES, "zero_point")]
+        single = (*ON_SCALES, "zero_point", "subtract")
+        targets = [(field.role, field.of) for field in self.scales if field.role in single]
         for role, _ in (pair for pair in targets if targets.count(pair) > 1):
             require(False, f"two scales have the role {role!r}")
         sizes = [math.prod(field.block) for field in self.lower_exponents]
@@ -143,7 +146,7 @@ class BlockFormat(Format):
         self._require(isinstance(field.format, Scalar), f"{where}: {field.format!r} is not a scalar format")
         self._require_block(field.block, where)
         others = [name for name in names if name != field.name]
-        known = field.of in others and field.role in ON_SCALES if field.of else field.role != "super"
+        known = field.of in others and field.role in (*ON_SCALES, "sum") if field.of else field.role != "super"
         self._require(known, f"{where}: of = {field.of!r}", f"role 'super' names one of {', '.join(others)}")
         exponent = field.role == "exponent"
         self._require(
@@ -158,7 +161,7 @@ class BlockFormat(Format):
             whole = not block or block[-1] % size == 0
             what = f"{where}: rows of {math.prod(block[-1:])} values are not whole vectors of {size}"
             self._require(whole, what, f"a multiple of {size}")
-        for field in (*self.of_role("zero_point", "offset"), *self.lower_exponents):
+        for field in (*self.of_role("zero_point", "offset", "subtract", "sum"), *self.lower_exponents):
             what = f"scale {field.name!r}: the role {field.role!r} is for elements of one value, and"
             self._require(False, f"{what} {self.element.id} has vectors of {size}", "scales that multiply or divide")
 
@@ -176,7 +179,7 @@ class BlockFormat(Format):
 
     def on_scales(self, name: str) -> tuple[ScaleField, ...]:
         """The fields that change the scales of another one: a factor, then an offset."""
-        fields = (field for field in self.scales if field.of == name)
+        fields = (field for field in self.scales if field.of == name and field.role in ON_SCALES)
         return tuple(sorted(fields, key=lambda field: ON_SCALES.index(field.role)))
 
     @property
@@ -209,7 +212,7 @@ class BlockFormat(Format):
     @cached_property
     def nested(self) -> bool:
         """Whether there are scales of scales."""
-        return any(field.of for field in self.scales)
+        return any(field.of for field in self.scales if field.role in ON_SCALES)
 
     @cached_property
     def by_sign(self) -> bool:
@@ -219,7 +222,18 @@ class BlockFormat(Format):
     @cached_property
     def affine(self) -> bool:
         """Whether zero has a code of the tensor's own: a zero point or an offset."""
-        return bool(self.of_role("zero_point", "offset"))
+        return bool(self.of_role("zero_point", "offset", "subtract"))
+
+    @cached_property
+    def sums(self) -> tuple[ScaleField, ...]:
+        """The fields that hold sums of codes, which follow from the codes and the scales."""
+        return tuple(field for field in self.scales if field.role == "sum")
+
+    @cached_property
+    def without_sums(self) -> BlockFormat:
+        """The format with the fields alone that say what elements are worth."""
+        scales = tuple(field for field in self.scales if field.role != "sum")
+        return self if len(scales) == len(self.scales) else replace(self, scales=scales)
 
     @cached_property
     def lower_exponents(self) -> tuple[ScaleField, ...]:
@@ -304,7 +318,8 @@ class BlockFormat(Format):
         if self.by_sign:
             positive, negative = (term(field) for field in self.of_role("by_sign"))
             factors.append(f"({negative} if element < 0 else {positive})")
-        return " + ".join([" * ".join([element, *factors]) + divisors, *map(term, self.of_role("offset"))])
+        value = " + ".join([" * ".join([element, *factors]) + divisors, *map(term, self.of_role("offset"))])
+        return " - ".join([value, *map(term, self.of_role("subtract"))])
 
     @property
     def figures(self) -> Mapping[str, str]:

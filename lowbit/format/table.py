@@ -71,8 +71,10 @@ class TableFormat(Scalar):
         return {**super().figures, "smallest": self.smallest, **counts}
 
 
-def check_list(values: Sequence[Exact], *, ordered: bool) -> None:
+def check_list(values: Sequence[Exact], *, ordered: bool, repeated: bool = False) -> None:
     """Refuse a list of one's own with a value that stands there twice or, where they shall rise, out of order.
+
+    ``repeated``: values may stand there twice.
 
     Codes without a value, which are NaN, may be many; -0 and +0 are two values.
 
@@ -85,7 +87,7 @@ def check_list(values: Sequence[Exact], *, ordered: bool) -> None:
     numbers = [(code, _place(value)) for code, value in enumerate(values) if value.kind != NAN]
     for code, place in numbers:
         first = places.setdefault(place, code)
-        if first != code:
+        if first != code and not repeated:
             raise FormatError(
                 f"values: codes {first} and {code} are both worth {format_value(values[code])}",
                 hint="nan stands for a code without a value",

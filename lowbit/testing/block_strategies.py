@@ -19,7 +19,7 @@ from lowbit.format.build import vector_format
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.quantize import is_made, quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.vectors.block.blocks import Blocks
@@ -39,7 +39,7 @@ SPECIAL_FLAGS = (NAN_IN_BLOCK, INFINITY_IN_BLOCK, RANDOM)
 
 
 def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
-    """Block formats of one-dimensional blocks; shrinks to the named ones.
+    """Block formats of one-dimensional blocks that ``quantize`` makes; shrinks to the named ones.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def block_formats(*, families: bool = True) -> SearchStrategy[BlockFormat]:
     'block'
     """
     every = [block_format_of(name) for name in registry.formats(kind="block")]
-    named = st.sampled_from([fmt for fmt in every if len(fmt.block) == 1 and fmt.block[0]])
+    named = st.sampled_from([fmt for fmt in every if len(fmt.block) == 1 and fmt.block[0] and is_made(fmt)])
     return st.one_of(named, _of_parts(), _of_vectors()) if families else named
 
 

@@ -43,7 +43,8 @@ FLOATS_SMALL = (
 FLOATS = (*FLOATS_16, *FLOATS_8, *FLOATS_SMALL)
 NARROW = tuple(f"int{bits}_narrow" for bits in range(2, 17))
 FIXED = ("q1.7", "q4.4", "q1.15", "q8.8")
-TABLES = ("nf4", "nf3", "af4", "bnb_fp4", "bnb_dynamic8", "bnb_dynamic8u", "power4_0.5")
+GGML = ("ggml_sign", "ggml_int2", "ggml_nl4", "ggml_e2m1", "ggml_e8m0", "ggml_ue4m3")
+TABLES = ("nf4", "nf3", "af4", "bnb_fp4", "bnb_dynamic8", "bnb_dynamic8u", "power4_0.5", *GGML)
 
 P3109_BITS = range(3, 9)
 

@@ -94,7 +94,8 @@ def test_a_tensor_of_zeros(name):
         require_equal(values[: 16 if len(fmt.block) > 1 else 1], fmt, policy)
         for dtype in (np.float32, np.float64):
             tensor = quantize(values.astype(dtype), fmt, policy=policy)
-            assert np.array_equal(dequantize(tensor), values), (policy, tensor.scales)
+            if fmt.number.zero:
+                assert np.array_equal(dequantize(tensor), values), (policy, tensor.scales)
 
 
 @pytest.mark.parametrize("arithmetic", BlockPolicy.choices("arithmetic"))

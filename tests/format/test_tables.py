@@ -62,9 +62,9 @@ def test_every_code_is_worth_what_is_listed_in_binary32(name):
     exact = [oracle.decode(code, fmt) for code in fmt.codes]
     for value, known in zip(values.tolist(), exact, strict=True):
         assert isnan(value) if known.kind == NAN else Fraction(value) == known.fraction()
-    back = lowbit.encode(values, fmt)
-    assert back.tolist() == codes.tolist()
-    assert (lowbit.encode(values.astype(np.float64), fmt) == codes).all()
+    first = [exact.index(known) for known in exact]  # of several codes with one value the lowest
+    assert lowbit.encode(values, fmt).tolist() == first
+    assert lowbit.encode(values.astype(np.float64), fmt).tolist() == first
 
 
 @every_table

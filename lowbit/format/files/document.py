@@ -29,7 +29,7 @@ from lowbit.policy.table import Table
 
 KINDS = ("float", "integer", "fixed", "table", "vector", "block")
 _OWN_FIELDS = {
-    "table": ("bits", "values", "ordered"),
+    "table": ("bits", "values", "ordered", "repeated"),
     "vector": ("bits", "values", "pyramid"),
     "block": BLOCK_FIELDS,
 }
@@ -194,7 +194,8 @@ def _table(document: Table, common: Mapping[str, Any]) -> TableFormat:
         if type(value) not in (int, float):
             raise document.error(f"values[{place}]", f"{value!r} is not a number", "write 0.25, 1, inf or nan")
     exact = tuple(from_float(float(value)) for value in values)
-    check_list(exact, ordered=document.get("ordered", bool, default=True))
+    ordered, repeated = document.get("ordered", bool, default=True), document.get("repeated", bool, default=False)
+    check_list(exact, ordered=ordered, repeated=repeated)
     return TableFormat(**common, values=exact)
 
 

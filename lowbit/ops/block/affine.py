@@ -48,6 +48,8 @@ def quantize(
     runs = Runs(values, fmt.scales[0], threads) if fast else None
     steps = Steps(policy)
     low, high = _ends(values, fmt.scales[0], steps) if runs is None else (steps.enter(end) for end in runs.ends())
+    if by_offset and (low == 0).any():
+        low = _signed_zeros(low, values, fmt.scales[0])
     if not (np.isfinite(low) & np.isfinite(high)).all():
         place = tuple(int(index) for index in np.argwhere(~np.isfinite(steps.enter(values)))[0])
         raise InputError(f"the value at {place} is {values[place]}: its block has no range", hint="clip or replace it")
@@ -70,12 +72,20 @@ def _ends(values: Array, field: ScaleField, steps: Steps) -> tuple[Array, Array]
     return reduced(entered, field, np.minimum), reduced(entered, field)
 
 
+def _signed_zeros(low: Array, values: Array, field: ScaleField) -> Array:
+    """The lowest values, those that are 0 with the sign of the first zero of their block."""
+    places = np.where(values == 0, np.arange(values.size).reshape(values.shape), values.size)
+    signs = np.append(np.signbit(values).reshape(-1), False)
+    negative = signs[reduced(places, field, np.minimum)]
+    return np.where(low == 0, np.where(negative, low.dtype.type(-0.0), low.dtype.type(0)), low)
+
+
 def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> tuple[Fine, Fine, Array | None]:
     """The scales and zero points of blocks with these ends; and what values are multiplied by, if they are."""
     field, of_zero = fmt.scales
     steps, first, last = Steps(policy), fmt.number.codes[0], fmt.number.codes[-1]
     if policy.value_range == "with_zero":
-        low, high = np.minimum(low, 0), np.maximum(high, 0)
+        low, high = np.where(low > 0, low.dtype.type(0), low), np.maximum(high, 0)
     width, span = _add(steps, high, -low), steps.dtype(last - first)
     reciprocal = policy.range_steps == "reciprocal" and not steps.exact
     factors = steps.divide(span, width) if reciprocal else None

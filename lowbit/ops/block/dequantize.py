@@ -78,12 +78,11 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     """The values in binary64, to nearest even or, where more rounding follows, to odd: one step at most is inexact."""
     fmt = tensor.format
     element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.number, dtype=np.float64))
-    numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fmt.scales}
-    wide = {
-        field.name: spread(_axis_last(numbers[field.name], tensor.axis), field, element.shape) for field in fmt.scales
-    }
+    fields = [field for field in fmt.scales if field not in fmt.sums]
+    numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fields}
+    wide = {field.name: spread(_axis_last(numbers[field.name], tensor.axis), field, element.shape) for field in fields}
     addends = {}
-    for field in fmt.scales:
+    for field in fields:
         for other in fmt.on_scales(field.name):
             if other.role == "super":
                 wide[field.name] = wide[field.name] * wide[other.name]
@@ -107,8 +106,9 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     for field in fmt.of_role("divide"):
         divisor = wide[field.name]
         result = result / divisor if nearest else divide_to_odd(result, divisor)
-    for field in fmt.of_role("offset"):
-        addend = np.broadcast_to(wide[field.name], result.shape)
+    for field in fmt.of_role("offset", "subtract"):
+        signed = -wide[field.name] if field.role == "subtract" else wide[field.name]
+        addend = np.broadcast_to(signed, result.shape)
         result = result + addend if nearest else add_to_odd(result, addend)
     return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
 
@@ -136,7 +136,7 @@ def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
         product = product.minus(term(field))
     for field in fmt.of_role("multiply", "exponent"):
         product = product.times(term(field))
-    inexact = fmt.of_role("divide", "offset")
+    inexact = fmt.of_role("divide", "offset", "subtract")
     products = [product.times(term(field)) for field in fmt.of_role("by_sign")] or [product]
     parts = [_Range(*map(max, zip(*products, strict=True))), *map(term, inexact)]
     bits = max(part.bits for part in parts)

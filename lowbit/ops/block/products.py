@@ -65,7 +65,8 @@ def _factors(fmt: BlockFormat) -> Factors | None:
     finest = tuple(field for field in fmt.of_role("multiply", "by_sign") if field.block == first.block)
     whole = tuple(field for field in fmt.of_role("multiply") if field.block != first.block and not field.block)
     plain = len(finest) == 1 + fmt.by_sign and len(whole) <= 1 and not (fmt.by_sign and zeros)
-    if not plain or len(fmt.scales) != len(finest) + len(whole) + len(zeros) or fmt.number.bits > BITS:
+    count = len(finest) + len(whole) + len(zeros) + len(fmt.sums)
+    if not plain or len(fmt.scales) != count or fmt.number.bits > BITS:
         return None
     integers = [fmt.number, *(field.format for field in zeros)] if zeros else []
     if any(not part.wraps or part.bits > BITS or part.smallest_exponent for part in integers):

@@ -106,7 +106,8 @@ def quantize(
     chosen.require_held(target)
     random = checked_random(random_bits, chosen.policy("element", target.number), numbers.shape)
     draws = None if random is None else random.reshape(numbers.shape)
-    way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 else None
+    whole, target = target, target.without_sums
+    way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 and not whole.sums else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]
         codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.block[0], threads)
@@ -131,7 +132,33 @@ def quantize(
     else:
         codes = np.moveaxis(codes, -1, place)
     scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
-    return BlockTensor.trusted(target, place, np.ascontiguousarray(codes), scales)
+    if whole.sums:
+        scales |= _sums(np.moveaxis(codes, place, -1), whole, fields, chosen, place)
+    return BlockTensor.trusted(whole, place, np.ascontiguousarray(codes), scales)
+
+
+def _sums(
+    codes: Array, fmt: BlockFormat, parts: list[Fine | Coarse], policy: BlockPolicy, axis: int
+) -> dict[str, Array]:
+    """The sums of codes, the axis of the blocks last, times the scale that values are divided by where a field says."""
+    used, steps, sums = {part.field.name: part.used for part in parts if isinstance(part, Fine)}, Steps(policy), {}
+    for field in fmt.sums:
+        total = reduced(codes.astype(np.int64), field, np.add).astype(steps.dtype)
+        if field.of:
+            total = steps.multiply(total, used[field.of].astype(steps.dtype))
+        target = field.format
+        rounding = policy.policy("scale", target) if field.of else spelled(target.default_policy, target)
+        sums[field.name] = _axis_back(np.asarray(encode(total, target, policy=rounding)), axis)
+    return sums
+
+
+def is_made(fmt: BlockFormat) -> bool:
+    """Whether values are brought into a format by its default policy."""
+    try:
+        quantize(np.zeros(tuple(length or 1 for length in fmt.block) or (1,), np.float32), fmt)
+    except InputError:
+        return False
+    return True
 
 
 def quantize_part(values: Array, fmt: BlockFormat, policy: BlockPolicy, amax: float) -> BlockTensor | None:
@@ -242,7 +269,7 @@ def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, 
     """
     factors = tuple(field for field in fmt.of_role(*FACTORS) if field not in fmt.lower_exponents)
     count = 2 if fmt.by_sign else 1
-    if len(factors) + len(fmt.lower_exponents) < len(fmt.scales) or len(factors) - count not in (0, 1):
+    if len(factors) + len(fmt.lower_exponents) + len(fmt.sums) < len(fmt.scales) or len(factors) - count not in (0, 1):
         roles = ", ".join(field.role for field in fmt.scales)
         raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
     return factors[:count], factors[count:]

@@ -16,6 +16,7 @@ from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_codes
+from lowbit.ops.block import structs
 from lowbit.ops.block.stored import DENSE, little_endian, stored_parts
 
 PLAIN = ("float16", "float32", "float64")
@@ -110,7 +111,8 @@ class BlockTensor:
         Parameters
         ----------
         layout : str
-            Of the codes, a name out of ``LAYOUTS``. Scales are packed from the lowest bit on, whatever this is.
+            Of the codes, a name out of ``LAYOUTS``. Scales are packed from the lowest bit on, whatever this is. Or
+            "ggml": the structs of llama.cpp's blocks, each with its scales, for the formats ``ggml_*``.
 
         Returns
         -------
@@ -134,8 +136,11 @@ class BlockTensor:
         'a1 63 a1 63 a1 63 a1 63 81'
         """
         arrays = [self.codes, *(self.scale_codes(field.name) for field in self.format.scales)]
-        parts = stored_parts(self.format, axis_last(self.shape, self.axis), layout)
-        turned = (np.moveaxis(array, self.axis, -1) if array.ndim else array for array in arrays)
+        turned = [np.moveaxis(array, self.axis, -1) if array.ndim else array for array in arrays]
+        last, names = axis_last(self.shape, self.axis), ("codes", *self.scales)
+        if layout == structs.LAYOUT:
+            return structs.structs_of(self.format, last, dict(zip(names, turned, strict=True)))
+        parts = stored_parts(self.format, last, layout)
         pairs = zip(parts, turned, strict=True)
         return b"".join(little_endian(part.words(array.reshape(part.shape))) for part, array in pairs)
 
@@ -168,6 +173,10 @@ class BlockTensor:
         target.check_shape(last, short=True)
         if not isinstance(data, (bytes, bytearray)):
             raise InputError(f"data: {type(data).__name__} is not bytes", hint="what to_bytes returns")
+        if layout == structs.LAYOUT:
+            fields = structs.from_structs(data, target, last)
+            moved = {name: np.ascontiguousarray(np.moveaxis(array, -1, place)) for name, array in fields.items()}
+            return cls.trusted(target, place, moved.pop("codes"), moved)
         given, what = len(data), f"{target.id} of shape {lengths}"
         least = target.bits_of(last) // 8  # before a shape that is too large allocates anything
         if given < least:

@@ -17,11 +17,12 @@ def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat, place:
     ``code``: of the element format. ``scales``: the code of each scale of its block, by the name of the field.
     ``place``: which number of a vector.
 
-    Returns ``(element - zero point) * scales + offset``; a NaN has no sign. A product of zero has the sign of the
-    product.
+    Returns ``(element - zero point) * scales + offset``, less what is subtracted; a NaN has no sign. A product of zero
+    has the sign of the product.
     """
-    values = {field.name: field_value(scales[field.name], field) for field in fmt.scales}
-    for field in fmt.scales:
+    fields = [field for field in fmt.scales if field not in fmt.sums]
+    values = {field.name: field_value(scales[field.name], field) for field in fields}
+    for field in fields:
         for other in fmt.on_scales(field.name):
             combine = multiply if other.role == "super" else add
             values[field.name] = combine(values[field.name], values[other.name])
@@ -37,6 +38,8 @@ def element_value(code: int, scales: Mapping[str, int], fmt: BlockFormat, place:
         result = multiply(result, values["negative" if negative else "positive"])
     for field in fmt.of_role("offset"):
         result = add(result, values[field.name])
+    for field in fmt.of_role("subtract"):
+        result = add(result, negated(values[field.name]))
     return Exact(NAN) if result.kind == NAN else result
 
 

@@ -37,7 +37,7 @@ from lowbit.oracle.block.scale import (
 from lowbit.oracle.block.vectors import coordinate, nearest_code
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BlockPolicy, spelled
 
 Item = TypeVar("Item")
 
@@ -101,6 +101,7 @@ def quantize(
         return Quantized(*nested(values, shape, fmt, policy, partial(parts, random=random)))
     if is_affine(fmt):
         return _affine(values, shape, fmt, policy)
+    whole, fmt = fmt, fmt.without_sums
     task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     fine, above = scales_of(entered, task)
@@ -110,7 +111,19 @@ def quantize(
     else:
         draws = random or repeat(0)
         codes = [element_code(result, fmt, policy, draw) for result, draw in zip(quotients, draws, strict=False)]
-    return Quantized(codes, {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents)
+    scales = {scales.field.name: scales.codes for scales in (*fine, *above)} | exponents
+    return Quantized(codes, scales | {field.name: sums_of(codes, field, fine, task) for field in whole.sums})
+
+
+def sums_of(codes: Sequence[int], field: ScaleField, fine: list[Scales], task: Task) -> list[int]:
+    """The sums of the codes of each block, times the scale that values are divided by where the field says so."""
+    totals = [finite(sum(block)) for block in blocks_of(codes, task.shape, field)]
+    rounding = spelled(field.format.default_policy, field.format)
+    if field.of:
+        (scales,) = (part for part in fine if part.field.name == field.of)
+        steps, rounding = steps_of(task.policy), task.policy.policy("scale", field.format)
+        totals = [steps.multiply(total, used) for total, used in zip(totals, scales.used, strict=True)]
+    return [encode(total, field.format, rounding).code for total in totals]
 
 
 def parts(

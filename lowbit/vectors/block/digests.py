@@ -35,8 +35,10 @@ def large_tensor() -> Array:
 
 
 def tensors(named: list[str]) -> list[tuple[str, str, str]]:
-    """(source, target, policy) of every digest: all block formats that have a file, and others by name."""
-    targets = dict.fromkeys((*formats(kind="block"), *named))
+    """(source, target, policy) of every digest: all block formats that have a file and are made, and others by name."""
+    from lowbit.ops.block.quantize import is_made
+
+    targets = [name for name in dict.fromkeys((*formats(kind="block"), *named)) if is_made(block_format_of(name))]
     return [(SOURCE, target, block_format_of(target).default_policy) for target in targets]
 
 
