@@ -37,6 +37,7 @@ VERBS: Mapping[str, str] = {
     "export": "what other tools read: a C header of all kernel prototypes",
     "golden": "list, verify and regenerate the committed vectors",
     "check": "compare a kernel with the reference and name the rule it follows",
+    "scan": "what formats a checkpoint holds, and an audit of how they are stored",
     "quantize": "a checkpoint's matrices into a block format",
     "dequantize": "the values of a quantised checkpoint",
     "evaluate": "what quantisers and formats make of a model: bits against similarity",

@@ -11,7 +11,6 @@ OLD_VERBS: Mapping[str, str] = {"audit": "prove"}
 
 LATER_VERBS: Mapping[str, str] = {
     "conformance": "a report on a product over all operations; `lowbit check` compares one at a time",
-    "scan": "the layers and formats of a checkpoint; `lowbit sensitivity` reads .safetensors files",
 }
 """Verb of a later release -> what it will do, and what does some of it now."""
 

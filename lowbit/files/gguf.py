@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,21 @@ class GgufFile(TensorFile):
     values : dict of str to Value
         The metadata with its types, in the order of the file; ``metadata``, text of safetensors, is empty.
     version : int
+    header : int
+        Where the header ends.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     version: int = VERSIONS[-1]
+    header: int = 0
+
+
+def padding_of(file: GgufFile) -> NDArray[np.uint8]:
+    """The bytes between the header, the tensors and the end of a file, which belong to nothing."""
+    data = np.memmap(file.path, np.uint8, "r")
+    ends = sorted((entry.start, entry.stop) for entry in file.entries.values())
+    gaps = pairwise([(0, file.header), *ends, (len(data), 0)])
+    return np.concatenate([data[end:start] for (_, end), (start, _) in gaps])
 
 
 def is_gguf(path: Path) -> bool:
@@ -139,7 +151,7 @@ def read_gguf(path: str | Path) -> GgufFile:
     infos = [_info(cursor) for _ in range(tensors)]
     alignment = alignment_of(values, path)
     start = _padded(cursor.at, alignment)
-    return GgufFile(path, _entries(path, infos, start, alignment, len(data)), {}, values, version)
+    return GgufFile(path, _entries(path, infos, start, alignment, len(data)), {}, values, version, cursor.at)
 
 
 def _start(cursor: Cursor) -> tuple[int, int, int]:

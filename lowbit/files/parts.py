@@ -128,8 +128,8 @@ class Part:
             codes = (codes.astype(np.int16) - (1 << (self.format.bits - 1))).astype(np.int8).view(np.uint8)
         return codes.astype(self._word, copy=False)
 
-    def codes(self, file: TensorFile, rows: slice = slice(None)) -> Array:
-        """The codes of some rows of the grid.
+    def codes(self, file: TensorFile, rows: slice = slice(None), *, padded: bool = False) -> Array:
+        """The codes of some rows of the grid; ``padded``: bits that belong to none may be set.
 
         Raises
         ------
@@ -145,9 +145,34 @@ class Part:
             return codes
         if self.columns:
             turned = words.reshape(-1, self.grid[1]).T
+            turned = turned & self._code_bits if padded else turned
             return unpack(turned, self.format, layout=self.layout, count=self.grid[0]).T[rows]
         some = words.reshape(*self.grid[:-1], -1)[rows]
+        some = some & self._code_bits.reshape(-1) if padded else some
         return unpack(some, self.format, layout=self.layout, count=self.grid[-1])
+
+    @property
+    def pad_bits(self) -> int:
+        """How many bits of the words belong to no code."""
+        if not self.layout:
+            return 0
+        return math.prod(self.shape) * 8 * self._word.itemsize - math.prod(self.grid) * self.format.bits
+
+    @property
+    def _code_bits(self) -> Array:
+        """The bits of the words of a row that belong to its codes."""
+        ends = (self.format.codes[0], self.format.codes[-1])
+        rows = (np.full((1, self.grid[0 if self.columns else -1]), code, self.format.code_dtype) for code in ends)
+        first, last = (pack(row, self.format, layout=self.layout) for row in rows)
+        return first | last  # whichever of them is all zeros: offset binary and two's complement differ there
+
+    def pads_set(self, file: TensorFile) -> int:
+        """How many of these bits are not zero."""
+        if not self.pad_bits:
+            return 0
+        words = file.raw(self.name).view(self._word)
+        rows = words.reshape(-1, self.grid[1]).T if self.columns else words.reshape(-1, self._code_bits.shape[-1])
+        return int(np.bitwise_count(rows & ~self._code_bits).sum())
 
     def check(self, file: TensorFile) -> None:
         """Refuse a file that has it not, or in another dtype or shape; axes of length 1 do not matter.
@@ -189,6 +214,20 @@ class StoredTensor:
     def size(self) -> int:
         """How many values it has."""
         return math.prod(self.shape)
+
+    def scale_codes(self, file: TensorFile, *, padded: bool = False) -> dict[str, Array]:
+        """The codes of each scale field; ``padded``: as for :meth:`Part.codes`."""
+        fields = {field.name for field in self.format.scales}
+        return {part.role: part.codes(file, padded=padded) for part in self.parts if part.role in fields}
+
+    def block(self, file: TensorFile, scales: Mapping[str, Array], rows: slice, *, padded: bool = False) -> BlockTensor:
+        """Some rows as they are stored; no block of ``scales``, those of the whole tensor, lies across their ends."""
+        some, codes = {}, self._codes.codes(file, rows, padded=padded)
+        for field in self.format.scales:
+            extent = field.extents(self.shape)[0]
+            own = scales[field.name]
+            some[field.name] = own[rows.start // extent : -(-rows.stop // extent)] if field.block else own
+        return BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some)
 
     @property
     def _codes(self) -> Part:
@@ -266,19 +305,11 @@ class StoredTensor:
             Values are beyond the dtype: the function made infinities of them.
         """
         result = np.empty(self.shape, dtype)
-        whole = self._codes
-        fields = {field.name: field for field in self.format.scales}
-        scales = {part.role: part.codes(file) for part in self.parts if part.role in fields}
+        scales = self.scale_codes(file)
         inputs = [(UNDO[part.role], part.codes(file)) for part in self.parts if part.role in UNDO]
 
         def work(rows: slice) -> int:
-            some = {}
-            for role, codes in scales.items():
-                field = fields[role]
-                extent = field.extents(self.shape)[0]
-                some[role] = codes[rows.start // extent : -(-rows.stop // extent)] if field.block else codes
-            codes = whole.codes(file, rows)
-            block = BlockTensor.trusted(self.format, len(self.shape) - 1, codes, some)
+            block = self.block(file, scales, rows)
             wide = dequantize(block, dtype=np.float64) if inputs else None
             if wide is None:
                 result[rows] = decode(block)

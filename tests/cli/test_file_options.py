@@ -20,6 +20,7 @@ BEFORE = b"what must not be lost"
 OUTPUTS = {
     "gen": {"output"},
     "golden": {"directory"},
+    "scan": {"clean"},
     "quantize": {"output", "journal"},
     "dequantize": {"output"},
     "evaluate": {"output", "journal"},
@@ -82,6 +83,7 @@ def test_there_are_pairs():
         "evaluate",
         "sensitivity",
         "allocate",
+        "scan",
         "quantize",
         "dequantize",
         "export",

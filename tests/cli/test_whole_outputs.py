@@ -51,6 +51,7 @@ WRITES = [
     (f"{QUANTIZE} --to nvfp4 -o", "new.safetensors"),
     (f"{QUANTIZE} --plan plan -o", "new.safetensors"),
     ("dequantize quantized --to float32 -o", "values.safetensors"),
+    ("scan quantized --clean", "clean.safetensors"),
 ]
 SENTENCES = "--calibrate sentences --held-out sentences"
 EVALUATE = f"evaluate tiny {SENTENCES} --methods gptq --to int4.g8 --include query"

@@ -1,0 +1,144 @@
+"""What a checkpoint holds: every container, planted defects, and a copy without them and with the same values."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lowbit.campaign.checkpoint import dequantize_file, quantize_file
+from lowbit.campaign.scan import clean_file, kinds_found, scan_file
+from lowbit.errors import InputError
+from lowbit.files.gguf import write_gguf
+from lowbit.files.safetensors import Entry, read_header, write_tensors
+from lowbit.files.sharded import INDEX
+
+GENERATOR = np.random.default_rng(6)
+WEIGHTS = GENERATOR.normal(size=(8, 96)).astype(np.float32)
+WEIGHTS[0, :8] = [-0.0, 0.0, -1e-30, 1e-30, 0, 0, 0, 0]
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    norm = np.ones(96, np.float32)
+    write_tensors(path, [Entry("a.weight", "F32", (8, 96), 0, 0), Entry("norm", "F32", (96,), 0, 0)], [WEIGHTS, norm])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fmt", "container", "bits", "packing"),
+    [
+        ("nvfp4", "compressed-tensors", 4.5, "float4_e2m1fn, lsb_first in U8; nvfp4-pack-quantized"),
+        ("int3.g32.asymmetric", "compressed-tensors", 3.5, "int3, compressed_tensors in I32; pack-quantized"),
+        ("mxfp8_e4m3", "compressed-tensors", 8.25, "float8_e4m3fn, a code in each F8_E4M3; mxfp8-quantized"),
+        ("nf4.g32", "lowbit", 4.5, "nf4, lsb_first in U8; lowbit's own"),
+    ],
+)
+def test_containers_and_the_copy(model, tmp_path, fmt, container, bits, packing):
+    quantised, clean = tmp_path / "q", tmp_path / "clean"
+    quantize_file(model, quantised, fmt, container="lowbit" if container == "lowbit" else None)
+    scan = scan_file(quantised)
+    group, plain = scan.groups
+    assert (scan.container, group.packing, group.names) == (container, packing, ["a.weight"])
+    assert group.bits_per_weight == pytest.approx(bits, abs=0.3)
+    assert (plain.format, plain.names, plain.bits_per_weight) == ("F32", ["norm"], 32)
+    clean_file(quantised, clean)
+    assert kinds_found(scan_file(clean)) == {}
+    assert scan_file(clean).capacity == 0
+    values = []
+    for source in (quantised, clean):
+        dequantize_file(source, tmp_path / "values", dtype="float32")
+        values.append(np.array(read_header(tmp_path / "values").tensor("a.weight")))
+    assert np.array_equal(*values)
+
+
+def test_signs_of_zeros_are_what_nvfp4_has_to_hide(model, tmp_path):
+    quantize_file(model, tmp_path / "q", "nvfp4")
+    found = kinds_found(scan_file(tmp_path / "q"))
+    assert list(found) == ["negative_zero"]
+    count, zeros, bits = found["negative_zero"]
+    assert 0 < count < zeros == bits
+
+
+@pytest.mark.parametrize("fmt", ["int3.channel", "uint3.channel", "nf4.channel"])
+def test_pad_bits(model, tmp_path, fmt):
+    path = tmp_path / "q"
+    write_tensors(model, [Entry("a.weight", "F32", (8, 9), 0, 0)], [WEIGHTS[:, 8:17]])
+    quantize_file(model, path, fmt, container="lowbit")
+    entry = read_header(path).entries["a.weight.codes"]
+    data = bytearray(path.read_bytes())
+    data[entry.stop - 1] |= 0b1010_0000
+    path.write_bytes(data)
+    pads = 8 * (8 * entry.shape[1] - 9 * (4 if "4" in fmt else 3))
+    assert kinds_found(scan_file(path)) == {"pad_bit": (2, pads, pads)}
+    with pytest.raises(InputError, match="zero"):
+        dequantize_file(path, tmp_path / "values")
+    clean_file(path, tmp_path / "clean")
+    assert kinds_found(scan_file(tmp_path / "clean")) == {}
+
+
+def test_lineages(tmp_path, model):
+    words = WEIGHTS.view(np.uint32) & 0xFFFF0000
+    words[3, 10:12] |= 5
+    write_tensors(model, [Entry("a.weight", "F32", (8, 96), 0, 0)], [words.view(np.float32)])
+    assert kinds_found(scan_file(model))["mixed_lineage"] == (2, 768, 0)
+    found = kinds_found(scan_file(model, lineage="bfloat16"))
+    assert found["lineage"] == (2, 768, 768 * 16)
+    (tmp_path / "config.json").write_text(json.dumps({"torch_dtype": "bfloat16"}))
+    assert kinds_found(scan_file(model))["lineage"] == found["lineage"]
+    clean_file(model, tmp_path / "clean", lineage="bfloat16")
+    assert scan_file(tmp_path / "clean", lineage="bfloat16").capacity == 0
+    (tmp_path / "config.json").write_text("{}")
+    clean_file(model, tmp_path / "kept")
+    assert np.array_equal(read_header(tmp_path / "kept").tensor("a.weight"), words.view(np.float32))
+    with pytest.raises(InputError, match="lineage 'int8' is unknown"):
+        scan_file(model, lineage="int8")
+
+
+def test_orders_of_the_inputs(tmp_path):
+    path = tmp_path / "gptq"
+    for order, wrong in (([0, 0, 1, 1], 0), ([1, 0, 0, 1], 0), ([0, 0, 1, 1, 1], 1), ([0, 0, 0, 1], 0)):
+        write_tensors(path, [Entry("a.g_idx", "I32", (len(order),), 0, 0)], [np.array(order, np.int32)])
+        assert scan_file(path).groups[0].tally.counts["order"][0] == wrong
+
+
+def test_folders(model, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    quantize_file(model, folder / "model.safetensors", "mxfp4")
+    names = dict.fromkeys(read_header(folder / "model.safetensors").entries, "model.safetensors")
+    (folder / INDEX).write_text(json.dumps({"weight_map": names}))
+    before = scan_file(folder)
+    clean_file(folder, tmp_path / "clean")
+    after = scan_file(tmp_path / "clean")
+    assert [(group.format, group.names) for group in after.groups] == [(g.format, g.names) for g in before.groups]
+    assert (after.container, after.capacity) == ("compressed-tensors", 0)
+
+
+def test_gguf(tmp_path):
+    path = tmp_path / "a.gguf"
+    entries = [Entry("half", "F16", (3, 1), 0, 0), Entry("codes", "Q4_0", (2, 32), 0, 0)]
+    write_gguf(path, entries, [np.array([[-0.0], [0], [1]], np.float16), np.zeros(36, np.uint8)])
+    data = bytearray(path.read_bytes())
+    data[-1] = 7
+    path.write_bytes(data)
+    scan = scan_file(path)
+    assert scan.container == "GGUF"
+    assert [(group.format, group.bits_per_weight) for group in scan.groups] == [("F16", 16), ("Q4_0", 4.5)]
+    assert scan.groups[0].tally.found == {"negative_zero": (1, 2, 2.0)}
+    assert scan.tally.found["padding_byte"][0] == 1
+    clean_file(path, tmp_path / "b.gguf")
+    assert kinds_found(scan_file(tmp_path / "b.gguf")) == {}
+
+
+def test_other_quantisations_are_said_not_to_be_decoded(model, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "gptq"}}))
+    scan = scan_file(model)
+    assert scan.notes == ("quant_method 'gptq' is not decoded here: its tensors are listed by their dtypes",)
+
+
+def test_the_checkpoint_and_its_config_are_not_written_over(model, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    for place in (model, tmp_path / "config.json"):
+        with pytest.raises(InputError, match="itself"):
+            clean_file(model, place)
