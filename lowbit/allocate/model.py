@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -36,6 +36,7 @@ def problem_of(
     traces: Mapping[str, float] | None = None,
     limits: Mapping[str, Amount] | None = None,
     tie: str = "",
+    fused: Sequence[tuple[str, ...]] = (),
     name: str = "",
 ) -> Problem:
     """The allocation problem of a measured model.
@@ -52,6 +53,8 @@ def problem_of(
     tie : str
         A regular expression; layers whose names are the same once its match is cut out must take the same format:
         ``"query|key|value"``.
+    fused : sequence of tuple of str
+        More groups of layers that take the same format, those that a runtime fuses.
     name : str
 
     Raises
@@ -67,6 +70,7 @@ def problem_of(
             f"a model has no budget {unknown[0]!r}",
             hint=f"{' and '.join(MODEL_BUDGETS)}; others need a file of costs",
         )
+    names = [layer.name for layer in measured.layers]
     bits = [[errors.bits for errors in layer.errors] for layer in measured.layers]
     return Problem.from_arrays(
         [_losses(layer, score, traces) for layer in measured.layers],
@@ -75,8 +79,8 @@ def problem_of(
         divisors={"avg_bits": measured.parameters},
         units={"avg_bits": "bits a weight"},
         limits=limits,
-        layers=[layer.name for layer in measured.layers],
-        ties=tied_layers([layer.name for layer in measured.layers], tie) if tie else (),
+        layers=names,
+        ties=[*(tied_layers(names, tie) if tie else ()), *fused],
         name=name,
     )
 
@@ -95,18 +99,23 @@ def tied_layers(layers: list[str], pattern: str) -> list[tuple[str, ...]]:
     Raises AllocationError: the pattern is not a regular expression, or ties nothing.
     """
     try:
-        groups: dict[str, list[str]] = {}
-        for layer in layers:
-            if re.search(pattern, layer):
-                groups.setdefault(re.sub(pattern, "*", layer), []).append(layer)
+        tied = alike_but_for(layers, pattern)
     except re.error as error:
         raise AllocationError(f"{pattern!r} is not a regular expression: {error}") from error
-    tied = [tuple(group) for group in groups.values() if len(group) > 1]
     if not tied:
         raise AllocationError(
             f"{pattern!r} ties no layers: no two names differ in its match only", hint="query|key|value"
         )
     return tied
+
+
+def alike_but_for(layers: Sequence[str], pattern: str) -> list[tuple[str, ...]]:
+    """Groups of two layers or more whose names are the same once the match of a regular expression is cut out."""
+    groups: dict[str, list[str]] = {}
+    for layer in layers:
+        if re.search(pattern, layer):
+            groups.setdefault(re.sub(pattern, "*", layer), []).append(layer)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 @dataclass(frozen=True)

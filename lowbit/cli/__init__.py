@@ -34,7 +34,7 @@ VERBS: Mapping[str, str] = {
     "decode": "codes to exact values",
     "explain": "any name that lowbit prints, in words",
     "gen": "generate test vectors",
-    "export": "what other tools read: a C header of all kernel prototypes",
+    "export": "what other tools read: a C header, an integer model as ONNX, a plan for a runtime",
     "golden": "list, verify and regenerate the committed vectors",
     "check": "compare a kernel with the reference and name the rule it follows",
     "scan": "what formats a checkpoint holds, and an audit of how they are stored",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lowbit.cli.file_options import input_file, output_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
+from lowbit.cli.streams import write_error
 from lowbit.errors import FormatError, InputError, PolicyError, UsageError
 from lowbit.files.reading import unreadable
 from lowbit.files.whole import is_stream
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 FORMATS = "int2,int3,int4,int6,int8,float4_e2m1fn,float8_e4m3fn"
 LARGEST_TRACE = 1 << 1023
 """Integers from here on are not float64 values."""
+RUNTIME_NAMES = ("vllm", "llama.cpp")
 SCORE_NAMES = ("relative_error", "squared_error", "hessian", "output_error")
 PLAN_HINT = "`lowbit allocate ... --output FILE` writes one"
 SCALE_FORMATS = ("float16", "bfloat16", "float32")
@@ -57,6 +59,11 @@ def add_model_options(parser: ArgumentParser) -> None:
     input_file(what, "--inputs", what="the file of inputs", metavar="FILE", help=inputs)
     add_selection(what)
     what.add_argument("--tie", default="", metavar="REGEX", help="layers that differ in its match only go together")
+    runtime = (
+        "layers that it fuses take one format (queries, keys and values; gate and up; the experts of a layer), and "
+    )
+    runtime += "formats that it cannot serve are left out"
+    what.add_argument("--runtime", choices=RUNTIME_NAMES, help=runtime)
     add_work_options(parser.add_argument_group("how the work is done"))
 
 
@@ -155,7 +162,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
     _require_score(arguments)
     settings = Settings(
-        tuple(listed(arguments.formats)),
+        _formats(arguments),
         arguments.group,
         arguments.scale_format,
         arguments.include,
@@ -175,6 +182,19 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         )
 
 
+def _formats(arguments: Namespace) -> tuple[str, ...]:
+    """Those that are measured; what the runtime cannot serve is told, and left out."""
+    formats = tuple(listed(arguments.formats))
+    if not arguments.runtime:
+        return formats
+    from lowbit.allocate.runtimes import served_formats
+
+    kept, others = served_formats(formats, arguments.runtime, arguments.group, arguments.scale_format)
+    if others:
+        write_error(f"left out, as {arguments.runtime} does not serve them: {', '.join(others)}\n")
+    return kept
+
+
 def _require_score(arguments: Namespace) -> None:
     """Refuse a score that lacks its numbers before anything is measured: UsageError."""
     from lowbit.allocate.sensitivity.measure import INPUTS
@@ -189,13 +209,16 @@ def _require_score(arguments: Namespace) -> None:
 def model_problem(model: str, measured: Measured, arguments: Namespace, limits: Mapping[str, str]) -> Problem:
     """The allocation problem of a measured model."""
     from lowbit.allocate.model import problem_of
+    from lowbit.allocate.runtimes import fused_layers
 
+    layers = [layer.name for layer in measured.layers]
     return problem_of(
         measured,
         score=arguments.score,
         traces=read_traces(arguments.traces) if arguments.traces else None,
         limits=limits,
         tie=arguments.tie,
+        fused=fused_layers(layers, arguments.runtime) if arguments.runtime else (),
         name=Path(model).name,
     )
 
@@ -245,3 +268,13 @@ def plan_formats(path: str) -> dict[str, BlockFormat]:
             what = f"{path} does not say how many weights of {layer} share a scale in {choice}"
             raise InputError(what, hint=f"name it in the file of costs: {choice}.g128, say")
     return {layer: stored_format(choice, group, scale) for layer, choice in choices.items()}
+
+
+def plan_left_out(path: str) -> list[str]:
+    """The matrices that the plan of a measured model leaves as they are; none where it does not say."""
+    document = json.loads(Path(path).read_text(encoding="utf-8"))
+    items = (document.get("model") or {}).get("left_out") or []
+    try:
+        return [str(item["tensor"]) for item in items if len(item["shape"]) == 2]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a plan: its left_out is not a list of tensors", hint=PLAN_HINT) from error

@@ -27,7 +27,7 @@ from lowbit.files.compressed_tensors import (
 )
 from lowbit.files.parts import StoredTensor
 from lowbit.files.safetensors import TensorFile
-from lowbit.format.block import Shape
+from lowbit.format.block import BlockFormat, Shape
 from lowbit.printable import excerpt
 
 METHOD, MIXED = "compressed-tensors", "mixed-precision"
@@ -42,12 +42,17 @@ def config(tensors: Sequence[StoredTensor], others: Sequence[str]) -> dict[str, 
     ``others``: names of the matrices that are. The output layer is among them even if the file does not have it, as
     that of the embedding.
     """
+    return config_of([(tensor.name, tensor.format, kind_as_stored(tensor)) for tensor in tensors], others)
+
+
+def config_of(matrices: Sequence[tuple[str, BlockFormat, str]], others: Sequence[str]) -> dict[str, Any]:
+    """The config of matrices by their names, formats, and what compressed-tensors calls the way they are stored."""
     groups: dict[str, dict[str, Any]] = {}
-    for tensor in tensors:
-        kind, (_, weights) = kind_as_stored(tensor), arguments_of(tensor.format) or ("", {})
+    for name, fmt, kind in matrices:
+        _, weights = arguments_of(fmt) or ("", {})
         blank: dict[str, Any] = {"targets": [], "weights": weights, "input_activations": None}
-        group = groups.setdefault(tensor.format.id, {**blank, "output_activations": None, "format": kind})
-        group["targets"].append(tensor.name.removesuffix(WEIGHT))
+        group = groups.setdefault(fmt.id, {**blank, "output_activations": None, "format": kind})
+        group["targets"].append(name.removesuffix(WEIGHT))
     kinds = sorted({group["format"] for group in groups.values()})
     targets = {name for group in groups.values() for name in group["targets"]}
     modules = [name.removesuffix(WEIGHT) for name in others if name.endswith(WEIGHT)]

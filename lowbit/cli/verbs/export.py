@@ -1,13 +1,15 @@
-"""``lowbit export prototypes|onnx``: what other tools read, written from the tables of lowbit and from models."""
+"""``lowbit export WHAT``: what other tools read, written from the tables of lowbit, from models and from plans."""
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.file_options import input_file, output_file, say_written
 from lowbit.cli.integer_models import NAMED, integer_model
+from lowbit.cli.model_options import plan_formats, plan_left_out
 from lowbit.cli.prototypes import header
 from lowbit.cli.terminal import terminal
 from lowbit.errors import UsageError
@@ -15,37 +17,57 @@ from lowbit.files.whole import require_writable, write_bytes, write_text
 
 WORDS = {"qlinear": "QLinear operators", "integers": "operators of integers"}
 """What a layer is written with, as it is printed."""
+PLANS = ("tensor_types", "compressed_tensors")
+WHAT = ("prototypes", "onnx", *PLANS)
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
-        help="what other tools read: a C header of all kernel prototypes, an integer model as ONNX",
+        help="what other tools read: a C header, an integer model as ONNX, a plan for a runtime",
         description="Write what other tools read. prototypes: a C header with the type of every function that `lowbit "
         "check --so` calls. onnx: the linear layers and convolutions of an integer model, with QLinear operators where "
-        "ONNX Runtime's rounding is the scheme's, and with operators of integers elsewhere.",
+        "ONNX Runtime's rounding is the scheme's, and with operators of integers elsewhere. tensor_types: a plan of "
+        "`lowbit allocate` for llama-quantize --tensor-type-file. compressed_tensors: its quantization_config.",
     )
-    parser.add_argument("what", choices=("prototypes", "onnx"), help="prototypes: a C header; onnx: a model")
-    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL", help=f"onnx: {NAMED}")
+    parser.add_argument("what", choices=WHAT, help="what to write")
+    input_file(parser, "model", what="the model", nargs="?", metavar="MODEL|PLAN.json", help=f"onnx: {NAMED}")
     told = "onnx: exact, the codes of the model; qlinear, QLinear operators wherever there are such (default: exact)"
     parser.add_argument("--operators", choices=("exact", "qlinear"), help=told)
-    where = "where to write (default: standard output, for prototypes)"
+    where = "where to write (default: standard output, but for onnx)"
     output_file(parser, "-o", "--output", metavar="FILE", help=where)
 
 
 def run(arguments: Namespace) -> int:
     if arguments.what == "onnx":
         return _export_onnx(arguments)
+    if arguments.what in PLANS:
+        return _print(_of_plan(arguments), arguments)
     given = arguments.model or (arguments.operators and f"--operators {arguments.operators}")
     if given:
         raise UsageError(f"{given} is for `lowbit export onnx`, not for {arguments.what}")
-    text = header()
+    return _print(header(), arguments)
+
+
+def _print(text: str, arguments: Namespace) -> int:
     if arguments.output:
         write_text(arguments.output, text)
         say_written(arguments.output)
     else:
         sys.stdout.write(text)
     return 0
+
+
+def _of_plan(arguments: Namespace) -> str:
+    from lowbit.allocate.runtimes import plan_config, tensor_types
+
+    if not arguments.model or arguments.operators:
+        hint = f"lowbit export {arguments.what} plan.json"
+        raise UsageError(f"`lowbit export {arguments.what}` takes a plan, and no --operators", hint=hint)
+    formats, others = plan_formats(arguments.model), plan_left_out(arguments.model)
+    if arguments.what == PLANS[0]:
+        return tensor_types(formats)
+    return json.dumps({"quantization_config": plan_config(formats, others)}, indent=2) + "\n"
 
 
 def _export_onnx(arguments: Namespace) -> int:
