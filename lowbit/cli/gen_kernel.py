@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 
 BLOCKS = ("quantize", "dequantize")
 LAYERS = ("linear", "conv")
-WHOLE = (*LAYERS, "quantize_linear")
+WHOLE = ("quantize_linear",)
 """Operations with whole cases only."""
 KERNELS = ("gemm", "requantize", *LAYERS, *BLOCKS, "quantize_linear", *NONLINEARITIES)
 LENGTH, ROWS = 64, 2000
 ROWS_OF_CODES = 120
+ROWS_OF_LAYERS = {"linear": 120, "conv": 16}
+IMAGE = {"height": 6, "width": 7, "channels": 4, "outputs": 4}
+"""Of convolutions in a vector file, with windows of 3 x 3 and one place around the image."""
+GROUPS = {None: 1, "any": 2, "depthwise": 4}
 SHOWN_ELEMENTS = 2000
 """Of larger matrices the first and the last elements are shown; a file has them all."""
 
@@ -54,13 +58,14 @@ def generate_kernel(arguments: Namespace) -> int:
         raise UsageError(f"--n {arguments.n}: at least one row is needed")
     matrices = arguments.case or (arguments.output or "").endswith(".npz")
     if not matrices and arguments.op in WHOLE:
-        hint = f"--output FILE.npz for all of them, or --case {'KTail' if arguments.op in LAYERS else 'ScaledTie'}.0"
+        hint = "--output FILE.npz for all of them, or --case ScaledTie.0"
         raise UsageError(f"`lowbit gen {arguments.op}` has whole cases, not rows", hint=hint)
     if not matrices:
         if arguments.layout != "vec":
             hint = "a .vec file, or matrices with --output FILE.npz"
             raise UsageError(f"the layout {arguments.layout!r} is for conversions", hint=hint)
-        makers = {"gemm": _dot_products, "requantize": _requantizations, **dict.fromkeys(BLOCKS, _block_tensors)}
+        makers = {"gemm": _dot_products, "requantize": _requantizations}
+        makers |= {**dict.fromkeys(LAYERS, _layers), **dict.fromkeys(BLOCKS, _block_tensors)}
         file = generate(makers.get(arguments.op, _rows_of_codes)(arguments))
         data = render(file)
         if arguments.output:
@@ -102,6 +107,18 @@ def _requantizations(arguments: Namespace) -> Recipe:
     scheme, rows = chosen_requantization(arguments), {"rows": arguments.n or ROWS}
     source, target = f"int{scheme.accumulator_bits}", arguments.target or "int8"
     return Recipe("requantize", source, target, scheme.name, "directed", rows)
+
+
+def _layers(arguments: Namespace) -> Recipe:
+    source = f"{_matrix_format(arguments.a)}_{_matrix_format(arguments.b)}"
+    numbers = {"rows": arguments.n or ROWS_OF_LAYERS[arguments.op]}
+    numbers |= {"zero_points": 1} if arguments.zero_points else {}
+    policy, target = chosen_requantization(arguments).name, arguments.target or "int8"
+    if arguments.op == "linear":
+        return Recipe("linear", source, target, policy, "directed", {**numbers, "length": arguments.length})
+    groups = GROUPS[arguments.groups]
+    policy += "+window=3+padding=1" + (f"+groups={groups}" if groups > 1 else "")
+    return Recipe("conv", source, target, policy, "directed", {**numbers, **IMAGE})
 
 
 def _block_tensors(arguments: Namespace) -> Recipe:

@@ -12,6 +12,7 @@ from lowbit.vectors.gemm.sets import dot_set
 from lowbit.vectors.nonlinear.sets import nonlinear_set
 from lowbit.vectors.pack.sets import pack_set
 from lowbit.vectors.recipe import Recipe
+from lowbit.vectors.requantize.layer_sets import conv_set, linear_set
 from lowbit.vectors.requantize.sets import requantize_set
 from lowbit.vectors.vec import VectorFile
 
@@ -20,6 +21,8 @@ OPERATIONS: Mapping[str, Callable[[Recipe], VectorFile]] = {
     **dict.fromkeys(CONVERSIONS, conversion_set),
     "gemm": dot_set,
     "requantize": requantize_set,
+    "linear": linear_set,
+    "conv": conv_set,
     "quantize": quantize_set,
     "dequantize": dequantize_set,
     "pack": pack_set,

@@ -78,7 +78,7 @@ def named_formats() -> list[str]:
 def core_recipes() -> list[Recipe]:
     """The recipe of every set of ``golden/``, in the order of the manifest."""
     recipes = [*_encodes(), *_decodes(), *_conversions(), *_p3109(), *_dot_products(), *_requantizations()]
-    recipes += [*nonlinear_recipes(), *_quantizations(), *_packed()]
+    recipes += [*_layers(), *nonlinear_recipes(), *_quantizations(), *_packed()]
     assert len({recipe.file for recipe in recipes}) == len(recipes), "two sets would share a file"
     return recipes
 
@@ -127,6 +127,13 @@ def _requantizations() -> Iterator[Recipe]:
         for name in _chosen()[key]:
             source = f"int{get_requantize_scheme(name).accumulator_bits}"
             yield Recipe("requantize", source, target, name, "directed", arguments={"rows": rows})
+
+
+def _layers() -> Iterator[Recipe]:
+    for source, target, policy, arguments in _chosen()["linear_layers"]:
+        yield Recipe("linear", source, target, policy, "directed", arguments)
+    for source, target, policy, arguments in _chosen()["convolutions"]:
+        yield Recipe("conv", source, target, policy, "directed", arguments)
 
 
 def _quantizations() -> Iterator[Recipe]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lowbit.vectors.manifest import golden_directory
+
 DEVICES = Path(__file__).parents[1] / "dut"
 PYTHON = """
 import lowbit
@@ -30,7 +32,7 @@ def kernels(tmp_path_factory):
     directory = tmp_path_factory.mktemp("linear")
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "the tests need a C compiler"
-    for bug in ("RIGHT", "NO_BIAS", "TAIL", "PADS_WITH_ZERO"):
+    for bug in ("RIGHT", "NO_BIAS", "TAIL", "PADS_WITH_ZERO", "FIRST_GROUP"):
         command = [compiler, "-O2", "-shared", "-fPIC", "-fwrapv", f"-DBUG={bug}", "-o", directory / f"{bug}.so"]
         subprocess.run([*command, DEVICES / "linear_kernel.c"], check=True)
     (directory / "device.py").write_text(PYTHON, "utf-8")
@@ -61,6 +63,30 @@ def test_a_convolution_in_c(lowbit, kernels):
     assert lowbit("gen", "conv", "--case", "Shape.25").status == 0
 
 
+def test_a_convolution_in_groups_in_c(lowbit, kernels, tmp_path):
+    options = ("--zero-points", "--groups", "any")
+    sets = ("--set", "random", "--n", "12")
+    assert lowbit("check", "conv", "--so", f"{kernels}/RIGHT.so:grouped", *options, *sets).status == 0
+    wrong = lowbit("check", "conv", "--so", f"{kernels}/FIRST_GROUP.so:grouped", *options, *sets)
+    assert wrong.status == 1
+    assert "your kernel lets each output see the channels of the first group, and is otherwise exact" in wrong.out
+    rows = tmp_path / "rows.vec"
+    assert lowbit("gen", "conv", *options, "--n", "4", "-o", rows).status == 0
+    found = lowbit("check", "conv", "--so", f"{kernels}/RIGHT.so:grouped", *options, "--inputs", rows)
+    assert found.status == 0
+    assert "672 vectors" in found.out
+
+
+def test_rows_of_a_golden_file(lowbit, kernels):
+    golden = golden_directory()
+    rows = golden / "linear/int8_int8/int8.tflite_double.vec"
+    assert lowbit("check", "linear", "--so", f"{kernels}/RIGHT.so:linear", "--inputs", rows).status == 0
+    wrong = lowbit("check", "linear", "--so", f"{kernels}/NO_BIAS.so:linear", "--inputs", rows)
+    assert "your kernel ignores the bias, and is otherwise exact" in wrong.out
+    rows = golden / "conv/int8_int8/int8.tflite_double-window-3-padding-1.vec"
+    assert lowbit("check", "conv", "--so", f"{kernels}/RIGHT.so:conv", "--inputs", rows).status == 0
+
+
 def test_results_of_generated_cases(lowbit, tmp_path):
     cases, results = tmp_path / "cases.npz", tmp_path / "results.bin"
     given = ("--set", "random", "--n", "3", "--seed", "5")
@@ -79,9 +105,9 @@ def test_results_of_generated_cases(lowbit, tmp_path):
         (("check", "linear", "--a", "float32", "--python", "m:f"), "float32"),
         (("check", "linear", "--scheme", "tosa_single", "--python", "m:f"), "does not take every int32 accumulator"),
         (("check", "linear", "--accumulator", "int32", "--python", "m:f"), "--accumulator is for gemm"),
-        (("check", "linear", "--inputs", "x.vec", "--python", "m:f"), "`check linear` has no inputs of a file"),
+        (("check", "linear", "--inputs", "x.vec", "--python", "m:f"), "x.vec"),
+        (("gen", "conv", "--length", "0", "--groups", "both"), "invalid choice"),
         (("check", "linear"), "no kernel is given"),
-        (("gen", "linear"), "`lowbit gen linear` has whole cases, not rows"),
     ],
 )
 def test_usage_errors(lowbit, words, what):

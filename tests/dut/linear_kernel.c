@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RIGHT, NO_BIAS, TAIL, PADS_WITH_ZERO };
+enum { RIGHT, NO_BIAS, TAIL, PADS_WITH_ZERO, FIRST_GROUP };
 
 static int64_t scaled(int32_t x, int32_t multiplier, int32_t shift)
 {
@@ -26,26 +26,37 @@ void linear(const int8_t *a, const int8_t *b, const int32_t *bias, const int32_t
         }
 }
 
-void conv(const int8_t *a, const int8_t *b, const int32_t *bias, const int32_t *multiplier, const int32_t *shift,
-          int8_t *c, size_t height, size_t width, size_t channels, size_t outputs, size_t rows, size_t columns,
-          int32_t out_height, int32_t out_width, int32_t stride_height, int32_t stride_width, int32_t above,
-          int32_t left, int32_t a_zero_point, int32_t zero_point)
+void grouped(const int8_t *a, const int8_t *b, const int32_t *bias, const int32_t *multiplier, const int32_t *shift,
+             int8_t *c, size_t height, size_t width, size_t channels, size_t outputs, size_t rows, size_t columns,
+             int32_t out_height, int32_t out_width, int32_t stride_height, int32_t stride_width, int32_t above,
+             int32_t left, int32_t groups, int32_t a_zero_point, int32_t b_zero_point, int32_t zero_point)
 {
+    size_t depth = channels / (size_t)groups;
     for (int32_t y = 0; y < out_height; y++)
         for (int32_t x = 0; x < out_width; x++)
             for (size_t o = 0; o < outputs; o++) {
                 int32_t sum = bias[o];
+                size_t first = BUG == FIRST_GROUP ? 0 : o / (outputs / (size_t)groups) * depth;
                 for (size_t r = 0; r < rows; r++)
                     for (size_t s = 0; s < columns; s++)
-                        for (size_t l = 0; l < channels; l++) {
+                        for (size_t l = 0; l < depth; l++) {
                             long i = (long)y * stride_height - above + (long)r, j = (long)x * stride_width - left + (long)s;
                             int outside = i < 0 || j < 0 || i >= (long)height || j >= (long)width;
                             int32_t code = outside ? BUG == PADS_WITH_ZERO ? 0 : a_zero_point
-                                                   : a[(i * (long)width + j) * (long)channels + (long)l];
-                            sum += (code - a_zero_point) * b[((o * rows + r) * columns + s) * channels + l];
+                                                   : a[(i * (long)width + j) * (long)channels + (long)(first + l)];
+                            sum += (code - a_zero_point) * (b[((o * rows + r) * columns + s) * depth + l] - b_zero_point);
                         }
                 int64_t code = scaled(sum, multiplier[o], shift[o]) + zero_point;
                 c[((size_t)y * (size_t)out_width + (size_t)x) * outputs + o] =
                     (int8_t)(code < -128 ? -128 : code > 127 ? 127 : code);
             }
+}
+
+void conv(const int8_t *a, const int8_t *b, const int32_t *bias, const int32_t *multiplier, const int32_t *shift,
+          int8_t *c, size_t height, size_t width, size_t channels, size_t outputs, size_t rows, size_t columns,
+          int32_t out_height, int32_t out_width, int32_t stride_height, int32_t stride_width, int32_t above,
+          int32_t left, int32_t a_zero_point, int32_t zero_point)
+{
+    grouped(a, b, bias, multiplier, shift, c, height, width, channels, outputs, rows, columns, out_height, out_width,
+            stride_height, stride_width, above, left, 1, a_zero_point, 0, zero_point);
 }

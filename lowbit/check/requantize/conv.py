@@ -35,6 +35,7 @@ from lowbit.vectors.requantize.conv import (
     unrolled,
     unrolled_image,
 )
+from lowbit.vectors.requantize.layer_sets import read_conv
 
 
 def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat, groups: str = "") -> Prototype:
@@ -126,6 +127,9 @@ class ConvOperation(LinearOperation):
         if set_name == "random":
             return random_convolutions(self.operands, self.scheme, self.result, count, seed, self.grouping)
         raise self._refuse_set(set_name)
+
+    def _read(self, path: str) -> list[Case]:
+        return read_conv(path, self.operands, self.scheme, self.grouping)
 
     def _unknown(self, comparison: Comparison) -> list[Claim]:
         rows = np.flatnonzero(comparison.wrong & comparison.good)

@@ -14,12 +14,12 @@ from lowbit.check.requantize.code_bugs import RequantizeBug
 from lowbit.check.requantize.linear_rules import LinearBug, LinearRule, linear_bugs
 from lowbit.check.requantize.operation import RequantizeDetail, RequantizeOperation
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
-from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import RequantizeScheme
 from lowbit.vectors.case import Case
 from lowbit.vectors.gemm.values import Operands
-from lowbit.vectors.requantize.linear import directed_linear, random_linear
+from lowbit.vectors.requantize.layer_sets import read_linear
+from lowbit.vectors.requantize.linear import directed_linear, random_linear, require_layer_scheme
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,7 @@ class LinearOperation(RequantizeOperation):
     rule: LinearRule
 
     def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
-        if scheme.accumulator_bits != 32 or scheme.bounded or scheme.zero_point == "before_product":
-            raise InputError(
-                f"scheme {scheme.name} does not take every int32 accumulator, or has no zero point of the result",
-                hint="tflite_double, single_up, hawq, xnnpack_fp32, ...",
-            )
+        require_layer_scheme(scheme)
         self.operands = operands
         super().__init__(scheme, result)
         self.source = operands.words
@@ -93,7 +89,7 @@ class LinearOperation(RequantizeOperation):
         raise self._refuse_set(set_name)
 
     def _read(self, path: str) -> list[Case]:
-        raise InputError(f"--inputs {path}: `check linear` has no inputs of a file", hint="--set directed or random")
+        return read_linear(path, self.operands, self.scheme)
 
     @property
     def _flags(self) -> tuple[str, ...]:

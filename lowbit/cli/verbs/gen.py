@@ -32,8 +32,8 @@ def add_parser(subparsers: Any) -> None:
         "gen",
         help="generate test vectors",
         description="Generate the inputs of a conversion, and with --expected the codes that the oracle asks for; or "
-        "dot products, accumulators, rows of codes and whole cases for `check gemm` and its like. The same arguments "
-        "give the same bytes forever.",
+        "dot products, accumulators, outputs of layers, rows of codes and whole cases for `check gemm` and its like. "
+        "The same arguments give the same bytes forever.",
     )
     parser.add_argument(
         "op",

@@ -85,11 +85,11 @@ def directed_convolutions(
     shapes = DEPTHWISE if depthwise else GEOMETRIES + GROUPED * (groups == "any")
     linear = [_of_linear(case, depthwise) for case in directed_linear(operands, scheme, result)]
     drawn = [
-        _drawn(flag, geometry, operands, scheme, result, 120_000 + 64 * index + 32 * (flag == g.ZERO_POINT))
+        drawn_convolution(flag, geometry, operands, scheme, result, 120_000 + 64 * index + 32 * (flag == g.ZERO_POINT))
         for index, geometry in enumerate(shapes)
         for flag in (g.SHAPE, g.ZERO_POINT)
     ]
-    return numbered(_told(case, groups) for case in (*linear, *drawn))
+    return numbered(told(case, groups) for case in (*linear, *drawn))
 
 
 def random_convolutions(
@@ -98,11 +98,11 @@ def random_convolutions(
     """Random images and windows, strides and paddings."""
     numbers = (splitmix64(seed, 10 * count) % np.uint64(1 << 20)).astype(np.int64).reshape(count, 10).tolist()
     places = enumerate(map(_GROUPED_AS[groups], _geometries(numbers)))
-    drawn = (_drawn(RANDOM, size, operands, scheme, result, (seed << 20) + 64 * at) for at, size in places)
-    return numbered(_told(case, groups) for case in drawn)
+    drawn = (drawn_convolution(RANDOM, size, operands, scheme, result, (seed << 20) + 64 * at) for at, size in places)
+    return numbered(told(case, groups) for case in drawn)
 
 
-def _told(case: Case, groups: str) -> Case:
+def told(case: Case, groups: str) -> Case:
     """A case whose scalars have the number of groups, for kernels that are told it."""
     return replace(case, scalars={**case.scalars, "groups": geometry_of(case).groups}) if groups else case
 
@@ -141,10 +141,10 @@ def _of_linear(case: Case, depthwise: bool) -> Case:
     else:
         image, window = case.arrays["a"].reshape(m, 1, k), columns.reshape(n, 1, 1, k)
         geometry = Geometry(m, 1, k, n, 1, 1, m, 1)
-    return _with_geometry(replace(case, arrays={**case.arrays, "a": image, "b": window}), geometry)
+    return with_geometry(replace(case, arrays={**case.arrays, "a": image, "b": window}), geometry)
 
 
-def _with_geometry(case: Case, geometry: Geometry) -> Case:
+def with_geometry(case: Case, geometry: Geometry) -> Case:
     """Sizes of arrays, then what a Python function is told, too, and the zero points."""
     parts = geometry._asdict()
     sizes, scalars = ({name: parts[name] for name in names} for names in (SIZES, SCALARS))
@@ -160,7 +160,7 @@ def geometry_of(case: Case) -> Geometry:
     return Geometry(**case.sizes, **numbers, groups=int(case.scalars.get("groups", 1)))
 
 
-def _drawn(
+def drawn_convolution(
     flag: int, geometry: Geometry, operands: Operands, scheme: RequantizeScheme, result: FixedFormat, seed: int
 ) -> Case:
     """Random codes, with the scales that a linear layer of the same sums has."""
@@ -169,7 +169,7 @@ def _drawn(
     size = geometry.out_height * geometry.out_width, geometry.outputs, int(np.prod(shape[1:]))
     same = drawn_linear(flag, size, operands, scheme, result, seed + 1)
     arrays = {**same.arrays, "a": image, "b": random_codes(operands.b, shape, seed + 9)}
-    return _with_geometry(replace(same, arrays=arrays), geometry)
+    return with_geometry(replace(same, arrays=arrays), geometry)
 
 
 def unrolled_image(image: Array, geometry: Geometry, outside: int) -> Array:
@@ -209,7 +209,7 @@ def groups_of(case: Case, seen: Callable[[Geometry], Array] = channels_seen) -> 
         arrays = {name: values[outputs] for name, values in case.arrays.items() if name != "a"}
         arrays["a"] = np.ascontiguousarray(case.arrays["a"][..., channels])
         part = geometry._replace(channels=len(channels), outputs=len(outputs), groups=1)
-        parts.append((outputs, _with_geometry(replace(case, arrays=arrays, scalars=_zero_points(case)), part)))
+        parts.append((outputs, with_geometry(replace(case, arrays=arrays, scalars=_zero_points(case)), part)))
     return parts
 
 

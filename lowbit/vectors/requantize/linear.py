@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.multiplier import derive_multiplier
 from lowbit.policy.requantize import RequantizeScheme
@@ -30,6 +31,15 @@ SPREAD = (-3, -2, -1, 0, 1, 2, 3)
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 
 Integers = NDArray[np.int64]
+
+
+def require_layer_scheme(scheme: RequantizeScheme) -> None:
+    """Raise an InputError unless a scheme takes every int32 accumulator and has a zero point of the result."""
+    if scheme.accumulator_bits != 32 or scheme.bounded or scheme.zero_point == "before_product":
+        raise InputError(
+            f"scheme {scheme.name} does not take every int32 accumulator, or has no zero point of the result",
+            hint="tflite_double, single_up, hawq, xnnpack_fp32, ...",
+        )
 
 
 def linear_case(
