@@ -23,10 +23,12 @@ from lowbit.errors import AllocationError, InputError
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
 from lowbit.format.registry import scalar_format
+from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.cast.cast import decode, encode
 
-MODEL_BUDGETS = ("avg_bits", "bytes")
-"""Budgets of a model: bits a weight, scales included, and bytes of all layers, each padded to whole bytes."""
+MODEL_BUDGETS = ("avg_bits", "bytes", "entropy_bits")
+"""Budgets of a model: bits a weight, scales included; bytes, those of each layer whole; bits a weight with the codes of
+each layer coded by rANS."""
 
 
 def problem_of(
@@ -49,7 +51,7 @@ def problem_of(
     traces : mapping of str to float, optional
         Layer -> average Hessian trace, for the score ``hessian``.
     limits : mapping of str to a number or text
-        ``avg_bits`` and ``bytes``.
+        By the names of ``MODEL_BUDGETS``.
     tie : str
         A regular expression; layers whose names are the same once its match is cut out must take the same format:
         ``"query|key|value"``.
@@ -68,16 +70,21 @@ def problem_of(
     if unknown:
         raise AllocationError(
             f"a model has no budget {unknown[0]!r}",
-            hint=f"{' and '.join(MODEL_BUDGETS)}; others need a file of costs",
+            hint=f"{', '.join(MODEL_BUDGETS)}; others need a file of costs",
         )
     names = [layer.name for layer in measured.layers]
     bits = [[errors.bits for errors in layer.errors] for layer in measured.layers]
+    coded = [[errors.entropy_bits for errors in layer.errors] for layer in measured.layers]
     return Problem.from_arrays(
         [_losses(layer, score, traces) for layer in measured.layers],
         list(measured.settings.formats),
-        costs={"avg_bits": bits, "bytes": [[-(-count // 8) for count in row] for row in bits]},
-        divisors={"avg_bits": measured.parameters},
-        units={"avg_bits": "bits a weight"},
+        costs={
+            "avg_bits": bits,
+            "bytes": [[-(-count // 8) for count in row] for row in bits],
+            "entropy_bits": coded,
+        },
+        divisors=dict.fromkeys(("avg_bits", "entropy_bits"), measured.parameters),
+        units=dict.fromkeys(("avg_bits", "entropy_bits"), "bits a weight"),
         limits=limits,
         layers=names,
         ties=[*(tied_layers(names, tie) if tie else ()), *fused],
@@ -124,6 +131,7 @@ class Comparison:
 
     what: str  # ``"plan"``, or the format that every layer takes
     average_bits: float  # bits a weight, scales included
+    entropy_bits: float  # the same where codes are coded by rANS
     bytes: int
     weight_error: float  # ``‖W - Q(W)‖² / ‖W‖²`` over all layers together
     output_error: float | None  # the same of the outputs of the layers whose inputs are known
@@ -150,6 +158,7 @@ def _compare(measured: Measured, problem: Problem, what: str, picks: tuple[int, 
     return Comparison(
         what,
         sum(error.bits for error in errors) / measured.parameters,
+        sum(error.entropy_bits for error in errors) / measured.parameters,
         sum(-(-error.bits // 8) for error in errors),
         fsum(error.squared for error in errors) / power if power else 0.0,
         outputs / output_power if output_power else None,
@@ -183,7 +192,7 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
         for name in file.entries:
             if name in chosen:
                 parts = stored_weights(file.tensor(name), measured.settings.stored(chosen[name]))
-                values = np.concatenate([values for _, values in parts])
+                values = np.concatenate([dequantize(tensor, dtype=np.float64) for _, tensor in parts])
                 yield _in_dtype(values.reshape(file.entries[name].shape), file.entries[name])
             else:
                 yield file.raw(name)

@@ -16,6 +16,9 @@ from lowbit.ops.types import Array, Codes
 DTYPES = ("uint8", "int8", "uint16", "int16")
 """Of codes, by their numbers in a header."""
 
+MOST_CODED = 16
+"""Bits of a code."""
+
 
 @dataclass(frozen=True)
 class Symbols:

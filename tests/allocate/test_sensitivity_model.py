@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lowbit
+from lowbit.allocate import solve
 from lowbit.allocate.model import compare, problem_of, tied_layers, write_applied
 from lowbit.allocate.plan import Plan
 from lowbit.allocate.sensitivity import (
@@ -156,6 +157,21 @@ def test_the_problem_counts_scales_and_ties_layers(model):
             problem_of(measured, **options)
     with pytest.raises(AllocationError, match="ties no layers"):
         tied_layers(["a", "b"], "x")
+
+
+def test_a_budget_of_coded_bits_buys_finer_codes_with_coarser_scales(tmp_path):
+    generator = np.random.default_rng(6)
+    tensors = {name: generator.standard_t(4, size=(64, 1024)).astype(np.float32) for name in ("a.weight", "b.weight")}
+    model = write(tmp_path / "model.safetensors", tensors)
+    measured = measure_model(model, Settings(("int3.g128", "int4.g128", "int6.tensor", "int8.tensor")))
+    plain, coded = (solve(problem_of(measured, limits={name: 4.25})) for name in ("avg_bits", "entropy_bits"))
+    assert plain.choices == ("int4.g128", "int4.g128")
+    assert all(choice.endswith(".tensor") for choice in coded.choices)
+    assert coded.loss < 0.7 * plain.loss
+    (used,) = (use.used for use in coded.uses if use.name == "entropy_bits")
+    bits = [layer.errors[pick].entropy_bits for layer, pick in zip(measured.layers, coded.picks, strict=True)]
+    assert used * measured.parameters == sum(bits)
+    assert used <= 4.25
 
 
 def test_a_model_of_weights_whose_squares_underflow(tmp_path):

@@ -23,12 +23,15 @@ from lowbit.allocate.sensitivity import (
 )
 from lowbit.allocate.sensitivity import stored_weights as storage
 from lowbit.allocate.sensitivity.stored_weights import stored_format, stored_weights
+from lowbit.entropy import rans_encode
 from lowbit.errors import InputError
 
 
 def whole(weights, fmt):
     """What all weights become."""
-    return np.concatenate([values for _, values in stored_weights(weights, fmt)]).reshape(weights.shape)
+    return np.concatenate(
+        [lowbit.dequantize(tensor, dtype=np.float64) for _, tensor in stored_weights(weights, fmt)]
+    ).reshape(weights.shape)
 
 
 def nearest_by_search(weight, scale, fmt):
@@ -226,3 +229,16 @@ def test_loss_changes_have_a_floor():
     assert loss_change(1.5, 2.0) == 1e-6
     with pytest.raises(InputError, match="baseline"):
         loss_change(1.0, float("nan"))
+
+
+def test_coded_bits_are_those_of_a_stream_of_all_codes():
+    weights = np.random.default_rng(5).standard_t(3, size=(16, 320)).astype(np.float32)
+    for name in ("int8.tensor", "int4.g128", "mxfp4", "pyramid8_2.g32"):
+        fmt = stored_format(name)
+        errors = measure(weights, name)
+        codes = np.concatenate([tensor.codes for _, tensor in stored_weights(weights, fmt)])
+        scales = errors.bits - codes.size * fmt.element.bits
+        coded = scales + 8 * len(rans_encode(codes))
+        assert errors.entropy_bits == min(errors.bits, coded)
+    assert measure(weights, "int8.tensor").entropy_bits < measure(weights, "int8.channel").entropy_bits
+    assert measure(weights[:1, :9], "int8.tensor").entropy_bits == 9 * 8 + 16  # a stream would be longer

@@ -101,3 +101,13 @@ def test_the_page_on_checkpoints_shows_what_is_printed(repository, tmp_path, mon
     back = read_header("values.safetensors").tensor("encoder.layer.0.attention.self.query.weight")
     weights = read_header("model.safetensors").tensor("encoder.layer.0.attention.self.query.weight")
     assert 0 < relative_squared_error(weights, back) < 0.02
+
+
+def test_the_page_on_entropy_coding_has_what_is_measured():
+    from bench import entropy_pages as pages
+
+    text = pages.PAGE.read_text(encoding="utf-8")
+    model = pages.measured()
+    plans = pages.fronts(model)
+    assert pages.replaced(text, [pages.table(), pages.told(plans)]) == text
+    assert pages.picture(model, plans) == pages.PICTURE.read_text(encoding="utf-8")

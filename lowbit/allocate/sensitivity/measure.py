@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import frexp, fsum, ldexp
 from typing import Any
 
@@ -11,8 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.allocate.sensitivity.stored_weights import rows_and_columns, stored_format, stored_weights
+from lowbit.entropy import rans_encode
+from lowbit.entropy.symbols import MOST_CODED
 from lowbit.errors import InputError
+from lowbit.format.protocol import Element
 from lowbit.format.types import FormatLike
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.method import Method
 
 SCORES = {
@@ -41,6 +46,8 @@ class Errors:
         The same of the layer's output, where its inputs are known.
     bits : int
         Of codes and scales together.
+    entropy_bits : int
+        The same with the codes in a stream of :func:`lowbit.entropy.rans_encode`, where that is shorter.
     exponent : int
         The four sums are in units of ``2**exponent``; 0 but for a layer whose weights are all below 2^-400.
     """
@@ -50,6 +57,7 @@ class Errors:
     output: float | None
     output_power: float | None
     bits: int
+    entropy_bits: int
     exponent: int = 0
 
     def in_units_of(self, exponent: int) -> Errors:
@@ -60,7 +68,7 @@ class Errors:
             None if value is None else ldexp(value, self.exponent - exponent)
             for value in (self.squared, self.power, self.output, self.output_power)
         ]
-        return Errors(sums[0] or 0.0, sums[1] or 0.0, sums[2], sums[3], self.bits, exponent)
+        return Errors(sums[0] or 0.0, sums[1] or 0.0, sums[2], sums[3], self.bits, self.entropy_bits, exponent)
 
     def loss(self, score: str, trace: float | None = None) -> float:
         """The loss by one of ``SCORES``."""
@@ -97,8 +105,15 @@ def measure(weights: NDArray[Any], fmt: FormatLike, moment: NDArray[np.float64] 
         A weight is not finite, or the second moment does not fit.
     """
     stored = stored_format(fmt)
-    bits = stored.bits_of(rows_and_columns(weights.shape))
-    return _errors(weights, stored_weights(weights, stored), bits, moment)
+    codes: list[NDArray[Any]] = []
+
+    def parts() -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
+        for part, tensor in stored_weights(weights, stored):
+            codes.append(tensor.codes)
+            yield part, dequantize(tensor, dtype=np.float64)
+
+    errors = _errors(weights, parts(), stored.bits_of(rows_and_columns(weights.shape)), moment)
+    return replace(errors, entropy_bits=_entropy_bits(errors.bits, stored.element, codes))
 
 
 def measure_method(
@@ -115,7 +130,18 @@ def measure_method(
     matrix = np.asarray(weights).reshape(rows_and_columns(weights.shape))
     result = method.quantize(matrix, activations, to=stored_format(fmt))
     bits = int(result.bits_per_weight * matrix.size)
-    return _errors(weights, [(matrix, result.dequantize(dtype=np.float64))], bits, moment)
+    errors = _errors(weights, [(matrix, result.dequantize(dtype=np.float64))], bits, moment)
+    if not isinstance(result.tensor, BlockTensor):
+        return errors
+    return replace(errors, entropy_bits=_entropy_bits(bits, result.tensor.format.element, [result.tensor.codes]))
+
+
+def _entropy_bits(bits: int, element: Element, codes: list[NDArray[Any]]) -> int:
+    """How many of the bits are left where the codes are coded, or all of them where that saves nothing."""
+    if element.bits > MOST_CODED:
+        return bits
+    every = np.concatenate([part.reshape(-1) for part in codes])
+    return min(bits, bits - element.bits * every.size + 8 * len(rans_encode(every)))
 
 
 def _errors(
@@ -149,6 +175,7 @@ def _errors(
         totals["power"] or 0.0,
         totals["output"],
         totals["output_power"],
+        bits,
         bits,
         2 * exponent,
     )

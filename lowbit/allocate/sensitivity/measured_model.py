@@ -30,7 +30,7 @@ from lowbit.models.layer_inputs import layer_inputs, seen_layers
 from lowbit.printable import excerpt
 from lowbit.quantizers.method import chosen
 
-SCHEMA = "lowbit/sensitivity/1"
+SCHEMA = "lowbit/sensitivity/2"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from lowbit.format.block_name import SCALE, block_format
 from lowbit.format.registry import get_format, scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.format.types import FormatLike
-from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
 
 CHUNK = 1 << 20
@@ -56,8 +56,8 @@ def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
     return rows, columns
 
 
-def stored_weights(weights: NDArray[Any], fmt: BlockFormat) -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
-    """Some rows of a weight array after the other, and what their codes and scales stand for, exactly.
+def stored_weights(weights: NDArray[Any], fmt: BlockFormat) -> Iterator[tuple[NDArray[Any], BlockTensor]]:
+    """Some rows of a weight array after the other, and their codes and scales.
 
     The rows are outputs, the blocks lie along the other axes in storage order; a last one may be shorter, whatever the
     format's own policy says. A format with scales over several rows has all rows at once.
@@ -78,4 +78,4 @@ def stored_weights(weights: NDArray[Any], fmt: BlockFormat) -> Iterator[tuple[ND
         if not finite.all():
             row, column = (int(index) for index in np.argwhere(~finite)[0])
             raise InputError(f"weights hold NaN or infinity, first in row {start + row}, column {column}")
-        yield part, dequantize(quantize(part, fmt, policy=policy), dtype=np.float64)
+        yield part, quantize(part, fmt, policy=policy)

@@ -63,11 +63,12 @@ def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
         return
     outputs = any(row.output_error is not None for row in rows)
     page.write()
-    heads = ("every layer in", "bits a weight", "bytes", "weight error", "output error", "loss")
+    heads = ("every layer in", "bits a weight", "coded", "bytes", "weight error", "output error", "loss")
     cells = [
         (
             row.what if row.what != "plan" else "the plan",
             f"{row.average_bits:.4f}",
+            f"{row.entropy_bits:.4f}",
             f"{row.bytes:,}",
             f"{row.weight_error:.4g}",
             "-" if row.output_error is None else f"{row.output_error:.4g}",
@@ -81,6 +82,7 @@ def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
     marked = (page.paint(line, "bold") if row.what == "plan" else line for line, row in zip(lines, rows, strict=True))
     page.lines([page.paint(head, "bold"), *marked])
     page.write("weight error: squared error over squared weights, of all layers together; scales are counted as bits")
+    page.write("coded: bits a weight where the codes of each layer are coded by rANS (lowbit.entropy)")
 
 
 def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> None:

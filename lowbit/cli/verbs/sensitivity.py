@@ -101,7 +101,13 @@ def _document(measured: Measured, problem: Problem) -> dict[str, Any]:
             "layer": layer.name,
             "shape": list(layer.shape),
             "choices": [
-                {"format": name, "loss": loss, "bits": errors.bits, "squared_error": errors.loss("squared_error")}
+                {
+                    "format": name,
+                    "loss": loss,
+                    "bits": errors.bits,
+                    "entropy_bits": errors.entropy_bits,
+                    "squared_error": errors.loss("squared_error"),
+                }
                 for name, loss, errors in zip(measured.settings.formats, losses, layer.errors, strict=True)
             ],
         }
