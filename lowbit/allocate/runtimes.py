@@ -17,13 +17,11 @@ from typing import Any
 from lowbit.allocate.model import alike_but_for
 from lowbit.allocate.sensitivity.stored_weights import stored_format
 from lowbit.errors import AllocationError, InputError
-from lowbit.files.compressed_tensors import FLOAT, PACK, arguments_of, kind_of, stored_as, why_not
+from lowbit.files.compressed_tensors import FLOAT, GGML, PACK, arguments_of, kind_of, stored_as, why_not
 from lowbit.files.quantization_config import config_of
 from lowbit.format.block import BlockFormat
 from lowbit.printable import excerpt
 
-GGML = "ggml_"
-"""How the formats of ggml begin."""
 _PACKED_BITS = (4, 8)
 """Of packed integers: ``WNA16_SUPPORTED_BITS`` of vLLM's compressed_tensors_wNa16.py."""
 _EXPERTS = r"experts\.\d+\."

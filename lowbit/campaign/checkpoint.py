@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lowbit.campaign.container import CONTAINERS, check_integers, chosen_container, stored
+from lowbit.campaign.container import CONTAINERS, GGUF, check_integers, chosen_container, read_quantized, stored
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
-from lowbit.files import compressed_tensors, own_tensors, quantization_config
+from lowbit.files import compressed_tensors, gguf_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
+from lowbit.files.gguf import GgufFile, kept_values, write_gguf
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
 from lowbit.files.parts import LEFT_AS_IS, CodedTensor, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
@@ -154,7 +155,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
-    notes += _told_of_lost({name: count for name, count in lost.items() if count})
+    notes += told_of_lost({name: count for name, count in lost.items() if count})
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
 
 
@@ -167,7 +168,7 @@ def one_ahead(items: Iterator[list[Array]]) -> Iterator[list[Array]]:
             yield item
 
 
-def _told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:
+def told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:
     """What is said of blocks that became zero, by the names of tensors."""
     if not lost:
         return ()
@@ -180,6 +181,8 @@ def is_quantized(file: TensorFile) -> bool:
     """Whether a file says so itself, or has tensors that the config beside it makes quantised ones."""
     if own_tensors.KEY in file.metadata or KEY in file.metadata:
         return True
+    if isinstance(file, GgufFile):
+        return any(entry.dtype not in DTYPES for entry in file.entries.values())
     config = quantization_of(file)
     try:
         return bool(config and quantization_config.read(config, file)[0])
@@ -312,9 +315,10 @@ def dequantize_file(
     Parameters
     ----------
     path, output : path
-        A safetensors file of lowbit's or of compressed-tensors, or a folder of such files that an index lists. The
-        ``quantization_config`` is in the metadata or in ``config.json`` beside. ``output`` is written whole or not at
-        all.
+        A safetensors file of lowbit's or of compressed-tensors, a folder of such files that an index lists, or a GGUF
+        file, whose blocks are decoded in the steps of llama.cpp. The ``quantization_config`` is in the metadata or in
+        ``config.json`` beside. ``output`` is written whole or not at all; where its name ends in .gguf, as one with the
+        metadata of the GGUF file that was read.
     dtype : {"float16", "bfloat16", "float32"}
         Of the values.
     exact : bool
@@ -333,7 +337,7 @@ def dequantize_file(
     if dtype not in DTYPE_NAMES:
         raise InputError(f"dtype {dtype!r} is not written here", hint=f"one of {', '.join(DTYPE_NAMES)}")
     file = read_checkpoint(path)
-    found, beside, container = _read(file)
+    found, beside, container = read_quantized(file)
     tensors = {part.name: tensor for tensor in found for part in tensor.parts[:1]}
     parts = {part.name for tensor in found for part in tensor.parts[1:]} | beside
     rest = [entry for name, entry in file.entries.items() if name not in tensors and name not in parts]
@@ -344,8 +348,8 @@ def dequantize_file(
     config = config_beside(file.path, config_place(file, output), None)
     _refuse_lost(path, output, config)
     wanted = np.dtype(DTYPES[DTYPE_NAMES[dtype]])
-    once = exact or container == CONTAINERS[1]
-    decode = partial(dequantize if once else compressed_tensors.decoded, dtype=wanted)
+    steps = {CONTAINERS[0]: compressed_tensors.decoded, GGUF: gguf_tensors.decoded}
+    decode = partial(dequantize if exact else steps.get(container, dequantize), dtype=wanted)
 
     def arrays() -> Iterator[Array]:
         done = 0
@@ -358,29 +362,12 @@ def dequantize_file(
             elif name not in parts:
                 yield file.raw(name)
 
-    write_checkpoint(output, file, entries, arrays(), metadata, config)
+    if isinstance(file, GgufFile) and output.suffix == f".{GGUF}":
+        write_gguf(output, [entry for _, entry in entries], arrays(), kept_values(file))
+    else:
+        write_checkpoint(output, file, entries, arrays(), metadata, config)
     left_out = tuple(_left(entry, "it is not quantised") for entry in rest)
     notes: tuple[str, ...] = ()
     if config is None and not is_stream(output) and KEY in read_config(config_place(file, output)):
         notes = (f"{NAME} beside {output} has the {KEY} of {path.name}: loaders take both files for quantised",)
     return Converted(tuple(found), left_out, container, config[0] if config else None, notes)
-
-
-def _read(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
-    """The quantised tensors of a file, the names of tensors that go with them, and the container."""
-    own = own_tensors.read(file)
-    for tensor in own:
-        tensor.check(file)
-    if own:
-        return own, set(), CONTAINERS[1]
-    config = quantization_of(file)
-    if not config:
-        raise InputError(
-            f"{file.path} is not quantised: neither its metadata nor a config.json beside it says how",
-            hint="keep config.json beside the file",
-        )
-    tensors, beside = quantization_config.read(config, file)
-    if not tensors:
-        hint = "" if KEY in file.metadata else f"the {KEY} in {NAME} beside it is that of other files"
-        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised", hint=hint)
-    return tensors, beside, CONTAINERS[0]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lowbit.errors import InputError
-from lowbit.files import compressed_tensors, own_tensors
+from lowbit.files import compressed_tensors, gguf_tensors, own_tensors, quantization_config
+from lowbit.files.gguf import GgufFile
+from lowbit.files.model_config import KEY, NAME, quantization_of
 from lowbit.files.parts import CodedTensor, StoredTensor
-from lowbit.files.safetensors import Entry
+from lowbit.files.safetensors import Entry, TensorFile
 from lowbit.format.block import BlockFormat
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import excerpt
 
-CONTAINERS = ("compressed_tensors", "lowbit")
+CONTAINERS, GGUF = ("compressed_tensors", "lowbit"), "gguf"
 INTEGERS = ("packed", "bytes")
 
 
@@ -64,3 +66,38 @@ def stored(entry: Entry, block: BlockFormat, container: str, integers: str, code
         return own_tensors.stored(entry.name, entry.shape, block, inputs)
     kind = compressed_tensors.INT if integers == INTEGERS[1] and block.element.wraps else None
     return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block), kind)
+
+
+def read_quantized(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
+    """The quantised tensors of a file, the names of tensors that go with them, and the container.
+
+    Raises InputError: there are none, or a tensor that belongs to them is missing or misshapen.
+    """
+    if isinstance(file, GgufFile):
+        return _read_gguf(file), set(), GGUF
+    own = own_tensors.read(file)
+    for tensor in own:
+        tensor.check(file)
+    if own:
+        return own, set(), CONTAINERS[1]
+    config = quantization_of(file)
+    if not config:
+        raise InputError(
+            f"{file.path} is not quantised: neither its metadata nor a config.json beside it says how",
+            hint="keep config.json beside the file",
+        )
+    tensors, beside = quantization_config.read(config, file)
+    if not tensors:
+        hint = "" if KEY in file.metadata else f"the {KEY} in {NAME} beside it is that of other files"
+        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised", hint=hint)
+    return tensors, beside, CONTAINERS[0]
+
+
+def _read_gguf(file: GgufFile) -> list[StoredTensor]:
+    """The tensors of a GGUF file in blocks; InputError: there are none, or others that are not decoded."""
+    for entry in gguf_tensors.undecoded(file):
+        raise InputError(f"{file.path}: tensor {excerpt(entry.name)} is {entry.dtype}, which is not decoded here")
+    tensors = gguf_tensors.read(file)
+    if not tensors:
+        raise InputError(f"{file.path}: none of its {len(file.entries)} tensors is quantised")
+    return list(tensors)

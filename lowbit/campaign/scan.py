@@ -13,7 +13,7 @@ import numpy as np
 
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
-from lowbit.files import own_tensors, quantization_config
+from lowbit.files import gguf_tensors, own_tensors, quantization_config
 from lowbit.files.audit import (
     Tally,
     audit_block,
@@ -24,7 +24,7 @@ from lowbit.files.audit import (
 )
 from lowbit.files.compressed_tensors import kind_as_stored
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.gguf import TYPES, GgufFile, is_gguf, padding_of, read_gguf, write_gguf
+from lowbit.files.gguf import TYPES, GgufFile, padding_of, write_gguf
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
 from lowbit.files.parts import CODES, INPUT_ORDER, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
@@ -104,11 +104,6 @@ class Scan:
         return self.tally.capacity + sum(group.tally.capacity for group in self.groups)
 
 
-def read_any(path: Path) -> TensorFile:
-    """A GGUF file, or a safetensors file or folder of such."""
-    return read_gguf(path) if is_gguf(path) else read_checkpoint(path)
-
-
 def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progress = unseen) -> Scan:
     """Say what a checkpoint holds, and audit it.
 
@@ -126,7 +121,7 @@ def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progres
     InputError
         The file is damaged, scales are missing or misshapen, or the lineage is unknown.
     """
-    file = read_any(Path(path))
+    file = read_checkpoint(Path(path))
     stored, beside, container = _stored(file)
     origin = _origin(file, lineage)
     groups: dict[tuple[str, str, str], Group] = {}
@@ -158,7 +153,7 @@ def _join(group: Group, name: str, values: int, size: int, tally: Tally) -> None
 def _stored(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
     """The tensors in block formats, what belongs to them, and the container."""
     if isinstance(file, GgufFile):
-        return [], set(), "GGUF"
+        return list(gguf_tensors.read(file)), set(), "GGUF"
     own = own_tensors.read(file)
     for tensor in own:
         tensor.check(file)
@@ -193,6 +188,8 @@ def _words(tensor: StoredTensor) -> tuple[str, str, str]:
         for one in tensor.format.scales
     )
     element = tensor.format.element.id
+    if isinstance(tensor, gguf_tensors.StructTensor):
+        return codes.dtype, _block_words(codes.dtype), f"{tensor.format.formula}; {scales}"
     return tensor.format.id, f"{element}, {how}; {kind}", f"{tensor.format.formula}; {scales}"
 
 
@@ -272,7 +269,9 @@ def _notes(file: TensorFile, container: str, origin: str | None, beside: set[str
     if beside:
         notes.append(f"{len(beside)} tensors of activations and shapes go with them")
     unknown = sorted({entry.dtype for entry in file.entries.values() if entry.dtype not in {**DTYPES, **PACKED}})
-    if unknown and not isinstance(file, GgufFile):
+    if isinstance(file, GgufFile):
+        unknown = sorted({entry.dtype for entry in gguf_tensors.undecoded(file)})
+    if unknown:
         notes.append(f"not audited: {', '.join(unknown)}, which cannot be read")
     return tuple(notes)
 
@@ -295,7 +294,7 @@ def clean_file(
         The file is damaged, or the output cannot be written.
     """
     path, output = Path(path), Path(output)
-    file = read_any(path)
+    file = read_checkpoint(path)
     stored, _, _ = _stored(file)
     _origin(file, lineage)
     refuse_overwriting([(str(output), output)], [("the checkpoint", path), (f"its {NAME}", file.path.parent / NAME)])
@@ -328,7 +327,9 @@ def _clean_stored(file: TensorFile, tensor: StoredTensor) -> dict[str, Array]:
     blocks = [
         canonical_block(tensor.block(file, scales, rows, padded=True)) for rows in slabs(tensor.format, tensor.shape)
     ]
-    words = {}
+    words: dict[str, Array] = {}
+    if isinstance(tensor, gguf_tensors.StructTensor):
+        return {tensor.name: np.concatenate([gguf_tensors.structs(block) for block in blocks])}
     for part in tensor.parts:
         if part.role == CODES:
             codes = np.concatenate([block.codes for block in blocks])

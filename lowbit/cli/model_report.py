@@ -121,7 +121,8 @@ def _formats(converted: Converted) -> list[tuple[str, int, int, str]]:
     totals: dict[str, tuple[str, int, int, str]] = {}
     for tensor in converted.tensors:
         name = tensor.format.id
-        kind = f"{kind_as_stored(tensor)} of compressed-tensors" if converted.container != "lowbit" else "lowbit's own"
+        own = {"lowbit": "lowbit's own", "gguf": "GGUF"}
+        kind = own.get(converted.container) or f"{kind_as_stored(tensor)} of compressed-tensors"
         _, values, count, _ = totals.get(name, (name, 0, 0, kind))
         totals[name] = (name, values + tensor.size, count + 1, kind)
     return list(totals.values())

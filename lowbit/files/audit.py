@@ -19,6 +19,7 @@ from typing import SupportsFloat, SupportsInt
 
 import numpy as np
 
+from lowbit.files.compressed_tensors import GGML
 from lowbit.format.block import WHOLE, BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
@@ -276,6 +277,9 @@ def _zero_blocks(tensor: BlockTensor) -> list[tuple[ScaleField, Array, Array]]:
 def usual_scale(fmt: BlockFormat) -> Array:
     """The code of the scale of elements that a block of zeros gets beside one that is not zero."""
     factor = next(field for field in fmt.scales if field.role == "multiply")
+    zero = factor.format.from_ordinal(0)  # ggml's blocks of zeros have it (ggml-quants.c: d ? 1.0f/d : 0.0f)
+    if fmt.id.startswith(GGML) and factor.format.classify(zero) == "zero":
+        return np.asarray(zero, factor.format.code_dtype)
     *_, rows, columns = (1, *factor.block)
     values = np.ones((2 * max(rows, 1), 2 * (columns or 1)), np.float32)
     values[: max(rows, 1)] = 0

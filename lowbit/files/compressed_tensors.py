@@ -29,6 +29,8 @@ from lowbit.ops.cast.cast import decode
 from lowbit.printable import excerpt
 
 WEIGHT = ".weight"
+GGML = "ggml_"
+"""How the formats of ggml's blocks begin, whose files are GGUF."""
 INTEGERS, OLD_INTEGERS = "compressed_tensors", "compressed_tensors_0_9"
 """Layouts of packed integers, now and in checkpoints of before 2026."""
 PACK, INT, FLOAT = "pack-quantized", "int-quantized", "float-quantized"
@@ -79,6 +81,8 @@ def arguments_of(fmt: BlockFormat) -> tuple[str, dict[str, Any]] | None:
         return name, _arguments(type="float", **own)
     element, (scale, *others) = fmt.element, fmt.scales
     zeros = [field for field in others if field.role == "zero_point" and field.format == element]
+    if fmt.id.startswith(GGML):
+        return None  # it would come back by another name
     plain = scale.name == "block" and scale.role == "multiply" and scale.format.id in _SCALES
     same = {field.block for field in fmt.scales} == {fmt.block} and len(others) == len(zeros)
     if not plain or not same:

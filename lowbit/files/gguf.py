@@ -29,6 +29,8 @@ from lowbit.printable import excerpt
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT = "general.alignment"
+_FILE_TYPE = "general.file_type"
+"""Which type most tensors have, as llama.cpp numbers its mixtures."""
 _USUAL_ALIGNMENT = 32
 _MOST_AXES = 4
 _LONGEST_NAME = 63
@@ -100,6 +102,12 @@ def padding_of(file: GgufFile) -> NDArray[np.uint8]:
     ends = sorted((entry.start, entry.stop) for entry in file.entries.values())
     gaps = pairwise([(0, file.header), *ends, (len(data), 0)])
     return np.concatenate([data[end:start] for (_, end), (start, _) in gaps])
+
+
+def kept_values(file: TensorFile) -> dict[str, Value]:
+    """The metadata that stays true of a file whose tensors are of other types; none of other files than GGUF."""
+    values = file.values if isinstance(file, GgufFile) else {}
+    return {key: value for key, value in values.items() if key != _FILE_TYPE}
 
 
 def is_gguf(path: Path) -> bool:

@@ -256,14 +256,7 @@ class StoredTensor:
             scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
             return {CODES: self._codes.words(tensor.codes), **scales}
 
-        def refuse(rows: slice, few: Array) -> None:
-            if not np.isfinite(few).all():
-                row, *others = (int(at) for at in np.argwhere(~np.isfinite(values[rows]))[0])
-                place = (rows.start + row, *others)
-                what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
-                raise InputError(what, hint=LEFT_AS_IS)
-
-        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refuse)
+        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))
         self._refuse_scales(rows)
         return [self._joined(part, rows) for part in self.parts], sum(lost)
 
@@ -328,6 +321,19 @@ class StoredTensor:
             hint = "are its scales damaged?" if dtype.name == "float32" else "a wider dtype holds them: --to float32"
             raise InputError(words, hint=hint)
         return result
+
+
+def refusal(values: Array) -> Callable[[slice, Array], None]:
+    """What refuses a slab of values of which one is NaN or infinite, as ``quantize_slabs`` takes it."""
+
+    def refuse(rows: slice, few: Array) -> None:
+        if not np.isfinite(few).all():
+            row, *others = (int(at) for at in np.argwhere(~np.isfinite(values[rows]))[0])
+            place = (rows.start + row, *others)
+            what = f"a block has NaN or infinity: the value at {place} is {values[place]}"
+            raise InputError(what, hint=LEFT_AS_IS)
+
+    return refuse
 
 
 def raw_bytes(words: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files.gguf import is_gguf, read_gguf
 from lowbit.files.reading import unreadable
 from lowbit.files.safetensors import Entry, TensorFile, bytes_of, read_header, write_tensors
 from lowbit.files.whole import whole_folder, write_text
@@ -48,7 +49,7 @@ class ShardedFile(TensorFile):
 
 
 def read_checkpoint(path: Path) -> TensorFile:
-    """Read and check the headers of a safetensors file, or of those of a folder.
+    """Read and check the headers of a safetensors or GGUF file, or of the safetensors files of a folder.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def read_checkpoint(path: Path) -> TensorFile:
         A file is missing or damaged, or the index contradicts the files.
     """
     if not path.is_dir():
-        return read_header(path)
+        return read_gguf(path) if is_gguf(path) else read_header(path)
     index = path / INDEX
     listed = _weight_map(index) if index.exists() else {}
     names = list(dict.fromkeys(listed.values())) or sorted(item.name for item in path.glob(f"*{SUFFIX}"))

@@ -43,7 +43,11 @@ THERE = {
     "int3.g64": "pack-quantized",
 }
 OWN = ["nf4.g64", "nf4.g64.nested", "nf3.g32", "float4_e2m1fn.g32.by_sign", "bnb_fp4.g64.float32"]
-OWN += [name for name in lowbit.formats(kind="block") if name not in {*THERE, "nvfp4_reciprocal", "fp8_1x128"}]
+OWN += [
+    name
+    for name in lowbit.formats(kind="block")
+    if name not in {*THERE, "nvfp4_reciprocal"} and max(lowbit.get_format(name).block, default=0) <= 64  # as rows are
+]
 
 
 def write(path, tensors, metadata=None):

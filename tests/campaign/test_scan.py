@@ -8,7 +8,7 @@ import pytest
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
 from lowbit.campaign.scan import clean_file, kinds_found, scan_file
 from lowbit.errors import InputError
-from lowbit.files.gguf import write_gguf
+from lowbit.files.gguf import read_gguf, write_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.files.sharded import INDEX
 
@@ -124,10 +124,13 @@ def test_gguf(tmp_path):
     path.write_bytes(data)
     scan = scan_file(path)
     assert scan.container == "GGUF"
-    assert [(group.format, group.bits_per_weight) for group in scan.groups] == [("F16", 16), ("Q4_0", 4.5)]
-    assert scan.groups[0].tally.found == {"negative_zero": (1, 2, 2.0)}
+    assert [(group.format, group.bits_per_weight) for group in scan.groups] == [("Q4_0", 4.5), ("F16", 16)]
+    assert scan.groups[0].tally.found == {"code_under_zero_scale": (64, 64, 256.0)}
+    assert scan.groups[1].tally.found == {"negative_zero": (1, 2, 2.0)}
     assert scan.tally.found["padding_byte"][0] == 1
+    assert scan.groups[0].packing == "blocks of 32 values in 18 bytes"
     clean_file(path, tmp_path / "b.gguf")
+    assert read_gguf(tmp_path / "b.gguf").raw("codes").tolist() == 2 * [0, 0, *[0x88] * 16]
     assert kinds_found(scan_file(tmp_path / "b.gguf")) == {}
 
 

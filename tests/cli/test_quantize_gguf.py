@@ -1,0 +1,59 @@
+"""``lowbit quantize`` into GGUF files, and ``dequantize`` of them."""
+
+import numpy as np
+import pytest
+
+import lowbit as package
+from lowbit.files.gguf import read_gguf
+from lowbit.files.safetensors import Entry, read_header, write_tensors
+
+WEIGHTS = np.random.default_rng(2).normal(size=(4, 64)).astype(np.float32)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arrays = {"a.weight": WEIGHTS, "b.weight": WEIGHTS[:, :40], "norm": WEIGHTS[0]}
+    write_tensors("model", [Entry(name, "F32", array.shape, 0, 0) for name, array in arrays.items()], arrays.values())
+    return "model"
+
+
+def test_there_and_back(lowbit, model):
+    result = lowbit("quantize", model, "--to", "ggml_q8_0", "--output", "out.gguf")
+    assert result.status == 0
+    assert result.lines == [
+        "1 tensor with 256 values: ggml_q8_0, GGUF",
+        "2 tensors with 224 numbers left as they are",
+        "  it has fewer than two axes: norm",
+        "  a row of 40 values is not a multiple of the 32 of a block of Q8_0: b.weight",
+        "1 tensor with rows that are not whole blocks left as they are; llama.cpp takes them",
+        "names are those of the source and there is no model's metadata: convert the model to GGUF first",
+    ]
+    assert [entry.dtype for entry in read_gguf("out.gguf").entries.values()] == ["Q8_0", "F32", "F32"]
+    assert lowbit("dequantize", "out.gguf", "--to", "float32", "-o", "values").status == 0
+    expected = package.dequantize(package.quantize(WEIGHTS, "ggml_q8_0"))
+    assert np.array_equal(read_header("values").tensor("a.weight"), expected)
+    document = lowbit("dequantize", "out.gguf", "-o", "values.gguf", "--output-format", "json").json
+    assert document["container"] == "gguf"
+    assert read_gguf("values.gguf").entries["a.weight"].dtype == "BF16"
+
+
+def test_what_is_refused(lowbit, model):
+    for words, message in (
+        (["--to", "mxfp4"], "GGUF has no type for 'mxfp4'"),
+        (["--to", "ggml_q8_0", "--method", "gptq"], "--method is for safetensors files"),
+        (["--to", "ggml_q8_0", "--jobs", "2"], "--jobs is for --method"),
+    ):
+        result = lowbit("quantize", model, *words, "--container", "gguf", "-o", "out")
+        assert (result.status, result.out) == (2, "")
+        assert message in result.err
+
+
+def test_a_plan_for_llama_cpp(lowbit, model):
+    words = ["--formats", "ggml_q8_0,ggml_q4_0,int4", "--runtime", "llama.cpp", "--include", "a", "--no-more"]
+    result = lowbit("allocate", "--model", model, *words, "--budget", "avg_bits=5", "-o", "plan.json")
+    assert result.status == 0, result.err
+    assert "left out, as llama.cpp does not serve them: int4" in result.err
+    assert lowbit("quantize", model, "--plan", "plan.json", "-o", "out.gguf").status == 0
+    assert read_gguf("out.gguf").entries["a.weight"].dtype == "Q4_0"
+    assert "no name in llama.cpp" in lowbit("export", "tensor_types", "plan.json").err
