@@ -162,6 +162,23 @@ def norm_statistics(forward, batch):
     return seen
 
 
+def test_biases_make_up_for_what_shifts_means():
+    forward, parameters, batches = MODELS["ivit"](np.random.default_rng(8))
+    batches = np.array_split(batches[0], 2)
+    wanted = calibrate(forward(parameters), batches).values
+    shifts = {}
+    for corrected in (False, True):
+        preset = replace(get_conversion_preset("ivit"), bias_correction=corrected)
+        result = convert(forward, parameters, batches, preset)
+        codes, sums = codes_of(result.model, forward(parameters), np.concatenate(batches)), {}
+        result.model.run(codes, lambda name, step, sums=sums: sums.update({name: step.codes}))
+        linears = [name for name, node in result.model.nodes.items() if node.layer.operation == "linear"]
+        assert len(linears) == 14
+        means = {name: dequantized(sums[name], result.model.quantity(name)).mean(axis=(0, 1)) for name in linears[:-1]}
+        shifts[corrected] = max(np.abs(mean - wanted[name].mean).max() for name, mean in means.items())
+    assert shifts[True] < 0.1 * shifts[False]
+
+
 def test_scales_of_weights_are_those_of_the_range():
     forward, parameters, batches = MODELS["hawq_v3"](np.random.default_rng(8))
     name, errors = "blocks.1.second.conv", {}

@@ -65,6 +65,10 @@ class Values:
     sample : list of ndarray
     lows, highs : ndarray of float64, shape (last axis,)
         The smallest and the largest value of each channel, and 0.
+    total : ndarray of float64, shape (last axis,)
+        The sum of each channel's values.
+    rows : int
+        How many values that is.
     """
 
     low: float = np.inf
@@ -72,6 +76,13 @@ class Values:
     sample: list[npt.NDArray[np.float64]] = field(default_factory=list)
     lows: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     highs: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    total: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    rows: int = 0
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """That of each channel."""
+        return self.total / max(self.rows, 1)
 
     @classmethod
     def of(cls, array: npt.NDArray[Any]) -> Values:
@@ -87,6 +98,7 @@ class Values:
         if array.ndim and self.lows.shape in ((1,), array.shape[-1:]):  # scores have as many channels as tokens
             rows = array.reshape(-1, array.shape[-1])
             self.lows, self.highs = np.minimum(self.lows, rows.min(axis=0)), np.maximum(self.highs, rows.max(axis=0))
+            self.total, self.rows = self.total + rows.sum(axis=0), self.rows + len(rows)
         self.sample.append(generator.choice(flat, KEPT) if flat.size > KEPT else flat.astype(np.float64))
 
     def range(self, name: str, rule: str, format: str, *, symmetric: bool) -> Quantity:
@@ -161,6 +173,8 @@ class Recorder:
         Embeddings of the places 0, 1, 2, ... of the rows of another: their inputs are not the model's.
     results : dict of int to tuple
         Name and array of what can be an input, by its identity, in one forward.
+    fed : list of dict of str to ndarray
+        The inputs of the model, by their names, in each forward.
     """
 
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -169,6 +183,7 @@ class Recorder:
     inputs: list[str] = field(default_factory=list)
     positions: set[str] = field(default_factory=set)
     results: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    fed: list[dict[str, Any]] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
     _first: str = ""
     _generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
@@ -198,8 +213,8 @@ class Recorder:
                 self.results[id(array)] = (source, array)
                 if kind == "embedding" and self._first and np.array_equal(array, np.arange(np.size(array))):
                     self.positions.add(name)
-                elif source not in self.inputs:
-                    self.inputs.append(source)
+                else:
+                    self._take_input(source, array)
                 self._first = self._first or name
                 if kind != "embedding":
                     self._see(source, array)
@@ -208,6 +223,11 @@ class Recorder:
         known = self.operations.setdefault(name, operation)
         if (known.kind, known.inputs) != (operation.kind, operation.inputs):
             raise InputError(f"layer {name!r} is there twice: {known.kind} of {known.inputs}, then {kind} of {sources}")
+
+    def _take_input(self, name: str, array: Any) -> None:
+        self.inputs += [] if name in self.inputs else [name]
+        if self.fed:
+            self.fed[-1][name] = np.asarray(array)
 
     def consumers(self, name: str) -> list[str]:
         """The kinds of the operations that take a result."""
@@ -222,6 +242,7 @@ def calibrate(forward: Forward, batches: Iterable[Any]) -> Recorder:
     recorder = Recorder()
     for batch in batches:
         recorder.results.clear()
+        recorder.fed.append({})
         forward(batch, recorder)
     if not recorder.operations:
         raise InputError("there is no data for the calibration")

@@ -10,6 +10,7 @@ from lowbit.errors import InputError
 from lowbit.layers import Quantity
 from lowbit.models.bounds import require_bounded
 from lowbit.models.conversion.batch_norms import match_norms, one_batch
+from lowbit.models.conversion.bias_correction import corrected
 from lowbit.models.conversion.calibration import Forward, calibrate, fake_quantized
 from lowbit.models.conversion.preset import ConversionPreset, get_conversion_preset
 from lowbit.models.conversion.state import Conversion, Doubles
@@ -26,7 +27,8 @@ class Converted:
     ----------
     model : IntegerModel
     forward : Forward
-        Over the float model's parameters, those of layers with codes being what the codes are worth.
+        Over the float model's parameters, those of layers with codes being what the codes are worth, before biases are
+        corrected for integer nonlinearities.
     edges : mapping of str to Quantity
         By the name of an operation of the float forward, parts of operations included.
     smooth : mapping of str to tuple
@@ -116,6 +118,8 @@ def convert(
     scales = {name: scale.tolist() for name, scale in conversion.smoothed.items()}
     known = {"preset": rules.name, "edges": edges, "twins": twins, "smooth": scales}
     model = IntegerModel(conversion.nodes, conversion.inputs, outputs, {**known, **(facts or {})})
+    if rules.bias_correction:
+        model = corrected(model, recorder, conversion.units)
     if prove:
         require_bounded(model)
     return Converted(model, forward(conversion.parameters), conversion.edges, conversion.smooth)

@@ -34,6 +34,8 @@ class ConversionPreset:
         How a scale is taken from the weights of an output: one of ``lowbit.quantizers.options.RANGES``.
     statistics : bool
         Whether the statistics of batch norms are estimated again after the weights are quantised.
+    bias_correction : bool
+        Whether biases of linear layers make up for what shifts the means of their results.
     smooth : float, optional
         SmoothQuant's strength, for the inputs of linear layers; their format is that of the edge ``smooth``.
     edges : mapping of str to str
@@ -53,6 +55,7 @@ class ConversionPreset:
     schemes: Mapping[str, Mapping[str, Any]]
     weight_range: str = "range"
     statistics: bool = False
+    bias_correction: bool = False
     smooth: float | None = None
 
     def format_of(self, kind: str, consumers: list[str]) -> str:

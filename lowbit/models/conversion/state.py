@@ -52,6 +52,8 @@ class Conversion:
         Weights as they are rounded.
     factors : dict of str to ndarray
         What the scales of a weight are multiplied by, a number an output.
+    units : dict of str to ndarray
+        By the name of a layer of products, what a unit of its accumulators is worth, an output each.
     smooth : dict of str to tuple
         As in :class:`Converted`.
     smoothed : dict of str to ndarray
@@ -70,6 +72,7 @@ class Conversion:
     nodes_of: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, BlockTensor] = field(default_factory=dict)
     factors: dict[str, Doubles] = field(default_factory=dict)
+    units: dict[str, Doubles] = field(default_factory=dict)
     smooth: dict[str, tuple[Doubles, Quantity]] = field(default_factory=dict)
     smoothed: dict[str, Doubles] = field(default_factory=dict)
     rewired: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -232,7 +235,8 @@ class Conversion:
         scheme = self.preset.requantize
         factors = [effective_scale(given.scale, scale, result.scale, scheme=scheme) for scale in scales.tolist()]
         output = Rescale.from_scale(np.array(factors), scheme, result, minimum=self.minimum(operation, result))
-        bias = self.bias(f"{name}.bias", given.scale * scales)
+        self.units[name] = given.scale * scales
+        bias = self.bias(f"{name}.bias", self.units[name])
         return {"input": given, "weight": codes, "output": output, "bias": bias, "weight_format": element}
 
     def bias(self, name: str, units: Doubles) -> Array | None:

@@ -26,6 +26,8 @@ from lowbit.ops.arrays import Array
 
 CALIBRATION_STEP = 16
 """Every 16th image of the training set is in the calibration: 250 of 4,000."""
+CALIBRATION_BATCHES = 10
+"""Of these images: what a forward computes of a tenth stays in caches."""
 SEQUENCE, CALIBRATION_SEQUENCES, HELD_OUT_SEQUENCES = 128, 16, 16
 """Characters in a sequence, and how many there are in the calibration and on what figures are measured."""
 CALIBRATION_PROBLEMS, HELD_OUT_PROBLEMS = 256, 1024
@@ -128,8 +130,8 @@ def _images(name: str, stored: StoredModel, parameters: Parameters) -> Subject:
     images, labels = mnist(held_out=True)
     preset = "ivit" if isinstance(stored.architecture, Vit) else "hawq_v3"
     digits = tuple("0123456789")
-    batches = [seen[::CALIBRATION_STEP] / WHITE], [images / WHITE]
-    return Subject(name, preset, _logits(stored), parameters, *batches, labels, digits)
+    batches = np.array_split(seen[::CALIBRATION_STEP] / WHITE, CALIBRATION_BATCHES)
+    return Subject(name, preset, _logits(stored), parameters, batches, [images / WHITE], labels, digits)
 
 
 def _sequences(name: str, stored: StoredModel, parameters: Parameters) -> Subject:
