@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lowbit.metrics import relative_squared_error
-from lowbit.models.sentences import minilm
+from lowbit.models.packages import minilm
 from lowbit.quantizers import METHODS
 from lowbit.quantizers.attention import MATRICES, Attention
 

@@ -15,7 +15,7 @@ from lowbit.cli.report.layers import told
 from lowbit.models.conversion.layerwise import cosine, measure
 from lowbit.models.conversion.subject import known_subjects, subject_of
 from lowbit.models.hook import plainly
-from lowbit.models.sentences import MINILM
+from lowbit.models.packages import MINILM
 
 CALIBRATION, HELD_OUT = 40, 200
 

@@ -10,7 +10,7 @@ import numpy as np
 from bench.attention_blocks import attention_errors
 from lowbit import testing
 from lowbit.metrics import relative_squared_error
-from lowbit.models.sentences import minilm
+from lowbit.models.packages import minilm
 from lowbit.quantizers import METHODS
 
 Values = dict[str, float]

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.quantizer_figures import FIGURES, Layers, Values
 from lowbit.files.whole import whole_file
-from lowbit.models.sentences import minilm
+from lowbit.models.packages import minilm
 from lowbit.quantizers import METHODS
 
 CALIBRATION, HELD_OUT = 160, 80

@@ -40,7 +40,7 @@ VERBS: Mapping[str, str] = {
     "scan": "what formats a checkpoint holds, and an audit of how they are stored",
     "quantize": "a checkpoint's matrices into a block format",
     "dequantize": "the values of a quantised checkpoint",
-    "evaluate": "what quantisers and formats make of a model: bits against similarity",
+    "evaluate": "what quantisers and formats make of a model: bits against what they cost",
     "run": "an integer model: codes in, codes and labels out",
     "sensitivity": "what each format would cost each layer of a model",
     "prove": "that an accumulator, or an intermediate of a nonlinearity, cannot overflow",

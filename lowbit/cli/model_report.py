@@ -64,13 +64,13 @@ def model_file(parser: Any, name: str, what: str, *more: str) -> None:
 
 
 def _place(model: str) -> str:
-    from lowbit.models.sentences import place_of
+    from lowbit.models.packages import place_of
 
     return str(place_of(model))
 
 
 def _weights(model: str) -> str:
-    from lowbit.models.sentences import weights_of
+    from lowbit.models.packages import weights_of
 
     return str(weights_of(model))
 

@@ -1,4 +1,4 @@
-"""What a method and a format make of a model: bits a weight, errors of its layers' outputs, similarity of its vectors.
+"""What a method and a format make of a model: bits a weight, errors of its layers' outputs, and how good it still is.
 
 Layers are quantised for the inputs that they have in the float model, one by one but for what
 :mod:`lowbit.models.joint` takes as one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -21,17 +21,21 @@ from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError, LowbitError
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.safetensors import Entry, read_header
+from lowbit.files.safetensors import Entry
 from lowbit.files.selection import check_patterns
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
-from lowbit.models.layer_inputs import Text, float_vectors, layer_inputs, model_of, read_text
+from lowbit.models.language.cache import QuantizedCache, cache_scheme
+from lowbit.models.language.model import LanguageModel
+from lowbit.models.layer_inputs import Text, float_vectors, layer_inputs, model_of, read_text, stored_parameters
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.printable import counted, excerpt
 from lowbit.quantizers.method import chosen
 from lowbit.quantizers.weight import QuantizedWeight
 
 SCHEMA = "lowbit/evaluation/1"
-CALIBRATE = "--calibrate TEXT: sentences, a line each"
+CACHE = "cache"
+"""In place of a method: weights stay as they are, and keys and values are quantised."""
+CALIBRATE = "--calibrate TEXT"
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ class Subject:
     Attributes
     ----------
     weights : str
-        The safetensors file of a model; config.json and vocab.txt lie beside it.
-    calibration, held_out : tuple of str
-        Sentences that methods see, none for methods that need none, and sentences that errors are measured on.
+        The safetensors file of a model, with config.json and vocab.txt beside it, or a GGUF file.
+    calibration, held_out : tuple
+        Sentences or windows of tokens that methods see, none for methods that need none, and those that errors are
+        measured on.
     plans : mapping of str to mapping of str to str
         By the name of a plan, the format of each of its layers.
     include, exclude : str
@@ -53,8 +58,8 @@ class Subject:
     """
 
     weights: str
-    calibration: tuple[str, ...]
-    held_out: tuple[str, ...]
+    calibration: tuple[Any, ...]
+    held_out: tuple[Any, ...]
     plans: Mapping[str, Mapping[str, str]]
     include: str = ""
     exclude: str = ""
@@ -71,15 +76,15 @@ class Subject:
         include: str = "",
         exclude: str = "",
     ) -> Subject:
-        """The same from the files of the sentences."""
+        """The same from the files of the texts."""
         check_patterns(include, exclude)
         path = str(Path(weights).resolve())
-        read_header(path)  # whatever it lacks is told before what lies beside it
+        stored_parameters(path)  # whatever it lacks is told before what lies beside it
         texts = {"held_out": read_text(held_out, path)}
         if calibration:
             texts["calibration"] = read_text(calibration, path)
-        seen = texts["calibration"].sentences if calibration else ()
-        return cls(path, seen, texts["held_out"].sentences, plans or {}, include, exclude, texts)
+        seen = texts["calibration"].samples if calibration else ()
+        return cls(path, seen, texts["held_out"].samples, plans or {}, include, exclude, texts)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -87,7 +92,7 @@ class Subject:
 
         Raises InputError: there are none.
         """
-        names = model_of(self.weights).encoder.linears()
+        names = model_of(self.weights).linears
         kept = tuple(
             name
             for name in names
@@ -101,7 +106,7 @@ class Subject:
     @property
     def entries(self) -> Mapping[str, Entry]:
         """How the file has these layers."""
-        entries = read_header(self.weights).entries
+        entries = stored_parameters(self.weights)
         return {name: entries[name] for name in self.layers}
 
 
@@ -115,8 +120,8 @@ class Evaluation:
         The method and the format; ``"float"`` and the dtype for the model as it is.
     bits : float
         A weight of the layers, everything counted.
-    similarity, lowest_similarity : float
-        The cosine of the vectors of held-out sentences and those of the float model: the mean, and the lowest.
+    figures : mapping of str to float
+        How good the model is on the held-out text, as the model's ``figures`` are.
     output_error : float
         The mean over the layers of the squared error of the outputs on held-out sentences over the squared outputs.
     seconds : float
@@ -126,10 +131,14 @@ class Evaluation:
     method: str
     to: str
     bits: float
-    similarity: float
-    lowest_similarity: float
+    figures: Mapping[str, float]
     output_error: float
     seconds: float
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """It as JSON has it, the figures among the others."""
+        return {name: value for name, value in vars(self).items() if name != "figures"} | dict(self.figures)
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ def evaluate_model(
     methods: Sequence[str],
     formats: Sequence[str],
     *,
+    caches: Sequence[str] = (),
     journal: str | Path | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -165,6 +175,9 @@ def evaluate_model(
         As :func:`lowbit.quantizers.method.chosen` takes them.
     formats : sequence of str
         Formats, names of the subject's plans, and ``"default"`` for the format that each method works in unasked.
+    caches : sequence of str
+        What keys and values are kept in, each for itself with weights as they are: see
+        :func:`lowbit.models.language.cache.cache_scheme`.
     journal : path, optional
         Where finished combinations are noted; those that are there already are not computed again.
     jobs : int
@@ -188,8 +201,9 @@ def evaluate_model(
         A method is unknown.
     """
     names = list(dict.fromkeys(f"{chosen(method).name} {to}" for method in methods for to in formats))
+    names += [f"{CACHE} {cache_scheme(cache).name}" for cache in dict.fromkeys(caches)]
     _check_plans(subject)
-    if not subject.calibration and all(chosen(method).needs_activations for method in methods):
+    if methods and not subject.calibration and all(chosen(method).needs_activations for method in methods):
         which = ", ".join(dict.fromkeys(chosen(method).name for method in methods))
         raise InputError(f"there is no calibration, and activations are needed by {which}", hint=CALIBRATE)
     if journal is not None:
@@ -214,6 +228,8 @@ def evaluate_model(
 def measured(name: str, subject: Subject) -> dict[str, Any]:
     """One method in one format, as JSON has it: what a worker does."""
     text, _, to = name.partition(" ")
+    if text == CACHE:
+        return _with_cache(to, subject)
     if chosen(text).needs_activations and not subject.calibration:
         return asdict(Refusal(text, to, f"activations are needed: {CALIBRATE}"))
     model, entries = model_of(subject.weights), subject.entries
@@ -223,7 +239,7 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     plan = subject.plans.get(to, dict.fromkeys(layers, to))
     formats = {layer: plan[layer] for layer in layers if layer in plan}
     left = [layer for layer in layers if layer not in plan]
-    bits = Fraction(sum(entries[layer].size * (entries[layer].bits or 0) for layer in left))
+    bits = Fraction(sum(8 * (entries[layer].stop - entries[layer].start) for layer in left))
     errors, values, seconds, names = [0.0] * len(left), {}, 0.0, {}
     results: dict[str, QuantizedWeight] = {}
     for layer, own in formats.items():
@@ -238,30 +254,43 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
         seconds += process_time() - start
         bits += result.bits_per_weight * weights.size
         errors.append(result.error(weights, held_out[layer]))
-        values[layer] = result.dequantize(dtype=np.float64)
+        values[layer] = result.dequantize(dtype=model.DTYPE)
         names[result.tensor.format.id if isinstance(result.tensor, BlockTensor) else chosen(text).to] = layer
-    vectors = model.with_weights(values).embed(subject.held_out)
-    cosines = (vectors * float_vectors(subject.weights, subject.held_out)).sum(axis=1)
+    reference = float_vectors(subject.weights, subject.held_out)
+    figures = model.with_weights(values).figures(subject.held_out, reference)
     average = bits / sum(entry.size for entry in entries.values())
-    similar, lowest = float(cosines.mean()), float(cosines.min())
     to = ", ".join(names) if to == DEFAULT else to
-    return asdict(Evaluation(text, to, float(average), similar, lowest, float(np.mean(errors)), round(seconds, 3)))
+    return Evaluation(text, to, float(average), figures, float(np.mean(errors)), round(seconds, 3)).record
 
 
-def notes_on(
-    methods: Iterable[str], weights: str | Path, sentences: tuple[str, ...], layers: Iterable[str]
-) -> list[str]:
+def _with_cache(scheme: str, subject: Subject) -> dict[str, Any]:
+    """The record of a model that keeps keys and values as a scheme has them; bits are of their numbers."""
+    model = model_of(subject.weights)
+    if not isinstance(model, LanguageModel):
+        return asdict(Refusal(CACHE, scheme, "the model keeps no keys and values: it sees a sentence at once"))
+    cache = QuantizedCache(cache_scheme(scheme))
+    reference = float_vectors(subject.weights, subject.held_out)
+    start = process_time()
+    try:
+        figures = model.with_cache(cache).figures(subject.held_out, reference)
+    except LowbitError as error:
+        return asdict(Refusal(CACHE, scheme, error.message))
+    bits = float(np.mean(cache.bits)) if cache.bits else 8.0 * np.dtype(model.DTYPE).itemsize
+    return Evaluation(CACHE, scheme, bits, figures, 0.0, round(process_time() - start, 3)).record
+
+
+def notes_on(methods: Iterable[str], weights: str | Path, samples: tuple[Any, ...], layers: Iterable[str]) -> list[str]:
     """What must be known of what methods make of layers: what is missing where these stand alone, and too few rows."""
-    own = {method.name: method for method in map(chosen, methods)}
+    own = {method.name: method for method in map(chosen, (name for name in methods if name != CACHE))}
     notes = [f"{name}: {method.layer_alone}" for name, method in own.items() if method.layer_alone]
     fitted = [name for name, method in own.items() if method.fits_hessian]
-    if fitted and sentences:
+    if fitted and samples:
         model = model_of(weights)
-        rows = sum(model.lengths(sentences))
+        rows = sum(model.lengths(samples))
         inputs = max(model.parameters[layer].shape[1] for layer in layers)
         if rows < inputs:
             few = f"{rows} rows of calibration for {inputs} inputs: error feedback fits what it has seen"
-            notes.append(f"{', '.join(fitted)}: {few}, and may lose on other rows; give more sentences")
+            notes.append(f"{', '.join(fitted)}: {few}, and may lose on other rows; give more of it")
     return notes
 
 
@@ -271,24 +300,30 @@ def notes_on_subject(subject: Subject) -> list[str]:
     layers = set(subject.layers)
     left = {name: len(layers.difference(plan)) for name, plan in subject.plans.items()}
     said = "layers are not in it and stay as they are"
-    of = f"{shared} of {counted(len(subject.held_out), 'held-out sentence')}"
+    of = f"{shared} of {counted(len(subject.held_out), f'held-out {model_of(subject.weights).SAMPLE}')}"
     notes = [f"warning: methods see what they are measured on: {of} in the calibration, too"] if shared else []
     return [*notes, *(f"{name}: {count} of {len(layers)} {said}" for name, count in left.items() if count)]
 
 
 def _float_model(subject: Subject) -> Evaluation:
     entries = subject.entries.values()
-    bits = sum(entry.size * (entry.bits or 0) for entry in entries) / sum(entry.size for entry in entries)
+    bits = sum(8 * (entry.stop - entry.start) for entry in entries) / sum(entry.size for entry in entries)
     dtypes = dict.fromkeys(entry.dtype for entry in entries)
-    return Evaluation("float", ", ".join(dtypes), bits, 1.0, 1.0, 0.0, 0.0)
+    reference = float_vectors(subject.weights, subject.held_out)
+    figures = model_of(subject.weights).figures(subject.held_out, reference)
+    return Evaluation("float", ", ".join(dtypes), bits, figures, 0.0, 0.0)
 
 
 def _row(record: Mapping[str, Any]) -> Evaluation | Refusal:
-    return Refusal(**record) if "reason" in record else Evaluation(**record)
+    if "reason" in record:
+        return Refusal(**record)
+    own = {part.name for part in fields(Evaluation)}
+    figures = {name: value for name, value in record.items() if name not in own}
+    return Evaluation(**{name: value for name, value in record.items() if name in own}, figures=figures)
 
 
 def _check_plans(subject: Subject) -> None:
-    entries = read_header(subject.weights).entries
+    entries = stored_parameters(subject.weights)
     for name, formats in subject.plans.items():
         unknown = [layer for layer in formats if layer not in entries]
         if unknown:
@@ -301,7 +336,7 @@ def _described(subject: Subject) -> dict[str, Any]:
     """What the numbers depend on."""
     parts = {
         "calibration": subject.calibration,
-        "held-out sentences": subject.held_out,
+        "held-out text": subject.held_out,
         "plan": subject.plans,
         "layers": [subject.include, subject.exclude],
     }

@@ -1,72 +1,108 @@
-"""The inputs of a model's linear layers for the sentences of a file: what methods are calibrated with, and held out."""
+"""The inputs of a model's linear layers for the text of a file: what methods are calibrated with, and held out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
 
 from lowbit.errors import InputError
+from lowbit.files.gguf import is_gguf, read_gguf
 from lowbit.files.reading import unreadable
-from lowbit.files.safetensors import Entry
+from lowbit.files.safetensors import Entry, read_header
 from lowbit.files.selection import LeftOut
-from lowbit.models.sentences import SentenceModel
+from lowbit.models.language.model import LanguageModel, hugging_face_name
+from lowbit.models.sentences import SentenceModel, sentences_of
 from lowbit.ops.arrays import Array
-from lowbit.printable import excerpt
+
+
+class EvaluatedModel(Protocol):
+    """A model that methods are tried on: one of sentences, or one of language.
+
+    Attributes
+    ----------
+    SAMPLE : str
+        What a text is cut into, in a word.
+    DTYPE : type
+        Of the arithmetic of its forward pass.
+    parameters : mapping of str to ndarray
+    linears : list of str
+        The names of the weights of the linear layers, in the order of the pass.
+    """
+
+    SAMPLE: ClassVar[str]
+    DTYPE: ClassVar[type]
+
+    @property
+    def parameters(self) -> Mapping[str, Array]: ...
+    @property
+    def linears(self) -> list[str]: ...
+    def samples(self, text: str, file: str) -> tuple[Any, ...]:
+        """What a text is cut into."""
+
+    def lengths(self, samples: Iterable[Any]) -> list[int]:
+        """How many rows of inputs each sample has."""
+
+    def inputs(self, samples: Iterable[Any], names: Sequence[str] | None = None) -> Mapping[str, Array]:
+        """What goes into linear layers, by the name of the weight, shape (rows, inputs)."""
+
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """For the weight of each linear layer those of all that read the same array."""
+
+    def with_weights(self, weights: Mapping[str, Array]) -> Self:
+        """The same model with some parameters replaced."""
+
+    def embed(self, samples: Iterable[Any]) -> Array:
+        """What the model makes of samples, to be compared."""
+
+    def figures(self, samples: Sequence[Any], reference: Array) -> dict[str, float]:
+        """How good it is on samples, beside the results of a reference."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A file of sentences.
+    """A file of text.
 
     Attributes
     ----------
     file, sha256 : str
         Its name, and the digest of its bytes.
-    sentences : tuple of str
+    samples : tuple
+        What the model cuts it into: sentences, or windows of tokens.
     """
 
     file: str
     sha256: str
-    sentences: tuple[str, ...]
+    samples: tuple[Any, ...]
 
 
-def read_sentences(file: str | Path, weights: str | Path | None = None) -> tuple[str, ...]:
-    """The sentences of a file: see :func:`read_text`."""
-    return read_text(file, weights).sentences
+def read_sentences(file: str | Path, weights: str | Path | None = None) -> tuple[Any, ...]:
+    """The samples of a file: see :func:`read_text`."""
+    return read_text(file, weights).samples
 
 
 def read_text(file: str | Path, weights: str | Path | None = None) -> Text:
-    """The lines of a text in UTF-8 that are not blank; ``weights``: of the model that they go through.
+    """A text in UTF-8, cut up for the model of ``weights``; into lines where none is named.
 
-    Raises InputError: the file cannot be read, is not UTF-8, has no such line, or one that is too long for the model.
+    Raises InputError: the file cannot be read, is not UTF-8, or has nothing for the model.
     """
     try:
         content = Path(file).read_bytes()
-        lines = content.decode("utf-8").splitlines()
+        text = content.decode("utf-8")
     except OSError as error:
         raise unreadable(file, error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8: byte {error.start:,} is {error.object[error.start]:#04x}") from error
-    sentences = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
-    if not sentences:
-        raise InputError(f"{file} has no sentences", hint="a line a sentence")
-    if weights is not None:
-        _require_short(file, sentences, model_of(weights))
-    return Text(str(file), sha256(content).hexdigest(), tuple(sentences.values()))
+    name = str(file)
+    samples = tuple(sentences_of(text, name).values()) if weights is None else model_of(weights).samples(text, name)
+    return Text(name, sha256(content).hexdigest(), samples)
 
 
-def _require_short(file: str | Path, lines: Mapping[int, str], model: SentenceModel) -> None:
-    for (number, line), length in zip(lines.items(), model.lengths(lines.values()), strict=True):
-        if length > model.longest:
-            what = f"{file}, line {number}: {excerpt(line)} has {length} pieces of words"
-            raise InputError(f"{what}, and the model has positions for {model.longest}", hint="shorter lines")
-
-
-def model_of(weights: str | Path) -> SentenceModel:
-    """The model that a safetensors file and config.json and vocab.txt beside it make; kept until another is asked for.
+def model_of(weights: str | Path) -> EvaluatedModel:
+    """The model that a safetensors file and config.json and vocab.txt beside it make, or a GGUF file; the last is kept.
 
     Raises InputError: a file is missing or broken.
     """
@@ -74,13 +110,13 @@ def model_of(weights: str | Path) -> SentenceModel:
     return _model(str(path), path.stat().st_mtime_ns if path.exists() else 0)
 
 
-def layer_inputs(weights: str | Path, sentences: tuple[str, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
-    """What goes into linear layers, by the name of the weight, shape (rows, inputs): the rows of all sentences.
+def layer_inputs(weights: str | Path, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
+    """What goes into linear layers, by the name of the weight, shape (rows, inputs): the rows of all samples.
 
-    Those of two lists of sentences are kept, so that the tasks of a campaign share one forward pass over each.
+    Those of two texts are kept, so that the tasks of a campaign share one forward pass over each.
     """
     path = Path(weights)
-    return _inputs(str(path), path.stat().st_mtime_ns, sentences, names)
+    return _inputs(str(path), path.stat().st_mtime_ns, samples, names)
 
 
 def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Entry], tuple[LeftOut, ...]]:
@@ -88,7 +124,7 @@ def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Ent
 
     Raises InputError: they go through none of them.
     """
-    linears, chosen = set(model_of(weights).encoder.linears()), list(entries)
+    linears, chosen = set(model_of(weights).linears), list(entries)
     kept = [entry for entry in chosen if entry.name in linears]
     if not kept:
         raise InputError(f"{weights}: sentences go through none of the {len(chosen)} tensors that are chosen")
@@ -97,23 +133,36 @@ def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Ent
     return kept, tuple(LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason) for entry in others)
 
 
-def float_vectors(weights: str | Path, sentences: tuple[str, ...]) -> Array:
-    """The model's vectors of sentences, kept as :func:`layer_inputs` are."""
+def float_vectors(weights: str | Path, samples: tuple[Any, ...]) -> Array:
+    """What the model makes of samples, kept as :func:`layer_inputs` are."""
     path = Path(weights)
-    return _vectors(str(path), path.stat().st_mtime_ns, sentences)
+    return _vectors(str(path), path.stat().st_mtime_ns, samples)
 
 
 @lru_cache(maxsize=1)
-def _model(path: str, modified: int) -> SentenceModel:
+def _model(path: str, modified: int) -> EvaluatedModel:
     del modified
+    if is_gguf(Path(path)):
+        return LanguageModel.read(path)
     return SentenceModel.read(Path(path).parent, path)
 
 
 @lru_cache(maxsize=2)
-def _inputs(path: str, modified: int, sentences: tuple[str, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
-    return _model(path, modified).inputs(sentences, names)
+def _inputs(path: str, modified: int, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
+    return _model(path, modified).inputs(samples, names)
 
 
 @lru_cache(maxsize=1)
-def _vectors(path: str, modified: int, sentences: tuple[str, ...]) -> Array:
-    return _model(path, modified).embed(sentences)
+def _vectors(path: str, modified: int, samples: tuple[Any, ...]) -> Array:
+    return _model(path, modified).embed(samples)
+
+
+def stored_parameters(weights: str | Path) -> dict[str, Entry]:
+    """How a file has each parameter, by the name that it has in the model.
+
+    Raises InputError: it is not a safetensors or GGUF file.
+    """
+    path = Path(weights)
+    if not is_gguf(path):
+        return read_header(path).entries
+    return {hugging_face_name(name): entry for name, entry in read_gguf(path).entries.items()}

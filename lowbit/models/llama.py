@@ -72,12 +72,16 @@ class Llama:
         """
         if "lm_head.weight" not in parameters:
             parameters = {**parameters, "lm_head.weight": parameters["embed_tokens.weight"]}
+        return Functions(parameters, apply, self.namespace).linear("lm_head", self.hidden(parameters, tokens, apply))
+
+    def hidden(self, parameters: Parameters, tokens: Any, apply: Apply = plainly) -> Any:
+        """What the last layer's input is, shape (..., tokens, width); arguments as for :meth:`logits`."""
         run = Functions(parameters, apply, self.namespace)
         hidden = run.embedding("embed_tokens", tokens)
         tables = rotary_tables(tokens.shape[-1], hidden.shape[-1] // self.heads, self.base)
         for number in range(self.layers):
             hidden = self._block(run, f"layers.{number}", hidden, tables)
-        return run.linear("lm_head", run.rmsnorm("norm", hidden, self.epsilon))
+        return run.rmsnorm("norm", hidden, self.epsilon)
 
     def _block(self, run: Functions, name: str, hidden: Any, tables: tuple[Any, Any]) -> Any:
         inside = run.rmsnorm(f"{name}.input_layernorm", hidden, self.epsilon)

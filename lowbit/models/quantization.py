@@ -26,7 +26,7 @@ from lowbit.format.registry import block_format_of
 from lowbit.models.evaluation import notes_on
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
-from lowbit.models.sentences import weights_of
+from lowbit.models.packages import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor

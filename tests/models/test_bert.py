@@ -7,7 +7,8 @@ import pytest
 
 from lowbit.errors import InputError
 from lowbit.models.bert import Bert
-from lowbit.models.sentences import SentenceModel, minilm_directory
+from lowbit.models.packages import minilm_directory
+from lowbit.models.sentences import SentenceModel
 from lowbit.models.wordpiece import tokens
 from tests.models.tiny_bert import HEADS, LAYERS, WIDTH, WORDS, folder, tiny_parameters
 

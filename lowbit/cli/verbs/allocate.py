@@ -168,7 +168,7 @@ def _apply(measured: Measured, plan: Plan, arguments: Namespace) -> list[Compari
 
 
 def _weights(arguments: Namespace) -> str:
-    from lowbit.models.sentences import weights_of
+    from lowbit.models.packages import weights_of
 
     return str(weights_of(arguments.model))
 

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.campaign.checkpoint import dequantize_file
-    from lowbit.models.sentences import place_of
+    from lowbit.models.packages import place_of
 
     with Bar() as bar:
         converted = dequantize_file(

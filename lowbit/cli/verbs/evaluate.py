@@ -30,13 +30,14 @@ SUFFIXES = (".html", ".svg", ".json")
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "evaluate",
-        help="what quantisers and formats make of a model: bits against similarity",
-        description="Quantise the linear layers of a sentence model by every method in every format, and measure on "
-        "sentences that no method has seen: bits a weight, the cosine of the sentences' vectors and those of the float "
-        "model, the error of the layers' outputs. What a method cannot do is left out, and the reason is printed. A "
-        "run that was stopped goes on where it was, with --output or --journal.",
+        help="what quantisers and formats make of a model: bits against what they cost",
+        description="Quantise the linear layers of a model by every method in every format, and measure on text that "
+        "no method has seen: bits a weight, the error of the layers' outputs, and of sentence models the cosine of the "
+        "sentences' vectors and those of the float model, of language models the perplexity. What a method cannot do "
+        "is left out, and the reason is printed. A run that was stopped goes on where it was, with --output or "
+        "--journal.",
     )
-    model_file(parser, "model", "the model", "config.json and vocab.txt beside it; or minilm")
+    model_file(parser, "model", "the model", "config.json and vocab.txt beside it, a GGUF file, minilm or smollm2")
     methods = (
         "quantisers, NAME[:VARIANT][:OPTION=VALUE]...: rtn,awq:duo_scaling,gptq:order=activation:damping=0.02; "
         "`lowbit list methods` has them, `lowbit explain NAME` variants, `lowbit explain OPTION` options"
@@ -47,11 +48,13 @@ def add_parser(subparsers: Any) -> None:
         "that each method works in unasked)"
     )
     parser.add_argument("--to", metavar="LIST", help=formats)
+    caches = "what keys and values of a language model are kept in, weights as they are: kivi2, kivi4, nsnquant1, "
+    parser.add_argument("--kv-formats", default="", metavar="LIST", help=caches + "nsnquant2, or block formats")
     plan = "a plan of `lowbit allocate`: each layer in the format that it has there"
     input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
-    seen = "sentences that methods see, UTF-8, a line each; needed by gptq, awq and others"
+    seen = "text that methods see, UTF-8, a sentence a line; needed by gptq, awq and others"
     input_file(parser, "--calibrate", what="the calibration text", metavar="TEXT", help=seen)
-    held_out = "sentences that everything is measured on"
+    held_out = "text that everything is measured on"
     input_file(parser, "--held-out", what="the held-out text", metavar="TEXT", help=held_out)
     integers = "an integer model beside its float twin, layer by layer; MODEL is a file of one, mnist_vit, ..., minilm"
     parser.add_argument("--layers", action="store_true", help=integers)
@@ -68,16 +71,18 @@ def run(arguments: Namespace) -> int:
     from lowbit.cli.report import evaluate as report
     from lowbit.models.evaluation import Subject, evaluate_model
     from lowbit.models.joint import DEFAULT
-    from lowbit.models.sentences import weights_of
+    from lowbit.models.packages import weights_of
 
     if arguments.layers:
         return evaluate_layers(arguments)
-    methods, formats = listed(arguments.methods), listed(arguments.to or "")
+    methods, formats, caches = listed(arguments.methods), listed(arguments.to or ""), listed(arguments.kv_formats)
     if arguments.preset:
         raise UsageError("--preset is for --layers")
     if not arguments.held_out:
-        raise UsageError("`lowbit evaluate` takes --held-out TEXT", hint="sentences, a line each")
-    if not methods:
+        raise UsageError(
+            "`lowbit evaluate` takes --held-out TEXT", hint="a text: sentences, a line each, for a model of sentences"
+        )
+    if not methods and not caches:
         raise UsageError("`lowbit evaluate` takes --methods", hint="--methods rtn,gptq --to int4.g128, say")
     suffixes = {output: _suffix(output) for output in arguments.output}
     for output in arguments.output:
@@ -98,6 +103,7 @@ def run(arguments: Namespace) -> int:
             subject,
             methods,
             [*formats, *plans] or [DEFAULT],
+            caches=caches,
             journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
@@ -125,10 +131,15 @@ def _write(arguments: Namespace, rows: Any, refused: Any, document: dict[str, An
     from lowbit.cli.report import evaluate as report
 
     page = terminal(arguments)
-    page.table([report.HEADS, *map(report.cells, rows)], right=report.RIGHT)
-    layers, held_out = counted(document["layers"], "layer"), counted(document["held_out"], "held-out sentence")
+    page.table([report.heads(rows[0]), *map(report.cells, rows)], right=report.right(rows[0]))
+    layers, held_out = (
+        counted(document["layers"], "layer"),
+        counted(document["held_out"], f"held-out {document['sample']}"),
+    )
     told = f"{layers} with {document['weights']:,} weights; {held_out}"
-    page.lines(wrapped(f"{told}, {document['calibration']} of the calibration; {report.MEANING}", page.columns))
+    page.lines(
+        wrapped(f"{told}, {document['calibration']} of the calibration; {report.meaning(rows[0])}", page.columns)
+    )
     for note in document["notes"]:
         page.lines(wrapped(printable(note, line=True), page.columns))
     for item in refused:  # a line each, to be searched

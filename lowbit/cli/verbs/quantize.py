@@ -119,7 +119,7 @@ def _to_gguf(arguments: Namespace) -> Converted:
 
 def _to_nearest(arguments: Namespace) -> Converted:
     from lowbit.campaign.checkpoint import quantize_file
-    from lowbit.models.sentences import place_of
+    from lowbit.models.packages import place_of
 
     _refuse_work(arguments)
     with Bar() as bar:
@@ -138,8 +138,8 @@ def _to_nearest(arguments: Namespace) -> Converted:
 
 
 def _by_method(arguments: Namespace) -> Converted:
+    from lowbit.models.packages import place_of
     from lowbit.models.quantization import quantize_by_method
-    from lowbit.models.sentences import place_of
     from lowbit.quantizers.method import chosen
 
     method = chosen(arguments.method)

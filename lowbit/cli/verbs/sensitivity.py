@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    from lowbit.models.sentences import weights_of
+    from lowbit.models.packages import weights_of
     from lowbit.quantizers.method import chosen
 
     method = chosen(arguments.method) if arguments.method else None

@@ -17,8 +17,8 @@ from lowbit.models.conversion.convert import Converted, convert
 from lowbit.models.functions import Parameters
 from lowbit.models.graph import IntegerModel
 from lowbit.models.mnist import mnist
+from lowbit.models.packages import MINILM, minilm
 from lowbit.models.resnet import ResNet
-from lowbit.models.sentences import MINILM, minilm
 from lowbit.models.stored import StoredModel, load, names
 from lowbit.models.vit import Vit
 from lowbit.models.wordpiece import tokens

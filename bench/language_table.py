@@ -1,0 +1,106 @@
+"""What published quantisers cost SmolLM2-135M in perplexity: ``python -m bench.language_table``.
+
+Every method that works in a format of 4 or 3 bits, with scales for 128 weights or a whole channel, and the formats of
+methods that have their own; calibrated on 4,096 tokens of Python's own documentation (``pydoc_data``), measured on
+2,048 tokens of other topics of it, in windows of 512. A run that was stopped goes on where it was; the results are
+committed, and ``--texts FOLDER`` writes the two texts for ``lowbit evaluate``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from lowbit.cli.report.evaluate import cells, document, heads
+from lowbit.models import characters
+from lowbit.models.evaluation import Evaluation, Refusal, Subject, evaluate_model
+from lowbit.models.joint import DEFAULT
+from lowbit.models.language.byte_pairs import BytePairs, words
+from lowbit.models.packages import SMOLLM2, smollm2, weights_of
+
+TOKENS = {"calibration": 4096, "held_out": 2048}
+"""Whole windows; never scales for 32 weights: those of the file lie on such grids already."""
+DIGESTS = {
+    "calibration": "adaaf07254f581da1d65cbde2a5ee533036f12f055fb6f10a248367167a9e7f3",
+    "held_out": "078049cfaa014efad345d6e7c7c354ba0ca97e73d74ec95c0f55be1f3b57e417",
+}
+"""SHA-256 of the texts that Python 3.11.7 has; other versions have other topics."""
+
+METHODS = "rtn,gptq,gptq:order=activation,awq,awq:duo_scaling,smoothquant,quarot,quarot:gptq,adadim,aptq"
+FORMATS = "int4.g128,int4.channel,int3.g128,int3.channel,nf4.g128,float4_e2m1fn.g128,mxfp4,nvfp4"
+OWN = "squeezellm,spqr,decoupleq,hqq,pvq,mofq,nupes,llm_fp4,vector_quantization,lr_qat"
+CACHES = "kivi4,kivi2,nsnquant2,nsnquant1,int8.g64,int4.g32,float8_e4m3fn.g64"
+RESULTS = Path(__file__).with_suffix(".json")
+
+
+def texts(pieces: BytePairs) -> dict[str, str]:
+    """The two texts: topics that are held out, and the others, each of as many tokens as there are to be.
+
+    Raises SystemExit: this version of Python has other topics.
+    """
+    result = {
+        part: _of_tokens(characters.topics(held_out=part == "held_out"), count, pieces)
+        for part, count in TOKENS.items()
+    }
+    found = {part: sha256(text.encode()).hexdigest() for part, text in result.items()}
+    if found != DIGESTS:
+        sys.exit(f"the texts of Python {sys.version.split()[0]} have other digests: {found}")
+    return result
+
+
+def _of_tokens(text: str, count: int, pieces: BytePairs) -> str:
+    """The first words of a text, from the first line from which whole words have that many tokens."""
+    for start in (place + 1 for place, character in enumerate(text) if character == "\n"):
+        parts = list(words(text[start : start + 8 * count], single_digits=pieces.single_digits))
+        ends = list(accumulate(len(pieces.tokens(part)) for part in parts))
+        if count in ends:
+            return "".join(parts[: ends.index(count) + 1])
+    raise ValueError(f"no line begins {count} tokens of whole words")
+
+
+def main() -> None:
+    """Measure what the results do not have, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--texts", type=Path, metavar="FOLDER", help="write calibration.txt and held_out.txt there, and stop"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parser.parse_args()
+    model = smollm2()
+    parts = texts(model.pieces)
+    if arguments.texts:
+        for part, text in parts.items():
+            (arguments.texts / f"{part}.txt").write_text(text, encoding="utf-8")
+        return
+    samples = {part: model.samples(text) for part, text in parts.items()}
+    subject = Subject(str(weights_of(SMOLLM2)), samples["calibration"], samples["held_out"], {})
+    journal = arguments.results.with_suffix(".partial")
+    rows: list[Evaluation] = []
+    refused: list[Refusal] = []
+    for methods, formats, caches in ((METHODS, FORMATS, CACHES), (OWN, DEFAULT, "")):
+        own, others = evaluate_model(
+            subject,
+            methods.split(","),
+            formats.split(","),
+            caches=caches.split(",") if caches else (),
+            journal=journal,
+            jobs=arguments.jobs,
+            progress=lambda done, total, name: print(f"{done} of {total}: {name}", file=sys.stderr, flush=True),
+        )
+        rows += own[1:] if rows else own
+        refused += others
+    arguments.results.write_text(json.dumps(document(SMOLLM2, subject, rows, refused), indent=2) + "\n")
+    for row in (heads(rows[0]), *map(cells, rows)):
+        print("  ".join(cell.ljust(24) for cell in row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Language models: text into tokens, and how well a decoder foretells them."""
