@@ -19,7 +19,7 @@ from lowbit.allocate.picture import COLORS, words_at
 from lowbit.allocate.sensitivity import Measured, Settings, measure_model
 from lowbit.entropy import entropy, huffman_encode, rans_encode
 from lowbit.files.safetensors import read_header
-from lowbit.models.sentences import minilm_directory
+from lowbit.models.packages import minilm_directory
 from lowbit.ops.block.quantize import quantize
 
 DOCS = Path(__file__).parents[1] / "docs"

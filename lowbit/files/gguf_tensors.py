@@ -99,6 +99,21 @@ def decoded(tensor: BlockTensor, dtype: np.dtype[np.generic]) -> Array:
         return np.asarray(values).astype(dtype)
 
 
+def values_of(file: GgufFile, name: str) -> Array:
+    """A tensor in binary32: numbers as they are, and of ggml's blocks what llama.cpp makes of them.
+
+    Raises InputError: there is no such tensor, or it is of a type that is not decoded.
+    """
+    data = file.raw(name)  # which refuses a name that is not there
+    entry = file.entries[name]
+    if entry.dtype in DTYPES:
+        return np.asarray(file.tensor(name), np.float32)
+    fmt = format_of(entry.dtype)
+    if fmt is None:
+        raise InputError(f"{file.path}: tensor {excerpt(name)} is {entry.dtype}, which is not decoded here")
+    return decoded(BlockTensor.from_bytes(data.tobytes(), fmt, entry.shape, layout=LAYOUT), np.dtype(np.float32))
+
+
 def why_not(entry: Entry, fmt: BlockFormat) -> str:
     """Why a tensor cannot be in a format, so that it stays as it is; "" where it can."""
     dtype = type_of(fmt) or ""

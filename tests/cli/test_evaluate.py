@@ -325,6 +325,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(lowbit, model, reposit
     (model.parent / "held-out.txt").write_text("\n".join(HELD_OUT))
     page = (repository / "docs" / "how-to" / "quantise-and-evaluate-a-model.md").read_text(encoding="utf-8")
     commands = re.findall(r"^\$ lowbit (.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    commands = [command for command in commands if " smollm2 " not in command]
     assert [command.split()[0] for command in commands] == [
         *("evaluate", "quantize", "dequantize"),
         *("sensitivity", "allocate", "evaluate", "quantize"),

@@ -1,6 +1,7 @@
 """``lowbit evaluate`` on a language model: a GGUF file of random weights."""
 
 import re
+import shlex
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_a_sentence_model_keeps_no_cache(lowbit, tmp_path, monkeypatch):
     result = lowbit("evaluate", "bert", "--held-out", "held.txt", "--kv-formats", "int8.g16")
     assert result.status == 2
     assert "cache in int8.g16: the model keeps no keys and values" in result.err
+
+
+def test_the_command_of_the_page(lowbit, model, repository):
+    page = (repository / "docs" / "how-to" / "quantise-and-evaluate-a-model.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ lowbit (.* smollm2 .*)$", page.replace("\\\n", " "), re.MULTILINE)
+    (model.parent / "calibration.txt").write_text(SEEN)
+    (model.parent / "held_out.txt").write_text(HELD_OUT)
+    result = lowbit(*shlex.split(command.replace("smollm2", "tiny.gguf").replace("g64", "g32")))
+    assert result.status == 0, result.err
+    assert "left out" not in result.out
 
 
 @pytest.mark.parametrize("word", ["perplexity", "divergence", "cache", "window"])

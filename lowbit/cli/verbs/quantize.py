@@ -98,7 +98,7 @@ def _refuse_work(arguments: Namespace) -> None:
 
 def _to_gguf(arguments: Namespace) -> Converted:
     from lowbit.campaign.gguf import quantize_to_gguf
-    from lowbit.models.sentences import place_of
+    from lowbit.models.packages import place_of
 
     if arguments.method:
         hint = "leave --method out: --policy says how blocks are made"

@@ -13,7 +13,7 @@ import scipy.special
 
 from lowbit.errors import InputError
 from lowbit.files.gguf import GgufFile, read_gguf
-from lowbit.files.gguf_blocks import values_of
+from lowbit.files.gguf_tensors import values_of
 from lowbit.models.hook import Apply, plainly
 from lowbit.models.language.byte_pairs import BytePairs
 from lowbit.models.llama import Llama
