@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from lowbit.format.block import BlockFormat
     from lowbit.format.common import Format
 
-POWER_RULES = ("floor", "ceil", "rceil", "even", "nearest", "tosa")
+POWER_RULES = ("floor", "floor_log2", "ceil", "rceil", "even", "nearest", "tosa")
 """The scale rules that give a power of two."""
 
 RATIO_RULES = ("rceil", "nearest")
 """Those that look at amax over the largest element, and not at amax."""
+
+BINARY32_STEPS = ("sum", "fused_sum", "mean", "uniform_65536")
+"""Choices of steps that are rounded to binary32."""
 
 HELD = {"exact": (51, 450), "binary32": (24, 127), "bfloat16": (24, 127)}
 """The bits and the largest exponent of numbers in an arithmetic; exact steps, in binary64 to odd, hold less than it."""
@@ -74,7 +77,11 @@ class BlockPolicy(Choices):
         {
             "amax_over_max": "amax over the largest element, rounded into the scale's format",
             "amax_over_half_range": "amax over half of the distance from the lowest element to the largest one",
+            "signed_amax": "the value of that magnitude, the first one, with its sign, over the lowest element",
+            "amax": "amax itself",
+            "mean": "the mean of the magnitudes, which are added one after the other, where steps are rounded",
             "floor": "the largest power of two up to amax, over that of the largest element (OCP MX v1.0 6.3)",
+            "floor_log2": "floor, by a logarithm that is rounded to binary32: 2^k from a little below it on",
             "ceil": "the smallest power of two from amax on, over that of the largest element",
             "rceil": "the smallest power of two from amax over the largest element on, so that nothing saturates",
             "even": "floor, of an amax that is first rounded to the precision of the elements",
@@ -119,6 +126,8 @@ class BlockPolicy(Choices):
             "divide_by_ratio": "x / (s / R)",
             "reciprocal_exact": "x * (1 / (s * S)) with an exact product",
             "multiply_by_ratio": "x * (R / s)",
+            "maximum_over_amax": "x * (maximum / amax), with no scale above",
+            "sign": "1 from 0 on, and -1 below",
         },
     )
     quotient_scale: str = axis(
@@ -135,6 +144,15 @@ class BlockPolicy(Choices):
         {
             "none": "nothing",
             "uniform_65536": "the middle of one of 65,536 bins over [-1, 1], that of the number (q + 1) / 2 * 65535",
+        },
+    )
+    rounding_steps: str = axis(
+        "none",
+        "how a quotient becomes an integer element, where steps are rounded to binary32",
+        {
+            "none": "by the policy of the elements",
+            "sum": "the quotient plus 1/2 less the lowest element is cut to an integer",
+            "fused_sum": "as sum, but from the exact product where x is multiplied: a fused multiply-add",
         },
     )
     quotient_format: str = axis(
@@ -263,9 +281,10 @@ class BlockPolicy(Choices):
                 f"search = {self.search!r} compares scales that are stored, not {self.quotient_scale} ones",
                 hint="quotient_scale='stored'",
             )
-        if self.quotient_bins != "none" and self.arithmetic != "binary32":
-            what = f"quotient_bins = {self.quotient_bins!r} is made of steps in binary32, not {self.arithmetic!r} ones"
-            raise PolicyError(what, hint="arithmetic='binary32'")
+        for name in ("quotient_bins", "rounding_steps", "scale_rule"):
+            if self.arithmetic != "binary32" and (choice := getattr(self, name)) in BINARY32_STEPS:
+                what = f"{name} = {choice!r} is made of steps in binary32, not {self.arithmetic!r} ones"
+                raise PolicyError(what, hint="arithmetic='binary32'")
         for text in (self.scale, self.tensor, self.element, self.intermediate[1]):
             spelled(text)
 
@@ -355,6 +374,7 @@ def spelled(text: str, target: Format | None = None) -> Policy:
 _USUAL = (
     *("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4"),
     *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host", "hifloat4", "bitsandbytes_nested"),
+    *("ggml_q4_0", "ggml_q4_1", "ggml_q8_0", "ggml_ternary", "ggml_q1_0", "ggml_mxfp4", "ggml_nvfp4"),
 )
 """The default policies of formats."""
 

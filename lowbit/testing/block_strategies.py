@@ -21,7 +21,7 @@ from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.quantize import is_made, quantize
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import BINARY32_STEPS, BlockPolicy
 from lowbit.vectors.block.blocks import Blocks
 from lowbit.vectors.flags.block import INFINITY_IN_BLOCK, NAN_IN_BLOCK
 from lowbit.vectors.flags.cast import RANDOM
@@ -184,6 +184,8 @@ def block_policies() -> SearchStrategy[BlockPolicy]:
         "quotient_scale": ["stored"],
         "search": ["none"],
         "quotient_bins": ["none"],
+        "rounding_steps": ["none"],
+        "scale_rule": [rule for rule in axes["scale_rule"] if rule not in BINARY32_STEPS],
     }  # other choices are refused with exact steps
     chosen = {axis: st.sampled_from(values) for axis, values in axes.items()}
     return st.builds(BlockPolicy, scale=st.just("ocp_sat"), tensor=st.just("ocp_sat"), **chosen)

@@ -1,4 +1,4 @@
-"""ggml's own C library, through ctypes: structs both ways."""
+"""ggml's own C library, through ctypes: structs and values both ways, by its scalar code and by its SIMD code."""
 
 import ctypes
 from pathlib import Path
@@ -25,6 +25,12 @@ def ggml():
     return ctypes.CDLL(str(Path(libggml.__file__).parent / "lib64" / "libggml-base.so"))
 
 
+@pytest.fixture(scope="session")
+def ggml_cpu(ggml):
+    """The library with SIMD code."""
+    return ctypes.CDLL(str(Path(libggml.__file__).parent / "lib64" / "libggml-cpu.so"))
+
+
 def call(library, function, source, result, count):
     """``function(source, result, count)`` of C, over whole arrays."""
     found = getattr(library, function)
@@ -46,3 +52,80 @@ def test_values_of_random_structs(ggml, name):
     call(ggml, f"dequantize_row_{c_name(name)}", structs, values, values.size)
     tensor = lowbit.BlockTensor.from_bytes(structs.tobytes(), fmt, values.shape, layout="ggml")
     assert (codes(lowbit.dequantize(tensor)) == codes(values)).all()
+
+
+ENCODERS = {
+    "ggml_q4_0": ("q4_0", "q5_0"),
+    "ggml_q4_1": ("q4_1", "q5_1"),
+    "ggml_q8_0": ("q8_0", "q8_1"),
+    "ggml_ternary": ("tq1_0", "tq2_0", "q2_0"),
+    "ggml_q1_0": ("q1_0",),
+    "ggml_mxfp4": ("mxfp4",),
+    "ggml_nvfp4": ("nvfp4",),
+}
+"""Preset -> types."""
+
+
+def rows(length, seed):
+    """Blocks of every kind.
+
+    Usual, with ties, with zeros of both signs, tiny, with one outlier at either end, of one sign, constant, with a
+    scale that overflows binary16, beside powers of two, with the extreme value of either sign.
+    """
+    drawn = np.random.default_rng(seed)
+    x = drawn.normal(size=(15 * 40, length)).astype(np.float32)
+    x *= np.exp2(drawn.integers(-24, 25, size=(len(x), 1)), dtype=np.float32)
+    kinds = [x[kind::15] for kind in range(15)]
+    ties = drawn.integers(-17, 18, size=kinds[1].shape).astype(np.float32)
+    kinds[1][:] = ties / 2
+    kinds[2][:] = ties / 16
+    kinds[2][:, 0] = -8
+    kinds[3][:, ::3], kinds[3][:, 1::5] = 0, -0.0
+    kinds[4][::2], kinds[4][1::2] = 0, -0.0
+    kinds[4][::4, 1::2] = -0.0
+    kinds[5][:] = ties * np.float32(2.0**-120)
+    kinds[6][:, 0] = -np.abs(kinds[6]).max() * 4
+    kinds[7][:, -1] = np.abs(kinds[7]).max() * 4
+    kinds[8][:] = np.abs(kinds[8])
+    kinds[9][:] = -np.abs(kinds[9])
+    kinds[10][:] = kinds[10][:, :1]
+    kinds[11][:] = np.clip(kinds[11], -1, 1) * np.float32(2.0**28)
+    powers = np.exp2(drawn.integers(-20, 21, size=(len(kinds[12]), 1))).astype(np.float32)
+    below = powers.view(np.int32) - drawn.integers(-2, 20, size=powers.shape).astype(np.int32)
+    kinds[12][:] = np.clip(kinds[12] / np.abs(kinds[12]).max(), -1, 1) * powers / 2
+    kinds[12][:, 3:4] = below.view(np.float32)
+    kinds[13][:, 5], kinds[13][:, 9] = -np.abs(kinds[13]).max() * 2, np.abs(kinds[13]).max() * 2
+    kinds[14][:] = np.nextafter(ties / 2, np.float32(np.inf) * np.sign(kinds[14]))
+    return x
+
+
+def structs_of(library, function, values, fmt):
+    """What a C function writes."""
+    result = np.zeros((values.size // fmt.block[0], struct_size(fmt)), np.uint8)
+    return call(library, function, values, result, values.size)
+
+
+def require_structs(structs, values, fmt, policy):
+    """The structs of a policy, byte for byte."""
+    tensor = lowbit.quantize(values, fmt, policy=policy)
+    ours = np.frombuffer(tensor.to_bytes(layout="ggml"), np.uint8).reshape(structs.shape)
+    wrong = np.flatnonzero((ours != structs).any(1))
+    assert not len(wrong), (fmt.id, len(wrong), wrong[:5], values.reshape(len(structs), -1)[wrong[0]])
+
+
+@pytest.mark.parametrize(("policy", "name"), [(policy, name) for policy, names in ENCODERS.items() for name in names])
+def test_structs_of_the_scalar_code(ggml, policy, name):
+    fmt = lowbit.get_format(f"ggml_{name}")
+    assert fmt.default_policy == policy
+    values = rows(fmt.block[0], 5)
+    require_structs(structs_of(ggml, f"quantize_row_{name}_ref", values, fmt), values, fmt, policy)
+
+
+@pytest.mark.parametrize("name", ["q8_0", "q8_1"])
+def test_structs_of_the_simd_code(ggml_cpu, name):
+    fmt = lowbit.get_format(f"ggml_{name}")
+    values = rows(fmt.block[0], 6)
+    structs = structs_of(ggml_cpu, f"quantize_row_{name}", values, fmt)
+    require_structs(structs, values, fmt, "ggml_q8_0_simd")
+    scalar = lowbit.quantize(values, fmt, policy="ggml_q8_0").to_bytes(layout="ggml")
+    assert scalar != structs.tobytes()  # the axes change codes

@@ -88,6 +88,8 @@ def _write_elements(page: Terminal, words: str, steps: Iterable[ElementStep], fm
 
 def _scale_rows(page: Terminal, step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy) -> list[Row]:
     rows = _span_rows(step)
+    if policy.scale_rule == "mean" and step.field in levels(fmt)[0]:
+        rows[0] = ("mean", rows[0][1], "of the magnitudes")
     if step.field in fmt.lower_exponents:
         rows[0] = ("quotient", *rows[0][1:])
         rows.append(("rule", "into the binade of the largest element and the exponents below, as far as it goes", ""))
@@ -161,6 +163,10 @@ def _quotient_of_maximum(step: ScaleStep, fmt: BlockFormat, policy: BlockPolicy)
         return f"{ratio}: the largest element times what scales are to reach{each}"
     if coarser:
         return _named(BlockPolicy.meaning("scale_steps", policy.scale_steps), fmt, largest) + each
+    if policy.scale_rule in ("amax", "mean"):
+        return f"{BlockPolicy.meaning('scale_rule', policy.scale_rule)}{each}"
+    if policy.scale_rule == "signed_amax":
+        return f"maximum / {format_decimal(fmt.number.min)}, the lowest element{each}"
     by_reciprocal = each and policy.scale_steps in ("reciprocal", "folded")
     what = "the largest element, and exponents below" if fmt.headroom else "the largest element"
     return (f"maximum * (1 / {largest})" if by_reciprocal else f"maximum / {largest}") + f", {what}{each}"
@@ -204,6 +210,8 @@ def _affine_quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
     added = other.role == "zero_point" and not adds_after_rounding(fmt.number, policy)
     words += f" + {other.name}" if added else ""
     words += _rounded_steps(policy)
+    if policy.rounding_steps != "none":
+        words += f"; {BlockPolicy.meaning('rounding_steps', policy.rounding_steps)}"
     if added and factor and policy.zero_point_place == "fused":
         words += ", the last two in one (a fused multiply-add)"
     if policy.quotient_scale == "unrounded":
@@ -224,6 +232,8 @@ def _quotient_words(fmt: BlockFormat, policy: BlockPolicy) -> str:
     words = f"quotient = {_named(steps, fmt, '')}{exponents}{each}"
     if policy.quotient_scale == "unrounded":
         words += f", {levels(fmt)[0][0].name} before it is rounded"
+    if policy.rounding_steps != "none":
+        words += f"; {BlockPolicy.meaning('rounding_steps', policy.rounding_steps)}"
     if policy.quotient_bins != "none":
         words += f", then {BlockPolicy.meaning('quotient_bins', policy.quotient_bins)}"
     return words + (f", then rounded to {policy.intermediate[0]}" if policy.intermediate[0] else "")

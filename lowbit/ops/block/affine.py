@@ -86,7 +86,7 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     steps, first, last = Steps(policy), fmt.number.codes[0], fmt.number.codes[-1]
     if policy.value_range == "with_zero":
         low, high = np.where(low > 0, low.dtype.type(0), low), np.maximum(high, 0)
-    width, span = _add(steps, high, -low), steps.dtype(last - first)
+    width, span = _add(steps, high, -low) + steps.dtype(0), steps.dtype(last - first)  # a width of 0 has no sign
     reciprocal = policy.range_steps == "reciprocal" and not steps.exact
     factors = steps.divide(span, width) if reciprocal else None
     if factors is None:

@@ -101,9 +101,14 @@ def linear_codes(
     with np.errstate(all="ignore"):
         if factors is None and policy.quotient_steps == "reciprocal" and not steps.exact:
             factors = steps.divide(steps.dtype(1), scales)
+            if policy.zero_scale == "zero" and policy.zero_block == "project":
+                factors = np.where(scales == 0, steps.dtype(0), factors)
         quotients = steps.divide(values, scales) if factors is None else steps.multiply(values, factors)
         signs = np.where(np.isnan(values), values, 1)
         quotients = np.where(np.isnan(quotients), np.copysign(np.nan, signs), quotients).astype(steps.dtype)
+        if policy.rounding_steps != "none":
+            multiplied = None if factors is None else (values, factors)
+            quotients = cut_sums(quotients, multiplied, float(target.codes[0]), policy)
         if target.wraps and policy.zero_point_place != "after_rounding":
             odd = steps.exact
             if policy.zero_point_place == "fused" and factors is not None:
@@ -119,6 +124,17 @@ def linear_codes(
         )
     wide = np.asarray(encode(quotients, "int32", policy=element, random_bits=random)).astype(np.int64) + zeros
     return np.clip(wide, target.codes[0], target.codes[-1]).astype(target.code_dtype)
+
+
+def cut_sums(quotients: Array, factors: tuple[Array, Array] | None, lowest: float, policy: BlockPolicy) -> Array:
+    """Integers from binary32 quotients, or from the factors whose products they are, for ``policy.rounding_steps``."""
+    half = np.float32(0.5 - lowest)
+    if policy.rounding_steps == "fused_sum" and factors is not None:
+        exact = np.multiply(*factors, dtype=np.float64)  # binary64 has more than twice as many bits
+        total = add_to_odd(exact, np.broadcast_to(np.float64(half), exact.shape)).astype(np.float32)
+    else:
+        total = quotients + half
+    return np.asarray(np.trunc(total) + np.float32(lowest))
 
 
 def dequantize_linear(

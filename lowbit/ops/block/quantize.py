@@ -18,6 +18,7 @@ from lowbit.ops.block import boundaries, exponents, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.linear import cut_sums
 from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import (
@@ -30,6 +31,7 @@ from lowbit.ops.block.scales import (
     in_binary32,
     magnitudes,
     scale_of_tensor,
+    statistics,
 )
 from lowbit.ops.block.search import FOUR_OVER_SIX, better, faster, require_searchable
 from lowbit.ops.block.stairs import many_fine_scales
@@ -107,7 +109,8 @@ def quantize(
     random = checked_random(random_bits, chosen.policy("element", target.number), numbers.shape)
     draws = None if random is None else random.reshape(numbers.shape)
     whole, target = target, target.without_sums
-    way = power_of_two.lanes(target, chosen) if numbers.dtype == np.float32 and not whole.sums else None
+    plain = numbers.dtype == np.float32 and not whole.sums and not _by_steps(chosen)
+    way = power_of_two.lanes(target, chosen) if plain else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]
         codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.block[0], threads)
@@ -193,7 +196,13 @@ def _by_runs(
     first = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
     way = first or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
-    if way is None or values.dtype != np.float32 or not values.size or any(field.block for field in coarser):
+    if (
+        _by_steps(policy)
+        or way is None
+        or values.dtype != np.float32
+        or not values.size
+        or any(field.block for field in coarser)
+    ):
         return None
     if policy.search != "none" and not coarser:
         return None
@@ -222,6 +231,12 @@ def _by_runs(
     return None if codes is None else ([*fine, *above], codes.view(fmt.number.code_dtype).reshape(values.shape))
 
 
+def _by_steps(policy: BlockPolicy) -> bool:
+    """Whether scales or elements are made by steps that no kernel of these has."""
+    steps = policy.quotient_steps in {"maximum_over_amax", "sign"} or policy.rounding_steps != "none"
+    return steps or policy.scale_rule in {"signed_amax", "amax", "mean", "floor_log2"}
+
+
 def _vectors(values: Array, fmt: BlockFormat, policy: BlockPolicy) -> Parts:
     """Scales as for numbers of the vectors, and the codes of the nearest vectors."""
     scales, quotients = _by_quotients(values, fmt.of_components, policy, -1, exactly=True)
@@ -240,16 +255,17 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
     upper = above[0] if above else None
     fine = []
     for field in finest:
-        amax = reduced(_of_sign(sizes, entered, field), field)
+        amax = statistics(_of_sign(sizes, entered, field), entered, field, policy)
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
     stochastic = policy.policy("element", fmt.number).stochastic
     plain = not exactly and values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
-    quotients = _quotients(entered, fine, upper, policy, plain=plain)
+    lowest = float(fmt.number.min.fraction())
+    quotients = _quotients(entered, fine, upper, policy, lowest, plain=plain)
     if policy.search != "none":
         assert upper is not None
         amax = reduced(sizes, finest[0])
         larger = fine_scales(amax, finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
-        others = _quotients(entered, [larger], upper, policy, plain=False)
+        others = _quotients(entered, [larger], upper, policy, lowest, plain=False)
         fine[0], quotients = better(entered, fmt, upper, policy, (fine[0], quotients), (larger, others))
     lower, quotients = exponents.lowered(quotients, fmt)
     return [*fine, *above, *lower], np.moveaxis(quotients, -1, axis)
@@ -282,9 +298,13 @@ def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:
     return np.where((np.signbit(values) == (field.name == "negative")) | np.isnan(values), sizes, 0)
 
 
-def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, *, plain: bool) -> Array:
-    """Every value over its scales."""
+def _quotients(
+    values: Array, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, lowest: float, *, plain: bool
+) -> Array:
+    """Every value over its scales; ``lowest``: the lowest element."""
     steps, shape = Steps(policy), values.shape
+    if policy.quotient_steps == "sign":
+        return _refined(np.where(values >= 0, steps.dtype(1), steps.dtype(-1)), None, lowest, policy)
     scale = spread(fine[0].used, fine[0].field, shape)
     if len(fine) > 1:
         scale = np.where(np.signbit(values) & ~np.isnan(values), spread(fine[1].used, fine[1].field, shape), scale)
@@ -294,6 +314,8 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         divides = steps.exact and above.divides
         over, pair = (over * reciprocal, None) if divides else (over, (upper, reciprocal))
     numbers, nothing, multiplies = quotients.divisor(scale, pair, policy)
+    if fine[0].factors is not None:
+        numbers, multiplies = spread(fine[0].factors, fine[0].field, shape), True
     if multiplies and policy.quotient_steps == "reciprocal_exact":
         result = np.multiply(over, numbers, dtype=np.float64)
     elif multiplies:
@@ -308,14 +330,21 @@ def _quotients(values: Array, fine: list[Fine], above: Coarse | None, policy: Bl
         limit = steps.largest if policy.zero_scale == "largest" else 0
         instead = steps.multiply(over, steps.dtype(limit)) if policy.zero_scale != "lowest" else steps.dtype(-np.inf)
         result = np.where(np.broadcast_to(nothing, shape), instead, result)
-    if policy.quotient_bins != "none":
-        result = middles_of_bins(result)
-    if policy.quotient_format:
-        result = _intermediate(result, policy)
+    factors = (over, np.where(nothing, steps.dtype(0), numbers)) if multiplies else None
+    result = _refined(result, factors, lowest, policy)
     absent = np.isnan(result)
     if absent.any():  # processors differ in the sign of a NaN that no operand had
         result[absent] = np.where(np.isnan(values), np.copysign(np.nan, values), np.nan)[absent]
     return result
+
+
+def _refined(result: Array, factors: tuple[Array, Array] | None, lowest: float, policy: BlockPolicy) -> Array:
+    """Quotients after the steps that a policy has between them and the elements; ``factors``: whose products they are."""
+    if policy.rounding_steps != "none":
+        result = cut_sums(result, factors, lowest, policy)
+    if policy.quotient_bins != "none":
+        result = middles_of_bins(result)
+    return _intermediate(result, policy) if policy.quotient_format else result
 
 
 def middles_of_bins(quotients: Array) -> Array:

@@ -15,7 +15,7 @@ from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arithmetic.exact_rounding import ODD_BITS, binary32_to_odd, divide_to_odd, product_over
 from lowbit.ops.arrays import Array, first_place
-from lowbit.ops.block.blocks import at_blocks
+from lowbit.ops.block.blocks import at_blocks, reduced, spread
 from lowbit.ops.block.tensor import from_codes
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import POWER_RULES, BlockPolicy
@@ -92,12 +92,16 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Fine:
-    """A finest scale: its codes, and what values are divided by, one number a code where ``coded``."""
+    """A finest scale: its codes, and what values are divided by, one number a code where ``coded``.
+
+    ``factors``: what values are multiplied by instead, where that does not follow from the scale.
+    """
 
     field: ScaleField
     codes: Array
     numbers: Array
     coded: bool = False
+    factors: Array | None = None
 
     @property
     def used(self) -> Array:
@@ -156,11 +160,49 @@ def scale_of_tensor(
         return coarse_scales(np.asarray(amax, Steps(policy).dtype), field, fmt, finest, policy)
 
 
+def statistics(sizes: Array, values: Array, field: ScaleField, policy: BlockPolicy) -> Array:
+    """What the rule of the finest scales looks at, of each block: amax, the value of that magnitude, or the mean.
+
+    Raises
+    ------
+    InputError
+        A mean is asked for over blocks of two axes.
+    """
+    if policy.scale_rule == "mean":
+        return _means(sizes, field)
+    amax = reduced(sizes, field)
+    if policy.scale_rule != "signed_amax" or not sizes.size:
+        return amax
+    places = np.where(sizes == spread(amax, field, sizes.shape), np.arange(sizes.size).reshape(sizes.shape), sizes.size)
+    first = np.append(values.reshape(-1), values.dtype.type(np.nan))[reduced(places, field, np.minimum)]
+    return np.where(amax == 0, amax, first)
+
+
+def _means(sizes: Array, field: ScaleField) -> Array:
+    """The sums of the blocks along one axis, in their order, over their lengths."""
+    if len(field.block) != 1:
+        raise InputError("scale_rule = 'mean' is for blocks along one axis", hint="a block of one length")
+    count, extent = sizes.shape[-1], field.extents(sizes.shape)[-1]
+    blocks = -(-count // extent)
+    padded = np.zeros((*sizes.shape[:-1], blocks * extent), sizes.dtype)
+    padded[..., :count] = sizes
+    rows = padded.reshape(*sizes.shape[:-1], blocks, extent)
+    total = np.zeros(rows.shape[:-1], sizes.dtype)
+    for place in range(extent):
+        total += rows[..., place]
+    lengths = np.minimum(extent, count - extent * np.arange(blocks)).astype(sizes.dtype)
+    return np.asarray(total / lengths)
+
+
 def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> float:
     """What amax becomes: the largest magnitude among the elements that a field is for, or half of their range.
 
-    Times what exponents below it add.
+    Times what exponents below it add. For a value with its sign, the lowest element; 1 for what becomes the scale.
     """
+    if policy.scale_rule in {"amax", "mean"}:
+        return 1.0
+    if policy.scale_rule == "signed_amax":
+        return float(fmt.number.min.fraction())
     if policy.scale_rule == "amax_over_half_range":
         return float((fmt.number.max.fraction() - fmt.number.min.fraction()) / 2) * 2.0**fmt.headroom
     end = fmt.number.min if field.name == "negative" and field.role == "by_sign" else fmt.number.max
@@ -195,7 +237,11 @@ def fine_scales(
     stored = field_values(codes, field).astype(Steps(policy).dtype)
     if policy.quotient_scale == "unrounded":
         stored = np.where(amax == 0, stored, Steps(policy).enter(values))
-    return Fine(field, codes, stored)
+    factors = None
+    if policy.quotient_steps == "maximum_over_amax" and not Steps(policy).exact:
+        steps = Steps(policy)
+        factors = np.where(amax == 0, steps.dtype(0), steps.divide(steps.dtype(maximum), amax))
+    return Fine(field, codes, stored, factors=factors)
 
 
 def _ratio(amax: Array, maximum: float, above: tuple[Any, bool, int], policy: BlockPolicy) -> Array:
@@ -232,6 +278,9 @@ def _rule_values(
     value = _ratio(amax, maximum if rule in {"rceil", "nearest"} else 1.0, above, policy)
     fraction, exponent = np.frexp(value.astype(np.float64))
     power = exponent - 1 + (fraction >= bump(rule, element))
+    if rule == "floor_log2":  # binary64 is near enough: no binary32 number has a logarithm within 2^-50 of a tie
+        rounded = np.floor(np.log2(np.abs(value.astype(np.float64))).astype(np.float32))
+        power = np.where(np.isfinite(rounded), rounded, 0).astype(np.int64)
     if rule not in {"rceil", "nearest"}:
         power -= int(element.max_exponent) + fmt.headroom
     ordinary = np.isfinite(value) & (value != 0)
@@ -242,8 +291,8 @@ def _rule_values(
 def bump(rule: str, element: Scalar) -> float:
     """The least fraction in [1/2, 1) from which on the exponent is one higher; 2 for none."""
     above_one = float(np.nextafter(0.5, 1))
-    if rule in {"floor", "ceil", "rceil", "nearest"}:
-        return {"floor": 2.0, "ceil": above_one, "rceil": above_one, "nearest": 0.75}[rule]
+    if rule in {"floor", "floor_log2", "ceil", "rceil", "nearest"}:
+        return {"floor": 2.0, "floor_log2": 2.0, "ceil": above_one, "rceil": above_one, "nearest": 0.75}[rule]
     if rule == "even":
         return 1 - 2.0 ** -(element.precision + 1)
     last = element.largest_code()

@@ -21,17 +21,20 @@ from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
 from lowbit.oracle.block.affine import quantize_block
 from lowbit.oracle.block.decode import field_value
 from lowbit.oracle.block.exponents import lowered
+from lowbit.oracle.block.linear import factor_of
 from lowbit.oracle.block.nested import nested
 from lowbit.oracle.block.scale import (
     Coarse,
     coarse_scale,
     compared,
+    cut_sum,
     intermediate,
     largest,
     middle_of_bin,
     quotient,
     rule_value,
     scale_code,
+    statistic,
     steps_of,
 )
 from lowbit.oracle.block.vectors import coordinate, nearest_code
@@ -65,6 +68,7 @@ class Scales:
 
     ``maxima``: the largest magnitudes. ``unrounded``: the scales before they are rounded into their format. ``codes``:
     the scales. ``used``: what values are divided by. ``compared``: what the rule of the finest scales looks at.
+    ``factors``: the largest element over what the rule looks at, of the finest scales.
     """
 
     field: ScaleField
@@ -73,6 +77,7 @@ class Scales:
     codes: list[int]
     used: list[Any]
     compared: list[Exact]
+    factors: list[Exact]
 
 
 def quantize(
@@ -214,7 +219,7 @@ def _coarse(values: Sequence[Exact], field: ScaleField, task: Task) -> Scales:
     policy, fmt = task.policy, task.fmt
     reach = finite(policy.scale_maximum) if policy.scale_maximum else levels(fmt)[0][0].format.max
     maximum = exact.multiply(exact.multiply(fmt.number.max, reach), finite(1, fmt.headroom))
-    scales = Scales(field, [], [], [], [], [])
+    scales = Scales(field, [], [], [], [], [], [])
     for block in blocks_of(values, task.shape, field):
         amax = largest(block, policy)
         scale, reciprocal = coarse_scale(amax, maximum, policy)
@@ -232,13 +237,16 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
     by_sign = {"positive": (False,), "negative": (True,)}
     signs = by_sign[field.name] if field.role == "by_sign" else (False, True)
     maximum = negated(element.min) if signs == (True,) else element.max
+    if policy.scale_rule in {"amax", "mean", "signed_amax"}:
+        maximum = element.min if policy.scale_rule == "signed_amax" else finite(1)
     if policy.scale_rule == "amax_over_half_range":
         maximum = from_fraction((element.max.fraction() - element.min.fraction()) / 2)
     maximum = exact.multiply(maximum, finite(1, task.fmt.headroom))
-    scales = Scales(field, [], [], [], [], [])
+    scales = Scales(field, [], [], [], [], [], [])
     blocks, uppers = blocks_of(values, task.shape, field), _above(field, above, task.shape)
     for block, upper in zip(blocks, uppers, strict=True):
-        amax = largest((value for value in block if value.kind == NAN or is_negative(value) in signs), policy)
+        chosen = [value for value in block if value.kind == NAN or is_negative(value) in signs]
+        amax = statistic(chosen, largest(chosen, policy), policy)
         scales.compared.append(compared(amax, maximum, upper, policy))
         value = rule_value(scales.compared[-1], element, policy, task.fmt.headroom)
         if policy.search != "none":
@@ -250,6 +258,7 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
         stored = field_value(scales.codes[-1], field)
         unrounded = policy.quotient_scale == "unrounded" and not is_zero(amax)
         scales.used.append(steps_of(policy).enter(value) if unrounded else stored)
+        scales.factors.append(ZERO if is_zero(amax) else steps_of(policy).divide(maximum, amax))
     return scales
 
 
@@ -294,8 +303,21 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
     results = []
     for value, index in zip(entered, indices(task.shape), strict=True):
         scale, upper = _scales_at(value, index, fine, above, task)
-        results.append(_quotient(value, scale, upper, task.policy))
+        if task.policy.quotient_steps == "maximum_over_amax" and not steps_of(task.policy).exact:
+            factor = fine[0].factors[place_of(index, task.shape, fine[0].field)]
+            results.append(_integer(steps_of(task.policy).multiply(value, factor), value, factor, task))
+        else:
+            result = _quotient(value, scale, upper, task.policy)
+            total = steps_of(task.policy).multiply(scale, upper.scale) if upper else scale
+            results.append(_integer(result, value, factor_of(total, task.policy), task))
     return results
+
+
+def _integer(result: Exact, value: Exact, factor: Exact | None, task: Task) -> Exact:
+    """A quotient, or the integer that it becomes by the steps of the policy."""
+    if task.policy.rounding_steps == "none":
+        return result
+    return cut_sum(result, None if factor is None else (value, factor), task.fmt.number.min, task.policy)
 
 
 def vectors_of(

@@ -90,6 +90,7 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
     quantized = quantize(values, shape, fmt, policy)
     if fmt.nested:
         return _nested(values, shape, fmt, policy)
+    fmt = fmt.without_sums  # sums are not made from the values
     task = Task(shape, fmt, policy)
     entered = [steps_of(policy).enter(value) for value in values]
     if is_affine(fmt):

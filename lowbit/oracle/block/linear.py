@@ -9,7 +9,7 @@ from lowbit.exact import FINITE, NAN, ZERO, Exact, finite
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
-from lowbit.oracle.block.scale import ONE, steps_of
+from lowbit.oracle.block.scale import ONE, cut_sum, steps_of
 from lowbit.oracle.cast.cast import encode
 from lowbit.oracle.cast.decode import decode
 from lowbit.policy.block import BlockPolicy
@@ -37,6 +37,17 @@ def quantize_linear(
     return min(max(code, fmt.codes[0]), fmt.codes[-1])
 
 
+def factor_of(scale: Exact, policy: BlockPolicy) -> Exact | None:
+    """What values are multiplied by in place of a division by the scale, if they are."""
+    steps = steps_of(policy)
+    if policy.quotient_steps != "reciprocal" or steps.exact:
+        return None
+    if exact.is_zero(scale) and policy.zero_scale == "zero" and policy.zero_block == "project":
+        return ZERO
+    factor = steps.divide(ONE, scale)
+    return steps.limited(factor) if policy.rounding_steps != "none" else factor
+
+
 def adds_after_rounding(fmt: Scalar, policy: BlockPolicy) -> bool:
     """Whether the zero point is added to the rounded quotient, an int32, and not to what is rounded."""
     return fmt.wraps and policy.zero_point_place == "after_rounding"
@@ -54,12 +65,14 @@ def unrounded(
     """What is rounded: the quotient of a value, or with the zero point where that is added before."""
     steps = steps_of(policy)
     value, scale = steps.enter(value), steps.enter(scale)
-    if factor is None and policy.quotient_steps == "reciprocal" and not steps.exact:
-        factor = steps.divide(ONE, scale)
+    factor = factor_of(scale, policy) if factor is None else factor
     quotient = steps.divide(value, scale) if factor is None else steps.multiply(value, factor)
     zero = finite(zero_point) if isinstance(zero_point, int) else zero_point
     if quotient.kind == NAN:
         quotient = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
+    if policy.rounding_steps != "none":
+        factors = None if factor is None else (value, factor)
+        quotient = cut_sum(quotient, factors, finite(fmt.codes[0]), policy)
     if not fmt.wraps or policy.zero_point_place == "after_rounding":
         return quotient
     fused = factor is not None and policy.zero_point_place == "fused"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import floor
 
@@ -34,6 +35,7 @@ from lowbit.policy.cast import Policy
 
 ONE = finite(1)
 BINS = 1 << 16
+LOGARITHM_DIGITS = 60
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ def exact_terms(value: Exact, scale: Exact, above: Coarse | None) -> tuple[Exact
 def quotient(value: Exact, scale: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
     """A value over its scales, in the steps of the policy."""
     steps, way = steps_of(policy), policy.quotient_steps
+    if way == "sign":
+        return exact.negated(ONE) if value.kind == NAN or (is_negative(value) and not is_zero(value)) else ONE
     if steps.exact:
         over, total = exact_terms(value, scale, above)
     elif above and way == "divide_by_ratio":
@@ -202,6 +206,38 @@ def intermediate(result: Exact, policy: BlockPolicy) -> Exact:
     return decode(encode(result, fmt, spelled(spelling or fmt.default_policy, fmt)).code, fmt)
 
 
+def cut_sum(result: Exact, factors: tuple[Exact, Exact] | None, lowest: Exact, policy: BlockPolicy) -> Exact:
+    """An integer from a quotient, or from the factors whose product it is: the sum with 1/2 less the lowest, cut."""
+    if result.kind != FINITE:
+        return result
+    half, steps = exact.add(finite(1, -1), exact.negated(lowest)), steps_of(policy)
+    if policy.rounding_steps == "fused_sum" and factors is not None:
+        total = rounded.round_exact(exact.add(exact.multiply(*factors), half), steps.fmt)
+    else:
+        total = rounded.add(result, half, steps.fmt)
+    return exact.add(finite(int(total.fraction())), lowest)
+
+
+def statistic(values: Sequence[Exact], amax: Exact, policy: BlockPolicy) -> Exact:
+    """What the rule of the finest scales looks at: amax, the value of that magnitude, or the mean of the magnitudes."""
+    if policy.scale_rule == "mean":
+        steps, total = steps_of(policy), ZERO
+        for value in values:
+            total = rounded.add(total, _size(value, policy), steps.fmt)
+        return steps.divide(total, finite(len(values)))
+    if policy.scale_rule != "signed_amax" or amax.kind != FINITE or is_zero(amax):
+        return amax
+    return next(value for value in values if value.kind == FINITE and abs(value.fraction()) == amax.fraction())
+
+
+def _size(value: Exact, policy: BlockPolicy) -> Exact:
+    """A magnitude, with the policy's word on NaN and infinity: of what is ignored nothing is left."""
+    if value.kind == FINITE:
+        return rounded.absolute(value)
+    choice = policy.nan if value.kind == NAN else policy.infinity
+    return ZERO if choice == "ignore" else NOT_A_NUMBER if choice == "nan" else rounded.absolute(value)
+
+
 def compared(amax: Exact, maximum: Exact, above: Coarse | None, policy: BlockPolicy) -> Exact:
     """What the scale rule looks at: amax over the scale above it and, but for some powers, over the largest element."""
     if above and is_zero(amax) and is_zero(above.scale):
@@ -235,11 +271,21 @@ def _power(value: Exact, element: Scalar, rule: str) -> int:
     power = floor - floor_log2(element.max)
     if rule == "ceil":
         return power + (above > 1)
+    if rule == "floor_log2":
+        return floor_of_log2(value) - floor_log2(element.max)
     if rule == "even":
         unit = Fraction(1, 1 << (element.precision - 1))
         return power + (round(above / unit) * unit >= 2)
     scaled = exact.multiply(value, finite(1, -power))
     return power + bool(rule == "tosa" and project(scaled, element, Policy()).flags & (OVERFLOW | INVALID))
+
+
+def floor_of_log2(value: Exact) -> int:
+    """The floor of the logarithm of a number to the base of two, rounded to binary32."""
+    with localcontext(prec=LOGARITHM_DIGITS):
+        fraction = value.fraction()
+        logarithm = (Decimal(fraction.numerator) / fraction.denominator).ln() / Decimal(2).ln()
+    return floor(rounded.round_to(Fraction(logarithm), "float32").fraction())
 
 
 def scale_code(value: Exact, amax: Exact, field: ScaleField, policy: BlockPolicy, of: str) -> int:
