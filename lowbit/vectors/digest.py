@@ -23,7 +23,7 @@ from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.cast.sets import parse_policy
 from lowbit.vectors.manifest import Difference, read_document
 from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.recipes import FLOATS_16, core_recipes, default_policy, named_formats, p3109_names
+from lowbit.vectors.recipes import FLOATS_16, GGML, core_recipes, default_policy, named_formats, p3109_names
 
 BLOCKS = 16
 BLOCK_DIGITS = 4
@@ -95,8 +95,11 @@ def compute_digest(source_name: str, target_name: str, policy_text: str) -> Dige
 
 
 def core_conversions() -> list[tuple[str, str, str]]:
-    """(source, target, policy) of every digest: float16 and bfloat16 to all named formats and all of P3109."""
-    targets = [*named_formats(), *p3109_names(), *p3109_names(WIDE_P3109)]
+    """(source, target, policy) of every digest: float16 and bfloat16 to all named formats and all of P3109.
+
+    Not to the elements and scales of ggml's blocks, which have digests of whole tensors.
+    """
+    targets = [*(name for name in named_formats() if name not in GGML), *p3109_names(), *p3109_names(WIDE_P3109)]
     return [(source, target, default_policy(target)) for source in FLOATS_16 for target in targets if source != target]
 
 

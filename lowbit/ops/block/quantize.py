@@ -339,7 +339,7 @@ def _quotients(
 
 
 def _refined(result: Array, factors: tuple[Array, Array] | None, lowest: float, policy: BlockPolicy) -> Array:
-    """Quotients after the steps that a policy has between them and the elements; ``factors``: whose products they are."""
+    """Quotients after the steps between them and the elements; ``factors``: whose products they are, if of any."""
     if policy.rounding_steps != "none":
         result = cut_sums(result, factors, lowest, policy)
     if policy.quotient_bins != "none":
