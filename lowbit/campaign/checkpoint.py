@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lowbit.campaign.coding import coded_tensors, container_of_coded
 from lowbit.campaign.container import CONTAINERS, GGUF, check_integers, chosen_container, read_quantized, stored
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
@@ -73,6 +74,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     container: str | None = None,
     integers: str = "packed",
     coded: Mapping[str, CodedTensor] | None = None,
+    entropy: str | None = None,
     threads: int = 1,
     progress: Progress = unseen,
 ) -> Converted:
@@ -98,6 +100,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         each (int-quantized).
     coded : mapping of str to CodedTensor, optional
         Tensors that a method has quantised already, in ``fmt``.
+    entropy : {"huffman", "rans"}, optional
+        How codes are coded (:mod:`lowbit.entropy`), where they become fewer bytes; in lowbit's own container.
     threads : int
     progress : callable
         Takes (tensors done, tensors, name).
@@ -119,21 +123,34 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = chosen_tensors(file, fmt, include, exclude)
     coded = coded or {}
-    container, notes = chosen_container(chosen, container, policy, coded)
+    container, notes = chosen_container(chosen, container_of_coded(entropy, container), policy, coded)
     check_integers(chosen, container, integers)
     there = container == CONTAINERS[0]
     if there:
         chosen, left_out = _matrices(file, chosen, left_out)
     tensors = {
-        name: stored(file.entries[name], block, container, integers, coded.get(name)) for name, block in chosen.items()
+        name: stored(file.entries[name], block, container, integers, coded.get(name), unpacked=bool(entropy))
+        for name, block in chosen.items()
     }
     _check_shapes(tensors, policy, whole=there)
+    lost = {name: made.lost for name, made in coded.items()}
+
+    def words_of(tensor: StoredTensor) -> list[Array]:
+        made = coded.get(tensor.name)
+        with told_of(tensor.name):
+            if made is not None:
+                words = tensor.coded(made)
+            else:
+                words, lost[tensor.name] = tensor.quantized(file.tensor(tensor.name), policy, threads)
+        return [raw_bytes(part) for part in words]
+
+    tensors, coding = coded_tensors(tensors, entropy, words_of, progress)
     metadata, config = _records(file, config_place(file, output), list(tensors.values()), left_out, container, policy)
+    metadata |= coding.metadata(tensors)
     _refuse_lost(path, output, config)
     entries = [(name, entry) for name in file.entries for entry in _entries(file.entries[name], tensors.get(name))]
     _refuse_twice(entries)
-
-    lost = {name: made.lost for name, made in coded.items()}
+    entries = [(name, coding.entry(entry)) for name, entry in entries]
 
     def arrays() -> Iterator[list[Array]]:
         done = 0
@@ -142,20 +159,14 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
                 yield [file.raw(name)]
                 continue
             progress(done, len(tensors), name)
-            made = coded.get(name)
-            with told_of(name):
-                if made is not None:
-                    words = tensors[name].coded(made)
-                else:
-                    words, lost[name] = tensors[name].quantized(file.tensor(name), policy, threads)
-            yield [raw_bytes(part) for part in words]
+            yield coding.written(tensors[name], words_of(tensors[name]))
             done += 1
 
     each = one_ahead(arrays()) if threads > 1 else arrays()
     write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
-    notes += told_of_lost({name: count for name, count in lost.items() if count})
+    notes += coding.told() + told_of_lost({name: count for name, count in lost.items() if count})
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
 
 

@@ -59,11 +59,19 @@ def check_integers(chosen: Mapping[str, BlockFormat], container: str, integers: 
         raise InputError(what, hint="int8.channel, for example, or packed integers")
 
 
-def stored(entry: Entry, block: BlockFormat, container: str, integers: str, coded: CodedTensor | None) -> StoredTensor:
-    """How a tensor is stored in a container."""
+def stored(
+    entry: Entry,
+    block: BlockFormat,
+    container: str,
+    integers: str,
+    coded: CodedTensor | None,
+    *,
+    unpacked: bool = False,
+) -> StoredTensor:
+    """How a tensor is stored in a container; ``unpacked``: its codes in whole bytes, as they are coded."""
     if container == CONTAINERS[1]:
         inputs = coded.inputs[0] if coded is not None and coded.inputs is not None else ""
-        return own_tensors.stored(entry.name, entry.shape, block, inputs)
+        return own_tensors.stored(entry.name, entry.shape, block, inputs, unpacked=unpacked)
     kind = compressed_tensors.INT if integers == INTEGERS[1] and block.element.wraps else None
     return compressed_tensors.stored(entry.name, entry.shape, compressed_tensors.stored_as(block), kind)
 

@@ -132,7 +132,7 @@ def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progres
         progress(done, total, tensor.name)
         words = _words(tensor)
         group = groups.setdefault(words, Group(*words))
-        size = sum(len(file.raw(part.name)) for part in tensor.parts)
+        size = sum(file.entries[part.name].stop - file.entries[part.name].start for part in tensor.parts)
         _join(group, tensor.name, tensor.size, size, _audit_stored(file, tensor))
     for done, entry in enumerate(plain, len(stored)):
         progress(done, total, entry.name)

@@ -1,8 +1,9 @@
 """Tensors in any block format as lowbit stores them: codes and scales side by side, and what they are in the metadata.
 
-A tensor ``name`` becomes ``name.codes``, each row packed densely from the lowest bit on, and ``name.scales.FIELD`` with
-a code each; ``name.input_scale`` or ``name.input_order`` where its inputs were scaled or reordered before. The header's
-metadata has, under ``lowbit``, the format and shape of every one, as JSON.
+A tensor ``name`` becomes ``name.codes``, each row packed densely from the lowest bit on, or each code in whole bytes
+where these are coded (:mod:`lowbit.files.coded`), and ``name.scales.FIELD`` with a code each; ``name.input_scale`` or
+``name.input_order`` where its inputs were scaled or reordered before. The header's metadata has, under ``lowbit``, the
+format and shape of every one, as JSON.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ INPUTS = {INPUT_SCALE: "float64", INPUT_ORDER: "int64"}
 """What may be told of the inputs of a matrix -> its format."""
 
 
-def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "") -> StoredTensor:
-    """How a tensor is stored; ``inputs``: what is told of these, one of ``INPUTS``."""
-    parts = [_codes(f"{name}.codes", fmt.codes_shape(shape), fmt.element)]
+def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "", *, unpacked: bool = False) -> StoredTensor:
+    """How a tensor is stored; ``inputs``: what is told of these, one of ``INPUTS``; ``unpacked``: codes in bytes."""
+    parts = [_codes(f"{name}.codes", fmt.codes_shape(shape), fmt.element, unpacked)]
     for field in fmt.scales:
         grid = field.grid(shape)
         own = DTYPE_OF_FORMAT.get(field.format.id, "") if field.format.bits >= 8 else ""
@@ -58,7 +59,9 @@ def stored(name: str, shape: Shape, fmt: BlockFormat, inputs: str = "") -> Store
     return StoredTensor(name, shape, fmt, tuple(parts))
 
 
-def _codes(name: str, shape: Shape, element: Element) -> Part:
+def _codes(name: str, shape: Shape, element: Element, unpacked: bool) -> Part:
+    if unpacked:
+        return Part(name, CODES, element, shape, _integer(element), shape)
     dtype = DTYPE_OF_FORMAT.get(element.id, "")
     if element.bits == 8 * np.dtype(element.code_dtype).itemsize:
         return Part(name, CODES, element, shape, dtype or _integer(element), shape)
@@ -81,9 +84,11 @@ def metadata(tensors: Sequence[StoredTensor], policy: str) -> dict[str, str]:
     for tensor in tensors:
         if block_format_of(tensor.format.id) != tensor.format:
             raise InputError(f"{tensor.format.id} is not the format of that name", hint="give your format a file")
-        record = {"format": tensor.format.id, "shape": list(tensor.shape)}
+        record: dict[str, Any] = {"format": tensor.format.id, "shape": list(tensor.shape)}
         told = [part.role for part in tensor.parts if part.role in INPUTS]
-        records[tensor.name] = {**record, "inputs": told[0]} if told else record
+        record |= {"inputs": told[0]} if told else {}
+        own = stored(tensor.name, tensor.shape, tensor.format, *told).parts[0]
+        records[tensor.name] = record | ({"unpacked": True} if own != tensor.parts[0] else {})
     return {KEY: json.dumps({"schema": SCHEMA, "policy": policy, "tensors": records})}
 
 
@@ -99,7 +104,7 @@ def read(file: TensorFile) -> list[StoredTensor]:
         document = json.loads(file.metadata[KEY])
         schema = document["schema"]
         records = {
-            str(name): (record["format"], _shape(record), _inputs(record))
+            str(name): (record["format"], _shape(record), _inputs(record), record.get("unpacked") is True)
             for name, record in document["tensors"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -109,11 +114,11 @@ def read(file: TensorFile) -> list[StoredTensor]:
             f"{where} is {excerpt(str(schema))}, not {SCHEMA!r}", hint="another version of lowbit wrote it"
         )
     tensors = []
-    for name, (fmt, shape, inputs) in records.items():
+    for name, (fmt, shape, inputs, unpacked) in records.items():
         try:
             block = block_format_of(fmt)
             block.check_shape(shape, short=True)
-            tensors.append(stored(name, shape, block, inputs))
+            tensors.append(stored(name, shape, block, inputs, unpacked=unpacked))
         except LowbitError as error:
             raise InputError(f"{file.path}: tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
     return tensors

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files import coded
 from lowbit.files.reading import unreadable
 from lowbit.files.whole import whole_file
 from lowbit.ops.pack.pack import pack, unpack
@@ -100,21 +101,26 @@ class TensorFile:
         In the order of the file's data.
     metadata : dict of str to str
         Text about the model: which framework wrote it, for example.
+    coders : dict of str to str
+        How tensors are coded whose data are streams; entries say what they are without that.
     """
 
     path: Path
     entries: dict[str, Entry]
     metadata: dict[str, str] = field(default_factory=dict)
+    coders: dict[str, str] = field(default_factory=dict, kw_only=True)
 
     def raw(self, name: str) -> NDArray[np.uint8]:
-        """The bytes of one tensor, whatever its dtype, as a read-only view of the file.
+        """The bytes of one tensor, whatever its dtype, as a read-only view of the file, or decoded.
 
         Raises
         ------
         InputError
-            There is no such tensor.
+            There is no such tensor, or its stream is damaged.
         """
         entry = self._entry(name)
+        if name in self.coders:
+            return coded.decoded_from(self.path, entry.start, entry.stop, entry.dtype, entry.size, self.coders[name])
         if entry.stop == entry.start:
             return np.empty(0, dtype=np.uint8)
         return np.memmap(self.path, np.uint8, "r", offset=entry.start, shape=(entry.stop - entry.start,))
@@ -179,7 +185,19 @@ def read_header(path: str | Path) -> TensorFile:
     entries = [_entry(path, name, value, data, total) for name, value in document.items()]
     entries.sort(key=lambda entry: (entry.start, entry.stop))
     _check_places(path, entries, data, total)
-    return TensorFile(path, {entry.name: entry for entry in entries}, metadata)
+    records = coded.read(path, metadata.pop(coded.KEY)) if coded.KEY in metadata else {}
+    by_name = {entry.name: entry for entry in entries}
+    coders = {name: record.coder for name, record in records.items() if name in by_name}
+    for name in coders:
+        by_name[name] = _uncoded(path, by_name[name], records[name])
+    return TensorFile(path, by_name, metadata, coders=coders)
+
+
+def _uncoded(path: Path, entry: Entry, record: coded.Record) -> Entry:
+    """What a coded tensor is without that."""
+    if entry.dtype != "U8" or len(entry.shape) != 1 or len(record.shape) > _MOST_AXES:
+        raise InputError(f"{path}: tensor {excerpt(entry.name)}, which is coded, is not a list of bytes")
+    return replace(entry, dtype=record.dtype, shape=record.shape)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

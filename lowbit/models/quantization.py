@@ -14,6 +14,7 @@ import numpy as np
 
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.campaign.checkpoint import Converted, chosen_tensors, quantize_file, told_of
+from lowbit.campaign.coding import container_of_coded
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
 from lowbit.files.distinct import refuse_overwriting
@@ -67,6 +68,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     exclude: str = LEFT_OUT,
     container: str | None = None,
     integers: str = "packed",
+    entropy: str | None = None,
     policy: str | None = None,
     threads: int = 1,
     journal: str | Path | None = None,
@@ -88,7 +90,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         A text in UTF-8, a line a sentence; the file is then that of a model, with config.json and vocab.txt beside it,
         and matrices that no sentence goes through are left as they are. The inputs of a layer are those that it has in
         the float model.
-    include, exclude, container, integers
+    include, exclude, container, integers, entropy
         As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
         reordered is in lowbit's own container.
     policy : str, optional
@@ -124,7 +126,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     sentences = read_sentences(calibration, weights_of(path)) if calibration else ()
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
-    targets, container, notes = container_of(targets, container, policy)
+    targets, container, notes = container_of(targets, container_of_coded(entropy, container), policy)
     require_storable(own.bound(options), file, targets, container, policy, integers=integers, seen=bool(sentences))
     subject: dict[str, Any] = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
     subject |= {"calibration": digest(sentences), "policy": policy}
@@ -156,6 +158,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         container=container,
         integers=integers,
         coded=coded,
+        entropy=entropy,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
     notes = (*notes, *converted.notes, *notes_on([method], weights_of(path), sentences, targets))

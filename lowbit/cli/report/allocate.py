@@ -82,7 +82,7 @@ def show_comparison(page: Terminal, rows: Sequence[Comparison]) -> None:
     marked = (page.paint(line, "bold") if row.what == "plan" else line for line, row in zip(lines, rows, strict=True))
     page.lines([page.paint(head, "bold"), *marked])
     page.write("weight error: squared error over squared weights, of all layers together; scales are counted as bits")
-    page.write("coded: bits a weight where the codes of each layer are coded by rANS (lowbit.entropy)")
+    page.write("coded: bits a weight with the codes of each layer coded by rANS, by `lowbit quantize --entropy rans`")
 
 
 def show(page: Terminal, plan: Plan, more: Sequence[More], front: Sequence[Plan], along: str) -> None:

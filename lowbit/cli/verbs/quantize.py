@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CONTAINERS = ("compressed_tensors", "lowbit", "gguf")
 INTEGERS = ("packed", "bytes")
+CODERS = ("huffman", "rans")
 WORK = ("calibrate", "journal", "scheduler")
 
 
@@ -62,6 +63,8 @@ def add_parser(subparsers: Any) -> None:
         help="how compressed-tensors has integers: packed (pack-quantized, the default), or bytes (int-quantized, int8 "
         "alone)",
     )
+    coder = "code the codes without loss where that saves bytes; the container is then lowbit's own"
+    parser.add_argument("--entropy", choices=CODERS, help=coder)
     group = parser.add_argument_group("a published quantiser")
     method = (
         "NAME[:VARIANT][:OPTION=VALUE]...: gptq, awq:duo_scaling, gptq:order=activation:damping=0.02; `lowbit list "
@@ -132,6 +135,7 @@ def _to_nearest(arguments: Namespace) -> Converted:
             exclude=excluded(arguments),
             container=arguments.container,
             integers=arguments.integers,
+            entropy=arguments.entropy,
             threads=arguments.threads,
             progress=bar.tensors,
         )
@@ -156,6 +160,7 @@ def _by_method(arguments: Namespace) -> Converted:
             exclude=excluded(arguments),
             container=arguments.container,
             integers=arguments.integers,
+            entropy=arguments.entropy,
             policy=arguments.policy,
             threads=arguments.threads,
             journal=journal,
