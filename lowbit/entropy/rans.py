@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.entropy.stream import BLOCK, HINT, Data, read, stream_of, with_blocks
-from lowbit.entropy.symbols import symbols_of, within
+from lowbit.entropy.symbols import MOST_CODED, symbols_of, within
 from lowbit.errors import InputError
 from lowbit.kernels.entropy import rans as kernels
 from lowbit.ops.arrays import checked_threads
@@ -81,6 +81,11 @@ def rans_encode(codes: Codes, *, scale_bits: int | None = None, threads: int = 1
 
     in_chunks(run, size, threads, BLOCK)
     return with_blocks(stream, blocks)
+
+
+def saved_bits(codes: Array, bits: int) -> int:
+    """How many bits a stream of codes is shorter than with so many bits a code; 0 where it is not, or cannot be."""
+    return 0 if bits > MOST_CODED else max(0, bits * codes.size - 8 * len(rans_encode(codes)))
 
 
 def _scale_bits(counts: npt.NDArray[np.int64], wanted: int | None) -> int:

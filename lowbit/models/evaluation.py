@@ -126,6 +126,8 @@ class Evaluation:
         The mean over the layers of the squared error of the outputs on held-out sentences over the squared outputs.
     seconds : float
         Of processor time that the quantisation of all layers took.
+    entropy_bits : float, optional
+        As ``bits``, where the codes of each layer are coded by rANS; None in journals of before.
     """
 
     method: str
@@ -134,6 +136,7 @@ class Evaluation:
     figures: Mapping[str, float]
     output_error: float
     seconds: float
+    entropy_bits: float | None = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -241,6 +244,7 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     left = [layer for layer in layers if layer not in plan]
     bits = Fraction(sum(8 * (entries[layer].stop - entries[layer].start) for layer in left))
     errors, values, seconds, names = [0.0] * len(left), {}, 0.0, {}
+    saved = 0
     results: dict[str, QuantizedWeight] = {}
     for layer, own in formats.items():
         weights, start = model.parameters[layer], process_time()
@@ -253,14 +257,16 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
             return asdict(Refusal(text, to, f"{excerpt(layer, quoted=False)}: {error.message}"))
         seconds += process_time() - start
         bits += result.bits_per_weight * weights.size
+        saved += result.saved_by_coding
         errors.append(result.error(weights, held_out[layer]))
         values[layer] = result.dequantize(dtype=model.DTYPE)
         names[result.tensor.format.id if isinstance(result.tensor, BlockTensor) else chosen(text).to] = layer
     reference = float_vectors(subject.weights, subject.held_out)
     figures = model.with_weights(values).figures(subject.held_out, reference)
-    average = bits / sum(entry.size for entry in entries.values())
+    size = sum(entry.size for entry in entries.values())
+    average, coded = float(bits / size), float((bits - saved) / size)
     to = ", ".join(names) if to == DEFAULT else to
-    return Evaluation(text, to, float(average), figures, float(np.mean(errors)), round(seconds, 3)).record
+    return Evaluation(text, to, average, figures, float(np.mean(errors)), round(seconds, 3), coded).record
 
 
 def _with_cache(scheme: str, subject: Subject) -> dict[str, Any]:
@@ -311,7 +317,7 @@ def _float_model(subject: Subject) -> Evaluation:
     dtypes = dict.fromkeys(entry.dtype for entry in entries)
     reference = float_vectors(subject.weights, subject.held_out)
     figures = model_of(subject.weights).figures(subject.held_out, reference)
-    return Evaluation("float", ", ".join(dtypes), bits, figures, 0.0, 0.0)
+    return Evaluation("float", ", ".join(dtypes), bits, figures, 0.0, 0.0, bits)
 
 
 def _row(record: Mapping[str, Any]) -> Evaluation | Refusal:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.entropy.rans import saved_bits
 from lowbit.errors import InputError
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
@@ -234,6 +235,12 @@ class QuantizedWeight:
         bits += sum(8 * part.nbytes for part in self.low_rank or ())
         bits += self.transform.bits if self.transform else 0
         return Fraction(bits) / size
+
+    @property
+    def saved_by_coding(self) -> int:
+        """The bits that are not stored where the codes of a block tensor are coded by rANS (:mod:`lowbit.entropy`)."""
+        tensor = self.tensor
+        return saved_bits(tensor.codes, tensor.format.element.bits) if isinstance(tensor, BlockTensor) else 0
 
     def transformed(self) -> Doubles:
         """The values of the weights as the transform has them, in binary64."""

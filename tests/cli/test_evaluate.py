@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lowbit import __version__ as lowbit_version
+from lowbit.entropy import rans_encode
 from lowbit.files.safetensors import read_header
 from lowbit.metrics import relative_squared_error
 from lowbit.models.sentences import SentenceModel
@@ -59,6 +60,11 @@ def test_the_numbers_are_those_of_the_methods(lowbit, model):
     errors = [result.error(weights[name], held_out[name]) for name, result in results.items()]
     assert row["output_error"] == pytest.approx(np.mean(errors))
     assert row["bits"] == 4.5
+    size = sum(weight.size for weight in weights.values())
+    streams = {name: len(rans_encode(result.tensor.codes)) for name, result in results.items()}
+    saved = sum(max(0, 4 * weights[name].size - 8 * length) for name, length in streams.items())
+    assert row["entropy_bits"] == pytest.approx(4.5 - saved / size)
+    assert first["entropy_bits"] == first["bits"] == 32
     changed = plain.with_weights({name: result.dequantize(dtype=np.float64) for name, result in results.items()})
     cosines = (changed.embed(HELD_OUT) * plain.embed(HELD_OUT)).sum(axis=1)
     assert (row["similarity"], row["lowest_similarity"]) == pytest.approx((cosines.mean(), cosines.min()))

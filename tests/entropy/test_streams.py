@@ -8,7 +8,7 @@ import pytest
 
 import lowbit
 from lowbit.entropy import entropy, huffman_decode, huffman_encode, huffman_lengths, rans_decode, rans_encode
-from lowbit.entropy.rans import frequencies
+from lowbit.entropy.rans import frequencies, saved_bits
 from lowbit.errors import InputError
 
 CODERS = {"huffman": (huffman_encode, huffman_decode), "rans": (rans_encode, rans_decode)}
@@ -226,3 +226,9 @@ def test_mutated_streams():
 @pytest.mark.slow
 def test_a_hundred_thousand_mutated_streams():
     assert 150_000 < refused(100_000) < 200_000
+
+
+def test_what_coding_saves():
+    codes = drawn(5000, "int8", 3)
+    assert saved_bits(codes, 8) == 8 * codes.size - 8 * len(rans_encode(codes)) > 0
+    assert saved_bits(codes[:5], 8) == saved_bits(codes.astype(np.uint32), 32) == 0

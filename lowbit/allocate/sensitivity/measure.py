@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.allocate.sensitivity.stored_weights import rows_and_columns, stored_format, stored_weights
-from lowbit.entropy import rans_encode
-from lowbit.entropy.symbols import MOST_CODED
+from lowbit.entropy.rans import saved_bits
 from lowbit.errors import InputError
-from lowbit.format.protocol import Element
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.dequantize import dequantize
-from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.method import Method
 
 SCORES = {
@@ -113,7 +110,8 @@ def measure(weights: NDArray[Any], fmt: FormatLike, moment: NDArray[np.float64] 
             yield part, dequantize(tensor, dtype=np.float64)
 
     errors = _errors(weights, parts(), stored.bits_of(rows_and_columns(weights.shape)), moment)
-    return replace(errors, entropy_bits=_entropy_bits(errors.bits, stored.element, codes))
+    every = np.concatenate([part.reshape(-1) for part in codes])
+    return replace(errors, entropy_bits=errors.bits - saved_bits(every, stored.element.bits))
 
 
 def measure_method(
@@ -131,17 +129,7 @@ def measure_method(
     result = method.quantize(matrix, activations, to=stored_format(fmt))
     bits = int(result.bits_per_weight * matrix.size)
     errors = _errors(weights, [(matrix, result.dequantize(dtype=np.float64))], bits, moment)
-    if not isinstance(result.tensor, BlockTensor):
-        return errors
-    return replace(errors, entropy_bits=_entropy_bits(bits, result.tensor.format.element, [result.tensor.codes]))
-
-
-def _entropy_bits(bits: int, element: Element, codes: list[NDArray[Any]]) -> int:
-    """How many of the bits are left where the codes are coded, or all of them where that saves nothing."""
-    if element.bits > MOST_CODED:
-        return bits
-    every = np.concatenate([part.reshape(-1) for part in codes])
-    return min(bits, bits - element.bits * every.size + 8 * len(rans_encode(every)))
+    return replace(errors, entropy_bits=bits - result.saved_by_coding)
 
 
 def _errors(

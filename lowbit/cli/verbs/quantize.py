@@ -106,6 +106,8 @@ def _to_gguf(arguments: Namespace) -> Converted:
     if arguments.method:
         hint = "leave --method out: --policy says how blocks are made"
         raise UsageError("--method is for safetensors files, not for GGUF", hint=hint)
+    if arguments.entropy:
+        raise UsageError("--entropy is for safetensors files, not for GGUF", hint="--output NAME.safetensors")
     _refuse_work(arguments)
     with Bar() as bar:
         return quantize_to_gguf(
