@@ -73,6 +73,7 @@ lowbit.softmax([1, 2], scale="0.1")  # type: ignore[arg-type]
 
 
 LOOSE = {
+    "check-a-model": "a function without annotations",
     "audit-widths": "reads a finding that may be None",
     "how-a-cast-finds-its-kernel": "a function without annotations",
     "plan-a-model": "takes the get of a mapping as a key",
@@ -217,6 +218,24 @@ def test_the_pages_on_kernels_are_told_what_they_do(name, files, tmp_path, monke
     printed = "".join(outputs).splitlines()
     assert len(outputs) == 3
     assert [line for line in lines if line not in ("", "...") and line[:2] != "$ " and line not in printed] == []
+
+
+@pytest.mark.slow
+def test_the_page_on_models_is_told_what_it_does(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "how-to" / "check-a-model.md"
+    Path("runtime.py").write_text(blocks(page, "python")[0])
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    for command in (line[2:] for line in lines if line.startswith("$ ")):
+        words = shlex.split(command)
+        if words[0] == "python":
+            subprocess.run([sys.executable, *words[1:]], check=True, timeout=60)
+        else:
+            main(words[1:])
+    printed = capfd.readouterr().out.splitlines()
+    told = [line for line in lines if line and line[:2] != "$ "]
+    assert len(told) >= 4
+    assert [line for line in told if line not in printed] == []
 
 
 def test_no_value_pushes_the_columns_of_the_formats_aside():  # F39

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.files.reading import unreadable
+from lowbit.printable import excerpt
 
 _DAMAGE = (
     ValueError,
@@ -53,7 +54,11 @@ def npz_array(path: str | Path, name: str) -> NDArray[Any]:
         The file cannot be read, is not a .npz file, lacks the array, or it is damaged or holds Python objects.
     """
     with _opened(path) as archive, archive.open(name + _SUFFIX) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        try:
+            array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        except (BadZipFile, *_DAMAGE, ZlibError) as error:
+            what = f"{path}: array {excerpt(name)} is damaged: {error}"
+            raise InputError(what, hint="numpy.savez writes one") from error
     return array
 
 

@@ -76,11 +76,16 @@ class Nonlinearity:
         scale = input.scale if self.record.needs_scale(options) else None
         return self.record.with_parameters(self.variant, scale, self.bits, **options)
 
-    def answer(self, codes: Array, input: Quantity) -> Answer:
-        """The results of codes along the last axis, and what one unit of them is worth."""
+    def operand(self, codes: Array, input: Quantity) -> Array:
+        """Codes as the scheme takes them: less their zero point, unless it does without or knows it."""
         if input.zero_point and self.function not in SHIFT_INVARIANT and "zero_point" not in self.record.options:
             codes = centred(codes, input.zero_point)
-            codes = codes.astype(np.int16) if input.scalar.bits < 16 else codes
+            return codes.astype(np.int16) if input.scalar.bits < 16 else codes
+        return codes
+
+    def answer(self, codes: Array, input: Quantity) -> Answer:
+        """The results of codes along the last axis, and what one unit of them is worth."""
+        codes = self.operand(codes, input)
         rows = np.ascontiguousarray(codes).reshape(-1, codes.shape[-1])
         answer: Answer = resolve("ops", self.record.home)(Request(rows, self.parameters(input), "wrap"))
         return answer._replace(codes=answer.codes.reshape(codes.shape))

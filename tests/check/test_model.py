@@ -63,12 +63,16 @@ def rescaled(layer, scheme=None, field="output", **changes):
 
 
 BUGS = {
-    "no zero point of the input": ("first", lambda one: replace(one, input=Quantity("uint8", 1.0)), "input for 0"),
-    "no bias": ("first", lambda one: replace(one, bias=None), "does not add the bias"),
+    "no zero point of the input": (
+        "first",
+        lambda one: replace(one, input=Quantity("uint8", 1.0)),
+        "ignores the zero point of its input",
+    ),
+    "no bias": ("first", lambda one: replace(one, bias=None), "ignores the bias"),
     "no ReLU": ("first", lambda one: rescaled(one, minimum=None), "does not limit its results"),
     "single rounding": ("first", lambda one: rescaled(one, "tflite_single"), "single_up"),
     "transposed": ("second", lambda one: replace(one, weight=one.weight.T.copy()), "transposed"),
-    "no zero point": ("second", lambda one: rescaled(one, result=Quantity("int8", 0.1)), "not add the zero point"),
+    "no zero point": ("second", lambda one: rescaled(one, result=Quantity("int8", 0.1)), "ignores the zero point"),
     "one multiplier": (
         "second",
         lambda one: rescaled(one, multiplier=one.output.multiplier[:1], shift=one.output.shift[:1]),

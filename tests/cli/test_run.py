@@ -168,7 +168,7 @@ def test_a_function_that_hands_out_layers_is_compared(lowbit, model, image, tmp_
     )
     assert result.status == 1
     assert "the first layer that differs: first (linear), requantised" in result.out
-    assert "the kernel does not add the bias" in result.out
+    assert "the kernel ignores the bias" in result.out
     unknown = lowbit("check", "model", path, "--inputs", file, "--python", "kernel.py:f", "--layers", "third")
     assert (unknown.status, "'third' is not a layer of the model" in unknown.err) == (2, True)
     assert lowbit("check", "model", path).status == 2

@@ -1,138 +1,144 @@
 """What a layer is if somebody computes it otherwise: the hypotheses on a layer whose codes differ.
 
 A hypothesis changes one thing: the rounding of a requantisation, a zero point that is left out, a bias that is not
-added, a mask that is not there. The codes of the layer's own inputs decide.
+added, a mask that is not there. It holds if it gives every code that the kernel gave, from the layer's own inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from lowbit.errors import LowbitError
-from lowbit.layers import Layer, Quantity, Rescale
-from lowbit.nonlinear.scheme import OPERATIONS, schemes
+from lowbit.check.model.attention_bugs import attention_bugs
+from lowbit.check.model.field_bugs import field_bugs
+from lowbit.check.model.hypothesis import REFUSALS, LayerBug, of_result, result_of
+from lowbit.check.model.nonlinear_bugs import function_bugs
+from lowbit.check.model.product_bugs import product_bugs
+from lowbit.check.model.rescale_bugs import REQUANTISES, rescale_bugs
+from lowbit.layers import Attention, Layer
 from lowbit.ops.types import Array
-from lowbit.policy.requantize import REQUANTIZE_SCHEMES, get_requantize_scheme
+from lowbit.policy.requantize import REQUANTIZE_SCHEMES
+
+PROBE_ROWS, PROBE_CODES = 8, 512
+"""Of a layer that takes each row by itself, in which a hypothesis is tried first: at most, and about how many codes."""
+NAMES_AT_MOST = 4
+"""Schemes that a claim names where the codes do not tell them apart."""
 
 
-@dataclass(frozen=True)
-class LayerBug:
-    """A hypothesis: what the kernel does, and a function of the layer's inputs that does it."""
+class Probe(NamedTuple):
+    """A small part of a layer's inputs and of what a kernel made of it, by which most hypotheses are refuted."""
 
-    words: str
-    compute: Callable[..., Array]
+    inputs: tuple[Array, ...]
+    result: Array
 
 
-def explain(layer: Layer, inputs: tuple[Array, ...], got: Array) -> list[str]:
-    """The hypotheses under which the layer returns exactly what a kernel returned, in words."""
-    found = []
-    for variant in layer_bugs(layer):
-        try:
-            codes = variant.compute(*inputs)
-        except (LowbitError, ValueError):  # the hypothesis does not apply to this layer
+def explain(layer: Layer, inputs: tuple[Array, ...], answers: Mapping[str, Array], result: Array | None) -> list[str]:
+    """The hypotheses under which a layer gives exactly what a kernel gave, in words.
+
+    Parameters
+    ----------
+    layer : Layer
+    inputs : tuple of ndarray
+    answers : mapping of str to ndarray
+        What the kernel gave for intermediates, by their labels.
+    result : ndarray, optional
+        What it gave for the result.
+    """
+    probe = _probe(layer, inputs, result)
+    found: dict[str, list[LayerBug]] = {}
+    for bug in layer_bugs(layer, inputs, result):
+        if probe is not None and bug.by_item and not _gives(bug, probe.inputs, {}, probe.result):
             continue
-        if codes.shape == got.shape and np.array_equal(codes, got):
-            found.append(variant.words)
-    return list(dict.fromkeys(found))
+        if _gives(bug, inputs, answers, result):
+            found.setdefault(bug.words, []).append(bug)
+    return [_joined(bugs).words for bugs in found.values()]
 
 
-def layer_bugs(layer: Layer) -> Iterator[LayerBug]:
+def layer_bugs(layer: Layer, inputs: tuple[Array, ...], result: Array | None) -> Iterator[LayerBug]:
     """All hypotheses on a layer, the likely ones first."""
-    for field, value in _parts(layer):
-        if isinstance(value, Rescale):
-            yield from _rescale_bugs(layer, field, value)
-        elif isinstance(value, Quantity) and value.zero_point:
-            yield _with(layer, f"takes the zero point of its {field} for 0", field, replace(value, zero_point=0))
-        elif isinstance(value, bool):
-            yield _with(layer, f"takes {field} for {not value}", field, not value)
-        elif field == "bias" and value is not None:
-            yield _with(layer, "does not add the bias", field, None)
-            yield _with(layer, "subtracts the bias", field, -value)
-        elif field == "weight" and value.ndim == 2 and value.shape[0] == value.shape[1]:
-            yield _with(layer, "takes the weight transposed", field, np.ascontiguousarray(value.T))
-        elif field == "weight_zero_point" and np.any(value):
-            yield _with(layer, "takes the zero point of the weight for 0", field, 0)
-        elif field == "scheme":
-            yield from _scheme_bugs(layer, value)
-    if len(layer.inputs) == 2:
-        yield LayerBug("takes its inputs in the other order", lambda one, other: layer(other, one))
-    if len(layer.inputs) == 1:
-        yield LayerBug("does nothing: it returns its input", lambda codes: codes)
+    families = field_bugs, attention_bugs, rescale_bugs, product_bugs, function_bugs
+    yield from chain.from_iterable(family(layer) for family in families)
+    if result is not None:
+        yield from _measured_bugs(layer, inputs, result)
 
 
-def _parts(layer: Any) -> Iterator[tuple[str, Any]]:
-    return ((field.name, getattr(layer, field.name)) for field in fields(layer))
+def _measured_bugs(layer: Layer, inputs: tuple[Array, ...], result: Array) -> Iterator[LayerBug]:
+    """Those whose numbers the codes suggest."""
+    own = result_of(layer.steps(*inputs)).astype(np.int64)
+    ends = layer.result.scalar.codes
+    inside = (np.minimum(own, result) > ends[0]) & (np.maximum(own, result) < ends[-1])
+    added = int(np.median((result - own)[inside])) if inside.any() else 0
+    if added:
+        words = f"adds {added} to every code"
+        yield of_result(layer, lambda codes: np.clip(codes.astype(np.int64) + added, ends[0], ends[-1]), words)
+    if result.size and (result == result.flat[0]).all():
+        constant = int(result.flat[0])
+        yield of_result(layer, lambda codes: np.full_like(codes, constant), f"writes {constant} everywhere")
 
 
-def _with(layer: Any, words: str, field: str, value: Any) -> LayerBug:
-    """The layer with one field changed; made when it is asked for, since it may refuse."""
-
-    def compute(*codes: Array) -> Array:
-        other = replace(layer, **{field: value})
-        *_, last = other.steps(*codes)  # the inputs are those of the layer as it is
-        result: Array = last.codes
-        return result
-
-    return LayerBug(words, compute)
-
-
-def _rescale_bugs(layer: Layer, field: str, value: Rescale) -> Iterator[LayerBug]:
-    where = "" if field in ("output", "rescale") else f" ({field})"
-    own, result = get_requantize_scheme(value.scheme), value.result
-    if value.minimum is not None or value.maximum is not None:
-        free = replace(value, minimum=None, maximum=None)
-        yield _with(layer, f"does not limit its results to its range{where}", field, free)
-    if result.zero_point:
-        plain = replace(value, result=replace(result, zero_point=0))
-        yield _with(layer, f"does not add the zero point{where}", field, plain)
-    if value.multiplier.size > 1:
-        first = replace(value, multiplier=value.multiplier[:1], shift=value.shift[:1])
-        yield _with(layer, f"takes the first channel's multiplier for all channels{where}", field, first)
-        turned = replace(value, multiplier=value.multiplier[::-1].copy(), shift=value.shift[::-1].copy())
-        yield _with(layer, f"takes the channels' multipliers in the other order{where}", field, turned)
-    right = np.array([own.right_shift(shift) for shift in value.shift.tolist()])
-    factors = np.ldexp(value.multiplier.astype(np.float64), -right)
-    for name, scheme in REQUANTIZE_SCHEMES.items():
-        if scheme != own:
-            yield _rescaled(layer, f"requantises by {name}{where}: {_summary(name)}", field, value, factors, name)
-    yield _wrapped(layer, field, value, where)
+def _gives(bug: LayerBug, inputs: tuple[Array, ...], answers: Mapping[str, Array], result: Array | None) -> bool:
+    """Whether a hypothesis gives everything that a kernel gave."""
+    try:
+        steps = list(bug.steps(*inputs))
+    except REFUSALS:  # it does not apply to this layer
+        return False
+    seen: Iterable[tuple[Array, Array]] = [(step.codes, answers[step.label]) for step in steps if step.label in answers]
+    if result is not None and steps:
+        seen = [*seen, (steps[-1].codes, result)]
+    return bool(seen) and all(one.shape == other.shape and np.array_equal(one, other) for one, other in seen)
 
 
-def _summary(name: str) -> str:
-    return REQUANTIZE_SCHEMES.summaries[name]
+def _probe(layer: Layer, inputs: tuple[Array, ...], result: Array | None) -> Probe | None:
+    """The first small part that the layer makes by itself what it makes of it among the rest."""
+    if result is None:
+        return None
+    own = result_of(layer.steps(*inputs))
+    for probe, expected in _parts(layer, inputs, result, own):
+        try:
+            alone = result_of(layer.steps(*probe.inputs))
+        except REFUSALS:
+            continue
+        if np.array_equal(alone, expected):
+            return probe
+    return None
 
 
-def _rescaled(layer: Any, words: str, field: str, value: Rescale, factors: Any, scheme: str) -> LayerBug:
-    def compute(*codes: Array) -> Array:
-        ends = {"minimum": value.minimum, "maximum": value.maximum}
-        other = Rescale.from_scale(factors, scheme, value.result, **ends)
-        return _with(layer, words, field, other).compute(*codes)
+def _parts(layer: Layer, inputs: tuple[Array, ...], result: Array, own: Array) -> Iterator[tuple[Probe, Array]]:
+    """Parts of inputs with wrong results, the smallest first, and what the right results are among the rest."""
+    wrong = result != own
+    if isinstance(layer, Attention):  # whose last queries are those of the last keys
+        item = _worst(wrong)
+        one = tuple(array[item : item + 1] for array in inputs) if result.ndim > 2 else inputs
+        queries = np.s_[..., -2:, :]
+        right, left = (array[item : item + 1] if result.ndim > 2 else array for array in (own, result))
+        if (right != left)[queries].any():
+            yield Probe((one[0][queries], *one[1:]), left[queries]), right[queries]
+    if result.ndim > 1 and all(array.shape[:-1] == result.shape[:-1] for array in inputs):
+        count = wrong.reshape(-1, wrong.shape[-1]).sum(axis=1)
+        rows = np.sort(np.argsort(-count, kind="stable")[: min(max(PROBE_CODES // wrong.shape[-1], 1), PROBE_ROWS)])
+        flat = [array.reshape(-1, array.shape[-1])[rows] for array in (*inputs, result, own)]
+        yield Probe(tuple(flat[:-2]), flat[-2]), flat[-1]
+    if result.ndim > 1 and all(len(array) == len(result) for array in inputs):
+        item = _worst(wrong)
+        part = [array[item : item + 1] for array in (*inputs, result, own)]
+        yield Probe(tuple(part[:-2]), part[-2]), part[-1]
 
-    return LayerBug(words, compute)
+
+def _worst(wrong: Array) -> int:
+    """The item of a batch with the most wrong codes."""
+    return int(wrong.reshape(len(wrong), -1).sum(axis=1).argmax())
 
 
-def _wrapped(layer: Any, field: str, value: Rescale, where: str) -> LayerBug:
-    """Results that keep their low bits instead of being limited."""
-
-    def compute(*codes: Array) -> Array:
-        wide = replace(value, result=replace(value.result, format="int32"), minimum=None, maximum=None)
-        result: Array = _with(layer, "", field, wide).compute(*codes)
-        return result.astype(layer.result.scalar.code_dtype)
-
-    return LayerBug(f"wraps around where it must saturate{where}", compute)
-
-
-def _scheme_bugs(layer: Any, own: Any) -> Iterator[LayerBug]:
-    """Other schemes and variants of a nonlinearity."""
-    if layer.operation not in OPERATIONS:
-        return
-    for record in schemes(layer.operation).values():
-        for variant in record.variants:
-            if (record.id, variant) != (own, getattr(layer, "variant", "")):
-                changes = {"scheme": record.id, **({"variant": variant} if hasattr(layer, "variant") else {})}
-                words = f"computes the {layer.operation} of {record.id}{f', variant {variant}' if variant else ''}"
-                yield LayerBug(words, lambda *codes, changes=changes: replace(layer, **changes)(*codes))
+def _joined(bugs: list[LayerBug]) -> LayerBug:
+    """Hypotheses of the same words as one, the remote ones only where there are no others."""
+    near = [bug for bug in bugs if not bug.remote] or bugs
+    words, names = near[0].words, list(dict.fromkeys(bug.name for bug in near))
+    if len(names) == 1 and words.startswith(REQUANTISES) and names[0] in REQUANTIZE_SCHEMES:
+        return LayerBug(words.format(f"{names[0]}: {REQUANTIZE_SCHEMES.summaries[names[0]]}"), near[0].steps)
+    if len(names) > NAMES_AT_MOST:
+        first, more = ", ".join(names[:NAMES_AT_MOST]), len(names) - NAMES_AT_MOST
+        return LayerBug(words.format(f"{first} or one of {more} more"), near[0].steps)
+    return LayerBug(words.format(" or ".join(filter(None, (", ".join(names[:-1]), names[-1])))), near[0].steps)

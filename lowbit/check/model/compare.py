@@ -20,6 +20,10 @@ from lowbit.models.graph import IntegerModel
 from lowbit.ops.types import Array
 from lowbit.printable import excerpt
 
+CODES = "a dump has codes: integers, not the values that they are worth"
+EXPLAINED = 5
+"""Layers whose differences are explained: what every layer has in common is known after as many."""
+
 
 @dataclass(frozen=True)
 class LayerDifference:
@@ -39,7 +43,8 @@ class LayerDifference:
     largest : int
         The largest difference.
     claims : tuple of str
-        What the kernel does instead: each explains every code of the result. None: not known.
+        What the kernel does instead: each explains every code that it gave for the layer, and the codes do not tell
+        several apart. None: not known, or not looked for after the first ``EXPLAINED`` layers.
     unseen : tuple of str
         Layers before it that the dump does not have: one of them may be the wrong one.
     """
@@ -110,7 +115,8 @@ def compare_model(
         inputs = tuple(values[source] for source in node.inputs)
         own = list(node.layer.intermediates(*inputs))
         before = tuple(dict.fromkeys(one for source in node.inputs for one in unseen[source]))
-        difference = _difference(name, node.layer, inputs, own, dump, before)
+        explained = len(differences) < EXPLAINED
+        difference = _difference(name, node.layer, inputs, own, dump, before, explained=explained)
         differences += [difference] if difference else []
         values[name] = _narrow(dump[name], own[-1].codes) if name in dump else own[-1].codes
         unseen[name] = () if name in dump else (*before, name)
@@ -128,10 +134,14 @@ def _check(dump: Mapping[str, Array], steps: Mapping[str, list[Step]]) -> None:
                 f"{excerpt(name)} is not a layer of the model",
                 hint=f"did you mean {near[0]!r}?" if near else f"the layers are {', '.join(steps)}",
             )
+        if array.dtype.kind in "fc" and np.isnan(array).any():
+            place = tuple(int(index) for index in np.argwhere(np.isnan(array))[0])
+            raise InputError(f"layer {name!r} has a NaN at {list(place)} in the dump", hint=CODES)
         if array.dtype.kind not in "iu" or array.shape != known[name].codes.shape:
             shape = known[name].codes.shape
             raise InputError(
-                f"layer {name!r} is {array.dtype} of shape {array.shape} in the dump, not integers of shape {shape}"
+                f"layer {name!r} is {array.dtype} of shape {array.shape} in the dump, not integers of shape {shape}",
+                hint=CODES if array.dtype.kind not in "iu" else "",
             )
     if not dump:
         raise InputError("the dump does not have a layer of the model", hint=f"the layers are {', '.join(steps)}")
@@ -144,6 +154,8 @@ def _difference(
     own: list[Step],
     dump: Mapping[str, Array],
     unseen: tuple[str, ...],
+    *,
+    explained: bool,
 ) -> LayerDifference | None:
     """The first intermediate, or the result, that differs."""
     pairs = [(step, dump[f"{name}:{step.label}"]) for step in own if f"{name}:{step.label}" in dump]
@@ -153,7 +165,8 @@ def _difference(
         if wrong.any():
             index = tuple(int(place) for place in np.argwhere(wrong)[0])
             largest = int(np.abs(step.codes.astype(np.int64) - got.astype(np.int64)).max())
-            claims = tuple(explain(layer, inputs, dump[name])) if name in dump else ()
+            answers = {step.label: got for step, got in pairs}
+            claims = tuple(explain(layer, inputs, answers, dump.get(name))) if explained else ()
             counts = (int(wrong.sum()), wrong.size, index, int(step.codes[index]), int(got[index]))
             return LayerDifference(name, layer.operation, step.label, *counts, largest, claims, unseen)
     return None

@@ -12,6 +12,9 @@ from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear.rule import Nonlinearity
 
+LONGEST_SHIFT = 1 << 12
+"""To the left, which no kernel exceeds: an unsigned difference of 32 bits makes numbers of a gigabit of it."""
+
 
 class Mutant(Steps):
     """Steps of the oracle with some of them changed.
@@ -36,6 +39,8 @@ class Mutant(Steps):
         """The intermediate, changed if the bug is there, within its width."""
         change = self.changes.get(name)
         result = super().__call__(name, value if change is None else change(value, self))
+        if name.startswith("quotient") and result < -LONGEST_SHIFT:
+            raise OverflowError(f"{name} is {result}, and a number is shifted left by as much")
         self.last[name] = result
         return result
 

@@ -25,7 +25,11 @@ def lines(comparison: ModelComparison, kernel: str) -> Iterator[str]:
     if comparison.first is None:
         yield f"{kernel}: equal; {compared}"
         return
-    yield f"{kernel}: MISMATCH; {compared}, {len(comparison.differences)} differ from what their own inputs give"
+    count = len(comparison.differences)
+    differ = (
+        "1 differs from what its own inputs give" if count == 1 else f"{count} differ from what their own inputs give"
+    )
+    yield f"{kernel}: MISMATCH; {compared}, {differ}"
     for place, one in enumerate(comparison.differences[:LISTED]):
         yield from _layer(one, "the first layer that differs" if not place else "then")
     if len(comparison.differences) > LISTED:
@@ -37,8 +41,10 @@ def _layer(one: LayerDifference, which: str) -> Iterator[str]:
     yield f"  {which}: {one.layer} ({one.operation}), {one.label}"
     many = f"{one.differences:,} of {one.total:,} codes differ, by {one.largest:,} at most"
     yield f"    {many}; at [{index}] {one.expected} is expected, {one.got} is there"
-    for claim in one.claims[:LISTED]:
-        yield f"    the kernel {claim}"
+    for place, claim in enumerate(one.claims[:LISTED]):
+        yield f"    {'or it' if place else 'the kernel'} {claim}"
+    if len(one.claims) > LISTED:
+        yield f"    or one of {len(one.claims) - LISTED} more that these codes do not tell apart"
     if not one.claims:
         yield "    what the kernel does instead is not known"
     if one.unseen:

@@ -59,15 +59,15 @@ class LinearRule(Rule):
         """The results of a case; ``UNDEFINED`` in columns for whose scale the scheme has none."""
         if not isinstance(self.bug, LinearBug):
             rule = RequantizeRule(self.scheme, self.asked, self.result, self.bug)
-            return _columns(self.exact_columns(case), rule)
+            return codes_of_columns(self.exact_columns(case), rule)
         rule = RequantizeRule(self.scheme, self.asked, self.result)
         taken = self.bug.rewrite(case)
         sums = self.sums(taken)
         if not self.bug.bias_later:
-            return _columns(columns_of(taken, with_bias(taken, sums)), rule)
+            return codes_of_columns(columns_of(taken, with_bias(taken, sums)), rule)
         wide = replace(rule, result=cast("FixedFormat", scalar_format("int32")))
         plain = [replace(column, scalars={**column.scalars, "zero_point": 0}) for column in columns_of(taken, sums)]
-        scaled = _columns(plain, wide)
+        scaled = codes_of_columns(plain, wide)
         codes = scaled + taken.arrays["bias"].astype(np.int64) + int(taken.scalars["zero_point"])
         return np.where(scaled == UNDEFINED, UNDEFINED, np.clip(codes, self.result.min_code, self.result.max_code))
 
@@ -81,7 +81,7 @@ class LinearRule(Rule):
         return _exact_columns(case)
 
 
-def _columns(columns: list[Case], rule: RequantizeRule) -> Array:
+def codes_of_columns(columns: list[Case], rule: RequantizeRule) -> Array:
     """The codes of columns: at once where there is no bug and the scheme takes all of their scales."""
     if rule.bug is None:
         try:
