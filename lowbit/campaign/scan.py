@@ -31,8 +31,8 @@ from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
 from lowbit.files.sharded import ShardedFile, config_place, read_checkpoint, write_checkpoint
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import scalar_format
-from lowbit.ops.arrays import Array
-from lowbit.ops.block.rows import slabs
+from lowbit.ops.arrays import Array, checked_threads
+from lowbit.ops.block.rows import each_slab, slabs
 
 LINEAGES = ("bfloat16", "float16")
 EVIDENT = 1 / 4
@@ -104,7 +104,7 @@ class Scan:
         return self.tally.capacity + sum(group.tally.capacity for group in self.groups)
 
 
-def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progress = unseen) -> Scan:
+def scan_file(path: str | Path, *, lineage: str | None = None, threads: int = 1, progress: Progress = unseen) -> Scan:
     """Say what a checkpoint holds, and audit it.
 
     Parameters
@@ -113,6 +113,8 @@ def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progres
         A safetensors file, a folder of such files, or a GGUF file.
     lineage : {"bfloat16", "float16"}, optional
         The type that weights in float32 had before; by default what ``config.json`` beside them says.
+    threads : int
+        For tensors in block formats.
     progress : callable
         Takes (tensors done, tensors, name).
 
@@ -121,6 +123,7 @@ def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progres
     InputError
         The file is damaged, scales are missing or misshapen, or the lineage is unknown.
     """
+    checked_threads(threads)
     file = read_checkpoint(Path(path))
     stored, beside, container = _stored(file)
     origin = _origin(file, lineage)
@@ -133,7 +136,7 @@ def scan_file(path: str | Path, *, lineage: str | None = None, progress: Progres
         words = _words(tensor)
         group = groups.setdefault(words, Group(*words))
         size = sum(file.entries[part.name].stop - file.entries[part.name].start for part in tensor.parts)
-        _join(group, tensor.name, tensor.size, size, _audit_stored(file, tensor))
+        _join(group, tensor.name, tensor.size, size, _audit_stored(file, tensor, threads))
     for done, entry in enumerate(plain, len(stored)):
         progress(done, total, entry.name)
         packing = f"{_block_words(entry.dtype)}" if isinstance(file, GgufFile) else "as they are"
@@ -198,10 +201,14 @@ def _block_words(dtype: str) -> str:
     return f"blocks of {values} values in {size} bytes" if values > 1 else "as they are"
 
 
-def _audit_stored(file: TensorFile, tensor: StoredTensor) -> Tally:
+def _audit_stored(file: TensorFile, tensor: StoredTensor, threads: int) -> Tally:
     scales = tensor.scale_codes(file, padded=True)
     tally = Tally().join(
-        audit_block(tensor.block(file, scales, rows, padded=True)) for rows in slabs(tensor.format, tensor.shape)
+        each_slab(
+            lambda rows: audit_block(tensor.block(file, scales, rows, padded=True)),
+            slabs(tensor.format, tensor.shape),
+            threads,
+        )
     )
     for part in tensor.parts:
         tally.add("pad_bit", part.pads_set(file), part.pad_bits, part.pad_bits)

@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "negative_zero": "zeros have a sign",
     "nan_payload": "NaNs are not the canonical one",
     "second_code": "codes stand for a value that a lower one has",
+    "restricted_code": "codes are the lowest one, which no quantiser of the format gives: a value, so no room",
     "code_under_zero_scale": "codes under a scale of zero are not that of zero",
     "scale_of_zeros": "blocks of zeros have another scale than quantisation gives them",
     "pad_bit": "bits beside packed codes are set",
@@ -43,6 +44,8 @@ KINDS: Mapping[str, str] = {
 }
 """What may be found -> in words, after `N of M`."""
 
+RESTRICTED = frozenset({"ggml_q8_0", "ggml_q8_1", "ggml_q8_k"})
+"""Formats of whose integers the lowest is not given: scales are amax / 127 (ggml-quants.c, quantize_row_q8_0_ref)."""
 SMALL = 8
 """Codes of at most so many bits are looked up."""
 CHUNK = 1 << 18
@@ -197,6 +200,8 @@ def audit_block(tensor: BlockTensor) -> Tally:
     fmt = tensor.format
     tally = audit_numbers(tensor.codes, fmt.number) if fmt.element.dimension == 1 else Tally()
     tally.join(audit_numbers(tensor.scale_codes(field.name), field.format) for field in fmt.scales)
+    if fmt.id in RESTRICTED:
+        tally.add("restricted_code", np.count_nonzero(tensor.codes == fmt.number.codes[0]), tensor.codes.size, 0)
     dead = _dead(tensor)
     if dead is not None:
         zero = _zero_codes(tensor)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
+from lowbit.campaign.gguf import quantize_to_gguf
 from lowbit.campaign.scan import clean_file, kinds_found, scan_file
 from lowbit.errors import InputError
 from lowbit.files.gguf import read_gguf, write_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.files.sharded import INDEX
+from tests.files.test_fuzzed_files import mutated
 
 GENERATOR = np.random.default_rng(6)
 WEIGHTS = GENERATOR.normal(size=(8, 96)).astype(np.float32)
@@ -132,6 +134,38 @@ def test_gguf(tmp_path):
     clean_file(path, tmp_path / "b.gguf")
     assert read_gguf(tmp_path / "b.gguf").raw("codes").tolist() == 2 * [0, 0, *[0x88] * 16]
     assert kinds_found(scan_file(tmp_path / "b.gguf")) == {}
+
+
+def test_the_lowest_code_of_q8_0_is_one_that_no_quantiser_gives(model, tmp_path):
+    path = tmp_path / "a.gguf"
+    quantize_to_gguf(model, path, "ggml_q8_0", include="a.weight")
+    assert "restricted_code" not in kinds_found(scan_file(path))
+    data = bytearray(path.read_bytes())
+    data[read_gguf(path).entries["a.weight"].start + 5] = 0x80
+    path.write_bytes(data)
+    assert kinds_found(scan_file(path, threads=2))["restricted_code"] == (1, 768, 0)
+
+
+@pytest.mark.parametrize(
+    "count", [100, pytest.param(20_000, marks=pytest.mark.exhaustive)], ids=["some", "twenty thousand"]
+)
+@pytest.mark.parametrize("fmt", ["ggml_q4_0", "ggml_mxfp4", "nvfp4", "int4.g32.asymmetric", "nf4.g32"])
+def test_mutated_checkpoints_are_scanned_and_dequantised_or_refused(model, tmp_path, fmt, count):
+    path, random = tmp_path / "mutated", np.random.default_rng(count)
+    (quantize_to_gguf if fmt.startswith("ggml") else quantize_file)(model, path, fmt, include="a.weight")
+    content, outcomes = path.read_bytes(), {True: 0, False: 0}
+    for _ in range(count):
+        path.write_bytes(mutated(content, random))
+        try:
+            scan_file(path)
+            clean_file(path, tmp_path / "clean")
+            assert scan_file(tmp_path / "clean").capacity == 0
+            dequantize_file(path, tmp_path / "values")
+        except InputError:
+            outcomes[False] += 1
+        else:
+            outcomes[True] += 1
+    assert min(outcomes.values()) > count // 20
 
 
 def test_other_quantisations_are_said_not_to_be_decoded(model, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import also_reads, input_file, output_file, say_written
+from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--lineage", choices=LINEAGES, help=declared)
     where = "write a copy with every value in its canonical form; with --lineage, weights in float32 are rounded to it"
     output_file(parser, "--clean", metavar="OUTPUT", help=where)
+    parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")
     add_output_format(parser)
     also_reads(parser, _config)
 
@@ -52,11 +54,12 @@ def run(arguments: Namespace) -> int:
     from lowbit.campaign.scan import clean_file, scan_file
 
     with Bar() as bar:
-        scan = scan_file(arguments.checkpoint, lineage=arguments.lineage, progress=bar.tensors)
+        options: dict[str, Any] = {"lineage": arguments.lineage, "threads": arguments.threads, "progress": bar.tensors}
+        scan = scan_file(arguments.checkpoint, **options)
         left = None
         if arguments.clean:
             clean_file(arguments.checkpoint, arguments.clean, lineage=arguments.lineage, progress=bar.tensors)
-            left = scan_file(arguments.clean, lineage=arguments.lineage, progress=bar.tensors)
+            left = scan_file(arguments.clean, **options)
     if arguments.output_format == "json":
         print_document(_document(scan, left, arguments), "lowbit/scan/1")
     else:
