@@ -210,6 +210,8 @@ def _audit_stored(file: TensorFile, tensor: StoredTensor, threads: int) -> Tally
             threads,
         )
     )
+    if tensor.parts[0].dtype == "TQ1_0":
+        tally.add("second_code", *gguf_tensors.trits_audit(file.raw(tensor.name)))
     for part in tensor.parts:
         tally.add("pad_bit", part.pads_set(file), part.pad_bits, part.pad_bits)
         if part.role == INPUT_ORDER:

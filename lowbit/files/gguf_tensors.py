@@ -75,6 +75,28 @@ def structs(tensor: BlockTensor) -> Array:
     return np.frombuffer(tensor.to_bytes(layout=LAYOUT), np.uint8)
 
 
+def trits_audit(octets: Array) -> tuple[int, int, float]:
+    """Of bytes of TQ1_0 that others stand for as well: how many encoding writes otherwise, all, and their bits.
+
+    A byte has five digits to the base of 3, the last four of a block four: 243 and 81 numbers for 256 bytes.
+    """
+    count, places, bits = 0, 0, 0.0
+    blocks = octets.reshape(-1, TYPES["TQ1_0"][2])
+    for part, digits in ((blocks[:, :48], 5), (blocks[:, 48:52], 4)):
+        number, rest = np.zeros(256, np.int64), np.arange(256)
+        for _ in range(digits):
+            rest = rest * 3
+            number, rest = 3 * number + (rest >> 8), rest & 255
+        scaled = number * 3 ** (5 - digits)
+        canonical = -(-scaled * 256 // 243)
+        alike = np.bincount(number)[number]
+        here = np.bincount(part.reshape(-1), minlength=256)
+        count += int(here[canonical != np.arange(256)].sum())
+        places += int(here[alike > 1].sum())
+        bits += float((here * np.log2(alike)).sum())
+    return count, places, bits
+
+
 def stored(name: str, shape: Shape, fmt: BlockFormat) -> StructTensor:
     """How a tensor is stored in a format that GGUF has."""
     dtype = type_of(fmt) or ""

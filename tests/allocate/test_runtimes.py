@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lowbit.allocate.runtimes import RUNTIMES, fused_layers, plan_config, served_formats, tensor_types
+from lowbit.cli.model_options import RUNTIME_NAMES
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.quantization_config import config
 from lowbit.format.registry import block_format_of
@@ -15,6 +16,10 @@ EXPERTS = [
     f"model.layers.3.block_sparse_moe.experts.{expert}.w{part}.weight" for expert in (0, 11) for part in (1, 2, 3)
 ]
 GGML = {name: replace(block_format_of("int4.g32"), id=name) for name in ("ggml_q4_k", "ggml_q8_0")}
+
+
+def test_the_command_line_has_every_runtime():
+    assert tuple(RUNTIMES) == RUNTIME_NAMES
 
 
 def test_vllm_fuses_projections_and_experts():

@@ -6,13 +6,14 @@ import pytest
 import lowbit
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
 from lowbit.campaign.gguf import quantize_to_gguf
-from lowbit.campaign.scan import kinds_found, scan_file
+from lowbit.campaign.scan import clean_file, kinds_found, scan_file
 from lowbit.errors import InputError
 from lowbit.files.gguf import TYPES, read_gguf, write_gguf
 from lowbit.files.gguf_tensors import format_of, type_of
 from lowbit.files.gguf_values import Value
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.ops.block.structs import struct_size
+from lowbit.ops.block.tensor import BlockTensor
 
 GENERATOR = np.random.default_rng(9)
 WEIGHTS = GENERATOR.standard_t(4, size=(6, 512)).astype(np.float32)
@@ -71,6 +72,29 @@ def test_there_and_back(model, tmp_path, fmt):
     scan = scan_file(path)
     assert scan.groups[0].format == fmt.removeprefix("ggml_").upper()
     assert set(kinds_found(scan)) <= {"negative_zero", "mixed_lineage"}
+
+
+def test_bytes_of_tq1_0_that_mean_the_same(tmp_path):
+    """Every byte at every place of a block: two of them are alike if the block decodes to the same codes."""
+    fmt = lowbit.get_format("ggml_tq1_0")
+    path = tmp_path / "a.gguf"
+    blocks = np.zeros((256, 54), np.uint8)
+    blocks[:, -2:] = [0, 0x3C]
+    # zero is 0 and 1 as the five digits of a byte, and 0 to 3 as the four digits of the last bytes
+    for place, others in ((3, 47 * 1 + 4 * 2), (50, 48 * 1 + 3 * 2)):
+        several = blocks.copy()
+        several[:, place] = np.arange(256)
+        tensor = BlockTensor.from_bytes(several.tobytes(), fmt, (256, 256), layout="ggml")
+        worth = [row.tobytes() for row in tensor.codes]
+        alike = np.array([worth.count(one) for one in worth])
+        clean = np.frombuffer(tensor.to_bytes(layout="ggml"), np.uint8).reshape(256, 54)
+        write_gguf(path, [Entry("w", "TQ1_0", (256, 256), 0, 0)], [several.reshape(-1)])
+        count, _, bits = kinds_found(scan_file(path))["second_code"]
+        assert count == np.count_nonzero((clean != several).any(axis=1))
+        assert bits == pytest.approx(np.log2(alike).sum() + 256 * others)
+        clean_file(path, tmp_path / "b.gguf")
+        assert read_gguf(tmp_path / "b.gguf").raw("w").tobytes() == clean.tobytes()
+        assert kinds_found(scan_file(tmp_path / "b.gguf")) == {}
 
 
 def test_metadata_is_kept_from_gguf_to_gguf(gguf, tmp_path):

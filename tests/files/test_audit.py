@@ -2,12 +2,21 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lowbit
-from lowbit.files.audit import audit_block, audit_numbers, canonical_block, canonical_numbers, lineage_bits, usual_scale
+from lowbit.files.audit import (
+    KINDS,
+    audit_block,
+    audit_numbers,
+    canonical_block,
+    canonical_numbers,
+    lineage_bits,
+    usual_scale,
+)
 from lowbit.format.block_name import block_format
 from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.ops.block.tensor import BlockTensor
@@ -21,6 +30,11 @@ def meanings(fmt, codes):
     """What each code is worth, exactly; zeros and NaNs are alike."""
     parts = (array.tolist() for array in lowbit.decode_exact(codes, fmt))
     return [kind or (significand, exponent) for kind, significand, exponent in zip(*parts, strict=True)]
+
+
+def test_the_page_lists_every_kind():
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "scan-a-checkpoint.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in page] == []
 
 
 @pytest.mark.parametrize("name", SMALL)
