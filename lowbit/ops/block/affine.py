@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from lowbit.errors import InputError, PolicyError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd
 from lowbit.ops.arrays import Array
-from lowbit.ops.block import quotients
+from lowbit.ops.block import fused, quotients
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.linear import linear_codes
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.scales import Fine, Steps, field_values, scale_codes
+from lowbit.ops.block.scales import Coarse, Fine, Steps, field_values, scale_codes
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, spelled
 
@@ -28,7 +29,7 @@ def is_affine(fmt: BlockFormat) -> bool:
 
 def quantize(
     values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int, random: Array | None
-) -> tuple[list[Fine], Array]:
+) -> tuple[Sequence[Fine | Coarse], Array]:
     """Scales and codes, the axis of the blocks last; random bits for elements that are rounded stochastically.
 
     Raises
@@ -42,6 +43,9 @@ def quantize(
     if not fmt.scales[1].format.wraps and not by_offset and policy.zero_point_place == "after_rounding":
         what = f"{fmt.id}: zero points that are not integers are added before rounding"
         raise PolicyError(what, hint="zero_point_place='before_rounding'")
+    in_one_pass = None if random is not None else fused.faster(values, fmt, policy, threads)
+    if in_one_pass is not None:
+        return in_one_pass
     usual = (policy.zero_point_place, policy.range_steps) == ("after_rounding", "divide")
     way = quotients.lanes(fmt, policy) if usual and not by_offset else None
     fast = way is not None and values.dtype == np.float32 and values.size and divides(fmt.scales[0], values.shape)

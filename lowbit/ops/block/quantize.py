@@ -14,7 +14,7 @@ from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arithmetic.exact_rounding import product_over
 from lowbit.ops.arrays import Array, checked_threads
-from lowbit.ops.block import boundaries, exponents, power_of_two, quotients
+from lowbit.ops.block import boundaries, exponents, fused, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
@@ -127,8 +127,12 @@ def quantize(
             )
             fields = [*of_blocks]
         else:
-            by_kernel = _by_runs(moved, target, chosen, threads) or exponents.faster(moved, target, chosen, threads)
-            fields, codes = by_kernel or _by_quotients(moved, target, chosen, place)
+            fields, codes = (
+                fused.faster(moved, target, chosen, threads)
+                or _by_runs(moved, target, chosen, threads)
+                or exponents.faster(moved, target, chosen, threads)
+                or _by_quotients(moved, target, chosen, place)
+            )
     if codes.dtype.kind == "f":
         element = chosen.policy("element", target.number)
         codes = encode(codes, target.number, policy=element, random_bits=draws, threads=threads)
