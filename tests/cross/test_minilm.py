@@ -89,7 +89,7 @@ def test_the_layers_own_output_errors_are_no_end_in_themselves(measured):
 def test_the_page_on_checkpoints_shows_what_is_printed(repository, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (repository / "docs" / "how-to" / "quantise-a-checkpoint.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    block = re.findall(r"```console\n(.*?)```", page, re.DOTALL)[0]
     shutil.copy(minilm_directory() / "model.safetensors", tmp_path)
     (tmp_path / "quantised").mkdir()
     shown = [line for line in block.splitlines() if not line.startswith(("$", "..."))]
