@@ -1,7 +1,8 @@
 """Exact match of the arithmetic models by the formats of their linear layers: ``python -m bench.arithmetic_formats``.
 
 Weights have one scale an output, activations one a tensor: the largest magnitude becomes the format's largest, that
-of activations in problems of the training set. What lies between the linear layers is in binary32.
+of activations in problems of the training set. What lies between the linear layers is in binary32. Integer-only models
+are those that ``lowbit run`` makes. The table becomes a section of ``bench/README.md``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 import lowbit
+from bench.sections import write_section
 from lowbit.models import load
 from lowbit.models.arithmetic import TASKS
+from lowbit.models.conversion.subject import subject_of
 from lowbit.models.functions import Functions
 from lowbit.models.stored import StoredModel, names
 
@@ -27,7 +30,10 @@ FORMATS = {
     "W4A4": ("int4", "int4"),
 }
 """Name -> formats of weights and activations; none leaves them in binary32."""
-PROBLEMS, CALIBRATION = 4096, 1024
+INTEGER_ONLY = {"integer-only W8A8": "mobilequant_w8a8", "integer-only W4A8": "mobilequant_w4a8"}
+"""Name -> the preset of the conversion."""
+TITLE = "Exact answers by format"
+PROBLEMS, CALIBRATION, PARTS = 4096, 1024, 16
 ORDER = ("W8A8", "W4A16", "W8A4", "W4A4")
 
 
@@ -70,6 +76,17 @@ def exact_match(model: StoredModel, task: str, formats: tuple[str, str], largest
     return TASKS[task].correct(lambda tokens: model.architecture.logits(parameters, tokens, apply), problems)
 
 
+def integer_only(name: str, task: str, preset: str, count=PROBLEMS) -> float:
+    """The share of held-out problems that the integer-only model solves."""
+    subject = subject_of(name)
+    model = subject.convert(preset).model
+
+    def logits(tokens):
+        return np.concatenate([subject.values(model, part) for part in np.array_split(tokens, PARTS)])
+
+    return TASKS[task].correct(logits, TASKS[task].problems(count, 1, held_out=True))
+
+
 def table():
     """Model and task -> name of the formats -> exact match."""
     results = {}
@@ -79,13 +96,28 @@ def table():
             for task in model.facts["data"]:
                 largest = largest_inputs(model, task)
                 cells = {key: exact_match(model, task, formats, largest) for key, formats in FORMATS.items()}
+                cells |= {key: integer_only(name, task, preset) for key, preset in INTEGER_ONLY.items()}
                 results[f"{name}: {task}"] = cells
     return results
 
 
+def lines(results):
+    """The table, models side by side, and which of them has another order of formats than the one asked."""
+    yield f"`python -m bench.arithmetic_formats` wrote this: the share of {PROBLEMS:,} held-out problems whose every"
+    yield "digit is right, by the formats of weights and activations of the linear layers, and of integer-only models."
+    yield ""
+    yield f"| formats | {' | '.join(results)} |"
+    yield f"|---|{'---|' * len(results)}"
+    for key in (*FORMATS, *INTEGER_ONLY):
+        yield f"| {key} | {' | '.join(f'{cells[key]:.4f}' for cells in results.values())} |"
+    yield ""
+    ordered = {row: [cells[key] for key in ORDER] for row, cells in results.items()}
+    others = [row for row, shares in ordered.items() if shares != sorted(shares, reverse=True)]
+    excluded = f" but {', '.join(others)}" if others else ""
+    yield f"{' >= '.join(ORDER)} in each column{excluded}."
+
+
 if __name__ == "__main__":
-    print("| model: task |", " | ".join(FORMATS), "|")
-    for row, cells in table().items():
-        order = [cells[key] for key in ORDER]
-        note = "" if order == sorted(order, reverse=True) else f"  not in the order {' >= '.join(ORDER)}"
-        print(f"| {row} |", " | ".join(f"{value:.4f}" for value in cells.values()), f"|{note}")
+    text = list(lines(table()))
+    print("\n".join(text))
+    write_section(TITLE, text)

@@ -120,14 +120,18 @@ def shown() -> Iterator[Row]:
     yield Row("vector_quantization", {"to": "table8.vector4"}, None, None)
 
 
-def sentences() -> tuple[list[str], list[str]]:
-    """Of the calibration, and held out."""
+def shuffled() -> list[str]:
+    """Sentences of the topics of ``help()``, in an order drawn with a seed."""
     text = " ".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
     parts = (" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s+|\n\n", text))
     kept = list(dict.fromkeys(part for part in parts if 40 < len(part) < 300))
-    order = np.random.default_rng(0).permutation(len(kept))[: CALIBRATION + HELD_OUT]
-    picked = [kept[place] for place in order]
-    return picked[:CALIBRATION], picked[CALIBRATION:]
+    return [kept[place] for place in np.random.default_rng(0).permutation(len(kept))]
+
+
+def sentences() -> tuple[list[str], list[str]]:
+    """Of the calibration, and held out."""
+    picked = shuffled()
+    return picked[:CALIBRATION], picked[CALIBRATION : CALIBRATION + HELD_OUT]
 
 
 def layers() -> Layers:

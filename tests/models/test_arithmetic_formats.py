@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.arithmetic_formats import FORMATS, ORDER, exact_match, largest_inputs
+from bench.arithmetic_formats import FORMATS, ORDER, exact_match, integer_only, largest_inputs
 from lowbit.models import load
 
 pytestmark = pytest.mark.slow
@@ -20,3 +20,11 @@ def test_addition_falls_off_in_the_order_of_the_formats(seed):
     ordered = [shares[name] for name in ORDER]
     assert ordered == sorted(ordered, reverse=True)
     assert ordered[-1] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("addition_0", "add"), ("addition_1", "add"), ("addition_2", "add"), ("multiplication", "multiply")],
+)
+def test_integer_only_models_are_right(name, task):
+    assert integer_only(name, task, "mobilequant_w8a8", PROBLEMS) >= 0.999
