@@ -36,6 +36,9 @@ def encode_blocks(arguments: Namespace, fmt: BlockFormat) -> int:
     if policy.search != "none" and len(fmt.block) == 1 and fmt.block[0] and len(values) % fmt.block[0]:
         what = f"{policy_words(policy)} compares whole blocks of {fmt.block[0]}, and there are {len(values)} values"
         raise UsageError(what, hint="add zeros, or another policy")
+    if policy.of_ggml and arguments.explain:
+        hint = "without --explain; docs/explanation/block-formats.md says what they do"
+        raise UsageError(f"the trials of the searches of ggml are not told for {fmt.id}", hint=hint)
     short = policy if policy.search != "none" else policy.choose(tail="short", name=policy.name)
     trace = explain_blocks([value.exact for value in values], shape, fmt, short)
     if arguments.output_format == "json":
@@ -126,29 +129,38 @@ def _scales(texts: Sequence[str], fmt: BlockFormat) -> dict[str, int]:
 
 
 def _document(fmt: BlockFormat, policy: BlockPolicy, trace: BlockExplanation) -> dict[str, Any]:
-    """Scales and elements as JSON."""
+    """Scales and elements as JSON; of a search of ggml without what a rule makes a code from."""
+    left_out = {"from", "unrounded", "quotient"} if policy.of_ggml else set()
+
+    def kept(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key not in left_out}
+
     return {
         "format": fmt.id,
         "policy": policy_words(policy),
         "scales": [
-            {
-                "name": step.field.name,
-                "block": step.block,
-                "from": [number_json(value) for value in step.span],
-                "unrounded": number_json(step.unrounded),
-                "code": step.field.format.hexadecimal(step.code),
-                "value": number_json(step.value),
-            }
+            kept(
+                {
+                    "name": step.field.name,
+                    "block": step.block,
+                    "from": [number_json(value) for value in step.span],
+                    "unrounded": number_json(step.unrounded),
+                    "code": step.field.format.hexadecimal(step.code),
+                    "value": number_json(step.value),
+                }
+            )
             for step in trace.scales
         ],
         "elements": [
-            {
-                "value": number_json(step.value),
-                "quotient": number_json(step.quotient),
-                "rule": step.rule,
-                "code": fmt.element.hexadecimal(step.code),
-                "result": number_json(step.result),
-            }
+            kept(
+                {
+                    "value": number_json(step.value),
+                    "quotient": number_json(step.quotient),
+                    "rule": step.rule,
+                    "code": fmt.element.hexadecimal(step.code),
+                    "result": number_json(step.result),
+                }
+            )
             for step in trace.elements
         ],
     }

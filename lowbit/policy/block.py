@@ -29,7 +29,7 @@ POWER_RULES = ("floor", "floor_log2", "ceil", "rceil", "even", "nearest", "tosa"
 RATIO_RULES = ("rceil", "nearest")
 """Those that look at amax over the largest element, and not at amax."""
 
-BINARY32_STEPS = ("sum", "fused_sum", "mean", "uniform_65536")
+BINARY32_STEPS = ("sum", "fused_sum", "mean", "uniform_65536", "ggml", "ggml_first")
 """Choices of steps that are rounded to binary32."""
 
 HELD = {"exact": (51, 450), "binary32": (24, 127), "bfloat16": (24, 127)}
@@ -166,6 +166,8 @@ class BlockPolicy(Choices):
             "none": "the one that the rule gives",
             "four_over_six_squared": "that or 3/2 of it, by the sum of squares of ((q * s) * amax) / maximum - x",
             "four_over_six_absolute": "that or 3/2 of it, by the sum of magnitudes of these errors",
+            "ggml": "the whole way of ggml-quants.c for its K-quants, IQ4 and Q8_K; no other axis counts",
+            "ggml_first": "as ggml, IQ4_NL without a second trial (quantize_row_iq4_nl_ref)",
         },
     )
     nan: str = axis(
@@ -270,23 +272,24 @@ class BlockPolicy(Choices):
     def __post_init__(self) -> None:
         self.check_choices()
         if self.quotient_scale == "unrounded" and self.arithmetic == "exact":
-            raise PolicyError(
-                "quotient_scale = 'unrounded' needs rounded steps: before them an exact scale may be any fraction",
-                hint="arithmetic='binary32'",
-            )
+            what = "quotient_scale = 'unrounded' needs rounded steps: before them an exact scale may be any fraction"
+            raise PolicyError(what, hint="arithmetic='binary32'")
         if self.search != "none" and self.arithmetic == "exact":
             raise PolicyError(f"search = {self.search!r} needs rounded steps", hint="arithmetic='binary32'")
         if self.search != "none" and self.quotient_scale != "stored":
-            raise PolicyError(
-                f"search = {self.search!r} compares scales that are stored, not {self.quotient_scale} ones",
-                hint="quotient_scale='stored'",
-            )
-        for name in ("quotient_bins", "rounding_steps", "scale_rule"):
+            what = f"search = {self.search!r} compares scales that are stored, not {self.quotient_scale} ones"
+            raise PolicyError(what, hint="quotient_scale='stored'")
+        for name in ("quotient_bins", "rounding_steps", "scale_rule", "search"):
             if self.arithmetic != "binary32" and (choice := getattr(self, name)) in BINARY32_STEPS:
                 what = f"{name} = {choice!r} is made of steps in binary32, not {self.arithmetic!r} ones"
                 raise PolicyError(what, hint="arithmetic='binary32'")
         for text in (self.scale, self.tensor, self.element, self.intermediate[1]):
             spelled(text)
+
+    @property
+    def of_ggml(self) -> bool:
+        """Whether scales and codes are those of a search of ggml."""
+        return self.search.startswith("ggml")
 
     @property
     def intermediate(self) -> tuple[str, str]:
@@ -313,9 +316,8 @@ class BlockPolicy(Choices):
         element, factors = fmt.number, fmt.of_role("multiply", "by_sign", "divide")
         largest, (bits, most) = element.max, HELD[self.arithmetic]
         if largest.fraction() <= 0:
-            raise InputError(
-                f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become", hint="int2, say"
-            )
+            what = f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become"
+            raise InputError(what, hint="int2, say")
         if fmt.element.dimension > 1:
             self._require_nearest(fmt)
         parts = [element, *(field.format for field in factors)]
@@ -344,13 +346,13 @@ class BlockPolicy(Choices):
         rounding = self.policy("element", fmt.number).rounding
         for name, choice, usual in (("rounding", rounding, "nearest"), ("search", self.search, "none")):
             if not choice.startswith(usual):
-                raise InputError(
-                    f"{fmt.id}: a code is that of the nearest vector, and the policy says {name} = {choice!r}",
-                    hint="a policy of elements that rounds to nearest, and search = 'none'",
-                )
+                what = f"{fmt.id}: a code is that of the nearest vector, and the policy says {name} = {choice!r}"
+                raise InputError(what, hint="a policy of elements that rounds to nearest, and search = 'none'")
 
     def live_axes(self) -> list[str]:
         """The axes that say something; the steps only where they are rounded."""
+        if self.of_ggml:
+            return ["arithmetic", "search"]
         exact = ("scale_steps", "tensor_steps", "quotient_steps", "range_steps") if self.arithmetic == "exact" else ()
         return [name for name in self.AXES if name not in exact and getattr(self, name) != ""]
 
@@ -365,16 +367,15 @@ def spelled(text: str, target: Format | None = None) -> Policy:
     """
     preset, _, choices = text.partition(SEPARATOR)
     if "=" in preset:
-        raise PolicyError(
-            f"policy {text!r} does not begin with a preset", hint=f"nearest even, say: ieee{SEPARATOR}{text}"
-        )
+        what = f"policy {text!r} does not begin with a preset"
+        raise PolicyError(what, hint=f"nearest even, say: ieee{SEPARATOR}{text}")
     return Policy.parse(choices.replace(SEPARATOR, " "), get_policy(preset, target) if preset else Policy())
 
 
 _USUAL = (
     *("nearest", "ocp_mx", "nvfp4", "deepseek_v3", "compressed_tensors_nvfp4"),
     *("shared_exponent", "dynamic_fixed_point", "tenstorrent_host", "hifloat4", "bitsandbytes_nested"),
-    *("ggml_q4_0", "ggml_q4_1", "ggml_q8_0", "ggml_ternary", "ggml_q1_0", "ggml_mxfp4", "ggml_nvfp4"),
+    *("ggml_q4_0", "ggml_q4_1", "ggml_q8_0", "ggml_ternary", "ggml_q1_0", "ggml_mxfp4", "ggml_nvfp4", "ggml_search"),
 )
 """The default policies of formats."""
 

@@ -44,7 +44,7 @@ def test_the_fast_paths_of_presets_are_the_plain_one(policy):
         require_as_in_binary64(block_format_of(name), chosen)
 
 
-SEARCHES = [item for item in BlockPolicy.choices("search") if item != "none"]
+SEARCHES = [item for item in BlockPolicy.choices("search") if item.startswith("four")]
 
 
 @pytest.mark.parametrize("steps", thinned(["reciprocal", "divide", "divide_by_ratio", "multiply_by_ratio"], 2))

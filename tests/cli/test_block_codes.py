@@ -219,3 +219,18 @@ def test_scales_that_are_quantised_themselves_are_explained_level_by_level(lowbi
     assert len(elements) == 2 + 6
     plain = lowbit("encode", "nf4.g2.nested.float32", "1", "0", "-3", "0", "5", "0")
     assert [line.split()[0] for line in plain.lines[:5]] == ["offset", "super", "block", "block", "block"]
+
+
+def test_searches_of_ggml_give_codes_and_no_trace(lowbit):
+    values = [str(number) for number in range(-16, 16)]
+    result = lowbit("encode", "ggml_iq4_nl", *values)
+    assert len(result.lines) == 1 + len(values)
+    document = json.loads(lowbit("encode", "ggml_iq4_nl", *values, "--output-format", "json").out)
+    assert [set(part) for part in (document["scales"][0], document["elements"][0])] == [
+        {"name", "block", "code", "value"},
+        {"value", "rule", "code", "result"},
+    ]
+    assert [line.split()[1] for line in result.lines[1:]] == [part["code"] for part in document["elements"]]
+    refused = lowbit("encode", "ggml_iq4_nl", *values, "--explain")
+    assert refused.status == 2
+    assert "are not told" in refused.err

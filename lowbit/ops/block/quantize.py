@@ -14,7 +14,7 @@ from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arithmetic.exact_rounding import product_over
 from lowbit.ops.arrays import Array, checked_threads
-from lowbit.ops.block import boundaries, exponents, fused, power_of_two, quotients
+from lowbit.ops.block import boundaries, exponents, fused, ggml_searches, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
@@ -50,6 +50,7 @@ def quantize(
     axis: int = -1,
     policy: BlockPolicy | str | None = None,
     random_bits: npt.ArrayLike | None = None,
+    importance: npt.ArrayLike | None = None,
     threads: int = 1,
 ) -> BlockTensor:
     """Bring values into a block format: scales from the largest magnitudes of the blocks, then every element.
@@ -68,6 +69,9 @@ def quantize(
     random_bits : array_like of int, optional
         For elements that are rounded stochastically, ``element = "ocp_sat:rounding=stochastic_a:random_bits=8"`` say: R
         for each value, as in ``lowbit.encode``.
+    importance : array_like, shape (length of the axis,), optional
+        For the K-quants and IQ4 of ggml: how much the squared errors of a column count, llama.cpp's importance matrix,
+        the mean squares of the inputs say. Not negative; rounded to binary32.
     threads : int
         How many threads share the encoding of the elements; the bits are the same for any number.
 
@@ -79,7 +83,7 @@ def quantize(
     ------
     InputError
         The blocks do not divide the axis and the policy says ``tail = "error"``, the axis is not one of the array, or a
-        policy refuses a value or a scale, or random bits are out of their range.
+        policy refuses a value or a scale, or random bits are out of their range, or importance is not for it.
     PolicyError
         The policy is unknown; random bits are missing, or not used.
 
@@ -102,6 +106,11 @@ def quantize(
     shape = axis_last(numbers.shape, place)
     target.check_shape(shape, short=chosen.tail == "short")
     checked_threads(threads)
+    if chosen.of_ggml or importance is not None:
+        weights = ggml_searches.checked_importance(importance, target, chosen, shape[-1])
+        codes, parts = ggml_searches.quantize(np.moveaxis(numbers, place, -1), target, chosen, weights, threads)
+        fields_back = {name: _axis_back(array, place) for name, array in parts.items()}
+        return BlockTensor.trusted(target, place, _axis_back(codes, place), fields_back)
     if target.nested:
         own = partial(quantize, numbers, axis=place, policy=chosen, random_bits=random_bits, threads=threads)
         return quantize_nested(target, chosen, place, own)

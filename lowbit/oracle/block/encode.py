@@ -18,6 +18,7 @@ from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
 from lowbit.oracle.arithmetic.exact import is_negative, is_zero, negated
+from lowbit.oracle.block import ggml
 from lowbit.oracle.block.affine import quantize_block
 from lowbit.oracle.block.decode import field_value
 from lowbit.oracle.block.exponents import lowered
@@ -81,7 +82,12 @@ class Scales:
 
 
 def quantize(
-    values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy, random: Sequence[int] | None = None
+    values: Sequence[Exact],
+    shape: Shape,
+    fmt: BlockFormat,
+    policy: BlockPolicy,
+    random: Sequence[int] | None = None,
+    importance: Sequence[Exact] | None = None,
 ) -> Quantized:
     """Bring a tensor into a block format.
 
@@ -95,6 +101,8 @@ def quantize(
     policy : BlockPolicy
     random : sequence of int, optional
         R of the stochastic modes, one for each element; not for formats with a zero point.
+    importance : sequence of Exact, optional
+        Of the columns, for the searches of ggml.
 
     Raises
     ------
@@ -102,6 +110,8 @@ def quantize(
         The blocks do not divide the axes, or a policy refuses a value.
     """
     fmt.check_shape(shape, short=policy.tail == "short")
+    if policy.of_ggml:
+        return Quantized(*ggml.quantize(values, shape, fmt, policy, importance))
     if fmt.nested:
         return Quantized(*nested(values, shape, fmt, policy, partial(parts, random=random)))
     if is_affine(fmt):

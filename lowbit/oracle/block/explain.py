@@ -88,6 +88,8 @@ class BlockExplanation:
 def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, policy: BlockPolicy) -> BlockExplanation:
     """Quantise as :func:`lowbit.oracle.block.encode.quantize` does, and say how; same parameters and errors."""
     quantized = quantize(values, shape, fmt, policy)
+    if policy.of_ggml:
+        return _searched(values, Task(shape, fmt, policy), quantized)
     if fmt.nested:
         return _nested(values, shape, fmt, policy)
     fmt = fmt.without_sums  # sums are not made from the values
@@ -120,6 +122,21 @@ def explain_blocks(values: Sequence[Exact], shape: Shape, fmt: BlockFormat, poli
         )
         result = element_value(code, own, fmt)
         elements.append(ElementStep(values[number], quotients[number], rounding, rounding.rule, own, code, result))
+    return BlockExplanation(tuple(steps), tuple(elements))
+
+
+def _searched(values: Sequence[Exact], task: Task, quantized: Quantized) -> BlockExplanation:
+    """What a search of ggml gives, whose trials are not told."""
+    steps = []
+    for field in task.fmt.scales:
+        for block, code in enumerate(quantized.scales[field.name]):
+            worth = field_value(code, field)
+            steps.append(ScaleStep(field, block, (), (), worth, worth, None, code, worth))
+    elements = []
+    for value, code, index in zip(values, quantized.codes, indices(task.shape), strict=True):
+        own = _scales_at(index, task, quantized)
+        result = element_value(code, own, task.fmt)
+        elements.append(ElementStep(value, value, None, "ggml's search", own, code, result))
     return BlockExplanation(tuple(steps), tuple(elements))
 
 
