@@ -26,7 +26,7 @@ RECIPES = (
 C_READER = r"""
 #include <stdio.h>
 int main(int count, char **names) {
-    char line[512];
+    char line[1024];
     unsigned long long input, expected, flag, rows = 0, sum = 0;
     FILE *file = fopen(names[1], "r");
     while (file && fgets(line, sizeof line, file)) {
