@@ -17,7 +17,9 @@ from lowbit.errors import DeviceError, InputError
 from lowbit.nonlinear.binary32 import binary32
 from lowbit.nonlinear.ibert import gelu_constants
 from lowbit.nonlinear.scheme import NONLINEARITIES, OPERATIONS, get_scheme, schemes
+from lowbit.vectors.case import Case
 from lowbit.vectors.flags import nonlinear as f
+from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.nonlinear.rule import chosen
 from tests.check.answers import checked as check_cases
 from tests.check.answers import compared, concluded, rules_of
@@ -353,3 +355,11 @@ def test_a_layernorm_in_the_place_of_an_rmsnorm_is_named(scheme):
     cases = [case for case in checked.cases("directed", 0, 0) if case.shape[1] < 20]
     got = [OPERATIONS["layernorm"].call(case.arrays["codes"], scheme=scheme) for case in cases]
     assert sentence(concluded(checked, cases, got)).startswith("subtracts the mean first, as LayerNorm does")
+
+
+def test_differences_kept_unsigned_do_not_become_numbers_of_a_gigabit():
+    made, codes, target = chosen("softmax", "ivit", scale=0.11)
+    (bug,) = (bug for bug in nonlinear_bugs(made, codes) if bug.name == "difference_unsigned_32_wraps")
+    case = Case(RANDOM, {"codes": np.array([[3, -7, 1]], np.int8)}, {}, (1, 3))
+    with pytest.raises(OverflowError, match="a number is shifted left by as much"):
+        bug.run(made, target, case)
