@@ -73,7 +73,19 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
 
 def integer_model(name: str) -> IntegerModel:
     """A file's model, or what a float model that lowbit knows becomes under its own preset."""
-    return opened(Namespace(model=name, preset=None, plan=None, calibrate=None, held_out=None), measured=False)[0]
+    return _opened_plainly(name, measured=False)[0]
+
+
+def first_item(name: str) -> tuple[IntegerModel, dict[str, Any]]:
+    """The same, with the codes of the first item of the held-out data of the float model."""
+    model, subject = _opened_plainly(name, measured=True)
+    assert subject is not None
+    return model, dict.fromkeys(model.inputs, subject.codes(model, subject.held_out[0][:1]))
+
+
+def _opened_plainly(name: str, *, measured: bool) -> tuple[IntegerModel, Subject | None]:
+    own = Namespace(model=name, preset=None, plan=None, calibrate=None, held_out=None)
+    return opened(own, measured=measured)
 
 
 def _require_float(arguments: Namespace) -> None:

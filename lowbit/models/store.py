@@ -43,6 +43,16 @@ def write_model(path: str | Path, model: IntegerModel) -> None:
 
     Raises InputError: the file cannot be written, or a requantisation scheme has no name.
     """
+    document, tensors = record_of(model)
+    entries = [Entry(name, _NAMES[array.dtype], array.shape, 0, array.nbytes) for name, array in tensors.items()]
+    write_tensors(path, entries, tensors.values(), {KEY: json.dumps(document)})
+
+
+def record_of(model: IntegerModel) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What a file says of a model as JSON has it, and its arrays by their names, ``node.field``.
+
+    Raises InputError: a requantisation scheme has no name.
+    """
     tensors: dict[str, Array] = {}
     nodes = {
         name: {
@@ -59,8 +69,7 @@ def write_model(path: str | Path, model: IntegerModel) -> None:
         "nodes": nodes,
         "facts": dict(model.facts),
     }
-    entries = [Entry(name, _NAMES[array.dtype], array.shape, 0, array.nbytes) for name, array in tensors.items()]
-    write_tensors(path, entries, tensors.values(), {KEY: json.dumps(document)})
+    return document, tensors
 
 
 def read_model(path: str | Path) -> IntegerModel:

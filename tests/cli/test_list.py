@@ -1,5 +1,6 @@
 """``lowbit list`` and ``lowbit export``: what there is, and the prototypes of all kernels."""
 
+import json
 import shutil
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.prototypes import every, header
 from lowbit.cli.verbs.list import TABLES
+from lowbit.format.registry import get_format
 from lowbit.layers import Linear, Quantity, Rescale
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import write_model
@@ -19,7 +21,9 @@ from lowbit.policy.block import BLOCK_PRESETS
 from lowbit.policy.cast import CAST_PRESETS
 from lowbit.policy.requantize import REQUANTIZE_SCHEMES
 from lowbit.quantizers import METHODS
+from lowbit.vectors.elements import elements_of
 from lowbit.vectors.nonlinear.rule import chosen
+from lowbit.vectors.vec import read_vectors
 
 COMPILERS = [compiler for compiler in ("cc", "c++") if shutil.which(compiler)]
 
@@ -145,3 +149,41 @@ def test_a_model_as_onnx(lowbit, tmp_path):
     assert lowbit("export", "prototypes", "--operators", "exact").status == 2
     assert lowbit("export", "onnx", model).status == 2
     assert lowbit("export", "prototypes", model).status == 2
+
+
+def test_a_model_as_vectors(lowbit, tmp_path):
+    given, weight = Quantity("int8", 0.1, 3), np.array([[1, -2, 3], [100, 0, -128]], np.int8)
+    rescale = Rescale.from_scale(0.01, "tflite_double", Quantity("int4", 0.5))
+    nodes = {"a layer/é": Node(Linear(given, weight, rescale, np.array([5, -6], np.int32)), ("codes",))}
+    model, codes, folder = tmp_path / "model.safetensors", tmp_path / "codes.npy", tmp_path / "vectors"
+    write_model(model, IntegerModel(nodes, {"codes": given}, ("a layer/é",)))
+    rows = np.array([[[1, 2, 3], [-128, 127, 0]]], np.int8)
+    np.save(codes, rows)
+    result = lowbit("export", "vectors", model, codes, "--output", folder)
+    assert (result.status, result.err) == (0, f"written: {folder}\n")
+    assert result.out == "1 layer, 8 files\n"
+    graph = json.loads((folder / "model.json").read_text("utf-8"))
+    assert graph["nodes"]["a layer/é"]["inputs"] == ["codes"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*graph["files"].values(), "model.json"])
+    arrays = {}
+    for name, file in graph["files"].items():
+        vectors = read_vectors(folder / file)
+        found = elements_of(vectors, "codes", get_format(vectors.header["source"].split(",")[0]))
+        arrays[name] = found.reshape([int(length) for length in vectors.header["shape"].split()])
+    assert arrays["a layer/é.weight"].tolist() == weight.tolist()
+    assert arrays["codes"].tolist() == rows.tolist()
+    sums = (rows.astype(int) - 3) @ weight.T.astype(int) + [5, -6]
+    assert arrays["a layer/é:accumulator"].tolist() == sums.tolist()
+    assert arrays["a layer/é"].tolist() == nodes["a layer/é"].layer(rows).tolist()
+    assert read_vectors(folder / graph["files"]["a layer/é"]).header["scale"] == "0.5"
+    for words, what in (
+        (("vectors", model), "takes a model and --output"),
+        (("vectors", model, codes, "--output", folder), "several files go into a new folder"),
+        (("onnx", model, codes, "--output", tmp_path / "m.onnx"), "is for `lowbit export vectors`"),
+    ):
+        wrong = lowbit("export", *words)
+        assert wrong.status == 2
+        assert what in wrong.err
+    np.save(codes, rows[:0])
+    assert "it is empty" in lowbit("export", "vectors", model, codes, "--output", tmp_path / "new").err
+    assert not (tmp_path / "new").exists()

@@ -78,6 +78,7 @@ READS = [
     "prove --weights matrix.npy",
     "prove model integer.safetensors",
     "export onnx integer.safetensors -o model.onnx",
+    "export vectors integer.safetensors codes.npy -o vectors",
     "check gemm --n 1 --set random --inputs cases --results results.npy",
 ]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python"), ("prove", "nothing_floats")}
@@ -212,7 +213,7 @@ def touched(folder):
     for event, arguments in events:
         for name in arguments[:2] if event == "os.rename" else arguments[:1]:
             path = Path(os.path.realpath(name)) if isinstance(name, (str, bytes, os.PathLike)) else folder
-            if folder in path.parents and not re.fullmatch(r".*\.[0-9a-f]{16}\.new", path.name):
+            if folder in path.parents and not re.search(r"\.[0-9a-f]{16}\.new(/|$)", str(path)):
                 files.add(path)
 
 
