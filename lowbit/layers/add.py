@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.layers.fields import Fields
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.layers.requantize import Rescale, centred, finished, finished_bounds
 from lowbit.ops.types import Array
@@ -23,7 +24,7 @@ LARGEST_OPERAND = 1 << WIDEST_OPERAND
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
+class Sum(Fields):
     """How two operands of scales of their own become one sum: two multipliers, or three.
 
     Attributes
@@ -46,6 +47,7 @@ class Sum:
     maximum: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not is_integer(self.left_shift, 0, 31):
             raise InputError(f"left_shift = {self.left_shift!r}: an integer from 0 to 31")
         codes = self.result.scalar.codes
@@ -204,6 +206,7 @@ class Add(_OfTwo):
     sum: Sum
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for quantity in self.inputs:
             self.require(quantity.scalar.bits <= WIDEST_OPERAND, f"an operand of {quantity.format}, more than 16 bits")
 
@@ -237,6 +240,7 @@ class Multiply(_OfTwo):
     rescale: Rescale
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for quantity in self.inputs:
             low, high = (end - quantity.zero_point for end in quantity.interval)
             fits = max(-int(low), int(high)) <= 1 << (WIDEST_OPERAND - 1)

@@ -72,6 +72,7 @@ class Attention(Layer):
     longest: int = 512
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, count in (("heads", self.heads), ("size", self.size), ("longest", self.longest)):
             self.require(is_integer(count, 1, LONGEST), f"{name} = {count!r}: an integer from 1 to {LONGEST:,}")
         divides = is_integer(self._shared, 1, self.heads) and self.heads % self._shared == 0
@@ -227,6 +228,7 @@ class Rotary(Layer):
     output: Rescale
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("cosines", "sines"):
             shape = (None, None) if name == "cosines" else self.cosines.shape
             table = checked_parameter(getattr(self, name), f"rotary: {name}", "int16", shape)

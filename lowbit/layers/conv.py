@@ -66,6 +66,7 @@ class Conv(Layer):
     weight_format: str = "int8"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         weight = checked_parameter(self.weight, "conv: weight", self.weight_format, (None,) * 4)
         object.__setattr__(self, "weight", weight)
         self.require(

@@ -32,6 +32,7 @@ class Embedding(Layer):
     input: Quantity = INT32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         table = checked_parameter(self.table, "embedding: table", self.entries.format, (None, None))
         object.__setattr__(self, "table", table)
 
@@ -77,6 +78,7 @@ class Positions(Layer):
     sum: Sum
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         table = checked_parameter(self.table, "positions: table", self.entries.format, (None, None))
         object.__setattr__(self, "table", table)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError, LowbitError
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
+from lowbit.layers.fields import Fields
 from lowbit.ops.arrays import check_range, code_space
 from lowbit.ops.types import Array
 from lowbit.policy.multiplier import positive_scale
@@ -135,7 +136,7 @@ class Bound(NamedTuple):
         return low if low < lowest else None
 
 
-class Layer(ABC):
+class Layer(Fields, ABC):
     """Base class of the kinds of layers.
 
     A kind says its ``operation``, ``intermediates`` and ``bounds``, its ``inputs`` and its ``result``.

@@ -54,6 +54,7 @@ class Linear(Layer):
     weight_format: str = "int8"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check = self._check
         check("weight", self.weight_format, (None, None))
         outputs = len(self.weight)

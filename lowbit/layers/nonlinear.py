@@ -10,6 +10,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.layers.add import products_of
+from lowbit.layers.fields import Fields
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.nonlinear.binary32 import scale32
@@ -29,7 +30,7 @@ FEW_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Nonlinearity:
+class Nonlinearity(Fields):
     """Softmax, GELU, LayerNorm, ... as an integer-only scheme computes it.
 
     Attributes
@@ -56,6 +57,7 @@ class Nonlinearity:
     options: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         record = self.record
         record.variant_named(self.variant or None)
         record.checked_bits(self.bits)
@@ -184,6 +186,7 @@ class Activation(_OfOneFunction):
     output: Output
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         answer = self.function.trial(self.input, 8)
         if isinstance(self.output, Rescale):
             self.output.check_channels(1, self.operation)
@@ -240,6 +243,7 @@ class Silu(_OfOneFunction):
     rescale: Rescale
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         name = self.function.function
         self.require(name == "logistic", f"function = {name!r} is not the logistic one")
         answer = self.function.trial(self.input, 8)
@@ -291,6 +295,7 @@ class Table(Layer):
     entries: Quantity
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         bits = self.input.scalar.bits
         self.require(bits <= 16, f"input has format {self.input.format}: a table has at most 2^16 entries")
         size = len(self.input.scalar.codes)

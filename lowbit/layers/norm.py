@@ -44,6 +44,7 @@ class Norm(Layer):
     bias: npt.NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         kind = self.function.function
         self.require(kind in ("layernorm", "rmsnorm"), f"function = {kind!r} is not a normalisation")
         self.require(

@@ -45,6 +45,7 @@ class MaxPool(Layer):
     padding: Padding = ((0, 0), (0, 0))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_window(self, self.size, self.stride, self.padding)
 
     @property
@@ -93,6 +94,7 @@ class AveragePool(Layer):
     padding: Padding = ((0, 0), (0, 0))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_window(self, self.size, self.stride, self.padding)
         if isinstance(self.division, Rescale):
             self.require(not any(map(any, self.padding)), "padding changes the number of terms, and a Rescale has one")

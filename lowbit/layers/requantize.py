@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.layers.fields import Fields
 from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.ops.requantize.prepared import PreparedRequantization
 from lowbit.ops.requantize.requantize import quantize_multiplier, requantize
@@ -19,7 +20,7 @@ from lowbit.policy.requantize import HIGH_SHIFT, RequantizeScheme, get_requantiz
 
 
 @dataclass(frozen=True, eq=False)
-class Rescale:
+class Rescale(Fields):
     """How accumulators become codes of another scale: a scheme, its multipliers and what the result means.
 
     Attributes
@@ -51,6 +52,7 @@ class Rescale:
     maximum: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("multiplier", "shift"):
             array = np.asarray(getattr(self, name))
             if array.dtype.kind not in "iu" or array.ndim > 1:
@@ -186,8 +188,6 @@ def check_output(output: Output, channels: int, what: str) -> None:
     """Raise an InputError unless accumulators of that many channels can leave a layer so."""
     if isinstance(output, Rescale):
         output.check_channels(channels, what)
-    elif not isinstance(output, Quantity):
-        raise InputError(f"{what}: output is of {type(output).__name__}: it takes a Rescale or a Quantity")
     elif (output.format, output.zero_point) != ("int32", 0):
         raise InputError(
             f"{what}: accumulators leave as int32 with zero point 0, not {output.format} with {output.zero_point}",

@@ -51,6 +51,7 @@ class Reshape(_Moves):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         shape: Any = self.shape
         listed = isinstance(shape, tuple | list) and len(shape) <= MOST_AXES
         whole = listed and all(is_integer(length, -1, (1 << 31) - 1) for length in shape)

@@ -7,7 +7,6 @@ allows.
 from __future__ import annotations
 
 import json
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -20,6 +19,7 @@ from lowbit.errors import InputError, LowbitError
 from lowbit.files.own_tensors import KEY
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile, read_header, write_tensors
 from lowbit.layers import KINDS
+from lowbit.layers.fields import alternatives, in_words
 from lowbit.layers.layer import Quantity
 from lowbit.models.graph import IntegerModel, Node
 from lowbit.ops.types import Array
@@ -173,16 +173,16 @@ def _object(kind: type, record: Any, file: TensorFile, where: str) -> Any:
 
 def _value(hint: Any, value: Any, file: TensorFile, where: str) -> Any:
     """A field from JSON, as its annotation wants it: one of the alternatives, with all of its parts."""
-    for kind in _alternatives(hint):
+    for kind in alternatives(hint):
         found = _as_kind(kind, value, file, where)
         if found is not _OTHER:
             return found
     if isinstance(value, dict) and TENSOR in value:
         raise InputError(f"{where} is the tensor {_told(value[TENSOR])}, which is not there or not wanted")
     if isinstance(value, dict) and CLASS in value:
-        named = [kind.__name__ for kind in _alternatives(hint) if is_dataclass(kind) and isinstance(kind, type)]
+        named = [kind.__name__ for kind in alternatives(hint) if is_dataclass(kind) and isinstance(kind, type)]
         raise InputError(f"{where} is of the class {_told(value[CLASS])}", hint=", ".join(named))
-    raise InputError(f"{where} is {_told(value)}", hint=f"it takes {_in_words(hint)}")
+    raise InputError(f"{where} is {_told(value)}", hint=f"it takes {in_words(hint)}")
 
 
 def _as_kind(kind: Any, value: Any, file: TensorFile, where: str) -> Any:
@@ -215,26 +215,6 @@ def _as_tuple(kinds: tuple[Any, ...], value: Any, file: TensorFile, where: str) 
         return _OTHER
     parts = enumerate(zip(each, value, strict=True))
     return tuple(_value(kind, part, file, f"{where}[{place}]") for place, (kind, part) in parts)
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """Of a union, its members; else the annotation itself."""
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-
-
-def _in_words(hint: Any) -> str:
-    """An annotation, short: ``int or None``, ``(int, int)``, ``a Rescale``."""
-    return " or ".join(map(_kind_in_words, _alternatives(hint)))
-
-
-def _kind_in_words(kind: Any) -> str:
-    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
-    if origin is np.ndarray:
-        return "a tensor"
-    if origin is tuple:
-        return f"({', '.join('...' if part is ... else _in_words(part) for part in parts)})"
-    name: str = {Mapping: "a table", type(None): "null"}.get(origin, origin.__name__)
-    return name
 
 
 def _told(value: Any) -> str:
