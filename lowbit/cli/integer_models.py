@@ -71,9 +71,9 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
 
 
-def integer_model(name: str) -> IntegerModel:
-    """A file's model, or what a float model that lowbit knows becomes under its own preset."""
-    return _opened_plainly(name, measured=False)[0]
+def integer_model(name: str, preset: str | None = None) -> IntegerModel:
+    """A file's model, or what a float model that lowbit knows becomes under a preset, or its own."""
+    return _opened_plainly(name, preset, measured=False)[0]
 
 
 def first_item(name: str) -> tuple[IntegerModel, dict[str, Any]]:
@@ -83,8 +83,8 @@ def first_item(name: str) -> tuple[IntegerModel, dict[str, Any]]:
     return model, dict.fromkeys(model.inputs, subject.codes(model, subject.held_out[0][:1]))
 
 
-def _opened_plainly(name: str, *, measured: bool) -> tuple[IntegerModel, Subject | None]:
-    own = Namespace(model=name, preset=None, plan=None, calibrate=None, held_out=None)
+def _opened_plainly(name: str, preset: str | None = None, *, measured: bool) -> tuple[IntegerModel, Subject | None]:
+    own = Namespace(model=name, preset=preset, plan=None, calibrate=None, held_out=None)
     return opened(own, measured=measured)
 
 

@@ -54,11 +54,16 @@ def bounds_of(model: IntegerModel, inputs: Mapping[str, Interval] | None = None)
 
 
 def require_bounded(model: IntegerModel, inputs: Mapping[str, Interval] | None = None) -> None:
-    """Raise an InputError that names the first layer of which an intermediate can leave its width, and its value."""
+    """Raise an InputError that names the first layer of which an intermediate can leave its width, and its range."""
     for name, bound in bounds_of(model, inputs):
         if bound.culprit is not None:
             width = f"{bound.bits} bits, {'signed' if bound.signed else 'unsigned'}"
+            low, high = int(bound.low.min()), int(bound.high.max())
+            needed = max(low if low >= 0 else ~low, high).bit_length() + bound.signed
+            sources = ", ".join(f"{source} ({model.quantity(source).format})" for source in model.nodes[name].inputs)
             raise InputError(
-                f"layer {name!r}: {bound.label} can be {bound.culprit:,}, and has {width}",
-                hint="narrower codes or weights, or fewer inputs; `lowbit prove model` shows all the layers",
+                f"layer {name!r}: {bound.label} can be {bound.culprit:,}, and has {width}: bounds are {low:,} to "
+                f"{high:,}, {needed} bits",
+                hint=f"a narrower format of {sources}, smaller weights, or input codes of which less is said to come: "
+                "`lowbit prove model MODEL --input-range LOW:HIGH` shows all the layers",
             )

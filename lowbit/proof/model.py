@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lowbit.errors import InputError
 from lowbit.layers.layer import Interval
 from lowbit.models.bounds import LayerBound, bounds_of
 from lowbit.models.graph import IntegerModel
@@ -80,7 +81,7 @@ def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | 
     Raises
     ------
     InputError
-        A layer cannot be bounded; the message names it.
+        A layer cannot be bounded; the message names it. Or a range of ``inputs`` is empty, or has what is not a code.
 
     Notes
     -----
@@ -98,7 +99,7 @@ def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | 
     >>> proof.verdict, int(proof.bounds[-1].bound.high.max())
     ('proved', 38100)
     """
-    spans = {name: Interval.of(*ends) for name, ends in (inputs or {}).items()}
+    spans = {name: _span(model, name, *ends) for name, ends in (inputs or {}).items()}
     bounds = tuple(bounds_of(model, spans))
     functions = tuple(audits_of(model, _edges(model, spans, bounds)))
     first = next((found for found in bounds if found.bound.culprit is not None), None)
@@ -108,6 +109,18 @@ def prove_model(model: IntegerModel, *, inputs: Mapping[str, tuple[int, int]] | 
     node = model.nodes[first.layer]
     reached = node.layer.operation in ATTAINED and all(source in model.inputs for source in node.inputs)
     return ModelProof(bounds, functions, first, "refuted" if reached else "open")
+
+
+def _span(model: IntegerModel, name: str, low: int, high: int) -> Interval:
+    """The interval of an input, of codes that it has."""
+    if name not in model.inputs:
+        raise InputError(f"{name!r} is not an input of the model", hint=", ".join(model.inputs))
+    quantity = model.inputs[name]
+    lowest, highest = (int(end) for end in quantity.interval)
+    if not lowest <= low <= high <= highest:
+        what = "no code" if low > high else f"codes that {quantity.format} does not have"
+        raise InputError(f"input {name!r} from {low:,} to {high:,} is {what}", hint=f"from {lowest:,} to {highest:,}")
+    return Interval.of(low, high)
 
 
 def _edges(model: IntegerModel, spans: Mapping[str, Interval], bounds: Iterable[LayerBound]) -> dict[str, Interval]:

@@ -139,6 +139,14 @@ def test_what_a_stored_model_cannot_be_asked_for_is_refused_first(lowbit, model,
     assert [file.name for file in folder.iterdir()] == ["image.npy"]
 
 
+def test_nothing_is_written_where_the_input_is_refused(lowbit, model, tmp_path):
+    np.save(tmp_path / "bad.npy", np.zeros((2, 5), np.uint8))
+    for given in ("bad.npy", "absent.npy"):
+        written = ("--save", tmp_path / "c.safetensors", "-o", tmp_path / "o.npz", "--dump", tmp_path / "d.npz")
+        assert lowbit("run", model[0], tmp_path / given, *written).status == 2
+        assert [file.name for file in tmp_path.iterdir()] == ["bad.npy"]
+
+
 def test_labels_of_a_file_do_not_steer_the_terminal(lowbit, model, image, tmp_path):
     odd = IntegerModel(model[1].nodes, model[1].inputs, model[1].outputs, {"labels": ["\x1b[2J", "a\nb", "\x07"]})
     write_model(tmp_path / "odd.safetensors", odd)

@@ -83,12 +83,46 @@ def test_the_first_layer_that_can_overflow_is_named(tmp_path, capsys):
     assert prove_model(model, inputs={"image": (1, 1)}).verdict == "proved"
     with pytest.raises(InputError, match="'picture' is not an input of the model"):
         prove_model(model, inputs={"picture": (1, 1)})
+    for ends, what in (((3, 2), "from 3 to 2 is no code"), ((0, 99), "codes that int4 does not have")):
+        with pytest.raises(InputError, match=what):
+            prove_model(model, inputs={"image": ends})
     path = tmp_path / "model.safetensors"
     write_model(path, model)
     assert main(["prove", "model", str(path)]) == 1
     out = capsys.readouterr().out
     assert "the first one: partial sums of layer 'first' is 2,147,483," in out
     assert "does not fit" in out
+    for text, status in (("1:1", 0), ("image=1", 0), ("-8:7", 1)):
+        assert main(["prove", "model", str(path), f"--input-range={text}"]) == status
+        out = capsys.readouterr().out
+        assert ("\nPROVED:" in out) == (status == 0)
+        assert out.splitlines()[-1].startswith("of input codes image from ")
+
+
+def test_a_refusal_says_where_the_bounds_are_and_what_would_hold_them():
+    with pytest.raises(InputError, match=r"bounds are -?[\d,]+ to 2,147,483,\d+, 33 bits") as error:
+        require_bounded(two_layers(bias=(1 << 31) - 20))
+    assert "a narrower format of image (int4)" in error.value.hint
+    assert "--input-range LOW:HIGH" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--input-range", "3:2"], "input 'image' from 3 to 2 is no code"),
+        (["--input-range", "0:z"], "--input-range 0:z is not LOW:HIGH"),
+        (["--input-range", "0:1:2"], "--input-range 0:1:2 is not LOW:HIGH"),
+        (["--input-range", ""], "is not LOW:HIGH"),
+        (["--input-range", "x=0:1"], "'x' is not an input of the model"),
+        (["--input-range", "0:1", "--input-range", "0:2"], "'image' comes twice"),
+        (["--preset", "ivit"], "--preset is for float models"),
+    ],
+)
+def test_ranges_that_are_none_are_told(words, said, tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    write_model(path, two_layers())
+    assert main(["prove", "model", str(path), *words]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_what_rests_on_earlier_layers_is_open():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.integer_models import integer_model
 from lowbit.cli.terminal import Terminal, print_document, terminal
 from lowbit.errors import UsageError
-from lowbit.printable import columns
+from lowbit.printable import columns, excerpt
 
 if TYPE_CHECKING:
     from lowbit.models.graph import IntegerModel
@@ -32,17 +33,48 @@ def prove_model(arguments: Namespace) -> int:
 
     if not arguments.file:
         raise UsageError("`lowbit prove model` takes the file of a model", hint="lowbit prove model M.safetensors")
-    model = integer_model(arguments.file)
-    proof = proof_of(model)
+    model = integer_model(arguments.file, arguments.preset)
+    ranges = input_ranges(model, arguments.input_range)
+    proof = proof_of(model, inputs=ranges)
     report = _floats(arguments, model) if arguments.nothing_floats else None
     if arguments.output_format == "json":
         found = {} if report is None else {"floats": {"kernels": report.kernels, "arrays": report.arrays}}
         print_document({**proof.as_dict(), **found}, SCHEMA)
     else:
         _write(terminal(arguments), model, proof)
+        for name, (low, high) in ranges.items():
+            terminal(arguments).write(f"of input codes {name} from {low:,} to {high:,}")
         if report is not None:
             _write_floats(terminal(arguments), report)
     return STATUS[proof.verdict] if report is None or report.holds else ExitCode.MISMATCH
+
+
+def input_ranges(model: IntegerModel, texts: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """The lowest and the highest code of each input that ``[NAME=]LOW:HIGH`` says something of.
+
+    Raises
+    ------
+    UsageError
+        A text is not such a range, or does not say which input it means, or two mean one.
+    InputError
+        A range is empty, or of codes that the input's format does not have.
+    """
+    ranges: dict[str, tuple[int, int]] = {}
+    for text in texts:
+        name, equals, span = text.rpartition("=")
+        if not equals and len(model.inputs) > 1:
+            names = ", ".join(f"{name}={text}" for name in model.inputs)
+            raise UsageError(f"--input-range {text} does not say of which input", hint=names)
+        name = name if equals else next(iter(model.inputs))
+        if name not in model.inputs or name in ranges:
+            what = "comes twice" if name in ranges else "is not an input of the model"
+            raise UsageError(f"--input-range {text}: {excerpt(name)} {what}", hint=", ".join(model.inputs))
+        low, colon, high = span.partition(":")
+        try:
+            ranges[name] = int(low, 0), int(high if colon else low, 0)
+        except ValueError as error:
+            raise UsageError(f"--input-range {text} is not LOW:HIGH", hint="--input-range=-100:100, say") from error
+    return ranges
 
 
 def _floats(arguments: Namespace, model: IntegerModel) -> FloatReport:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.file_options import input_file
-from lowbit.cli.integer_models import MODEL, NAMED
+from lowbit.cli.integer_models import MODEL, NAMED, add_conversion_options
 from lowbit.cli.number_types import integer
 from lowbit.cli.report.prove_model import prove_model
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
@@ -45,7 +45,11 @@ def add_parser(subparsers: Any) -> None:
     )
     input_file(parser, "file", what="the model", nargs="?", metavar="MODEL", help=f"model: {NAMED}")
     run_too = "model: also run these values or codes, and show that no kernel has a floating-point instruction"
-    input_file(parser, "--nothing-floats", what="the input", metavar="INPUT", help=run_too)
+    group = parser.add_argument_group("model")
+    add_conversion_options(group)
+    within = "input codes that may come, of the only input or of NAME (default: all of its format); may be repeated"
+    group.add_argument("--input-range", action="append", default=[], metavar="[NAME=]LOW:HIGH", help=within)
+    input_file(group, "--nothing-floats", what="the input", metavar="INPUT", help=run_too)
     group = parser.add_argument_group("accumulators")
     group.add_argument(
         "-a",
@@ -73,10 +77,10 @@ def run(arguments: Namespace) -> int:
         _refuse_other_options(arguments, ACCUMULATOR_OPTIONS)
         _refuse_other_options(arguments, WIDTH_OPTIONS)
         return prove_model(arguments)
-    if arguments.file or arguments.nothing_floats:
-        raise UsageError(
-            f"{arguments.file or '--nothing-floats'} is for `lowbit prove model`, not for {arguments.subject}"
-        )
+    for option in ("file", "nothing_floats", "preset", "input_range"):
+        if getattr(arguments, option):
+            given = arguments.file if option == "file" else "--" + option.replace("_", "-")
+            raise UsageError(f"{given} is for `lowbit prove model`, not for {arguments.subject or 'accumulators'}")
     of_widths = arguments.subject in NONLINEARITIES
     _refuse_other_options(arguments, ACCUMULATOR_OPTIONS if of_widths else WIDTH_OPTIONS)
     return prove_widths(arguments) if of_widths else _run_accumulators(arguments)

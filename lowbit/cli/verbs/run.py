@@ -54,10 +54,10 @@ def run(arguments: Namespace) -> int:
     _require_places(arguments, several=False)
     model, subject = opened(arguments, measured=arguments.input is None)
     _require_places(arguments, several=len(model.outputs) > 1)
-    if arguments.save:
-        write_model(arguments.save, model)
     if subject is not None and arguments.input is None:
         _measure(arguments, model, subject)
+        if arguments.save:
+            write_model(arguments.save, model)
         say_written(arguments.save)
         return 0
     codes = input_codes(model, read_arrays(arguments.input))
@@ -72,6 +72,8 @@ def run(arguments: Namespace) -> int:
         write_arrays(arguments.output, outputs)
     if arguments.dump:
         write_arrays(arguments.dump, dump)
+    if arguments.save:
+        write_model(arguments.save, model)
     if arguments.output_format == "json":
         print_document(_document(model, outputs), SCHEMA)
     else:
