@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +49,9 @@ class Attention(Layer):
         over the keys that it sees, and the others have probability 0.
     longest : int
         How many keys there are at most; what the widths are proved for.
+    mask : Quantity, optional
+        Of a fourth input of shape (..., keys): no query sees a key whose code is 0, the padding of a batch. A query
+        that sees none has probabilities 0.
 
     Raises
     ------
@@ -70,6 +75,7 @@ class Attention(Layer):
     key_value_heads: int | None = None
     causal: bool = False
     longest: int = 512
+    mask: Quantity | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,10 +100,10 @@ class Attention(Layer):
 
     @property
     def inputs(self) -> tuple[Quantity, ...]:
-        return (self.query, self.key, self.value)
+        return (self.query, self.key, self.value, *(() if self.mask is None else (self.mask,)))
 
     def channels(self, *given: int | None) -> int:
-        for length, count in zip(given, (self.heads, self._shared, self._shared), strict=True):
+        for length, count in zip(given[:3], (self.heads, self._shared, self._shared), strict=True):
             self.require_channels(length, count * self.size)
         return self.heads * self.size
 
@@ -112,10 +118,12 @@ class Attention(Layer):
         (last,) = deque(self._steps(reused_empty, *codes), maxlen=1)
         return last.codes
 
-    def _steps(self, empty: Callable[..., Array], queries: Array, keys: Array, values: Array) -> Iterator[Step]:
-        self._check_shapes(queries, keys, values)
+    def _steps(
+        self, empty: Callable[..., Array], queries: Array, keys: Array, values: Array, mask: Array | None = None
+    ) -> Iterator[Step]:
+        self._check_shapes(queries, keys, values, mask)
         shared, group = self._shared, self.heads // self._shared
-        positions, count, size = queries.shape[-2], keys.shape[-2], self.size
+        positions, size = queries.shape[-2], self.size
         heads = _apart(queries, shared, group * size)  # of each key: the positions of its group of queries, one by one
         sums = _products(
             heads.reshape(*heads.shape[:-2], positions * group, size),
@@ -127,7 +135,7 @@ class Attention(Layer):
         fmt = self.scores.result.scalar
         scores = self.scores(sums)
         yield Step("scores", scores, fmt.bits, fmt.signed)
-        probabilities, zero_point = self._probabilities(scores, positions, count)
+        probabilities, zero_point = self._probabilities(scores, positions, mask)
         declared = self.softmax.declared(self.scores.result)
         yield Step("probabilities", probabilities, declared.bits, declared.signed)
         signed = probabilities.astype(np.int16) if probabilities.dtype == np.uint16 else probabilities
@@ -136,7 +144,7 @@ class Attention(Layer):
         joined = np.swapaxes(sums.reshape(*sums.shape[:-2], positions, group * size), -3, -2).reshape(queries.shape)
         yield from finished(self.output, joined)
 
-    def _check_shapes(self, queries: Array, keys: Array, values: Array) -> None:
+    def _check_shapes(self, queries: Array, keys: Array, values: Array, mask: Array | None) -> None:
         shapes = f"queries {queries.shape}, keys {keys.shape}, values {values.shape}"
         deep = min(array.ndim for array in (queries, keys, values)) >= 2
         self.require(deep and keys.shape[:-1] == values.shape[:-1], f"shapes of {shapes} do not meet")
@@ -146,28 +154,39 @@ class Attention(Layer):
         self.require(widths == wanted, f"{shapes}: their last axes have lengths {wanted}")
         count = keys.shape[-2]
         self.require(1 <= count <= self.longest, f"{count} keys, and longest = {self.longest}")
+        padded = mask is None or mask.shape == keys.shape[:-1]
+        self.require(padded, f"mask has shape {getattr(mask, 'shape', ())}, not {keys.shape[:-1]}, that of the keys")
         early = not self.causal or queries.shape[-2] <= count
         self.require(early, f"{queries.shape[-2]} queries and {count} keys: a causal query has a key at its position")
 
-    def _probabilities(self, scores: Array, positions: int, count: int) -> tuple[Array, int]:
-        """The softmax of each row of scores, and its zero point."""
-        if not self.causal:
+    def _probabilities(self, scores: Array, positions: int, mask: Array | None) -> tuple[Array, int]:
+        """The softmax of each row of scores over the keys that its query sees, and the zero point of all."""
+        if not self.causal and mask is None:
             answer = self.softmax.answer(scores, self.scores.result)
             return answer.codes, answer.zero_point
-        by_position = scores.reshape(*scores.shape[:-2], positions, self.heads // self._shared, count)
-        zero_point = self.softmax.trial(self.scores.result, 8).zero_point
-        found: Array | None = None
-        for position in range(positions):
-            seen = count - positions + position + 1
-            answer = self.softmax.answer(by_position[..., position, :, :seen], self.scores.result)
-            if found is None:
-                found = np.full(by_position.shape, zero_point, answer.codes.dtype)
-            found[..., position, :, :seen] = answer.codes
-        return (by_position if found is None else found).reshape(scores.shape), zero_point
+        trial = self.softmax.trial(self.scores.result, 8)
+        count = scores.shape[-1]
+        batch = math.prod(scores.shape[:-3])
+        rows = scores.reshape(batch, self._shared, positions, self.heads // self._shared, count)
+        found = np.full(rows.shape, trial.zero_point, trial.codes.dtype)
+        for items, keys in _seen(mask, batch, count):
+            for place, length in _turns(positions, count) if self.causal else [(slice(None), count)]:
+                part = slice(min(keys, length)) if isinstance(keys, int) else keys[keys < length]
+                given = rows[items, :, place][..., part]
+                if not given.shape[-1]:
+                    continue
+                codes = self.softmax.answer(given, self.scores.result).codes
+                if isinstance(part, slice):
+                    found[items, :, place, :, part] = codes
+                else:
+                    whole = np.full((*codes.shape[:-1], count), trial.zero_point, found.dtype)
+                    whole[..., part] = codes
+                    found[items, :, place] = whole
+        return found.reshape(scores.shape), trial.zero_point
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
         queries, keys, values = (
-            codes.whole().less(edge.zero_point) for codes, edge in zip(ranges, self.inputs, strict=True)
+            codes.whole().less(edge.zero_point) for codes, edge in zip(ranges[:3], self.inputs[:3], strict=True)
         )
         product = products_of(queries, keys)
         sums = Interval(np.minimum(product.low, 0) * self.size, np.maximum(product.high, 0) * self.size)
@@ -182,6 +201,23 @@ class Attention(Layer):
         total = self.softmax.largest_total(self.scores.result, self.longest)
         weighted = Interval(np.minimum(values.low, 0) * total, np.maximum(values.high, 0) * total)
         yield from finished_bounds(self.output, weighted)
+
+
+def _seen(mask: Array | None, items: int, count: int) -> Iterator[tuple[Any, int | npt.NDArray[np.intp]]]:
+    """The items of a batch that see the same keys, and these: how many, where they are the first ones."""
+    if mask is None:
+        yield slice(None), count
+        return
+    every, members = np.unique(mask.reshape(items, count) != 0, axis=0, return_inverse=True)
+    for place, pattern in enumerate(every):
+        total = int(pattern.sum())
+        yield np.flatnonzero(members.ravel() == place), total if pattern[:total].all() else np.flatnonzero(pattern)
+
+
+def _turns(positions: int, count: int) -> Iterator[tuple[slice, int]]:
+    """Each position of causal queries, and how many keys there are up to it."""
+    for position in range(positions):
+        yield slice(position, position + 1), count - positions + position + 1
 
 
 def _products(a: Array, b: Array, zero_points: tuple[int, int], empty: Callable[..., Array]) -> npt.NDArray[np.int32]:

@@ -152,6 +152,7 @@ def attention(heads=2, size=4, **rest):
         (lambda: Select(INT8, 0.5), "select: index = 0.5"),
         (lambda: Nonlinearity(["gelu"], "ibert"), r"nonlinearity: function = \['gelu'\]"),
         (lambda: Nonlinearity("gelu", "ibert", options=None), "nonlinearity: options is of NoneType"),
+        (lambda: attention(mask=HALF), "attention: mask is of Rescale"),
         (lambda: attention(causal=np.array([True, False])), "attention: causal is of ndarray"),
         (lambda: Conv(INT8, ONES[:, :0], HALF), r"conv: weight has shape \(2, 0, 3, 1\): it is empty"),
         (lambda: Conv(INT8, ONES, HALF, weight_format="float16"), "conv: weight has the format float16"),

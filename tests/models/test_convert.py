@@ -13,6 +13,7 @@ from lowbit.models.conversion.convert import convert
 from lowbit.models.conversion.preset import conversion_presets, get_conversion_preset
 from lowbit.models.hook import plainly
 from lowbit.models.llama import Llama
+from lowbit.models.padding import with_padding
 from lowbit.models.resnet import ResNet
 from lowbit.models.store import read_model, write_model
 from lowbit.models.vit import Vit
@@ -265,6 +266,26 @@ def test_a_forward_that_changes_is_refused():
     with pytest.raises(InputError, match="layer 'first' is there twice"):
         calibrate(changing, [np.ones((2, 6)), np.ones((3, 6))])
     assert plainly("linear", "first", lambda x: x + 1, 2) == 3
+
+
+def test_a_padded_batch_is_its_sequences_one_by_one():
+    model = with_padding(converted("ibert")[0].model)
+    generator = np.random.default_rng(3)
+    sequences = [generator.integers(0, 10, length, np.int32) for length in (7, 3, 1, 5)]
+    tokens, mask = np.zeros((4, 7), np.int32), np.zeros((4, 7), np.uint8)
+    for row, sequence in enumerate(sequences):
+        tokens[row, : len(sequence)], mask[row, : len(sequence)] = sequence, 1
+    results = model.run({"input": tokens, "mask": mask})
+    for row, sequence in enumerate(sequences):
+        alone = converted("ibert")[0].model.run(sequence)
+        assert np.array_equal(results[row, : len(sequence)], alone)
+    assert not np.array_equal(results, converted("ibert")[0].model.run(tokens))
+    with pytest.raises(InputError, match=r"mask has shape \(4, 6\), not \(4, 7\)"):
+        model.run({"input": tokens, "mask": mask[:, :6]})
+    with pytest.raises(InputError, match="has an attention with a mask already"):
+        with_padding(model)
+    with pytest.raises(InputError, match="the model has no attention"):
+        with_padding(converted("hawq_v3")[0].model)
 
 
 def test_a_conversion_is_refused_where_a_layer_can_overflow():

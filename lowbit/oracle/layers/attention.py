@@ -24,20 +24,23 @@ def attention(  # noqa: PLR0913 (the layer's parameters)
     key_value_heads: int,
     causal: bool,
     probability_zero_point: int = 0,
+    mask: Sequence[int] | None = None,
 ) -> list[list[int]]:
-    """The results of rows of codes less their zero points, a row for each query."""
+    """The results of rows of codes less their zero points, a row for each query; no query sees a key of mask 0."""
     size = len(queries[0]) // heads
     results = []
     for position, query in enumerate(queries):
-        seen = len(keys) - len(queries) + position + 1 if causal else len(keys)
+        last = len(keys) - len(queries) + position + 1 if causal else len(keys)
+        seen = [place for place in range(last) if mask is None or mask[place]]
         row = []
         for head in range(heads):
             mine = query[head * size : (head + 1) * size]
             first = head * key_value_heads // heads * size
-            products = [sum(a * b for a, b in zip(mine, key[first : first + size], strict=True)) for key in keys[:seen]]
-            shares = [code - probability_zero_point for code in softmax([scores(wrap(sum_, 32)) for sum_ in products])]
+            products = [sum(a * b for a, b in zip(mine, keys[key][first : first + size], strict=True)) for key in seen]
+            codes = softmax([scores(wrap(sum_, 32)) for sum_ in products]) if seen else []
+            shares = [code - probability_zero_point for code in codes]
             for place in range(first, first + size):
-                total = wrap(sum(share * value[place] for share, value in zip(shares, values, strict=False)), 32)
+                total = wrap(sum(share * values[key][place] for share, key in zip(shares, seen, strict=True)), 32)
                 row.append(total if output is None else output(total))
         results.append(row)
     return results

@@ -1,6 +1,7 @@
 """Activations, normalisations, attention and rotary embeddings agree with the oracle in Python integers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,25 @@ def test_attention(seed, function, shared, causal, zeros):
         parts = of_oracle(layer.scores), lambda row: scheme_row(row, call), of_oracle(layer.output)
         assert answer == attention(*operands, *parts, **options)
     within(layer, *arrays)
+
+
+@given(seeds, st.sampled_from(SOFTMAXES), st.sampled_from([None, 2]), st.booleans())
+def test_attention_with_a_mask(seed, function, shared, causal):
+    rng = np.random.default_rng(seed)
+    layer = replace(attention_of(function, "int8", shared, causal, (5, -3, 7)), mask=Quantity("uint8", 1.0))
+    positions, count = sorted(rng.integers(1, 6, 2).tolist())
+    lengths = (positions, 12), (count, 3 * (shared or 4)), (count, 3 * (shared or 4))
+    arrays = [codes(rng, (3, *shape)) for shape in lengths]
+    mask = rng.integers(0, 3, (3, count), np.uint8)
+    mask[0] = 0
+    call = function.parameters(layer.scores.result)
+    options = {"heads": 4, "key_value_heads": shared or 4, "causal": causal}
+    options["probability_zero_point"] = function.trial(layer.scores.result, 8).zero_point
+    for place, answer in enumerate(layer(*arrays, mask).tolist()):
+        operands = [(array[place].astype(int) - zero).tolist() for array, zero in zip(arrays, (5, -3, 7), strict=True)]
+        parts = of_oracle(layer.scores), lambda row: scheme_row(row, call), of_oracle(layer.output)
+        assert answer == attention(*operands, *parts, **options, mask=mask[place].tolist())
+    within(layer, *arrays, mask)
 
 
 def test_attention_of_the_last_position_is_that_of_the_whole():
