@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from lowbit.printable import excerpt
 KEY = "lowbit"
 ARCHITECTURES = {"vit": Vit, "resnet": ResNet, "llama": Llama}
 SUFFIX = ".safetensors"
+FRACTIONS, LARGEST, SEVERAL = ("base", "epsilon"), 1e9, "strides"
+"""Fields of architectures that are no counts, and what they are at most; the field that has several counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,8 @@ def load(name: str | Path) -> StoredModel:
     Raises
     ------
     InputError
-        There is no such model, or the file does not hold one.
+        There is no such model, or the file does not hold one: a parameter is missing, or has another shape than the
+        others say.
 
     Examples
     --------
@@ -82,7 +86,51 @@ def load(name: str | Path) -> StoredModel:
         what = f"{path} does not say in its metadata which of {', '.join(ARCHITECTURES)} it holds"
         raise InputError(what, hint="a file of golden/models, or one that bench/train writes") from error
     parameters = {key: file.tensor(key).astype(np.float32) for key in file.entries}
+    for key, value in shape.items():
+        sizes = value if key == SEVERAL and isinstance(value, tuple) else (value,) if key != SEVERAL else ()
+        most = len(parameters) if key not in FRACTIONS else LARGEST
+        if not sizes or not all(_is_size(size, most, whole=key not in FRACTIONS) for size in sizes):
+            raise InputError(f"{path}: {key} = {excerpt(repr(value), quoted=False)} is not one of a model of its size")
+    _require_shapes(architecture, parameters, str(path))
     return StoredModel(architecture, parameters, facts)
+
+
+def _is_size(value: Any, most: float, *, whole: bool) -> bool:
+    """Whether a value is a positive number that is not larger."""
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value <= most
+
+
+def _require_shapes(architecture: Vit | ResNet | Llama, parameters: Parameters, where: str) -> None:
+    """Raise an InputError that names the first parameter that is missing, or not of the shape that others ask for."""
+    try:
+        wanted = _shapes(architecture, {name: array.shape for name, array in parameters.items()})
+    except (KeyError, IndexError) as error:
+        raise InputError(f"{where}: a parameter is missing or has too few axes: {error}") from error
+    heads = getattr(architecture, "heads", 1)
+    width = wanted.get("norm.weight", (heads,))[0]
+    if width % heads:
+        raise InputError(f"{where}: {width} channels are not shared by {heads} heads")
+    for name, shape in wanted.items():
+        if name not in parameters:
+            raise InputError(f"{where}: the parameter {name} is missing")
+        if parameters[name].shape != shape:
+            raise InputError(f"{where}: {name} has shape {parameters[name].shape}, not {shape}")
+
+
+def _shapes(architecture: Vit | ResNet | Llama, given: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all parameters, from those of a few."""
+    if isinstance(architecture, Vit):
+        (tokens, width), middle = given["positions.weight"][:2], given["blocks.0.mlp.up.weight"][0]
+        return architecture.shapes(isqrt(tokens) * architecture.patch, width, middle, given["head.weight"][0])
+    if isinstance(architecture, ResNet):
+        blocks = (f"blocks.{number}.first" for number in range(len(architecture.strides) - 1))
+        channels = tuple(given[f"{name}.conv.weight"][0] for name in ("stem", *blocks))
+        return architecture.shapes(channels, given["head.weight"][0])
+    words, width = given["embed_tokens.weight"][:2]
+    key_heads = given["layers.0.self_attn.k_proj.weight"][0] // max(width // architecture.heads, 1)
+    middle = given["layers.0.mlp.up_proj.weight"][0]
+    return architecture.shapes(words, width, middle, key_heads, tied="lm_head.weight" not in given)
 
 
 def _folder() -> Path:

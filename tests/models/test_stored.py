@@ -3,18 +3,19 @@
 import dataclasses
 import hashlib
 import importlib.util
+import json
 import re
 
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError
-from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.models import load
 from lowbit.models.arithmetic import TASKS, WORDS
 from lowbit.models.characters import CHARACTERS, digest, tokens, topics
 from lowbit.models.mnist import mnist
-from lowbit.models.stored import names
+from lowbit.models.stored import KEY, names
 from lowbit.models.vit import Vit
 
 ROW = re.compile(r"\| `(\w+)` \| `(python [\w. -]+)` \| (\d+) \| ([^|]+) \| `(\w{64})` \|")
@@ -134,3 +135,35 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
     write_tensors(path, [], [], {"lowbit": '{"architecture": "vit", "shape": {"layer": 1}, "facts": {}}'})
     with pytest.raises(InputError, match="does not say in its metadata"):
         load(path)
+
+
+def _edited(repository, tmp_path, name, shape=None, tensors=None):
+    """A copy of a model with some of its record or its tensors changed; None leaves a tensor out."""
+    file = read_header(repository / "golden" / "models" / f"{name}.safetensors")
+    record = json.loads(file.metadata[KEY])
+    record["shape"] |= shape or {}
+    arrays = {key: np.array(file.tensor(key)) for key in file.entries} | (tensors or {})
+    kept = {key: array for key, array in arrays.items() if array is not None}
+    entries = [Entry(key, "F16", array.shape, 0, array.nbytes) for key, array in kept.items()]
+    write_tensors(tmp_path / "edited.safetensors", entries, kept.values(), {KEY: json.dumps(record)})
+    return tmp_path / "edited.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "tensors", "what"),
+    [
+        *(("addition_0", {"layers": value}, {}, "layers = ") for value in (0, -1, "2", None, 1 << 40, [1], True)),
+        ("addition_0", {"heads": 3}, {}, "64 channels are not shared by 3 heads"),
+        ("addition_0", {"layers": 3}, {}, r"layers\.2\.input_layernorm\.weight is missing"),
+        ("addition_0", {"epsilon": float("nan")}, {}, "epsilon = nan"),
+        ("mnist_vit", {"patch": 0}, {}, "patch = 0"),
+        ("mnist_vit", {"patch": 7}, {}, r"patches\.weight has shape \(64, 16\), not \(64, 49\)"),
+        ("mnist_vit", {}, {"blocks.1.mlp.up.bias": None}, r"the parameter blocks\.1\.mlp\.up\.bias is missing"),
+        ("mnist_vit", {}, {"head.weight": np.float16(1)}, "too few axes"),
+        *(("mnist_resnet", {"strides": value}, {}, "strides = ") for value in (2, [], [2, 0], [[1, 2]], "ab", [1.5])),
+        ("mnist_resnet", {"strides": [2, 1, 1]}, {}, "has shape"),
+    ],
+)
+def test_a_file_whose_parts_do_not_meet_is_refused(repository, tmp_path, name, shape, tensors, what):
+    with pytest.raises(InputError, match=what):
+        load(_edited(repository, tmp_path, name, shape, tensors))
