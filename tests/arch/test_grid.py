@@ -37,7 +37,7 @@ OWN_FOLDERS = {
     "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},
-    "models": {"conversion", "language"},
+    "models": {"conversion", "export", "language"},
     "nonlinear": {"tables"},
     "oracle": {"layers"},
     "policy": {"presets"},

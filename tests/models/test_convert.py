@@ -12,8 +12,8 @@ from lowbit.models.conversion.calibration import RULES, Values, calibrate, dequa
 from lowbit.models.conversion.convert import convert
 from lowbit.models.conversion.preset import conversion_presets, get_conversion_preset
 from lowbit.models.hook import plainly
+from lowbit.models.inputs import with_padding
 from lowbit.models.llama import Llama
-from lowbit.models.padding import with_padding
 from lowbit.models.resnet import ResNet
 from lowbit.models.store import read_model, write_model
 from lowbit.models.vit import Vit

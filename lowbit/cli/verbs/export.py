@@ -99,8 +99,8 @@ def _export_onnx(arguments: Namespace) -> int:
 
 def _export_vectors(arguments: Namespace) -> int:
     from lowbit.files.arrays import read_arrays
+    from lowbit.models.export.vectors import write_layer_vectors
     from lowbit.models.inputs import input_codes
-    from lowbit.models.vector_files import write_layer_vectors
 
     if not arguments.model or not arguments.output:
         hint = "lowbit export vectors M.safetensors INPUT.npy --output vectors"

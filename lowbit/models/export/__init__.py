@@ -1,0 +1,1 @@
+"""Integer models as other tools read them."""
