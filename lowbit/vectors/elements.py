@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.errors import InputError
 from lowbit.format.protocol import Element
 from lowbit.vectors.cast.points import Unsigned
 from lowbit.vectors.patterns import from_patterns, to_patterns
-from lowbit.vectors.vec import Column, VectorFile, digits_for
+from lowbit.vectors.vec import WIDEST_COLUMN, Column, VectorFile, digits_for
 
 _SHIFTS = np.arange(0, 64, 4, dtype=np.uint64)
 
 
 def elements(name: str, codes: NDArray[Any], fmt: Element) -> tuple[Column, Unsigned]:
-    """A column of rows of codes, shape (rows, length), and its words."""
-    return Column(name, codes.shape[1] * digits_for(fmt.bits)), pack_elements(codes, fmt)
+    """A column of rows of codes, shape (rows, length), and its words.
+
+    Raises InputError: it would be wider than a file's columns.
+    """
+    digits = codes.shape[1] * digits_for(fmt.bits)
+    if digits > WIDEST_COLUMN:
+        raise InputError(f"a column {name} of {digits:,} digits: files have at most {WIDEST_COLUMN:,}")
+    return Column(name, digits), pack_elements(codes, fmt)
 
 
 def elements_of(file: VectorFile, name: str, fmt: Element) -> NDArray[Any]:

@@ -87,6 +87,12 @@ def test_rows_of_a_golden_file(lowbit, kernels):
     assert lowbit("check", "conv", "--so", f"{kernels}/RIGHT.so:conv", "--inputs", rows).status == 0
 
 
+def test_rows_of_wide_operands_whose_sums_wrap(lowbit):
+    result = lowbit("gen", "conv", "--a", "int16", "--b", "int16", "--to", "int4", "--n", "2")
+    assert result.status == 0
+    assert "// rows: 2\n" in result.out
+
+
 def test_results_of_generated_cases(lowbit, tmp_path):
     cases, results = tmp_path / "cases.npz", tmp_path / "results.bin"
     given = ("--set", "random", "--n", "3", "--seed", "5")
@@ -108,6 +114,10 @@ def test_results_of_generated_cases(lowbit, tmp_path):
         (("check", "linear", "--inputs", "x.vec", "--python", "m:f"), "x.vec"),
         (("gen", "conv", "--length", "0", "--groups", "both"), "invalid choice"),
         (("check", "linear"), "no kernel is given"),
+        (
+            ("gen", "linear", "--length", "100000", "--n", "1"),
+            "a column a of 200,000 digits: files have at most 65,536",
+        ),
     ],
 )
 def test_usage_errors(lowbit, words, what):

@@ -27,6 +27,8 @@ FARTHEST = 1 << 19
 """Sums up to there are made of products; larger ones are mostly bias."""
 ROWS = 24
 """So many sums of a scale are looked at, and half as many of each other column."""
+LARGEST_BIAS = (1 << 31) - 1
+"""Sums of products of 16 bits may be larger, and wrap."""
 SPREAD = (-3, -2, -1, 0, 1, 2, 3)
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 
@@ -159,7 +161,7 @@ def drawn_linear(
     drawn = _drawn_code(operands.a, draws[-1]), _drawn_code(operands.b, draws[2 * n])
     zero, of_b = zero_points or drawn
     sums = (a.astype(np.int64) - zero) @ (b.astype(np.int64) - (of_b if operands.zero_points else 0))
-    largest = max(int(np.abs(sums).max()), 16)
+    largest = min(max(int(np.abs(sums).max()), 16), LARGEST_BIAS)
     bias = [int(draw) % (2 * largest + 1) - largest for draw in draws[:n].tolist()]
     reach = result.max_code - result.min_code
     scales = [
