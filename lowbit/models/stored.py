@@ -25,7 +25,7 @@ KEY = "lowbit"
 ARCHITECTURES = {"vit": Vit, "resnet": ResNet, "llama": Llama}
 SUFFIX = ".safetensors"
 FRACTIONS, LARGEST, SEVERAL = ("base", "epsilon"), 1e9, "strides"
-"""Fields of architectures that are no counts, and what they are at most; the field that has several counts."""
+"""Fields of architectures that are not counts, and what they are at most; the field that has several counts."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,8 +118,8 @@ def _span(model: IntegerModel, name: str, low: int, high: int) -> Interval:
     quantity = model.inputs[name]
     lowest, highest = (int(end) for end in quantity.interval)
     if not lowest <= low <= high <= highest:
-        what = "no code" if low > high else f"codes that {quantity.format} does not have"
-        raise InputError(f"input {name!r} from {low:,} to {high:,} is {what}", hint=f"from {lowest:,} to {highest:,}")
+        what = "is an empty range" if low > high else f"has codes that {quantity.format} does not have"
+        raise InputError(f"input {name!r} from {low:,} to {high:,} {what}", hint=f"from {lowest:,} to {highest:,}")
     return Interval.of(low, high)
 
 

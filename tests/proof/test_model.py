@@ -83,7 +83,7 @@ def test_the_first_layer_that_can_overflow_is_named(tmp_path, capsys):
     assert prove_model(model, inputs={"image": (1, 1)}).verdict == "proved"
     with pytest.raises(InputError, match="'picture' is not an input of the model"):
         prove_model(model, inputs={"picture": (1, 1)})
-    for ends, what in (((3, 2), "from 3 to 2 is no code"), ((0, 99), "codes that int4 does not have")):
+    for ends, what in (((3, 2), "from 3 to 2 is an empty range"), ((0, 99), "codes that int4 does not have")):
         with pytest.raises(InputError, match=what):
             prove_model(model, inputs={"image": ends})
     path = tmp_path / "model.safetensors"
@@ -109,7 +109,7 @@ def test_a_refusal_says_where_the_bounds_are_and_what_would_hold_them():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--input-range", "3:2"], "input 'image' from 3 to 2 is no code"),
+        (["--input-range", "3:2"], "input 'image' from 3 to 2 is an empty range"),
         (["--input-range", "0:z"], "--input-range 0:z is not LOW:HIGH"),
         (["--input-range", "0:1:2"], "--input-range 0:1:2 is not LOW:HIGH"),
         (["--input-range", ""], "is not LOW:HIGH"),
