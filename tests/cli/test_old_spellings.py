@@ -83,7 +83,7 @@ def test_a_default_that_decides_the_results_is_said(lowbit, words, note):
         ("prove int32 --length 3", "--length is for a nonlinearity, not for `lowbit prove int32`"),
         ("prove softmax --scheme ivit --scale 0.1 --from float8_e4m3fn", "--from float8_e4m3fn: integer codes"),
         ("prove softmax --scheme ivit --scale 0.1 --length 0", "--length 0 is not"),
-        ("gen gemm --to int8", "requantize and layers and quantize and nonlinearities, not for `gen gemm`"),
+        ("gen gemm --to int8", "requantize, linear, conv, quantize and nonlinearities, not for `gen gemm`"),
         ("check gemm --to int8", "--to is for conversions"),
         ("check requantize --to float8_e4m3fn", "--to float8_e4m3fn is not a format of a requantisation"),
     ],
