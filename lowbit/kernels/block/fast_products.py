@@ -18,7 +18,13 @@ NOTHING = np.int32(0)
 @scalar
 def product(element, scale, tensor):
     """The product, or the one NaN."""
-    word = as_int32(np.float32(np.float32(element * scale) * tensor))
+    return quiet(np.float32(element * scale) * tensor)
+
+
+@scalar
+def quiet(number):
+    """The number, or the one NaN."""
+    word = as_int32(np.float32(number))
     return as_float32(pick(np.int32(word & BINARY32_MAGNITUDE) > BINARY32_INFINITY, QUIET_NAN, word))
 
 
@@ -39,3 +45,20 @@ def multiply_by_sign(elements, positive, negative, tensor):
         for i in range(elements.shape[1]):
             element = elements[block, i]
             elements[block, i] = product(element, pick(as_int32(element) < NOTHING, below, above), tensor)
+
+
+def adding(length):
+    """The kernel for blocks of a length, a row each: the product is exact, and the sum with an addend rounded once."""
+
+    @kernel
+    def multiply_add(elements, factors, addends):
+        for block in range(elements.shape[0]):
+            factor, addend = factors[block], addends[block]
+            for i in range(length):
+                elements[block, i] = quiet(np.float32(elements[block, i] * factor) + addend)
+
+    return multiply_add
+
+
+MULTIPLY_ADD = {16: adding(16), 32: adding(32)}
+"""By length, which is constant so that LLVM vectorises blocks that are short."""

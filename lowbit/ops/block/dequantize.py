@@ -17,6 +17,7 @@ from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.nested import nested_formats, product_with_sum
 from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
+from lowbit.ops.block.sums import binary32_sums
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.block.vectors import of_components
 from lowbit.ops.cast.cast import decode, numpy_dtype
@@ -64,9 +65,11 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
     _require_exact(tensor.format, wanted)
     tensor = of_components(tensor)
     with np.errstate(all="ignore"):
-        fast = binary32_values(tensor, threads) if wanted == np.float32 else None
-        if fast is not None:
-            return fast
+        if wanted == np.float32:
+            for kernel in (binary32_values, binary32_sums):
+                fast = kernel(tensor, threads)
+                if fast is not None:
+                    return fast
         values = _values(tensor, nearest=wanted == np.float64)
         values[np.isnan(values)] = np.nan
         if wanted == np.float64:

@@ -42,8 +42,8 @@ def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32
     codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
     values = np.empty(shape, np.float32)
     runs = Runs(values, tensor.format.scales[0], threads)
-    whole = np.float32(_numbers(tensor, factors.whole[0]) if factors.whole else 1)
-    scales = [runs.each(_numbers(tensor, field)) for field in (*factors.finest, *factors.zeros)]
+    whole = np.float32(scale_numbers(tensor, factors.whole[0]) if factors.whole else 1)
+    scales = [runs.each(scale_numbers(tensor, field)) for field in (*factors.finest, *factors.zeros)]
     if len(scales) < 2:
         scales.append(np.zeros(len(runs.words), np.float32))
     multiply = _kernel(runs.length, by_sign=tensor.format.by_sign)
@@ -71,7 +71,7 @@ def _factors(fmt: BlockFormat) -> Factors | None:
     integers = [fmt.number, *(field.format for field in zeros)] if zeros else []
     if any(not part.wraps or part.bits > BITS or part.smallest_exponent for part in integers):
         return None
-    if any(field.block != first.block for field in zeros) or (whole and not _exact(fmt.number, finest[0].format)):
+    if any(field.block != first.block for field in zeros) or (whole and not is_exact(fmt.number, finest[0].format)):
         return None
     try:
         elements, *_ = (decoding(part, BINARY32) for part in (fmt.number, *(field.format for field in fmt.scales)))
@@ -80,14 +80,14 @@ def _factors(fmt: BlockFormat) -> Factors | None:
     return Factors(elements.step, finest, whole, zeros)
 
 
-def _exact(element: Scalar, scale: Scalar) -> bool:
-    """Whether products of an element and its scale are binary32 numbers."""
-    bits, lowest = element.precision + scale.precision, element.smallest_exponent + scale.smallest_exponent
-    highest = element.max_exponent + scale.max_exponent + 2
+def is_exact(*factors: Scalar) -> bool:
+    """Whether products of numbers of these formats are binary32 numbers."""
+    bits, lowest = sum(part.precision for part in factors), sum(part.smallest_exponent for part in factors)
+    highest = sum(part.max_exponent + 1 for part in factors)
     return bits <= BINARY32_BITS and lowest >= BINARY32_LOWEST and highest <= BINARY32_HIGHEST
 
 
-def _numbers(tensor: BlockTensor, field: ScaleField) -> Array:
+def scale_numbers(tensor: BlockTensor, field: ScaleField) -> Array:
     """What the scales of a field are worth in binary32, the axis of the blocks last."""
     array = tensor.scales[field.name]
     values = array if array.dtype.kind == "f" else np.asarray(decode(array, field.format))

@@ -9,6 +9,7 @@ import pytest
 import lowbit
 from lowbit.errors import InputError
 from lowbit.ops.block.structs import struct_size
+from lowbit.ops.block.sums import binary32_sums
 from lowbit.ops.pack.structs import STRUCTS
 
 IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
@@ -161,3 +162,19 @@ def test_sums_beside_the_elements():
     assert (tensor.scales["sum"] == exact.astype(np.float16)).all()
     tensor = lowbit.quantize(values, "ggml_q8_k", policy="nearest")
     assert (tensor.scales["sums"] == tensor.codes.reshape(3, 32, 16).sum(-1)).all()
+
+
+@pytest.mark.parametrize("name", ["q4_1", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs"])
+def test_sums_in_one_pass_are_the_exact_values_rounded_once(name):
+    fmt, structs = random_structs(name, 400, seed=3)
+    tensor = lowbit.BlockTensor.from_bytes(structs.tobytes(), fmt, (100, 4 * fmt.block[0]), layout="ggml")
+    with np.errstate(all="ignore"):
+        values = binary32_sums(tensor, 1)
+    assert values is not None
+    wide = lowbit.dequantize(tensor, dtype=np.float64)  # another path, whose sums are of binary64
+    with np.errstate(all="ignore"):
+        rounded = np.where(np.isnan(wide), np.nan, wide).astype(np.float32)
+    assert values.view(np.uint32).tolist() == rounded.view(np.uint32).tolist()
+    assert (lowbit.dequantize(tensor, threads=3).view(np.uint32) == values.view(np.uint32)).all()
+    turned = lowbit.BlockTensor.from_bytes(structs.tobytes(), fmt, (4 * fmt.block[0], 100), axis=0, layout="ggml")
+    assert (lowbit.dequantize(turned).view(np.uint32) == values.T.view(np.uint32)).all()
