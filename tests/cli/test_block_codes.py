@@ -7,7 +7,7 @@ import pytest
 
 from lowbit.format import registry
 from lowbit.format.files.catalogue import Catalogue
-from lowbit.policy.block import BlockPolicy
+from lowbit.policy.block import POWER_RULES, BlockPolicy
 
 
 def test_encode_shows_scales_and_elements(lowbit):
@@ -41,7 +41,7 @@ def test_explained_is_the_arithmetic(lowbit):
 
 
 MAXIMA = ("7", "6", "4", "3.9999997615814209", "4.00000047683716", "1.75", "1.8125", "1.9375", "1e-35", "448", "3e38")
-RULES = [rule for rule in BlockPolicy.choices("scale_rule") if rule != "amax_over_half_range"]
+RULES = [rule for rule in BlockPolicy.choices("scale_rule") if rule not in {"amax_over_half_range", "amax", "mean"}]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -56,9 +56,18 @@ def test_every_line_of_a_scale_is_true_under_every_rule(lowbit, rule, element):
     for lines in blocks:
         cells = [re.split(r"\s{2,}", line.strip(), maxsplit=2) for line in lines]
         rows = {name: (value, *said) for name, value, *said in cells}
-        assert expected | {"maximum", "scale"} | ({"exponent"} if rule != "amax_over_max" else set()) <= set(rows)
+        assert expected | {"maximum", "scale"} | ({"exponent"} if rule in POWER_RULES else set()) <= set(rows)
         for name in {*expected, "exponent", "element", "scale"} & set(rows):
             check_arithmetic(name, *rows[name], computed(rows["maximum"][0]))
+
+
+@pytest.mark.parametrize(("rule", "scale"), [("amax", "6"), ("mean", "4")])
+def test_a_scale_without_arithmetic_is_told_in_words(lowbit, rule, scale):
+    words = ("--choice", f"scale_rule={rule}", "--choice", "arithmetic=binary32", "--explain")
+    lines = lowbit("encode", "int8.g2.float32", "-6", "2", *words).lines
+    (row,) = (line.split() for line in lines if line.startswith("  scale "))
+    assert row[1] == scale
+    assert rule in row[2:5]
 
 
 def check_arithmetic(name, value, said, maximum):
