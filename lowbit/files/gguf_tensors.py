@@ -15,10 +15,9 @@ from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.registry import block_format_of
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.dequantize import dequantize, lost_blocks
 from lowbit.ops.block.rows import quantize_slabs
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.ops.block.underflow import lost_blocks
 from lowbit.policy.block import BlockPolicy
 from lowbit.printable import excerpt
 

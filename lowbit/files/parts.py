@@ -14,11 +14,10 @@ from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Element
 from lowbit.format.registry import scalar_format
 from lowbit.ops.arrays import Array, check_range
-from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.dequantize import dequantize, lost_blocks
 from lowbit.ops.block.rows import each_slab, extremes, quantize_slabs, slabs
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.ops.block.underflow import lost_blocks
 from lowbit.ops.cast.cast import encode
 from lowbit.ops.pack.pack import pack, unpack
 from lowbit.policy.block import BlockPolicy

@@ -30,8 +30,8 @@ from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.packages import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable
 from lowbit.ops.arrays import Array
+from lowbit.ops.block.dequantize import lost_blocks
 from lowbit.ops.block.tensor import BlockTensor
-from lowbit.ops.block.underflow import lost_blocks
 from lowbit.policy.block import get_block_policy
 from lowbit.quantizers.inputs import weight_matrix
 from lowbit.quantizers.method import Method, chosen, methods

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from lowbit.format.registry import block_format_of
-from lowbit.ops.block.dequantize import dequantize
+from lowbit.ops.block.dequantize import dequantize, lost_blocks
 from lowbit.ops.block.quantize import quantize
-from lowbit.ops.block.underflow import lost_blocks
 
 SHAPE = (16, 96)
 
