@@ -67,6 +67,8 @@ def _opened(path: str | Path) -> Iterator[ZipFile]:
     try:
         with ZipFile(path) as archive:
             yield archive
+    except InputError:  # which is a ValueError, too
+        raise
     except BadZipFile as error:
         raise InputError(
             f"{path} is not a .npz file, or a damaged one: {error}", hint="numpy.savez writes one"

@@ -62,7 +62,7 @@ def test_every_code_of_every_narrow_format(name, monkeypatch):
 
 
 def test_which_formats_binary32_words_need_their_lower_halves():
-    """Codebooks do; the values of all others are bfloat16 numbers, NaNs included."""
+    """Codebooks of longer numbers do; the values of all others are bfloat16 numbers, NaNs included."""
     beyond = set()
     for name in NARROW:
         try:
@@ -72,7 +72,7 @@ def test_which_formats_binary32_words_need_their_lower_halves():
             continue
         if (words & np.uint32(0xFFFF)).any():
             beyond.add(name)
-    assert beyond == {name for name in NARROW if get_format(name).kind == "table"}
+    assert beyond == {name for name in NARROW if get_format(name).kind == "table" and get_format(name).precision > 8}
 
 
 @pytest.mark.parametrize("width", KERNELS)

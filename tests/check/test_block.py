@@ -59,7 +59,7 @@ MXFP4 = {
     "INFINITY_DROPPED": "infinity = 'ignore'",
     "ZERO_ONE": "zero_block = 'one'",
     "NO_NEGATIVE_ZERO": "elements: negative_zero = 'positive'",
-    "LOG_FLOOR": "from log2 in binary32, which is rounded to a whole number beside powers of two",
+    "LOG_FLOOR": "scale_rule = 'floor_log2'",
     "LOG_CEIL": "from log2 in binary32, which is rounded to a whole number beside powers of two",
     "LOG_RCEIL": "from log2 in binary32, which is rounded to a whole number beside powers of two",
     "RCEIL_RECIPROCAL": "scale_rule = 'rceil'",  # that it multiplies by 1/6 shows nowhere

@@ -52,6 +52,7 @@ RANGES = [
 RANGES += [
     ("asymmetric", "RIGHT", "arithmetic = 'binary32'", ""),
     ("symmetric", "HALF_RANGE", "scale_rule = 'amax_over_half_range'", "onnx"),
+    ("symmetric", "SUM", "rounding_steps = 'sum'", "onnx"),
 ]
 SIGNS = [
     ("by_sign", bug, words, "", "-DEXACT")

@@ -13,7 +13,7 @@ from lowbit.models.evaluation import Evaluation
 LETTER = 6.9
 """Pixels of a letter of the names here in 12 pixels of DejaVu Sans, which is wide, on the average."""
 
-FLOAT = Evaluation("float", "F32", 32, 1, 1, 0, 0)
+FLOAT = Evaluation("float", "F32", 32, {"similarity": 1.0}, 0, 0)
 FORMATS = {"int4.g128": 4.125, "nf4.g128": 4.125, "mxfp4": 4.25, "int4.g32": 4.5, "nvfp4": 4.5, "int3.g128": 3.125}
 
 
@@ -21,7 +21,7 @@ def rows(methods, seed):
     random = np.random.default_rng(seed)
     errors = np.exp(random.normal(-5, 0.4, (methods, len(FORMATS))))
     return [
-        Evaluation(f"method:option={number}", to, bits, 1 - 3 * error, 1 - 9 * error, error, 1.0)
+        Evaluation(f"method:option={number}", to, bits, {"similarity": 1 - 3 * error}, error, 1.0)
         for number, line in enumerate(errors)
         for (to, bits), error in zip(FORMATS.items(), line, strict=True)
     ]

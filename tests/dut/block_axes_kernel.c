@@ -8,7 +8,7 @@ enum {
   RIGHT, FOUR_OVER_SIX_SQUARED, FOUR_OVER_SIX_ABSOLUTE, TILE_ROW, TILE_COLUMNS_FIRST, TILE_BEFORE, MINMAX,
   RANGE_RECIPROCAL, ZERO_POINT_QUOTIENT, BEFORE_ROUNDING, FUSED, QUOTIENT_RECIPROCAL, TIES_AWAY, NO_ZERO_POINT,
   MINUS_ZERO_POINT, HALF_RANGE, SIGNS_SWAPPED, ONE_MAXIMUM, TIES_DOWN, POSITIVE_FOR_BOTH,
-  BINS, EIGHT_BITS_FIRST
+  BINS, EIGHT_BITS_FIRST, SUM
 };
 #ifndef BUG
 #define BUG RIGHT
@@ -141,6 +141,9 @@ void nvfp4_16x16(const float *values, uint8_t *codes, uint8_t *block, float *ten
 
 static double clipped(double x, double low, double high) { return isnan(x) ? 0 : x < low ? low : x > high ? high : x; }
 
+/* As ggml rounds: the sum is rounded to binary32, and cut. */
+static double cut(float q) { return isnan(q) ? 0 : clipped(trunc(q + 128.5f), 0, 255) - 128; }
+
 static double whole(double x) { return clipped(IS(TIES_AWAY) ? round(x) : rint(x), -0x1p31, 0x1p31 - 1); }
 
 void asymmetric(const float *values, int8_t *codes, float *block, int8_t *zero_point, size_t rows, size_t columns) {
@@ -187,7 +190,10 @@ void symmetric(const float *values, int8_t *codes, float *block, size_t rows, si
       float scale = amax == 0 ? 1 : IS(HALF_RANGE) ? amax / 127.5f : amax / 127;
       if (scale == 0) scale = 0x1p-149f;
       block[i * blocks + j] = scale;
-      for (k = at; k < at + count; k++) codes[k] = (int8_t)clipped(whole(values[k] / scale), -128, 127);
+      for (k = at; k < at + count; k++) {
+        float q = values[k] / scale;
+        codes[k] = (int8_t)(IS(SUM) ? cut(q) : clipped(whole(q), -128, 127));
+      }
     }
 }
 

@@ -102,12 +102,19 @@ def test_round_trip_of_every_code(name):
         value = decode(code, fmt)
         if value.kind != 3:
             result = project(value, fmt, policy)
-            assert (result.code, result.flags) == (code, 0)
+            assert (result.code, result.flags) == (first_of(code, fmt), 0)
             if value.kind == 0:
                 assert result.lower == result.upper
                 assert result.lower.reduced() == value.reduced()
         else:
             assert decode(project(value, fmt, policy).code, fmt).kind == 3
+
+
+def first_of(code, fmt):
+    """The first code of a value, in a table that repeats values; elsewhere the code itself."""
+    if fmt.kind != "table":
+        return code
+    return next(other for other in fmt.codes if decode(other, fmt) == decode(code, fmt))
 
 
 @pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float6_e2m3fn", "float8_e8m0fnu", "int8", "q3.5"])

@@ -95,6 +95,11 @@ STAGES = (
                 "quotient_steps": ("divide", "reciprocal"),
                 "element.rounding": ROUNDINGS,
             },
+            {
+                "rounding_steps": BlockPolicy.choices("rounding_steps"),
+                "quotient_steps": ("divide", "reciprocal"),
+                "quotient_scale": BlockPolicy.choices("quotient_scale"),
+            },
             {"element.overflow": ("saturate", "infinity", "nan", "wrap"), "element.rounding": ROUNDINGS},
             {"element.via": ("float16", "bfloat16"), "element.rounding": ("nearest_even", "nearest_away")},
             {"element.flush_results": ("after_rounding", "before_rounding")},

@@ -200,9 +200,9 @@ def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) ->
     Times what exponents below it add. For a value with its sign, the lowest element; 1 for what becomes the scale.
     """
     if policy.scale_rule in {"amax", "mean"}:
-        return 1.0
+        return 2.0**fmt.headroom
     if policy.scale_rule == "signed_amax":
-        return float(fmt.number.min.fraction())
+        return float(fmt.number.min.fraction()) * 2.0**fmt.headroom
     if policy.scale_rule == "amax_over_half_range":
         return float((fmt.number.max.fraction() - fmt.number.min.fraction()) / 2) * 2.0**fmt.headroom
     end = fmt.number.min if field.name == "negative" and field.role == "by_sign" else fmt.number.max
@@ -325,7 +325,7 @@ def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPoli
     positive = target.from_ordinal(1 if target.zero else 0)
     smallest = max(target.min_normal_code, positive) if policy.smallest_scale == "normal" else positive
     stored = field_values(codes, field)
-    small = np.isfinite(stored) & (stored >= 0) & (stored < float(target.decode(smallest).fraction()))
+    small = np.isfinite(stored) & ~np.signbit(stored) & (stored < float(target.decode(smallest).fraction()))
     return np.where(small, codes.dtype.type(smallest), codes)
 
 

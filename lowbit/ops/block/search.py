@@ -27,6 +27,8 @@ def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> N
 
     Raises InputError.
     """
+    if policy.of_ggml:
+        return  # which has a list of its own: see checked_importance
     finest, *coarser = fmt.scales
     usual = not fmt.by_sign and len(fmt.block) == 1 and coarser and coarser[0].role == "multiply"
     if policy.search != "none" and not (usual and shape[-1] % finest.extents(shape)[-1] == 0):
