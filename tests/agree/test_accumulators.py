@@ -10,7 +10,7 @@ from lowbit.ops.gemm import accumulate as accumulate_module
 from lowbit.ops.gemm.accumulate import accumulate
 from lowbit.oracle.gemm.gemm import exact_dot, gemm
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
-from tests.thinned import examples
+from tests.thinned import examples, thinned
 
 DTYPES = {"int8": np.int8, "uint8": np.uint8, "int16": np.int16}
 SHAPES = [(1, 1, 1), (2, 3, 5), (3, 16, 17), (1, 33, 2), (5, 7, 16), (2, 64, 3), (1, 0, 3), (0, 4, 2), (2, 5, 0)]
@@ -60,7 +60,7 @@ def require_agreement(a, b, accumulator, a_zero=0, b_zero=0, bias=0):
     assert counts["first"] == ((cells[0][0], cells[0][1], cells[0][2].first) if cells else None), accumulator
 
 
-@pytest.mark.parametrize("name", ACCUMULATORS)
+@pytest.mark.parametrize("name", thinned(ACCUMULATORS, 10))
 def test_presets(name):
     accumulator = ACCUMULATORS[name]
     random = np.random.default_rng(5)

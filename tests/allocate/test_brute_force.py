@@ -52,6 +52,7 @@ def test_multipliers_and_swaps_have_a_valid_bound(problem):
     assert plan.status != "optimal" or agrees(plan.loss, best[0])
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(80))
 @given(problems(coupled=False))
 def test_branch_and_bound_alone(problem):

@@ -292,6 +292,7 @@ def test_results_of_an_archive(tmp_path):
         ResultsArchive(str(path), checked.prototype, cases).open()
 
 
+@pytest.mark.slow
 def test_tails(compiled):
     checked = operation("fp8_1x128")
     assert check(compiled("RIGHT"), "fp8", checked).verdict == "pass"
@@ -353,7 +354,7 @@ def test_scales_are_given_as_the_prototype_says(name):
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    thinned([("hifloat4", "parts['fours'] = parts['fours'] * 0"), ("int8.tensor", "codes = np.roll(codes, 1, 1)")], 1),
+    thinned([("int8.tensor", "codes = np.roll(codes, 1, 1)"), ("hifloat4", "parts['fours'] = parts['fours'] * 0")], 1),
 )
 def test_wrong_kernels_of_formats_with_scales_of_other_kinds_are_told(tmp_path, name, change):
     file = tmp_path / "device.py"
