@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ from lowbit.cli.model_options import listed, plan_formats
 from lowbit.cli.terminal import print_document, terminal, wrapped
 from lowbit.dut.kinds import KINDS
 from lowbit.errors import InputError, UsageError
+from lowbit.files.reading import CANNOT_READ
 from lowbit.files.whole import require_writable, write_text
+from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
     from lowbit.models.conversion.subject import Subject
@@ -58,9 +61,14 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     """
     from lowbit.models.conversion.subject import known_subjects, subject_of
     from lowbit.models.layer_inputs import read_sentences
+    from lowbit.models.packages import MINILM
     from lowbit.models.store import read_model
 
+    for option in ("calibrate", "held_out"):
+        if getattr(arguments, option) and str(arguments.model) != MINILM:
+            raise UsageError(f"--{option.replace('_', '-')} is for minilm; others have their own data")
     texts = [read_sentences(file) if file else () for file in (arguments.calibrate, arguments.held_out)]
+    _require_known(str(arguments.model), known_subjects())
     if str(arguments.model) in known_subjects():
         subject = subject_of(str(arguments.model), *texts)
         formats = plan_formats(arguments.plan) if arguments.plan else {}
@@ -69,6 +77,15 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     _require_float(arguments)
     model = read_model(arguments.model)
     return model, subject_of(_float_of(model, arguments.model), *texts) if measured else None
+
+
+def _require_known(name: str, known: list[str]) -> None:
+    """Refuse what is neither a model nor a file: InputError."""
+    if name in known or Path(name).exists():
+        return
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"a file of one, or one of {', '.join(known)}"
+    raise InputError(f"{excerpt(name)} is neither a model that lowbit knows nor a file", hint=hint, code=CANNOT_READ)
 
 
 def integer_model(name: str, preset: str | None = None) -> IntegerModel:
@@ -143,13 +160,12 @@ def check_model(arguments: Namespace) -> int:
     from lowbit.check.report import model as report
     from lowbit.files.arrays import read_arrays
     from lowbit.models.inputs import input_codes
-    from lowbit.models.store import read_model
 
     named = [name for name in KINDS if getattr(arguments, name)]
     if not arguments.model or not named or not arguments.inputs:
         ways = f"lowbit check model M.safetensors --inputs IN.npy --results DUMP.npz, or {', '.join(_others())}"
         raise UsageError("`lowbit check model` takes a model, --inputs and a kernel", hint=ways)
-    model = read_model(arguments.model)
+    model = integer_model(arguments.model)
     codes = input_codes(model, read_arrays(arguments.inputs))
     wanted = _layers(arguments.layers, model)
     kernel = getattr(arguments, named[0])

@@ -63,6 +63,7 @@ class StructTensor(StoredTensor):
         """The structs of values, and how many blocks are zero although their values are not."""
 
         def use(tensor: BlockTensor, some: Array) -> tuple[Array, int]:
+            self._refuse_scales([{field.name: tensor.scale_codes(field.name) for field in self.format.scales}])
             return structs(tensor), lost_blocks(tensor, some)
 
         parts = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))

@@ -274,7 +274,7 @@ class StoredTensor:
         return [self._joined(part, [rows]) for part in self.parts]
 
     def _refuse_scales(self, scales: Sequence[Mapping[str, Array]]) -> None:
-        for field in self.format.of_role("multiply", "divide"):
+        for field in self.format.scales:
             if not all(np.isfinite(field_values(some[field.name], field)).all() for some in scales):
                 raise InputError(f"a scale {field.name!r} is NaN or infinite", hint=LEFT_AS_IS)
 

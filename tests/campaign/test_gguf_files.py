@@ -148,3 +148,12 @@ def test_what_is_refused(model, gguf, tmp_path):
     with pytest.raises(InputError, match="IQ2_XS, which is not decoded here"):
         dequantize_file(gguf, tmp_path / "v")
     assert scan_file(gguf).notes == ("not audited: IQ2_XS, which cannot be read",)
+
+
+@pytest.mark.parametrize(("fmt", "field"), [("ggml_q4_k", "super"), ("ggml_q8_0", "block")])
+def test_scales_beyond_their_format_are_refused(tmp_path, fmt, field):
+    path = tmp_path / "huge.safetensors"
+    write_tensors(path, entries({"w": WEIGHTS * 1e30}), [(WEIGHTS * 1e30).astype(np.float32)])
+    with pytest.raises(InputError, match=f"tensor 'w': a scale '{field}' is NaN or infinite"):
+        quantize_to_gguf(path, tmp_path / "q.gguf", fmt)
+    assert not (tmp_path / "q.gguf").exists()

@@ -111,3 +111,14 @@ def test_dumps_that_are_not_of_the_model_are_refused(model, image):
         compare_model(model, image, {"first": dump["first"][:, :15]})
     with pytest.raises(InputError, match="does not have a layer"):
         compare_model(model, image, {})
+
+
+def test_a_result_under_two_names_is_one_thing(model, image):
+    dump = dict(dump_of(model, image))
+    name = next(iter(model.nodes))
+    label = list(model.nodes[name].layer.intermediates(image))[-1].label
+    dump[f"{name}:{label}"] = dump[name]
+    assert compare_model(model, image, dump).first is None
+    dump[f"{name}:{label}"] = dump[name][::-1].copy()
+    with pytest.raises(InputError, match=f"'{name}' and '{name}:{label}' are one thing, and differ in the dump"):
+        compare_model(model, image, dump)

@@ -143,6 +143,13 @@ def _check(dump: Mapping[str, Array], steps: Mapping[str, list[Step]]) -> None:
                 f"layer {name!r} is {array.dtype} of shape {array.shape} in the dump, not integers of shape {shape}",
                 hint=CODES if array.dtype.kind not in "iu" else "",
             )
+    for name, own in steps.items():
+        last = f"{name}:{own[-1].label}"
+        if name in dump and last in dump and not np.array_equal(dump[name], dump[last]):
+            raise InputError(
+                f"{name!r} and {last!r} are one thing, and differ in the dump",
+                hint="the results of the layer are under both names, or under one of them",
+            )
     if not dump:
         raise InputError("the dump does not have a layer of the model", hint=f"the layers are {', '.join(steps)}")
 

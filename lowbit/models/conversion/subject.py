@@ -156,7 +156,10 @@ def _text(count: int, *, held_out: bool) -> list[Array]:
 
 def _sentences(calibration: Sequence[str], held_out: Sequence[str]) -> Subject:
     if not calibration or not held_out:
-        raise InputError("minilm is calibrated with sentences, and measured on others", hint="--calibrate, --held-out")
+        raise InputError(
+            "minilm is calibrated with sentences, and measured on others",
+            hint="--calibrate and --held-out of `lowbit run minilm --save FILE`, whose file other verbs take",
+        )
     model = minilm()
     seen, others = (
         [np.asarray(tokens(text, model.vocabulary), np.int32) for text in texts] for texts in (calibration, held_out)
