@@ -223,6 +223,7 @@ def test_the_pages_on_kernels_are_told_what_they_do(name, files, tmp_path, monke
 @pytest.mark.slow
 def test_the_page_on_models_is_told_what_it_does(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # which processes of pytest-xdist have
     page = DOCS / "how-to" / "check-a-model.md"
     Path("runtime.py").write_text(blocks(page, "python")[0])
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]

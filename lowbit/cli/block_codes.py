@@ -116,7 +116,7 @@ def _scales(texts: Sequence[str], fmt: BlockFormat) -> dict[str, int]:
     """The code of each scale, from NAME=CODE."""
     fields = {field.name: field for field in fmt.scales}
     example = " ".join(f"--scale {name}=CODE" for name in fields)
-    scales = {}
+    scales = {name: 0 for name, field in fields.items() if field.role == "sum"}  # of which no value is made
     for text in texts:
         name, separator, code = text.partition("=")
         if not separator or name not in fields:

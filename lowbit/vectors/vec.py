@@ -27,7 +27,7 @@ _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 MEND = "the file is damaged: restore it, or run `lowbit golden regen` if it is one of the golden sets"
 TRUNCATED = "the file is truncated: restore it, or run `lowbit golden regen` if it is one of the golden sets"
 WORD_DIGITS = 16
-WIDEST_COLUMN = 1 << 16
+WIDEST_COLUMN = 1 << 20
 """Digits of a column."""
 _SPACE, _NEWLINE = ord(" "), ord("\n")
 _NOT_HEX = 255

@@ -32,10 +32,10 @@ SEEN = {
     OFFSET: OF_ZERO_POINTS | {"scale.rounding"},
     ASYMMETRIC: OF_ZERO_POINTS | {"zero_point_place", "scale.rounding"},
     BINARY32: OF_ZERO_POINTS
-    | {"quotient_steps", "quotient_scale", "range_steps", "zero_point_steps", "zero_point_place"},
+    | {"quotient_steps", "quotient_scale", "range_steps", "rounding_steps", "zero_point_steps", "zero_point_place"},
     NESTED: {
         *("scale_rule", "arithmetic", "quotient_steps", "quotient_bins", "nan", "zero_block", "zero_scale", "nested"),
-        *("quotient_format", "tensor.rounding", "element.rounding"),
+        *("quotient_format", "rounding_steps", "tensor.rounding", "element.rounding"),
     },
 }
 """The axes that decide something in a format under a policy."""

@@ -42,7 +42,7 @@ def without_seconds(line):
 def test_the_tables_are_those_of_the_commands(repository, texts, capsys, page):
     compared = 0
     for words, shown in transcripts(repository / page):
-        if words[:2] == ["lowbit", "evaluate"] and shown:
+        if words[:2] == ["lowbit", "evaluate"] and shown and "smollm2" not in words:
             assert main(words[1:]) == 0
             printed = [without_seconds(line) for line in capsys.readouterr().out.splitlines()]
             wanted = [without_seconds(line) for line in shown.splitlines() if line not in ("", "...")]

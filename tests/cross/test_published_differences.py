@@ -19,7 +19,7 @@ CONVERSIONS = [f"{row.product}-{row.id}" for row in known_differences() if row.o
 PRODUCTS_OF_MATRICES = [f"{row.product}-{row.id}" for row in known_differences() if row.operation == "gemm"]
 AFFINE = [name for name in IDS if name not in {*CONVERSIONS, *PRODUCTS_OF_MATRICES}]
 OF_LIBRARIES = [name for name in CONVERSIONS if name.partition("-")[0] in LIBRARIES]
-MEASURED_ELSEWHERE = {"bitsandbytes", "cuda", "gfloat"}
+MEASURED_ELSEWHERE = {"bitsandbytes", "cuda", "gfloat", "ggml"}
 """Products that tests/cross alone compares, each in a file of its own."""
 
 

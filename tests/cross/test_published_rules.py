@@ -76,6 +76,7 @@ def test_the_case_is_decided_as_published(preset, fmt, value, code):
 
 PROOFS = {
     "bitsandbytes": "test_bitsandbytes.py",
+    "ggml": "test_ggml.py",
     "ieee": "test_numpy.py",
     "numpy": "test_numpy.py",
     "ml_dtypes": "test_ml_dtypes.py",

@@ -161,7 +161,8 @@ def _sums(
     for field in fmt.sums:
         total = reduced(codes.astype(np.int64), field, np.add).astype(steps.dtype)
         if field.of:
-            total = steps.multiply(total, used[field.of].astype(steps.dtype))
+            with np.errstate(over="ignore"):  # a sum beyond binary32 is infinite, as its format then says
+                total = steps.multiply(total, used[field.of].astype(steps.dtype))
         target = field.format
         rounding = policy.policy("scale", target) if field.of else spelled(target.default_policy, target)
         sums[field.name] = _axis_back(np.asarray(encode(total, target, policy=rounding)), axis)
@@ -339,7 +340,7 @@ def _quotients(
         result = np.asarray(over / numbers)
     else:
         result = steps.divide(over, numbers)
-    if policy.zero_scale != "infinite" and nothing.any():
+    if policy.zero_scale != "infinite" and fine[0].factors is None and nothing.any():
         limit = steps.largest if policy.zero_scale == "largest" else 0
         instead = steps.multiply(over, steps.dtype(limit)) if policy.zero_scale != "lowest" else steps.dtype(-np.inf)
         result = np.where(np.broadcast_to(nothing, shape), instead, result)

@@ -169,7 +169,7 @@ def statistics(sizes: Array, values: Array, field: ScaleField, policy: BlockPoli
         A mean is asked for over blocks of two axes.
     """
     if policy.scale_rule == "mean":
-        return _means(sizes, field)
+        return _means(sizes, _counts(values, field), field)
     amax = reduced(sizes, field)
     if policy.scale_rule != "signed_amax" or not sizes.size:
         return amax
@@ -178,20 +178,26 @@ def statistics(sizes: Array, values: Array, field: ScaleField, policy: BlockPoli
     return np.where(amax == 0, amax, first)
 
 
-def _means(sizes: Array, field: ScaleField) -> Array:
-    """The sums of the blocks along one axis, in their order, over their lengths."""
+def _counts(values: Array, field: ScaleField) -> Array:
+    """1 where a value is one that a field is for, else 0."""
+    if field.role != "by_sign":
+        return np.ones(values.shape)
+    return ((np.signbit(values) == (field.name == "negative")) | np.isnan(values)).astype(np.float64)
+
+
+def _means(sizes: Array, counts: Array, field: ScaleField) -> Array:
+    """The sums of the blocks along one axis, in their order, over how many values they have."""
     if len(field.block) != 1:
         raise InputError("scale_rule = 'mean' is for blocks along one axis", hint="a block of one length")
     count, extent = sizes.shape[-1], field.extents(sizes.shape)[-1]
     blocks = -(-count // extent)
-    padded = np.zeros((*sizes.shape[:-1], blocks * extent), sizes.dtype)
-    padded[..., :count] = sizes
-    rows = padded.reshape(*sizes.shape[:-1], blocks, extent)
+    padded = np.zeros((2, *sizes.shape[:-1], blocks * extent), sizes.dtype)
+    padded[0, ..., :count], padded[1, ..., :count] = sizes, counts
+    rows = padded.reshape(2, *sizes.shape[:-1], blocks, extent)
     total = np.zeros(rows.shape[:-1], sizes.dtype)
     for place in range(extent):
         total += rows[..., place]
-    lengths = np.minimum(extent, count - extent * np.arange(blocks)).astype(sizes.dtype)
-    return np.asarray(total / lengths)
+    return np.asarray(np.where(total[1] == 0, 0, total[0] / np.where(total[1] == 0, 1, total[1])))
 
 
 def largest_element(field: ScaleField, fmt: BlockFormat, policy: BlockPolicy) -> float:

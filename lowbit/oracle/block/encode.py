@@ -13,7 +13,7 @@ from itertools import product, repeat
 from typing import Any, TypeVar
 
 from lowbit.errors import InputError
-from lowbit.exact import NAN, ZERO, Exact, finite, from_fraction
+from lowbit.exact import NAN, NOT_A_NUMBER, ZERO, Exact, finite, from_fraction
 from lowbit.format.block import BlockFormat, ScaleField, Shape
 from lowbit.format.registry import scalar_format
 from lowbit.oracle.arithmetic import exact, rounded
@@ -268,7 +268,8 @@ def _fine(values: Sequence[Exact], field: ScaleField, above: list[Scales], task:
         stored = field_value(scales.codes[-1], field)
         unrounded = policy.quotient_scale == "unrounded" and not is_zero(amax)
         scales.used.append(steps_of(policy).enter(value) if unrounded else stored)
-        scales.factors.append(ZERO if is_zero(amax) else steps_of(policy).divide(maximum, amax))
+        below = NOT_A_NUMBER if amax.kind == NAN else amax  # a magnitude has no sign
+        scales.factors.append(ZERO if is_zero(amax) else steps_of(policy).divide(maximum, below))
     return scales
 
 
@@ -315,7 +316,8 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
         scale, upper = _scales_at(value, index, fine, above, task)
         if task.policy.quotient_steps == "maximum_over_amax" and not steps_of(task.policy).exact:
             factor = fine[0].factors[place_of(index, task.shape, fine[0].field)]
-            results.append(_integer(steps_of(task.policy).multiply(value, factor), value, factor, task))
+            result = _refined(value, steps_of(task.policy).multiply(value, factor), task.policy)
+            results.append(_integer(result, value, factor, task))
         else:
             result = _quotient(value, scale, upper, task.policy)
             total = steps_of(task.policy).multiply(scale, upper.scale) if upper else scale
@@ -351,7 +353,12 @@ def _scales_at(
 
 
 def _quotient(value: Exact, scale: Exact, upper: Coarse | None, policy: BlockPolicy) -> Exact:
-    result = intermediate(middle_of_bin(quotient(value, scale, upper, policy), policy), policy)
+    return _refined(value, quotient(value, scale, upper, policy), policy)
+
+
+def _refined(value: Exact, result: Exact, policy: BlockPolicy) -> Exact:
+    """A quotient after the steps between it and the element; of the NaNs only a value's own has a sign."""
+    result = intermediate(middle_of_bin(result, policy), policy)
     return Exact(NAN, 0, 0, value.kind == NAN and value.negative) if result.kind == NAN else result
 
 

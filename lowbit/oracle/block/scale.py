@@ -224,7 +224,7 @@ def statistic(values: Sequence[Exact], amax: Exact, policy: BlockPolicy) -> Exac
         steps, total = steps_of(policy), ZERO
         for value in values:
             total = rounded.add(total, _size(value, policy), steps.fmt)
-        return steps.divide(total, finite(len(values)))
+        return steps.divide(total, finite(len(values) or 1))
     if policy.scale_rule != "signed_amax" or amax.kind != FINITE or is_zero(amax):
         return amax
     return next(value for value in values if value.kind == FINITE and abs(value.fraction()) == amax.fraction())

@@ -232,5 +232,6 @@ def _every_scale(fmt: BlockFormat) -> Iterator[Case]:
         row = np.resize(codes[start : start + count], count)
         arrays = {"codes": np.tile(row, (len(scales), 1)), finest.name: scales}
         for upper in (1.0, 2.0**-30, 1.1e-38, 3e30) if coarser else (None,):
-            more = {} if upper is None else {coarser[0].name: np.array(upper, coarser[0].format.id)}
+            with np.errstate(over="ignore"):  # binary16 has an infinity in its place
+                more = {} if upper is None else {coarser[0].name: np.array(upper, coarser[0].format.id)}
             yield _coded(f.EVERY_SCALE, {**arrays, **more}, fmt)
