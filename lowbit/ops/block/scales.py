@@ -182,7 +182,7 @@ def _counts(values: Array, field: ScaleField) -> Array:
     """1 where a value is one that a field is for, else 0."""
     if field.role != "by_sign":
         return np.ones(values.shape)
-    return ((np.signbit(values) == (field.name == "negative")) | np.isnan(values)).astype(np.float64)
+    return np.asarray((np.signbit(values) == (field.name == "negative")) | np.isnan(values), np.float64)
 
 
 def _means(sizes: Array, counts: Array, field: ScaleField) -> Array:
