@@ -64,9 +64,10 @@ def opened(arguments: Namespace, *, measured: bool) -> tuple[IntegerModel, Subje
     from lowbit.models.packages import MINILM
     from lowbit.models.store import read_model
 
+    others = set(known_subjects()) - {MINILM}  # a file may be minilm's
     for option in ("calibrate", "held_out"):
-        if getattr(arguments, option) and str(arguments.model) != MINILM:
-            raise UsageError(f"--{option.replace('_', '-')} is for minilm; others have their own data")
+        if getattr(arguments, option) and str(arguments.model) in others:
+            raise UsageError(f"--{option.replace('_', '-')} is for minilm; {arguments.model} has data of its own")
     texts = [read_sentences(file) if file else () for file in (arguments.calibrate, arguments.held_out)]
     _require_known(str(arguments.model), known_subjects())
     if str(arguments.model) in known_subjects():

@@ -115,8 +115,8 @@ def test_results_of_generated_cases(lowbit, tmp_path):
         (("gen", "conv", "--length", "0", "--groups", "both"), "invalid choice"),
         (("check", "linear"), "no kernel is given"),
         (
-            ("gen", "linear", "--length", "100000", "--n", "1"),
-            "a column a of 200,000 digits: files have at most 65,536",
+            ("gen", "linear", "--length", "1000000", "--n", "1"),
+            "a column a of 2,000,000 digits: files have at most 1,048,576",
         ),
     ],
 )

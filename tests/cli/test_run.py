@@ -212,3 +212,17 @@ def test_what_goes_together_is_told(lowbit, model):
         "with --layers the name ends in one of .svg, .json" in lowbit("evaluate", path, "--layers", "-o", "a.html").err
     )
     assert "--preset is for --layers" in lowbit("evaluate", path, "--preset", "ibert").err
+
+
+def test_texts_are_for_minilm(lowbit, tmp_path):
+    (tmp_path / "seen.txt").write_text("a sentence")
+    result = lowbit("run", "addition_0", "--calibrate", str(tmp_path / "seen.txt"))
+    assert result.status == 2
+    assert "--calibrate is for minilm; addition_0 has data of its own" in result.err
+
+
+def test_a_model_that_is_not_known_is_told_with_one_that_is(lowbit):
+    result = lowbit("run", "addition0")
+    assert result.status == 2
+    assert "'addition0' is neither a model that lowbit knows nor a file" in result.err
+    assert "did you mean addition_0?" in result.err
