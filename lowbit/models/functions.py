@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from lowbit.errors import InputError
 from lowbit.models.hook import Apply, plainly
+from lowbit.ops.arrays import as_array
+from lowbit.ops.block.values import plain_values
 
 Parameters = Mapping[str, Any]
 
@@ -206,6 +209,19 @@ class Functions:
 
     def _run(self, kind: str, name: str, function: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
         return self.apply(kind, name, partial(function, **keywords), *inputs)
+
+
+def replaced(parameters: Parameters, weights: Parameters, dtype: type) -> dict[str, Any]:
+    """The parameters of a model with some of them replaced, by numbers of a dtype.
+
+    Raises InputError: the model lacks one, or it has another shape.
+    """
+    arrays = {name: as_array(array, f"parameter {name!r}") for name, array in weights.items()}
+    for name, array in arrays.items():
+        if name not in parameters or parameters[name].shape != array.shape:
+            shape = parameters[name].shape if name in parameters else "not there"
+            raise InputError(f"parameter {name!r} is {shape} in the model, and {array.shape} here")
+    return {**parameters, **{name: plain_values(array).astype(dtype) for name, array in arrays.items()}}
 
 
 MASK = -1e9

@@ -14,9 +14,9 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.files.safetensors import read_header
 from lowbit.models.bert import Bert, plain_linear
+from lowbit.models.functions import replaced
 from lowbit.models.wordpiece import START, STOP, UNKNOWN, tokens
-from lowbit.ops.arrays import Array, as_array
-from lowbit.ops.block.values import plain_values
+from lowbit.ops.arrays import Array
 from lowbit.printable import excerpt
 
 TABLES = tuple(f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
@@ -165,13 +165,7 @@ class SentenceModel:
 
         Raises InputError: the model lacks one, or it has another shape.
         """
-        arrays = {name: as_array(array, f"parameter {name!r}") for name, array in weights.items()}
-        for name, array in arrays.items():
-            if name not in self.parameters or self.parameters[name].shape != array.shape:
-                shape = self.parameters[name].shape if name in self.parameters else "not there"
-                raise InputError(f"parameter {name!r} is {shape} in the model, and {array.shape} here")
-        wide = {name: plain_values(array).astype(np.float64) for name, array in arrays.items()}
-        return replace(self, parameters={**self.parameters, **wide})
+        return replace(self, parameters=replaced(self.parameters, weights, self.DTYPE))
 
     def _hidden(self, text: str, linear: Any = None) -> Array:
         numbers = tokens(text, self.vocabulary)

@@ -14,11 +14,11 @@ import scipy.special
 from lowbit.errors import InputError
 from lowbit.files.gguf import GgufFile, read_gguf
 from lowbit.files.gguf_tensors import values_of
+from lowbit.models.functions import replaced
 from lowbit.models.hook import Apply, plainly
 from lowbit.models.language.byte_pairs import BytePairs
 from lowbit.models.llama import Llama
-from lowbit.ops.arrays import Array, as_array
-from lowbit.ops.block.values import plain_values
+from lowbit.ops.arrays import Array
 from lowbit.printable import excerpt
 
 CONTEXT = 512
@@ -180,13 +180,7 @@ class LanguageModel:
 
         Raises InputError: the model lacks one, or it has another shape.
         """
-        arrays = {name: as_array(array, f"parameter {name!r}") for name, array in weights.items()}
-        for name, array in arrays.items():
-            if name not in self.parameters or self.parameters[name].shape != array.shape:
-                shape = self.parameters[name].shape if name in self.parameters else "not there"
-                raise InputError(f"parameter {name!r} is {shape} in the model, and {array.shape} here")
-        narrow = {name: plain_values(array).astype(np.float32) for name, array in arrays.items()}
-        return replace(self, parameters={**self.parameters, **narrow})
+        return replace(self, parameters=replaced(self.parameters, weights, self.DTYPE))
 
     def with_cache(self, cache: Apply) -> LanguageModel:
         """The same model with keys and values kept as ``cache`` has them: see :mod:`lowbit.models.language.cache`."""
