@@ -76,34 +76,41 @@ class Bert:
         apply : callable
             Stands around every operation, linear layers included: see :mod:`lowbit.models.hook`.
         """
-        through = plain_linear if linear is None else linear
         run = Functions(parameters, apply, self.namespace, self.error_function)
+        hidden = self._embedded(run, tokens)
+        for number in range(self.layers):
+            hidden = self._block(run, number, hidden, linear)
+        return hidden
 
-        def layer(name: str, values: Any) -> Any:
-            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-            return apply("linear", name, lambda values: through(f"{name}.weight", values, weight, bias), values)
+    def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
+        """What one block of the encoder makes of states, shape (..., tokens, width)."""
+        return self._block(Functions(parameters, apply, self.namespace, self.error_function), number, hidden, None)
 
-        def norm(name: str, values: Any) -> Any:
-            return run.layernorm(name, values, self.epsilon)
-
+    def _embedded(self, run: Functions, tokens: Sequence[int]) -> Any:
         words, places, kinds = (
-            parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
+            run.parameters[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
         )
         numbers, positions = np.asarray(tokens), np.arange(len(tokens))
-        word = apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], numbers)
-        place = apply("embedding", "embeddings.position_embeddings", lambda rows: places[rows] + kinds[0], positions)
-        hidden = run.add("embeddings.add", word, place)
-        hidden = norm("embeddings.LayerNorm", hidden)
-        for number in range(self.layers):
-            name = f"encoder.layer.{number}"
-            parts = [layer(f"{name}.attention.self.{part}", hidden) for part in ("query", "key", "value")]
-            mixed = run.attention(f"{name}.attention.self", *parts, heads=self.heads)
-            mixed = layer(f"{name}.attention.output.dense", mixed)
-            hidden = norm(f"{name}.attention.output.LayerNorm", run.add(f"{name}.attention.output.add", mixed, hidden))
-            middle = run.gelu(f"{name}.intermediate.gelu", layer(f"{name}.intermediate.dense", hidden))
-            middle = layer(f"{name}.output.dense", middle)
-            hidden = norm(f"{name}.output.LayerNorm", run.add(f"{name}.output.add", middle, hidden))
-        return hidden
+        word = run.apply("embedding", "embeddings.word_embeddings", lambda rows: words[rows], numbers)
+        name = "embeddings.position_embeddings"
+        place = run.apply("embedding", name, lambda rows: places[rows] + kinds[0], positions)
+        return run.layernorm("embeddings.LayerNorm", run.add("embeddings.add", word, place), self.epsilon)
+
+    def _block(self, run: Functions, number: int, hidden: Any, linear: Linear | None) -> Any:
+        through = plain_linear if linear is None else linear
+        name = f"encoder.layer.{number}"
+
+        def layer(name: str, values: Any) -> Any:
+            weight, bias = run.parameters[f"{name}.weight"], run.parameters[f"{name}.bias"]
+            return run.apply("linear", name, lambda values: through(f"{name}.weight", values, weight, bias), values)
+
+        parts = [layer(f"{name}.attention.self.{part}", hidden) for part in ("query", "key", "value")]
+        mixed = run.attention(f"{name}.attention.self", *parts, heads=self.heads)
+        mixed = run.add(f"{name}.attention.output.add", layer(f"{name}.attention.output.dense", mixed), hidden)
+        hidden = run.layernorm(f"{name}.attention.output.LayerNorm", mixed, self.epsilon)
+        middle = run.gelu(f"{name}.intermediate.gelu", layer(f"{name}.intermediate.dense", hidden))
+        middle = run.add(f"{name}.output.add", layer(f"{name}.output.dense", middle), hidden)
+        return run.layernorm(f"{name}.output.LayerNorm", middle, self.epsilon)
 
 
 def plain_linear(_: str, values: Any, weight: Any, bias: Any) -> Any:

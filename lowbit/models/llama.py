@@ -83,6 +83,12 @@ class Llama:
             hidden = self._block(run, f"layers.{number}", hidden, tables)
         return run.rmsnorm("norm", hidden, self.epsilon)
 
+    def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
+        """What one block makes of states, shape (..., tokens, width)."""
+        tables = rotary_tables(hidden.shape[-2], hidden.shape[-1] // self.heads, self.base)
+        run = Functions(parameters, apply, self.namespace)
+        return self._block(run, f"layers.{number}", hidden, tables)
+
     def _block(self, run: Functions, name: str, hidden: Any, tables: tuple[Any, Any]) -> Any:
         inside = run.rmsnorm(f"{name}.input_layernorm", hidden, self.epsilon)
         parts = [run.linear(f"{name}.self_attn.{part}_proj", inside) for part in "qkv"]

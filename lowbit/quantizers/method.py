@@ -20,7 +20,7 @@ from lowbit.printable import excerpt
 from lowbit.quantizers.documentation import documented
 from lowbit.quantizers.options import OPTIONS, Option
 
-FOLDERS = ("methods",)
+FOLDERS = ("methods", "learned")
 """Where methods stand, a file each."""
 
 FIRST, SIGNS = 4096, 2

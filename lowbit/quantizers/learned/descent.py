@@ -1,0 +1,204 @@
+"""The one loop that learns: batches by the seed and the step, an optimiser, what it costs; repeatable, resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lowbit.campaign.journal import digest
+from lowbit.errors import InputError
+from lowbit.files.whole import whole_file
+from lowbit.ops.arrays import Array
+from lowbit.policy.choices import require_choice
+from lowbit.quantizers.learned.gradients import Parameters, differentiable
+from lowbit.quantizers.learned.optimizers import SCHEDULES, Adam, Arrays, Optimizer, rate_of, share
+from lowbit.quantizers.options import Numbers
+
+LossOfStep = Callable[[Mapping[str, Any], int, np.random.Generator], Any]
+"""``(parameters, step, random) -> loss``: ``random`` depends on the seed and the step alone."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How something is learned.
+
+    Attributes
+    ----------
+    steps, seed : int
+    rates : mapping of str to float
+        By how a parameter's name ends: see :func:`lowbit.quantizers.learned.optimizers.rate_of`. One without a rate
+        stays as it is.
+    optimizer : Optimizer
+    schedule : str
+        One of ``SCHEDULES``.
+    warm_up : int
+        Steps in which the rate rises.
+    longest : float
+        Gradients are shortened to this length, all of them as one vector; infinite: they are left.
+    """
+
+    steps: int
+    seed: int
+    rates: Mapping[str, float]
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: str = "constant"
+    warm_up: int = 0
+    longest: float = float("inf")
+
+    def __post_init__(self) -> None:
+        require_choice("schedule", self.schedule, SCHEDULES)
+        if not Numbers(0, whole=True).holds(self.seed):
+            raise InputError(f"the seed is {self.seed!r}: what is learned must be repeatable", hint="seed=0, say")
+        if self.steps < 0:
+            raise InputError(f"{self.steps} steps cannot be taken", hint="0 or more")
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What was learned so far.
+
+    Attributes
+    ----------
+    parameters : dict of str to ndarray
+    losses : tuple of float
+        Before each step.
+    state : dict of str to dict of str to ndarray
+        What the optimiser remembers.
+    """
+
+    parameters: Arrays
+    losses: tuple[float, ...]
+    state: dict[str, Arrays]
+
+
+def descend(
+    loss: LossOfStep,
+    parameters: Parameters,
+    settings: Settings,
+    *,
+    file: str | Path | None = None,
+    every: int = 50,
+    after: Callable[[Arrays], Arrays] | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Descent:
+    """Move parameters down a loss. One machine with one thread of its BLAS gives the same bits again.
+
+    Parameters
+    ----------
+    loss : callable
+        ``(parameters, step, random) -> number``, over the arrays of :func:`differentiable`.
+    parameters : mapping of str to ndarray
+        Where they begin.
+    settings : Settings
+    file : path, optional
+        Where what was learned is written every few steps; a run that finds it goes on from there, to the same bits.
+    every : int
+        Steps between two writings.
+    after : callable, optional
+        What is done to the parameters after every step: they are clamped, say.
+    progress : callable, optional
+        Takes (steps done, steps, loss).
+
+    Raises
+    ------
+    InputError
+        A loss or a slope is not finite: what is learned diverges; the file is of other settings.
+    """
+    known = {name: np.array(value) for name, value in parameters.items()}
+    rates = {name: rate_of(name, settings.rates) for name in known}
+    own = _described(known, settings)
+    current = Descent(known, (), {name: settings.optimizer.start(known[name]) for name in known if rates[name]})
+    if file is not None and Path(file).exists():
+        current = _read(Path(file), own)
+    slopes = differentiable().value_and_gradient
+    for step in range(len(current.losses), settings.steps):
+        random = np.random.default_rng([settings.seed, step])
+        moving = {name: current.parameters[name] for name in current.state}
+        still = {name: value for name, value in current.parameters.items() if name not in moving}
+        value, gradients = slopes(lambda own: loss({**still, **own}, step, random))(moving)  # noqa: B023 (called here)
+        current = _step(current, float(value), gradients, settings, rates, after)
+        if progress is not None:
+            progress(step + 1, settings.steps, float(value))
+        if file is not None and (step + 1 == settings.steps or (step + 1) % every == 0):
+            _write(Path(file), current, own)
+    return current
+
+
+def _step(
+    current: Descent,
+    value: float,
+    gradients: Mapping[str, Array],
+    settings: Settings,
+    rates: Mapping[str, float],
+    after: Callable[[Arrays], Arrays] | None,
+) -> Descent:
+    step = len(current.losses)
+    _require_finite(value, gradients, step)
+    length = float(np.sqrt(sum(float((slope.astype(np.float64) ** 2).sum()) for slope in gradients.values())))
+    shorter = min(1.0, settings.longest / length) if length else 1.0
+    of_step = share(settings.schedule, step, settings.steps, settings.warm_up)
+    parameters, state = dict(current.parameters), dict(current.state)
+    for name, slope in gradients.items():
+        parameters[name], state[name] = settings.optimizer.moved(
+            parameters[name], slope * shorter if shorter < 1 else slope, state[name], step + 1, rates[name] * of_step
+        )
+    return replace(
+        current,
+        parameters=parameters if after is None else after(parameters),
+        losses=(*current.losses, value),
+        state=state,
+    )
+
+
+def _require_finite(value: float, gradients: Mapping[str, Array], step: int) -> None:
+    """Refuse to go on from what is not a number: InputError."""
+    hint = "a lower rate, or gradients that are shortened"
+    if not np.isfinite(value):
+        raise InputError(f"learning diverges: the loss of step {step} is {value}", hint=hint)
+    wrong = next((name for name, slope in gradients.items() if not np.isfinite(slope).all()), None)
+    if wrong is not None:
+        bad = gradients[wrong][~np.isfinite(gradients[wrong])].ravel()[0]
+        raise InputError(f"learning diverges: a slope by {wrong} in step {step} is {bad} (loss {value:.6g})", hint=hint)
+
+
+def _described(parameters: Arrays, settings: Settings) -> str:
+    """What the bits of a run depend on, as one line."""
+    arrays = {name: [value.dtype.str, value.shape, digest(value.tobytes().hex())] for name, value in parameters.items()}
+    return digest([repr(settings), arrays])
+
+
+def _write(file: Path, current: Descent, described: str) -> None:
+    arrays = {f"parameter {name}": value for name, value in current.parameters.items()}
+    arrays |= {f"state {name} {part}": value for name, own in current.state.items() for part, value in own.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, losses=np.array(current.losses), described=np.array(json.dumps(described)), **arrays)  # type: ignore[arg-type]
+    with whole_file(file) as stream:
+        stream.write(buffer.getvalue())
+
+
+def _read(file: Path, described: str) -> Descent:
+    hint = "name another file, or remove it to begin again"
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        own, losses = json.loads(str(arrays["described"])), tuple(float(loss) for loss in arrays["losses"])
+    except Exception as error:
+        raise InputError(f"{file} does not hold what was learned so far: {type(error).__name__}", hint=hint) from error
+    if own != described:
+        raise InputError(f"{file} is of other settings or other parameters than this run", hint=hint)
+    parameters: Arrays = {}
+    state: dict[str, Arrays] = {}
+    for name, value in arrays.items():
+        kind, _, rest = name.partition(" ")
+        if kind == "parameter":
+            parameters[rest] = value
+        elif kind == "state":
+            owner, _, part = rest.rpartition(" ")
+            state.setdefault(owner, {})[part] = value
+    return Descent(parameters, losses, state)
