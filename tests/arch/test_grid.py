@@ -37,11 +37,11 @@ OWN_FOLDERS = {
     "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},
-    "models": {"conversion", "export", "language"},
+    "models": {"conversion", "export", "language", "training"},
     "nonlinear": {"tables"},
     "oracle": {"layers"},
     "policy": {"presets"},
-    "quantizers": {"methods"},
+    "quantizers": {"methods", "learned"},
     "vectors": {"flags"},
 }
 OF_MANY_FLOORS = {"agree", "arch", "cross", "golden", "rtl"}
