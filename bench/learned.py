@@ -65,10 +65,10 @@ def results(path: Path = RESULTS) -> dict[str, Any]:
 def measured(name: str, system: System) -> dict[str, Any]:
     """A system's entry of the results file."""
     start = process_time()
-    rows = [
-        row._asdict() | {"measured": {what: float(number) for what, number in row.measured.items()}, "met": bool(row.met)}
-        for row in system.measure(system.seeds)
-    ]
+    rows = []
+    for row in system.measure(system.seeds):
+        numbers = {what: float(number) for what, number in row.measured.items()}
+        rows.append(row._replace(measured=numbers, met=bool(row.met))._asdict())
     seconds, command = round(process_time() - start, 1), f"python -m bench.learned {name}"
     return {"rows": rows, "seconds": seconds, "seeds": list(system.seeds), "command": command}
 
