@@ -13,21 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
-from lowbit.campaign.coding import coded_tensors, container_of_coded
-from lowbit.campaign.container import CONTAINERS, GGUF, check_integers, chosen_container, read_quantized, stored
+from lowbit.campaign.chosen import chosen_tensors, held, is_quantized, left
+from lowbit.campaign.coding import coded_tensors
+from lowbit.campaign.container import (
+    CONTAINERS,
+    GGUF,
+    check_integers,
+    chosen_container,
+    container_of_output,
+    read_quantized,
+    stored,
+)
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
 from lowbit.files import compressed_tensors, gguf_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.gguf import GgufFile, kept_values, write_gguf
-from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
+from lowbit.files.model_config import KEY, NAME, config_beside, read_config
 from lowbit.files.parts import LEFT_AS_IS, CodedTensor, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
-from lowbit.files.selection import LEFT_OUT, LeftOut, check_patterns, select
+from lowbit.files.selection import LEFT_OUT, LeftOut
 from lowbit.files.sharded import config_place, read_checkpoint, write_checkpoint
 from lowbit.files.whole import is_stream
-from lowbit.format.block import WHOLE, BlockFormat
-from lowbit.format.registry import block_format_of
+from lowbit.format.block import WHOLE
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block.dequantize import dequantize
@@ -78,23 +86,25 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     threads: int = 1,
     progress: Progress = unseen,
 ) -> Converted:
-    """Quantise the matrices of a safetensors file; its other tensors are copied.
+    """Quantise the matrices of a safetensors or GGUF file; its other tensors are copied.
 
     Parameters
     ----------
     path, output : path
         ``output`` is written whole or not at all. A folder of files that an index lists goes into a new folder, as
-        files of the same names with an index of their own.
+        files of the same names with an index of their own. Where it ends in .gguf, it is a GGUF file.
     fmt : str or BlockFormat, or mapping of str to these
         Of every chosen tensor; or of each by its name, and the patterns do not count. Blocks lie along the last axis.
     policy : BlockPolicy or str, optional
         By default each format's own.
     include, exclude : str
         Regular expressions, searched in names.
-    container : {"compressed_tensors", "lowbit"}, optional
-        By default that of compressed-tensors where it has the formats; its ``quantization_config`` goes into the
-        header's metadata, and into ``config.json`` beside an output in another folder. NVFP4 is stored there with the
-        reciprocal of the tensor's scale, format ``nvfp4_reciprocal``.
+    container : {"compressed_tensors", "lowbit", "gguf"}, optional
+        By default GGUF where the output is named so, else that of compressed-tensors where it has the formats; the
+        ``quantization_config`` of the latter goes into the header's metadata, and into ``config.json`` beside an output
+        in another folder, and NVFP4 is stored there with the reciprocal of the tensor's scale, ``nvfp4_reciprocal``.
+        GGUF has the formats ``ggml_*``: metadata of a GGUF file is kept, names are those of the source, and a tensor
+        whose rows are not whole blocks is left as it is.
     integers : {"packed", "bytes"}
         How compressed-tensors has integers: packed into words of 32 bits (pack-quantized), or, of int8 alone, a byte
         each (int-quantized).
@@ -123,11 +133,10 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
     chosen, left_out = chosen_tensors(file, fmt, include, exclude)
     coded = coded or {}
-    container, notes = chosen_container(chosen, container_of_coded(entropy, container), policy, coded)
+    container, notes = chosen_container(chosen, container_of_output(output, container, entropy), policy, coded)
     check_integers(chosen, container, integers)
-    there = container == CONTAINERS[0]
-    if there:
-        chosen, left_out = _matrices(file, chosen, left_out)
+    wanted, there = chosen, container == CONTAINERS[0]
+    chosen, left_out = held(file, chosen, left_out, container)
     tensors = {
         name: stored(file.entries[name], block, container, integers, coded.get(name), unpacked=bool(entropy))
         for name, block in chosen.items()
@@ -163,7 +172,12 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
             done += 1
 
     each = one_ahead(arrays()) if threads > 1 else arrays()
-    write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
+    if container == GGUF:
+        own = {**kept_values(file), **gguf_tensors.BLOCKS_VERSION}
+        write_gguf(output, [entry for _, entry in entries], chain.from_iterable(each), own)
+        notes += gguf_tensors.notes_on(file, wanted, list(chosen))
+    else:
+        write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
     notes += coding.told() + told_of_lost({name: count for name, count in lost.items() if count})
@@ -186,60 +200,6 @@ def told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:
     others = f" and {counted(len(lost) - 1, 'other tensor')}" * (len(lost) > 1)
     blocks = f"{counted(sum(lost.values()), 'block')} of {excerpt(next(iter(lost)), quoted=False)}{others}"
     return (f"{blocks} became zero: their scales underflow, and those of int4.g128.float32, say, would not",)
-
-
-def is_quantized(file: TensorFile) -> bool:
-    """Whether a file says so itself, or has tensors that the config beside it makes quantised ones."""
-    if own_tensors.KEY in file.metadata or KEY in file.metadata:
-        return True
-    if isinstance(file, GgufFile):
-        return any(entry.dtype not in DTYPES for entry in file.entries.values())
-    config = quantization_of(file)
-    try:
-        return bool(config and quantization_config.read(config, file)[0])
-    except InputError as error:
-        raise InputError(error.message, hint=error.hint or f"move {NAME} away if it is that of other files") from error
-
-
-def chosen_tensors(
-    file: TensorFile, fmt: FormatLike | Mapping[str, FormatLike], include: str, exclude: str
-) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
-    """The format of each chosen tensor, and the other tensors; see :func:`quantize_file`."""
-    check_patterns(include, exclude)
-    entries, left_out = select(file, include, exclude)
-    if not isinstance(fmt, Mapping):
-        block = block_format_of(fmt)
-        return {entry.name: block for entry in entries}, left_out
-    if not fmt:
-        raise InputError(f"{file.path}: no tensor has a format", hint="a mapping of names to formats")
-    weights = {entry.name for entry in select(file, exclude="")[0]}
-    for name in fmt:
-        if name not in weights:
-            what = "is not a weight of" if name in file.entries else "is not in"
-            raise InputError(f"tensor {excerpt(name)}, which has a format, {what} {file.path}")
-    left_out = tuple(
-        next((item for item in left_out if item.name == name), _left(entry, "no format is given for it"))
-        for name, entry in file.entries.items()
-        if name not in fmt
-    )
-    return {name: block_format_of(fmt[name]) for name in file.entries if name in fmt}, left_out
-
-
-def _left(entry: Entry, reason: str) -> LeftOut:
-    return LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason)
-
-
-def _matrices(
-    file: TensorFile, chosen: Mapping[str, BlockFormat], left_out: tuple[LeftOut, ...]
-) -> tuple[dict[str, BlockFormat], tuple[LeftOut, ...]]:
-    """What compressed-tensors can hold of the chosen tensors."""
-    others = {name: compressed_tensors.why_not(name, file.entries[name].shape) for name in chosen}
-    matrices = {name: block for name, block in chosen.items() if not others[name]}
-    if not matrices:
-        name, reason = next((name, reason) for name, reason in others.items())
-        raise InputError(f"{file.path}: none of the chosen tensors is quantised: {excerpt(name)}: {reason}")
-    reasons = {item.name: item.reason for item in left_out} | {name: why for name, why in others.items() if why}
-    return matrices, tuple(_left(entry, reasons[name]) for name, entry in file.entries.items() if name in reasons)
 
 
 def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool) -> None:
@@ -276,6 +236,8 @@ def _records(
     policy: BlockPolicy | str | None,
 ) -> tuple[dict[str, str], tuple[Path, str] | None]:
     """The metadata of the output, and the ``config.json`` beside it."""
+    if container == GGUF:
+        return {}, None
     metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
     if container == CONTAINERS[1]:
         name = policy if isinstance(policy, str) else policy.spell() if policy else "default"
@@ -377,7 +339,7 @@ def dequantize_file(
         write_gguf(output, [entry for _, entry in entries], arrays(), kept_values(file))
     else:
         write_checkpoint(output, file, entries, arrays(), metadata, config)
-    left_out = tuple(_left(entry, "it is not quantised") for entry in rest)
+    left_out = tuple(left(entry, "it is not quantised") for entry in rest)
     notes: tuple[str, ...] = ()
     if config is None and not is_stream(output) and KEY in read_config(config_place(file, output)):
         notes = (f"{NAME} beside {output} has the {KEY} of {path.name}: loaders take both files for quantised",)

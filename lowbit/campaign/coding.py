@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.campaign.run import Progress
-from lowbit.errors import InputError
 from lowbit.files import coded, own_tensors
 from lowbit.files.parts import StoredTensor
 from lowbit.files.safetensors import Entry, bytes_of
-
-OWN = "lowbit"
-"""The container that has a place for streams."""
 
 Bytes = NDArray[Any]
 
@@ -99,20 +95,6 @@ def packed_tensor(tensor: StoredTensor) -> StoredTensor:
     """The same tensor with its codes packed."""
     inputs = next((part.role for part in tensor.parts if part.role in own_tensors.INPUTS), "")
     return own_tensors.stored(tensor.name, tensor.shape, tensor.format, inputs)
-
-
-def container_of_coded(coder: str | None, container: str | None) -> str | None:
-    """The container of a checkpoint, which is lowbit's own where codes are coded.
-
-    Raises InputError: another one is asked for, or the coder is unknown.
-    """
-    if coder is None:
-        return container
-    if coder not in coded.CODERS:
-        raise InputError(f"entropy = {coder!r} is unknown", hint=f"one of {', '.join(coded.CODERS)}")
-    if container not in (None, OWN):
-        raise InputError(f"{container} has no place for coded codes", hint="the container lowbit has it")
-    return OWN
 
 
 def coded_tensors(

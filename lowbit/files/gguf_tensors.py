@@ -9,8 +9,9 @@ import numpy as np
 
 from lowbit.errors import FormatError, InputError
 from lowbit.files.compressed_tensors import GGML
-from lowbit.files.gguf import TYPES, GgufFile, type_bytes
-from lowbit.files.parts import CODES, Part, StoredTensor, refusal
+from lowbit.files.gguf import TYPES, GgufFile
+from lowbit.files.gguf_values import Value
+from lowbit.files.parts import CODES, CodedTensor, Part, StoredTensor, refusal
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.registry import block_format_of
@@ -19,9 +20,11 @@ from lowbit.ops.block.dequantize import dequantize, lost_blocks
 from lowbit.ops.block.rows import quantize_slabs
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt
 
 LAYOUT = "ggml"
+BLOCKS_VERSION = {"general.quantization_version": Value("uint32", 2)}
+"""GGML_QNT_VERSION (include/ggml.h)."""
 
 
 def type_of(fmt: BlockFormat) -> str | None:
@@ -38,6 +41,11 @@ def format_of(dtype: str) -> BlockFormat | None:
         return block_format_of(f"{GGML}{dtype.lower()}")
     except FormatError:
         return None
+
+
+def formats() -> list[BlockFormat]:
+    """The formats that GGUF has a type for."""
+    return [fmt for fmt in map(format_of, TYPES) if fmt is not None]
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class StructTensor(StoredTensor):
 
         parts = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))
         return [np.concatenate([data for data, _ in parts])], sum(lost for _, lost in parts)
+
+    def coded(self, coded: CodedTensor) -> list[Array]:
+        """The structs of codes and scales that are there already."""
+        self._refuse_scales([{field.name: coded.tensor.scale_codes(field.name) for field in self.format.scales}])
+        return [structs(coded.tensor)]
 
 
 def structs(tensor: BlockTensor) -> Array:
@@ -145,14 +158,26 @@ def why_not(entry: Entry, fmt: BlockFormat) -> str:
     return ""
 
 
+def require_plain(file: TensorFile, names: Sequence[str]) -> None:
+    """Refuse tensors that are copied and of a dtype that GGUF lacks: InputError."""
+    for name in names:
+        dtype = file.entries[name].dtype
+        if dtype not in TYPES:
+            what = f"tensor {excerpt(name)} is {excerpt(dtype, quoted=False)}, for which GGUF has no type"
+            raise InputError(f"{file.path}: {what}", hint="write it without that tensor, or into a safetensors file")
+
+
+def notes_on(file: TensorFile, formats: Mapping[str, BlockFormat], names: Sequence[str]) -> tuple[str, ...]:
+    """What a user should know of a GGUF file: of tensors with formats, ``names`` have a place in it."""
+    count = len(formats) - len(names)
+    notes = [f"{counted(count, 'tensor')} with rows that are not whole blocks left as they are; llama.cpp takes them"]
+    if not isinstance(file, GgufFile):
+        notes.append("names are those of the source and there is no model's metadata: convert the model to GGUF first")
+    return tuple(notes[not count :])
+
+
 def require_types(formats: Sequence[BlockFormat]) -> None:
     """Refuse formats that GGUF does not have: InputError."""
     for fmt in formats:
         if type_of(fmt) is None:
             raise InputError(f"GGUF has no type for {excerpt(fmt.id)}", hint="ggml_q4_k, ggml_q8_0, for example")
-
-
-def entry_of(tensor: StructTensor) -> Entry:
-    """For the header."""
-    dtype = tensor.parts[0].dtype
-    return Entry(tensor.name, dtype, tensor.shape, 0, type_bytes(dtype, tensor.shape))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
-from lowbit.campaign.checkpoint import Converted, chosen_tensors, quantize_file, told_of
-from lowbit.campaign.coding import container_of_coded
+from lowbit.campaign.checkpoint import Converted, quantize_file, told_of
+from lowbit.campaign.chosen import chosen_tensors
+from lowbit.campaign.container import container_of_output
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
 from lowbit.files.distinct import refuse_overwriting
@@ -28,7 +29,7 @@ from lowbit.models.evaluation import notes_on
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
 from lowbit.models.packages import weights_of
-from lowbit.models.storable import coded_of, container_of, require_storable
+from lowbit.models.storable import coded_of, container_of, require_storable, without_place
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import lost_blocks
 from lowbit.ops.block.tensor import BlockTensor
@@ -126,7 +127,12 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     sentences = read_sentences(calibration, weights_of(path)) if calibration else ()
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
-    targets, container, notes = container_of(targets, container_of_coded(entropy, container), policy)
+    targets, container, notes = container_of(targets, container_of_output(Path(output), container, entropy), policy)
+    reasons |= without_place(file, targets, container)
+    targets = {name: text for name, text in targets.items() if name not in reasons}
+    if not targets:
+        whole = "; ".join(dict.fromkeys(reasons.values()))
+        raise InputError(f"{path}: none of the chosen tensors is quantised: {whole}")
     require_storable(own.bound(options), file, targets, container, policy, integers=integers, seen=bool(sentences))
     subject: dict[str, Any] = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
     subject |= {"calibration": digest(sentences), "policy": policy}
@@ -249,8 +255,6 @@ def _targets(
         entries, others = seen_layers(weights_of(path), entries)
         reasons |= {item.name: item.reason for item in others}
     targets = {entry.name: wanted[entry.name] for entry in entries if entry.name not in reasons}
-    if not targets:
-        raise InputError(f"{file.path}: none of the chosen tensors is a matrix, which quantisers take")
     return targets, reasons
 
 

@@ -197,7 +197,7 @@ def _reason(error: Exception) -> str:
 
 
 def _hint(weights: Path) -> str:
-    from lowbit.campaign.checkpoint import is_quantized
+    from lowbit.campaign.chosen import is_quantized
 
     try:
         if is_quantized(read_header(weights)):

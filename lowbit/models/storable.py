@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from math import lcm
 
 import numpy as np
 
 from lowbit.campaign.checkpoint import told_of
-from lowbit.campaign.container import CONTAINERS, check_integers, chosen_container
+from lowbit.campaign.container import CONTAINERS, GGUF, check_integers, chosen_container
 from lowbit.errors import FormatError, InputError, LowbitError
 from lowbit.files.compressed_tensors import stored_as
+from lowbit.files.gguf_tensors import formats as gguf_formats
+from lowbit.files.gguf_tensors import type_of, why_not
 from lowbit.files.parts import INPUT_ORDER, INPUT_SCALE, UNDO, CodedTensor
 from lowbit.files.safetensors import TensorFile
 from lowbit.format.block import BlockFormat
@@ -69,9 +72,21 @@ def container_of(
     """
     given = [text for text in targets.values() if "+" not in text]
     chosen, notes = chosen_container(_formats(given), container, policy, {})
-    if chosen == CONTAINERS[1]:
+    if chosen != CONTAINERS[0]:
         return dict(targets), chosen, notes
     return {name: _as_stored(text) for name, text in targets.items()}, container, ()
+
+
+def without_place(file: TensorFile, targets: Mapping[str, str], container: str | None) -> dict[str, str]:
+    """Why tensors that have formats are left as they are: rows in GGUF that are not whole blocks."""
+    blocks = {name: _formats([text]).values() for name, text in targets.items() if container == GGUF}
+    reasons = {
+        name: why_not(file.entries[name], block)
+        for name in blocks
+        for block in blocks[name]
+        if type_of(block) is not None
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def require_storable(
@@ -101,6 +116,8 @@ def require_storable(
                     rule.require_held(block)
                     require_searchable(block, file.entries[name].shape, rule)
             coded = _of_a_small_layer(method, text, lcm(INPUTS, *map(_length, blocks)), seen=seen)
+            if container == GGUF:
+                _require_in_gguf(method, text, coded, seen=seen)
         if coded is not None:
             formats = {name: coded.tensor.format}
             check_integers(formats, chosen_container(formats, container, policy, {name: coded})[0], integers)
@@ -122,6 +139,28 @@ def _of_a_small_layer(method: Method, to: str, inputs: int, *, seen: bool) -> Co
         return None
     beside = isinstance(result.tensor, BlockTensor) and result.tensor.axis != 1  # which the weights may decide
     return None if beside else coded_of(result, method.name)
+
+
+def _require_in_gguf(method: Method, text: str, coded: CodedTensor | None, *, seen: bool) -> None:
+    """Refuse what a method makes of a small layer where GGUF does not hold it; the hint says which formats it has."""
+    if _in_gguf(coded):
+        return
+    able = []
+    for fmt in gguf_formats():
+        with suppress(LowbitError):
+            if _in_gguf(_of_a_small_layer(method, fmt.id, lcm(INPUTS, _length(fmt)), seen=seen)):
+                able.append(fmt.id)
+    if coded is None:
+        what = f"{method.name} does not work in {text}"
+    elif coded.inputs is not None:
+        what = f"{method.name} changes the inputs of a matrix by factors or their order, which GGUF has no place for"
+    else:
+        what = f"{method.name} gives tensors of {coded.tensor.format.id}, which GGUF has no type for"
+    raise InputError(what, hint=f"--to one of {', '.join(able)}" if able else "an output that is a safetensors file")
+
+
+def _in_gguf(coded: CodedTensor | None) -> bool:
+    return coded is not None and coded.inputs is None and type_of(coded.tensor.format) is not None
 
 
 def _formats(texts: Iterable[str]) -> dict[str, BlockFormat]:

@@ -152,7 +152,7 @@ def test_the_command_line(model, tmp_path, capsys):
     assert main(["dequantize", str(path), "--to", "float32", "--output", str(tmp_path / "dense.safetensors")]) == 0
     capsys.readouterr()
     assert main(["quantize", str(model), *options, "--output", str(tmp_path / "other.gguf")]) == 2
-    assert "--entropy is for safetensors files" in capsys.readouterr().err
+    assert "gguf has no place for coded codes" in capsys.readouterr().err
     there = ["--container", "compressed_tensors"]
     assert main(["quantize", str(model), *options, *there, "--output", str(tmp_path / "other.safetensors")]) == 2
     assert "compressed_tensors has no place for coded codes" in capsys.readouterr().err

@@ -5,7 +5,6 @@ import pytest
 
 import lowbit
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
-from lowbit.campaign.gguf import quantize_to_gguf
 from lowbit.campaign.scan import clean_file, kinds_found, scan_file
 from lowbit.errors import InputError
 from lowbit.files.gguf import TYPES, read_gguf, write_gguf
@@ -58,7 +57,7 @@ def test_the_sizes_of_blocks_are_those_of_the_structs():
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_there_and_back(model, tmp_path, fmt):
     path, values = tmp_path / "q.gguf", tmp_path / "values"
-    converted = quantize_to_gguf(model, path, fmt)
+    converted = quantize_file(model, path, fmt)
     names = [tensor.name for tensor in converted.tensors]
     assert names[0] == "a.weight"
     file = read_gguf(path)
@@ -98,7 +97,7 @@ def test_bytes_of_tq1_0_that_mean_the_same(tmp_path):
 
 
 def test_metadata_is_kept_from_gguf_to_gguf(gguf, tmp_path):
-    quantize_to_gguf(gguf, tmp_path / "q.gguf", {"a.weight": "ggml_q8_0", "half": "ggml_q4_0"})
+    quantize_file(gguf, tmp_path / "q.gguf", {"a.weight": "ggml_q8_0", "half": "ggml_q4_0"})
     file = read_gguf(tmp_path / "q.gguf")
     assert {key: value.value for key, value in file.values.items()} == {
         "general.architecture": "llama",
@@ -125,13 +124,13 @@ def test_what_is_refused(model, gguf, tmp_path):
         (model, {"norm": "ggml_q4_0"}, "'norm', which has a format, is not a weight"),
     ):
         with pytest.raises(InputError, match=message):
-            quantize_to_gguf(path, out, fmt)
+            quantize_file(path, out, fmt)
     with pytest.raises(InputError, match="none of its 4 tensors is quantised"):
         dequantize_file(gguf, tmp_path / "v")
     with pytest.raises(InputError, match="the checkpoint"):
-        quantize_to_gguf(gguf, gguf, "ggml_q8_0")
-    quantize_to_gguf(gguf, out, "ggml_q8_0")
-    for again in (quantize_file, quantize_to_gguf):
+        quantize_file(gguf, gguf, "ggml_q8_0")
+    quantize_file(gguf, out, "ggml_q8_0")
+    for again in (quantize_file, quantize_file):
         with pytest.raises(InputError, match="quantised already"):
             again(out, tmp_path / "x", "ggml_q4_0")
     write_tensors(
@@ -140,10 +139,10 @@ def test_what_is_refused(model, gguf, tmp_path):
         [WEIGHTS[:1, :32], np.zeros(1, np.uint8)],
     )
     with pytest.raises(InputError, match="is U8, for which GGUF has no type"):
-        quantize_to_gguf(model, out, "ggml_q4_0")
+        quantize_file(model, out, "ggml_q4_0")
     write_tensors(model, [Entry("a", "F32", (1, 32), 0, 0)], [np.full((1, 32), np.nan, np.float32)])
     with pytest.raises(InputError, match="tensor 'a': a block has NaN"):
-        quantize_to_gguf(model, out, "ggml_q4_0")
+        quantize_file(model, out, "ggml_q4_0")
     write_gguf(gguf, [Entry("a", "IQ2_XS", (256,), 0, 0)], [np.zeros(74, np.uint8)])
     with pytest.raises(InputError, match="IQ2_XS, which is not decoded here"):
         dequantize_file(gguf, tmp_path / "v")
@@ -155,5 +154,5 @@ def test_scales_beyond_their_format_are_refused(tmp_path, fmt, field):
     path = tmp_path / "huge.safetensors"
     write_tensors(path, entries({"w": WEIGHTS * 1e30}), [(WEIGHTS * 1e30).astype(np.float32)])
     with pytest.raises(InputError, match=f"tensor 'w': a scale '{field}' is NaN or infinite"):
-        quantize_to_gguf(path, tmp_path / "q.gguf", fmt)
+        quantize_file(path, tmp_path / "q.gguf", fmt)
     assert not (tmp_path / "q.gguf").exists()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
-from lowbit.campaign.gguf import quantize_to_gguf
 from lowbit.campaign.scan import clean_file, kinds_found, scan_file
 from lowbit.errors import InputError
 from lowbit.files.gguf import read_gguf, write_gguf
@@ -138,7 +137,7 @@ def test_gguf(tmp_path):
 
 def test_the_lowest_code_of_q8_0_is_one_that_no_quantiser_gives(model, tmp_path):
     path = tmp_path / "a.gguf"
-    quantize_to_gguf(model, path, "ggml_q8_0", include="a.weight")
+    quantize_file(model, path, "ggml_q8_0", include="a.weight")
     assert "restricted_code" not in kinds_found(scan_file(path))
     data = bytearray(path.read_bytes())
     data[read_gguf(path).entries["a.weight"].start + 5] = 0x80
@@ -152,7 +151,7 @@ def test_the_lowest_code_of_q8_0_is_one_that_no_quantiser_gives(model, tmp_path)
 @pytest.mark.parametrize("fmt", ["ggml_q4_0", "ggml_mxfp4", "nvfp4", "int4.g32.asymmetric", "nf4.g32"])
 def test_mutated_checkpoints_are_scanned_and_dequantised_or_refused(model, tmp_path, fmt, count):
     path, random = tmp_path / "mutated", np.random.default_rng(count)
-    (quantize_to_gguf if fmt.startswith("ggml") else quantize_file)(model, path, fmt, include="a.weight")
+    quantize_file(model, path, fmt, include="a.weight", container="gguf" if fmt.startswith("ggml") else None)
     content, outcomes = path.read_bytes(), {True: 0, False: 0}
     for _ in range(count):
         path.write_bytes(mutated(content, random))

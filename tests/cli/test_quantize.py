@@ -10,6 +10,7 @@ import pytest
 
 import lowbit as package
 from lowbit.errors import InputError
+from lowbit.files.gguf import read_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.models import quantization
 from lowbit.models.sentences import SentenceModel
@@ -264,6 +265,48 @@ def test_round_to_nearest_by_name_is_what_quantize_does_without(lowbit, bert):
     assert "relative squared error of the weights" in result.out
     assert lowbit("quantize", bert, "--to", "nvfp4", "-o", "new/other").status == 0
     assert Path("new/one").read_bytes() == Path("new/other").read_bytes()
+
+
+@pytest.mark.parametrize(("method", "to"), [("gptq", "ggml_q4_0"), ("gptq", "ggml_iq4_nl"), ("rtn", "ggml_q5_1")])
+def test_a_method_into_gguf(lowbit, bert, method, to):
+    result = lowbit("quantize", "tiny", "--calibrate", "seen.txt", "--method", method, "--to", to, "-o", "new/q.gguf")
+    assert result.status == 0, result.err
+    assert ", GGUF\n" in result.out
+    file, name = read_gguf("new/q.gguf"), {"rtn": "round_to_nearest"}.get(method, method)
+    results = expected(bert, name, to)
+    assert [entry.name for entry in file.entries.values() if entry.dtype == to.removeprefix("ggml_").upper()] == [
+        name for name in file.entries if name in results
+    ]
+    for tensor, quantized in results.items():
+        assert file.raw(tensor).tobytes() == quantized.tensor.to_bytes(layout="ggml")
+
+
+def test_a_method_leaves_rows_that_are_not_whole_blocks(lowbit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arrays = {"a.weight": np.ones((4, 64), np.float32), "b.weight": np.ones((4, 40), np.float32)}
+    write_tensors("m", [Entry(name, "F32", array.shape, 0, 0) for name, array in arrays.items()], arrays.values())
+    words = ("quantize", "m", "--method", "rtn", "--to", "ggml_q4_0", "-o", "q.gguf")
+    result = lowbit(*words)
+    assert "a row of 40 values is not a multiple of the 32 of a block of Q4_0: b.weight" in result.out
+    assert [entry.dtype for entry in read_gguf("q.gguf").entries.values()] == ["Q4_0", "F32"]
+    assert "none of the chosen tensors is quantised: a row of 40" in lowbit(*words, "--include", "b").err
+
+
+@pytest.mark.parametrize(
+    ("method", "to", "message", "able"),
+    [
+        ("awq", "ggml_q4_0", "awq changes the inputs of a matrix by factors or their order", "an output that is a"),
+        ("rtn", "ggml_q4_0+ggml_q4_1", "round_to_nearest does not work in", "--to one of ggml_q4_0, ggml_q4_1"),
+        ("gptq", "int4.g32", "GGUF has no type for 'int4.g32'", "ggml_q4_k, ggml_q8_0, for example"),
+        ("rtn", None, "round_to_nearest gives tensors of int4.g128, which GGUF has no type for", "ggml_q4_k"),
+    ],
+)
+def test_what_gguf_does_not_hold_of_a_method(lowbit, bert, method, to, message, able):
+    words = ["--to", to] if to else []
+    result = lowbit("quantize", "tiny", "--calibrate", "seen.txt", "--method", method, *words, "-o", "new/q.gguf")
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert able in result.err
 
 
 def test_a_method_follows_a_plan(lowbit, bert):

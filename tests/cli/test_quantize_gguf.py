@@ -24,8 +24,8 @@ def test_there_and_back(lowbit, model):
     assert result.lines == [
         "1 tensor with 256 values: ggml_q8_0, GGUF",
         "2 tensors with 224 numbers left as they are",
-        "  it has fewer than two axes: norm",
         "  a row of 40 values is not a multiple of the 32 of a block of Q8_0: b.weight",
+        "  it has fewer than two axes: norm",
         "1 tensor with rows that are not whole blocks left as they are; llama.cpp takes them",
         "names are those of the source and there is no model's metadata: convert the model to GGUF first",
     ]
@@ -41,7 +41,8 @@ def test_there_and_back(lowbit, model):
 def test_what_is_refused(lowbit, model):
     for words, message in (
         (["--to", "mxfp4"], "GGUF has no type for 'mxfp4'"),
-        (["--to", "ggml_q8_0", "--method", "gptq"], "--method is for safetensors files"),
+        (["--to", "ggml_q8_0", "--method", "gptq"], "--method gptq needs activations"),
+        (["--to", "ggml_q8_0", "--entropy", "rans"], "gguf has no place for coded codes"),
         (["--to", "ggml_q8_0", "--jobs", "2"], "--jobs is for --method"),
     ):
         result = lowbit("quantize", model, *words, "--container", "gguf", "-o", "out")

@@ -8,8 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lowbit.campaign.checkpoint import dequantize_file
-from lowbit.campaign.gguf import quantize_to_gguf
+from lowbit.campaign.checkpoint import dequantize_file, quantize_file
 from lowbit.files.gguf import TYPES, read_gguf, write_gguf
 from lowbit.files.gguf_tensors import read
 from lowbit.files.gguf_values import KINDS, Value
@@ -140,7 +139,7 @@ def test_a_quantised_file_is_what_ggml_dequantises(ggml, tmp_path, fmt):
     model, path = tmp_path / "model", tmp_path / "a.gguf"
     weights = GENERATOR.standard_t(3, size=(4, 256)).astype(np.float32)
     write_tensors(model, [Entry("a.weight", "F32", weights.shape, 0, 0)], [weights])
-    quantize_to_gguf(model, path, fmt)
+    quantize_file(model, path, fmt)
     context = ggml.gguf_init_from_file(str(path).encode(), Parameters(no_alloc=True, ctx=None))
     assert context
     assert (ggml.gguf_get_n_tensors(context), ggml.gguf_get_tensor_name(context, 0)) == (1, b"a.weight")
@@ -162,7 +161,7 @@ def test_smollm2_is_dequantised_and_quantised_again_byte_for_byte(tmp_path):
     formats = {tensor.name: tensor.format.id for tensor in read(file)}
     assert (len(formats), set(formats.values())) == (211, {"ggml_q8_0", "ggml_q4_1"})
     dequantize_file(source, tmp_path / "values.gguf", dtype="float32")
-    quantize_to_gguf(tmp_path / "values.gguf", tmp_path / "again.gguf", formats)
+    quantize_file(tmp_path / "values.gguf", tmp_path / "again.gguf", formats)
     again = read_gguf(tmp_path / "again.gguf")
     assert [(entry.name, entry.dtype) for entry in again.entries.values()] == [
         (entry.name, entry.dtype) for entry in file.entries.values()

@@ -85,9 +85,6 @@ def run(arguments: Namespace) -> int:
     lacking = [arguments.to, arguments.plan].count(None)
     if not lacking or (lacking == 2 and not arguments.method):
         raise UsageError("`lowbit quantize` takes --to FORMAT or --plan PLAN.json", hint="--to nvfp4, say")
-    if arguments.container == "gguf" or (arguments.container is None and str(arguments.output).endswith(".gguf")):
-        show(_to_gguf(arguments), arguments, "quantize")
-        return 0
     show(_by_method(arguments) if arguments.method else _to_nearest(arguments), arguments, "quantize")
     return 0
 
@@ -97,29 +94,6 @@ def _refuse_work(arguments: Namespace) -> None:
     alone = next((name for name in WORK if getattr(arguments, name) is not None), "jobs" * (arguments.jobs != 1))
     if alone:
         raise UsageError(f"--{alone} is for --method", hint="--method gptq, say")
-
-
-def _to_gguf(arguments: Namespace) -> Converted:
-    from lowbit.campaign.gguf import quantize_to_gguf
-    from lowbit.models.packages import place_of
-
-    if arguments.method:
-        hint = "leave --method out: --policy says how blocks are made"
-        raise UsageError("--method is for safetensors files, not for GGUF", hint=hint)
-    if arguments.entropy:
-        raise UsageError("--entropy is for safetensors files, not for GGUF", hint="--output NAME.safetensors")
-    _refuse_work(arguments)
-    with Bar() as bar:
-        return quantize_to_gguf(
-            place_of(arguments.checkpoint),
-            arguments.output,
-            arguments.to if arguments.plan is None else plan_formats(arguments.plan),
-            policy=arguments.policy,
-            include=arguments.include,
-            exclude=excluded(arguments),
-            threads=arguments.threads,
-            progress=bar.tensors,
-        )
 
 
 def _to_nearest(arguments: Namespace) -> Converted:
