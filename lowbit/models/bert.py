@@ -82,6 +82,14 @@ class Bert:
             hidden = self._block(run, number, hidden, linear)
         return hidden
 
+    def embedded(self, parameters: Parameters, tokens: Sequence[int], apply: Apply = plainly) -> Any:
+        """What goes into the first block for a sequence, shape (tokens, width)."""
+        return self._embedded(Functions(parameters, apply, self.namespace, self.error_function), tokens)
+
+    def block_name(self, number: int) -> str:
+        """What the names of a block's parameters begin with."""
+        return f"encoder.layer.{number}"
+
     def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
         """What one block of the encoder makes of states, shape (..., tokens, width)."""
         return self._block(Functions(parameters, apply, self.namespace, self.error_function), number, hidden, None)
@@ -98,7 +106,7 @@ class Bert:
 
     def _block(self, run: Functions, number: int, hidden: Any, linear: Linear | None) -> Any:
         through = plain_linear if linear is None else linear
-        name = f"encoder.layer.{number}"
+        name = self.block_name(number)
 
         def layer(name: str, values: Any) -> Any:
             weight, bias = run.parameters[f"{name}.weight"], run.parameters[f"{name}.bias"]

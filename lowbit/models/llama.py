@@ -80,14 +80,22 @@ class Llama:
         hidden = run.embedding("embed_tokens", tokens)
         tables = rotary_tables(tokens.shape[-1], hidden.shape[-1] // self.heads, self.base)
         for number in range(self.layers):
-            hidden = self._block(run, f"layers.{number}", hidden, tables)
+            hidden = self._block(run, self.block_name(number), hidden, tables)
         return run.rmsnorm("norm", hidden, self.epsilon)
+
+    def embedded(self, parameters: Parameters, tokens: Any, apply: Apply = plainly) -> Any:
+        """What goes into the first block, shape (..., tokens, width)."""
+        return Functions(parameters, apply, self.namespace).embedding("embed_tokens", np.asarray(tokens))
+
+    def block_name(self, number: int) -> str:
+        """What the names of a block's parameters begin with."""
+        return f"layers.{number}"
 
     def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
         """What one block makes of states, shape (..., tokens, width)."""
         tables = rotary_tables(hidden.shape[-2], hidden.shape[-1] // self.heads, self.base)
         run = Functions(parameters, apply, self.namespace)
-        return self._block(run, f"layers.{number}", hidden, tables)
+        return self._block(run, self.block_name(number), hidden, tables)
 
     def _block(self, run: Functions, name: str, hidden: Any, tables: tuple[Any, Any]) -> Any:
         inside = run.rmsnorm(f"{name}.input_layernorm", hidden, self.epsilon)
