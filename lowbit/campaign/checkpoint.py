@@ -25,6 +25,7 @@ from lowbit.campaign.container import (
     stored,
 )
 from lowbit.campaign.run import Progress, unseen
+from lowbit.campaign.weighing import weighing
 from lowbit.errors import InputError
 from lowbit.files import compressed_tensors, gguf_tensors, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
@@ -83,6 +84,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     integers: str = "packed",
     coded: Mapping[str, CodedTensor] | None = None,
     entropy: str | None = None,
+    importance: str | Path | None = None,
     threads: int = 1,
     progress: Progress = unseen,
 ) -> Converted:
@@ -112,6 +114,9 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         Tensors that a method has quantised already, in ``fmt``.
     entropy : {"huffman", "rans"}, optional
         How codes are coded (:mod:`lowbit.entropy`), where they become fewer bytes; in lowbit's own container.
+    importance : path, optional
+        An importance matrix of llama.cpp, GGUF or .dat, by which the K-quants and IQ4 of ggml are searched; tensors
+        that it says nothing of are searched without.
     threads : int
     progress : callable
         Takes (tensors done, tensors, name).
@@ -124,7 +129,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     ------
     InputError
         The file is damaged, none of its tensors is chosen, a block does not fit, a policy refuses a value, a
-        value is NaN or infinite, or the container does not have the format.
+        value is NaN or infinite, the container does not have the format, or importance is not for it.
     """
     path, output = Path(path), Path(output)
     checked_threads(threads)
@@ -142,6 +147,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         for name, block in chosen.items()
     }
     _check_shapes(tensors, policy, whole=there)
+    own = weighing(importance, {name: tensor for name, tensor in tensors.items() if name not in coded}, policy)
     lost = {name: made.lost for name, made in coded.items()}
 
     def words_of(tensor: StoredTensor) -> list[Array]:
@@ -150,7 +156,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
             if made is not None:
                 words = tensor.coded(made)
             else:
-                words, lost[tensor.name] = tensor.quantized(file.tensor(tensor.name), policy, threads)
+                values, weights = file.tensor(tensor.name), own.of(tensor)
+                words, lost[tensor.name] = tensor.quantized(values, policy, threads, weights)
         return [raw_bytes(part) for part in words]
 
     tensors, coding = coded_tensors(tensors, entropy, words_of, progress)
@@ -173,14 +180,14 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
 
     each = one_ahead(arrays()) if threads > 1 else arrays()
     if container == GGUF:
-        own = {**kept_values(file), **gguf_tensors.BLOCKS_VERSION}
-        write_gguf(output, [entry for _, entry in entries], chain.from_iterable(each), own)
+        values = {**kept_values(file), **gguf_tensors.BLOCKS_VERSION}
+        write_gguf(output, [entry for _, entry in entries], chain.from_iterable(each), values)
         notes += gguf_tensors.notes_on(file, wanted, list(chosen))
     else:
         write_checkpoint(output, file, entries, chain.from_iterable(each), metadata, config)
     if config is None and there and not is_stream(output):
         notes += (f"the {KEY} is in the metadata of {output} alone: {NAME} there is that of {path.name}",)
-    notes += coding.told() + told_of_lost({name: count for name, count in lost.items() if count})
+    notes += own.notes + coding.told() + told_of_lost({name: count for name, count in lost.items() if count})
     return Converted(tuple(tensors.values()), left_out, container, config[0] if config else None, notes)
 
 

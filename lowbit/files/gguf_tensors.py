@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +68,17 @@ class StructTensor(StoredTensor):
             data, shape = data[rows.start * size : rows.stop * size], (rows.stop - rows.start, *shape[1:])
         return BlockTensor.from_bytes(data.tobytes(), self.format, shape, layout=LAYOUT)
 
-    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> tuple[list[Array], int]:
+    def quantized(
+        self, values: Array, policy: BlockPolicy | str | None, threads: int, importance: Array | None = None
+    ) -> tuple[list[Array], int]:
         """The structs of values, and how many blocks are zero although their values are not."""
 
         def use(tensor: BlockTensor, some: Array) -> tuple[Array, int]:
             self._refuse_scales([{field.name: tensor.scale_codes(field.name) for field in self.format.scales}])
             return structs(tensor), lost_blocks(tensor, some)
 
-        parts = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))
+        options: dict[str, Any] = {"policy": policy, "threads": threads, "importance": importance}
+        parts = quantize_slabs(values, self.format, use, refuse=refusal(values), **options)
         return [np.concatenate([data for data, _ in parts])], sum(lost for _, lost in parts)
 
     def coded(self, coded: CodedTensor) -> list[Array]:

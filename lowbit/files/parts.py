@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -238,8 +239,12 @@ class StoredTensor:
             if part.role != SHAPE:  # which is known by now
                 part.check(file)
 
-    def quantized(self, values: Array, policy: BlockPolicy | str | None, threads: int) -> tuple[list[Array], int]:
+    def quantized(
+        self, values: Array, policy: BlockPolicy | str | None, threads: int, importance: Array | None = None
+    ) -> tuple[list[Array], int]:
         """The words of each part, for values of the shape, and how many blocks are zero although their values are not.
+
+        ``importance`` is as for :func:`quantize_slabs`.
 
         Raises
         ------
@@ -255,7 +260,8 @@ class StoredTensor:
             scales = {field.name: tensor.scale_codes(field.name) for field in self.format.scales}
             return {CODES: self._codes.words(tensor.codes), **scales}
 
-        rows = quantize_slabs(values, self.format, use, policy=policy, threads=threads, refuse=refusal(values))
+        options: dict[str, Any] = {"policy": policy, "threads": threads, "importance": importance}
+        rows = quantize_slabs(values, self.format, use, refuse=refusal(values), **options)
         self._refuse_scales(rows)
         return [self._joined(part, rows) for part in self.parts], sum(lost)
 

@@ -6,6 +6,7 @@ import pytest
 import lowbit as package
 from lowbit.files.gguf import read_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
+from tests.files.importance_files import write_importance
 
 WEIGHTS = np.random.default_rng(2).normal(size=(4, 64)).astype(np.float32)
 
@@ -46,6 +47,23 @@ def test_what_is_refused(lowbit, model):
         (["--to", "ggml_q8_0", "--jobs", "2"], "--jobs is for --method"),
     ):
         result = lowbit("quantize", model, *words, "--container", "gguf", "-o", "out")
+        assert (result.status, result.out) == (2, "")
+        assert message in result.err
+
+
+def test_an_importance_matrix(lowbit, model):
+    write_importance("imatrix", {"a.weight": ([3], WEIGHTS[:1] ** 2)})
+    words = ("quantize", model, "--to", "ggml_iq4_nl", "--importance", "imatrix")
+    result = lowbit(*words, "-o", "out.gguf")
+    assert result.status == 0, result.err
+    assert "1 tensor weighed by imatrix" in result.lines
+    expected = package.quantize(WEIGHTS, "ggml_iq4_nl", importance=WEIGHTS[0] ** 2 / np.float32(3))
+    assert read_gguf("out.gguf").raw("a.weight").tobytes() == expected.to_bytes(layout="ggml")
+    for more, message in (
+        (["-o", "imatrix"], "the importance matrix"),
+        (["-o", "q", "--method", "rtn"], "--importance is for ggml's own searches, not for --method"),
+    ):
+        result = lowbit(*words, *more)
         assert (result.status, result.out) == (2, "")
         assert message in result.err
 

@@ -19,6 +19,7 @@ from lowbit.models.graph import IntegerModel, Node
 from lowbit.models.store import write_model
 from lowbit.vectors import digest, golden
 from tests.cli.file_actions import file_actions
+from tests.files.importance_files import write_importance
 from tests.models import tiny_bert
 from tests.thinned import thinned
 
@@ -80,6 +81,7 @@ READS = [
     "export onnx integer.safetensors -o model.onnx",
     "export vectors integer.safetensors codes.npy -o vectors",
     "check gemm --n 1 --set random --inputs cases --results results.npy",
+    "quantize model --to ggml_iq4_nl --importance imatrix -o weighed.gguf",
 ]
 IN_ANOTHER_PROCESS = {("check", "so"), ("check", "python"), ("prove", "nothing_floats")}
 
@@ -91,6 +93,7 @@ def folder(tmp_path, monkeypatch):
     arrays = {"one": np.ones((4, 32), np.float32), "other": np.arange(128, dtype=np.float32).reshape(4, 32)}
     write_tensors("model", [Entry(name, "F32", array.shape, 0, 0) for name, array in arrays.items()], arrays.values())
     np.savez("inputs.npz", one=np.eye(32))
+    write_importance("imatrix", {"one": ([1], np.ones((1, 32)))})
     Path("traces").write_text("one = 1\nother = 2\n")
     np.save("matrix.npy", np.ones((2, 2), np.int8))
     codes = Quantity("int8", 1.0)

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 import lowbit
+from lowbit.campaign.checkpoint import quantize_file
+from lowbit.files.gguf import TYPES, read_gguf
+from lowbit.files.safetensors import Entry, write_tensors
 from lowbit.ops.block.ggml_searches import SEARCHES
 from lowbit.ops.block.structs import struct_size
+from tests.files.importance_files import dat, write_importance
 
 libggml = pytest.importorskip("libggml", reason="libggml-python is not installed")
 WEIGHTED = [name for name in SEARCHES if name != "ggml_q8_k"]
@@ -97,6 +101,30 @@ def test_without_importance(ggml, name):
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_with_importance(ggml, name, which):
     require_equal(ggml, name, weights(12)[which])
+
+
+@pytest.mark.parametrize("layout", ["dat", "gguf"])
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_checkpoints_by_an_importance_matrix(ggml, name, layout, tmp_path):
+    """`lowbit quantize --importance` beside ``ggml_quantize_chunk`` given the rows that ``llama-quantize`` makes."""
+    drawn = np.random.default_rng(15)
+    values, squares = drawn.standard_t(4, (2, 5, LENGTH)), drawn.chisquare(1, (2, LENGTH)).astype(np.float32) * 77
+    values, counts = values.astype(np.float32), np.float32([7, 7] if layout == "dat" else [7, 11])
+    sums = {"w": (7, squares)} if layout == "dat" else {"w": (counts, squares)}
+    path = tmp_path / "imatrix"
+    path.write_bytes(dat(sums)) if layout == "dat" else write_importance(path, sums)
+    write_tensors(tmp_path / "m", [Entry("w", "F32", values.shape, 0, 0)], [values])
+    quantize_file(tmp_path / "m", tmp_path / "q.gguf", name, importance=path)
+    chunk = ggml.ggml_quantize_chunk
+    chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
+    chunk.restype = ctypes.c_size_t
+    number, length, size = TYPES[name.removeprefix("ggml_").upper()]
+    theirs = np.zeros((2, 5 * LENGTH // length * size), np.uint8)
+    means = squares / counts[:, None]
+    for matrix in range(2):
+        pointers = values[matrix].ctypes.data, theirs[matrix].ctypes.data
+        assert chunk(number, *pointers, 0, 5, LENGTH, means[matrix].ctypes.data) == theirs[matrix].size
+    assert read_gguf(tmp_path / "q.gguf").raw("w").tobytes() == theirs.tobytes()
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -10,7 +10,9 @@ import pytest
 from lowbit.errors import InputError
 from lowbit.files.gguf import read_gguf, write_gguf
 from lowbit.files.gguf_values import Value
+from lowbit.files.importance import read_importance
 from lowbit.files.safetensors import Entry, read_header, write_tensors
+from tests.files.importance_files import dat, write_importance
 
 A_BYTE, AT_ALL = 200, 1 << 18
 """Memory that reading may take: of each byte of the file (small objects of Python), and whatever the file."""
@@ -38,6 +40,14 @@ def safetensors(path):
     write_tensors(path, entries, arrays, {"name": "small"})
 
 
+def matrix(path):
+    write_importance(path, {"a": ([2, 3], [[1, 2], [3, 4]]), "b": ([4], [[1, 2, 3]])})
+
+
+def old_matrix(path):
+    path.write_bytes(dat({"a": (2, [1, 2, 3, 4]), "b": (3, [1, 2])}))
+
+
 def mutated(content, random):
     """A few changes: other bytes, other lengths, a part that goes, comes twice or from elsewhere, an end too soon."""
     data = bytearray(content)
@@ -61,12 +71,22 @@ def mutated(content, random):
     return bytes(data)
 
 
+def whole(file):
+    """All tensors of a file are read."""
+    for name in file.entries:
+        file.raw(name)
+
+
+def means(file):
+    """The importance of every tensor is read."""
+    for name, sums in file.sums.items():
+        file.rows(name, (1, sums.squares.size))
+
+
 def read_whole(read, path):
     """Whether a file is read, all of its tensors too; anything but an InputError gets out."""
     try:
-        file = read(path)
-        for name in file.entries:
-            file.raw(name)
+        means(read(path)) if read is read_importance else whole(read(path))
     except InputError:
         return False
     return True
@@ -76,7 +96,9 @@ def read_whole(read, path):
     "count", [1_000, pytest.param(100_000, marks=pytest.mark.exhaustive)], ids=["some", "a hundred thousand"]
 )
 @pytest.mark.parametrize(
-    ("write", "read"), [(gguf, read_gguf), (safetensors, read_header)], ids=["gguf", "safetensors"]
+    ("write", "read"),
+    [(gguf, read_gguf), (safetensors, read_header), (matrix, read_importance), (old_matrix, read_importance)],
+    ids=["gguf", "safetensors", "importance", "importance as .dat"],
 )
 def test_mutated_files_are_read_or_refused(tmp_path, write, read, count):
     path, random = tmp_path / "file", np.random.default_rng(count)

@@ -65,6 +65,11 @@ def add_parser(subparsers: Any) -> None:
     )
     coder = "code the codes without loss where that saves bytes; the container is then lowbit's own"
     parser.add_argument("--entropy", choices=CODERS, help=coder)
+    squares = (
+        "llama.cpp's importance matrix, GGUF or .dat: how much the columns count where ggml searches, in the K-quants "
+        "and IQ4 (ggml_q4_k, ...)"
+    )
+    input_file(parser, "--importance", what="the importance matrix", metavar="IMATRIX", help=squares)
     group = parser.add_argument_group("a published quantiser")
     method = (
         "NAME[:VARIANT][:OPTION=VALUE]...: gptq, awq:duo_scaling, gptq:order=activation:damping=0.02; `lowbit list "
@@ -112,6 +117,7 @@ def _to_nearest(arguments: Namespace) -> Converted:
             container=arguments.container,
             integers=arguments.integers,
             entropy=arguments.entropy,
+            importance=arguments.importance,
             threads=arguments.threads,
             progress=bar.tensors,
         )
@@ -122,6 +128,9 @@ def _by_method(arguments: Namespace) -> Converted:
     from lowbit.models.quantization import quantize_by_method
     from lowbit.quantizers.method import chosen
 
+    if arguments.importance:
+        hint = "leave one of them out; methods weigh by the sentences of --calibrate"
+        raise UsageError("--importance is for ggml's own searches, not for --method", hint=hint)
     method = chosen(arguments.method)
     require_calibration(method, arguments)
     formats = {} if arguments.plan is None else plan_formats(arguments.plan)

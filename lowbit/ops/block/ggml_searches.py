@@ -329,19 +329,22 @@ SEARCHES: Mapping[str, Callable[[Part], None]] = {
 """By the id of the format."""
 
 
+def weighs(fmt: BlockFormat, policy: BlockPolicy) -> bool:
+    """Whether quantising into a format looks at the importance of columns."""
+    return policy.search == "ggml" and fmt.id in SEARCHES and fmt.id != "ggml_q8_k"
+
+
 def checked_importance(importance: Any, fmt: BlockFormat, policy: BlockPolicy, length: int) -> Floats | None:
     """The importance of the columns in binary32, for a policy and a format that it is for; None where there is none.
 
-    Raises
-    ------
-    InputError
+    Raises InputError.
     """
     if policy.of_ggml and (fmt.id not in SEARCHES or (policy.search == FIRST_ONLY and fmt.id != "ggml_iq4_nl")):
         known = "ggml_iq4_nl" if policy.search == FIRST_ONLY else ", ".join(SEARCHES)
         raise InputError(f"{fmt.id}: search = {policy.search!r} is not for this format", hint=f"one of {known}")
     if importance is None:
         return None
-    if policy.search != "ggml" or fmt.id == "ggml_q8_k":
+    if not weighs(fmt, policy):
         what = f"{fmt.id}: importance is for the K-quants and IQ4 of ggml under policies with search = 'ggml'"
         raise InputError(what, hint="importance=None, or the format ggml_q4_k, say")
     weights = plain_values(importance).astype(np.float32)
@@ -359,10 +362,7 @@ def quantize(
 ) -> tuple[Array, dict[str, Array]]:
     """Codes and scales of values whose axis of blocks is the last one.
 
-    Raises
-    ------
-    InputError
-        A value is not finite.
+    Raises InputError: a value is not finite.
     """
     run, length = SEARCHES[fmt.id], fmt.block[0]
     with np.errstate(over="ignore"):

@@ -52,6 +52,7 @@ def quantize_slabs(
     policy: BlockPolicy | str | None = None,
     threads: int = 1,
     refuse: Callable[[slice, Array], None] | None = None,
+    importance: Array | None = None,
 ) -> list[Result]:
     """Bring a tensor into a block format in slabs along its first axis; the bits are those of :func:`quantize`.
 
@@ -67,6 +68,8 @@ def quantize_slabs(
     threads : int
     refuse : callable, optional
         Takes the rows of each slab and what :func:`extremes` says of it, and raises where it likes.
+    importance : array, shape (matrices, columns), optional
+        As for :func:`quantize`: one row for all values, or one for each along the first axis.
 
     Raises
     ------
@@ -75,7 +78,8 @@ def quantize_slabs(
     """
     chosen = get_block_policy(fmt.default_policy if policy is None else policy)
     fmt.check_shape(values.shape, short=chosen.tail == "short")
-    ranges = slabs(fmt, values.shape)
+    several = importance is not None and len(importance) > 1
+    ranges = [slice(at, at + 1) for at in range(len(values))] if several else slabs(fmt, values.shape)
     witness: Array | None = None
     whole: float | None = None
 
@@ -108,7 +112,8 @@ def quantize_slabs(
             ends(rows)
         slab = load(rows)
         if witness is None:
-            return use(quantize(slab, fmt, policy=chosen), slab)
+            weights = importance if importance is None else importance[rows.start * several]
+            return use(quantize(slab, fmt, policy=chosen, importance=weights), slab)
         part = None if whole is None else quantize_part(slab, fmt, chosen, whole)
         if part is None:
             part = _without(quantize(np.concatenate([witness, slab]), fmt, policy=chosen), len(witness))

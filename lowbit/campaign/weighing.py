@@ -1,0 +1,90 @@
+"""Which tensors of a checkpoint are quantised by an importance matrix, and what is to be said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lowbit.errors import InputError
+from lowbit.files.importance import Importance, read_importance
+from lowbit.files.parts import StoredTensor
+from lowbit.ops.arrays import Array
+from lowbit.ops.block.ggml_searches import weighs
+from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.printable import counted, excerpt
+
+OTHERWISE = ("ggml_q4_0", "ggml_q4_1", "ggml_q5_0", "ggml_q5_1")
+"""Formats that ggml searches where there is importance, and not otherwise (quantize_row_q4_0_impl of ggml-quants.c)."""
+LISTED = 4
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """The importance of tensors.
+
+    Attributes
+    ----------
+    importance : Importance or None
+    names : frozenset of str
+        The tensors that it says something of.
+    notes : tuple of str
+        What a user should know of the others.
+    """
+
+    importance: Importance | None = None
+    names: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    def of(self, tensor: StoredTensor) -> Array | None:
+        """The importance of a tensor's columns, as quantising takes it."""
+        if self.importance is None or tensor.name not in self.names:
+            return None
+        return self.importance.rows(tensor.name, tensor.shape)
+
+
+def weighing(
+    path: str | Path | None, tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None
+) -> Weighing:
+    """Read an importance matrix for tensors that are to be quantised.
+
+    Raises
+    ------
+    InputError
+        It is damaged, says nothing of any of them, or has rows of other lengths; or no format is made by it.
+    """
+    if path is None:
+        return Weighing()
+    importance = read_importance(path)
+    weighed, others = [], []
+    for name, tensor in tensors.items():
+        fmt = tensor.format
+        if weighs(fmt, get_block_policy(fmt.default_policy if policy is None else policy)):
+            weighed.append(name)
+        elif fmt.id in OTHERWISE:
+            what = (
+                f"tensor {excerpt(name)}: ggml has a search of its own for {fmt.id} with importance, which is not here"
+            )
+            raise InputError(what, hint="--to ggml_q4_k or ggml_iq4_nl, say, or no --importance")
+        else:
+            others.append(name)
+    if not weighed:
+        what = f"importance is for the K-quants and IQ4 of ggml, and {tensors[others[0]].format.id} is made without"
+        raise InputError(what, hint="--to ggml_q4_k, say, or no --importance")
+    known = [name for name in weighed if importance.rows(name, tensors[name].shape) is not None]
+    if not known:
+        what = f"{path} says nothing of any of the {counted(len(weighed), 'tensor')} that could be weighed by it"
+        theirs = excerpt(next(iter(importance.sums)), quoted=False)
+        raise InputError(
+            f"{what}; it has {theirs}", hint="names are those of GGUF: quantise the GGUF file of the model"
+        )
+    missing = [name for name in weighed if name not in importance.sums]
+    notes = [f"{counted(len(known), 'tensor')} weighed by {path}"]
+    notes += [f"it says nothing of {_named(missing)}: all columns count alike"] * bool(missing)
+    notes += [f"importance does not change {_named(others)}: the formats are made without"] * bool(others)
+    return Weighing(importance, frozenset(known), tuple(notes))
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(excerpt(name, quoted=False) for name in names[:LISTED]) + more
