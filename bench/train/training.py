@@ -43,12 +43,11 @@ def fused(parameters):
         if kind == "silu":
             return functional.silu(inputs[0])
         if kind in ("layernorm", "rmsnorm"):
-            weight, values = parameters[f"{name}.weight"], inputs[0]
+            weight, values = parameters.get(f"{name}.weight"), inputs[0]
             if kind == "rmsnorm":
                 return functional.rms_norm(values, weight.shape, weight, function.keywords["epsilon"])
-            return functional.layer_norm(
-                values, weight.shape, weight, parameters[f"{name}.bias"], function.keywords["epsilon"]
-            )
+            bias, epsilon = parameters.get(f"{name}.bias"), function.keywords["epsilon"]
+            return functional.layer_norm(values, values.shape[-1:], weight, bias, epsilon)
         return function(*inputs)
 
     return apply
@@ -62,7 +61,7 @@ def initial(shapes, seed):
         if len(shape) == 1:
             values = torch.ones(shape) if name.endswith((".weight", "_var")) else torch.zeros(shape)
         else:
-            table = name.startswith(("positions", "model.embed"))
+            table = name.startswith(("positions", "labels", "model.embed"))
             deviation = 0.02 if table else math.prod(shape[1:]) ** -0.5
             values = torch.randn(shape, generator=random) * deviation
         parameters[name] = values.requires_grad_("running" not in name)

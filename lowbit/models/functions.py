@@ -30,6 +30,7 @@ KINDS = {
     "embedding": "rows of a table",
     "add": "two activations",
     "multiply": "two activations",
+    "modulate": "an activation by 1 and a scale, and a shift, which other activations are",
     "mean": "over some axes",
     "relu": "max(x, 0)",
     "gelu": "x times the normal distribution's share below x",
@@ -85,18 +86,23 @@ class Functions:
         """The product of two activations."""
         return self._run("multiply", name, lambda x, y: x * y, one, other)
 
+    def modulate(self, name: str, values: Any, shift: Any, scale: Any) -> Any:
+        """``x (1 + scale) + shift`` (Perez et al., "FiLM", arXiv 1709.07871)."""
+        return self._run("modulate", name, lambda x, shift, scale: x * (1 + scale) + shift, values, shift, scale)
+
     def mean(self, name: str, values: Any, axis: int | tuple[int, ...]) -> Any:
         """The mean over some axes."""
         return self._run("mean", name, self.namespace.mean, values, axis=axis)
 
     def layernorm(self, name: str, values: Any, epsilon: float) -> Any:
-        """Ba et al., "Layer normalization" (arXiv 1607.06450)."""
+        """Ba et al., "Layer normalization" (arXiv 1607.06450); a weight and a bias where there are such."""
+        weight, bias = (self.parameters.get(f"{name}.{part}") for part in ("weight", "bias"))
 
         def function(x: Any, epsilon: float) -> Any:
             centred = x - self.namespace.mean(x, axis=-1, keepdims=True)
             variance = self.namespace.mean(centred**2, axis=-1, keepdims=True)
             scaled = centred / self.namespace.sqrt(variance + epsilon)
-            return scaled * self.parameters[f"{name}.weight"] + self.parameters[f"{name}.bias"]
+            return _plus(scaled if weight is None else scaled * weight, bias)
 
         return self._run("layernorm", name, function, values, epsilon=epsilon)
 
@@ -233,6 +239,15 @@ def rotary_tables(tokens: int, size: int, base: float) -> tuple[Any, Any]:
     frequencies = base ** (-np.arange(0, size, 2) / size)
     angles = np.tile(np.arange(tokens)[:, None] * frequencies, 2)
     return np.cos(angles), np.sin(angles)
+
+
+def patches(namespace: Any, images: Any, patch: int) -> Any:
+    """The pixels of each token of a vision transformer, row by row: shape (..., tokens, patch * patch)."""
+    *batch, rows, columns = images.shape
+    grid = (rows // patch, columns // patch)
+    split = namespace.reshape(images, (*batch, grid[0], patch, grid[1], patch))
+    together = namespace.swapaxes(split, -3, -2)
+    return namespace.reshape(together, (*batch, grid[0] * grid[1], patch**2))
 
 
 def windows(

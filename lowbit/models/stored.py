@@ -14,6 +14,7 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.files.safetensors import read_header
 from lowbit.format.registry import data_directory
+from lowbit.models.diffusion.dit import Dit
 from lowbit.models.functions import Parameters
 from lowbit.models.hook import Apply, plainly
 from lowbit.models.llama import Llama
@@ -22,8 +23,11 @@ from lowbit.models.vit import Vit
 from lowbit.printable import excerpt
 
 KEY = "lowbit"
-ARCHITECTURES = {"vit": Vit, "resnet": ResNet, "llama": Llama}
+ARCHITECTURES = {"vit": Vit, "resnet": ResNet, "llama": Llama, "dit": Dit}
+Architecture = Vit | ResNet | Llama | Dit
 SUFFIX = ".safetensors"
+DIGITS = "digits_dit"
+"""The model of :func:`names` that makes images, and has no scores."""
 FRACTIONS, LARGEST, SEVERAL = ("base", "epsilon"), 1e9, "strides"
 """Fields of architectures that are not counts, and what they are at most; the field that has several counts."""
 
@@ -34,7 +38,7 @@ class StoredModel:
 
     Attributes
     ----------
-    architecture : Vit, ResNet or Llama
+    architecture : Vit, ResNet, Llama or Dit
     parameters : mapping of str to ndarray of float32
         They are values of binary16.
     facts : mapping of str to object
@@ -42,12 +46,18 @@ class StoredModel:
         ``cpu_seconds`` of its training; ``trained_with``: versions.
     """
 
-    architecture: Vit | ResNet | Llama
+    architecture: Architecture
     parameters: Parameters
     facts: Mapping[str, Any]
 
     def logits(self, inputs: Any, apply: Apply = plainly) -> Any:
-        """Scores of the classes or of the next token; ``apply`` stands around every operation."""
+        """Scores of the classes or of the next token; ``apply`` stands around every operation.
+
+        Raises InputError: the model makes images, and has no scores.
+        """
+        if isinstance(self.architecture, Dit):
+            what = "a diffusion transformer tells the noise of an image, and has no scores"
+            raise InputError(what, hint="model.architecture.noise(model.parameters, images, times, labels)")
         return self.architecture.logits(self.parameters, inputs, apply)
 
 
@@ -101,14 +111,14 @@ def _is_size(value: Any, most: float, *, whole: bool) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value <= most
 
 
-def _require_shapes(architecture: Vit | ResNet | Llama, parameters: Parameters, where: str) -> None:
+def _require_shapes(architecture: Architecture, parameters: Parameters, where: str) -> None:
     """Raise an InputError that names the first parameter that is missing, or not of the shape that others ask for."""
     try:
         wanted = _shapes(architecture, {name: array.shape for name, array in parameters.items()})
     except (KeyError, IndexError) as error:
         raise InputError(f"{where}: a parameter is missing or has too few axes: {error}") from error
     heads = getattr(architecture, "heads", 1)
-    width = wanted.get("norm.weight", (heads,))[0]
+    width = wanted.get("norm.weight", wanted.get("time.second.weight", (heads,)))[0]
     if width % heads:
         raise InputError(f"{where}: {width} channels are not shared by {heads} heads")
     for name, shape in wanted.items():
@@ -118,7 +128,7 @@ def _require_shapes(architecture: Vit | ResNet | Llama, parameters: Parameters, 
             raise InputError(f"{where}: {name} has shape {parameters[name].shape}, not {shape}")
 
 
-def _shapes(architecture: Vit | ResNet | Llama, given: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+def _shapes(architecture: Architecture, given: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """The shapes of all parameters, from those of a few."""
     if isinstance(architecture, Vit):
         (tokens, width), middle = given["positions.weight"][:2], given["blocks.0.mlp.up.weight"][0]
@@ -127,6 +137,9 @@ def _shapes(architecture: Vit | ResNet | Llama, given: Mapping[str, tuple[int, .
         blocks = (f"blocks.{number}.first" for number in range(len(architecture.strides) - 1))
         channels = tuple(given[f"{name}.conv.weight"][0] for name in ("stem", *blocks))
         return architecture.shapes(channels, given["head.weight"][0])
+    if isinstance(architecture, Dit):
+        (labels, width), waves = given["labels.weight"][:2], given["time.first.weight"][1]
+        return architecture.shapes(width, given["blocks.0.mlp.up.weight"][0], labels, waves)
     words, width = given["embed_tokens.weight"][:2]
     key_heads = given["layers.0.self_attn.k_proj.weight"][0] // max(width // architecture.heads, 1)
     middle = given["layers.0.mlp.up_proj.weight"][0]

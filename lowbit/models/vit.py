@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from lowbit.models.functions import Functions, Parameters
+from lowbit.models.functions import Functions, Parameters, patches
 from lowbit.models.hook import Apply, plainly
 
 
@@ -81,11 +81,7 @@ class Vit:
 
     def patches(self, images: Any) -> Any:
         """The pixels of each token, row by row: shape (..., tokens, patch * patch)."""
-        *batch, rows, columns = images.shape
-        grid = (rows // self.patch, columns // self.patch)
-        split = self.namespace.reshape(images, (*batch, grid[0], self.patch, grid[1], self.patch))
-        together = self.namespace.swapaxes(split, -3, -2)
-        return self.namespace.reshape(together, (*batch, grid[0] * grid[1], self.patch**2))
+        return patches(self.namespace, images, self.patch)
 
     def _block(self, run: Functions, name: str, hidden: Any) -> Any:
         inside = run.layernorm(f"{name}.attention.norm", hidden, self.epsilon)

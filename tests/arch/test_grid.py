@@ -37,7 +37,7 @@ OWN_FOLDERS = {
     "cli": {"report", "verbs"},
     "format": {"files"},
     "kernels": {"allocate", "lib"},
-    "models": {"conversion", "export", "language", "training"},
+    "models": {"conversion", "diffusion", "export", "language", "training"},
     "nonlinear": {"tables"},
     "oracle": {"layers"},
     "policy": {"presets"},

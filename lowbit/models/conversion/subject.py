@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,17 @@ from lowbit.models.characters import tokens as characters
 from lowbit.models.characters import topics
 from lowbit.models.conversion.calibration import Forward, dequantized, quantized
 from lowbit.models.conversion.convert import Converted, convert
+from lowbit.models.diffusion.dit import Dit
 from lowbit.models.functions import Parameters
 from lowbit.models.graph import IntegerModel
 from lowbit.models.mnist import mnist
 from lowbit.models.packages import MINILM, minilm
 from lowbit.models.resnet import ResNet
-from lowbit.models.stored import StoredModel, load, names
+from lowbit.models.stored import DIGITS, StoredModel, load, names
 from lowbit.models.vit import Vit
 from lowbit.models.wordpiece import tokens
 from lowbit.ops.arrays import Array
+from lowbit.printable import excerpt
 
 CALIBRATION_STEP = 16
 """Every 16th image of the training set is in the calibration: 250 of 4,000."""
@@ -114,6 +116,9 @@ def subject_of(name: str, calibration: Sequence[str] = (), held_out: Sequence[st
     if name == MINILM:
         return _sentences(calibration, held_out)
     stored = load(name)
+    if isinstance(stored.architecture, Dit):
+        what = f"{excerpt(name)} makes images, and no integer arithmetic of its layers is known"
+        raise InputError(what, hint=f"one of {', '.join(known_subjects())}")
     parameters = {key: array.astype(np.float64) for key, array in stored.parameters.items()}
     if isinstance(stored.architecture, Vit | ResNet):
         return _images(name, stored, parameters)
@@ -122,7 +127,7 @@ def subject_of(name: str, calibration: Sequence[str] = (), held_out: Sequence[st
 
 def known_subjects() -> list[str]:
     """The names."""
-    return [*names(), MINILM]
+    return [*(name for name in names() if name != DIGITS), MINILM]
 
 
 def _images(name: str, stored: StoredModel, parameters: Parameters) -> Subject:
@@ -172,5 +177,4 @@ def _sentences(calibration: Sequence[str], held_out: Sequence[str]) -> Subject:
 
 
 def _logits(stored: StoredModel) -> Callable[[Parameters], Forward]:
-    shape = stored.architecture
-    return lambda parameters: lambda batch, apply: shape.logits(parameters, batch, apply)
+    return lambda parameters: replace(stored, parameters=parameters).logits
