@@ -33,11 +33,33 @@ DIGESTS = {
 }
 """SHA-256 of the texts that Python 3.11.7 has; other versions have other topics."""
 
-METHODS = "rtn,gptq,gptq:order=activation,awq,awq:duo_scaling,smoothquant,quarot,quarot:gptq,adadim,aptq"
-FORMATS = "int4.g64,int4.channel,int3.g64,int3.channel,nf4.g64,float4_e2m1fn.g64,nvfp4"
+EVEN = "int4.g64,int4.channel,int3.g64,int3.channel"
 """128 does not divide the 576 weights of most channels."""
-OWN = "squeezellm,spqr,decoupleq,hqq,pvq,mofq,nupes,llm_fp4,vector_quantization,lr_qat"
+UNSIGNED = ",".join(f"u{name}.asymmetric" for name in EVEN.split(","))
+FLOATS = "nf4.g64,float4_e2m1fn.g64,nvfp4"
 CACHES = "kivi4,kivi2,nsnquant2,nsnquant1,int8.g64,int4.g32,float8_e4m3fn.g64"
+RUNS = (
+    ("rtn,gptq", f"{EVEN},{UNSIGNED},{FLOATS}", ""),
+    ("hqq", UNSIGNED, ""),
+    ("smoothquant,gptq:order=activation", EVEN, ""),
+    ("", "", CACHES),
+    ("afpq,afpq:gptq", "float4_e2m1fn.g64.by_sign", ""),
+    ("mofq", "int4.g64+float4_e2m1fn.g64", ""),
+    ("pvq,pvq:hessian,lr_qat", DEFAULT, ""),
+    ("spqr", "uint3.g16.asymmetric", ""),
+    ("squeezellm", "table4.channel,table3.channel", ""),
+    ("quarot,quarot:gptq,awq", EVEN, ""),
+    ("awq:duo_scaling", "int4.g64,int3.g64", ""),
+    ("adadim", EVEN, ""),
+    ("nupes", "int4.channel,int3.channel", ""),
+    ("decoupleq", "int4.channel,int3.channel", ""),
+    ("llm_fp4,vector_quantization", DEFAULT, ""),
+)
+"""Methods, formats, and what keys and values are kept in; quick ones first.
+
+Not here, for they add nothing on one layer's weights: aptq (GPTQ without its attention block), crossquant and qllm
+(their gain is in quantised activations), intlora (an adapter to be trained). compressed_tensors has groups of 128 alone.
+"""
 RESULTS = Path(__file__).with_suffix(".json")
 
 
@@ -86,12 +108,11 @@ def main() -> None:
     journal = arguments.results.with_suffix(".partial")
     rows: list[Evaluation] = []
     refused: list[Refusal] = []
-    for methods, formats, caches in ((METHODS, FORMATS, CACHES), (OWN, DEFAULT, "")):
+    for methods, formats, caches in RUNS:
         own, others = evaluate_model(
             subject,
-            methods.split(","),
-            formats.split(","),
-            caches=caches.split(",") if caches else (),
+            *(list(filter(None, part.split(","))) for part in (methods, formats)),
+            caches=list(filter(None, caches.split(","))),
             journal=journal,
             jobs=arguments.jobs,
             progress=lambda done, total, name: print(f"{done} of {total}: {name}", file=sys.stderr, flush=True),

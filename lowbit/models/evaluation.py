@@ -26,7 +26,16 @@ from lowbit.files.selection import check_patterns
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.language.cache import QuantizedCache, cache_scheme
 from lowbit.models.language.model import LanguageModel
-from lowbit.models.layer_inputs import Text, float_vectors, layer_inputs, model_of, read_text, stored_parameters
+from lowbit.models.layer_inputs import (
+    Text,
+    float_figures,
+    float_vectors,
+    layer_inputs,
+    layer_outputs,
+    model_of,
+    read_text,
+    stored_parameters,
+)
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.printable import counted, excerpt
 from lowbit.quantizers.method import chosen
@@ -238,7 +247,7 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
     model, entries = model_of(subject.weights), subject.entries
     layers = tuple(entries)
     seen = layer_inputs(subject.weights, subject.calibration, layers) if subject.calibration else {}
-    held_out = layer_inputs(subject.weights, subject.held_out, layers)
+    held_out = layer_outputs(subject.weights, subject.held_out, layers)
     plan = subject.plans.get(to, dict.fromkeys(layers, to))
     formats = {layer: plan[layer] for layer in layers if layer in plan}
     left = [layer for layer in layers if layer not in plan]
@@ -258,7 +267,7 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
         seconds += process_time() - start
         bits += result.bits_per_weight * weights.size
         saved += result.saved_by_coding
-        errors.append(result.error(weights, held_out[layer]))
+        errors.append(held_out[layer].error(weights - result.dequantize(dtype=np.float64)))
         values[layer] = result.dequantize(dtype=model.DTYPE)
         names[result.tensor.format.id if isinstance(result.tensor, BlockTensor) else chosen(text).to] = layer
     reference = float_vectors(subject.weights, subject.held_out)
@@ -315,8 +324,7 @@ def _float_model(subject: Subject) -> Evaluation:
     entries = subject.entries.values()
     bits = sum(8 * (entry.stop - entry.start) for entry in entries) / sum(entry.size for entry in entries)
     dtypes = dict.fromkeys(entry.dtype for entry in entries)
-    reference = float_vectors(subject.weights, subject.held_out)
-    figures = model_of(subject.weights).figures(subject.held_out, reference)
+    figures = float_figures(subject.weights, subject.held_out)
     return Evaluation("float", ", ".join(dtypes), bits, figures, 0.0, 0.0, bits)
 
 

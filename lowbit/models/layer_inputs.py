@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.files.gguf import is_gguf, read_gguf
@@ -79,6 +82,39 @@ class Text:
     samples: tuple[Any, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a layer's outputs on a text are, as far as errors of its weights go.
+
+    Attributes
+    ----------
+    rows : ndarray
+        With the same Gram matrix as the layer's inputs, which are no fewer: ``|X E^T| = |R E^T|`` where ``X = Q R``.
+    squares : float
+        The sum of the squares of the float model's outputs.
+    """
+
+    rows: Array
+    squares: float
+
+    def error(self, errors: Array) -> float:
+        """The squared error of the outputs over their squares, from the errors of the weights."""
+        left = _squares(self.rows, errors)
+        return left / self.squares if self.squares else inf if left else 0.0
+
+
+def _squares(rows: Array, weights: Array) -> float:
+    outputs = rows.astype(np.float64) @ weights.astype(np.float64).T
+    return float(np.vdot(outputs, outputs))
+
+
+def condensed(rows: Array) -> Array:
+    """Rows with the same Gram matrix, no more than inputs where that spares more than it costs."""
+    if len(rows) < 2 * rows.shape[1]:
+        return rows
+    return np.asarray(np.linalg.qr(rows.astype(np.float64), mode="r"))
+
+
 def read_sentences(file: str | Path, weights: str | Path | None = None) -> tuple[Any, ...]:
     """The samples of a file: see :func:`read_text`."""
     return read_text(file, weights).samples
@@ -119,6 +155,12 @@ def layer_inputs(weights: str | Path, samples: tuple[Any, ...], names: tuple[str
     return _inputs(str(path), path.stat().st_mtime_ns, samples, names)
 
 
+def layer_outputs(weights: str | Path, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Outputs]:
+    """What errors of linear layers are measured by, by the name of the weight; those of one text are kept."""
+    path = Path(weights)
+    return _outputs(str(path), path.stat().st_mtime_ns, samples, names)
+
+
 def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Entry], tuple[LeftOut, ...]]:
     """Of some tensors of a model those that sentences go through, and the others with that reason.
 
@@ -139,6 +181,12 @@ def float_vectors(weights: str | Path, samples: tuple[Any, ...]) -> Array:
     return _vectors(str(path), path.stat().st_mtime_ns, samples)
 
 
+def float_figures(weights: str | Path, samples: tuple[Any, ...]) -> Mapping[str, float]:
+    """How good the model is on samples, kept as well."""
+    path = Path(weights)
+    return _figures(str(path), path.stat().st_mtime_ns, samples)
+
+
 @lru_cache(maxsize=1)
 def _model(path: str, modified: int) -> EvaluatedModel:
     del modified
@@ -149,12 +197,32 @@ def _model(path: str, modified: int) -> EvaluatedModel:
 
 @lru_cache(maxsize=2)
 def _inputs(path: str, modified: int, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
-    return _model(path, modified).inputs(samples, names)
+    result = _model(path, modified).inputs(samples, names)
+    for array in result.values():
+        array.flags.writeable = False  # so that their Gram matrices are kept
+    return result
+
+
+@lru_cache(maxsize=1)
+def _outputs(path: str, modified: int, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Outputs]:
+    model = _model(path, modified)
+    inputs = model.inputs(samples, names)
+    rows = {id(array): condensed(array) for array in {id(one): one for one in inputs.values()}.values()}
+    result = {}
+    for name, array in inputs.items():
+        own = rows[id(array)]
+        result[name] = Outputs(own, _squares(own, model.parameters[name]))
+    return result
 
 
 @lru_cache(maxsize=1)
 def _vectors(path: str, modified: int, samples: tuple[Any, ...]) -> Array:
     return _model(path, modified).embed(samples)
+
+
+@lru_cache(maxsize=1)
+def _figures(path: str, modified: int, samples: tuple[Any, ...]) -> Mapping[str, float]:
+    return _model(path, modified).figures(samples, _vectors(path, modified, samples))
 
 
 def stored_parameters(weights: str | Path) -> dict[str, Entry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import frexp
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.quantizers.inputs import Doubles, activation_rows, finite_matrix
-from lowbit.quantizers.objective import OutputError, inverse_factor
+from lowbit.quantizers.objective import inverse_factor, scaled_gram
 
 SYMMETRY = 1e-9
 """How far a Hessian may be from a symmetric matrix, over its largest entry: products in another order."""
@@ -80,9 +79,8 @@ def prepared(
 
 def _gram(activations: npt.ArrayLike | None, hessian: npt.ArrayLike | None, inputs: int, method: str) -> Doubles:
     if hessian is None:
-        rows = activation_rows(activations, inputs, method)
-        # codes do not depend on the size of all activations together, and their squares should not underflow
-        return OutputError.of(np.ldexp(rows, -frexp(float(np.abs(rows).max()))[1])).gram
+        # codes do not depend on the size of all activations together
+        return scaled_gram(activation_rows(activations, inputs, method), activations).gram.copy()
     if activations is not None:
         raise InputError("activations and a Hessian are two sources of one matrix", hint="pass one of them")
     return hessian_matrix(hessian, inputs)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import frexp
+from typing import Any, NamedTuple
+from weakref import finalize
 
 import numpy as np
 import scipy.linalg
@@ -25,8 +28,12 @@ class OutputError:
     gram: Doubles
 
     @classmethod
-    def of(cls, activations: Doubles) -> OutputError:
-        return cls(activations.T @ activations)
+    def of(cls, rows: Doubles, activations: Any = None) -> OutputError:
+        """That of rows; ``activations``, the array that they are of, has it shared as :func:`scaled_gram` says."""
+        if not _is_constant(activations):
+            return cls(rows.T @ rows)
+        gram, exponent = scaled_gram(rows, activations)
+        return cls(np.ldexp(gram, 2 * exponent))
 
     def of_rows(self, errors: Doubles) -> Doubles:
         """The error of each output."""
@@ -43,6 +50,42 @@ class OutputError:
         diagonal = np.einsum("gigj->gij", self.gram.reshape(inputs // group, group, inputs // group, group))
         result: Doubles = np.einsum("ogi,gij,ogj->og", parts, diagonal, parts, optimize=True)
         return result
+
+
+KEPT = 1 << 30
+"""Bytes of Gram matrices that are kept."""
+
+
+class ScaledGram(NamedTuple):
+    """The Gram matrix of rows over ``2^exponent``, below which all of them are: no square underflows beside others."""
+
+    gram: Doubles
+    exponent: int
+
+
+_kept: dict[int, ScaledGram] = {}
+
+
+def scaled_gram(rows: Doubles, activations: Any) -> ScaledGram:
+    """The Gram matrix of the rows of an array, not to be written.
+
+    Those of arrays that cannot be written are kept as long as these, so that methods and formats share them.
+    """
+    kept = _kept.get(id(activations))
+    if kept is None:
+        exponent = frexp(float(np.abs(rows).max()))[1]
+        rows = np.ldexp(rows, -exponent)
+        kept = ScaledGram(rows.T @ rows, exponent)
+        size = sum(other.gram.nbytes for other in _kept.values()) + kept.gram.nbytes
+        if _is_constant(activations) and size <= KEPT:
+            _kept[id(activations)] = kept
+            finalize(activations, _kept.pop, id(activations)).atexit = False
+    return kept
+
+
+def _is_constant(array: Any) -> bool:
+    """Whether nothing can change it: it owns its numbers, and they cannot be written."""
+    return isinstance(array, np.ndarray) and array.base is None and not array.flags.writeable
 
 
 def relative_error(weights: Doubles, values: Doubles, activations: Doubles | None = None) -> float:

@@ -80,7 +80,7 @@ def awq(
     magnitudes = np.abs(rows).mean(axis=0)
     spread = _spread(matrix, length) if variant == "duo_scaling" else None
     losses, best, least = {}, np.ones_like(magnitudes), np.inf
-    error = OutputError.of(rows)
+    error = OutputError.of(rows, activations)
     for ratio in RATIOS:
         scale = _scale(magnitudes, spread, ratio)
         losses[ratio] = error.total(matrix - _values(matrix * scale, fmt, policy) / scale)

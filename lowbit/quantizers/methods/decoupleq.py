@@ -88,7 +88,7 @@ def decoupleq(
     element = fmt.element
     if not element.wraps or not element.signed or not 2 <= element.bits <= 8:
         raise InputError(f"decoupleq finds integers of 2 to 8 bits, not {element.id}", hint="int2.channel")
-    error = OutputError.of(rows)
+    error = OutputError.of(rows, activations)
     error.gram[np.diag_indices_from(error.gram)] += damping * float(np.mean(np.diag(error.gram)))
     whole = error.total(matrix) or 1.0
     order = np.arange(matrix.shape[1])

@@ -73,7 +73,7 @@ def llm_fp4(
     bits, block = _parsed(to)
     matrix = weight_matrix(weights)
     rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
-    error = None if rows is None else OutputError.of(rows)
+    error = None if rows is None else OutputError.of(rows, activations)
 
     def loss(differences: Doubles) -> Doubles:
         each: Doubles = (differences**2).sum(axis=1) if error is None else error.of_rows(differences)
