@@ -33,32 +33,36 @@ DIGESTS = {
 }
 """SHA-256 of the texts that Python 3.11.7 has; other versions have other topics."""
 
-EVEN = "int4.g64,int4.channel,int3.g64,int3.channel"
+GROUPS, CHANNELS = "int4.g64,int3.g64", "int4.channel,int3.channel"
 """128 does not divide the 576 weights of most channels."""
+EVEN = f"{GROUPS},{CHANNELS}"
 UNSIGNED = ",".join(f"u{name}.asymmetric" for name in EVEN.split(","))
-FLOATS = "nf4.g64,float4_e2m1fn.g64,nvfp4"
-CACHES = "kivi4,kivi2,nsnquant2,nsnquant1,int8.g64,int4.g32,float8_e4m3fn.g64"
 RUNS = (
-    ("rtn,gptq", f"{EVEN},{UNSIGNED},{FLOATS}", ""),
-    ("hqq", UNSIGNED, ""),
-    ("smoothquant,gptq:order=activation", EVEN, ""),
-    ("", "", CACHES),
-    ("afpq,afpq:gptq", "float4_e2m1fn.g64.by_sign", ""),
-    ("mofq", "int4.g64+float4_e2m1fn.g64", ""),
-    ("pvq,pvq:hessian,lr_qat", DEFAULT, ""),
-    ("spqr", "uint3.g16.asymmetric", ""),
+    ("rtn,gptq", EVEN, ""),
+    ("hqq", "uint4.g64.asymmetric,uint3.g64.asymmetric", ""),
+    ("smoothquant,adadim,quarot,gptq:order=activation", GROUPS, ""),
+    ("awq,quarot:gptq", GROUPS, ""),
+    ("", "", "kivi2,nsnquant2,nsnquant1,int4.g32"),
     ("squeezellm", "table4.channel,table3.channel", ""),
-    ("quarot,quarot:gptq,awq", EVEN, ""),
-    ("awq:duo_scaling", "int4.g64,int3.g64", ""),
-    ("adadim", EVEN, ""),
-    ("nupes", "int4.channel,int3.channel", ""),
-    ("decoupleq", "int4.channel,int3.channel", ""),
+    ("spqr", "uint3.g16.asymmetric", ""),
+    ("rtn,gptq", f"nvfp4,nf4.g64,{UNSIGNED}", ""),
+    ("mofq", "int4.g64+float4_e2m1fn.g64", ""),
+    ("afpq,afpq:gptq", "float4_e2m1fn.g64.by_sign", ""),
+    ("pvq,lr_qat", DEFAULT, ""),
+    ("decoupleq", "int3.channel,int4.channel", ""),
+    ("hqq", "uint4.channel.asymmetric,uint3.channel.asymmetric", ""),
+    ("smoothquant,adadim,quarot,gptq:order=activation,awq,quarot:gptq", CHANNELS, ""),
+    ("awq:duo_scaling", GROUPS, ""),
+    ("nupes", CHANNELS, ""),
+    ("pvq:hessian", DEFAULT, ""),
+    ("rtn,gptq", "float4_e2m1fn.g64", ""),
+    ("", "", "kivi4,int8.g64,float8_e4m3fn.g64"),
     ("llm_fp4,vector_quantization", DEFAULT, ""),
 )
-"""Methods, formats, and what keys and values are kept in; quick ones first.
+"""Methods, formats, and what keys and values are kept in; the most telling ones first.
 
 Not here, for they add nothing on one layer's weights: aptq (GPTQ without its attention block), crossquant and qllm
-(their gain is in quantised activations), intlora (an adapter to be trained). compressed_tensors has groups of 128 alone.
+(their gain is in quantised activations), intlora (an adapter to be trained). compressed_tensors has groups of 128 only.
 """
 RESULTS = Path(__file__).with_suffix(".json")
 

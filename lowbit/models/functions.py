@@ -198,7 +198,8 @@ class Functions:
             key, value = key[..., shared, :, :], value[..., shared, :, :]
         products = self._run("scores", f"{name}.scores", self._scores, query, key)
         if causal:
-            products = products + space.triu(space.ones_like(products), 1) * MASK
+            later = np.triu(np.ones(products.shape[-2:]), 1) * MASK
+            products = products + space.asarray(later, dtype=products.dtype)
         shares = self.softmax(f"{name}.softmax", products)
         mixed = space.swapaxes(self._run("mix", f"{name}.mix", space.matmul, shares, value), -3, -2)
         return space.reshape(mixed, (*mixed.shape[:-2], -1))

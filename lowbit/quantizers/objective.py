@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import frexp
+from math import frexp, inf
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -42,6 +42,11 @@ class OutputError:
 
     def total(self, errors: Doubles) -> float:
         return float(self.of_rows(errors).sum())
+
+    def relative(self, weights: Doubles, values: Doubles) -> float:
+        """The error of values over the squared outputs of the weights."""
+        left, whole = self.total(weights - values), self.total(weights)
+        return left / whole if whole else inf if left else 0.0
 
     def of_groups(self, errors: Doubles, group: int) -> Doubles:
         """The error of each output as the inputs of one group alone make it, shape (outputs, groups)."""

@@ -23,6 +23,8 @@ from lowbit.printable import excerpt
 
 CONTEXT = 512
 """Tokens of a window: what is seen of a text before a token must be foretold."""
+PART = 16
+"""Tokens whose scores a cache holds."""
 Window = tuple[int, ...]
 
 PARTS = {
@@ -117,8 +119,10 @@ class LanguageModel:
 
     def log_probabilities(self, window: Sequence[int]) -> Array:
         """Logarithms of the probabilities of each next token, shape (tokens, words), in binary32."""
-        scores = self.decoder.logits(self.parameters, np.asarray(window), self.cache)
-        return np.asarray(scipy.special.log_softmax(scores, axis=-1))
+        scores = np.asarray(self.decoder.logits(self.parameters, np.asarray(window), self.cache))
+        for start in range(0, len(scores), PART):
+            scores[start : start + PART] = scipy.special.log_softmax(scores[start : start + PART], axis=-1)
+        return scores
 
     def embed(self, samples: Iterable[Window]) -> Array:
         """The same of all windows, one below the other."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+import numpy as np
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
+from lowbit.metrics import relative_squared_error
 from lowbit.ops.block.quantize import quantize
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
+from lowbit.quantizers.objective import OutputError, scaled_gram
 from lowbit.quantizers.weight import QuantizedWeight
 
 AXES = {"outputs": 1, "inputs": 0}
@@ -55,12 +58,15 @@ def adadim(
     0
     """
     matrix = weight_matrix(weights)
-    rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
     results = {}
     for name in AXES if variant == "adaptive" else (variant,):
         fmt = weight_format(to, matrix.shape[AXES[name]], METHOD.name)
         results[name] = QuantizedWeight(quantize(matrix.astype("float32"), fmt, axis=AXES[name], policy=policy))
-    errors = {name: result.error(matrix, rows) for name, result in results.items()}
+    error = relative_squared_error
+    if activations is not None:
+        rows = activation_rows(activations, matrix.shape[1], METHOD.name)
+        error = OutputError(scaled_gram(rows, activations).gram).relative
+    errors = {name: error(matrix, result.dequantize(dtype=np.float64)) for name, result in results.items()}
     best = results[min(errors, key=errors.__getitem__)]
     return QuantizedWeight(best.tensor, report=MappingProxyType({"errors": errors}))
 

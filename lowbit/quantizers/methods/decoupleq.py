@@ -134,18 +134,19 @@ def _scales(matrix: Doubles, state: State, error: OutputError) -> State:
     """The factors and offsets with the least error for these integers, a linear system a row."""
     outputs, inputs = matrix.shape
     blocks = state.scale.shape[1]
-    place = np.repeat(np.arange(blocks), inputs // blocks)
-    inside = (place[:, None] == np.arange(blocks)).astype(np.float64)
-    ones = error.gram @ inside
-    scale, offset = np.empty((outputs, blocks)), np.empty((outputs, blocks))
+    starts = np.arange(0, inputs, inputs // blocks)
+    system = np.empty((outputs, 2 * blocks, 2 * blocks))
+    system[:, blocks:, blocks:] = np.add.reduceat(np.add.reduceat(error.gram, starts, axis=0), starts, axis=1)
+    for block, part in enumerate(np.split(np.arange(inputs), blocks)):
+        products = state.integers[:, part] @ error.gram[part]
+        system[:, block, :blocks] = np.add.reduceat(products * state.integers, starts, axis=1)
+        system[:, block, blocks:] = np.add.reduceat(products, starts, axis=1)
+    system[:, blocks:, :blocks] = system[:, :blocks, blocks:].swapaxes(1, 2)
     aims = matrix @ error.gram
-    for row in range(outputs):
-        basis = inside * state.integers[row][:, None]
-        both = np.concatenate((basis, inside), axis=1)
-        system = both.T @ np.concatenate((error.gram @ basis, ones), axis=1)
-        solution = np.linalg.lstsq(system, both.T @ aims[row], rcond=None)[0]
-        scale[row], offset[row] = solution[:blocks], solution[blocks:]
-    return State(state.integers, _binary32(scale), _binary32(offset))
+    sums = [np.add.reduceat(part, starts, axis=1) for part in (aims * state.integers, aims)]
+    pairs = zip(system, np.concatenate(sums, axis=1), strict=True)
+    solution = np.array([np.linalg.lstsq(left, right, rcond=None)[0] for left, right in pairs])
+    return State(state.integers, _binary32(solution[:, :blocks]), _binary32(solution[:, blocks:]))
 
 
 def _integers(

@@ -66,8 +66,11 @@ def quarot(
     turn = hadamard(matrix.shape[1], seed=seed)
     if options.get("hessian") is not None:
         options["hessian"] = turn.weights(turn.weights(hessian_matrix(options["hessian"], matrix.shape[1])).T)
-    rows = None if activations is None else turn.activations(activation_rows(activations, matrix.shape[1], METHOD.name))
-    result: QuantizedWeight = methods()[variant].quantize(turn.weights(matrix), rows, to=to, **options)
+    inside = methods()[variant]
+    rows = None if activations is None else activation_rows(activations, matrix.shape[1], METHOD.name)
+    if rows is not None and inside.needs_activations:
+        rows = turn.activations(rows)
+    result: QuantizedWeight = inside.quantize(turn.weights(matrix), rows, to=to, **options)
     if result.transform is not None:
         raise InputError("quarot holds one transform, its own", hint='order="static" or "none"')
     return replace(result, transform=turn)
