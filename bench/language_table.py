@@ -20,7 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from lowbit.cli.report.evaluate import cells, document, heads
 from lowbit.models import characters
-from lowbit.models.evaluation import Evaluation, Refusal, Subject, evaluate_model
+from lowbit.models.evaluation import Subject, combinations, evaluate_all, known
 from lowbit.models.joint import DEFAULT
 from lowbit.models.language.byte_pairs import BytePairs, words
 from lowbit.models.packages import SMOLLM2, smollm2, weights_of
@@ -67,6 +67,12 @@ Not here, for they add nothing on one layer's weights: aptq (GPTQ without its at
 RESULTS = Path(__file__).with_suffix(".json")
 
 
+def names() -> list[str]:
+    """What is measured, as :func:`lowbit.models.evaluation.combinations` has it."""
+    runs = ([list(filter(None, part.split(","))) for part in run] for run in RUNS)
+    return list(dict.fromkeys(name for run in runs for name in combinations(*run)))
+
+
 def texts(pieces: BytePairs) -> dict[str, str]:
     """The two texts: topics that are held out, and the others, each of as many tokens as there are to be.
 
@@ -100,6 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--known", action="store_true", help="compute nothing more: write what there is")
     arguments = parser.parse_args()
     model = smollm2()
     parts = texts(model.pieces)
@@ -110,20 +117,17 @@ def main() -> None:
     samples = {part: model.samples(text) for part, text in parts.items()}
     subject = Subject(str(weights_of(SMOLLM2)), samples["calibration"], samples["held_out"], {})
     journal = arguments.results.with_suffix(".partial")
-    rows: list[Evaluation] = []
-    refused: list[Refusal] = []
-    for methods, formats, caches in RUNS:
-        own, others = evaluate_model(
-            subject,
-            *(list(filter(None, part.split(","))) for part in (methods, formats)),
-            caches=list(filter(None, caches.split(","))),
-            journal=journal,
-            jobs=arguments.jobs,
-            progress=lambda done, total, name: print(f"{done} of {total}: {name}", file=sys.stderr, flush=True),
-        )
-        rows += own[1:] if rows else own
-        refused += others
-    arguments.results.write_text(json.dumps(document(SMOLLM2, subject, rows, refused), indent=2) + "\n")
+    every = names()
+    measured = known(subject, journal) if arguments.known else every
+    rows, refused = evaluate_all(
+        subject,
+        [name for name in every if name in measured],
+        journal=journal,
+        jobs=arguments.jobs,
+        progress=lambda done, total, name: print(f"{done} of {total}: {name}", file=sys.stderr, flush=True),
+    )
+    report = document(SMOLLM2, subject, rows, refused) | {"not_run": [name for name in every if name not in measured]}
+    arguments.results.write_text(json.dumps(report, indent=2) + "\n")
     for row in (heads(rows[0]), *map(cells, rows)):
         print("  ".join(cell.ljust(24) for cell in row))
 

@@ -212,12 +212,31 @@ def evaluate_model(
     PolicyError
         A method is unknown.
     """
-    names = list(dict.fromkeys(f"{chosen(method).name} {to}" for method in methods for to in formats))
-    names += [f"{CACHE} {cache_scheme(cache).name}" for cache in dict.fromkeys(caches)]
-    _check_plans(subject)
+    names = combinations(methods, formats, caches)
     if methods and not subject.calibration and all(chosen(method).needs_activations for method in methods):
         which = ", ".join(dict.fromkeys(chosen(method).name for method in methods))
         raise InputError(f"there is no calibration, and activations are needed by {which}", hint=CALIBRATE)
+    return evaluate_all(subject, names, journal=journal, jobs=jobs, scheduler=scheduler, progress=progress)
+
+
+def combinations(methods: Iterable[str], formats: Iterable[str], caches: Iterable[str] = ()) -> list[str]:
+    """The names of every method in every format, and of the caches; arguments as of :func:`evaluate_model`."""
+    formats = list(formats)
+    names = [f"{chosen(method).name} {to}" for method in methods for to in formats]
+    return list(dict.fromkeys([*names, *(f"{CACHE} {cache_scheme(cache).name}" for cache in caches)]))
+
+
+def evaluate_all(
+    subject: Subject,
+    names: Sequence[str],
+    *,
+    journal: str | Path | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: Progress = unseen,
+) -> tuple[list[Evaluation], list[Refusal]]:
+    """The same of some of them, by the names that :func:`combinations` has."""
+    _check_plans(subject)
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", subject.weights)])
     float_model = _float_model(subject)
@@ -235,6 +254,11 @@ def evaluate_model(
     if not rows:
         raise InputError(f"every method refuses every format: {refused[0].told}")
     return [float_model, *rows], refused
+
+
+def known(subject: Subject, journal: str | Path) -> list[str]:
+    """The names of what a journal has."""
+    return list(Journal(journal, _described(subject)).read(_row))
 
 
 def measured(name: str, subject: Subject) -> dict[str, Any]:

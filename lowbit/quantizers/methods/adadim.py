@@ -62,11 +62,12 @@ def adadim(
     for name in AXES if variant == "adaptive" else (variant,):
         fmt = weight_format(to, matrix.shape[AXES[name]], METHOD.name)
         results[name] = QuantizedWeight(quantize(matrix.astype("float32"), fmt, axis=AXES[name], policy=policy))
-    error = relative_squared_error
-    if activations is not None:
-        rows = activation_rows(activations, matrix.shape[1], METHOD.name)
-        error = OutputError(scaled_gram(rows, activations).gram).relative
-    errors = {name: error(matrix, result.dequantize(dtype=np.float64)) for name, result in results.items()}
+    values = {name: result.dequantize(dtype=np.float64) for name, result in results.items()}
+    if activations is None:
+        errors = {name: relative_squared_error(matrix, array) for name, array in values.items()}
+    else:
+        error = OutputError(scaled_gram(activation_rows(activations, matrix.shape[1], METHOD.name), activations).gram)
+        errors = {name: error.relative(matrix, array) for name, array in values.items()}
     best = results[min(errors, key=errors.__getitem__)]
     return QuantizedWeight(best.tensor, report=MappingProxyType({"errors": errors}))
 
