@@ -27,9 +27,10 @@ from lowbit.campaign.container import (
 from lowbit.campaign.run import Progress, unseen
 from lowbit.campaign.weighing import weighing
 from lowbit.errors import InputError
-from lowbit.files import compressed_tensors, gguf_tensors, own_tensors, quantization_config
+from lowbit.files import compressed_tensors, gguf_tensors, kinds, own_tensors, quantization_config
 from lowbit.files.distinct import Named, refuse_overwriting
 from lowbit.files.gguf import GgufFile, kept_values, write_gguf
+from lowbit.files.kinds import require_suffix
 from lowbit.files.model_config import KEY, NAME, config_beside, read_config
 from lowbit.files.parts import LEFT_AS_IS, CodedTensor, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
@@ -146,6 +147,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         name: stored(file.entries[name], block, container, integers, coded.get(name), unpacked=bool(entropy))
         for name, block in chosen.items()
     }
+    require_suffix(output, kinds.GGUF if container == GGUF else kinds.SAFETENSORS)
     _check_shapes(tensors, policy, whole=there)
     own = weighing(importance, {name: tensor for name, tensor in tensors.items() if name not in coded}, policy)
     lost = {name: made.lost for name, made in coded.items()}
@@ -327,6 +329,8 @@ def dequantize_file(
     metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
     config = config_beside(file.path, config_place(file, output), None)
     _refuse_lost(path, output, config)
+    as_gguf = isinstance(file, GgufFile) and output.suffix == f".{GGUF}"
+    require_suffix(output, kinds.GGUF if as_gguf else kinds.SAFETENSORS)
     wanted = np.dtype(DTYPES[DTYPE_NAMES[dtype]])
     steps = {CONTAINERS[0]: compressed_tensors.decoded, GGUF: gguf_tensors.decoded}
     decode = partial(dequantize if exact else steps.get(container, dequantize), dtype=wanted)
@@ -342,7 +346,7 @@ def dequantize_file(
             elif name not in parts:
                 yield file.raw(name)
 
-    if isinstance(file, GgufFile) and output.suffix == f".{GGUF}":
+    if as_gguf:
         write_gguf(output, [entry for _, entry in entries], arrays(), kept_values(file))
     else:
         write_checkpoint(output, file, entries, arrays(), metadata, config)

@@ -84,7 +84,7 @@ class Coding:
         if not self.coder:
             return ()
         if not self.lengths:
-            return (f"{self.coder} makes no tensor smaller",)
+            return (f"{self.coder} makes no tensor smaller: codes are packed, in lowbit's own container",)
         total = sum(self.lengths.values())
         rate = (self.plain - total) / max(self.seconds, 1e-9)
         what = f"codes by {self.coder}: {total:,} bytes instead of {self.plain:,}, {1 - total / self.plain:.0%} less"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
-from lowbit.files import gguf_tensors, own_tensors, quantization_config
+from lowbit.files import gguf_tensors, kinds, own_tensors, quantization_config
 from lowbit.files.audit import (
     Tally,
     audit_block,
@@ -25,6 +25,7 @@ from lowbit.files.audit import (
 from lowbit.files.compressed_tensors import kind_as_stored
 from lowbit.files.distinct import refuse_overwriting
 from lowbit.files.gguf import TYPES, GgufFile, padding_of, write_gguf
+from lowbit.files.kinds import require_suffix
 from lowbit.files.model_config import KEY, NAME, config_beside, quantization_of, read_config
 from lowbit.files.parts import CODES, INPUT_ORDER, StoredTensor, raw_bytes
 from lowbit.files.safetensors import DTYPES, PACKED, Entry, TensorFile
@@ -133,7 +134,7 @@ def scan_file(path: str | Path, *, lineage: str | None = None, threads: int = 1,
     total = len(stored) + len(plain)
     for done, tensor in enumerate(stored):
         progress(done, total, tensor.name)
-        words = _words(tensor)
+        words = _words(tensor, file.coders)
         group = groups.setdefault(words, Group(*words))
         size = sum(file.entries[part.name].stop - file.entries[part.name].start for part in tensor.parts)
         _join(group, tensor.name, tensor.size, size, _audit_stored(file, tensor, threads))
@@ -180,11 +181,12 @@ def _origin(file: TensorFile, lineage: str | None) -> str | None:
     return lineage
 
 
-def _words(tensor: StoredTensor) -> tuple[str, str, str]:
-    """The format, how it is packed, and its scales, in words."""
+def _words(tensor: StoredTensor, coders: Mapping[str, str]) -> tuple[str, str, str]:
+    """The format, how it is packed, and its scales, in words; ``coders``: how parts are coded, by their names."""
     codes = next(part for part in tensor.parts if part.role == CODES)
     kind = kind_as_stored(tensor) if codes.name != f"{tensor.name}.codes" else "lowbit's own"
     how = f"{codes.layout} in {codes.dtype}" if codes.layout else f"a code in each {codes.dtype}"
+    how = f"a stream of {coders[codes.name]}, {how}" if codes.name in coders else how
     lengths = {(): "the tensor", (0,): "the channel"}
     scales = "; ".join(
         f"{one.name}: {one.format.id} of {lengths.get(one.block) or ' x '.join(map(str, one.block))}"
@@ -307,6 +309,7 @@ def clean_file(
     stored, _, _ = _stored(file)
     _origin(file, lineage)
     refuse_overwriting([(str(output), output)], [("the checkpoint", path), (f"its {NAME}", file.path.parent / NAME)])
+    require_suffix(output, kinds.GGUF if isinstance(file, GgufFile) else kinds.SAFETENSORS)
     of_part = {part.name: tensor for tensor in stored for part in tensor.parts}
 
     def arrays() -> Iterator[Array]:

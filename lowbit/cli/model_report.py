@@ -95,20 +95,25 @@ def config_of_output(arguments: Namespace) -> list[Named]:
     return [(f"{NAME} beside {output}", output.parent / NAME)]
 
 
-def show(converted: Converted, arguments: Namespace, verb: str) -> None:
-    """Say what was done: on standard output, or on standard error where the checkpoint goes there."""
+def show(converted: Converted, arguments: Namespace, verb: str, values: str = "") -> None:
+    """Say what was done: on standard output, or on standard error where the checkpoint goes there.
+
+    ``values`` is the dtype of values that are written, if any are.
+    """
     streamed = is_stream(arguments.output)
     if arguments.output_format == "json" and not streamed:
-        print_document(_document(converted, arguments), f"lowbit/{verb}/1")
+        document = _document(converted, arguments) | ({"dtype": values} if values else {})
+        print_document(document, f"lowbit/{verb}/1")
     else:
-        _write(Terminal(arguments.color, sys.stderr) if streamed else terminal(arguments), converted)
+        _write(Terminal(arguments.color, sys.stderr) if streamed else terminal(arguments), converted, values)
     say_written(arguments.output, str(converted.config) if converted.config else None)
 
 
-def _write(page: Terminal, converted: Converted) -> None:
-    for fmt, values, count, kind in _formats(converted):
-        page.write(f"{counted(count, 'tensor')} with {values:,} values: {fmt}, {kind}")
-    page.write(left_out_heading(converted.left_out))
+def _write(page: Terminal, converted: Converted, values: str) -> None:
+    for fmt, size, count, kind in _formats(converted):
+        page.write(f"{counted(count, 'tensor')} with {size:,} values: {fmt}, {kind}" + f"; now {values}" * bool(values))
+    if converted.left_out:
+        page.write(left_out_heading(converted.left_out))
     write_left_out(page, converted.left_out)
     for note in converted.notes:
         page.write(note)

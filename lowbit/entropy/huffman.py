@@ -159,24 +159,21 @@ def _canonical(lengths: Lengths) -> tuple[Lengths, Lengths, Lengths]:
 
 
 def huffman_decode(data: Data, *, size: int | None = None, threads: int = 1) -> Array:
-    """The codes of a stream of :func:`huffman_encode`.
+    """The codes of a stream of :func:`huffman_encode`: see :func:`rans_decode`.
 
     Parameters
     ----------
-    data : bytes-like
-    size : int, optional
-        How many codes there must be: a stream of few bytes may stand for very many equal ones.
-    threads : int
+    data, size, threads
+        As for :func:`rans_decode`.
 
     Returns
     -------
     ndarray, shape (codes,)
-        Of the dtype that was coded.
 
     Raises
     ------
     InputError
-        The stream is damaged, of another coder, or does not have ``size`` codes.
+        As for :func:`rans_decode`.
 
     Examples
     --------

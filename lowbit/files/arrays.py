@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.files.kinds import NPY, wrong_kind
 from lowbit.files.npz import npz_array, npz_names
 from lowbit.files.reading import unreadable
 from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
@@ -34,13 +36,24 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
             file = read_header(path)
             return {name: np.array(file.tensor(name)) for name in file.entries}
         case ".npy":
-            try:
-                return {UNNAMED: np.load(path, allow_pickle=False)}
-            except OSError as error:
-                raise unreadable(path, error) from error
-            except (ValueError, EOFError) as error:
-                raise InputError(f"{path} is not a .npy file, or a damaged one: {error}") from error
+            return {UNNAMED: read_npy(path)}
     raise wrong_suffix(path)
+
+
+def read_npy(path: str | Path) -> Array:
+    """The array of a .npy file, whatever its name.
+
+    Raises InputError: it cannot be read, is damaged, or another kind of file.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise wrong_kind(path, NPY, str(error), hint="numpy.save writes one") from error
+    if not isinstance(array, np.ndarray):
+        raise wrong_kind(path, NPY, "it has several arrays", hint="numpy.save writes one")
+    return array
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:

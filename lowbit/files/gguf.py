@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.files.gguf_values import Cursor, Value, text_bytes, value_bytes
+from lowbit.files.kinds import GGUF, wrong_kind
 from lowbit.files.reading import unreadable
 from lowbit.files.safetensors import DTYPES, Entry, TensorFile
 from lowbit.files.whole import whole_file
@@ -165,7 +166,7 @@ def read_gguf(path: str | Path) -> GgufFile:
 def _start(cursor: Cursor) -> tuple[int, int, int]:
     """The version, and the numbers of tensors and of values."""
     if bytes(cursor.data[: len(MAGIC)]) != MAGIC:
-        raise InputError(f"{cursor.path} is not a GGUF file: it does not begin with {MAGIC.decode()}")
+        raise wrong_kind(cursor.path, GGUF, f"it does not begin with {MAGIC.decode()}")
     cursor.at = len(MAGIC)
     version = cursor.number("I", "the version")
     if version not in VERSIONS:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.files.gguf import GgufFile, is_gguf, read_gguf
 from lowbit.files.gguf_values import Cursor
+from lowbit.files.kinds import wrong_kind
 from lowbit.files.reading import unreadable
 from lowbit.printable import excerpt
 
@@ -115,9 +116,9 @@ def read_importance(path: str | Path) -> Importance:
     try:
         return Importance(path, _of_dat(Cursor(path, data)))
     except InputError as error:
-        what = error.message.removeprefix(f"{path} is ")
+        why = error.message.removeprefix(f"{path} is ")
         hint = "llama-imatrix writes one, in GGUF or with --output-format dat"
-        raise InputError(f"{path} is not an importance matrix, or a damaged one: {what}", hint=hint) from error
+        raise wrong_kind(path, "an importance matrix", why, hint=hint) from error
 
 
 def _of_gguf(file: GgufFile) -> dict[str, Sums]:

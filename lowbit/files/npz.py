@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
+from lowbit.files.kinds import NPZ, kind_of, wrong_kind
 from lowbit.files.reading import unreadable
 from lowbit.printable import excerpt
 
@@ -66,13 +67,17 @@ def npz_array(path: str | Path, name: str) -> NDArray[Any]:
 def _opened(path: str | Path) -> Iterator[ZipFile]:
     try:
         with ZipFile(path) as archive:
+            names = archive.namelist()
+            if names and not any(name.endswith(_SUFFIX) for name in names):
+                raise wrong_kind(path, NPZ, "none of its files is an array", hint="numpy.savez writes one")
             yield archive
     except InputError:  # which is a ValueError, too
         raise
     except BadZipFile as error:
-        raise InputError(
-            f"{path} is not a .npz file, or a damaged one: {error}", hint="numpy.savez writes one"
-        ) from error
+        truncated = kind_of(path) == NPZ
+        why = "it is truncated: its end, which lists its arrays, is missing" if truncated else str(error)
+        hint = "copy it again" if truncated else "numpy.savez writes one"
+        raise wrong_kind(path, NPZ, why, hint=hint) from error
     except OSError as error:
         raise unreadable(path, error) from error
     except (*_DAMAGE, ZlibError) as error:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.files import coded
+from lowbit.files.kinds import SAFETENSORS, wrong_kind
 from lowbit.files.reading import unreadable
 from lowbit.files.whole import whole_file
 from lowbit.ops.pack.pack import pack, unpack
@@ -165,10 +166,8 @@ def read_header(path: str | Path) -> TensorFile:
             total = path.stat().st_size
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if total < _LENGTH_BYTES or length > min(_LONGEST_HEADER, total - _LENGTH_BYTES):
-                raise InputError(
-                    f"{path} is not a safetensors file, or a truncated one: its first eight bytes announce a header of "
-                    f"{length:,} bytes, and the file has {total:,}"
-                )
+                what = f"its first eight bytes announce a header of {length:,} bytes; truncated, it has {total:,}"
+                raise wrong_kind(path, SAFETENSORS, what)
             header = file.read(length)
     except OSError as error:
         raise unreadable(path, error) from error

@@ -74,7 +74,8 @@ def read_checkpoint(path: Path) -> TensorFile:
     for name, shard in listed.items():
         if where.get(name) != shard:
             raise InputError(f"{index}: tensor {excerpt(name)} is not in {excerpt(shard)}, where the index has it")
-    return ShardedFile(index, entries, next(iter(shards.values())).metadata, shards, where)
+    coders = {name: coder for file in shards.values() for name, coder in file.coders.items()}
+    return ShardedFile(index, entries, next(iter(shards.values())).metadata, shards, where, coders=coders)
 
 
 def _weight_map(index: Path) -> dict[str, str]:

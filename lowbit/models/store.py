@@ -86,7 +86,7 @@ def read_model(path: str | Path) -> IntegerModel:
         document = json.loads(file.metadata[KEY])
         schema = document["schema"]
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        hint = "`lowbit convert` makes one"
+        hint = "`lowbit run MODEL --save NAME.safetensors` writes one"
         raise InputError(
             f"{file.path} is not an integer model: its metadata lacks a record of it", hint=hint
         ) from error

@@ -307,17 +307,15 @@ class BlockPolicy(Choices):
         return policy.choose(rounding="nearest_even", random_bits=0) if policy.stochastic else policy
 
     def require_held(self, fmt: BlockFormat) -> None:
-        """Refuse a format whose elements or scales are not numbers of the arithmetic that makes them.
-
-        Raises
-        ------
-        InputError
-        """
+        """Refuse a format whose elements or scales are not numbers of the arithmetic that makes them: InputError."""
         element, factors = fmt.number, fmt.of_role("multiply", "by_sign", "divide")
         largest, (bits, most) = element.max, HELD[self.arithmetic]
         if largest.fraction() <= 0:
             what = f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become"
             raise InputError(what, hint="int2, say")
+        if self.rounding_steps != "none" and not (element.wraps and element.smallest_exponent == 0):
+            what = f"{fmt.id}: rounding_steps = {self.rounding_steps!r} cuts to integers, and {element.id} is not one"
+            raise InputError(what, hint="rounding_steps='none', or int4.g32, say")
         if fmt.element.dimension > 1:
             self._require_nearest(fmt)
         parts = [element, *(field.format for field in factors)]

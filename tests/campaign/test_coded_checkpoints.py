@@ -71,6 +71,11 @@ def test_the_bits_of_a_layer_are_those_that_are_measured(model, tmp_path):
     assert "small.weight.codes" not in file.coders
 
 
+def test_what_was_written_is_said_where_coding_saves_nothing(model, tmp_path):
+    notes = quantize_file(model, tmp_path / "q", {"small.weight": "int8.tensor"}, entropy="huffman").notes
+    assert notes[-1] == "huffman makes no tensor smaller: codes are packed, in lowbit's own container"
+
+
 def test_a_folder_of_files(model, tmp_path):
     source, coded_folder, dense = tmp_path / "source", tmp_path / "coded", tmp_path / "dense"
     source.mkdir()
@@ -94,6 +99,7 @@ def test_scan_reads_them_and_clean_decodes_them(model, tmp_path):
     path, clean, dense = (tmp_path / f"{name}.safetensors" for name in ("coded", "clean", "dense"))
     quantize_file(model, path, "int4.channel", entropy="rans")
     group = next(group for group in scan_file(path).groups if "a.weight" in group.names)
+    assert "int4, a stream of rans, a code in each I8; lowbit's own" in group.packing
     entries = read_header(path).entries.values()
     assert group.stored == sum(one.stop - one.start for one in entries if not one.name.startswith(("norm", "small")))
     clean_file(path, clean)

@@ -31,11 +31,12 @@ def test_there_and_back(lowbit, model):
         "names are those of the source and there is no model's metadata: convert the model to GGUF first",
     ]
     assert [entry.dtype for entry in read_gguf("out.gguf").entries.values()] == ["Q8_0", "F32", "F32"]
-    assert lowbit("dequantize", "out.gguf", "--to", "float32", "-o", "values").status == 0
+    result = lowbit("dequantize", "out.gguf", "--to", "float32", "-o", "values")
+    assert result.lines[0] == "1 tensor with 256 values: ggml_q8_0, GGUF; now float32"
     expected = package.dequantize(package.quantize(WEIGHTS, "ggml_q8_0"))
     assert np.array_equal(read_header("values").tensor("a.weight"), expected)
     document = lowbit("dequantize", "out.gguf", "-o", "values.gguf", "--output-format", "json").json
-    assert document["container"] == "gguf"
+    assert (document["container"], document["dtype"]) == ("gguf", "bfloat16")
     assert read_gguf("values.gguf").entries["a.weight"].dtype == "BF16"
 
 

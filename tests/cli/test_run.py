@@ -129,6 +129,7 @@ def test_layers_that_a_dump_lacks_are_not_equal(lowbit, model, image, tmp_path, 
         (("-o", "a.npy", "--dump", "b.npy"), "b.npy: a .npy file has one array"),
         (("-o", "a.npy", "--dump", "b.txt"), "b.txt: the name ends in none of"),
         (("-o", "a.txt", "--dump", "b.npz"), "a.txt: the name ends in none of"),
+        (("--save", "m.npz"), "m.npz: the name is that of a .npz file, and a safetensors file is written"),
     ],
 )
 def test_what_a_stored_model_cannot_be_asked_for_is_refused_first(lowbit, model, image, options, message, monkeypatch):

@@ -41,5 +41,5 @@ def run(arguments: Namespace) -> int:
             threads=arguments.threads,
             progress=bar.tensors,
         )
-    show(converted, arguments, "dequantize")
+    show(converted, arguments, "dequantize", values=arguments.to)
     return 0

@@ -13,7 +13,7 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.report.prove_model import prove_model
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.widths import WIDTH_OPTIONS, add_width_options, prove_widths
-from lowbit.errors import InputError, UsageError
+from lowbit.errors import UsageError
 from lowbit.nonlinear.scheme import NONLINEARITIES
 from lowbit.policy.accumulator import ACCUMULATORS, Accumulator, get_accumulator
 from lowbit.printable import columns
@@ -207,18 +207,13 @@ def _write_table(page: Terminal, found: list[tuple[Accumulator, tuple[str, str],
 
 
 def _run_weights(arguments: Namespace, page: Terminal) -> int:
-    import numpy as np
+    from lowbit.files.arrays import read_npy
 
     accumulator = get_accumulator(arguments.subject or "int32")
     for option, given in (("--k", arguments.k), ("--b", arguments.b)):
         if given is not None:
             raise UsageError(f"{option} means nothing where --weights is given", hint=f"without {option}")
-    try:
-        weights = np.load(arguments.weights, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{arguments.weights}: no .npy array: {error}", hint="numpy.save(path, weights)") from error
-    if not isinstance(weights, np.ndarray):
-        raise InputError(f"{arguments.weights}: an archive of arrays, not one", hint="numpy.save(path, weights)")
+    weights = read_npy(arguments.weights)
     bias = parse_range(arguments.bias or "0", "--bias")
     if not isinstance(bias, tuple) or bias[0] != bias[1]:
         raise UsageError("--bias is one number where --weights is given", hint="--bias 0")

@@ -42,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     from lowbit.files.arrays import read_arrays, write_arrays
+    from lowbit.files.kinds import SAFETENSORS, require_suffix
     from lowbit.files.whole import require_writable
     from lowbit.models.inputs import input_codes
     from lowbit.models.store import write_model
@@ -49,6 +50,8 @@ def run(arguments: Namespace) -> int:
     for name in (arguments.output, arguments.dump, arguments.save):
         if name:
             require_writable(name)
+    if arguments.save:
+        require_suffix(arguments.save, SAFETENSORS)
     if arguments.input is None and (arguments.output or arguments.dump):
         raise UsageError("--output and --dump take an INPUT", hint=".npy, .npz or .safetensors")
     _require_places(arguments, several=False)

@@ -65,7 +65,8 @@ def test_empty_arrays():
         assert lowbit.dequantize(tensor).shape == shape
         assert tensor.bits_per_value == 0
         for policy in lowbit.BLOCK_PRESETS:
-            name = "ggml_iq4_nl" if lowbit.BLOCK_PRESETS[policy].of_ggml else "nvfp4"
+            own = lowbit.BLOCK_PRESETS[policy]
+            name = "ggml_iq4_nl" if own.of_ggml else "nvfp4" if own.rounding_steps == "none" else "int4.g16"
             assert lowbit.quantize(np.zeros(shape, np.float32), name, policy=policy).codes.shape == shape
 
 
@@ -203,6 +204,9 @@ def test_tensors_and_formats_are_pickled_and_copied():
         ("int8.g2.float64", "deepseek_v3", "is not held by the arithmetic of the policy, 'binary32'"),
         ("float16.g2.float64", "nearest", "not held"),
         ("int32.g2.float32", "deepseek_v3", "int32 is not held"),
+        ("float4_e2m1fn.g2", "ggml_q4_0", "rounding_steps = 'sum' cuts to integers, and float4_e2m1fn is not one"),
+        ("q2.2.g2", "ggml_q4_0_fused", "rounding_steps = 'fused_sum' cuts to integers, and q2.2 is not one"),
+        ("nf4.g2", "ggml_q4_1", "rounding_steps = 'sum' cuts to integers, and nf4 is not one"),
     ],
 )
 def test_what_the_arithmetic_does_not_hold_is_refused(fmt, policy, message):
