@@ -18,6 +18,7 @@ from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.nested import nested_formats, product_with_sum
 from lowbit.ops.block.products import binary32_values
 from lowbit.ops.block.scales import field_values
+from lowbit.ops.block.struct_values import values_of_structs
 from lowbit.ops.block.sums import binary32_sums
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.block.vectors import of_components
@@ -63,6 +64,8 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
     if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
         raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     checked_threads(threads)
+    if wanted == np.float32 and (straight := values_of_structs(tensor, threads)) is not None:
+        return straight
     _require_exact(tensor.format, wanted)
     tensor = of_components(tensor)
     with np.errstate(all="ignore"):

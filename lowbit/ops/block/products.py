@@ -36,7 +36,7 @@ class Factors(NamedTuple):
 
 def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
     """The values; None where other steps than products of binary32 elements and their scales lead to them."""
-    factors, shape = _factors(tensor.format), axis_last(tensor.shape, tensor.axis)
+    factors, shape = factors_of(tensor.format), axis_last(tensor.shape, tensor.axis)
     if factors is None or not tensor.codes.size or not divides(tensor.format.scales[0], shape):
         return None
     codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
@@ -59,7 +59,7 @@ def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32
 
 
 @lru_cache(maxsize=256)
-def _factors(fmt: BlockFormat) -> Factors | None:
+def factors_of(fmt: BlockFormat) -> Factors | None:
     """The parts of the products, where a format has no other steps."""
     first, zeros = fmt.scales[0], fmt.of_role("zero_point")
     finest = tuple(field for field in fmt.of_role("multiply", "by_sign") if field.block == first.block)

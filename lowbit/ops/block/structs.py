@@ -11,7 +11,8 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Element
 from lowbit.ops.arrays import Array
-from lowbit.ops.pack.structs import CODES, STRUCTS, Struct, pack_structs, unpack_structs
+from lowbit.ops.pack.struct_runs import available, pack_codes, pieces_of, unpack_codes
+from lowbit.ops.pack.structs import CODES, STRUCTS, Struct, placed, struct_bytes
 
 LAYOUT = "ggml"
 
@@ -24,7 +25,7 @@ def struct_size(fmt: BlockFormat) -> int:
     InputError
         The format has no struct.
     """
-    return sum(words.size for words in _struct(fmt))
+    return struct_bytes(struct_of(fmt))
 
 
 def structs_of(fmt: BlockFormat, shape: Shape, arrays: Mapping[str, Array]) -> bytes:
@@ -35,33 +36,59 @@ def structs_of(fmt: BlockFormat, shape: Shape, arrays: Mapping[str, Array]) -> b
     InputError
         The format has no struct, or the axis of the blocks is not whole structs.
     """
-    struct, count = _struct(fmt), _count(fmt, shape)
-    fields = {name: _written(arrays[name], part).reshape(count, size) for name, (part, size) in _fields(fmt).items()}
-    return pack_structs(struct, fields).tobytes()
+    struct, count = struct_of(fmt), _count(fmt, shape)
+    result = np.zeros((count, struct_size(fmt)), np.uint8)
+    left = placed(struct) if count else []
+    if count and available():
+        codes = np.ascontiguousarray(arrays[CODES]).reshape(count, -1)
+        pack_codes(struct, codes, lowest_stored(fmt.element), result)
+        left = [*pieces_of(struct).left]
+    names = set().union(*(words.fields for _, words in left))
+    fields = {
+        name: _written(arrays[name], part).reshape(count, size)
+        for name, (part, size) in _fields(fmt).items()
+        if name in names
+    }
+    for place, words in left:
+        words.pack(fields, result, place)
+    return result.tobytes()
 
 
-def from_structs(data: bytes | bytearray, fmt: BlockFormat, shape: Shape) -> dict[str, Array]:
-    """The codes of elements and scales by name, in the shapes of a tensor whose axis of the blocks is the last one.
+def require_size(size: int, fmt: BlockFormat, shape: Shape) -> None:
+    """Refuse bytes that are not the structs of a tensor, the axis of the blocks last.
 
     Raises
     ------
     InputError
         As above, or there are more or fewer bytes than such a tensor has.
     """
-    struct, count = _struct(fmt), _count(fmt, shape)
-    if len(data) != count * struct_size(fmt):
-        what = f"{len(data)} bytes are not the {count * struct_size(fmt)} of {fmt.id} of shape {shape}"
-        raise InputError(what, hint="is the shape right?")
-    fields = {
-        name: np.zeros((count, size), f"u{np.dtype(part.code_dtype).itemsize}")
-        for name, (part, size) in _fields(fmt).items()
-    }
-    unpack_structs(struct, np.frombuffer(data, np.uint8).reshape(count, struct_size(fmt)), fields)
+    whole = _count(fmt, shape) * struct_size(fmt)
+    if size != whole:
+        raise InputError(f"{size} bytes are not the {whole} of {fmt.id} of shape {shape}", hint="is the shape right?")
+
+
+def from_structs(data: bytes, fmt: BlockFormat, shape: Shape) -> dict[str, Array]:
+    """The codes of elements and scales by name, in the shapes of a tensor whose axis of the blocks is the last one."""
+    struct, count = struct_of(fmt), _count(fmt, shape)
+    octets = np.frombuffer(data, np.uint8).reshape(count, struct_size(fmt))
     shapes = {CODES: shape} | {field.name: field.grid(shape) for field in fmt.scales}
-    return {name: _read(fields[name], part).reshape(shapes[name]) for name, (part, _) in _fields(fmt).items()}
+    parts, result = _fields(fmt), {}
+    if count and available():
+        codes, size = parts.pop(CODES)
+        result[CODES] = np.empty((count, size), codes.code_dtype)
+        unpack_codes(struct, octets, lowest_stored(codes), result[CODES])
+    fields = {
+        name: np.zeros((count, size), f"u{np.dtype(part.code_dtype).itemsize}") for name, (part, size) in parts.items()
+    }
+    for place, words in placed(struct):
+        if count and words.fields <= set(fields):
+            words.unpack(octets, place, fields)
+    result |= {name: read_patterns(fields[name], part) for name, (part, _) in parts.items()}
+    return {name: array.reshape(shapes[name]) for name, array in result.items()}
 
 
-def _struct(fmt: BlockFormat) -> Struct:
+def struct_of(fmt: BlockFormat) -> Struct:
+    """The struct of a format; InputError where it has none."""
     if fmt.id not in STRUCTS:
         raise InputError(f"{fmt.id} has no struct in layout {LAYOUT!r}", hint=f"those of {', '.join(STRUCTS)}")
     return STRUCTS[fmt.id]
@@ -85,13 +112,18 @@ def _fields(fmt: BlockFormat) -> dict[str, tuple[Element, int]]:
 
 def _written(codes: Array, fmt: Element) -> Array:
     """Unsigned patterns: signed codes that do not fill their container are stored less the lowest one."""
-    unsigned = f"u{codes.dtype.itemsize}"
-    if not fmt.signed_codes or fmt.bits == 8 * codes.dtype.itemsize:
-        return np.ascontiguousarray(codes).view(unsigned)
-    return np.asarray(codes - codes.dtype.type(fmt.codes[0])).view(unsigned)
+    lowest = lowest_stored(fmt)
+    moved = np.asarray(codes - codes.dtype.type(lowest)) if lowest else np.ascontiguousarray(codes)
+    return moved.view(f"u{codes.dtype.itemsize}")
 
 
-def _read(patterns: Array, fmt: Element) -> Array:
-    codes = patterns.view(fmt.code_dtype)
-    whole = not fmt.signed_codes or fmt.bits == 8 * codes.dtype.itemsize
-    return codes if whole else np.asarray(codes + codes.dtype.type(fmt.codes[0]))
+def lowest_stored(fmt: Element) -> int:
+    """The code whose pattern in a struct is 0."""
+    whole = not fmt.signed_codes or fmt.bits == 8 * np.dtype(fmt.code_dtype).itemsize
+    return 0 if whole else fmt.codes[0]
+
+
+def read_patterns(patterns: Array, fmt: Element) -> Array:
+    """The codes of patterns in a struct."""
+    codes, lowest = patterns.view(fmt.code_dtype), lowest_stored(fmt)
+    return np.asarray(codes + codes.dtype.type(lowest)) if lowest else codes

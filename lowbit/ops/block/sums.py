@@ -30,7 +30,7 @@ class Terms(NamedTuple):
 
 def binary32_sums(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
     """The values; None where other steps than an exact product and one sum lead to them."""
-    terms, shape = _terms(tensor.format), axis_last(tensor.shape, tensor.axis)
+    terms, shape = terms_of(tensor.format), axis_last(tensor.shape, tensor.axis)
     if terms is None or not tensor.codes.size:
         return None
     if not all(divides(field, shape) for field in (*terms.factors, *terms.addends)):
@@ -65,7 +65,7 @@ def _product(tensor: BlockTensor, fields: tuple[ScaleField, ...]) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _terms(fmt: BlockFormat) -> Terms | None:
+def terms_of(fmt: BlockFormat) -> Terms | None:
     """The parts of the sum, where a format has no others and its products are binary32 numbers."""
     from lowbit.kernels.block.fast_products import MULTIPLY_ADD
 

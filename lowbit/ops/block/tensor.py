@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -91,6 +92,35 @@ class BlockTensor:
             object.__setattr__(tensor, name, value)
         return tensor
 
+    @classmethod
+    def _of_structs(cls, data: bytes, fmt: BlockFormat, shape: Shape, axis: int) -> BlockTensor:
+        """A tensor whose codes and scales are taken out of its structs when somebody asks for them."""
+        tensor = object.__new__(cls)
+        tensor.__dict__.update(format=fmt, shape=shape, axis=axis, structs=data)
+        return tensor
+
+    @property
+    def held_structs(self) -> bytes | None:
+        """The structs that the tensor was read from, as long as nobody has asked for its codes."""
+        data: bytes | None = self.__dict__.get("structs")
+        return data
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Codes and scales that are still in their structs."""
+            parts = self.__dict__
+            data = parts.get("structs")
+            if data is not None and name in {"codes", "scales"}:
+                arrays = structs.from_structs(data, self.format, axis_last(self.shape, self.axis))
+                moved = {key: np.ascontiguousarray(np.moveaxis(a, -1, self.axis)) for key, a in arrays.items()}
+                whole = self.trusted(self.format, self.axis, moved.pop("codes"), moved)
+                parts.update(codes=whole.codes, scales=whole.scales)
+                parts.pop("structs", None)
+            if name not in parts:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return parts[name]
+
     def scale_codes(self, name: str) -> Array:
         """The codes of a scale, be they its values or not."""
         field = next((field for field in self.format.scales if field.name == name), None)
@@ -174,9 +204,8 @@ class BlockTensor:
         if not isinstance(data, (bytes, bytearray)):
             raise InputError(f"data: {type(data).__name__} is not bytes", hint="what to_bytes returns")
         if layout == structs.LAYOUT:
-            fields = structs.from_structs(data, target, last)
-            moved = {name: np.ascontiguousarray(np.moveaxis(array, -1, place)) for name, array in fields.items()}
-            return cls.trusted(target, place, moved.pop("codes"), moved)
+            structs.require_size(len(data), target, last)
+            return cls._of_structs(bytes(data), target, lengths, place)
         given, what = len(data), f"{target.id} of shape {lengths}"
         least = target.bits_of(last) // 8  # before a shape that is too large allocates anything
         if given < least:
@@ -197,7 +226,8 @@ class BlockTensor:
 
     def __getstate__(self) -> dict[str, object]:
         """For pickle and copy, which take no read-only mapping."""
-        return self.__dict__ | {"scales": dict(self.scales)}
+        scales = dict(self.scales)
+        return self.__dict__ | {"scales": scales}
 
     def __repr__(self) -> str:
         return f"BlockTensor({self.format.id}, shape={self.shape}, axis={self.axis})"

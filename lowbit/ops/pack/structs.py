@@ -5,8 +5,9 @@ A struct is a list of words, and a word a list of pieces: some bits of one code 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from lowbit.ops.arrays import Array
 CODES = "codes"
 """The name of the elements beside those of the scales."""
 
+OCTET = 8
 TRITS, ROUND_UP = 5, 242
 """Ternary digits in a byte, 3^5 - 1 at most; the byte is their number times 256 / 243, rounded up."""
 
@@ -46,29 +48,45 @@ class Words:
     def size(self) -> int:
         return self.count * self.bits // 8
 
-    def pack(self, fields: Mapping[str, Array]) -> Array:
-        """The bytes of each struct, from the unsigned patterns of its fields."""
-        words, shift, dtype = None, 0, np.dtype(f"u{self.bits // 8}")
+    @property
+    def fields(self) -> set[str]:
+        return {piece.field for piece in self.pieces}
+
+    def bits_of(self, place: int) -> Iterator[tuple[Piece, int, int]]:
+        """Each piece with the code that it is of, and its first bit in a struct that has the words from a byte on."""
+        for word in range(self.count):
+            bit = OCTET * place + word * self.bits
+            for piece in self.pieces:
+                yield piece, piece.first + word * piece.step, bit
+                bit += piece.bits
+
+    def pack(self, fields: Mapping[str, Array], octets: Array, place: int) -> None:
+        """Write the words of each struct, which begin at a byte, from the unsigned patterns of its fields."""
+        words, shift, dtype = None, 0, np.dtype(f"u{self.bits // OCTET}")
         for piece in self.pieces:
             part = fields[piece.field][:, piece.codes(self.count)]
-            mask = (1 << piece.bits) - 1
-            part = ((part >> part.dtype.type(piece.low)) & part.dtype.type(mask)).astype(dtype)
-            part <<= dtype.type(shift)
-            words = part if words is None else words.__ior__(part)
+            if piece.bits < OCTET * part.itemsize:
+                part = (part >> part.dtype.type(piece.low)) & part.dtype.type((1 << piece.bits) - 1)
+            part = part.astype(dtype, copy=False) << dtype.type(shift) if shift else part.astype(dtype, copy=False)
+            words = part if words is None else words | part
             shift += piece.bits
-        assert words is not None
-        octets = np.ascontiguousarray(words).astype(dtype.newbyteorder("<"), copy=False).view(np.uint8)
-        return octets.reshape(len(words), self.size)
+        self._of(octets, place)[...] = words
 
-    def unpack(self, octets: Array, fields: Mapping[str, Array]) -> None:
+    def unpack(self, octets: Array, place: int, fields: Mapping[str, Array]) -> None:
         """Set the bits of the fields, which are zeros before."""
-        dtype, shift = np.dtype(f"u{self.bits // 8}"), 0
-        words = np.ascontiguousarray(octets).view(dtype.newbyteorder("<")).astype(dtype, copy=False)
+        words, shift = self._of(octets, place), 0
         for piece in self.pieces:
             field = fields[piece.field]
-            part = ((words >> dtype.type(shift)) & dtype.type((1 << piece.bits) - 1)).astype(field.dtype)
-            field[:, piece.codes(self.count)] |= part << field.dtype.type(piece.low)
+            part = words if piece.bits == self.bits else (words >> shift) & ((1 << piece.bits) - 1)
+            part = part.astype(field.dtype)
+            field[:, piece.codes(self.count)] |= part << field.dtype.type(piece.low) if piece.low else part
             shift += piece.bits
+
+    def _of(self, octets: Array, place: int) -> Array:
+        """The words in structs, as a view."""
+        dtype = np.dtype(f"<u{self.bits // OCTET}")
+        strides = octets.strides[0], dtype.itemsize
+        return np.ndarray((len(octets), self.count), dtype, octets, place, strides)
 
 
 @dataclass(frozen=True)
@@ -83,17 +101,22 @@ class Trits:
     def size(self) -> int:
         return self.count
 
-    def pack(self, fields: Mapping[str, Array]) -> Array:
+    @property
+    def fields(self) -> set[str]:
+        return {CODES}
+
+    def pack(self, fields: Mapping[str, Array], octets: Array, place: int) -> None:
+        """Write the bytes of each struct, which begin at one, from its fields."""
         number = np.zeros((len(fields[CODES]), self.count), np.uint16)
         for digit in range(TRITS):
             number *= 3
             if digit < self.digits:
                 number += fields[CODES][:, self._codes(digit)]
-        return ((number * 256 + np.uint16(ROUND_UP)) // np.uint16(ROUND_UP + 1)).astype(np.uint8)
+        octets[:, place : place + self.size] = (number * 256 + np.uint16(ROUND_UP)) // np.uint16(ROUND_UP + 1)
 
-    def unpack(self, octets: Array, fields: Mapping[str, Array]) -> None:
+    def unpack(self, octets: Array, place: int, fields: Mapping[str, Array]) -> None:
         """The highest digit is the carry of three times the byte; the digits below follow from what is left."""
-        rest = octets.astype(np.uint16)
+        rest = octets[:, place : place + self.size].astype(np.uint16)
         for digit in range(self.digits):
             rest *= 3
             fields[CODES][:, self._codes(digit)] = rest >> 8
@@ -170,20 +193,12 @@ STRUCTS: Mapping[str, Struct] = {
 """By the id of the format, the struct of one block in the order of its bytes (ggml-common.h, block_q4_0 and so on)."""
 
 
-def pack_structs(struct: Struct, fields: Mapping[str, Array]) -> Array:
-    """Structs of bytes, shape (structs, size), from the unsigned patterns of their fields, shape (structs, count)."""
-    size = sum(words.size for words in struct)
-    result = np.empty((len(fields[CODES]), size), np.uint8)
-    place = 0
-    for words in struct:
-        result[:, place : place + words.size] = words.pack(fields)
-        place += words.size
-    return result
+def placed(struct: Struct) -> list[tuple[int, Words | Trits]]:
+    """The words with the bytes at which they begin."""
+    starts = accumulate((words.size for words in struct), initial=0)
+    return list(zip(starts, struct, strict=False))
 
 
-def unpack_structs(struct: Struct, octets: Array, fields: Mapping[str, Array]) -> None:
-    """The inverse: fill the fields, arrays of zeros of unsigned integers, from structs of shape (structs, size)."""
-    place = 0
-    for words in struct:
-        words.unpack(octets[:, place : place + words.size], fields)
-        place += words.size
+def struct_bytes(struct: Struct) -> int:
+    """The size of a struct."""
+    return sum(words.size for words in struct)

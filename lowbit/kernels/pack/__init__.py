@@ -1,0 +1,1 @@
+"""Codes into the bytes of a product's structs, and out of them."""

@@ -1,0 +1,200 @@
+"""Codes in the structs of block formats, sixteen at a time, in vector registers.
+
+A run is sixteen codes that follow one another. A code has at most two digits: some bits of a byte, or a digit to the
+base of three. For each run and digit a table says where sixteen bytes are loaded, which of them has the digit of each
+code, and where in it the digit is.
+
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, PSHUFB; the other instructions are
+LLVM's own. ``lowbit/ops/pack/structs.py`` has the plain formula.
+"""
+
+# ruff: noqa: ARG001  (the signatures are those that numba calls)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from lowbit.kernels._jit import kernel
+from lowbit.kernels.lib.llvm import INT1, INT8, INT16, INT32, INT64, broadcast, function, int64, load
+from lowbit.kernels.lib.vectors import data_of
+
+LANES, DIGITS = 16, 2
+BITS, JOINED, TERNARY = range(3)
+"""What a code is: some bits of a byte, some of two bytes, a digit to the base of three."""
+AMOUNTS, INDEX, STARTS, ROW = 0, 128, 160, 176
+"""Bytes of a row of the table of runs: of each digit the rotations of lanes or their powers of three, as int32, the
+bytes that they take of those that are loaded, and where these are, as int64."""
+BASE, BYTE_BITS, BYTE = 3, 8, 255
+STRIP = 2048
+"""Codes that are packed piece by piece: they stay in the nearest cache."""
+
+OCTETS, WORDS, FLAGS = (ir.VectorType(kind, LANES) for kind in (INT8, INT32, INT1))
+
+
+def splat(number: int) -> Any:
+    """A number in all lanes."""
+    return ir.Constant(WORDS, [number] * LANES)
+
+
+def repeated(builder: Any, count: Any, steps: list[tuple[Any, Any]], body: Callable[..., None]) -> None:
+    """``body(*pointers)`` at least once; ``steps``: the first pointers, and how far each of them moves."""
+    before, loop, after = builder.block, *(builder.append_basic_block(name) for name in ("loop", "after"))
+    last, step = steps[-1]
+    end = builder.gep(last, [builder.mul(count, step)])
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    pointers = [builder.phi(first.type) for first, _ in steps]
+    body(*pointers)
+    following = [builder.gep(pointer, [step]) for pointer, (_, step) in zip(pointers, steps, strict=True)]
+    for pointer, (first, _), new in zip(pointers, steps, following, strict=True):
+        pointer.add_incoming(first, before)
+        pointer.add_incoming(new, builder.block)
+    builder.cbranch(builder.icmp_unsigned("!=", following[-1], end), loop, after)
+    builder.position_at_end(after)
+
+
+def each_run(
+    builder: Any,
+    kind: int,
+    count: Any,
+    struct: Any,
+    rows: Any,
+    masks: Any,
+    target: Any,
+    use: Callable[[Any, Any], None],
+    together: int = 1,
+) -> None:
+    """``use(codes, place)`` for runs of a struct, codes in int32 lanes; ``together``: how many in a step."""
+
+    def digit(row: Any, number: int) -> Any:
+        def entry(offset: int, to: Any) -> Any:
+            each = to.width // BYTE_BITS if to is INT64 else to.count * to.element.width // BYTE_BITS
+            return load(builder, builder.gep(row, [int64(offset + number * each)]), to)
+
+        order, amount = entry(INDEX, OCTETS), entry(AMOUNTS, WORDS)
+        loaded = load(builder, builder.gep(struct, [entry(STARTS, INT64)]), OCTETS)
+        shuffle = function(builder.module, "llvm.x86.ssse3.pshuf.b.128", OCTETS, OCTETS, OCTETS)
+        words = builder.zext(builder.call(shuffle, [loaded, order]), WORDS)
+        if kind == TERNARY:  # the digits below are a fraction, and three times that has the next one as its carry
+            rest = builder.and_(builder.mul(words, amount), splat(BYTE))
+            return builder.lshr(builder.mul(rest, splat(BASE)), splat(BYTE_BITS))
+        rotate = function(builder.module, f"llvm.fshr.v{LANES}i32", WORDS, WORDS, WORDS, WORDS)
+        return builder.and_(builder.call(rotate, [words, words, amount]), masks[number])
+
+    def body(row: Any, place: Any) -> None:
+        for k in range(together):
+            one, to = builder.gep(row, [int64(k * ROW)]), builder.gep(place, [int64(k * LANES)])
+            codes = digit(one, 0)
+            use(builder.or_(codes, digit(one, 1)) if kind == JOINED else codes, to)
+
+    steps = [(rows, int64(together * ROW)), (target, int64(together * LANES))]
+    repeated(builder, builder.udiv(count, int64(together)), steps, body)
+
+
+def masks_of(builder: Any, masks: Any) -> list[Any]:
+    """The bits of each digit in the code."""
+    return [broadcast(builder, builder.load(builder.gep(masks, [int64(k)])), WORDS) for k in range(DIGITS)]
+
+
+@intrinsic
+def unpack_structs(
+    typing_context: Any,
+    octets: Any,
+    size: Any,
+    kind: Any,
+    rows: Any,
+    masks: Any,
+    lowest: Any,
+    codes: Any,
+    runs: Any,
+    count: Any,
+) -> Any:
+    """The codes of some structs as bytes, plus ``lowest``."""
+    arguments = (octets, size, kind, rows, masks, lowest, codes, runs, count)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        places = (0, 3, 4, 6)
+        source, rows, masks, target = (data_of(context, builder, signature.args[k], values[k]) for k in places)
+        masks, length = masks_of(builder, masks), builder.mul(values[7], int64(LANES))
+        origin = broadcast(builder, builder.trunc(values[5], INT8), OCTETS)
+
+        def write(words: Any, place: Any) -> None:
+            result = builder.add(builder.trunc(words, OCTETS), origin)
+            builder.store(result, builder.bitcast(place, OCTETS.as_pointer())).align = 1
+
+        for each in (BITS, JOINED, TERNARY):
+
+            def runs(struct: Any, place: Any, each: int = each) -> None:
+                each_run(builder, each, values[7], struct, rows, masks, place, write)
+
+            with builder.if_then(builder.icmp_unsigned("==", values[2], int64(each))):
+                repeated(builder, values[8], [(source, values[1]), (target, length)], runs)
+        return context.get_dummy_value()
+
+    return types.none(*arguments), generate
+
+
+@kernel
+def unpack(octets, size, kind, rows, masks, lowest, codes):
+    """The codes of structs of ``size`` bytes, at least one: what the bytes say, plus ``lowest``."""
+    runs = rows.size // ROW
+    unpack_structs(octets, size, kind, rows, masks, lowest, codes, runs, codes.size // (runs * LANES))
+
+
+@intrinsic
+def pack_piece(
+    typing_context: Any,
+    codes: Any,
+    place: Any,
+    length: Any,
+    low: Any,
+    mask: Any,
+    shift: Any,
+    lowest: Any,
+    octets: Any,
+    start: Any,
+    size: Any,
+    count: Any,
+) -> Any:
+    """Bits of sixteen codes, less ``lowest``, into as many bytes of some structs; of a mask of 0 a bit into two."""
+    signature = types.none(codes, place, length, low, mask, shift, lowest, octets, start, size, count)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source, target = (data_of(context, builder, signature.args[k], values[k]) for k in (0, 7))
+        source, target = builder.gep(source, [values[1]]), builder.gep(target, [values[8]])
+        low, mask, shift, lowest = (broadcast(builder, builder.trunc(values[k], INT8), OCTETS) for k in (3, 4, 5, 6))
+
+        def each(bits: Callable[[Any], Any]) -> None:
+            def write(source: Any, target: Any) -> None:
+                part = bits(builder.lshr(builder.sub(load(builder, source, OCTETS), lowest), low))
+                place = builder.bitcast(target, part.type.as_pointer())
+                builder.store(builder.or_(builder.load(place, align=1), part), place).align = 1
+
+            repeated(builder, values[10], [(source, values[2]), (target, values[9])], write)
+
+        with builder.if_else(builder.icmp_unsigned("==", values[4], int64(0))) as (adjacent, apart):
+            with adjacent:
+                each(lambda part: builder.bitcast(builder.trunc(part, FLAGS), INT16))
+            with apart:
+                each(lambda part: builder.shl(builder.and_(part, mask), shift))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@kernel
+def pack(codes, length, pieces, lowest, octets, size):
+    """Set bits of structs that are 0: ``pieces[k]`` is (place of sixteen codes, their bit, mask, place, bit there)."""
+    strip, total = max(STRIP // length, 1), codes.size // length
+    for first in range(0, total, strip):
+        count = min(strip, total - first)
+        for k in range(pieces.shape[0]):
+            place, start = first * length + pieces[k, 0], first * size + pieces[k, 3]
+            pack_piece(
+                codes, place, length, pieces[k, 1], pieces[k, 2], pieces[k, 4], lowest, octets, start, size, count
+            )

@@ -1,0 +1,160 @@
+"""Structs of block formats as tables for kernels: which bits of which bytes the codes of a struct are."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowbit.ops.arrays import Array
+from lowbit.ops.pack.structs import CODES, Struct, Trits, Words, placed, struct_bytes
+
+LANES, DIGITS = 16, 2
+"""Codes of a run, and how many digits one has at most: of its low bits and of those above."""
+BITS, JOINED, TERNARY = range(3)
+OCTET, WINDOW_BYTES = 8, 2
+"""Bits of scales are taken out of two bytes."""
+
+
+ROW = np.dtype([("amounts", "<i4", (DIGITS, LANES)), ("index", "u1", (DIGITS, LANES)), ("starts", "<i8", DIGITS)])
+"""A row of the table of runs. Of each digit: by how many bits the byte of each code is rotated to the right, or the
+power of three that it is multiplied by; which byte that is of the sixteen that are loaded; where these are."""
+
+
+class Runs(NamedTuple):
+    """The codes of a struct, sixteen a run, as ``kernels/pack/simd_structs.py`` takes them.
+
+    Attributes
+    ----------
+    kind : int
+    table : ndarray of uint8
+        Rows of ``ROW``.
+    masks : ndarray of int32, shape (2,)
+        The bits of each digit in the code.
+    """
+
+    kind: int
+    table: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.int32]
+
+
+@lru_cache(maxsize=64)
+def runs_of(struct: Struct) -> Runs:
+    """The runs of a struct's codes."""
+    size, ternary = struct_bytes(struct), any(isinstance(words, Trits) for words in struct)
+    digits = [(*place, 0) for place in _trits(struct)] if ternary else _bits(struct)
+    count = 1 + max(code for code, *_ in digits)
+    octets, amounts = np.zeros((DIGITS, count), np.int64), np.zeros((DIGITS, count), np.int32)
+    masks = np.zeros(DIGITS, np.int32)
+    for code, octet, amount, mask in digits:
+        digit = int(not ternary and mask & 1 == 0)
+        octets[digit, code], amounts[digit, code], masks[digit] = octet, amount, mask
+    by_run = octets.reshape(DIGITS, -1, LANES).swapaxes(0, 1)
+    starts = np.minimum(by_run.min(axis=-1), size - LANES)
+    table = np.empty(len(starts), ROW)
+    table["amounts"] = amounts.reshape(DIGITS, -1, LANES).swapaxes(0, 1)
+    table["index"], table["starts"] = by_run - starts[..., None], starts
+    kind = TERNARY if ternary else JOINED if masks[1] else BITS
+    return Runs(kind, table.view(np.uint8), masks)
+
+
+def _bits(struct: Struct) -> list[tuple[int, int, int, int]]:
+    """Of each piece of a code the code, the byte, the rotation of this to the right, and the mask after it."""
+    return [
+        (code, bit // OCTET, (bit % OCTET - piece.low) % 32, ((1 << piece.bits) - 1) << piece.low)
+        for place, words in placed(struct)
+        if isinstance(words, Words)
+        for piece, code, bit in words.bits_of(place)
+        if piece.field == CODES
+    ]
+
+
+def _trits(struct: Struct) -> list[tuple[int, int, int]]:
+    """Of each digit the code, the byte, and the power of three that leaves it on top of a fraction."""
+    return [
+        (words.first + digit * words.count + octet, place + octet, 3**digit)
+        for place, words in placed(struct)
+        if isinstance(words, Trits)
+        for digit in range(words.digits)
+        for octet in range(words.count)
+    ]
+
+
+@lru_cache(maxsize=256)
+def windows_of(struct: Struct, field: str) -> npt.NDArray[np.int64] | None:
+    """Of a field of scales a row for each piece: the code, the place of two bytes, the bit there, mask, and bit.
+
+    None where a piece does not lie in two bytes.
+    """
+    rows, last = [], struct_bytes(struct) - WINDOW_BYTES
+    for place, words in placed(struct):
+        for piece, code, bit in words.bits_of(place) if isinstance(words, Words) else ():
+            if piece.field == field:
+                start = min(bit // OCTET, last)
+                rows.append((code, start, bit - OCTET * start, (1 << piece.bits) - 1, piece.low))
+                if rows[-1][2] + piece.bits > OCTET * WINDOW_BYTES:
+                    return None
+    return np.array(rows, np.int64)
+
+
+class Pieces(NamedTuple):
+    """What a kernel packs of a struct, a row for each sixteen codes, and the words that are left, with their places.
+
+    A row is the place of the codes, their bit, its mask, the place of their bytes, and the bit there. A mask of 0: one
+    bit of each code into two bytes.
+    """
+
+    rows: npt.NDArray[np.int64]
+    left: tuple[tuple[int, Words | Trits], ...]
+
+
+@lru_cache(maxsize=64)
+def pieces_of(struct: Struct) -> Pieces:
+    """How a struct is packed."""
+    rows, left = [], []
+    for place, words in placed(struct):
+        own = _rows(place, words) if isinstance(words, Words) else []
+        rows += own
+        left += [] if own else [(place, words)]
+    return Pieces(np.array(rows, np.int64).reshape(-1, 5), tuple(left))
+
+
+def _rows(place: int, words: Words) -> list[tuple[int, ...]]:
+    pieces = words.pieces
+    if words.bits != OCTET or any(piece.field != CODES for piece in pieces):
+        return []
+    if not words.count % LANES and all(piece.step == 1 for piece in pieces):
+        shifts = np.cumsum([0, *(piece.bits for piece in pieces)]).tolist()
+        return [
+            (piece.first + start, piece.low, (1 << piece.bits) - 1, place + start, shift)
+            for piece, shift in zip(pieces, shifts, strict=False)
+            for start in range(0, words.count, LANES)
+        ]
+    if len(pieces) == OCTET and not words.count % WINDOW_BYTES and all(piece.step == OCTET for piece in pieces):
+        return [(OCTET * start, pieces[0].low, 0, place + start, 0) for start in range(0, words.count, WINDOW_BYTES)]
+    return []
+
+
+def available() -> bool:
+    """Whether this processor has the instructions of the kernels."""
+    from lowbit.kernels.lib.cpu import features
+
+    return "avx2" in features()
+
+
+def unpack_codes(struct: Struct, octets: Array, lowest: int, codes: Array) -> None:
+    """Fill codes of 8 bits, of shape (structs, count), from structs of shape (structs, size)."""
+    from lowbit.kernels.pack import simd_structs
+
+    flat = octets.reshape(-1)
+    simd_structs.unpack(flat, octets.shape[1], *runs_of(struct), lowest, codes.reshape(-1).view(np.int8))
+
+
+def pack_codes(struct: Struct, codes: Array, lowest: int, octets: Array) -> None:
+    """Set the bits of structs that are zeros from the codes that ``pieces_of`` has rows for."""
+    from lowbit.kernels.pack import simd_structs
+
+    rows, flat = pieces_of(struct).rows, codes.reshape(-1).view(np.int8)
+    simd_structs.pack(flat, codes.shape[1], rows, lowest, octets.reshape(-1), octets.shape[1])
