@@ -16,10 +16,9 @@ from lowbit.ops.arithmetic.exact_rounding import BINARY32_BITS, add_to_odd, bina
 from lowbit.ops.arrays import Array, checked_threads, is_negative
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.nested import nested_formats, product_with_sum
-from lowbit.ops.block.products import binary32_values
+from lowbit.ops.block.products import binary32_sums, binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.struct_values import values_of_structs
-from lowbit.ops.block.sums import binary32_sums
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.block.vectors import of_components
 from lowbit.ops.cast.cast import decode, numpy_dtype

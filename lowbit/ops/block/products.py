@@ -1,4 +1,4 @@
-"""Elements of at most 8 bits times their scales, in binary32: the path of ``dequantize`` for most formats."""
+"""Elements of at most 8 bits times their scales, plus an addend, in binary32: ``dequantize`` of most formats."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ class Factors(NamedTuple):
     zeros: tuple[ScaleField, ...]
 
 
+class Terms(NamedTuple):
+    """How elements are decoded, the factors of a block, and those of what is added; ``sign``: that of the latter."""
+
+    elements: Step
+    factors: tuple[ScaleField, ...]
+    addends: tuple[ScaleField, ...]
+    sign: int
+
+
 def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
     """The values; None where other steps than products of binary32 elements and their scales lead to them."""
     factors, shape = factors_of(tensor.format), axis_last(tensor.shape, tensor.axis)
@@ -58,6 +67,42 @@ def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32
     return np.ascontiguousarray(np.moveaxis(values, -1, tensor.axis))
 
 
+def binary32_sums(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
+    """The values; None where other steps than an exact product and one sum lead to them."""
+    terms, shape = terms_of(tensor.format), axis_last(tensor.shape, tensor.axis)
+    if terms is None or not tensor.codes.size:
+        return None
+    if not all(divides(field, shape) for field in (*terms.factors, *terms.addends)):
+        return None
+    from lowbit.kernels.block import fast_products
+
+    codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
+    values = np.empty(shape, np.float32)
+    runs = Runs(values, terms.factors[0], threads)
+    factors = _product(tensor, terms.factors).reshape(-1)
+    addends = np.full(factors.shape, np.float32(-0.0))  # which changes no number
+    if terms.addends:
+        addends = _product(tensor, terms.addends).reshape(-1) * np.float32(terms.sign)
+    flat, rows = values.reshape(-1), runs.words.view(np.float32)
+    multiply_add = fast_products.MULTIPLY_ADD[runs.length]
+
+    def part(inside: slice) -> None:
+        places = slice(inside.start * runs.length, inside.stop * runs.length)
+        terms.elements.run(codes[places], None, False, 1, flat[places].view(np.uint32))
+        multiply_add(rows[inside], factors[inside], addends[inside])
+
+    runs.in_chunks(part, CHUNK)
+    return np.ascontiguousarray(np.moveaxis(values, -1, tensor.axis))
+
+
+def _product(tensor: BlockTensor, fields: tuple[ScaleField, ...]) -> Array:
+    """The numbers of the first field times those above them, one for each of its blocks."""
+    numbers = scale_numbers(tensor, fields[0])
+    for field in fields[1:]:
+        numbers = numbers * np.repeat(scale_numbers(tensor, field), field.block[0] // fields[0].block[0], axis=-1)
+    return np.asarray(numbers)
+
+
 @lru_cache(maxsize=256)
 def factors_of(fmt: BlockFormat) -> Factors | None:
     """The parts of the products, where a format has no other steps."""
@@ -78,6 +123,36 @@ def factors_of(fmt: BlockFormat) -> Factors | None:
     except LowbitError:
         return None
     return Factors(elements.step, finest, whole, zeros)
+
+
+@lru_cache(maxsize=64)
+def terms_of(fmt: BlockFormat) -> Terms | None:
+    """The parts of the sum, where a format has no others and its products are binary32 numbers."""
+    from lowbit.kernels.block.fast_products import MULTIPLY_ADD
+
+    first, others = fmt.scales[0], fmt.of_role("offset", "subtract")
+    factors, *addends = ((field, *fmt.on_scales(field.name)) for field in (first, *others))
+    listed = [field for group in (factors, *addends) for field in group]
+    usual = first.role == "multiply" and len(addends) <= 1 and (len(factors) > 1 or addends)
+    if not usual or len(listed) + len(fmt.sums) != len(fmt.scales) or fmt.number.bits > BITS:
+        return None
+    if any(field.role == "offset" and field.of for field in listed):
+        return None
+    lengths = [field.block[0] if len(field.block) == 1 else 0 for field in listed]
+    if lengths[0] not in MULTIPLY_ADD or any(length % lengths[0] or not length for length in lengths):
+        return None
+    if addends and addends[0][0].block != first.block:
+        return None
+    groups: list[list[Scalar]] = [[fmt.number, *(field.format for field in factors)]]
+    groups += [[field.format for field in group] for group in addends]
+    if not all(is_exact(*group) for group in groups):
+        return None
+    try:
+        elements, *_ = (decoding(part, BINARY32) for group in groups for part in group)
+    except LowbitError:
+        return None
+    sign = -1 if others and others[0].role == "subtract" else 1
+    return Terms(elements.step, factors, addends[0] if addends else (), sign)
 
 
 def is_exact(*factors: Scalar) -> bool:

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
-from lowbit.ops.block.products import factors_of
+from lowbit.ops.block.products import factors_of, terms_of
 from lowbit.ops.block.structs import lowest_stored, read_patterns, struct_of
-from lowbit.ops.block.sums import terms_of
 from lowbit.ops.block.tensor import BlockTensor, axis_last
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.chunks import in_chunks

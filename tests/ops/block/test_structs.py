@@ -8,8 +8,8 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError
+from lowbit.ops.block.products import binary32_sums
 from lowbit.ops.block.structs import struct_size
-from lowbit.ops.block.sums import binary32_sums
 from lowbit.ops.pack.structs import STRUCTS
 
 IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
