@@ -60,7 +60,12 @@ def fake_quantize(
 
 def round_through(values: Any) -> Any:
     """The nearest integers, ties to even, with a slope of 1 (Bengio et al., arXiv 1308.3432)."""
-    return _round_through()(values)
+    return through(values, np.rint)
+
+
+def through(values: Any, function: Callable[[Array], Array]) -> Any:
+    """What a function makes of each value, with a slope of 1: numbers as they are stored, say."""
+    return _through()(values, function)
 
 
 def _like(scale: Any, number: Any) -> Any:
@@ -118,5 +123,8 @@ def _fake_quantize() -> Callable[..., Any]:
 
 
 @cache
-def _round_through() -> Callable[..., Any]:
-    return differentiable().primitive(np.rint, lambda above, _result, _values: (above,))
+def _through() -> Callable[..., Any]:
+    def forward(values: Any, function: Callable[[Array], Array]) -> Array:
+        return function(values)
+
+    return differentiable().primitive(forward, lambda above, _result, _values, _function: (above,))

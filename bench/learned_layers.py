@@ -1,0 +1,61 @@
+"""Methods that learn one linear layer, on a block of all-MiniLM-L6-v2: sentences of Python's documentation."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from bench.learned import Row, System
+from bench.quantizer_figures import Layers
+from bench.quantizer_table import sentences
+from lowbit.format.registry import block_format_of
+from lowbit.models.packages import minilm
+from lowbit.quantizers import METHODS
+from lowbit.quantizers.learned.adaquant import mean_error
+from lowbit.quantizers.learned.descent import Settings
+from lowbit.quantizers.learned.integers import Integers
+from lowbit.quantizers.learned.layer import Layer
+
+BLOCK = "layer.1."
+
+
+@cache
+def layers() -> Layers:
+    """The six linear layers of a block: weights, activations of the calibration, of the held-out sentences."""
+    model = minilm()
+    names = [name for name in model.encoder.linears() if BLOCK in name]
+    calibration, held_out = (model.inputs(texts, names) for texts in sentences())
+    return [(model.parameters[name].astype(np.float32), calibration[name], held_out[name]) for name in names]
+
+
+def adaquant(seeds: tuple[int, ...]) -> list[Row]:
+    """Held-out errors of the layers' outputs over those of round to nearest; a learned bias beside the mean error."""
+    to, rows = "int4.channel.asymmetric", []
+    for seed in seeds:
+        ratios = []
+        for weights, activations, held_out in layers():
+            nearest = METHODS["round_to_nearest"].quantize(weights, to=to).error(weights, held_out)
+            result = METHODS["adaquant"].quantize(weights, activations, to=to, seed=seed)
+            ratios.append(result.error(weights, held_out) / nearest)
+        measured = {"mean": float(np.mean(ratios)), "least": min(ratios), "most": max(ratios)}
+        claim = f"held-out output error over round to nearest's, 4 bits, 6 layers, seed {seed}"
+        rows.append(Row(claim, "mean <= 0.75", measured, measured["mean"] <= 0.75))
+    return [*rows, _bias(seeds[0])]
+
+
+def _bias(seed: int) -> Row:
+    """Integers stay as round to nearest has them, the bias alone is learned: beside the mean error of the outputs."""
+    weights, activations, _ = layers()[0]
+    matrix = weights.astype(np.float64)
+    integers = Integers.of(matrix, block_format_of("int4.channel"), None, "adaquant")
+    settings = Settings(500, seed, {"bias": 1e-2}, schedule="cosine")
+    start = integers.start | {"bias": np.zeros(len(matrix), np.float32)}
+    learned = Layer.of(matrix, activations).learn(integers.values, start, settings, batch=len(activations)).learned
+    mean = mean_error(matrix, integers.values(learned).astype(np.float64), activations)
+    most = float(np.abs(learned["bias"] - mean).max() / np.abs(mean).max())
+    claim = "integers fixed: the learned bias less the mean output error, over the largest"
+    return Row(claim, "equal to 1e-3", {"difference": most}, most <= 1e-3)
+
+
+SYSTEMS = {"adaquant": System(adaquant, (0, 1, 2))}
