@@ -46,7 +46,7 @@ def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequen
 
 def add_file_options(parser: Any) -> None:
     """The checkpoint, the output, and how the work is done."""
-    told = "the checkpoint: a .safetensors file, the folder of its files, or minilm"
+    told = "the checkpoint: a .safetensors or .gguf file, the folder of a model's files, or minilm"
     input_file(parser, "checkpoint", what="the checkpoint", path_of=_place, metavar="MODEL", help=told)
     where = "the file to write, or the new folder"
     output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help=where)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowbit.models.layer_inputs import model_of
+from lowbit.models.layer_inputs import model_of, names_in_model
 from lowbit.ops.arrays import Array
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight
@@ -41,13 +41,15 @@ def quantized_jointly(
 def readers(method: Method, weights: str | Path, name: str, formats: Mapping[str, str]) -> tuple[str, ...]:
     """The layers that a method takes as one with ``name``: they read the same array of the model, in the same format.
 
-    ``weights``: the safetensors file of the model; ``formats``: of the layers that are quantised, by name.
+    ``weights``: the file of the model; ``formats``: of the layers that are quantised, by their names there.
     """
     if not method.joint:
         return (name,)
     path = Path(weights)
-    others = _readers(str(path), path.stat().st_mtime_ns)[name]
-    return tuple(one for one in others if formats.get(one) == formats[name])
+    inside = names_in_model(path, formats)
+    own = {known: one for one, known in inside.items()}
+    others = _readers(str(path), path.stat().st_mtime_ns)[inside[name]]
+    return tuple(own[one] for one in others if one in own and formats[own[one]] == formats[name])
 
 
 @lru_cache(maxsize=1)

@@ -89,7 +89,7 @@ class Outputs:
     Attributes
     ----------
     rows : ndarray
-        With the same Gram matrix as the layer's inputs, which are no fewer: ``|X E^T| = |R E^T|`` where ``X = Q R``.
+        With the same Gram matrix as the layer's inputs, of which there are as many or more: ``|X E^T| = |R E^T|`` where ``X = Q R``.
     squares : float
         The sum of the squares of the float model's outputs.
     """
@@ -167,10 +167,11 @@ def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Ent
     Raises InputError: they go through none of them.
     """
     linears, chosen = set(model_of(weights).linears), list(entries)
-    kept = [entry for entry in chosen if entry.name in linears]
+    inside = names_in_model(weights, (entry.name for entry in chosen))
+    kept = [entry for entry in chosen if inside[entry.name] in linears]
     if not kept:
         raise InputError(f"{weights}: sentences go through none of the {len(chosen)} tensors that are chosen")
-    others = (entry for entry in chosen if entry.name not in linears)
+    others = (entry for entry in chosen if inside[entry.name] not in linears)
     reason = "no sentence of the calibration goes through it"
     return kept, tuple(LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason) for entry in others)
 
@@ -223,6 +224,12 @@ def _vectors(path: str, modified: int, samples: tuple[Any, ...]) -> Array:
 @lru_cache(maxsize=1)
 def _figures(path: str, modified: int, samples: tuple[Any, ...]) -> Mapping[str, float]:
     return _model(path, modified).figures(samples, _vectors(path, modified, samples))
+
+
+def names_in_model(weights: str | Path, names: Iterable[str]) -> dict[str, str]:
+    """The names that tensors of a file have in the model, which in GGUF files are others."""
+    other = is_gguf(Path(weights))
+    return {name: hugging_face_name(name) if other else name for name in names}
 
 
 def stored_parameters(weights: str | Path) -> dict[str, Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
 from lowbit.models.evaluation import notes_on
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
-from lowbit.models.layer_inputs import layer_inputs, read_sentences, seen_layers
+from lowbit.models.layer_inputs import layer_inputs, names_in_model, read_sentences, seen_layers
 from lowbit.models.packages import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable, without_place
 from lowbit.ops.arrays import Array
@@ -89,8 +89,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         As :func:`lowbit.quantizers.method.chosen` takes it.
     calibration : path, optional
         A text in UTF-8, a line a sentence; the file is then that of a model, with config.json and vocab.txt beside it,
-        and matrices that no sentence goes through are left as they are. The inputs of a layer are those that it has in
-        the float model.
+        or the GGUF file of a Llama, and matrices that no sentence goes through are left as they are. The inputs of a
+        layer are those that it has in the float model.
     include, exclude, container, integers, entropy
         As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
         reordered is in lowbit's own container.
@@ -167,7 +167,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         entropy=entropy,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    notes = (*notes, *converted.notes, *notes_on([method], weights_of(path), sentences, targets))
+    names = names_in_model(weights_of(path), targets).values()
+    notes = (*notes, *converted.notes, *notes_on([method], weights_of(path), sentences, names))
     return replace(converted, left_out=left_out, notes=notes), layers
 
 
@@ -198,7 +199,7 @@ def layer_record(
     """One matrix of a file, quantised, as JSON has it: what a worker does."""
     file = read_checkpoint(Path(path))
     weights = file.tensor(name)
-    rows = layer_inputs(weights_of(path), sentences, tuple(targets))[name] if sentences else None
+    rows = _rows(weights_of(path), sentences, targets)[name] if sentences else None
     with told_of(name):
         own = chosen(method).bound(options)
         group = readers(own, weights_of(path), name, targets) if sentences else (name,)
@@ -216,6 +217,13 @@ def layer_record(
         "bits": float(result.bits_per_weight),
         "error": error,
     }
+
+
+def _rows(model: str | Path, sentences: tuple[Any, ...], targets: Iterable[str]) -> dict[str, Array]:
+    """What goes into the layers of a model, by the names that its file has for their weights."""
+    names = names_in_model(model, targets)
+    inputs = layer_inputs(model, sentences, tuple(names.values()))
+    return {name: inputs[inside] for name, inside in names.items()}
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:

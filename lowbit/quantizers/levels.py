@@ -1,4 +1,4 @@
-"""Levels: the values that the codes of a block tensor may take, block by block, in ascending order."""
+"""Levels: the values that the codes of a block tensor may take, block by block."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Levels:
     codes : ndarray, shape (count,)
         Codes of the element format, finite ones, by ascending value; -0 stands before 0.
     values : ndarray of float64, shape (outputs, blocks, count)
+        Of these codes: ascending, or descending where the scale is negative, as in ggml's Q4_0.
     odd : ndarray of int64, shape (outputs, blocks)
         1 where a tie goes to odd codes: the zero point is odd.
     """

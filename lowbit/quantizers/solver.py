@@ -109,22 +109,27 @@ class Grid(NamedTuple):
         Between each level and the next one the largest number that is rounded down; infinite ones at the end.
     zeros : ndarray of int64, shape (outputs, groups)
         The places of 0.
+    turned : ndarray of bool, shape (outputs, groups)
+        Where the levels, which ascend, have the codes in reverse.
     """
 
     codes: Array
     levels: Doubles
     cuts: Doubles
     zeros: Array
+    turned: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, levels: Levels) -> Grid:
-        values = np.ascontiguousarray(levels.values)
+        turned = levels.values[:, :, 0] > levels.values[:, :, -1]
+        values = np.where(turned[:, :, None], levels.values[:, :, ::-1], levels.values)
+        even = np.where(turned[:, :, None], levels.even[::-1], levels.even)
         count = values.shape[2]
         cuts = np.full((*values.shape[:2], (1 << (count - 1).bit_length()) - 1), np.inf)
         middles = (values[:, :, :-1] + values[:, :, 1:]) / 2
-        above = levels.even[:-1] == levels.odd[:, :, None]  # a tie goes to the level above
+        above = even[:, :, :-1] == levels.odd[:, :, None]  # a tie goes to the level above
         cuts[:, :, : count - 1] = np.where(above, np.nextafter(middles, -np.inf), middles)
-        return cls(levels.codes, values, cuts, (cuts < 0).sum(axis=2))
+        return cls(levels.codes, values, cuts, (cuts < 0).sum(axis=2), turned)
 
 
 class Swept(NamedTuple):
@@ -168,10 +173,11 @@ def sweep(
     wide, results = groups.astype(np.int64), (places, errors, apart, margins)
 
     def run(first: int, last: int) -> None:
-        feed_back(own, inside, *grid[1:], wide, cutoff, first, last, *results)
+        feed_back(own, inside, grid.levels, grid.cuts, grid.zeros, wide, cutoff, first, last, *results)
 
     in_chunks(run, own.shape[1], threads, WIDTH)
-    return Swept(grid.codes[places], errors, apart)
+    turned = grid.turned[:, groups].T
+    return Swept(grid.codes[np.where(turned, len(grid.codes) - 1 - places, places)], errors, apart)
 
 
 def _length(fmt: BlockFormat) -> int:

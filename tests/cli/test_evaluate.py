@@ -20,7 +20,7 @@ from tests.models.tiny_bert import folder, tiny_parameters
 SEEN = ["unaffable cafe!", "a cafe", "un a cafe a", "able a! a", "cafe cafe unable", "a a a un"]
 HELD_OUT = ["un cafe a!", "unaffable"]
 LAYERS = 12
-HEADS = ("method", "format", "bits", "similarity", "lowest", "output error", "seconds")
+HEADS = ("method", "format", "bits", "coded", "similarity", "lowest", "output error", "seconds")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def words(*more):
 def test_the_table_has_the_float_model_first_and_says_what_is_left_out(lowbit, model):
     result = lowbit(*words("--methods", "rtn,gptq,squeezellm", "--to", "int4.g32,int8.g32"))
     assert result.status == 0, result.err
-    assert re.sub(" +", " ", result.lines[1]) == "float F32 32.000 1.00000 1.00000 0 0.0"
+    assert re.sub(" +", " ", result.lines[1]) == "float F32 32.000 32.000 1.00000 1.00000 0 0.0"
     heads = [line.split()[:2] for line in result.lines[2:6]]
     methods = ("round_to_nearest", "gptq")
     assert heads == [[method, to] for method in methods for to in ("int4.g32", "int8.g32")]

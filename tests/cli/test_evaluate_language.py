@@ -3,9 +3,12 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 
+from lowbit.files.safetensors import read_header
 from lowbit.models.language.model import LanguageModel
+from lowbit.quantizers import METHODS
 from tests.models.language.tiny_llama import write_tiny
 from tests.models.tiny_bert import folder, tiny_parameters
 
@@ -31,12 +34,12 @@ def test_the_table_has_perplexities(lowbit, model):
         *words("--calibrate", "seen.txt", "--methods", "rtn,gptq", "--to", "int4.g32", "--kv-formats", "int8.g16,kivi2")
     )
     assert result.status == 0, result.err
-    heads = "method format bits perplexity divergence output error seconds"
+    heads = "method format bits coded perplexity divergence output error seconds"
     assert re.sub(" +", " ", result.lines[0]).strip() == heads
     rows = [line.split() for line in result.lines[1:6]]
     methods = ["float", "round_to_nearest", "gptq", "cache", "cache"]
     assert [row[0] for row in rows] == methods
-    assert rows[0][1:5] == ["F32", "32.000", f"{float(rows[0][3]):.3f}", "0"]
+    assert rows[0][1:6] == ["F32", "32.000", "32.000", f"{float(rows[0][4]):.3f}", "0"]
     assert rows[3][1:3] == ["int8.g16", "9.000"]
     assert rows[4][1:3] == ["kivi2", "32.000"]  # fewer tokens than it leaves as they are
     assert "14 layers with 18,432 weights; 1 held-out window, 1 of the calibration" in result.out
@@ -52,6 +55,27 @@ def test_the_numbers_are_those_of_the_model(lowbit, model):
     assert row["perplexity"] != first["perplexity"]
     assert row["divergence"] > 0
     assert document["sample"] == "window"
+
+
+@pytest.mark.parametrize(("method", "output"), [("gptq", "q.gguf"), ("awq", "q.safetensors")])
+def test_a_gguf_file_is_quantised_by_a_method(lowbit, model, method, output):
+    """Of a tensor the method sees what goes into the layer that has another name in the model."""
+    to = {"q.gguf": "ggml_q4_0", "q.safetensors": "int4.g32"}[output]
+    words = ("quantize", model, "--method", method, "--calibrate", "seen.txt", "--to", to, "-o", output)
+    result = lowbit(*words, "--output-format", "json")
+    assert result.status == 0, result.err
+    reasons = {item["tensor"]: item["reason"] for item in result.json["left_out"]}
+    assert reasons["token_embd.weight"] == "no sentence of the calibration goes through it"
+    plain = LanguageModel.read(model)
+    names = {"blk.1.ffn_down.weight": ["layers.1.mlp.down_proj.weight"]}
+    pair = ["layers.0.mlp.gate_proj.weight", "layers.0.mlp.up_proj.weight"]
+    names["blk.0.ffn_up.weight"] = pair if method == "awq" else pair[1:]
+    for tensor, layers in names.items():
+        rows = plain.inputs(plain.samples(SEEN), layers)[layers[-1]]
+        whole = METHODS[method].quantize(np.concatenate([plain.parameters[one] for one in layers]), rows, to=to)
+        values = whole.dequantize()[-len(plain.parameters[layers[-1]]) :]
+        lowbit("dequantize", output, "--to", "float32", "-o", "values")
+        assert np.array_equal(read_header("values").tensor(tensor), values)
 
 
 def test_a_picture_and_a_resumed_run(lowbit, model, tmp_path):

@@ -8,7 +8,9 @@ import pytest
 
 import lowbit
 from lowbit.campaign.checkpoint import quantize_file
+from lowbit.campaign.weighing import OTHERWISE
 from lowbit.files.gguf import TYPES, read_gguf
+from lowbit.files.gguf_tensors import formats
 from lowbit.files.safetensors import Entry, write_tensors
 from lowbit.ops.block.ggml_searches import SEARCHES
 from lowbit.ops.block.structs import struct_size
@@ -115,16 +117,31 @@ def test_checkpoints_by_an_importance_matrix(ggml, name, layout, tmp_path):
     path.write_bytes(dat(sums)) if layout == "dat" else write_importance(path, sums)
     write_tensors(tmp_path / "m", [Entry("w", "F32", values.shape, 0, 0)], [values])
     quantize_file(tmp_path / "m", tmp_path / "q.gguf", name, importance=path)
-    chunk = ggml.ggml_quantize_chunk
-    chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
-    chunk.restype = ctypes.c_size_t
+    theirs = [chunk(ggml, name, matrix, row) for matrix, row in zip(values, squares / counts[:, None], strict=True)]
+    assert read_gguf(tmp_path / "q.gguf").raw("w").tobytes() == b"".join(theirs)
+
+
+def chunk(ggml, name, values, importance):
+    """``ggml_quantize_chunk``, which is what ``llama-quantize`` calls."""
+    function = ggml.ggml_quantize_chunk
+    function.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
+    function.restype = ctypes.c_size_t
     number, length, size = TYPES[name.removeprefix("ggml_").upper()]
-    theirs = np.zeros((2, 5 * LENGTH // length * size), np.uint8)
-    means = squares / counts[:, None]
-    for matrix in range(2):
-        pointers = values[matrix].ctypes.data, theirs[matrix].ctypes.data
-        assert chunk(number, *pointers, 0, 5, LENGTH, means[matrix].ctypes.data) == theirs[matrix].size
-    assert read_gguf(tmp_path / "q.gguf").raw("w").tobytes() == theirs.tobytes()
+    result = np.zeros(values.size // length * size, np.uint8)
+    arguments = values.ctypes.data, result.ctypes.data, 0, *values.shape, importance.ctypes.data
+    assert function(number, *arguments) == result.size
+    return result.tobytes()
+
+
+@pytest.mark.parametrize("name", [fmt.id for fmt in formats()])
+def test_which_formats_importance_changes(ggml, name):
+    """Those that are weighed, and those whose search with importance is not here."""
+    if name in ("ggml_q8_k", "ggml_q8_1"):
+        pytest.skip("weights are not quantised into it")
+    rows = kinds(16)["heavy tails"].astype(np.float32)
+    row = weights(12)[0]
+    changed = chunk(ggml, name, rows, row) != chunk(ggml, name, rows, np.ones_like(row))
+    assert changed == (name in (*WEIGHTED, *OTHERWISE))
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -40,7 +40,9 @@ def plainly(weights, activations, fmt, *, length, damping=0.01):
     return values
 
 
-@pytest.mark.parametrize("fmt", ["int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.g64", "int3.channel"])
+@pytest.mark.parametrize(
+    "fmt", ["int4.g32", "int4.g32.asymmetric", "float4_e2m1fn.g64", "int3.channel", "ggml_q4_0", "ggml_iq4_nl"]
+)
 def test_it_is_the_papers_algorithm(layer, fmt):
     weights, activations = layer
     length = {"int3.channel": 128, "float4_e2m1fn.g64": 64}.get(fmt, 32)
@@ -49,6 +51,15 @@ def test_it_is_the_papers_algorithm(layer, fmt):
     np.testing.assert_array_equal(
         result.dequantize(dtype=np.float64), plainly(weights, activations, fmt, length=length)
     )
+
+
+@pytest.mark.parametrize("fmt", ["ggml_q4_0", "ggml_q4_1", "ggml_q5_0", "ggml_q8_0", "ggml_iq4_nl", "ggml_mxfp4"])
+def test_scales_may_be_negative(layer, fmt):
+    """As ggml has them, where the value of largest magnitude is positive: levels descend with their codes."""
+    weights, activations = layer
+    for order in ("none", "activation", "static"):
+        error = gptq(weights, activations, to=fmt, order=order).error(weights, activations)
+        assert error < round_to_nearest(weights, to=fmt).error(weights, activations)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

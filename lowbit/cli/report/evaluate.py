@@ -34,12 +34,13 @@ FIGURES = {
     "divergence": Figure("divergence", ".4g", "Kullback-Leibler, of a token's chances from the float model's, nats"),
 }
 _LAST = "output error: squared error of a layer's outputs over their squares, the mean of the layers; scales are "
-_LAST += "counted as bits; seconds: processor time of the quantisation"
+_LAST += "counted as bits; coded: bits where rANS codes the codes; seconds: processor time of the quantisation"
 
 
 def heads(row: Evaluation) -> tuple[str, ...]:
     """The heads of the table."""
-    return ("method", "format", "bits", *(FIGURES[name].head for name in row.figures), "output error", "seconds")
+    figures = [FIGURES[name].head for name in row.figures]
+    return ("method", "format", "bits", "coded", *figures, "output error", "seconds")
 
 
 def right(row: Evaluation) -> range:
@@ -56,7 +57,8 @@ def meaning(row: Evaluation) -> str:
 def cells(row: Evaluation) -> tuple[str, ...]:
     """A row of the table."""
     figures = [f"{value:{FIGURES[name].numbers}}" for name, value in row.figures.items()]
-    return row.method, row.to, f"{row.bits:.3f}", *figures, f"{row.output_error:.4g}", f"{row.seconds:.1f}"
+    coded = "-" if row.entropy_bits is None else f"{row.entropy_bits:.3f}"
+    return row.method, row.to, f"{row.bits:.3f}", coded, *figures, f"{row.output_error:.4g}", f"{row.seconds:.1f}"
 
 
 def document(model: str, subject: Subject, rows: Sequence[Evaluation], refused: Sequence[Refusal]) -> dict[str, Any]:
