@@ -89,7 +89,8 @@ class Outputs:
     Attributes
     ----------
     rows : ndarray
-        With the same Gram matrix as the layer's inputs, of which there are as many or more: ``|X E^T| = |R E^T|`` where ``X = Q R``.
+        With the same Gram matrix as the layer's inputs, of which there are as many or more: ``|X E^T| = |R E^T|`` where
+        ``X = Q R``.
     squares : float
         The sum of the squares of the float model's outputs.
     """
