@@ -175,6 +175,7 @@ def test_chains_of_training_cannot_overflow(bits):
     limit = (1 << (bits - 1)) - 1
     chain = longest_chain(bits)
     assert chain * limit**2 < 1 << 31 <= (chain + 1) * limit**2
+    assert lowbit.largest_safe_k("int32", (-limit, limit), (-limit, limit)).k == chain
     with pytest.raises(InputError, match=rf"chain = {chain + 1} may overflow"):
         DynamicTraining(bits, chain + 1)
     worst = np.full((1, 2 * chain + 1), 1.999999, np.float32)

@@ -1,8 +1,8 @@
 """A classifier of 8 x 8 digits whose hidden layers have outlier channels that are planted: fixed, and large.
 
 What weights make of a hidden layer passes a ReLU and is multiplied by a gain, which is 1 but for a few channels, as
-norms of language models multiply a few channels (Dettmers et al., arXiv 2208.07339, section 4). Gains are no parameters
-that learn; with gains of 1 it is the plain perceptron.
+norms of language models multiply a few channels (Dettmers et al., arXiv 2208.07339, section 4). Gains stay as they
+are while weights learn; with gains of 1 it is the plain perceptron.
 """
 
 from __future__ import annotations

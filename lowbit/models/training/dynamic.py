@@ -18,26 +18,27 @@ from lowbit.errors import InputError
 from lowbit.fixed_point import dynamic_matmul
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.quantize import quantize
-from lowbit.ops.fixed_point.dynamic import OPERAND_BITS, Shared
-from lowbit.proof.accumulator import largest_safe_k
+from lowbit.ops.fixed_point.dynamic import OPERAND_BITS, RESULT_BITS, Shared
 from lowbit.quantizers.learned.gradients import differentiable
 
 FEWEST = 2
 
 
 def longest_chain(bits: int) -> int:
-    """How many products of two symmetric integers of some bits an int32 takes, whatever they are: proved, and exact.
+    """How many products of two symmetric integers of some bits an int32 takes, whatever they are.
+
+    It is the k of ``lowbit.largest_safe_k("int32", (-n, n), (-n, n))``, n = 2^(bits - 1) - 1, which proves it.
 
     Examples
     --------
     >>> [longest_chain(bits) for bits in (16, 15, 14, 13, 12)]
     [2, 8, 32, 128, 512]
     """
-    limit = (1 << (bits - 1)) - 1
-    proof = largest_safe_k("int32", (-limit, limit), (-limit, limit)).k
-    if proof is None:
-        raise InputError(f"integers of {bits} bits have no magnitude to sum", hint=f"{FEWEST} to {OPERAND_BITS} bits")
-    return proof
+    return int(((1 << (RESULT_BITS - 1)) - 1) // _limit(bits) ** 2)
+
+
+def _limit(bits: int) -> int:
+    return (1 << (bits - 1)) - 1
 
 
 def shared_exponent(values: Array, bits: int = OPERAND_BITS) -> Shared:

@@ -32,5 +32,6 @@ def cross_entropy(scores: Any, labels: Any) -> Any:
     space = differentiable().namespace
     rows = space.reshape(scores, (-1, scores.shape[-1]))
     shifted = rows - space.amax(rows, axis=-1, keepdims=True)
-    chosen = shifted[np.arange(len(rows)), np.reshape(labels, -1)]
-    return space.mean(space.log(space.sum(space.exp(shifted), axis=-1)) - chosen)
+    # A product, as the slope of an index is an addition in place, which takes ten times as long.
+    chosen = (np.reshape(labels, (-1, 1)) == np.arange(rows.shape[-1])).astype(rows.dtype)
+    return space.mean(space.log(space.sum(space.exp(shifted), axis=-1)) - space.sum(shifted * chosen, axis=-1))

@@ -41,6 +41,8 @@ class Settings:
         Steps in which the rate rises.
     longest : float
         Gradients are shortened to this length, all of them as one vector; infinite: they are left.
+    subject : str
+        What the loss is of, in any words: a file of what was learned so far is one of this subject alone.
     """
 
     steps: int
@@ -50,6 +52,7 @@ class Settings:
     schedule: str = "constant"
     warm_up: int = 0
     longest: float = float("inf")
+    subject: str = ""
 
     def __post_init__(self) -> None:
         require_choice("schedule", self.schedule, SCHEDULES)
