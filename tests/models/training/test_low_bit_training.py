@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 
 from lowbit.errors import InputError
-from lowbit.models.training.activations import Activations, first_ranges, rounded_weights
+from lowbit.models.training.regularization import Activations, first_ranges, rounded_weights
 from lowbit.models.training.digits import Perceptron, digits
 from lowbit.models.training.dynamic import DynamicTraining
 from lowbit.models.training.fp4 import MS_AMP, PAPER, Float4Training
