@@ -5,11 +5,11 @@ import pytest
 import scipy.special
 
 from lowbit.errors import InputError
-from lowbit.models.training.regularization import Activations, first_ranges, rounded_weights
 from lowbit.models.training.digits import Perceptron, digits
 from lowbit.models.training.dynamic import DynamicTraining
 from lowbit.models.training.fp4 import MS_AMP, PAPER, Float4Training
 from lowbit.models.training.linears import cross_entropy, with_product
+from lowbit.models.training.regularization import Activations, first_ranges, rounded_weights
 from lowbit.quantizers import METHODS
 from lowbit.quantizers.learned.descent import Settings, descend
 from lowbit.quantizers.learned.gradients import differentiable
