@@ -25,7 +25,7 @@ MOST_BITS = 5.25
 
 
 class Point(NamedTuple):
-    """One method in one format, and its error on held-out outputs, in thousandths."""
+    """One method in one format, and what is lost: here the error on held-out outputs, in thousandths."""
 
     method: str
     name: str
@@ -82,25 +82,33 @@ def front(every: Sequence[Point]) -> list[Point]:
 def picture(known: Mapping[str, Values]) -> str:
     """The SVG: bits a weight against the error, on a logarithmic scale."""
     every = points(known)
-    least, most = floor(min(point.bits for point in every)), MOST_BITS
     low, high = (end(log10(choose(point.error for point in every))) for end, choose in ((floor, min), (ceil, max)))
+    ticks = {10.0**power: f"{10.0 ** (power - 3):g}" for power in range(low, high + 1)}
+    return scatter("Held-out error of the outputs against bits a weight, all-MiniLM-L6-v2", every, ticks)
+
+
+def scatter(
+    title: str, every: Sequence[Point], ticks: Mapping[float, str], most: float = MOST_BITS, height: int = HEIGHT
+) -> str:
+    """Points as SVG; ``ticks`` are the numbers of the logarithmic axis, from its lower to its upper end."""
+    least = floor(min(point.bits for point in every))
+    low, high = log10(min(ticks)), log10(max(ticks))
 
     def place(bits: float, error: float) -> tuple[float, float]:
         across, up = (bits - least) / (most - least), (log10(error) - low) / (high - low)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), height - BOTTOM - up * (height - TOP - BOTTOM)
 
-    title = "Held-out error of the outputs against bits a weight, all-MiniLM-L6-v2"
     lines = [f'<text x="{LEFT}" y="22" font-size="14">{title}</text>']
-    for power in range(low, high + 1):
-        down = place(least, 10.0**power)[1]
+    for tick, words in ticks.items():
+        down = place(least, tick)[1]
         lines.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}" stroke="#ddd"/>')
-        lines.append(f'<text x="{LEFT - 8}" y="{down + 4:.1f}" text-anchor="end">{10.0 ** (power - 3):g}</text>')
+        lines.append(f'<text x="{LEFT - 8}" y="{down + 4:.1f}" text-anchor="end">{words}</text>')
     for bits in range(least, floor(most) + 1):
         across = place(bits, 1)[0]
-        lines.append(f'<line x1="{across:.1f}" x2="{across:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="#eee"/>')
-        lines.append(f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{bits}</text>')
+        lines.append(f'<line x1="{across:.1f}" x2="{across:.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#eee"/>')
+        lines.append(f'<text x="{across:.1f}" y="{height - BOTTOM + 18}" text-anchor="middle">{bits}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
-    lines.append(f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">bits a weight, scales counted</text>')
+    lines.append(f'<text x="{middle:.0f}" y="{height - 10}" text-anchor="middle">bits a weight, scales counted</text>')
     path = " ".join("{:.1f},{:.1f}".format(*place(point.bits, point.error)) for point in front(every))
     lines.append(f'<polyline points="{path}" fill="none" stroke="#999" stroke-dasharray="4 3"/>')
     methods = sorted({point.method for point in every})
@@ -110,18 +118,19 @@ def picture(known: Mapping[str, Values]) -> str:
         lines.append(f'<text x="{WIDTH - RIGHT + 36}" y="{down + 4}">{method}</text>')
     lines += [mark(methods.index(one.method), *place(one.bits, one.error), one.name) for one in every]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'font-family="sans-serif" font-size="12" role="img" aria-label="{title}">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n' + "\n".join(lines) + "\n</svg>\n"
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>\n' + "\n".join(lines) + "\n</svg>\n"
     )
 
 
 def mark(number: int, across: float, down: float, title: str) -> str:
-    """A disc or, from the eleventh method on, a square."""
+    """A disc, from the eleventh method on a square, from the twenty-first on one that stands on a corner."""
     color, words = COLORS[number % len(COLORS)], f"<title>{escape(title)}</title>"
     if number < len(COLORS):
         return f'<circle cx="{across:.1f}" cy="{down:.1f}" r="5" fill="{color}">{words}</circle>'
-    return f'<rect x="{across - 5:.1f}" y="{down - 5:.1f}" width="10" height="10" fill="{color}">{words}</rect>'
+    turned = "" if number < 2 * len(COLORS) else f' transform="rotate(45 {across:.1f} {down:.1f})"'
+    return f'<rect x="{across - 5:.1f}" y="{down - 5:.1f}" width="10" height="10" fill="{color}"{turned}>{words}</rect>'
 
 
 def replaced(text: str, known: Mapping[str, Values]) -> str:

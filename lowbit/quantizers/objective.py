@@ -51,9 +51,9 @@ class OutputError:
     def of_groups(self, errors: Doubles, group: int) -> Doubles:
         """The error of each output as the inputs of one group alone make it, shape (outputs, groups)."""
         outputs, inputs = errors.shape
-        parts = errors.reshape(outputs, inputs // group, group)
+        parts = errors.reshape(outputs, inputs // group, group).swapaxes(0, 1)
         diagonal = np.einsum("gigj->gij", self.gram.reshape(inputs // group, group, inputs // group, group))
-        result: Doubles = np.einsum("ogi,gij,ogj->og", parts, diagonal, parts, optimize=True)
+        result: Doubles = np.einsum("goi,goi->og", parts @ diagonal, parts)
         return result
 
 

