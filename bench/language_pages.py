@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from bench.language_table import RESULTS
+from bench.language_table import NOT_HERE, RESULTS
 from bench.quantizer_pages import DOCS, END, Point, quoted, scatter
 
 PAGE = DOCS / "explanation" / "what-4-and-3-bits-cost.md"
@@ -45,6 +45,12 @@ def table(report: Mapping[str, Any]) -> str:
     if report["not_run"]:
         named = ", ".join(quoted(name) for name in report["not_run"])
         lines += [f"In the list of the command, and not run yet: {named}.", ""]
+    lines += [
+        "Not in the list, beside methods that learn step by step:",
+        "",
+        *(f"- `{method}`: {reason}" for method, reason in NOT_HERE.items()),
+        "",
+    ]
     lines += [*(f"- {_named(one)}: {one['reason']}" for one in report["left_out"])]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -65,11 +65,16 @@ RUNS = (
     ("", "", "kivi4,int8.g64,float8_e4m3fn.g64"),
     ("llm_fp4,vector_quantization", DEFAULT, ""),
 )
-"""Methods, formats, and what keys and values are kept in; the most telling ones first.
-
-Not here, for they add nothing on one layer's weights: aptq (GPTQ without its attention block), crossquant and qllm
-(their gain is in quantised activations), intlora (an adapter to be trained). compressed_tensors has groups of 128 only.
-"""
+"""Methods, formats, and what keys and values are kept in; the most telling ones first."""
+NOT_HERE = {
+    "aptq": "on one layer, without its attention block, it is `gptq`",
+    "crossquant": "its gain is in quantised activations; weights are those of `round_to_nearest`",
+    "qllm": "its gain is in quantised activations",
+    "intlora": "its gain is in an adapter to be trained, and with its factors it has 12 bits a weight",
+    "compressed_tensors": "its schemes are `round_to_nearest` and `gptq` with groups of 128, or with 8 bits",
+    "nsnquant": "of caches alone: see keys and values",
+}
+"""Methods that are not measured, and why; those that learn, step by step, are not either."""
 RESULTS = Path(__file__).with_suffix(".json")
 
 

@@ -1,7 +1,8 @@
 """The page on what 4 and 3 bits cost a language model shows the committed results, and those are what was to be run."""
 
 from bench import language_pages as pages
-from bench.language_table import names
+from bench.language_table import NOT_HERE, names
+from lowbit.quantizers.method import chosen, methods
 
 
 def test_the_page_shows_the_results():
@@ -22,6 +23,13 @@ def test_every_combination_was_run_or_is_named():
     shown = pages.table(report)
     for row in report["rows"][1:]:
         assert f"| `{row['method']}` {row['to']} | {row['bits']:.3f} | {row['perplexity']:,.2f} |" in shown
+
+
+def test_every_method_is_in_the_list_or_says_why_not():
+    measured = {chosen(name.split()[0]).name.split(":")[0] for name in names() if not name.startswith("cache ")}
+    closed = {name for name, one in methods().items() if ".learned." not in one.quantize.__module__}
+    assert measured | set(NOT_HERE) == closed
+    assert not measured & set(NOT_HERE)
 
 
 def test_parts_are_in_the_order_of_perplexity():
