@@ -41,6 +41,13 @@ def test_q4_4_ends_where_the_codes_end():
     assert (stored * 16).tolist() == [112, 112, 112, -128, -128]
 
 
+def test_a_scale_below_zero_turns_the_codes():
+    row = np.array([[8.0, -3.0, 2.0, 0.0] * 8])
+    result = lr_qat(row, to="ggml_q4_0")
+    assert result.tensor.scales["block"].tolist() == [[-1.0]]
+    assert result.tensor.codes[0, :4].tolist() == [-8, 3, -2, 0]
+
+
 @pytest.mark.parametrize("variant", ["fixed_point", "float16", "bfloat16", "float32", "integer"])
 @pytest.mark.parametrize("to", ["int4.channel", "int3.g64"])
 def test_merging_gives_what_forward_computes(layer, variant, to):

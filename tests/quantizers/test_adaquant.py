@@ -105,3 +105,9 @@ def test_what_cannot_be_learned_is_refused(layer, options, message):
     with pytest.raises(InputError, match=message) as refusal:
         METHODS["adaquant"].quantize(layer[0], layer[1], **options)
     assert refusal.value.hint
+
+
+def test_a_scale_below_zero_begins_as_its_size():
+    blocks = np.array([[4.0, 1.0] * 16, [-4.0, 1.0] * 16, [0.0] * 32])
+    start = Integers.of(blocks, weight_format("ggml_q4_0", 32, "adaquant"), None, "adaquant").start
+    assert start["range"].ravel().tolist() == [7.5, 7.5, 15.0]

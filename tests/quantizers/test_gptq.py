@@ -99,6 +99,25 @@ def test_the_output_error_falls(layer, fmt):
         assert gptq(weights, activations, to=fmt, order=order).error(weights, activations) < 0.8 * nearest
 
 
+@pytest.mark.parametrize("order", ["activation", "static"])
+def test_the_output_error_falls_under_scales_below_zero(layer, order):
+    weights, activations = layer
+    nearest = round_to_nearest(weights, to="ggml_iq4_nl").error(weights, activations)
+    assert gptq(weights, activations, to="ggml_iq4_nl", order=order).error(weights, activations) < 0.8 * nearest
+
+
+def test_ties_go_to_the_even_code_under_scales_below_zero():
+    weights = np.full((1, 32), -8.0)
+    weights[0, :16] = np.arange(16) - 7.5  # the block's scale is 1
+    ties = {}
+    for sign in (1, -1):
+        tensor = gptq(sign * weights, hessian=np.eye(32), to="ggml_q4_0").tensor
+        assert tensor.scales["block"].tolist() == [[sign]]
+        ties[sign] = tensor.codes[0, :15]
+    np.testing.assert_array_equal(ties[1], ties[-1])
+    assert not (ties[1] & 1).any()
+
+
 def test_the_official_code_fits_scales_to_stale_weights(layer):
     weights, activations = layer
     codes = {

@@ -60,7 +60,7 @@ class Integers:
         tensor, length = nearest(matrix, fmt, policy), block_length(fmt, matrix.shape[1])
         shape = (len(matrix), matrix.shape[1] // length, length)
         scale, *zero = (_numbers(tensor, field) for field in fmt.scales)
-        scale = np.where(scale > 0, scale, 1).astype(np.float32)  # of a block of zeros
+        scale = np.where(scale == 0, 1, np.abs(scale)).astype(np.float32)  # ggml has some below 0; 1 for zeros
         low, high = fmt.number.codes[0], fmt.number.codes[-1]
         start = {"weight": matrix.astype(np.float32), "range": scale * np.float32(high - low)}
         if zero:

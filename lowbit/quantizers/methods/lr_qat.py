@@ -77,7 +77,7 @@ def lr_qat(
         )
     tensor, field = nearest(matrix, fmt, policy), fmt.scales[0]
     scale = spread(field_values(tensor.scale_codes(field.name), field), field, matrix.shape)
-    ratio = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0).astype(np.float32)
+    ratio = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale != 0).astype(np.float32)
     added = adapter_product(adapter, matrix.shape, alpha).astype(np.float32)
     codes = rounded(frozen(ratio, variant, fmt.number), added, variant, fmt.number)
     scales = {field.name: tensor.scale_codes(field.name)}
