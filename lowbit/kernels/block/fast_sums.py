@@ -2,24 +2,23 @@
 
 Each step is one of binary32, as the policy says: a scale from the largest magnitude, from the value that has it, or
 from the width of the range, its reciprocal, a product, and 1/2 that is added before the fraction is cut. A block that
-is not finite has the scale NaN, and its elements are made elsewhere. The length is constant: LLVM vectorises the loops.
+is not finite has the scale NaN, and its elements are made elsewhere.
 """
 
 import numpy as np
 
 from lowbit.kernels._jit import kernel, scalar
-from lowbit.kernels.block.fast_ends import HIGHEST, LOWEST, in_order
+from lowbit.kernels.block.fast_ends import in_order
 from lowbit.kernels.block.fast_power_of_two import LARGEST, MANTISSA, MANTISSA_BITS
-from lowbit.kernels.block.fast_quotients import TO_WHOLE, TO_WHOLE_BITS
+from lowbit.kernels.block.fast_quotients import TO_WHOLE
+from lowbit.kernels.block.simd_sums import LENGTH, away, cut, even, highest, largest, lowest
 from lowbit.kernels.cast.fast_binary32 import BINARY32_INFINITY, BINARY32_MAGNITUDE, SIGN_SHIFT
 from lowbit.kernels.lib.bits import as_float32, as_int32, shift_left_32, shift_right_32
 from lowbit.kernels.lib.select import pick
 
-LENGTH = 32
 NOTHING = np.int32(0)
-SIGN_BIT = np.int32(-(1 << 31))
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
-BELOW_HALF = np.int32(0x3EFFFFFF)
+BELOW_HALF = np.nextafter(HALF, ZERO)
 """Added to a magnitude, which is cut then, it rounds as roundf does: the sum of a tie reaches the next integer."""
 NOT_A_NUMBER = np.float32(np.nan)
 UNIT, SIGN_CODE, LEAST_FIELD = np.int32(1), np.int32(8), np.int32(2)
@@ -73,55 +72,35 @@ def cut_blocks(bits, lowest, last, codes, scales):
 @kernel
 def cut_affine_blocks(bits, last, codes, scales, offsets):
     """The lowest value becomes 0 and the highest ``last``."""
-    span, top = np.float32(last), np.int32(last)
     for block in range(bits.shape[0]):
-        low, high = HIGHEST, LOWEST
-        for i in range(LENGTH):
-            place = in_order(bits[block, i])
-            low = pick(place < low, place, low)
-            high = pick(place > high, place, high)
-        least, most = as_float32(in_order(low)), as_float32(in_order(high))
+        start = block * LENGTH
+        least, most = as_float32(in_order(lowest(bits, start))), as_float32(in_order(highest(bits, start)))
         if least == ZERO:
             least = as_float32(first_of(bits, block, NOTHING))
-        scale = (most - least) / span
+        scale = (most - least) / last
         scale = pick(scale == ZERO, ZERO, scale)
         scales[block], offsets[block] = scale, least
-        factor = inverse(scale)
-        for i in range(LENGTH):
-            total = np.int32((as_float32(bits[block, i]) - least) * factor + HALF)
-            codes[block, i] = min(total, top)
+        cut(bits, start, least, inverse(scale), HALF, last, codes)
 
 
 @kernel
 def away_blocks(bits, last, codes, scales):
     """Amax becomes ``last``; products with the reciprocal of the scale, to nearest with ties away from zero."""
     for block in range(bits.shape[0]):
-        amax = NOTHING
-        for i in range(LENGTH):
-            magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
-            amax = pick(magnitude > amax, magnitude, amax)
+        amax = largest(bits, block * LENGTH)
         scale = as_float32(amax) / last
         scales[block] = pick(amax >= BINARY32_INFINITY, NOT_A_NUMBER, scale)
-        factor = inverse(scale)
-        for i in range(LENGTH):
-            word = as_int32(as_float32(bits[block, i]) * factor)
-            sign = np.int32(word & SIGN_BIT)
-            codes[block, i] = np.int32(as_float32(word) + as_float32(np.int32(BELOW_HALF | sign)))
+        away(bits, block * LENGTH, inverse(scale), BELOW_HALF, codes)
 
 
 @kernel
 def even_blocks(bits, last, codes, scales):
     """Amax becomes ``last``; products with ``last / amax``, to nearest even."""
     for block in range(bits.shape[0]):
-        amax = NOTHING
-        for i in range(LENGTH):
-            magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
-            amax = pick(magnitude > amax, magnitude, amax)
+        amax = largest(bits, block * LENGTH)
         size = as_float32(amax)
         scales[block] = pick(amax >= BINARY32_INFINITY, NOT_A_NUMBER, size / last)
-        factor = ZERO if amax == NOTHING else last / size
-        for i in range(LENGTH):
-            codes[block, i] = np.int32(as_int32(as_float32(bits[block, i]) * factor + TO_WHOLE) - TO_WHOLE_BITS)
+        even(bits, block * LENGTH, ZERO if amax == NOTHING else last / size, TO_WHOLE, codes)
 
 
 @kernel
@@ -132,10 +111,7 @@ def listed_blocks(bits, carries, codes, scales, failed):
     ``failed[0]`` is set where a block is not finite, or neither zero nor a number with a power of two for it.
     """
     for block in range(bits.shape[0]):
-        amax = NOTHING
-        for i in range(LENGTH):
-            magnitude = np.int32(bits[block, i] & BINARY32_MAGNITUDE)
-            amax = pick(magnitude > amax, magnitude, amax)
+        amax = largest(bits, block * LENGTH)
         field = shift_right_32(amax, MANTISSA_BITS)
         code = np.int32(field - LEAST_FIELD + pick(np.int32(amax & MANTISSA) >= carries[field], UNIT, NOTHING))
         if amax >= BINARY32_INFINITY or code < NOTHING:

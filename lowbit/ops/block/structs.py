@@ -11,6 +11,7 @@ from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Element
 from lowbit.ops.arrays import Array
+from lowbit.ops.memory import reused_empty
 from lowbit.ops.pack.struct_runs import available, pack_codes, pieces_of, unpack_codes
 from lowbit.ops.pack.structs import CODES, STRUCTS, Struct, placed, struct_bytes
 
@@ -37,7 +38,8 @@ def structs_of(fmt: BlockFormat, shape: Shape, arrays: Mapping[str, Array]) -> b
         The format has no struct, or the axis of the blocks is not whole structs.
     """
     struct, count = struct_of(fmt), _count(fmt, shape)
-    result = np.zeros((count, struct_size(fmt)), np.uint8)
+    result = reused_empty((count, struct_size(fmt)), np.uint8)
+    result[...] = 0
     left = placed(struct) if count else []
     if count and available():
         codes = np.ascontiguousarray(arrays[CODES]).reshape(count, -1)
