@@ -80,25 +80,32 @@ def test_by_several_threads(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_stay_inside_a_struct(name):
     struct = STRUCTS[name]
-    runs, size = struct_runs.runs_of(struct), structs.struct_bytes(struct)
-    table = runs.table.view(struct_runs.ROW)
-    assert (table["starts"] >= 0).all()
-    assert (table["starts"] <= size - struct_runs.LANES).all()
-    assert (table["index"] < struct_runs.LANES).all()
+    size = structs.struct_bytes(struct)
+    fields = ["codes", *(field.name for field in lowbit.get_format(name).scales)]
+    for field in fields:
+        runs, numbers = struct_runs.runs_of(struct, field), struct_runs.numbers_of(struct, field)
+        if runs is not None:
+            table = runs.table.view(struct_runs.ROW)
+            assert (table["starts"] >= 0).all()
+            assert (table["starts"] <= size - struct_runs.LANES).all()
+            assert ((table["index"] < struct_runs.LANES) | (table["index"] == struct_runs.NO_BYTE)).all()
+        if numbers is not None and field != "codes":
+            assert (numbers[0] <= size - max(numbers[1] // 8, 2)).all()
+    assert struct_runs.runs_of(struct) is not None
     rows = struct_runs.pieces_of(struct).rows
-    assert (rows[:, 3] + np.where(rows[:, 2] > 0, struct_runs.LANES, struct_runs.WINDOW_BYTES) <= size).all()
-    for field in lowbit.get_format(name).scales:
-        windows = struct_runs.windows_of(struct, field.name)
-        assert windows is None or (windows[:, 1] <= size - struct_runs.WINDOW_BYTES).all()
+    assert (rows[:, 3] + np.where(rows[:, 2] > 0, struct_runs.LANES, struct_runs.PAIR) <= size).all()
 
 
 def test_tables_are_those_of_the_kernels():
-    offsets = [struct_runs.ROW.fields[name][1] for name in ("amounts", "index", "starts")]
-    assert [*offsets, struct_runs.ROW.itemsize] == [
-        getattr(simd_structs, n) for n in ("AMOUNTS", "INDEX", "STARTS", "ROW")
-    ]
+    offsets = [struct_runs.ROW.fields[name][1] for name in ("amounts", "masks", "index", "starts")]
+    ours = [*offsets, struct_runs.ROW.itemsize]
+    assert ours == [getattr(simd_structs, name) for name in ("AMOUNTS", "MASKS", "INDEX", "STARTS", "ROW")]
     for name in ("LANES", "DIGITS", "BITS", "JOINED", "TERNARY"):
         assert getattr(struct_runs, name) == getattr(simd_structs, name)
+
+
+def test_all_values_come_straight_out_of_structs():
+    assert all(struct_values.plan(lowbit.get_format(name)) for name in NAMES)
 
 
 def test_codes_come_out_of_structs_when_they_are_asked_for():

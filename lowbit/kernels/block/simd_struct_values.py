@@ -1,9 +1,9 @@
 """What the structs of block formats are worth, without codes in between: an exception to the int64 rule.
 
-The element of a code is looked up in a register, or it is an integer; times a factor of its block, plus an addend. Each
-of these is the product of two numbers, which are looked up by the codes of scales. Products of factors are exact, and
-so is that of an element where there is an addend: one step is rounded, by the processor. NaNs have no sign and no
-payload.
+The element of a code is looked up in a register, or it is an integer; times a factor of its block, plus an addend. A
+factor is a number that is looked up by one or two bytes, or such a number times an integer. Products of factors are
+exact, and so is that of an element where there is an addend: one step is rounded, by the processor. NaNs have no sign
+and no payload.
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, VPERMPS.
 """
@@ -13,43 +13,39 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from lowbit.kernels._jit import constants, kernel, part, routine, scalar
+from lowbit.kernels._jit import kernel
 from lowbit.kernels.block.simd_products import NUMBERS, QUIET_NAN
 from lowbit.kernels.lib.cpu import features
 from lowbit.kernels.lib.llvm import INT1, INT16, INT32, INT64, broadcast, function, int64, load
 from lowbit.kernels.lib.vectors import data_of, size_of
 from lowbit.kernels.pack.simd_structs import (
     BITS,
-    BYTE,
     JOINED,
     LANES,
     ROW,
     TERNARY,
     WORDS,
+    codes_at,
     each_run,
-    masks_of,
+    masks_at,
     repeated,
+    row_at,
 )
 
-LISTED = {BITS: 0, TERNARY: 1}
-WHOLE = {BITS: 2, JOINED: 3}
+LISTED, WHOLE = {BITS: 0, TERNARY: 1}, {BITS: 2, JOINED: 3}
 """The ways from codes to elements: looked up in a table of 16, or integers."""
-FACTOR, FACTOR_ABOVE, ADDEND, ADDEND_ABOVE = range(4)
-"""The fields of scales, whose numbers are multiplied in pairs; a struct has none of one that a format lacks."""
-ENTRIES = 4
-STRIP = 32
-"""Structs whose scales are taken out at once."""
-NO_ADDEND = np.float32(-0.0)
-"""Which changes no number."""
-OCTET, WINDOW = 8, 0xFFFF
+LOOKED_UP, PLAIN, FACTORS, BOTH = range(4)
+"""Factors are looked up, or there is one in binary32, or they are integers times one number, and addends as well."""
 HALF = 8
+NO_ADDEND = -0.0
+"""Which changes no number."""
 
 
 def _looked_up(builder: Any, table: Any, words: Any) -> Any:
@@ -75,168 +71,256 @@ def _looked_up(builder: Any, table: Any, words: Any) -> Any:
     return builder.shuffle_vector(*results, order)
 
 
+class Way(NamedTuple):
+    """Whether this is the way, the kind of the codes, their masks, and what makes elements of them."""
+
+    chosen: Any
+    kind: int
+    masks: list[Any]
+    elements: Callable[[Any], Any]
+
+
+def _ways(builder: Any, way: Any, rows: Any, table: Any, word: Any, origin: Any) -> list[Way]:
+    """All ways; a look-up takes the low four bits, and its table repeats the entries of shorter codes."""
+    entries = load(builder, table, NUMBERS)
+    word, origin = broadcast(builder, word, WORDS), broadcast(builder, origin, NUMBERS)
+
+    def listed(codes: Any) -> Any:
+        return _looked_up(builder, entries, codes)
+
+    def whole(codes: Any) -> Any:
+        return _integers(builder, codes, word, origin)
+
+    return [
+        Way(builder.icmp_unsigned("==", way, int64(number)), kind, masks, elements)
+        for ways, masks, elements in ((LISTED, [None, None], listed), (WHOLE, masks_at(builder, rows), whole))
+        for kind, number in ways.items()
+    ]
+
+
+def _integers(builder: Any, codes: Any, word: Any, origin: Any) -> Any:
+    """With the bits of 2^23 in front, a word is so many more, and a difference of these is exact."""
+    return builder.fsub(builder.bitcast(builder.xor(codes, word), NUMBERS), origin)
+
+
+def _number(builder: Any, struct: Any, place: Any, mask: Any, numbers: Any) -> Any:
+    """The number of one or two bytes of a struct."""
+    pattern = builder.and_(builder.zext(load(builder, builder.gep(struct, [place]), INT16), INT64), mask)
+    return builder.load(builder.gep(numbers, [pattern]))
+
+
+def _store(builder: Any, element: Any, factor: Any, addend: Any, place: Any) -> None:
+    """An element times its factor, and perhaps plus an addend, with the one NaN."""
+    value = builder.fmul(element, factor)
+    value = value if addend is None else builder.fadd(value, addend)
+    absent = builder.fcmp_unordered("uno", value, value)
+    value = builder.select(absent, broadcast(builder, QUIET_NAN, NUMBERS), value)
+    builder.store(value, builder.bitcast(place, NUMBERS.as_pointer())).align = 4
+
+
 @intrinsic
-def write_values(
+def write_pairs(
     typing_context: Any,
-    way: Any,
     octets: Any,
-    start: Any,
     size: Any,
+    way: Any,
     rows: Any,
-    masks: Any,
     table: Any,
     word: Any,
     origin: Any,
-    scales: Any,
-    scales_start: Any,
-    scales_size: Any,
     places: Any,
-    patterns: Any,
+    mask: Any,
     numbers: Any,
-    addends: Any,
-    blocks: Any,
     out: Any,
-    place: Any,
     count: Any,
 ) -> Any:
-    """The values of some structs. An integer is what ``word`` makes of its bits, less ``origin``.
-
-    A factor is one of ``numbers``, and an addend one from ``addends`` on: by the 16 bits at the places of the blocks in
-    ``scales``, those of factors and then those of addends, that are in the two ``patterns``.
-    """
-    arrays = (1, 4, 5, 6, 9, 12, 13, 14, 17)
-    first = (way, octets, start, size, rows, masks, table, word, origin, scales, scales_start, scales_size)
-    arguments = (*first, places, patterns, numbers, addends, blocks, out, place, count)
+    """The values of structs of 32, whose rows of the table of runs stay in registers."""
+    arguments = (octets, size, way, rows, table, word, origin, places, mask, numbers, out, count)
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        pointers = [data_of(context, builder, signature.args[k], given[k]) for k in arrays]
-        source, rows, masks, table, scales, places, patterns, numbers, target = pointers
-        source, scales, target = (
-            builder.gep(array, [given[k]]) for array, k in ((source, 2), (scales, 10), (target, 18))
+        arrays = (0, 3, 4, 7, 9, 10)
+        source, rows, table, places, numbers, target = (
+            data_of(context, builder, signature.args[k], given[k]) for k in arrays
         )
-        blocks, bytes_of_rows = given[16], size_of(context, builder, signature.args[4], given[4])
-        runs, masks = builder.udiv(bytes_of_rows, int64(ROW)), masks_of(builder, masks)
-        each = builder.udiv(runs, blocks)
-        entries, word = load(builder, table, NUMBERS), broadcast(builder, given[7], WORDS)
-        origin = broadcast(builder, given[8], NUMBERS)
-        lengths = [builder.mul(number, int64(LANES)) for number in (runs, each)]
-        tops = [builder.load(builder.gep(patterns, [int64(k)])) for k in range(2)]
+        fields = size_of(context, builder, signature.args[7], given[7])
 
-        def scale(struct: Any, block: Any, which: int) -> Any:
-            at = builder.load(builder.gep(block, [blocks]) if which else block)
-            two = builder.zext(load(builder, builder.gep(struct, [at]), INT16), INT64)
-            pattern = builder.add(builder.and_(two, tops[which]), given[15] if which else int64(0))
-            return broadcast(builder, builder.load(builder.gep(numbers, [pattern])), NUMBERS)
+        def emit(way: Way, scales: int) -> None:
+            pair = [row_at(builder, builder.gep(rows, [int64(k * ROW)]), way.kind, way.masks) for k in range(2)]
+            starts = [builder.load(builder.gep(places, [int64(k)])) for k in range(scales)]
 
-        def listed(words: Any) -> Any:
-            return _looked_up(builder, entries, words)
+            def struct(octets: Any, place: Any) -> None:
+                found = [broadcast(builder, _number(builder, octets, at, given[8], numbers), NUMBERS) for at in starts]
+                for k, row in enumerate(pair):
+                    element, to = (
+                        way.elements(codes_at(builder, way.kind, row, octets)),
+                        builder.gep(place, [int64(k * LANES)]),
+                    )
+                    _store(builder, element, found[0], found[1] if scales == 2 else None, to)
 
-        def whole(words: Any) -> Any:
-            return builder.fsub(builder.bitcast(builder.xor(words, word), NUMBERS), origin)
+            repeated(builder, given[11], [(source, given[1]), (target, int64(2 * LANES))], struct)
 
-        def emit(kind: int, elements: Callable[[Any], Any], together: int) -> None:
-            def struct(octets: Any, scales: Any, place: Any) -> None:
-                def block(row: Any, at: Any, place: Any) -> None:
-                    factor, addend = (scale(scales, at, which) for which in range(2))
-
-                    def run(codes: Any, place: Any) -> None:
-                        value = builder.fadd(builder.fmul(elements(codes), factor), addend)
-                        absent = builder.fcmp_unordered("uno", value, value)
-                        value = builder.select(absent, broadcast(builder, QUIET_NAN, NUMBERS), value)
-                        builder.store(value, builder.bitcast(place, NUMBERS.as_pointer())).align = 4
-
-                    each_run(builder, kind, each, octets, row, masks, place, run, together)
-
-                moving = [(rows, builder.mul(each, int64(ROW))), (places, int64(1)), (place, lengths[1])]
-                repeated(builder, blocks, moving, block)
-
-            repeated(builder, given[19], [(source, given[3]), (scales, given[11]), (target, lengths[0])], struct)
-
-        single = builder.icmp_unsigned("==", each, int64(1))
-        for ways, elements in ((LISTED, listed), (WHOLE, whole)):
-            for kind, number in ways.items():
-                chosen = builder.icmp_unsigned("==", given[0], int64(number))
-                for together, suits in ((1, single), (2, builder.not_(single))):
-                    with builder.if_then(builder.and_(chosen, suits)):
-                        emit(kind, elements, together)
+        for each in _ways(builder, given[2], rows, table, given[5], given[6]):
+            for scales in () if each.kind == TERNARY else (1, 2):
+                alike = builder.icmp_unsigned("==", fields, int64(scales))
+                with builder.if_then(builder.and_(each.chosen, alike)):
+                    emit(each, scales)
         return context.get_dummy_value()
 
     return types.none(*arguments), generate
 
 
-@scalar
-def window(octets, place):
-    """Two bytes as a number."""
-    return np.int64(octets[place]) | (np.int64(octets[place + 1]) << OCTET)
-
-
-@routine
-def looked_up(octets, start, size, count, field, pieces, numbers, codes, out):
-    """What the scales of one field say in some structs.
-
-    ``field``: how many of them a struct has, its first piece and the one after its last, and the place of its numbers.
-    ``pieces[k]``: (code, place of 16 bits, bit there, mask, bit in the code).
-    """
-    each, first, last, base = field
-    whole = last - first == each
-    for i in range(0 if whole else count * each):
-        codes[i] = 0
-    for k in range(first, last):
-        place, shift, mask, low = start + pieces[k, 1], pieces[k, 2], pieces[k, 3], pieces[k, 4]
-        code = pieces[k, 0]
-        if whole:  # one piece each
-            for struct in range(count):
-                out[code + struct * each] = numbers[base + (window(octets, place + struct * size) >> shift & mask)]
-        else:
-            for struct in range(count):
-                codes[code + struct * each] |= (window(octets, place + struct * size) >> shift & mask) << low
-    for i in range(0 if whole else count * each):
-        out[i] = numbers[base + codes[i]]
-
-
-@part
-def times(numbers, blocks, count, above):
-    """The numbers of the blocks of some structs times one of each struct."""
-    for struct in range(count):
-        for block in range(struct * blocks, (struct + 1) * blocks):
-            numbers[block] *= above[struct]
-
-
 @kernel
-def values(octets, size, way, rows, masks, table, word, origin, places, patterns, numbers, base, out):
-    """The values of structs of ``size`` bytes, at least one, whose factors and addends are single patterns.
+def values_of_pairs(octets, size, way, rows, table, word, origin, places, mask, numbers, out):
+    """The values of structs of 32, at least one, of ``size`` bytes, two runs each.
 
-    As ``write_values`` has it; the addends are those of ``numbers`` from ``base`` on.
+    Elements are entries of ``table``, or integers: what ``word`` makes of their bits, less ``origin``. The factor, and
+    the addend if there is one, are those of ``numbers`` by the 16 bits at ``places`` that are in ``mask``.
     """
-    write_values(
-        *(way, octets, 0, size, rows, masks, table, np.int32(word), np.float32(origin), octets, 0, size),
-        *(places, patterns, numbers, base, places.size // 2, out, 0, out.size // (rows.size // ROW * LANES)),
+    write_pairs(
+        *(octets, size, way, rows, table, np.int32(word), np.float32(origin), places, mask, numbers, out),
+        out.size // (2 * LANES),
     )
 
 
-@kernel
-def values_of_products(octets, size, way, rows, masks, table, word, origin, fields, pieces, numbers, out):
-    """The same where factors and addends are products, or patterns in pieces, as ``looked_up`` has them."""
-    length, blocks = rows.size // ROW * LANES, fields[FACTOR, 0]
-    most = STRIP * blocks
-    codes, above = np.empty(most, np.int64), np.empty(STRIP, np.float32)
-    both, order = np.full(2 * most, NO_ADDEND), np.empty(2 * most, np.uint8)
-    places, patterns = np.empty(2 * blocks, np.int64), np.full(2, WINDOW)
-    for i in range(most):
-        order[2 * i], order[2 * i + 1] = i & BYTE, i >> OCTET
-    for i in range(blocks):
-        places[i] = places[i + blocks] = 2 * i
-    for first in range(0, out.size // length, STRIP):
-        count, start = min(STRIP, out.size // length - first), first * size
-        for k, scales in ((FACTOR, both[:most]), (ADDEND, both[most:])):
-            if fields[k, 0] > 0:
-                field = constants(fields[k], ENTRIES)
-                looked_up(octets, start, size, count, field, pieces, numbers, codes, scales)
-            if fields[k + 1, 0] > 0:
-                field = constants(fields[k + 1], ENTRIES)
-                looked_up(octets, start, size, count, field, pieces, numbers, codes, above)
-                times(scales, blocks, count, above)
-        write_values(
-            *(way, octets, start, size, rows, masks, table, np.int32(word), np.float32(origin)),
-            *(order, 0, 2 * blocks, places, patterns, both, most, blocks, out, first * length, count),
+@intrinsic
+def write_blocks(
+    typing_context: Any,
+    octets: Any,
+    size: Any,
+    way: Any,
+    rows: Any,
+    table: Any,
+    word: Any,
+    origin: Any,
+    places: Any,
+    mask: Any,
+    numbers: Any,
+    scales: Any,
+    scale_rows: Any,
+    scale_words: Any,
+    scale_origins: Any,
+    sign: Any,
+    blocks: Any,
+    out: Any,
+    count: Any,
+) -> Any:
+    """The values of structs of several blocks, or longer ones."""
+    arguments = (octets, size, way, rows, table, word, origin, places, mask, numbers)
+    arguments_of_scales = (scales, scale_rows, scale_words, scale_origins, sign, blocks, out, count)
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        arrays = (0, 3, 4, 7, 9, 11, 12, 13, 16)
+        source, rows, table, places, numbers, scale_rows, words, origins, target = (
+            data_of(context, builder, signature.args[k], given[k]) for k in arrays
         )
+        size, mask, blocks = given[1], given[8], given[15]
+        runs = builder.udiv(size_of(context, builder, signature.args[3], given[3]), int64(ROW))
+        each = builder.udiv(runs, blocks)
+        ways = _ways(builder, given[2], rows, table, given[5], given[6])
+        single = builder.icmp_unsigned("==", each, int64(1))
+        found = cgutils.alloca_once(builder, ir.FloatType(), size=2 * LANES)
+        halves = [builder.gep(found, [int64(k * LANES)]) for k in range(2)]
+        nothing = ir.Constant(NUMBERS, [NO_ADDEND] * LANES)
+        builder.store(nothing, builder.bitcast(halves[1], NUMBERS.as_pointer())).align = 4
+
+        def products(struct: Any, which: int) -> None:
+            pointer = builder.gep(scale_rows, [int64(which * ROW)])
+            row = row_at(builder, pointer, JOINED, masks_at(builder, pointer))
+            word, origin = (builder.load(builder.gep(array, [int64(which)])) for array in (words, origins))
+            word = builder.trunc(word, INT32)
+            codes = codes_at(builder, JOINED, row, struct)
+            scale = _integers(builder, codes, broadcast(builder, word, WORDS), broadcast(builder, origin, NUMBERS))
+            place = builder.load(builder.gep(places, [int64(which)]))
+            above = _number(builder, struct, place, mask, numbers)
+            above = builder.fmul(above, given[14]) if which else above
+            product = builder.fmul(scale, broadcast(builder, above, NUMBERS))
+            builder.store(product, builder.bitcast(halves[which], NUMBERS.as_pointer())).align = 4
+
+        def scales_of(struct: Any) -> None:
+            def when(kind: int) -> Any:
+                return builder.if_then(builder.icmp_unsigned("==", given[10], int64(kind)))
+
+            def one(place: Any, to: Any) -> None:
+                builder.store(_number(builder, struct, builder.load(place), mask, numbers), to)
+
+            with when(LOOKED_UP):
+                repeated(builder, blocks, [(places, int64(1)), (halves[0], int64(1))], one)
+            with when(PLAIN):
+                place = builder.gep(struct, [builder.load(places)])
+                builder.store(load(builder, place, ir.FloatType()), halves[0])
+            with builder.if_then(builder.icmp_unsigned(">=", given[10], int64(FACTORS))):
+                products(struct, 0)
+            with when(BOTH):
+                products(struct, 1)
+
+        def emit(way: Way, octets: Any, place: Any, together: int) -> None:
+            def block(row: Any, number: Any, place: Any) -> None:
+                pair = [
+                    broadcast(builder, builder.load(one), NUMBERS)
+                    for one in (number, builder.gep(number, [int64(LANES)]))
+                ]
+
+                def run(codes: Any, place: Any) -> None:
+                    _store(builder, way.elements(codes), pair[0], pair[1], place)
+
+                each_run(builder, way.kind, each, octets, row, way.masks, place, run, together)
+
+            steps = [(rows, builder.mul(each, int64(ROW))), (found, int64(1)), (place, builder.mul(each, int64(LANES)))]
+            repeated(builder, blocks, steps, block)
+
+        def struct(octets: Any, place: Any) -> None:
+            scales_of(octets)
+            for one in ways:
+                for together, suits in ((1, single), (2, builder.not_(single))):
+                    with builder.if_then(builder.and_(one.chosen, suits)):
+                        emit(one, octets, place, together)
+
+        repeated(builder, given[17], [(source, size), (target, builder.mul(runs, int64(LANES)))], struct)
+        return context.get_dummy_value()
+
+    return types.none(*arguments, *arguments_of_scales), generate
+
+
+@kernel
+def values_of_blocks(
+    octets,
+    size,
+    way,
+    rows,
+    table,
+    word,
+    origin,
+    places,
+    mask,
+    numbers,
+    scales,
+    scale_rows,
+    scale_words,
+    scale_origins,
+    sign,
+    blocks,
+    out,
+):
+    """The values of structs of at most 16 blocks of one run each, or an even number; elements as above.
+
+    ``scales`` says where factors come from. They are looked up, one for each block, as above. Or the first of
+    ``scale_rows``, words and origins make integers, and the number at the first of ``places`` multiplies them; the
+    second ones make addends, and their number is multiplied by ``sign`` before.
+    """
+    write_blocks(
+        *(
+            octets,
+            size,
+            way,
+            rows,
+            table,
+            np.int32(word),
+            np.float32(origin),
+            places,
+            mask,
+            numbers,
+            scales,
+            scale_rows,
+        ),
+        *(scale_words, scale_origins, np.float32(sign), blocks, out, out.size // (rows.size // ROW * LANES)),
+    )

@@ -13,7 +13,7 @@ LLVM's own. ``lowbit/ops/pack/structs.py`` has the plain formula.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import types
@@ -26,9 +26,10 @@ from lowbit.kernels.lib.vectors import data_of
 LANES, DIGITS = 16, 2
 BITS, JOINED, TERNARY = range(3)
 """What a code is: some bits of a byte, some of two bytes, a digit to the base of three."""
-AMOUNTS, INDEX, STARTS, ROW = 0, 128, 160, 176
-"""Bytes of a row of the table of runs: of each digit the rotations of lanes or their powers of three, as int32, the
-bytes that they take of those that are loaded, and where these are, as int64."""
+AMOUNTS, MASKS, INDEX, STARTS, ROW = 0, 128, 256, 288, 304
+"""Bytes of a row of the table of runs: of each digit the rotations of lanes to the right, or their powers of three, and
+their bits after that, as int32; the byte that each takes of those that are loaded; where these are, as int64."""
+WORDS_BYTES, STARTS_BYTES = 64, 8
 BASE, BYTE_BITS, BYTE = 3, 8, 255
 STRIP = 2048
 """Codes that are packed piece by piece: they stay in the nearest cache."""
@@ -58,47 +59,74 @@ def repeated(builder: Any, count: Any, steps: list[tuple[Any, Any]], body: Calla
     builder.position_at_end(after)
 
 
+class Row(NamedTuple):
+    """What a row of the table of runs says of one digit; without a mask, bits beyond those of a code may be set."""
+
+    start: Any
+    order: Any
+    amount: Any
+    mask: Any
+
+
+def row_at(builder: Any, pointer: Any, kind: int, masks: list[Any]) -> list[Row]:
+    """A row of the table of runs, a digit at a time, with the masks of its digits."""
+
+    def entry(offset: int, each: int, digit: int, to: Any) -> Any:
+        return load(builder, builder.gep(pointer, [int64(offset + digit * each)]), to)
+
+    return [
+        Row(
+            entry(STARTS, STARTS_BYTES, digit, INT64),
+            entry(INDEX, LANES, digit, OCTETS),
+            entry(AMOUNTS, WORDS_BYTES, digit, WORDS),
+            masks[digit],
+        )
+        for digit in range(DIGITS if kind == JOINED else 1)
+    ]
+
+
+def masks_at(builder: Any, pointer: Any) -> list[Any]:
+    """The masks of both digits of a row, which all runs of elements have."""
+    return [load(builder, builder.gep(pointer, [int64(MASKS + digit * WORDS_BYTES)]), WORDS) for digit in range(DIGITS)]
+
+
+def codes_at(builder: Any, kind: int, row: list[Row], struct: Any) -> Any:
+    """The codes of a run of a struct, in int32 lanes."""
+    shuffle = function(builder.module, "llvm.x86.ssse3.pshuf.b.128", OCTETS, OCTETS, OCTETS)
+    rotate = function(builder.module, f"llvm.fshr.v{LANES}i32", WORDS, WORDS, WORDS, WORDS)
+    parts = []
+    for digit in row:
+        loaded = load(builder, builder.gep(struct, [digit.start]), OCTETS)
+        words = builder.zext(builder.call(shuffle, [loaded, digit.order]), WORDS)
+        if kind == TERNARY:  # the digits below are a fraction, and three times that has the next one as its carry
+            rest = builder.and_(builder.mul(words, digit.amount), splat(BYTE))
+            parts.append(builder.lshr(builder.mul(rest, splat(BASE)), splat(BYTE_BITS)))
+        else:
+            words = builder.call(rotate, [words, words, digit.amount])
+            parts.append(words if digit.mask is None else builder.and_(words, digit.mask))
+    return parts[0] if len(parts) == 1 else builder.or_(*parts)
+
+
 def each_run(
     builder: Any,
     kind: int,
     count: Any,
     struct: Any,
     rows: Any,
-    masks: Any,
+    masks: list[Any],
     target: Any,
     use: Callable[[Any, Any], None],
     together: int = 1,
 ) -> None:
-    """``use(codes, place)`` for runs of a struct, codes in int32 lanes; ``together``: how many in a step."""
-
-    def digit(row: Any, number: int) -> Any:
-        def entry(offset: int, to: Any) -> Any:
-            each = to.width // BYTE_BITS if to is INT64 else to.count * to.element.width // BYTE_BITS
-            return load(builder, builder.gep(row, [int64(offset + number * each)]), to)
-
-        order, amount = entry(INDEX, OCTETS), entry(AMOUNTS, WORDS)
-        loaded = load(builder, builder.gep(struct, [entry(STARTS, INT64)]), OCTETS)
-        shuffle = function(builder.module, "llvm.x86.ssse3.pshuf.b.128", OCTETS, OCTETS, OCTETS)
-        words = builder.zext(builder.call(shuffle, [loaded, order]), WORDS)
-        if kind == TERNARY:  # the digits below are a fraction, and three times that has the next one as its carry
-            rest = builder.and_(builder.mul(words, amount), splat(BYTE))
-            return builder.lshr(builder.mul(rest, splat(BASE)), splat(BYTE_BITS))
-        rotate = function(builder.module, f"llvm.fshr.v{LANES}i32", WORDS, WORDS, WORDS, WORDS)
-        return builder.and_(builder.call(rotate, [words, words, amount]), masks[number])
+    """``use(codes, place)`` for runs of a struct, so many of them in a step of the loop."""
 
     def body(row: Any, place: Any) -> None:
         for k in range(together):
-            one, to = builder.gep(row, [int64(k * ROW)]), builder.gep(place, [int64(k * LANES)])
-            codes = digit(one, 0)
-            use(builder.or_(codes, digit(one, 1)) if kind == JOINED else codes, to)
+            one = row_at(builder, builder.gep(row, [int64(k * ROW)]), kind, masks)
+            use(codes_at(builder, kind, one, struct), builder.gep(place, [int64(k * LANES)]))
 
     steps = [(rows, int64(together * ROW)), (target, int64(together * LANES))]
     repeated(builder, builder.udiv(count, int64(together)), steps, body)
-
-
-def masks_of(builder: Any, masks: Any) -> list[Any]:
-    """The bits of each digit in the code."""
-    return [broadcast(builder, builder.load(builder.gep(masks, [int64(k)])), WORDS) for k in range(DIGITS)]
 
 
 @intrinsic
@@ -108,20 +136,21 @@ def unpack_structs(
     size: Any,
     kind: Any,
     rows: Any,
-    masks: Any,
     lowest: Any,
     codes: Any,
     runs: Any,
     count: Any,
 ) -> Any:
     """The codes of some structs as bytes, plus ``lowest``."""
-    arguments = (octets, size, kind, rows, masks, lowest, codes, runs, count)
+    arguments = (octets, size, kind, rows, lowest, codes, runs, count)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        places = (0, 3, 4, 6)
-        source, rows, masks, target = (data_of(context, builder, signature.args[k], values[k]) for k in places)
-        masks, length = masks_of(builder, masks), builder.mul(values[7], int64(LANES))
-        origin = broadcast(builder, builder.trunc(values[5], INT8), OCTETS)
+        source, rows, target = (data_of(context, builder, signature.args[k], values[k]) for k in (0, 3, 5))
+        masks = masks_at(builder, rows)
+        length, origin = (
+            builder.mul(values[6], int64(LANES)),
+            broadcast(builder, builder.trunc(values[4], INT8), OCTETS),
+        )
 
         def write(words: Any, place: Any) -> None:
             result = builder.add(builder.trunc(words, OCTETS), origin)
@@ -130,20 +159,20 @@ def unpack_structs(
         for each in (BITS, JOINED, TERNARY):
 
             def runs(struct: Any, place: Any, each: int = each) -> None:
-                each_run(builder, each, values[7], struct, rows, masks, place, write)
+                each_run(builder, each, values[6], struct, rows, masks, place, write)
 
             with builder.if_then(builder.icmp_unsigned("==", values[2], int64(each))):
-                repeated(builder, values[8], [(source, values[1]), (target, length)], runs)
+                repeated(builder, values[7], [(source, values[1]), (target, length)], runs)
         return context.get_dummy_value()
 
     return types.none(*arguments), generate
 
 
 @kernel
-def unpack(octets, size, kind, rows, masks, lowest, codes):
+def unpack(octets, size, kind, rows, lowest, codes):
     """The codes of structs of ``size`` bytes, at least one: what the bytes say, plus ``lowest``."""
     runs = rows.size // ROW
-    unpack_structs(octets, size, kind, rows, masks, lowest, codes, runs, codes.size // (runs * LANES))
+    unpack_structs(octets, size, kind, rows, lowest, codes, runs, codes.size // (runs * LANES))
 
 
 @intrinsic

@@ -16,8 +16,8 @@ from lowbit.ops.block.structs import lowest_stored, read_patterns, struct_of
 from lowbit.ops.block.tensor import BlockTensor, axis_last
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.chunks import in_chunks
-from lowbit.ops.pack.struct_runs import LANES, available, runs_of, windows_of
-from lowbit.ops.pack.structs import struct_bytes
+from lowbit.ops.pack.struct_runs import LANES, available, numbers_of, runs_of
+from lowbit.ops.pack.structs import Struct, struct_bytes
 
 CHUNK = 1 << 18
 """Values that one thread works on at once."""
@@ -25,13 +25,6 @@ LISTED_BITS = 4
 """Elements of at most as many bits are looked up in a register."""
 TO_WHOLE, TO_WHOLE_BITS = float(1 << 23), 0x4B000000
 """With bits of this number in front, a word of up to 23 bits is as many more as it says."""
-
-NOTHING, EMPTY = np.zeros(0, np.float32), np.zeros((0, 5), np.int64)
-"""Numbers and pieces of a scale that a format lacks."""
-
-
-NO_ADDEND = np.array([-0.0], np.float32)
-"""Which changes no number."""
 
 
 class Plan(NamedTuple):
@@ -45,8 +38,8 @@ class Plan(NamedTuple):
 def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
     """The values; None where the codes are no longer in structs, or other steps than the kernel's lead to them."""
     data = tensor.held_structs
-    plan = _plan(tensor.format) if data and available() else None
-    if data is None or plan is None:
+    how = plan(tensor.format) if data and available() else None
+    if data is None or how is None:
         return None
     octets, length = np.frombuffer(data, np.uint8), tensor.format.block[0]
     result = np.empty(axis_last(tensor.shape, tensor.axis), np.float32)
@@ -54,51 +47,43 @@ def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float
 
     def part(start: int, stop: int) -> None:
         out = flat[start * length : stop * length]
-        plan.kernel(octets[start * plan.size : stop * plan.size], plan.size, *plan.arguments, out)
+        how.kernel(octets[start * how.size : stop * how.size], how.size, *how.arguments, out)
 
     in_chunks(part, flat.size // length, threads, max(CHUNK if threads > 1 else flat.size, length) // length)
     return result if tensor.axis == result.ndim - 1 else np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
 
 
 @lru_cache(maxsize=64)
-def _plan(fmt: BlockFormat) -> Plan | None:
+def plan(fmt: BlockFormat) -> Plan | None:
     """The plan, where values are elements times a scale or two, plus such a product perhaps."""
     struct, scales = struct_of(fmt), _scales(fmt)
-    if scales is None:
-        return None
-    windows = [windows_of(struct, field.name) if field else EMPTY for field in scales]
-    pieces = [rows for rows in windows if rows is not None]
-    if len(pieces) < len(windows):
-        return None
-    numbers = [_numbers(field, rows) if field else NOTHING for field, rows in zip(scales, pieces, strict=True)]
-    if fmt.of_role("subtract"):
-        numbers[2] = -numbers[2]
     runs = runs_of(struct)
-    way, *element = _elements(fmt.number, runs.kind)
-    arguments = way, *runs[1:], *element
-    blocks = fmt.block[0] // fmt.scales[0].block[0]
+    if scales is None or runs is None:
+        return None
     from lowbit.kernels.block import simd_struct_values as kernels
 
-    if _single(pieces, blocks):
-        addends = (pieces[2], numbers[2]) if scales[2] else (np.zeros((blocks, 5), np.int64), NO_ADDEND)
-        both = np.stack([pieces[0], addends[0]])
-        table = np.concatenate([numbers[0], addends[1]])
-        arguments += both[..., 1].flatten(), both[:, 0, 3].copy(), table, len(numbers[0])
-        return Plan(kernels.values, struct_bytes(struct), arguments)
-    counts = [fmt.block[0] // field.block[0] if field else 0 for field in scales]
-    ends, bases = (np.cumsum([0, *map(len, parts)]) for parts in (pieces, numbers))
-    fields = np.stack([counts, ends[:-1], ends[1:], bases[:-1]], axis=1)
-    arguments += fields, np.concatenate(pieces), np.concatenate(numbers)
-    return Plan(kernels.values_of_products, struct_bytes(struct), arguments)
-
-
-def _single(pieces: Sequence[npt.NDArray[np.int64]], blocks: int) -> bool:
-    """Whether there are no scales of scales, and every scale is all of its bytes."""
-    one, above, other, other_above = pieces
-    return len(above) + len(other_above) == 0 and all(
-        len(rows) in {0, blocks} and not rows[:, [2, 4]].any() and len(np.unique(rows[:, 3])) <= 1
-        for rows in (one, other)
-    )
+    factor, above, addend, addend_above = scales
+    numbers = _numbers(struct, [factor, addend] if above is None else [above, addend_above])
+    blocks = fmt.block[0] // fmt.scales[0].block[0]
+    if numbers is None or blocks > LANES or (not numbers[1] and blocks > 1):
+        return None
+    way, *element = _elements(fmt.number, runs.kind)
+    common, size = (way, runs.table, *element, *numbers), struct_bytes(struct)
+    if above is None and fmt.block[0] == 2 * LANES:
+        return Plan(kernels.values_of_pairs, size, common)
+    if above is None:
+        nothing = np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        other = (kernels.LOOKED_UP if numbers[1] else kernels.PLAIN), *nothing, 1.0, blocks
+        return None if addend is not None else Plan(kernels.values_of_blocks, size, (*common, *other))
+    fields = [field for field in (factor, addend) if field is not None]
+    tables = [runs_of(struct, field.name) for field in fields]
+    tables_there = [table.table for table in tables if table is not None]
+    if len(tables_there) < len(fields) or not all(_is_whole(field.format) for field in fields):
+        return None
+    words, origins = zip(*(_whole(field.format) for field in fields), strict=True)
+    integers = np.concatenate(tables_there), np.array(words, np.int64), np.array(origins, np.float32)
+    kind, sign = (kernels.BOTH if addend else kernels.FACTORS), (-1.0 if fmt.of_role("subtract") else 1.0)
+    return Plan(kernels.values_of_blocks, size, (*common, kind, *integers, sign, blocks))
 
 
 def _scales(fmt: BlockFormat) -> list[ScaleField | None] | None:
@@ -115,10 +100,22 @@ def _scales(fmt: BlockFormat) -> list[ScaleField | None] | None:
     return [group[place] if place < len(group) else None for group in groups for place in range(2)]
 
 
-def _numbers(field: ScaleField, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """What each pattern of a scale is worth."""
-    bits = max((mask << low).bit_length() for *_, mask, low in rows.tolist())
-    return _decoded(np.arange(1 << bits), field.format)
+def _numbers(
+    struct: Struct, fields: Sequence[ScaleField | None]
+) -> tuple[npt.NDArray[np.int64], int, npt.NDArray[np.float32]] | None:
+    """Where the numbers of one or two fields of one format are, their bits, and what each pattern of these is worth.
+
+    Of binary32, which nobody looks up, no bits.
+    """
+    there = [field for field in fields if field is not None]
+    places = [numbers_of(struct, field.name) for field in there]
+    starts, bits = [part[0] for part in places if part], {part[1] for part in places if part}
+    if len(starts) < len(there) or len(bits) > 1 or len({field.format for field in there}) > 1:
+        return None
+    if there[0].format.id == "float32":
+        return np.concatenate(starts), 0, np.zeros(0, np.float32)
+    count = 1 << bits.pop()
+    return np.concatenate(starts), count - 1, _decoded(np.arange(count), there[0].format)
 
 
 def _decoded(patterns: npt.NDArray[np.int64], fmt: Scalar) -> npt.NDArray[np.float32]:
@@ -127,12 +124,21 @@ def _decoded(patterns: npt.NDArray[np.int64], fmt: Scalar) -> npt.NDArray[np.flo
 
 
 def _elements(fmt: Scalar, kind: int) -> tuple[int, npt.NDArray[np.float32], int, float]:
-    """The kernel's way, the values of 16 patterns, and what makes integers of patterns: a word, and what it adds."""
+    """The kernel's way, the values of 16 patterns, and what makes integers of patterns."""
     from lowbit.kernels.block.simd_struct_values import LISTED, WHOLE
 
     if fmt.bits <= LISTED_BITS and kind in LISTED:
         return LISTED[kind], _decoded(np.arange(LANES) % len(fmt.codes), fmt), 0, 0.0
+    return WHOLE[kind], np.zeros(LANES, np.float32), *_whole(fmt)
+
+
+def _is_whole(fmt: Scalar) -> bool:
+    return fmt.wraps and fmt.smallest_exponent == 0
+
+
+def _whole(fmt: Scalar) -> tuple[int, float]:
+    """What makes integers of patterns: a word that is put before them, and what that adds."""
     lowest = fmt.codes[0]
     # In two's complement the sign bit is turned over, and patterns are in the order of their numbers.
     turned = 0 if lowest_stored(fmt) == lowest else -lowest
-    return WHOLE[kind], np.zeros(LANES, np.float32), TO_WHOLE_BITS ^ turned, TO_WHOLE - lowest
+    return TO_WHOLE_BITS ^ turned, TO_WHOLE - lowest

@@ -14,67 +14,66 @@ from lowbit.ops.pack.structs import CODES, Struct, Trits, Words, placed, struct_
 LANES, DIGITS = 16, 2
 """Codes of a run, and how many digits one has at most: of its low bits and of those above."""
 BITS, JOINED, TERNARY = range(3)
-OCTET, WINDOW_BYTES = 8, 2
-"""Bits of scales are taken out of two bytes."""
+OCTET = 8
 
-
-ROW = np.dtype([("amounts", "<i4", (DIGITS, LANES)), ("index", "u1", (DIGITS, LANES)), ("starts", "<i8", DIGITS)])
+ROW = np.dtype(
+    [
+        ("amounts", "<i4", (DIGITS, LANES)),
+        ("masks", "<i4", (DIGITS, LANES)),
+        ("index", "u1", (DIGITS, LANES)),
+        ("starts", "<i8", DIGITS),
+    ]
+)
 """A row of the table of runs. Of each digit: by how many bits the byte of each code is rotated to the right, or the
-power of three that it is multiplied by; which byte that is of the sixteen that are loaded; where these are."""
+power of three that it is multiplied by; which bits it has then; which byte that is of the sixteen that are loaded;
+where these are."""
+NO_BYTE = 0x80
+"""Of a lane without a code."""
 
 
 class Runs(NamedTuple):
-    """The codes of a struct, sixteen a run, as ``kernels/pack/simd_structs.py`` takes them.
-
-    Attributes
-    ----------
-    kind : int
-    table : ndarray of uint8
-        Rows of ``ROW``.
-    masks : ndarray of int32, shape (2,)
-        The bits of each digit in the code.
-    """
+    """The codes of a field, sixteen a run, as ``kernels/pack/simd_structs.py`` takes them: ``ROW``s, as bytes."""
 
     kind: int
     table: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.int32]
 
 
-@lru_cache(maxsize=64)
-def runs_of(struct: Struct) -> Runs:
-    """The runs of a struct's codes."""
-    size, ternary = struct_bytes(struct), any(isinstance(words, Trits) for words in struct)
-    digits = [(*place, 0) for place in _trits(struct)] if ternary else _bits(struct)
-    count = 1 + max(code for code, *_ in digits)
-    octets, amounts = np.zeros((DIGITS, count), np.int64), np.zeros((DIGITS, count), np.int32)
-    masks = np.zeros(DIGITS, np.int32)
+@lru_cache(maxsize=256)
+def runs_of(struct: Struct, field: str = CODES) -> Runs | None:
+    """The runs of the codes of a field; None where a code is not one or two digits of at most a byte each."""
+    size, ternary = struct_bytes(struct), field == CODES and any(isinstance(words, Trits) for words in struct)
+    digits = _trits(struct) if ternary else _bits(struct, field)
+    count = -(-(1 + max(code for code, *_ in digits)) // LANES) * LANES
+    places = np.full((DIGITS, count), -1)
+    amounts, masks = np.zeros((2, DIGITS, count), np.int32)
     for code, octet, amount, mask in digits:
         digit = int(not ternary and mask & 1 == 0)
-        octets[digit, code], amounts[digit, code], masks[digit] = octet, amount, mask
-    by_run = octets.reshape(DIGITS, -1, LANES).swapaxes(0, 1)
-    starts = np.minimum(by_run.min(axis=-1), size - LANES)
+        if places[digit, code] >= 0 or mask > (1 << OCTET) - 1:
+            return None
+        places[digit, code], amounts[digit, code], masks[digit, code] = octet, amount, mask
+    by_run, amounts, masks = (part.reshape(DIGITS, -1, LANES).swapaxes(0, 1) for part in (places, amounts, masks))
+    starts = np.minimum(np.where(by_run < 0, size, by_run).min(axis=-1), size - LANES)
     table = np.empty(len(starts), ROW)
-    table["amounts"] = amounts.reshape(DIGITS, -1, LANES).swapaxes(0, 1)
-    table["index"], table["starts"] = by_run - starts[..., None], starts
-    kind = TERNARY if ternary else JOINED if masks[1] else BITS
-    return Runs(kind, table.view(np.uint8), masks)
+    table["amounts"], table["masks"], table["starts"] = amounts, masks, starts
+    table["index"] = np.where(by_run < 0, NO_BYTE, by_run - starts[..., None])
+    return Runs(TERNARY if ternary else JOINED if masks[:, 1].any() else BITS, table.view(np.uint8))
 
 
-def _bits(struct: Struct) -> list[tuple[int, int, int, int]]:
+def _bits(struct: Struct, field: str) -> list[tuple[int, int, int, int]]:
     """Of each piece of a code the code, the byte, the rotation of this to the right, and the mask after it."""
     return [
         (code, bit // OCTET, (bit % OCTET - piece.low) % 32, ((1 << piece.bits) - 1) << piece.low)
         for place, words in placed(struct)
         if isinstance(words, Words)
         for piece, code, bit in words.bits_of(place)
-        if piece.field == CODES
+        if piece.field == field
     ]
 
 
-def _trits(struct: Struct) -> list[tuple[int, int, int]]:
-    """Of each digit the code, the byte, and the power of three that leaves it on top of a fraction."""
+def _trits(struct: Struct) -> list[tuple[int, int, int, int]]:
+    """Of each digit the code, the byte, the power of three that leaves it on top of a fraction, and no mask."""
     return [
-        (words.first + digit * words.count + octet, place + octet, 3**digit)
+        (words.first + digit * words.count + octet, place + octet, 3**digit, 0)
         for place, words in placed(struct)
         if isinstance(words, Trits)
         for digit in range(words.digits)
@@ -83,20 +82,23 @@ def _trits(struct: Struct) -> list[tuple[int, int, int]]:
 
 
 @lru_cache(maxsize=256)
-def windows_of(struct: Struct, field: str) -> npt.NDArray[np.int64] | None:
-    """Of a field of scales a row for each piece: the code, the place of two bytes, the bit there, mask, and bit.
+def numbers_of(struct: Struct, field: str) -> tuple[npt.NDArray[np.int64], int] | None:
+    """Where the codes of a field are that are whole bytes, and their bits; None where they are not."""
+    rows = [
+        (code, bit // OCTET, piece.bits)
+        for place, words in placed(struct)
+        if isinstance(words, Words)
+        for piece, code, bit in words.bits_of(place)
+        if piece.field == field
+    ]
+    bits = {bits for *_, bits in rows}
+    if bits not in ({OCTET}, {2 * OCTET}, {4 * OCTET}):
+        return None
+    return np.array([place for _, place, _ in sorted(rows)], np.int64), bits.pop()
 
-    None where a piece does not lie in two bytes.
-    """
-    rows, last = [], struct_bytes(struct) - WINDOW_BYTES
-    for place, words in placed(struct):
-        for piece, code, bit in words.bits_of(place) if isinstance(words, Words) else ():
-            if piece.field == field:
-                start = min(bit // OCTET, last)
-                rows.append((code, start, bit - OCTET * start, (1 << piece.bits) - 1, piece.low))
-                if rows[-1][2] + piece.bits > OCTET * WINDOW_BYTES:
-                    return None
-    return np.array(rows, np.int64)
+
+PAIR = 2
+"""Bytes that have a bit of each of sixteen codes."""
 
 
 class Pieces(NamedTuple):
@@ -132,8 +134,8 @@ def _rows(place: int, words: Words) -> list[tuple[int, ...]]:
             for piece, shift in zip(pieces, shifts, strict=False)
             for start in range(0, words.count, LANES)
         ]
-    if len(pieces) == OCTET and not words.count % WINDOW_BYTES and all(piece.step == OCTET for piece in pieces):
-        return [(OCTET * start, pieces[0].low, 0, place + start, 0) for start in range(0, words.count, WINDOW_BYTES)]
+    if len(pieces) == OCTET and not words.count % PAIR and all(piece.step == OCTET for piece in pieces):
+        return [(OCTET * start, pieces[0].low, 0, place + start, 0) for start in range(0, words.count, PAIR)]
     return []
 
 
@@ -148,8 +150,9 @@ def unpack_codes(struct: Struct, octets: Array, lowest: int, codes: Array) -> No
     """Fill codes of 8 bits, of shape (structs, count), from structs of shape (structs, size)."""
     from lowbit.kernels.pack import simd_structs
 
-    flat = octets.reshape(-1)
-    simd_structs.unpack(flat, octets.shape[1], *runs_of(struct), lowest, codes.reshape(-1).view(np.int8))
+    runs, flat = runs_of(struct), octets.reshape(-1)
+    assert runs is not None
+    simd_structs.unpack(flat, octets.shape[1], *runs, lowest, codes.reshape(-1).view(np.int8))
 
 
 def pack_codes(struct: Struct, codes: Array, lowest: int, octets: Array) -> None:
