@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,15 +27,17 @@ from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
 from lowbit.models.evaluation import notes_on
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
-from lowbit.models.layer_inputs import layer_inputs, names_in_model, read_sentences, seen_layers
+from lowbit.models.layer_inputs import layer_inputs, model_of, names_in_model, read_sentences, seen_layers
 from lowbit.models.packages import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable, without_place
+from lowbit.models.training.blockwise import is_blockwise, options_of, quantise_blocks
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import lost_blocks
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
 from lowbit.quantizers.inputs import weight_matrix
 from lowbit.quantizers.method import Method, chosen, methods
+from lowbit.quantizers.weight import QuantizedWeight
 
 SCHEMA = "lowbit/method/1"
 
@@ -90,7 +92,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     calibration : path, optional
         A text in UTF-8, a line a sentence; the file is then that of a model, with config.json and vocab.txt beside it,
         or the GGUF file of a Llama, and matrices that no sentence goes through are left as they are. The inputs of a
-        layer are those that it has in the float model.
+        layer are those that it has in the float model; methods that learn whole blocks, those of a model of sentences,
+        take them from the quantised blocks before.
     include, exclude, container, integers, entropy
         As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
         reordered is in lowbit's own container.
@@ -136,22 +139,15 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     require_storable(own.bound(options), file, targets, container, policy, integers=integers, seen=bool(sentences))
     subject: dict[str, Any] = {"schema": SCHEMA, "model": _state(file), "method": own.name, "formats": digest(targets)}
     subject |= {"calibration": digest(sentences), "policy": policy}
-    with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:
-        layers = run_tasks(
-            partial(
-                layer_record,
-                path=str(path.resolve()),
-                method=method,
-                targets=targets,
-                sentences=sentences,
-                options=options,
-            ),
-            list(targets),
-            _layer,
-            journal=None if journal is None else Journal(journal, subject),
-            executor=executor,
-            progress=progress,
-        )
+    book = None if journal is None else Journal(journal, subject)
+    work = partial(
+        layer_record, path=str(path.resolve()), method=method, targets=targets, sentences=sentences, options=options
+    )
+    if sentences and is_blockwise(own, model_of(weights_of(path))):
+        layers = _block_by_block(path, own, targets, sentences, book, progress)
+    else:
+        with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:
+            layers = run_tasks(work, list(targets), _layer, journal=book, executor=executor, progress=progress)
     formats = {name: layer.coded.tensor.format for name, layer in layers.items()}
     coded = {name: layer.coded for name, layer in layers.items()}
     converted = quantize_file(
@@ -167,8 +163,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         entropy=entropy,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    names = names_in_model(weights_of(path), targets).values()
-    notes = (*notes, *converted.notes, *notes_on([method], weights_of(path), sentences, names))
+    notes = (*notes, *converted.notes, *_notes(own, weights_of(path), sentences, targets))
     return replace(converted, left_out=left_out, notes=notes), layers
 
 
@@ -205,7 +200,10 @@ def layer_record(
         group = readers(own, weights_of(path), name, targets) if sentences else (name,)
         result = quantized_jointly({one: file.tensor(one) for one in group}, own, rows, targets[name])[name]
         coded = coded_of(result, method)
-        error = result.error(weights, rows)
+        return _record(weights, result, coded, rows)
+
+
+def _record(weights: Array, result: QuantizedWeight, coded: CodedTensor, rows: Array | None) -> dict[str, Any]:
     tensor, transform = coded.tensor, result.transform
     matrix = weight_matrix(weights)
     return {
@@ -215,7 +213,7 @@ def layer_record(
         "inputs": None if coded.inputs is None else [coded.inputs[0], _packed(coded.inputs[1])],
         "lost": lost_blocks(tensor, matrix if transform is None else transform.weights(matrix)),
         "bits": float(result.bits_per_weight),
-        "error": error,
+        "error": result.error(weights, rows),
     }
 
 
@@ -224,6 +222,48 @@ def _rows(model: str | Path, sentences: tuple[Any, ...], targets: Iterable[str])
     names = names_in_model(model, targets)
     inputs = layer_inputs(model, sentences, tuple(names.values()))
     return {name: inputs[inside] for name, inside in names.items()}
+
+
+def _block_by_block(
+    path: Path,
+    method: Method,
+    targets: Mapping[str, str],
+    sentences: tuple[Any, ...],
+    journal: Journal | None,
+    progress: Progress,
+) -> dict[str, Layer]:
+    """The layers as a method learns them block by block: a block that the journal has whole is not learned again."""
+    file, model, layers = read_checkpoint(path), model_of(weights_of(path)), dict[str, Layer]()
+    formats = {name: method.to if to == DEFAULT else to for name, to in targets.items()}
+
+    def take(names: list[str], learn: Callable[[], Mapping[str, BlockTensor]]) -> dict[str, BlockTensor]:
+        learned: dict[str, BlockTensor] = {}
+        before = len(layers)
+
+        def work(name: str) -> dict[str, Any]:
+            with told_of(name):
+                learned.update(learned or learn())
+                result = QuantizedWeight(learned[name])
+                rows = _rows(weights_of(path), sentences, targets)[name]
+                return _record(file.tensor(name), result, coded_of(result, method.name), rows)
+
+        def seen(done: int, _total: int, name: str) -> None:
+            progress(before + done, len(targets), name)
+
+        layers.update(run_tasks(work, names, _layer, journal=journal, progress=seen))
+        return {name: layers[name].coded.tensor for name in names}
+
+    quantise_blocks(model, sentences, method, formats, take)
+    return {name: layers[name] for name in targets}
+
+
+def _notes(method: Method, weights: Path, sentences: tuple[Any, ...], targets: Iterable[str]) -> list[str]:
+    """What must be known of a method on a model."""
+    if not sentences or not is_blockwise(method, model_of(weights)):
+        return notes_on([method.name], weights, sentences, names_in_model(weights, targets).values())
+    options = options_of(method)
+    words = ", ".join(f"{name} {options[name]}" for name in ("seed", "steps", "rate"))
+    return [f"{method.name}: learned block by block, the inputs from the quantised blocks before ({words})"]
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:

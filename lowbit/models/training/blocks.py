@@ -24,8 +24,10 @@ from lowbit.models.sentences import SentenceModel
 from lowbit.models.stored import StoredModel
 from lowbit.models.wordpiece import tokens
 from lowbit.ops.arrays import Array
+from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.learned.gradients import differentiable
+from lowbit.quantizers.learned.reconstruction import Reconstruction
 
 PREFIXES = {
     "quantised": "what the quantised blocks before make of it (OmniQuant, QLLM)",
@@ -89,6 +91,35 @@ class Part:
     def augmented(self) -> tuple[Array, ...]:
         """What the float blocks make of the inputs as they are: the second target of OmniQuant's ``aug_loss``."""
         return tuple(np.asarray(self.forward({}, one)) for one in self.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedBlock:
+    """A block of a model, quantised.
+
+    Attributes
+    ----------
+    part : Part
+        With the samples that it was learned from.
+    tensors : mapping of str to BlockTensor
+        The codes of its weights.
+    parameters : mapping of str to ndarray
+        All that stands in place of its float parameters: the values of the codes, norms and biases as transformed.
+    apply : callable
+        The hook that rounds its activations.
+    reconstruction : Reconstruction
+        Errors are of the outputs that the float model has there.
+    """
+
+    part: Part
+    tensors: Mapping[str, BlockTensor]
+    parameters: Mapping[str, Array]
+    apply: Apply
+    reconstruction: Reconstruction
+
+    def forward(self, hidden: Any) -> Any:
+        """What the quantised block makes of states."""
+        return self.part.forward(self.parameters, hidden, self.apply)
 
 
 @dataclass(frozen=True, eq=False)

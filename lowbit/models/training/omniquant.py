@@ -11,12 +11,10 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
-from lowbit.models.hook import Apply, plainly
+from lowbit.models.hook import plainly
 from lowbit.models.training import equivalence
 from lowbit.models.training.activations import of_tokens
-from lowbit.models.training.blocks import Blocks, Part
-from lowbit.ops.arrays import Array
-from lowbit.ops.block.tensor import BlockTensor
+from lowbit.models.training.blocks import Blocks, LearnedBlock, Part
 from lowbit.quantizers.inputs import weight_format
 from lowbit.quantizers.learned.clips import SIDES, LearnedClip
 from lowbit.quantizers.learned.descent import Settings
@@ -63,35 +61,6 @@ class Choices:
         rates = dict.fromkeys(SIDES, self.clip_rate)
         rates |= dict.fromkeys((equivalence.FACTOR, equivalence.SHIFT), self.factor_rate)
         return Settings(self.steps, self.seed, rates)
-
-
-@dataclass(frozen=True, eq=False)
-class LearnedBlock:
-    """A block of a model, quantised.
-
-    Attributes
-    ----------
-    part : Part
-        With the samples that it was learned from.
-    tensors : mapping of str to BlockTensor
-        The codes of its weights.
-    parameters : mapping of str to ndarray
-        All that stands in place of its float parameters: the values of the codes, norms and biases as transformed.
-    apply : callable
-        The hook that rounds its activations.
-    reconstruction : Reconstruction
-        Errors are of the outputs that the float model has there.
-    """
-
-    part: Part
-    tensors: Mapping[str, BlockTensor]
-    parameters: Mapping[str, Array]
-    apply: Apply
-    reconstruction: Reconstruction
-
-    def forward(self, hidden: Any) -> Any:
-        """What the quantised block makes of states."""
-        return self.part.forward(self.parameters, hidden, self.apply)
 
 
 def learn_block(

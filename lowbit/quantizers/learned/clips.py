@@ -64,10 +64,13 @@ class LearnedClip:
         """That of the scales."""
         return self.format.of_role("multiply")[0]
 
-    def start(self, weights: Array, name: str = "") -> Arrays:
-        """The parameters of a matrix before anything is learned, ``name`` before their own names."""
-        shape = (len(weights), weights.shape[1] // block_length(self.format, weights.shape[1]), 1)
-        return {f"{name}{side}": np.full(shape, START, weights.dtype) for side in SIDES}
+    def start(self, weights: Array, name: str = "", *, of: float = START) -> Arrays:
+        """The parameters of a matrix before anything is learned, ``name`` before their own names.
+
+        ``of``: what the logistic function is taken of; infinity keeps the whole range.
+        """
+        shape = (*self._blocks(weights).shape[:2], 1)
+        return {f"{name}{side}": np.full(shape, of, weights.dtype) for side in SIDES}
 
     def grid(self, weights: Any, learned: Mapping[str, Any], name: str = "") -> Grid:
         """The scales and zero points for weights, with slopes."""
@@ -96,15 +99,17 @@ class LearnedClip:
         """The codes of weights, and their scales and zero points."""
         scale, zero = (np.asarray(part) for part in self.grid(weights, learned, name))
         codes = np.clip(np.rint(self._blocks(weights) / scale) + zero, *self.ends)
-        fields = {self.field.name: encode(scale[..., 0], self.field.format)}
+        shape = self.field.grid(weights.shape)
+        fields = {self.field.name: encode(scale.reshape(shape), self.field.format)}
         for field in self.format.of_role("zero_point"):
-            fields[field.name] = zero[..., 0].astype(field.format.code_dtype)
+            fields[field.name] = zero.reshape(shape).astype(field.format.code_dtype)
         whole = codes.reshape(weights.shape).astype(self.format.element.code_dtype)
         return BlockTensor.trusted(self.format, 1, whole, fields)
 
     def _blocks(self, weights: Any) -> Any:
-        length = block_length(self.format, weights.shape[1])
-        return differentiable().namespace.reshape(weights, (weights.shape[0], -1, length))
+        outputs, inputs = weights.shape
+        shape = (outputs, -1, block_length(self.format, inputs)) if self.format.block else (1, 1, outputs * inputs)
+        return differentiable().namespace.reshape(weights, shape)
 
     def _stored(self, scale: Array) -> Array:
         """Scales as the format has them."""
