@@ -15,7 +15,7 @@ from lowbit.quantizers import METHODS, QuantizedWeight
 from lowbit.quantizers.documentation import documented
 
 OUTPUTS, INPUTS, ROWS = 128, 128, 160
-LARGE_ERRORS = {"vector_quantization": 0.3, "intlora": 0.2, "nsnquant": 0.2}
+LARGE_ERRORS = {"vector_quantization": 0.3, "vq4dit": 0.3, "intlora": 0.2, "nsnquant": 0.2}
 """Two bits a weight; what weights of code 0 lose."""
 
 INSIDE = {"alone": "round_to_nearest", "round_to_nearest": "round_to_nearest", "gptq": "gptq", "awq": "awq"}

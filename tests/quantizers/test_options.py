@@ -22,6 +22,7 @@ SMALL = {
     "llm_fp4": "float3.channel",
     "squeezellm": "table1.channel",
     "vector_quantization": "table1.vector2",
+    "vq4dit": "table1.vector2",
 }
 FORMATS = ("to", "factors", "activations_to")
 OTHER = [("intlora", "factors"), ("qllm", "activations_to")]

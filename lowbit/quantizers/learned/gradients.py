@@ -28,12 +28,15 @@ class Differentiable:
         Makes a function of arrays one step of the differentiation: ``primitive(function, gradients)``.
     value_and_gradient : callable
         Of a loss, a function of named parameters: its value and the slope by each.
+    detached : callable
+        The numbers of an array: no slope goes through them.
     """
 
     namespace: Any
     error_function: Callable[[Any], Any]
     primitive: Callable[..., Callable[..., Any]]
     value_and_gradient: Callable[[Loss], Callable[[Parameters], tuple[Any, dict[str, Array]]]]
+    detached: Callable[[Any], Any]
 
     def model(self) -> dict[str, Any]:
         """The keywords by which forward passes of :mod:`lowbit.models` are built over it."""
@@ -52,6 +55,7 @@ def differentiable() -> Differentiable:
         import autograd.scipy.special
         from autograd.extend import defvjp_argnums
         from autograd.extend import primitive as traced
+        from autograd.tracer import getval
     except ImportError as error:
         what = f"learned methods need gradients, and the package {error.name} is not installed"
         raise InputError(what, hint="pip install lowbit[learn]") from error
@@ -70,4 +74,4 @@ def differentiable() -> Differentiable:
         defvjp_argnums(step, slopes)
         return step
 
-    return Differentiable(autograd.numpy, autograd.scipy.special.erf, primitive, autograd.value_and_grad)
+    return Differentiable(autograd.numpy, autograd.scipy.special.erf, primitive, autograd.value_and_grad, getval)
