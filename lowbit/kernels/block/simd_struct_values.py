@@ -182,6 +182,52 @@ def values_of_pairs(octets, size, way, rows, table, word, origin, places, mask, 
     )
 
 
+class Scales(NamedTuple):
+    """The arguments of ``values_of_blocks`` that say what scales are."""
+
+    kind: Any
+    places: Any
+    mask: Any
+    numbers: Any
+    rows: Any
+    words: Any
+    origins: Any
+    sign: Any
+    blocks: Any
+
+
+def _write_scales(builder: Any, struct: Any, scales: Scales, halves: list[Any]) -> None:
+    """The factors of a struct, and the addends if it has any."""
+
+    def when(kind: int) -> Any:
+        return builder.if_then(builder.icmp_unsigned("==", scales.kind, int64(kind)))
+
+    def number(place: Any) -> Any:
+        return _number(builder, struct, builder.load(place), scales.mask, scales.numbers)
+
+    def products(which: int) -> None:
+        pointer = builder.gep(scales.rows, [int64(which * ROW)])
+        row = row_at(builder, pointer, JOINED, masks_at(builder, pointer))
+        word, origin = (builder.load(builder.gep(array, [int64(which)])) for array in (scales.words, scales.origins))
+        wide = broadcast(builder, builder.trunc(word, INT32), WORDS), broadcast(builder, origin, NUMBERS)
+        integers = _integers(builder, codes_at(builder, JOINED, row, struct), *wide)
+        above = number(builder.gep(scales.places, [int64(which)]))
+        above = builder.fmul(above, scales.sign) if which else above
+        product = builder.fmul(integers, broadcast(builder, above, NUMBERS))
+        builder.store(product, builder.bitcast(halves[which], NUMBERS.as_pointer())).align = 4
+
+    with when(LOOKED_UP):
+        steps = [(scales.places, int64(1)), (halves[0], int64(1))]
+        repeated(builder, scales.blocks, steps, lambda place, to: builder.store(number(place), to))
+    with when(PLAIN):
+        place = builder.gep(struct, [builder.load(scales.places)])
+        builder.store(load(builder, place, ir.FloatType()), halves[0])
+    with builder.if_then(builder.icmp_unsigned(">=", scales.kind, int64(FACTORS))):
+        products(0)
+    with when(BOTH):
+        products(1)
+
+
 @intrinsic
 def write_blocks(
     typing_context: Any,
@@ -210,10 +256,11 @@ def write_blocks(
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         arrays = (0, 3, 4, 7, 9, 11, 12, 13, 16)
-        source, rows, table, places, numbers, scale_rows, words, origins, target = (
+        source, rows, table, places, numbers, integers, words, origins, target = (
             data_of(context, builder, signature.args[k], given[k]) for k in arrays
         )
-        size, mask, blocks = given[1], given[8], given[15]
+        size, blocks = given[1], given[15]
+        scales = Scales(given[10], places, given[8], numbers, integers, words, origins, given[14], blocks)
         runs = builder.udiv(size_of(context, builder, signature.args[3], given[3]), int64(ROW))
         each = builder.udiv(runs, blocks)
         ways = _ways(builder, given[2], rows, table, given[5], given[6])
@@ -222,36 +269,6 @@ def write_blocks(
         halves = [builder.gep(found, [int64(k * LANES)]) for k in range(2)]
         nothing = ir.Constant(NUMBERS, [NO_ADDEND] * LANES)
         builder.store(nothing, builder.bitcast(halves[1], NUMBERS.as_pointer())).align = 4
-
-        def products(struct: Any, which: int) -> None:
-            pointer = builder.gep(scale_rows, [int64(which * ROW)])
-            row = row_at(builder, pointer, JOINED, masks_at(builder, pointer))
-            word, origin = (builder.load(builder.gep(array, [int64(which)])) for array in (words, origins))
-            word = builder.trunc(word, INT32)
-            codes = codes_at(builder, JOINED, row, struct)
-            scale = _integers(builder, codes, broadcast(builder, word, WORDS), broadcast(builder, origin, NUMBERS))
-            place = builder.load(builder.gep(places, [int64(which)]))
-            above = _number(builder, struct, place, mask, numbers)
-            above = builder.fmul(above, given[14]) if which else above
-            product = builder.fmul(scale, broadcast(builder, above, NUMBERS))
-            builder.store(product, builder.bitcast(halves[which], NUMBERS.as_pointer())).align = 4
-
-        def scales_of(struct: Any) -> None:
-            def when(kind: int) -> Any:
-                return builder.if_then(builder.icmp_unsigned("==", given[10], int64(kind)))
-
-            def one(place: Any, to: Any) -> None:
-                builder.store(_number(builder, struct, builder.load(place), mask, numbers), to)
-
-            with when(LOOKED_UP):
-                repeated(builder, blocks, [(places, int64(1)), (halves[0], int64(1))], one)
-            with when(PLAIN):
-                place = builder.gep(struct, [builder.load(places)])
-                builder.store(load(builder, place, ir.FloatType()), halves[0])
-            with builder.if_then(builder.icmp_unsigned(">=", given[10], int64(FACTORS))):
-                products(struct, 0)
-            with when(BOTH):
-                products(struct, 1)
 
         def emit(way: Way, octets: Any, place: Any, together: int) -> None:
             def block(row: Any, number: Any, place: Any) -> None:
@@ -269,7 +286,7 @@ def write_blocks(
             repeated(builder, blocks, steps, block)
 
         def struct(octets: Any, place: Any) -> None:
-            scales_of(octets)
+            _write_scales(builder, octets, scales, halves)
             for one in ways:
                 for together, suits in ((1, single), (2, builder.not_(single))):
                     with builder.if_then(builder.and_(one.chosen, suits)):
