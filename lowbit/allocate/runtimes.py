@@ -24,6 +24,8 @@ from lowbit.printable import excerpt
 
 _PACKED_BITS = (4, 8)
 """Of packed integers: ``WNA16_SUPPORTED_BITS`` of vLLM's compressed_tensors_wNa16.py."""
+_OF_ACTIVATIONS = (f"{GGML}q8_1", f"{GGML}q8_k")
+"""Types that ggml makes of activations to multiply by: ``ggml_quantize_chunk`` (src/ggml.c) has no weights in them."""
 _EXPERTS = r"experts\.\d+\."
 _PROJECTIONS = {
     "self_attn.q_proj": "attn_q",
@@ -64,6 +66,10 @@ class Runtime:
     serves: Callable[[BlockFormat], bool]
 
 
+def _by_llama_cpp(fmt: BlockFormat) -> bool:
+    return fmt.id.startswith(GGML) and fmt.id not in _OF_ACTIVATIONS
+
+
 def _by_vllm(fmt: BlockFormat) -> bool:
     found = arguments_of(stored_as(fmt))
     if found is None:
@@ -84,7 +90,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         ),
         _by_vllm,
     ),
-    "llama.cpp": Runtime((_EXPERTS,), lambda fmt: fmt.id.startswith(GGML)),
+    "llama.cpp": Runtime((_EXPERTS,), _by_llama_cpp),
 }
 
 
@@ -124,8 +130,9 @@ def tensor_types(formats: Mapping[str, BlockFormat]) -> str:
     """
     types: dict[str, str] = {}
     for name, fmt in formats.items():
-        if not fmt.id.startswith(GGML):
+        if not _by_llama_cpp(fmt):
             what = f"layer {excerpt(name)} is in {fmt.id}, and llama.cpp has the formats {GGML}* alone"
+            what += f", not {' and '.join(_OF_ACTIVATIONS)}, which are for activations" * fmt.id.startswith(GGML)
             raise InputError(what, hint="`lowbit allocate --runtime llama.cpp --formats ggml_q4_k,ggml_q8_0`")
         own = _name_of(name)
         if types.setdefault(own, fmt.id) != fmt.id:

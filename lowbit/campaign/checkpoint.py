@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowbit.campaign.chosen import chosen_tensors, held, is_quantized, left
+from lowbit.campaign.chosen import chosen_tensors, held, left, require_values
 from lowbit.campaign.coding import coded_tensors
 from lowbit.campaign.container import (
     CONTAINERS,
@@ -135,8 +135,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     path, output = Path(path), Path(output)
     checked_threads(threads)
     file = read_checkpoint(path)
-    if is_quantized(file):
-        raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
+    require_values(file, path)
     chosen, left_out = chosen_tensors(file, fmt, include, exclude)
     coded = coded or {}
     container, notes = chosen_container(chosen, container_of_output(output, container, entropy), policy, coded)

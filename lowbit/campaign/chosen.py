@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from lowbit.campaign.container import CONTAINERS, GGUF
 from lowbit.errors import InputError
@@ -28,6 +29,12 @@ def is_quantized(file: TensorFile) -> bool:
         return bool(config and quantization_config.read(config, file)[0])
     except InputError as error:
         raise InputError(error.message, hint=error.hint or f"move {NAME} away if it is that of other files") from error
+
+
+def require_values(file: TensorFile, path: Path) -> None:
+    """Refuse a file that is quantised already: InputError."""
+    if is_quantized(file):
+        raise InputError(f"{path} is quantised already", hint="`lowbit dequantize` it first")
 
 
 def chosen_tensors(

@@ -77,7 +77,7 @@ class Coding:
     def metadata(self, tensors: Mapping[str, StoredTensor]) -> dict[str, str]:
         """What the header says of them."""
         parts = [part.entry for tensor in tensors.values() for part in tensor.parts if part.name in self.lengths]
-        return coded.metadata({entry.name: (entry.dtype, entry.shape) for entry in parts}, self.coder) if parts else {}
+        return coded.metadata({entry.name: coded.Record(entry.dtype, entry.shape, self.coder) for entry in parts})
 
     def told(self) -> tuple[str, ...]:
         """What loading gains, in words."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from lowbit.campaign.run import Progress, unseen
 from lowbit.errors import InputError
-from lowbit.files import gguf_tensors, kinds, own_tensors, quantization_config
+from lowbit.files import coded, gguf_tensors, kinds, own_tensors, quantization_config
 from lowbit.files.audit import (
     Tally,
     audit_block,
@@ -319,9 +319,9 @@ def clean_file(
             if name in of_part:
                 if name not in clean:
                     clean |= _clean_stored(file, of_part[name])
-                yield clean.pop(name)
+                yield _stream(file, name, clean.pop(name))
             else:
-                yield _clean_plain(file, entry, lineage)
+                yield _stream(file, name, _clean_plain(file, entry, lineage))
 
     if isinstance(file, GgufFile):
         write_gguf(output, file.entries.values(), arrays(), file.values, version=file.version)
@@ -329,8 +329,21 @@ def clean_file(
     quantization = quantization_of(file)
     folder = isinstance(file, ShardedFile)
     config = config_beside(file.path, config_place(file, output), quantization or None) if folder else None
-    metadata = {**file.metadata, **({KEY: json.dumps(quantization)} if quantization and not folder else {})}
-    write_checkpoint(output, file, list(file.entries.items()), arrays(), metadata, config)
+    entries, metadata = dict(file.entries), dict(file.metadata)
+    if file.coders:  # the header says how long streams are, so that all is cleaned here, and once more when written
+        records = {
+            name: coded.Record(entries[name].dtype, entries[name].shape, file.coders[name]) for name in file.coders
+        }
+        sizes = {name: array.size for name, array in zip(entries, arrays(), strict=True) if name in records}
+        entries |= {name: Entry(name, "U8", (size,), 0, 0) for name, size in sizes.items()}
+        metadata |= coded.metadata(records)
+    metadata |= {KEY: json.dumps(quantization)} if quantization and not folder else {}
+    write_checkpoint(output, file, list(entries.items()), arrays(), metadata, config)
+
+
+def _stream(file: TensorFile, name: str, words: Array) -> Array:
+    """What is written of a tensor: its stream where it is coded."""
+    return coded.encoded(words, file.entries[name].dtype, file.coders[name]) if name in file.coders else words
 
 
 def _clean_stored(file: TensorFile, tensor: StoredTensor) -> dict[str, Array]:

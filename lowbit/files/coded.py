@@ -66,18 +66,18 @@ def decoded_from(path: Path, start: int, stop: int, dtype: str, size: int, coder
         return _kept(path, (stat.st_mtime_ns, stat.st_size), start, stop, dtype, size, coder)
 
 
-def metadata(tensors: Mapping[str, tuple[str, tuple[int, ...]]], coder: str) -> dict[str, str]:
-    """What the header says of coded tensors, each with its dtype and shape."""
-    records = {name: {"dtype": dtype, "shape": list(shape), "coder": coder} for name, (dtype, shape) in tensors.items()}
-    return {KEY: json.dumps({"schema": SCHEMA, "tensors": records})}
-
-
 class Record(NamedTuple):
     """What a coded tensor is, and how it is coded."""
 
     dtype: str
     shape: tuple[int, ...]
     coder: str
+
+
+def metadata(records: Mapping[str, Record]) -> dict[str, str]:
+    """What the header says of coded tensors, by their names."""
+    tensors = {name: {**record._asdict(), "shape": list(record.shape)} for name, record in records.items()}
+    return {KEY: json.dumps({"schema": SCHEMA, "tensors": tensors})} if records else {}
 
 
 def read(path: Path, text: str) -> dict[str, Record]:

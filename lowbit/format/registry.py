@@ -392,6 +392,8 @@ def _unknown_name(text: str, key: str) -> UnknownFormatError:
     grouped = GROUPED.fullmatch(key)
     is_grouped = grouped is not None and grouped["element"] in formats(kind="scalar")
     close = [GROUPED.sub(r"\g<element>.g\g<length>", key)] if is_grouped else get_close_matches(key, known, n=4)
+    of_ggml = f"ggml_{re.sub('_[sml]$', '', key)}"  # llama.cpp's Q4_0, and its mixtures Q4_K_S and Q4_K_M
+    close = [of_ggml] if of_ggml in known else close
     guess = f"did you mean {' or '.join(repr(name) for name in close)}? " if close else ""
     return UnknownFormatError(
         f"format {text!r} is unknown",

@@ -14,7 +14,7 @@ import numpy as np
 
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.campaign.checkpoint import Converted, quantize_file, told_of
-from lowbit.campaign.chosen import chosen_tensors
+from lowbit.campaign.chosen import chosen_tensors, require_values
 from lowbit.campaign.container import container_of_output
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
@@ -127,6 +127,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     if journal is not None:
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), ("the output", output)])
     file = read_checkpoint(path)
+    require_values(file, path)
     sentences = read_sentences(calibration, weights_of(path)) if calibration else ()
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))

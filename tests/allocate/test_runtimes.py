@@ -69,6 +69,10 @@ def test_llama_cpp_serves_its_own_formats():
     serves = RUNTIMES["llama.cpp"].serves
     assert all(map(serves, GGML.values()))
     assert not serves(block_format_of("int4.g32"))
+    assert served_formats(["ggml_q8_1", "ggml_q8_0", "ggml_q8_k"], "llama.cpp", 128, "float16") == (
+        ("ggml_q8_0",),
+        ("ggml_q8_1", "ggml_q8_k"),
+    )
 
 
 def test_tensor_types():
@@ -100,6 +104,8 @@ def test_tensor_types():
         tensor_types({"encoder.layer.0.attention.self.query.weight": q4})
     with pytest.raises(InputError, match=r"llama\.cpp has the formats ggml_\* alone"):
         tensor_types({DECODER[0]: block_format_of("int4.g32")})
+    with pytest.raises(InputError, match="ggml_q8_1 and ggml_q8_k, which are for activations"):
+        tensor_types({DECODER[0]: block_format_of("ggml_q8_k")})
 
 
 def test_the_config_of_a_plan_is_that_of_the_checkpoint():

@@ -53,6 +53,27 @@ def test_containers_and_the_copy(model, tmp_path, fmt, container, bits, packing)
     assert np.array_equal(*values)
 
 
+@pytest.mark.parametrize("coder", ["huffman", "rans"])
+def test_a_copy_keeps_what_is_coded_coded(tmp_path, coder):
+    model, quantised, clean = tmp_path / "model", tmp_path / "q", tmp_path / "clean"
+    weights = GENERATOR.normal(size=(64, 192)).astype(np.float32) ** 5
+    write_tensors(model, [Entry("a.weight", "F32", weights.shape, 0, 0)], [weights])
+    quantize_file(model, quantised, "mxfp4", entropy=coder)
+    assert read_header(quantised).coders == {"a.weight.codes": coder}
+    assert scan_file(quantised).capacity > 0
+    clean_file(quantised, clean)
+    assert read_header(clean).coders == {"a.weight.codes": coder}
+    assert scan_file(clean).capacity == 0
+    assert clean.stat().st_size < quantised.stat().st_size
+    values = []
+    for source in (quantised, clean):
+        dequantize_file(source, tmp_path / "values", dtype="float32")
+        values.append(np.array(read_header(tmp_path / "values").tensor("a.weight")))
+    assert np.array_equal(*values)
+    clean_file(clean, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == clean.read_bytes()
+
+
 def test_signs_of_zeros_are_what_nvfp4_has_to_hide(model, tmp_path):
     quantize_file(model, tmp_path / "q", "nvfp4")
     found = kinds_found(scan_file(tmp_path / "q"))

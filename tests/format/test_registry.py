@@ -127,6 +127,9 @@ def test_a_group_of_what_is_not_a_scalar_format_is_not_suggested(wrong):
         ("INT4g128", "int4.g128"),
         ("float8_e4m3fn-64", "float8_e4m3fn.g64"),
         ("itn4", "int4"),
+        ("q4_0", "ggml_q4_0"),
+        ("Q4_K_M", "ggml_q4_k"),
+        ("IQ4_XS", "ggml_iq4_xs"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(wrong, right):
