@@ -116,8 +116,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     entropy : {"huffman", "rans"}, optional
         How codes are coded (:mod:`lowbit.entropy`), where they become fewer bytes; in lowbit's own container.
     importance : path, optional
-        An importance matrix of llama.cpp, GGUF or .dat, by which the K-quants and IQ4 of ggml are searched; tensors
-        that it says nothing of are searched without.
+        An importance matrix of llama.cpp, GGUF or .dat, by which the K-quants and IQ4 of ggml, and Q4_0 to Q5_1, are
+        searched; tensors that it says nothing of are made without.
     threads : int
     progress : callable
         Takes (tensors done, tensors, name).

@@ -10,12 +10,10 @@ from lowbit.errors import InputError
 from lowbit.files.importance import Importance, read_importance
 from lowbit.files.parts import StoredTensor
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.ggml_searches import weighs
+from lowbit.ops.block.search import usual_policy, weighs
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import counted, excerpt
 
-OTHERWISE = ("ggml_q4_0", "ggml_q4_1", "ggml_q5_0", "ggml_q5_1")
-"""Formats that ggml searches where there is importance, and not otherwise (quantize_row_q4_0_impl of ggml-quants.c)."""
 LISTED = 4
 
 
@@ -56,20 +54,15 @@ def weighing(
     if path is None:
         return Weighing()
     importance = read_importance(path)
-    weighed, others = [], []
+    weighed: list[str] = []
+    others: list[str] = []
     for name, tensor in tensors.items():
         fmt = tensor.format
-        if weighs(fmt, get_block_policy(fmt.default_policy if policy is None else policy)):
-            weighed.append(name)
-        elif fmt.id in OTHERWISE:
-            what = (
-                f"tensor {excerpt(name)}: ggml has a search of its own for {fmt.id} with importance, which is not here"
-            )
-            raise InputError(what, hint="--to ggml_q4_k or ggml_iq4_nl, say, or no --importance")
-        else:
-            others.append(name)
+        own = get_block_policy(usual_policy(fmt, path) if policy is None else policy)
+        (weighed if weighs(fmt, own) else others).append(name)
     if not weighed:
-        what = f"importance is for the K-quants and IQ4 of ggml, and {tensors[others[0]].format.id} is made without"
+        what = f"and {tensors[others[0]].format.id} is made without"
+        what = f"importance is for ggml's K-quants, IQ4, and Q4_0 to Q5_1, {what}"
         raise InputError(what, hint="--to ggml_q4_k, say, or no --importance")
     known = [name for name in weighed if importance.rows(name, tensors[name].shape) is not None]
     if not known:

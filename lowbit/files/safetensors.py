@@ -166,7 +166,7 @@ def read_header(path: str | Path) -> TensorFile:
             total = path.stat().st_size
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if total < _LENGTH_BYTES or length > min(_LONGEST_HEADER, total - _LENGTH_BYTES):
-                what = f"its first eight bytes announce a header of {length:,} bytes; truncated, it has {total:,}"
+                what = f"its first eight bytes announce a header of {length:,} bytes, and it is truncated at {total:,}"
                 raise wrong_kind(path, SAFETENSORS, what)
             header = file.read(length)
     except OSError as error:

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from lowbit.errors import InputError
 from lowbit.exact import from_float
 from lowbit.format.registry import get_format
 from lowbit.ops.block.dequantize import dequantize
-from lowbit.ops.block.ggml_searches import SEARCHES
+from lowbit.ops.block.ggml_searches import ROW_SEARCHES, SEARCHES
 from lowbit.ops.block.quantize import quantize
 from lowbit.oracle.arithmetic.binary32 import Binary32
 from lowbit.oracle.block.encode import quantize as oracle_quantize
@@ -69,6 +70,18 @@ def test_zeros(name):
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_with_importance(name):
     require_equal(rows(2)[:1], name, "ggml_search", importance(2))
+
+
+@pytest.mark.parametrize("name", ROW_SEARCHES)
+def test_rows_with_importance(name):
+    """Whole rows, of which there are several: the mean square of a row is in the weights of all of its blocks."""
+    values, weights = rows(2)[:4].reshape(2, -1), np.concatenate([importance(2), importance(3)])
+    require_equal(values, name, "ggml_search", weights)
+    tensor = quantize(values, name, importance=weights)
+    assert np.array_equal(tensor.codes, quantize(values, name, policy="ggml_search", importance=weights).codes)
+    assert not np.array_equal(tensor.codes, quantize(values, name).codes)
+    with pytest.raises(InputError, match="search = 'ggml' is not for this format"):
+        quantize(values, name, policy="ggml_search")
 
 
 def test_the_first_scale_of_a_table():

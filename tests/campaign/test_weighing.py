@@ -48,7 +48,7 @@ def structs(name, fmt):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("fmt", ["ggml_q4_k", "ggml_q6_k", "ggml_iq4_nl"])
+@pytest.mark.parametrize("fmt", ["ggml_q4_k", "ggml_q6_k", "ggml_iq4_nl", "ggml_q4_0", "ggml_q5_1"])
 def test_every_matrix_is_weighed_by_its_own_columns(model, matrix, tmp_path, fmt, threads):
     out = tmp_path / "q.gguf"
     converted = quantize_file(model, out, fmt, importance=matrix, threads=threads)
@@ -81,12 +81,7 @@ def test_formats_without_importance_are_told(model, matrix, tmp_path):
 @pytest.mark.parametrize(
     ("fmt", "include", "message"),
     [
-        ("ggml_q8_0", "", "importance is for the K-quants and IQ4 of ggml, and ggml_q8_0 is made without"),
-        (
-            "ggml_q4_0",
-            "",
-            "tensor 'blk.0.a.weight': ggml has a search of its own for ggml_q4_0 with importance",
-        ),
+        ("ggml_q8_0", "", "importance is for ggml's K-quants, IQ4, and Q4_0 to Q5_1, and ggml_q8_0 is made without"),
         (
             "ggml_q4_k",
             "small",

@@ -8,16 +8,15 @@ import pytest
 
 import lowbit
 from lowbit.campaign.checkpoint import quantize_file
-from lowbit.campaign.weighing import OTHERWISE
 from lowbit.files.gguf import TYPES, read_gguf
 from lowbit.files.gguf_tensors import formats
 from lowbit.files.safetensors import Entry, write_tensors
-from lowbit.ops.block.ggml_searches import SEARCHES
+from lowbit.ops.block.ggml_searches import ROW_SEARCHES, SEARCHES
 from lowbit.ops.block.structs import struct_size
 from tests.files.importance_files import dat, write_importance
 
 libggml = pytest.importorskip("libggml", reason="libggml-python is not installed")
-WEIGHTED = [name for name in SEARCHES if name != "ggml_q8_k"]
+WEIGHTED = [name for name in (*SEARCHES, *ROW_SEARCHES) if name != "ggml_q8_k"]
 LENGTH = 512
 
 
@@ -135,13 +134,13 @@ def chunk(ggml, name, values, importance):
 
 @pytest.mark.parametrize("name", [fmt.id for fmt in formats()])
 def test_which_formats_importance_changes(ggml, name):
-    """Those that are weighed, and those whose search with importance is not here."""
+    """Those that are weighed here, and no other ones."""
     if name in ("ggml_q8_k", "ggml_q8_1"):
         pytest.skip("weights are not quantised into it")
     rows = kinds(16)["heavy tails"].astype(np.float32)
     row = weights(12)[0]
     changed = chunk(ggml, name, rows, row) != chunk(ggml, name, rows, np.ones_like(row))
-    assert changed == (name in (*WEIGHTED, *OTHERWISE))
+    assert changed == (name in WEIGHTED)
 
 
 @pytest.mark.parametrize("name", SEARCHES)

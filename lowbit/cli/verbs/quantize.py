@@ -66,8 +66,8 @@ def add_parser(subparsers: Any) -> None:
     coder = "code the codes without loss where that saves bytes; the container is then lowbit's own"
     parser.add_argument("--entropy", choices=CODERS, help=coder)
     squares = (
-        "llama.cpp's importance matrix, GGUF or .dat: how much the columns count where ggml searches, in the K-quants "
-        "and IQ4 (ggml_q4_k, ...)"
+        "llama.cpp's importance matrix, GGUF or .dat: how much the columns count where ggml searches, in the K-quants, "
+        "IQ4, and Q4_0 to Q5_1 (ggml_q4_k, ...)"
     )
     input_file(parser, "--importance", what="the importance matrix", metavar="IMATRIX", help=squares)
     group = parser.add_argument_group("a published quantiser")

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.chunks import in_chunks
 from lowbit.policy.block import BlockPolicy
@@ -26,11 +24,11 @@ from lowbit.policy.block import BlockPolicy
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
+FIRST_ONLY = "ggml_first"
 CHUNK = 1 << 17
 """Values that one thread works on at once."""
-FIRST_ONLY = "ggml_first"
-INFINITY = 0x7F800000
-"""The word of infinity in binary32, which is below those of NaNs."""
+ROW_BLOCK = 32
+INFINITY = 0x7F800000  # the word of infinity in binary32, which is below those of NaNs
 TO_WHOLE, WHOLE, ZERO_WORD = np.float32(3 << 22), 0x007FFFFF, 0x00400000
 """A sum with the first has the nearest integer in these bits, which are the last one for 0."""
 SMALLEST = np.float32(1e-15)
@@ -246,6 +244,28 @@ class FromTable:
         return factors[:, None] * codes.astype(np.float32)
 
 
+def symmetric_rows(part: Part, half: int) -> None:
+    """Q4_0 and Q5_0 where there is importance, in parts of whole rows: codes are those of the search."""
+    from lowbit.kernels.block.fast_symmetric_search import search
+
+    values, codes = part.blocks(ROW_BLOCK)
+    weights, scales = part.weighted(ROW_BLOCK, 1), np.empty(len(values), np.float32)
+    search(values, weights, -_beside(half, BESIDE_SCALE), np.int32(half), scales, codes)
+    part.scales["block"][...] = _binary16(scales).reshape(part.grid(ROW_BLOCK))
+
+
+def affine_rows(part: Part, most: int) -> None:
+    """Q4_1 and Q5_1 in the same way; the minimum is stored as it is."""
+    from lowbit.kernels.block.fast_affine_search import search
+
+    values, codes = part.blocks(ROW_BLOCK)
+    weights, (scales, minima) = part.weighted(ROW_BLOCK, 1), np.empty((2, len(values)), np.float32)
+    trials = _steps(*Affine.WEIGHTED_TRIALS, most)
+    search(values, weights, trials, np.float32(most), False, scales, minima, codes)
+    part.scales["block"][...] = _binary16(scales).reshape(part.grid(ROW_BLOCK))
+    part.scales["offset"][...] = _binary16(-minima).reshape(part.grid(ROW_BLOCK))
+
+
 def by_peaks(part: Part) -> None:
     """Q8_K: one scale a super-block, and the sums of 16 codes each."""
     from lowbit.kernels.block.fast_whole_quotients import encode_by_peaks
@@ -328,43 +348,22 @@ SEARCHES: Mapping[str, Callable[[Part], None]] = {
 }
 """By the id of the format."""
 
-
-def weighs(fmt: BlockFormat, policy: BlockPolicy) -> bool:
-    """Whether quantising into a format looks at the importance of columns."""
-    return policy.search == "ggml" and fmt.id in SEARCHES and fmt.id != "ggml_q8_k"
-
-
-def checked_importance(importance: Any, fmt: BlockFormat, policy: BlockPolicy, length: int) -> Floats | None:
-    """The importance of the columns in binary32, for a policy and a format that it is for; None where there is none.
-
-    Raises InputError.
-    """
-    if policy.of_ggml and (fmt.id not in SEARCHES or (policy.search == FIRST_ONLY and fmt.id != "ggml_iq4_nl")):
-        known = "ggml_iq4_nl" if policy.search == FIRST_ONLY else ", ".join(SEARCHES)
-        raise InputError(f"{fmt.id}: search = {policy.search!r} is not for this format", hint=f"one of {known}")
-    if importance is None:
-        return None
-    if not weighs(fmt, policy):
-        what = f"{fmt.id}: importance is for the K-quants and IQ4 of ggml under policies with search = 'ggml'"
-        raise InputError(what, hint="importance=None, or the format ggml_q4_k, say")
-    weights = plain_values(importance).astype(np.float32)
-    if weights.shape != (length,):
-        what = f"importance has the shape {weights.shape}, but an axis of {length} has ({length},)"
-        raise InputError(what, hint="one number a column")
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        place = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
-        raise InputError(f"importance[{place}] = {weights[place]} is not a weight", hint="finite numbers from 0 on")
-    return weights
+ROW_SEARCHES: Mapping[str, Callable[[Part], None]] = {
+    "ggml_q4_0": partial(symmetric_rows, half=8),
+    "ggml_q4_1": partial(affine_rows, most=15),
+    "ggml_q5_0": partial(symmetric_rows, half=16),
+    "ggml_q5_1": partial(affine_rows, most=31),
+}
+"""Those that there are with importance alone, for parts of whole rows (``quantize_row_q4_0_impl``)."""
 
 
 def quantize(
     values: Array, fmt: BlockFormat, policy: BlockPolicy, importance: Floats | None, threads: int
 ) -> tuple[Array, dict[str, Array]]:
-    """Codes and scales of values whose axis of blocks is the last one.
-
-    Raises InputError: a value is not finite.
-    """
-    run, length = SEARCHES[fmt.id], fmt.block[0]
+    """Codes and scales of values whose axis of blocks is the last one; InputError: a value is not finite."""
+    run, length = SEARCHES.get(fmt.id), fmt.block[0]
+    if run is None:
+        run, length = ROW_SEARCHES[fmt.id], values.shape[-1] or length
     with np.errstate(over="ignore"):
         rows = np.ascontiguousarray(values, np.float32).reshape(-1, length)
     codes = np.empty(rows.shape, np.int8)

@@ -14,10 +14,11 @@ from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.arithmetic.exact_rounding import product_over
 from lowbit.ops.arrays import Array, checked_threads
-from lowbit.ops.block import boundaries, exponents, fused, ggml_searches, power_of_two, quotients
+from lowbit.ops.block import boundaries, exponents, fused, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
 from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.ggml_searches import quantize as quantize_by_search
 from lowbit.ops.block.linear import cut_sums
 from lowbit.ops.block.nested import quantize_nested
 from lowbit.ops.block.runs import Runs, divides
@@ -33,7 +34,14 @@ from lowbit.ops.block.scales import (
     scale_of_tensor,
     statistics,
 )
-from lowbit.ops.block.search import FOUR_OVER_SIX, better, faster, require_searchable
+from lowbit.ops.block.search import (
+    FOUR_OVER_SIX,
+    better,
+    checked_importance,
+    faster,
+    require_searchable,
+    usual_policy,
+)
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
 from lowbit.ops.block.values import plain_values
@@ -70,8 +78,9 @@ def quantize(
         For elements that are rounded stochastically, ``element = "ocp_sat:rounding=stochastic_a:random_bits=8"`` say: R
         for each value, as in ``lowbit.encode``.
     importance : array_like, shape (length of the axis,), optional
-        For the K-quants and IQ4 of ggml: how much the squared errors of a column count, llama.cpp's importance matrix,
-        the mean squares of the inputs say. Not negative; rounded to binary32.
+        For the K-quants and IQ4 of ggml, and Q4_0 to Q5_1, which are searched by it under "ggml_search": how much the
+        squared errors of a column count, llama.cpp's importance matrix, the mean squares of the inputs say. Not
+        negative; rounded to binary32.
     threads : int
         How many threads share the encoding of the elements; the bits are the same for any number.
 
@@ -100,15 +109,15 @@ def quantize(
     ([2, 12, 5, 7], [[127]])
     """
     target = block_format_of(fmt)
-    chosen = get_block_policy(target.default_policy if policy is None else policy)
+    chosen = get_block_policy(usual_policy(target, importance) if policy is None else policy)
     numbers = plain_values(values)
     place = checked_axis(axis, numbers.shape, target)
     shape = axis_last(numbers.shape, place)
     target.check_shape(shape, short=chosen.tail == "short")
     checked_threads(threads)
     if chosen.of_ggml or importance is not None:
-        weights = ggml_searches.checked_importance(importance, target, chosen, shape[-1])
-        codes, parts = ggml_searches.quantize(np.moveaxis(numbers, place, -1), target, chosen, weights, threads)
+        weights = checked_importance(importance, target, chosen, shape[-1])
+        codes, parts = quantize_by_search(np.moveaxis(numbers, place, -1), target, chosen, weights, threads)
         fields_back = {name: _axis_back(array, place) for name, array in parts.items()}
         return BlockTensor.trusted(target, place, _axis_back(codes, place), fields_back)
     if target.nested:

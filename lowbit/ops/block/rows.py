@@ -14,6 +14,7 @@ from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.quantize import quantize, quantize_part
+from lowbit.ops.block.search import usual_policy
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.ops.block.values import plain_values
 from lowbit.policy.block import BlockPolicy, get_block_policy
@@ -76,7 +77,7 @@ def quantize_slabs(
     InputError
         As for :func:`quantize`.
     """
-    chosen = get_block_policy(fmt.default_policy if policy is None else policy)
+    chosen = get_block_policy(usual_policy(fmt, importance) if policy is None else policy)
     fmt.check_shape(values.shape, short=chosen.tail == "short")
     several = importance is not None and len(importance) > 1
     ranges = [slice(at, at + 1) for at in range(len(values))] if several else slabs(fmt, values.shape)

@@ -1,6 +1,8 @@
-"""Which of two scales a block takes: that of the rule, or one and a half of it (Four over Six)."""
+"""Searches for scales: which formats have one and by which importance; and that of two scales, Four over Six."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +11,11 @@ from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.boundaries import of_steps
+from lowbit.ops.block.ggml_searches import FIRST_ONLY, ROW_SEARCHES, SEARCHES, Floats
 from lowbit.ops.block.quotients import ordinary
 from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine, Steps
+from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy
 
@@ -20,6 +24,40 @@ FOUR_OVER_SIX = 1.5
 
 Candidate = tuple[Fine, Array]
 """A scale, and the quotients by it."""
+
+
+def usual_policy(fmt: BlockFormat, importance: Any) -> str:
+    """The policy of a format for which none is named."""
+    return "ggml_search" if importance is not None and fmt.id in ROW_SEARCHES else fmt.default_policy
+
+
+def weighs(fmt: BlockFormat, policy: BlockPolicy) -> bool:
+    """Whether quantising into a format looks at the importance of columns."""
+    return policy.search == "ggml" and fmt.id in {**SEARCHES, **ROW_SEARCHES} and fmt.id != "ggml_q8_k"
+
+
+def checked_importance(importance: Any, fmt: BlockFormat, policy: BlockPolicy, length: int) -> Floats | None:
+    """The importance of the columns in binary32, for a policy and a format that it is for; None where there is none.
+
+    Raises InputError.
+    """
+    searched = {**SEARCHES, **({} if importance is None else ROW_SEARCHES)}
+    if policy.of_ggml and (fmt.id not in searched or (policy.search == FIRST_ONLY and fmt.id != "ggml_iq4_nl")):
+        known = "ggml_iq4_nl" if policy.search == FIRST_ONLY else ", ".join(searched)
+        raise InputError(f"{fmt.id}: search = {policy.search!r} is not for this format", hint=f"one of {known}")
+    if importance is None:
+        return None
+    if not weighs(fmt, policy):
+        what = f"{fmt.id}: importance is for ggml's K-quants, IQ4, and Q4_0 to Q5_1 under policies with search = 'ggml'"
+        raise InputError(what, hint="importance=None, or the format ggml_q4_k, say")
+    weights = plain_values(importance).astype(np.float32)
+    if weights.shape != (length,):
+        what = f"importance has the shape {weights.shape}, but an axis of {length} has ({length},)"
+        raise InputError(what, hint="one number a column")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        place = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
+        raise InputError(f"importance[{place}] = {weights[place]} is not a weight", hint="finite numbers from 0 on")
+    return weights
 
 
 def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> None:

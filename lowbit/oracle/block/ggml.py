@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from lowbit.errors import InputError
 from lowbit.exact import Exact
@@ -55,10 +56,11 @@ def quantize(
     InputError
         A value is not finite in binary32, or ggml has no search for the format.
     """
-    run = (_RUNS if policy.search == "ggml" else _FIRST_RUNS).get(fmt.id)
+    by_rows = _ROW_RUNS if importance is not None else {}
+    run = ({**_RUNS, **by_rows} if policy.search == "ggml" else _FIRST_RUNS).get(fmt.id)
     if run is None:
         raise InputError(f"{fmt.id}: search = {policy.search!r} is not for this format")
-    numbers, length = [_number(value) for value in values], fmt.block[0]
+    numbers, length = [_number(value) for value in values], shape[-1] if fmt.id in by_rows else fmt.block[0]
     bad = next((place for place, number in enumerate(numbers) if not math.isfinite(number)), None)
     if bad is not None:
         raise InputError(f"{fmt.id}: value {bad} is not finite in binary32")
@@ -73,8 +75,9 @@ def quantize(
 
 
 def _number(value: Exact) -> Binary32:
-    """A number that binary64 holds, rounded to binary32."""
-    return Binary32(float(value.fraction()) if value.kind == 0 else math.inf)
+    """A number that binary64 holds, with its sign where it is 0, rounded to binary32."""
+    number = float(value.fraction()) if value.kind == 0 else math.inf
+    return Binary32(math.copysign(number, -1.0 if value.negative else 1.0))
 
 
 def _runs(x: Numbers, length: int) -> list[Numbers]:
@@ -234,6 +237,27 @@ def _q8_k(x: Numbers, _: Weights) -> Block:
     }
 
 
+def _of_rows(search: Callable[..., tuple[Any, ...]]) -> Callable[..., Block]:
+    """Q4_0 to Q5_1 of a whole row with importance; a search gives a scale, perhaps a minimum, and codes."""
+
+    def run(x: Numbers, importance: Weights) -> Block:
+        sigma = _mean_square(x, 1)
+        pairs = zip(_runs(x, 32), _runs(importance or [], 32), strict=True)
+        scales, *minima, codes = zip(*(search(block, _weights(block, own, sigma)) for block, own in pairs), strict=True)
+        fields: Block = {"codes": [code for own in codes for code in own], "block": [*map(_binary16, scales)]}
+        for each in minima:
+            fields["offset"] = [_binary16(-number) for number in each]
+        return fields
+
+    return run
+
+
+_ROW_RUNS: Mapping[str, Callable[[Numbers, Weights], Block]] = {
+    "ggml_q4_0": _of_rows(lambda x, w: symmetric(x, w, 8)),
+    "ggml_q4_1": _of_rows(lambda x, w: affine(x, w, 15, (-0.9, 0.05, 36), absolute=False)),
+    "ggml_q5_0": _of_rows(lambda x, w: symmetric(x, w, 16)),
+    "ggml_q5_1": _of_rows(lambda x, w: affine(x, w, 31, (-0.9, 0.05, 36), absolute=False)),
+}
 _RUNS: Mapping[str, Callable[[Numbers, Weights], Block]] = {
     "ggml_q2_k": _affine(3, 15, 16, (-0.5, 0.1, 15)),
     "ggml_q3_k": _q3_k,

@@ -52,7 +52,8 @@ def affine(
 ) -> tuple[Binary32, Binary32, list[int]]:
     """Scale, minimum and codes (``make_qkx2_quants``; with weights of importance ``make_qkx3_quants``)."""
     first, step, count = Binary32(trials[0]), Binary32(trials[1]), trials[2]
-    low, high = min(ZERO, *x), max(x)
+    low, high = min(x), max(x)
+    low = ZERO if low > 0 else low  # a first -0 stays one, where the minimum is stored as it is
     if high == low:
         return ZERO, -low, [0] * len(x)
 
