@@ -389,11 +389,9 @@ def _unknown_name(text: str, key: str) -> UnknownFormatError:
         return UnknownFormatError(f"format {text!r} is unknown: it is a family of formats", hint=hint)
     known = [name for catalogue in _all_catalogues() for name in (*catalogue.spellings, *catalogue.ambiguous)]
     known += [name for family in families() if family.is_like(key) for name in family.members()]
-    grouped = GROUPED.fullmatch(key)
-    is_grouped = grouped is not None and grouped["element"] in formats(kind="scalar")
+    is_grouped = (group := GROUPED.fullmatch(key)) is not None and group["element"] in formats(kind="scalar")
+    key = ggml if (ggml := f"ggml_{re.sub('_[sml]$', '', key)}") in known else key  # llama.cpp's Q4_0 and Q4_K_M
     close = [GROUPED.sub(r"\g<element>.g\g<length>", key)] if is_grouped else get_close_matches(key, known, n=4)
-    of_ggml = f"ggml_{re.sub('_[sml]$', '', key)}"  # llama.cpp's Q4_0, and its mixtures Q4_K_S and Q4_K_M
-    close = [of_ggml] if of_ggml in known else close
     guess = f"did you mean {' or '.join(repr(name) for name in close)}? " if close else ""
     return UnknownFormatError(
         f"format {text!r} is unknown",
