@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
@@ -78,7 +80,7 @@ class LearnedClip:
         blocks, (low, high) = self._blocks(weights), self.ends
         largest = space.maximum(space.amax(blocks, axis=-1, keepdims=True), 0)
         smallest = space.minimum(space.amin(blocks, axis=-1, keepdims=True), 0)
-        upper, lower = (space.tanh(learned[f"{name}{side}"] / 2) / 2 + 0.5 for side in SIDES)
+        upper, lower = (_logistic()(learned[f"{name}{side}"]) for side in SIDES)
         if self.format.of_role("zero_point"):
             scale = (upper * largest - lower * smallest) / (high - low)
         else:
@@ -115,3 +117,13 @@ class LearnedClip:
         """Scales as the format has them."""
         fmt = self.field.format
         return np.asarray(decode(encode(scale, fmt), fmt, dtype=scale.dtype))
+
+
+@cache
+def _logistic() -> Callable[..., Any]:
+    """``1 / (1 + e^-x)``, for which nothing overflows; autograd's slope of a hyperbolic tangent does."""
+
+    def forward(values: Any) -> Array:
+        return np.asarray(expit(values))
+
+    return differentiable().primitive(forward, lambda above, result, _values: (above * result * (1 - result),))

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError
+from lowbit.format.registry import block_format_of
 from lowbit.models import load
 from lowbit.models.sentences import SentenceModel
 from lowbit.models.training import equivalence
 from lowbit.models.training.blocks import blocks_of
 from lowbit.models.training.omniquant import Choices, learn_block, learn_blocks
 from lowbit.ops.block.dequantize import dequantize
+from lowbit.quantizers.learned.clips import LearnedClip
+from lowbit.quantizers.learned.gradients import differentiable
 from tests.models.tiny_bert import folder, tiny_parameters
 
 pytest.importorskip("autograd")
@@ -79,6 +82,17 @@ def test_nothing_learned_is_a_clip_of_1_8_percent():
     span = np.maximum(weight.max(axis=1), 0) - np.minimum(weight.min(axis=1), 0)
     share = learned.tensors[name].scales["block"][:, 0] * 15 / span
     np.testing.assert_allclose(share, 0.98201379, rtol=1e-6)
+
+
+def test_clips_that_are_learned_too_fast_overflow_nowhere():
+    clip = LearnedClip(block_format_of("int2.channel.asymmetric"))
+    weights = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    learned = {"upper": np.float32([[[1e30]], [[-1e30]], [[4]]]), "lower": np.full((3, 1, 1), np.inf, np.float32)}
+    _, slopes = differentiable().value_and_gradient(lambda own: clip.values(weights, own).sum())(learned)
+    assert all(np.isfinite(slope).all() for slope in slopes.values())
+    assert slopes["upper"][0] == 0 != slopes["upper"][2]
+    whole = clip.grid(weights, dict.fromkeys(("upper", "lower"), np.full((3, 1, 1), np.inf, np.float32))).scale
+    np.testing.assert_allclose(whole[:, 0, 0], np.ptp(weights, axis=1) / 3, rtol=1e-3)
 
 
 def test_blocks_are_learned_from_the_quantised_prefix():
