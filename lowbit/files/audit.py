@@ -258,8 +258,14 @@ def _zero_codes(tensor: BlockTensor) -> Array:
         zero = tensor.scale_codes(one.name)
         return np.broadcast_to(spread(zero, one, tensor.shape), tensor.shape).astype(tensor.codes.dtype)
     number = tensor.format.number
-    zeros = (code for code in number.codes if number.classify(code) == "zero")
-    return np.asarray(next(zeros, 0), tensor.codes.dtype)
+    zeros = np.flatnonzero(_zeros(number))
+    return np.asarray(number.codes[int(zeros[0])] if zeros.size else 0, tensor.codes.dtype)
+
+
+@cache
+def _zeros(fmt: Scalar) -> Array:
+    """Which codes of a format are zeros, in their order."""
+    return np.array([fmt.classify(code) == "zero" for code in fmt.codes])
 
 
 def _zero_blocks(tensor: BlockTensor) -> list[tuple[ScaleField, Array, Array]]:
@@ -270,7 +276,7 @@ def _zero_blocks(tensor: BlockTensor) -> list[tuple[ScaleField, Array, Array]]:
     if others or one.role != "multiply" or not one.block or WHOLE in one.block[:-1] or fmt.element.dimension > 1:
         return []
     number = fmt.number
-    zeros = np.array([number.classify(code) == "zero" for code in number.codes])
+    zeros = _zeros(number)
     live = ~zeros[tensor.codes.astype(np.int64) - number.codes[0]] if zeros.sum() > 1 else tensor.codes != 0
     blocks = ~reduced(live, one, np.logical_or)
     if not blocks.any() or zeros.sum() == 0:

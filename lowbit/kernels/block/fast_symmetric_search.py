@@ -47,6 +47,19 @@ def sums(x, w, codes, state, numerator, bottom, top):
             state[SUM_L2, lane] += np.float32(np.float32(w[i, lane] * code) * code)
 
 
+@routine
+def keep_better(state):
+    """The best scale for the codes of a trial, where it saves more than that of those before."""
+    for lane in range(LANES):
+        sum_xl, sum_l2 = state[SUM_XL, lane], state[SUM_L2, lane]
+        better = np.float32(sum_xl * sum_xl) > np.float32(state[BEST, lane] * sum_l2)
+        better = better & (sum_l2 > NOTHING)
+        scale = np.float32(sum_xl / sum_l2)
+        state[SCALE, lane] = pick(better, scale, state[SCALE, lane])
+        state[BEST, lane] = pick(better, np.float32(scale * sum_xl), state[BEST, lane])
+        state[BEST_INVERSE, lane] = pick(better, state[INVERSE, lane], state[BEST_INVERSE, lane])
+
+
 @kernel
 def search(values, weights, numerators, half, scales, codes):
     """Rows of values with their weights, to scales, and to codes from ``-half`` to ``half - 1``.
@@ -73,14 +86,7 @@ def search(values, weights, numerators, half, scales, codes):
             state[BEST_INVERSE, lane] = state[INVERSE, lane]
         for trial in range(1, numerators.size):
             sums(x, w, tried, state, numerators[trial], bottom, top)
-            for lane in range(LANES):
-                sum_xl, sum_l2 = state[SUM_XL, lane], state[SUM_L2, lane]
-                better = np.float32(sum_xl * sum_xl) > np.float32(state[BEST, lane] * sum_l2)
-                better = better & (sum_l2 > NOTHING)
-                scale = np.float32(sum_xl / sum_l2)
-                state[SCALE, lane] = pick(better, scale, state[SCALE, lane])
-                state[BEST, lane] = pick(better, np.float32(scale * sum_xl), state[BEST, lane])
-                state[BEST_INVERSE, lane] = pick(better, state[INVERSE, lane], state[BEST_INVERSE, lane])
+            keep_better(state)
         for lane in range(count):
             empty = state[AMAX, lane] < SMALLEST
             scales[strip + lane] = pick(empty, NOTHING, state[SCALE, lane])

@@ -12,7 +12,6 @@ from lowbit.kernels.block.fast_lanes import LANES, NOTHING, ONE, squares, turned
 from lowbit.kernels.block.fast_symmetric_search import (
     AMAX,
     BEST,
-    BEST_INVERSE,
     INVERSE,
     PEAK,
     ROWS,
@@ -20,6 +19,7 @@ from lowbit.kernels.block.fast_symmetric_search import (
     SMALLEST,
     SUM_L2,
     SUM_XL,
+    keep_better,
     peaks,
 )
 from lowbit.kernels.lib.select import pick
@@ -47,6 +47,12 @@ def element(number, middles, elements):
     value = pick(number < middles[2], elements[2], value)
     value = pick(number < middles[1], elements[1], value)
     return pick(number < middles[0], elements[0], value)
+
+
+@scalar
+def of_first(peak, element):
+    """The inverse scale of the first trial, by which the value of the largest magnitude becomes an element."""
+    return np.float32(ONE / np.float32(peak / element))
 
 
 @part
@@ -81,7 +87,7 @@ def search(values, weights, first, numerators, table_of_middles, table, scales, 
             squares(x, w)
         peaks(x, state)
         for lane in range(LANES):
-            state[INVERSE, lane] = state[BEST_INVERSE, lane] = np.float32(ONE / np.float32(state[PEAK, lane] / first))
+            state[INVERSE, lane] = of_first(state[PEAK, lane], first)
         sums(x, w, state, middles, elements)
         for lane in range(LANES):
             sum_xl, sum_l2 = state[SUM_XL, lane], state[SUM_L2, lane]
@@ -91,17 +97,11 @@ def search(values, weights, first, numerators, table_of_middles, table, scales, 
             for lane in range(LANES):
                 state[INVERSE, lane] = np.float32(numerators[trial] / state[PEAK, lane])
             sums(x, w, state, middles, elements)
-            for lane in range(LANES):
-                sum_xl, sum_l2 = state[SUM_XL, lane], state[SUM_L2, lane]
-                better = np.float32(sum_xl * sum_xl) > np.float32(state[BEST, lane] * sum_l2)
-                better = better & (sum_l2 > NOTHING)
-                scale = np.float32(sum_xl / sum_l2)
-                state[SCALE, lane] = pick(better, scale, state[SCALE, lane])
-                state[BEST, lane] = pick(better, np.float32(scale * sum_xl), state[BEST, lane])
+            keep_better(state)
         for lane in range(count):
             empty = state[AMAX, lane] < SMALLEST
             scales[strip + lane] = pick(empty, NOTHING, state[SCALE, lane])
-            inverses[strip + lane] = pick(empty, NOTHING, state[BEST_INVERSE, lane])
+            inverses[strip + lane] = pick(empty, NOTHING, of_first(state[PEAK, lane], first))
 
 
 @kernel
