@@ -34,6 +34,14 @@ def curves(system: str) -> dict[str, Any]:
     return known
 
 
+def marks(low: float, high: float) -> list[float]:
+    """The numbers at the axis, whose logarithms lie between two."""
+    digits = (1.0,) if high - low > 2 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    powers = range(floor(low), ceil(high) + 1)
+    every = [round(digit * 10.0**power, 6) for power in powers for digit in digits]
+    return [number for number in every if low <= log10(number) <= high]
+
+
 def picture(system: str, known: Mapping[str, Any]) -> str:
     """The SVG: the loss of each run against the step, on a logarithmic scale."""
     runs: dict[str, list[float]] = known["curves"]
@@ -45,10 +53,10 @@ def picture(system: str, known: Mapping[str, Any]) -> str:
         return LEFT + share * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
     lines = [f'<text x="{LEFT}" y="22" font-size="14">{TITLES[system]}</text>']
-    for quarter in range(round(4 * low), round(4 * high) + 1, 1 if high - low <= 2 else 4):
-        down = place(0, 10 ** (quarter / 4))[1]
+    for loss in marks(low, high):
+        down = place(0, loss)[1]
         lines.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}" stroke="#ddd"/>')
-        lines.append(words_at(LEFT - 6, down + 4, f"{10 ** (quarter / 4):.2g}", "end"))
+        lines.append(words_at(LEFT - 6, down + 4, f"{loss:g}", "end"))
     for part in range(5):
         across = place(part / 4, 10**low)[0]
         lines.append(words_at(across, HEIGHT - BOTTOM + 18, f"{known['steps'] * part // 4:,}", "middle"))
