@@ -22,6 +22,11 @@ EXCEPTIONS = {
     ("cli/streams.py", "os.open(os.devnull, os.O_WRONLY)"): "the null device in place of a closed standard output",
     ("cli/gen_kernel.py", "np.savez(stream, **arrays)"): "into memory",
     ("cli/model_options.py", "Path(journal).unlink(missing_ok=True)"): "the journal of what is written by then",
+    ("models/training/teacher_forcing.py", "TemporaryDirectory()"): "for a run that need not go on",
+    (
+        "models/training/teacher_forcing.py",
+        "self._file(name, self.number - 1).unlink(missing_ok=True)",
+    ): "what the next round of a module has, and more",
     ("check/installed.py", "TemporaryFile()"): "without a name, for a child's answers",
     ("files/arrays.py", "np.savez(content, **arrays)"): "into memory",
     ("files/arrays.py", "np.save(content, next(iter(arrays.values())))"): "into memory",

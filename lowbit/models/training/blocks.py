@@ -217,10 +217,15 @@ def blocks_of(
     if not isinstance(architecture, Bert | Llama):
         what = f"{type(architecture).__name__} does not have blocks with states between them here"
         raise InputError(what, hint="a BERT or a Llama")
-    own = {field.name for field in fields(architecture)}
-    over = replace(architecture, **{name: part for name, part in differentiable().model().items() if name in own})
+    over = differentiated(architecture)
     read: Any = partial(tokens, vocabulary=model.vocabulary) if isinstance(model, SentenceModel) else np.asarray
     inputs = tuple(np.asarray(over.embedded(parameters, read(sample))) for sample in samples)
     if not inputs:
         raise InputError("there are no samples to walk through the blocks with", hint="at least one")
     return Blocks(over, parameters, inputs)
+
+
+def differentiated(architecture: Bert | Llama) -> Any:
+    """An architecture over arrays that can be differentiated."""
+    own = {field.name for field in fields(architecture)}
+    return replace(architecture, **{name: part for name, part in differentiable().model().items() if name in own})

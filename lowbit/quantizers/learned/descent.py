@@ -87,6 +87,7 @@ def descend(
     *,
     file: str | Path | None = None,
     every: int = 50,
+    until: int | None = None,
     after: Callable[[Arrays], Arrays] | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Descent:
@@ -103,6 +104,8 @@ def descend(
         Where what was learned is written every few steps; a run that finds it goes on from there, to the same bits.
     every : int
         Steps between two writings.
+    until : int, optional
+        Stop after so many steps, all told; with a file another call goes on.
     after : callable, optional
         What is done to the parameters after every step: they are clamped, say.
     progress : callable, optional
@@ -120,7 +123,8 @@ def descend(
     if file is not None and Path(file).exists():
         current = _read(Path(file), own)
     slopes = differentiable().value_and_gradient
-    for step in range(len(current.losses), settings.steps):
+    end = settings.steps if until is None else min(until, settings.steps)
+    for step in range(len(current.losses), end):
         random = np.random.default_rng([settings.seed, step])
         moving = {name: current.parameters[name] for name in current.state}
         still = {name: value for name, value in current.parameters.items() if name not in moving}
@@ -128,7 +132,7 @@ def descend(
         current = _step(current, float(value), gradients, settings, rates, after)
         if progress is not None:
             progress(step + 1, settings.steps, float(value))
-        if file is not None and (step + 1 == settings.steps or (step + 1) % every == 0):
+        if file is not None and (step + 1 == end or (step + 1) % every == 0):
             _write(Path(file), current, own)
     return current
 

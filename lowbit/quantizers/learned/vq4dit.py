@@ -198,7 +198,7 @@ def vq4dit(
     The table is :func:`vector_quantization`'s, variant "official". Each vector of weights begins as a mixture of its
     two candidates; RMSprop moves their shares down the squared error of the outputs and the doubt ``2 r (1 - r)``; a
     candidate of more than 0.99 is chosen for good, and the table is learned once all are. The paper learns from the
-    outputs of a model's blocks, for noise alone: :func:`lowbit.models.training.diffusion.choose`. Here it is the
+    outputs of a model's blocks, for noise alone: ``lowbit.models.training.vq4dit.choose``. Here it is the
     outputs of one layer, over their mean square. Source: Deng et al., "VQ4DiT" (arXiv 2408.17131);
     dengjuncan/VQ4DiT 104c62c, CompressedLinear.py, gaussian_diffusion.py (the loss) and sample_quant.py (the rates).
 
@@ -243,6 +243,8 @@ METHOD = Method(
     needs_activations=True,
     to="table8.vector4",
     own={"steps": STEPS, "batch": BATCH},
+    layer_alone="the paper learns from what the blocks of a diffusion transformer make of noise; here it is the "
+    "layer's own outputs",
     report=REPORT
     | {
         "before": "the squared error of the outputs over the squared outputs, of the mixtures that it starts from",

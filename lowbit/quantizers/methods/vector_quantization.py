@@ -40,8 +40,8 @@ def vector_quantization(
         ``"table8.vector4"``: codes of eight bits for four weights each, two bits a weight.
     variant : str
         "nearest": each vector is the nearest of the table; "official": the same, of a table of at most a quarter as
-        many vectors as there are, and a power of two. (VQ4DiT goes on to choose among the nearest two by the error of
-        the model's outputs, which comes with the learned methods.)
+        many vectors as there are, and a power of two. (:func:`vq4dit` goes on to choose among the nearest two by the
+        error of outputs.)
 
     Returns
     -------
