@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pydoc_data.topics
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -95,6 +96,33 @@ def omniquant(seeds: tuple[int, ...]) -> list[Row]:
     ]
 
 
+def omniquant_w4a4(seeds: tuple[int, ...]) -> list[Row]:
+    """What equivalent transformations gain where activations have 4 bits, too, a scale a token."""
+    text = tokens(topics(held_out=False))
+    parts = []
+    for seed in (0, 1):
+        starts = np.random.default_rng(seed).integers(0, len(text) - CHARACTERS, 64)
+        windows = np.stack([text[start : start + CHARACTERS] for start in starts]).reshape(-1, 4, CHARACTERS)
+        blocks = blocks_of(load("character_llama"), list(windows))
+        parts.append(blocks.part(range(1), blocks.inputs, blocks.inputs))
+    part, other = parts
+    numbers = {}
+    for seed in seeds:
+        choices = Choices("int4.channel.asymmetric", 60, seed, clip_rate=0.02, factor_rate=1e-2, activations=4)
+        for what, transform in (("clips alone", False), ("clips and transformations", True)):
+            learned = learn_block(part, replace(choices, transform=transform))
+            numbers[f"{what}, seed {seed}"] = learned.reconstruction.after
+            numbers[f"{what}, seed {seed}, held out"] = held_out_error(learned, other)
+    numbers["round to nearest"] = round_to_nearest_w4a4(part)
+    return [Row("W4A4: error of the first block of the character Llama", "reported", numbers, met=True)]
+
+
+def round_to_nearest_w4a4(part: Part) -> float:
+    """Of a block with weights and activations of 4 bits."""
+    weights, apply = nearest(part, "int4.channel.asymmetric"), of_tokens(4)
+    return block_error(lambda own, hidden: part.forward(own, hidden, apply), weights, part.inputs, part.targets)
+
+
 def transformed_change(seed: int) -> dict[str, float]:
     """What random factors and shifts change, for a block of two models."""
     random = np.random.default_rng(seed)
@@ -162,6 +190,7 @@ def qllm_low_rank(seeds: tuple[int, ...]) -> list[Row]:
 
 SYSTEMS = {
     "omniquant": System(omniquant, (0,)),
+    "omniquant_w4a4": System(omniquant_w4a4, (0,)),
     "decoupleq_tuning": System(decoupleq_tuning, (0,)),
     "qllm_low_rank": System(qllm_low_rank, (0,)),
 }
