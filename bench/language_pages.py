@@ -43,7 +43,7 @@ def table(report: Mapping[str, Any]) -> str:
     for title, inside in {**parts, "Keys and values, weights as they are": caches}.items():
         lines += [f"### {title}", "", *_part(inside), ""] if inside else []
     if report["not_run"]:
-        named = ", ".join(quoted(name) for name in report["not_run"])
+        named = "; ".join(_by_method(report["not_run"]))
         lines += [f"In the list of the command, and not run yet: {named}.", ""]
     lines += [
         "Not in the list, beside methods that learn step by step:",
@@ -55,11 +55,18 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _by_method(names: Sequence[str]) -> Iterator[str]:
+    pairs = [name.split(" ") for name in names]
+    for method in dict.fromkeys(method for method, _ in pairs):
+        yield f"`{method}` {', '.join(to for one, to in pairs if one == method)}"
+
+
 def _part(rows: Sequence[Row]) -> Iterator[str]:
     yield "| method and format | bits | perplexity | divergence | output error | seconds |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for row in sorted(rows, key=lambda row: (row["perplexity"], row["bits"])):
-        numbers = f"{row['perplexity']:,.2f} | {row['divergence']:.3f} | {row['output_error']:.4f}"
+        error = "" if row["method"] == "cache" else f"{row['output_error']:.4f}"
+        numbers = f"{row['perplexity']:,.2f} | {row['divergence']:.3f} | {error}"
         yield f"| {_named(row)} | {row['bits']:.3f} | {numbers} | {row['seconds']:.0f} |"
 
 
