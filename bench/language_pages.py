@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.language_table import NOT_HERE, RESULTS
 from bench.quantizer_pages import DOCS, END, Point, quoted, scatter
+from lowbit.models.joint import DEFAULT
 
 PAGE = DOCS / "explanation" / "what-4-and-3-bits-cost.md"
 PICTURE = DOCS / "explanation" / "what-4-and-3-bits-cost.svg"
@@ -58,16 +59,17 @@ def table(report: Mapping[str, Any]) -> str:
 def _by_method(names: Sequence[str]) -> Iterator[str]:
     pairs = [name.split(" ") for name in names]
     for method in dict.fromkeys(method for method, _ in pairs):
-        yield f"`{method}` {', '.join(to for one, to in pairs if one == method)}"
+        yield f"`{method}` {', '.join(to for one, to in pairs if one == method)}".replace(DEFAULT, "in its own format")
 
 
 def _part(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| method and format | bits | perplexity | divergence | output error | seconds |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    yield "| method and format | bits | coded | perplexity | divergence | output error | seconds |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for row in sorted(rows, key=lambda row: (row["perplexity"], row["bits"])):
+        coded = "" if row["entropy_bits"] is None else f"{row['entropy_bits']:.3f}"
         error = "" if row["method"] == "cache" else f"{row['output_error']:.4f}"
         numbers = f"{row['perplexity']:,.2f} | {row['divergence']:.3f} | {error}"
-        yield f"| {_named(row)} | {row['bits']:.3f} | {numbers} | {row['seconds']:.0f} |"
+        yield f"| {_named(row)} | {row['bits']:.3f} | {coded} | {numbers} | {row['seconds']:.0f} |"
 
 
 def _named(row: Row) -> str:
