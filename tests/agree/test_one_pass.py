@@ -13,6 +13,7 @@ from tests.thinned import thinned
 CASES = [
     *(("ggml_q4_0", "ggml_q4_0"), ("ggml_q5_0", "ggml_q4_0"), ("ggml_q4_1", "ggml_q4_1"), ("ggml_q5_1", "ggml_q4_1")),
     *(("ggml_q8_0", "ggml_q8_0"), ("ggml_q8_0", "ggml_q8_0_simd"), ("ggml_mxfp4", "ggml_mxfp4")),
+    *(("ggml_tq1_0", "ggml_ternary"), ("ggml_tq2_0", "ggml_ternary"), ("ggml_q2_0", "ggml_ternary")),
     *(("int8.g32.float32", "ggml_q4_0"), ("uint3.g32.offset.float32", "ggml_q4_1"), ("int3.g32", "ggml_q8_0")),
 ]
 
@@ -37,7 +38,8 @@ def blocks(count):
 
 @pytest.mark.parametrize(("name", "policy"), thinned(CASES, 5))
 def test_one_pass_gives_the_codes_of_quotients_and_of_the_oracle(name, policy):
-    values, fmt = blocks(2000), lowbit.get_format(name)
+    fmt = lowbit.get_format(name)
+    values = blocks(2000).reshape(-1, max(64, fmt.block[0]))
     chosen = get_block_policy(policy)
     assert fused.faster(values, fmt, chosen, 1) is not None
     tensor = lowbit.quantize(values, fmt, policy=policy)

@@ -1,4 +1,4 @@
-"""binary32 into blocks of 32 as ggml makes them, scale and elements in one pass: an exception to the int64 rule.
+"""binary32 into blocks of 32, or more, as ggml makes them, in one pass: an exception to the int64 rule.
 
 Each step is one of binary32, as the policy says: a scale from the largest magnitude, from the value that has it, or
 from the width of the range, its reciprocal, a product, and 1/2 that is added before the fraction is cut. A block that
@@ -84,13 +84,20 @@ def cut_affine_blocks(bits, last, codes, scales, offsets):
 
 
 @kernel
-def away_blocks(bits, last, codes, scales):
-    """Amax becomes ``last``; products with the reciprocal of the scale, to nearest with ties away from zero."""
+def away_blocks(bits, last, zero, codes, scales):
+    """Amax becomes ``last``; products with the reciprocal of the scale, to nearest with ties away from zero.
+
+    The length of a block is a multiple of 32; ``zero`` is the code of 0.
+    """
     for block in range(bits.shape[0]):
-        amax = largest(bits, block * LENGTH)
+        first, end, amax = block * bits.shape[1], (block + 1) * bits.shape[1], NOTHING
+        for start in range(first, end, LENGTH):
+            amax = max(amax, largest(bits, start))
         scale = as_float32(amax) / last
         scales[block] = pick(amax >= BINARY32_INFINITY, NOT_A_NUMBER, scale)
-        away(bits, block * LENGTH, inverse(scale), BELOW_HALF, codes)
+        factor = inverse(scale)
+        for start in range(first, end, LENGTH):
+            away(bits, start, factor, BELOW_HALF, zero, codes)
 
 
 @kernel

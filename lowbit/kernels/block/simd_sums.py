@@ -91,12 +91,15 @@ def _elements(step: Callable[..., Any], *names: str) -> Any:
     return intrinsic(encode)
 
 
-def _away(builder: Any, values: Any, factor: Any, below_half: Any) -> Any:
-    """Products to nearest, ties away from zero: a number below 1/2 of their sign is added, and the sum is cut."""
+def _away(builder: Any, values: Any, factor: Any, below_half: Any, zero: Any) -> Any:
+    """Products to nearest, ties away from zero: a number below 1/2 of their sign is added, and the sum is cut.
+
+    ``zero``: the code of 0, from which codes are counted.
+    """
     product = builder.fmul(values, factor)
     sign = builder.and_(builder.bitcast(product, WORDS), _splat(SIGN_BIT))
     addend = builder.bitcast(builder.or_(sign, builder.bitcast(below_half, WORDS)), NUMBERS)
-    return builder.fptosi(builder.fadd(product, addend), WORDS)
+    return builder.add(builder.fptosi(builder.fadd(product, addend), WORDS), builder.fptosi(zero, WORDS))
 
 
 def _even(builder: Any, values: Any, factor: Any, to_whole: Any) -> Any:
@@ -111,6 +114,6 @@ def _cut(builder: Any, values: Any, least: Any, factor: Any, half: Any, top: Any
     return builder.call(limited, [builder.fptosi(total, WORDS), builder.fptosi(top, WORDS)])
 
 
-away = _elements(_away, "factor", "below_half")
+away = _elements(_away, "factor", "below_half", "zero")
 even = _elements(_even, "factor", "to_whole")
 cut = _elements(_cut, "least", "factor", "half", "top")

@@ -1,4 +1,4 @@
-"""Blocks of 32, scale and elements in one pass, as ggml makes them: binary32 steps, an unrounded scale."""
+"""Blocks of 32 and ternary ones, scale and elements in one pass, as ggml makes them: binary32, an unrounded scale."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from lowbit.format.block import BlockFormat
+from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.runs import Runs, divides
 from lowbit.ops.block.scales import Coarse, Fine, fine_scales, scale_codes
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, spelled
 
-LENGTH = 32
+LENGTH, BITS = 32, 8
+NOUGHT, ONE = np.float32(0), np.float32(1)
 SMALLEST_NORMAL = np.float32(2.0**-126)
 """Scales from here on, and 0, have reciprocals that are neither infinite nor subnormal."""
 LARGEST_USUAL = np.float32(2.0**126)
@@ -27,13 +29,16 @@ Way = Callable[[Any, Any, Any, Any], None]
 Parts = tuple[list[Fine | Coarse], Array]
 """Scales and codes."""
 
+TERNARY = ("amax", "none", "reciprocal", "nearest_away")
+"""The steps to a quotient by the largest magnitude, and its rounding."""
 USUAL = ("saturate", "saturate", "never", "never")
 
 
 def faster(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
     """Scales and codes of finite values, the axis of the blocks last; None where another path makes them."""
     field = fmt.scales[0]
-    if values.dtype != np.float32 or not values.size or field.block != (LENGTH,) or not divides(field, values.shape):
+    whole = len(field.block) == 1 and field.block[0] > 0 and field.block[0] % LENGTH == 0
+    if values.dtype != np.float32 or not values.size or not whole or not divides(field, values.shape):
         return None
     carries = _carries(fmt, policy)
     if carries is not None:
@@ -64,9 +69,16 @@ def _way(fmt: BlockFormat, policy: BlockPolicy) -> Way | None:
     element, roles = fmt.number, [field.role for field in fmt.scales]
     plain = (policy.arithmetic, policy.quotient_scale, policy.quotient_format) == ("binary32", "unrounded", "")
     zeros = (policy.zero_block, policy.smallest_scale, policy.zero_scale) == ("project", "any", "zero")
-    if not (plain and zeros and element.wraps and element.bits <= 8 and element.smallest_exponent == 0):
+    if not (plain and zeros and element.bits <= BITS):
         return None
     rounding = policy.policy("element", element)
+    ternary = (policy.scale_rule, policy.rounding_steps, policy.quotient_steps, rounding.rounding) == TERNARY
+    code = _zero_of_signs(element) if ternary and roles == ["multiply"] else None
+    if code is not None:
+        zero = np.float32(code)
+        return lambda words, codes, scales, _: fast.away_blocks(words, ONE, zero, codes, scales)
+    if fmt.block != (LENGTH,) or not element.wraps or element.smallest_exponent:
+        return None
     if (rounding.overflow, rounding.infinity, rounding.flush_results, rounding.flush_inputs) != USUAL:
         return None
     steps = (policy.scale_rule, policy.rounding_steps, policy.quotient_steps)
@@ -76,15 +88,24 @@ def _way(fmt: BlockFormat, policy: BlockPolicy) -> Way | None:
     if roles == ["multiply", "offset"] and steps[1:] == ("sum", "reciprocal") and not element.signed:
         ranged = (policy.value_range, policy.range_steps) == ("minmax", "divide")
         return (lambda words, *others: fast.cut_affine_blocks(words, last, *others)) if ranged else None
-    kernels = {
-        ("reciprocal", "nearest_away"): fast.away_blocks,
-        ("maximum_over_amax", "nearest_even"): fast.even_blocks,
+    kernels: dict[tuple[str, str], Way] = {
+        ("reciprocal", "nearest_away"): lambda words, codes, scales, _: fast.away_blocks(
+            words, last, NOUGHT, codes, scales
+        ),
+        ("maximum_over_amax", "nearest_even"): lambda words, codes, scales, _: fast.even_blocks(
+            words, last, codes, scales
+        ),
     }
     kernel = kernels.get((policy.quotient_steps, rounding.rounding))
     usual = steps[:2] == ("amax_over_max", "none") and policy.scale_steps == "divide"
-    if roles != ["multiply"] or not usual or not element.signed or kernel is None:
-        return None
-    return lambda words, codes, scales, _: kernel(words, last, codes, scales)
+    return kernel if roles == ["multiply"] and usual and element.signed else None
+
+
+def _zero_of_signs(element: Scalar) -> int | None:
+    """The code of 0 where those of -1 and 1 are beside it: a quotient by the largest magnitude is rounded to these."""
+    exact = [element.decode(code) for code in element.codes]
+    values = [None if value.kind else int(value.fraction()) if value.exponent >= 0 else None for value in exact]
+    return next((element.codes[k] for k in range(1, len(values)) if values[k - 1 : k + 2] == [-1, 0, 1]), None)
 
 
 @lru_cache(maxsize=8)
