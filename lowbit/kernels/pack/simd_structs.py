@@ -26,7 +26,7 @@ from lowbit.kernels.lib.vectors import data_of
 LANES, DIGITS = 16, 2
 BITS, JOINED, TERNARY = range(3)
 """What a code is: some bits of a byte, some of two bytes, a digit to the base of three."""
-AMOUNTS, MASKS, INDEX, STARTS, ROW = 0, 128, 256, 288, 304
+AMOUNTS, MASKS, INDEX, STARTS, ROW = 0, 128, 256, 288, 320
 """Bytes of a row of the table of runs: of each digit the rotations of lanes to the right, or their powers of three, and
 their bits after that, as int32; the byte that each takes of those that are loaded; where these are, as int64."""
 WORDS_BYTES, STARTS_BYTES = 64, 8

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.ops.arrays import Array
+from lowbit.ops.memory import aligned_empty
 from lowbit.ops.pack.structs import CODES, Struct, Trits, Words, placed, struct_bytes
 
 LANES, DIGITS = 16, 2
@@ -22,11 +23,12 @@ ROW = np.dtype(
         ("masks", "<i4", (DIGITS, LANES)),
         ("index", "u1", (DIGITS, LANES)),
         ("starts", "<i8", DIGITS),
+        ("unused", "u1", 16),
     ]
 )
 """A row of the table of runs. Of each digit: by how many bits the byte of each code is rotated to the right, or the
 power of three that it is multiplied by; which bits it has then; which byte that is of the sixteen that are loaded;
-where these are."""
+where these are. Rows are whole cache lines."""
 NO_BYTE = 0x80
 """Of a lane without a code."""
 
@@ -53,7 +55,7 @@ def runs_of(struct: Struct, field: str = CODES) -> Runs | None:
         places[digit, code], amounts[digit, code], masks[digit, code] = octet, amount, mask
     by_run, amounts, masks = (part.reshape(DIGITS, -1, LANES).swapaxes(0, 1) for part in (places, amounts, masks))
     starts = np.minimum(np.where(by_run < 0, size, by_run).min(axis=-1), size - LANES)
-    table = np.empty(len(starts), ROW)
+    table = aligned_empty((len(starts),), ROW)
     table["amounts"], table["masks"], table["starts"] = amounts, masks, starts
     table["index"] = np.where(by_run < 0, NO_BYTE, by_run - starts[..., None])
     return Runs(TERNARY if ternary else JOINED if masks[:, 1].any() else BITS, table.view(np.uint8))
