@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from bench.learned import Row, System
 from bench.quantizer_figures import Layers
 from bench.quantizer_table import sentences
+from lowbit import decode, gemm
 from lowbit.format.registry import block_format_of
 from lowbit.models.packages import minilm
 from lowbit.quantizers import METHODS
@@ -81,4 +83,44 @@ def adaround(seeds: tuple[int, ...]) -> list[Row]:
     return rows
 
 
-SYSTEMS = {"adaquant": System(adaquant, (0, 1, 2)), "adaround": System(adaround, (0, 1))}
+def nupes(seeds: tuple[int, ...]) -> list[Row]:
+    """Held-out errors with a learned exponent and weights over the searched one's, and squares of integers."""
+    rows = []
+    for seed in seeds:
+        ratios, powers = [], []
+        for weights, activations, held_out in layers():
+            start, result = (
+                METHODS["nupes"].quantize(weights, activations, seed=seed, steps=steps) for steps in (0, 200)
+            )
+            ratios.append(result.error(weights, held_out) / start.error(weights, held_out))
+            powers.append(result.report["exponent"] - start.report["exponent"])
+        measured = {"mean": float(np.mean(ratios)), "most": max(ratios), "exponents moved by": float(np.ptp(powers))}
+        claim = f"held-out output error over the searched exponent's, int4.channel, 6 layers, seed {seed}"
+        rows.append(Row(claim, "every one <= 1", measured, measured["most"] <= 1))
+    return [*rows, _squares(seeds[0])]
+
+
+def _squares(seed: int) -> Row:
+    """Exponent 1/2 on both sides: one product of integers beside exact sums of what the formats' values stand for."""
+    weights, activations, _ = layers()[0]
+    coded = METHODS["nupes"].quantize(weights, activations, exponent=0.5, steps=50, seed=seed).tensor
+    tensors = METHODS["nupes"].quantize(activations[:64], exponent=0.5).tensor, coded
+    squares, fractions = [], []
+    for tensor in tensors:
+        signed = tensor.codes.astype(np.int64) - 16 * (tensor.codes > 7)
+        squares.append((signed * np.abs(signed)).astype(np.int8))
+        values = decode(tensor.codes, tensor.format.element, dtype=np.float64)
+        fractions.append(
+            np.array([Fraction(value).limit_denominator(49) for value in values.flat]).reshape(values.shape)
+        )
+    sums = gemm(squares[0][:8], np.ascontiguousarray(squares[1].T))
+    exact = fractions[0][:8] @ fractions[1].T * 49 * 49
+    differ = int((sums.astype(object) != exact).sum())
+    claim = "exponent 1/2, learned weights: sums of squares of codes by lowbit.gemm beside exact sums of the values"
+    return Row(claim, "bit-exact", {"differ": differ, "of": sums.size}, not differ)
+
+
+SYSTEMS = {
+    "adaquant": System(adaquant, (0, 1, 2)),
+    "adaround": System(adaround, (0, 1)),
+}

@@ -243,6 +243,7 @@ def expected(bert, method, to, **options):
         ("gptq", "int4.channel.asymmetric", "compressed_tensors"),
         ("awq:duo_scaling", "int4.g32", "lowbit"),
         ("smoothquant", "nf4.g32", "lowbit"),
+        pytest.param("adaquant", "int4.g32", "compressed_tensors", marks=pytest.mark.slow),
     ],
 )
 def test_a_method_writes_what_dequantizes_to_its_values(lowbit, bert, method, to, container):

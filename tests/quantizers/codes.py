@@ -51,7 +51,7 @@ def arrays(part):
 def digests(method, variant, inputs=None):
     """What the table has: the format, and two digests."""
     options = {"to": FORMATS[method.name]} if method.name in FORMATS else {}
-    options |= {"steps": 1} if {"seed", "losses"} <= method.report.keys() else {}
+    options |= {"steps": 1} if method.needs_activations and {"seed", "losses"} <= method.report.keys() else {}
     result = method.quantize(*(inputs or layer()), variant=variant, **options)
     codes, *others = (*arrays(result.tensor), *arrays(result.sparse))
     hashes = (hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest() for parts in ([codes], others))

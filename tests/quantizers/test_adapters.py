@@ -8,8 +8,13 @@ import pytest
 
 import lowbit
 from lowbit.errors import InputError
+from lowbit.ops.block.dequantize import dequantize
 from lowbit.quantizers import Products, intlora, lr_qat, round_to_nearest
-from lowbit.quantizers.methods.lr_qat import frozen, rounded
+from lowbit.quantizers.inputs import weight_format
+from lowbit.quantizers.learned.adapters import Multiplied, fresh, rounded
+from lowbit.quantizers.learned.gradients import differentiable
+from lowbit.quantizers.methods.intlora import frozen_layer as intlora_layer
+from lowbit.quantizers.methods.lr_qat import frozen, frozen_layer
 
 INT4 = "int4.channel.asymmetric.float32"
 
@@ -72,7 +77,7 @@ def test_a_large_adapter_ends_at_the_last_code():
     # the official merge casts to int8 first: 200 wraps to -56 and ends at -8
     merged = lr_qat([[7.0, 1.0]], adapter=([[1.0]], [[193.0, -193.0]])).tensor.codes
     assert merged.tolist() == [[7, -8]]
-    assert rounded(np.float32([7]), np.float32([193]), "fixed_point", lowbit.get_format("int4")).tolist() == [7]
+    assert rounded(np.float32([7]), np.float32([193]), lowbit.get_format("int4")).tolist() == [7]
 
 
 def test_a_row_of_zeros_holds_the_adapter():
@@ -130,6 +135,77 @@ def test_a_product_by_hand():
     tensor = Products(np.int16([[3, 0, -2]]), np.float32([[5, 9, -4]]), np.float32([[0.5]]), (4, 8))
     assert tensor.values().tolist() == [[7.5, 0, 4]]
     assert tensor.bits_per_value == 12 + Fraction(44, 3)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Activations of few directions."""
+    random = np.random.default_rng(22)
+    return random.normal(size=(300, 60)) @ random.normal(size=(60, 256))
+
+
+@pytest.mark.parametrize("variant", ["fixed_point", "float16", "bfloat16", "float32", "integer"])
+@pytest.mark.parametrize("to", ["int3.channel", "int4.g64.float32", "int4.tensor", "ggml_q4_0"])
+def test_lr_qat_trains_on_what_it_merges_bit_for_bit(layer, variant, to):
+    pytest.importorskip("autograd")
+    matrix, random = layer[0].astype(np.float64), np.random.default_rng(3)
+    rounding = frozen_layer(matrix, weight_format(to, 256, "test"), variant, share=0.5)
+    learned = rounding.start(fresh(matrix.shape, 4, 0))
+    np.testing.assert_array_equal(rounding.values(learned), lr_qat(matrix, to=to, variant=variant).dequantize())
+    learned = {name: value + (random.normal(size=value.shape) * value.std()) for name, value in learned.items()}
+    learned["left"] = 4 * random.normal(size=learned["left"].shape)
+    learned = rounding.kept({**learned, "scale": learned["scale"].astype(np.float32)})
+    merged = rounding.merged(learned)
+    assert (merged.codes != rounding.nearest.codes).any()
+    np.testing.assert_array_equal(rounding.values(learned), dequantize(merged))
+
+
+@pytest.mark.parametrize("variant", ["multiply", "shift"])
+def test_intlora_trains_on_what_it_merges_bit_for_bit(layer, variant):
+    pytest.importorskip("autograd")
+    matrix, random = layer[0].astype(np.float64), np.random.default_rng(3)
+    frozen_integers = intlora_layer(matrix, INT4, variant, np.zeros(matrix.shape))
+    learned = frozen_integers.merging.start(fresh(matrix.shape, 4, 0))
+    untrained = intlora(matrix, variant=variant)
+    np.testing.assert_array_equal(frozen_integers.merging.values(learned), untrained.dequantize())
+    np.testing.assert_array_equal(frozen_integers.merged(learned).factors, untrained.tensor.factors)
+    learned["left"] = random.normal(size=learned["left"].shape) / 10
+    if variant == "multiply":
+        learned["own"] = learned["own"] * 1.01
+    merged = frozen_integers.merged(learned)
+    assert (merged.factors != untrained.tensor.factors).any()
+    np.testing.assert_array_equal(frozen_integers.merging.values(learned), merged.values().astype(np.float32))
+    assert (merged.factors == np.rint(merged.factors)).all() == (variant == "multiply")
+
+
+@pytest.mark.parametrize("method", [lr_qat, intlora])
+def test_an_adapter_learns_from_a_layers_outputs(layer, rows, method):
+    pytest.importorskip("autograd")
+    weights, adapter = layer
+    start, result = (method(weights, rows, steps=steps) for steps in (1, 60))
+    assert result.report["after"] < 0.95 * result.report["before"]
+    assert result.report["after"] == pytest.approx(result.error(weights, rows), rel=1e-4)
+    assert len(result.report["losses"]) == 60
+    assert start.report["losses"] == result.report["losses"][:1]
+    assert result.report["seed"] == 0
+    assert result.bits_per_weight == method(weights).bits_per_weight
+    assert "losses" not in method(weights, rows).report
+    own = method(weights, rows, steps=1, adapter=adapter)
+    assert own.report["losses"][0] != start.report["losses"][0]
+    with pytest.raises(InputError, match="needs activations"):
+        method(weights, steps=1)
+
+
+def test_slopes_of_powers_of_two_pass_through_the_exponent():
+    pytest.importorskip("autograd")
+    one = np.ones((1, 1))
+    merging = Multiplied(one, 0 * one, 0 * one, one, 0 * one, None)
+    value, slope = differentiable().value_and_gradient(
+        lambda own: merging.factors({"left": own["left"], "right": one}).sum()
+    )({"left": np.array([[2.5]])})
+    assert value == 2**1
+    assert slope["left"] == pytest.approx(2 / 2.5)
+    np.testing.assert_array_equal(merging.powers(np.array([[0.3, -1.7, 2.5]])), [[0.25, -2, 2]])
 
 
 @pytest.mark.parametrize("method", [intlora, lr_qat])

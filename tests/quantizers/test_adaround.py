@@ -75,7 +75,9 @@ def test_the_penalty_waits_and_sharpens():
     assert 2 <= powers[-1] < 2.1
 
 
-@pytest.mark.parametrize("to", ["float4.channel", "float4_e2m1fn.g16", "int3.channel", "nf4.g16.by_sign", "mxfp4"])
+@pytest.mark.parametrize(
+    "to", ["float4.channel", "float4_e2m1fn.g16", "int3.channel", "nf4.g16.by_sign", "mxfp4", "ggml_q4_0"]
+)
 def test_weights_stay_between_the_two_neighbours_on_the_grid(layer, to):
     weights, rows, others = layer
     result = METHODS["adaround"].quantize(weights, rows, to=to, steps=150)

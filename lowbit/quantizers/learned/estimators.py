@@ -65,7 +65,7 @@ def round_through(values: Any) -> Any:
 
 def through(values: Any, function: Callable[[Array], Array]) -> Any:
     """What a function makes of each value, with a slope of 1: numbers as they are stored, say."""
-    return _through()(values, function)
+    return function(values) if isinstance(values, np.ndarray) else _through()(values, function)
 
 
 def _like(scale: Any, number: Any) -> Any:

@@ -77,12 +77,14 @@ class Neighbours:
         levels = levels_of(tensor)
         outputs, blocks, count = levels.values.shape
         parts = matrix.reshape(outputs, blocks, -1)
+        order = np.argsort(levels.values, axis=2, kind="stable")  # a scale below 0 turns them
+        ascending = np.take_along_axis(levels.values, order, axis=2)
         below = np.full(parts.shape, -1, np.int64)
         for place in range(count):
-            below += levels.values[:, :, place, None] <= parts
-        lower = np.maximum(below, 0)
-        upper = np.clip(below + (below >= 0), 0, count - 1)
-        return cls(tensor, lower.reshape(matrix.shape), upper.reshape(matrix.shape), levels)
+            below += ascending[:, :, place, None] <= parts
+        ends = np.maximum(below, 0), np.clip(below + (below >= 0), 0, count - 1)
+        lower, upper = (np.take_along_axis(order, end, axis=2).reshape(matrix.shape) for end in ends)
+        return cls(tensor, lower, upper, levels)
 
     def values(self, places: npt.NDArray[np.int64]) -> Doubles:
         """The values of some places."""

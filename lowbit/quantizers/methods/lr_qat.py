@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.scales import field_values
-from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.clip import nearest
-from lowbit.quantizers.inputs import adapter_product, weight_format, weight_matrix
+from lowbit.quantizers.inputs import Doubles, activation_rows, adapter_product, weight_format, weight_matrix
+from lowbit.quantizers.learned.adapters import LEARNED, Rounded, fresh, given, learn_adapter, rates
+from lowbit.quantizers.learned.descent import Settings
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight
@@ -26,32 +31,39 @@ STORED_BITS = 8
 """Of the fixed-point form of frozen weights: as many before the point as a code has, the others behind it."""
 
 
-def lr_qat(
+def lr_qat(  # noqa: PLR0913 (all but two are keyword-only options)
     weights: npt.ArrayLike,
-    activations: npt.ArrayLike | None = None,  # noqa: ARG001 - all methods are called alike
+    activations: npt.ArrayLike | None = None,
     *,
     to: FormatLike = "int4.channel",
     variant: str = "fixed_point",
     adapter: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     alpha: float | None = None,
     policy: BlockPolicy | str | None = None,
+    rank: int = 4,
+    rate: float = 0.01,
+    steps: int = 0,
+    batch: int = 64,
+    seed: int = 0,
 ) -> QuantizedWeight:
     """Freeze weights over their scale in a shorter form, add an adapter, and round the sum to codes.
 
     Parameters
     ----------
+    activations : array_like, shape (rows, inputs), optional
+        What the adapter and the scales are learned from, where there are steps.
     to : str or BlockFormat
         Integers of 2 to 7 bits and one scale a block, without zero points.
 
     Returns
     -------
     QuantizedWeight
-        The merged codes.
+        The merged codes. Where something was learned, ``report`` has it.
 
     Raises
     ------
     InputError
-        The format has other elements or scales, or the adapter's shapes do not fit.
+        The format has other elements or scales, the adapter's shapes do not fit, or there are steps and no activations.
 
     Notes
     -----
@@ -72,16 +84,27 @@ def lr_qat(
     fmt = weight_format(to, matrix.shape[1], METHOD.name)
     bits = fmt.element.bits
     if [field.role for field in fmt.scales] != ["multiply"] or not fmt.element.wraps or bits >= STORED_BITS:
-        raise InputError(
-            f"lr_qat works on integers of 2 to 7 bits with one scale, not on {fmt.id}", hint="int4.channel"
-        )
+        what = f"lr_qat works on integers of 2 to 7 bits with one scale, not on {fmt.id}"
+        raise InputError(what, hint="int4.channel")
+    product = adapter_product(adapter, matrix.shape)
+    parts = given(adapter) if adapter is not None else fresh(matrix.shape, rank, seed)
+    share = 1.0 if alpha is None else alpha / parts["left"].shape[1]
+    rounding = frozen_layer(matrix, fmt, variant, policy, share)
+    if not steps:
+        return QuantizedWeight(rounding.tensor((share * product).astype(np.float32)))
+    rows = activation_rows(activations, matrix.shape[1], METHOD.name)
+    result = learn_adapter(rounding, parts, Layer.of(matrix, rows), Settings(steps, seed, rates(rounding, rate)), batch)
+    return QuantizedWeight(rounding.merged(result.learned), report=MappingProxyType(report_of(result)))
+
+
+def frozen_layer(
+    matrix: Doubles, fmt: BlockFormat, variant: str, policy: BlockPolicy | str | None = None, share: float = 1.0
+) -> Rounded:
+    """A layer's weights as the variant freezes them, with what is learned beside them."""
     tensor, field = nearest(matrix, fmt, policy), fmt.scales[0]
     scale = spread(field_values(tensor.scale_codes(field.name), field), field, matrix.shape)
     ratio = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale != 0).astype(np.float32)
-    added = adapter_product(adapter, matrix.shape, alpha).astype(np.float32)
-    codes = rounded(frozen(ratio, variant, fmt.number), added, variant, fmt.number)
-    scales = {field.name: tensor.scale_codes(field.name)}
-    return QuantizedWeight(BlockTensor.trusted(fmt, 1, codes.astype(tensor.codes.dtype), scales))
+    return Rounded(tensor, frozen(ratio, variant, fmt.number), share, alone=variant == "integer")
 
 
 def frozen(ratio: Singles, variant: str, element: Scalar) -> Singles:
@@ -92,13 +115,6 @@ def frozen(ratio: Singles, variant: str, element: Scalar) -> Singles:
     steps = np.float32(1 << (STORED_BITS - element.bits if variant == "fixed_point" else 0))
     stored: Singles = np.rint(inside * steps) / steps
     return stored
-
-
-def rounded(stored: Singles, added: Singles, variant: str, element: Scalar) -> Singles:
-    """The codes of the sum, as whole numbers: forward multiplies them by the scale, merging stores them."""
-    total = stored + np.rint(added) if variant == "integer" else np.rint(stored + added)
-    codes: Singles = np.clip(total, element.codes[0], element.codes[-1])
-    return codes
 
 
 METHOD = Method(
@@ -115,6 +131,10 @@ METHOD = Method(
     },
     needs_activations=False,
     to="int4.channel",
-    own={"alpha": Option("the adapter counts alpha over its rank times, once without", Numbers(), optional=True)},
-    layer_alone="no adapter is given and nothing is trained: what shows is the rounding of the weights alone",
+    own={
+        "alpha": Option("the adapter counts alpha over its rank times, once without", Numbers(), optional=True),
+        **LEARNED,
+    },
+    report=REPORT,
+    layer_alone="without steps=200, say, nothing is trained: what shows is the rounding of the weights alone",
 )
