@@ -168,3 +168,22 @@ def test_what_c_leaves_unwritten(ggml):
     assert not filled[:260].any()
     assert (filled[260:] == 0xAB).all(), "C writes the sums of a block of zeros now"
     assert not any(lowbit.quantize(zeros, "ggml_q8_k").to_bytes(layout="ggml"))
+
+
+def test_scales_below_zero_wrap_in_q4_k_of_ggml_alone(ggml, tmp_path):
+    drawn, importance = np.random.default_rng(2), np.zeros((1, 256), np.float32)
+    values = (drawn.integers(-20, 21, (24, 256)) / 4).astype(np.float32)
+    importance[0, drawn.choice(256, 12, replace=False)] = drawn.random(12)
+    write_tensors(tmp_path / "model", [Entry("w", "F32", values.shape, 0, 0)], [values])
+    write_importance(tmp_path / "importance", {"w": ([1], importance)})
+    found = {}
+    for name in ("ggml_q4_k", "ggml_q5_k"):
+        quantize_file(tmp_path / "model", tmp_path / "q.gguf", name, importance=tmp_path / "importance")
+        both = read_gguf(tmp_path / "q.gguf").raw("w").tobytes(), structs(ggml, values, name, importance)
+        found[name] = [lowbit.BlockTensor.from_bytes(one, name, values.shape, layout="ggml") for one in both]
+    ours, theirs = (tensor.scale_codes("block") for tensor in found["ggml_q5_k"])
+    np.testing.assert_array_equal(ours, theirs)
+    ours, theirs = (tensor.scale_codes("block") for tensor in found["ggml_q4_k"])
+    rows, columns = np.nonzero(ours != theirs)
+    assert [(int(ours[at]), int(theirs[at])) for at in zip(rows, columns, strict=True)] == [(63, 14), (63, 61), (2, 50)]
+    assert columns[2] == columns[1] + 4  # whose upper bits are beside it

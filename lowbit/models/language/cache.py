@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from lowbit.errors import InputError, UnknownFormatError
 from lowbit.format.registry import block_format_of
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.quantize import quantize
+from lowbit.printable import excerpt
 from lowbit.quantizers import METHODS
 
 Quantized = Callable[[Array], tuple[Array, float]]
 """Of keys or values of all heads, shape (heads, tokens, channels): what they become, and the bits of a number."""
 
+SCHEMES = ("kivi2", "kivi4", "nsnquant1", "nsnquant2")
+"""Those that are not a block format."""
 KIVI_GROUP, KIVI_RESIDUAL, NSN_BLOCK = 32, 128, 64
 
 
@@ -60,12 +64,12 @@ def cache_scheme(name: str) -> CacheScheme:
         token, the latest 128 tokens as they are. ``nsnquant1`` or ``nsnquant2``: Son et al., "NSNQuant" (arXiv
         2505.18231), 64 tokens a block, keys before their rotation.
 
-    Raises InputError or FormatError: it is neither.
+    Raises InputError: it is neither.
     """
-    if name in {"kivi2", "kivi4"}:
+    if name in SCHEMES[:2]:
         fmt = f"uint{name[-1]}.g{KIVI_GROUP}.asymmetric"
         return CacheScheme(name, _blocks(fmt, axis=-2), _blocks(fmt, axis=-1), KIVI_RESIDUAL, one_by_one=True)
-    if name in {"nsnquant1", "nsnquant2"}:
+    if name in SCHEMES[2:]:
         part = _normalized("table8.vector8" if name[-1] == "1" else "table8.vector8.signs")
         return CacheScheme(name, part, part, NSN_BLOCK, before_rotation=True)
     rows = _rows(name)
@@ -73,7 +77,11 @@ def cache_scheme(name: str) -> CacheScheme:
 
 
 def _rows(fmt: str) -> Quantized:
-    target = block_format_of(fmt)
+    try:
+        target = block_format_of(fmt)
+    except UnknownFormatError as error:
+        what = f"a cache {excerpt(fmt)} is unknown: it is neither a scheme nor a block format"
+        raise InputError(what, hint=f"{', '.join(SCHEMES)}, or int8.g64, say") from error
 
     def function(heads: Array) -> tuple[Array, float]:
         tokens = np.swapaxes(heads, 0, 1)

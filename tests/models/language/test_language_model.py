@@ -172,6 +172,12 @@ def test_every_token_sees_the_cache_as_it_is_when_it_comes(name):
         np.testing.assert_allclose(together[last], mixed[:, 0].ravel(), atol=1e-4, err_msg=f"token {last}")
 
 
+def test_an_unknown_cache_is_told_which_there_are():
+    with pytest.raises(InputError, match="'kivi3' is unknown") as caught:
+        cache_scheme("kivi3")
+    assert "kivi2, kivi4, nsnquant1, nsnquant2" in caught.value.hint
+
+
 def test_a_cache_of_many_bits_changes_little(model):
     samples = model.samples(TEXT)
     reference = model.embed(samples)
