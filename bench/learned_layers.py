@@ -88,14 +88,14 @@ def nupes(seeds: tuple[int, ...]) -> list[Row]:
     rows = []
     for seed in seeds:
         ratios, powers = [], []
-        for weights, activations, held_out in layers():
+        for weights, activations, held_out in layers()[:4]:
             start, result = (
                 METHODS["nupes"].quantize(weights, activations, seed=seed, steps=steps) for steps in (0, 200)
             )
             ratios.append(result.error(weights, held_out) / start.error(weights, held_out))
             powers.append(result.report["exponent"] - start.report["exponent"])
         measured = {"mean": float(np.mean(ratios)), "most": max(ratios), "exponents moved by": float(np.ptp(powers))}
-        claim = f"held-out output error over the searched exponent's, int4.channel, 6 layers, seed {seed}"
+        claim = f"held-out output error over the searched exponent's, int4.channel, 4 layers of attention, seed {seed}"
         rows.append(Row(claim, "every one <= 1", measured, measured["most"] <= 1))
     return [*rows, _squares(seeds[0])]
 
@@ -123,4 +123,5 @@ def _squares(seed: int) -> Row:
 SYSTEMS = {
     "adaquant": System(adaquant, (0, 1, 2)),
     "adaround": System(adaround, (0, 1)),
+    "nupes": System(nupes, (0,)),
 }

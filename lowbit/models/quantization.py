@@ -260,11 +260,14 @@ def _block_by_block(
 
 def _notes(method: Method, weights: Path, sentences: tuple[Any, ...], targets: Iterable[str]) -> list[str]:
     """What must be known of a method on a model."""
-    if not sentences or not is_blockwise(method, model_of(weights)):
-        return notes_on([method.name], weights, sentences, names_in_model(weights, targets).values())
     options = options_of(method)
-    words = ", ".join(f"{name} {options[name]}" for name in ("seed", "steps", "rate"))
-    return [f"{method.name}: learned block by block, the inputs from the quantised blocks before ({words})"]
+    words = ", ".join(f"{name} {options[name]}" for name in ("seed", "steps", "rate", "batch") if name in options)
+    if sentences and is_blockwise(method, model_of(weights)):
+        return [f"{method.name}: learned block by block, the inputs from the quantised blocks before ({words})"]
+    notes = list(notes_on([method.name], weights, sentences, names_in_model(weights, targets).values()))
+    if {"seed", "losses"} <= method.report.keys() and options.get("steps"):
+        notes.append(f"{method.name}: learned layer by layer, each from its own outputs ({words})")
+    return notes
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:

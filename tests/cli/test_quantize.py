@@ -251,6 +251,8 @@ def test_a_method_writes_what_dequantizes_to_its_values(lowbit, bert, method, to
     assert result.status == 0, result.err
     assert result.json["container"] == container
     assert f"{method}: " in result.json["notes"][-1]
+    learned = "adaquant: learned layer by layer, each from its own outputs (seed 0, steps 200, batch 50)"
+    assert (learned in result.json["notes"]) == (method == "adaquant")
     reasons = {item["tensor"]: item["reason"] for item in result.json["left_out"]}
     assert reasons["pooler.dense.weight"] == "no sentence of the calibration goes through it"
     assert not list(Path("new").glob("*.partial"))
