@@ -18,14 +18,13 @@ from lowbit.allocate.model import alike_but_for
 from lowbit.allocate.sensitivity.stored_weights import stored_format
 from lowbit.errors import AllocationError, InputError
 from lowbit.files.compressed_tensors import FLOAT, GGML, PACK, arguments_of, kind_of, stored_as, why_not
+from lowbit.files.gguf_tensors import OF_ACTIVATIONS
 from lowbit.files.quantization_config import config_of
 from lowbit.format.block import BlockFormat
 from lowbit.printable import excerpt
 
 _PACKED_BITS = (4, 8)
 """Of packed integers: ``WNA16_SUPPORTED_BITS`` of vLLM's compressed_tensors_wNa16.py."""
-_OF_ACTIVATIONS = (f"{GGML}q8_1", f"{GGML}q8_k")
-"""Types that ggml makes of activations to multiply by: ``ggml_quantize_chunk`` (src/ggml.c) has no weights in them."""
 _EXPERTS = r"experts\.\d+\."
 _PROJECTIONS = {
     "self_attn.q_proj": "attn_q",
@@ -67,7 +66,7 @@ class Runtime:
 
 
 def _by_llama_cpp(fmt: BlockFormat) -> bool:
-    return fmt.id.startswith(GGML) and fmt.id not in _OF_ACTIVATIONS
+    return fmt.id.startswith(GGML) and fmt.id not in OF_ACTIVATIONS
 
 
 def _by_vllm(fmt: BlockFormat) -> bool:
@@ -132,7 +131,7 @@ def tensor_types(formats: Mapping[str, BlockFormat]) -> str:
     for name, fmt in formats.items():
         if not _by_llama_cpp(fmt):
             what = f"layer {excerpt(name)} is in {fmt.id}, and llama.cpp has the formats {GGML}* alone"
-            what += f", not {' and '.join(_OF_ACTIVATIONS)}, which are for activations" * fmt.id.startswith(GGML)
+            what += f", not {' and '.join(OF_ACTIVATIONS)}, which are for activations" * fmt.id.startswith(GGML)
             raise InputError(what, hint="`lowbit allocate --runtime llama.cpp --formats ggml_q4_k,ggml_q8_0`")
         own = _name_of(name)
         if types.setdefault(own, fmt.id) != fmt.id:

@@ -23,6 +23,8 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.printable import counted, excerpt
 
+OF_ACTIVATIONS = ("ggml_q8_1", "ggml_q8_k")
+"""Types that ggml makes of activations to multiply by: ``ggml_quantize_chunk`` (src/ggml.c) has no weights in them."""
 LAYOUT = "ggml"
 BLOCKS_VERSION = {"general.quantization_version": Value("uint32", 2)}
 """GGML_QNT_VERSION (include/ggml.h)."""
@@ -175,6 +177,9 @@ def notes_on(file: TensorFile, formats: Mapping[str, BlockFormat], names: Sequen
     """What a user should know of a GGUF file: of tensors with formats, ``names`` have a place in it."""
     count = len(formats) - len(names)
     notes = [f"{counted(count, 'tensor')} with rows that are not whole blocks left as they are; llama.cpp takes them"]
+    activations = [name for name in OF_ACTIVATIONS if name in {formats[one].id for one in names}]
+    if activations:
+        notes.append(f"{' and '.join(activations)}: types of activations, in which llama.cpp runs no weights")
     if not isinstance(file, GgufFile):
         notes.append("names are those of the source and there is no model's metadata: convert the model to GGUF first")
     return tuple(notes[not count :])

@@ -40,6 +40,11 @@ def test_there_and_back(lowbit, model):
     assert read_gguf("values.gguf").entries["a.weight"].dtype == "BF16"
 
 
+def test_types_of_activations_are_told(lowbit, model):
+    result = lowbit("quantize", model, "--to", "ggml_q8_1", "--output", "out.gguf")
+    assert "ggml_q8_1: types of activations, in which llama.cpp runs no weights" in result.lines
+
+
 def test_what_is_refused(lowbit, model):
     for words, message in (
         (["--to", "mxfp4"], "GGUF has no type for 'mxfp4'"),
