@@ -18,8 +18,8 @@ from lowbit.quantizers.learned.descent import Settings, descend
 from lowbit.quantizers.learned.gradients import differentiable
 from lowbit.quantizers.methods import intlora, lr_qat
 
-PIECE, BATCH, STEPS, RANK = 64, 8, 60, 8
-"""Characters of a piece of text, pieces of a step, steps, the adapters' rank."""
+PIECE, BATCH, RANK, STEPS, FEWER = 64, 8, 8, 60, 40
+"""Characters of a piece of text, pieces of a step, the adapters' rank, LR-QAT's steps, and IntLoRA's."""
 
 
 def loss_of(model: Llama, parameters: Mapping[str, Any], pieces: Any) -> Any:
@@ -37,7 +37,9 @@ def pieces_of(text: Any, starts: Any) -> Any:
     return np.stack([text[begin : begin + PIECE + 1] for begin in starts])
 
 
-def trained(layers: Mapping[str, Any], merge: Callable[[str, Any], Any], rate: float, seed: int) -> dict[str, float]:
+def trained(
+    layers: Mapping[str, Any], merge: Callable[[str, Any], Any], rate: float, seed: int, steps: int
+) -> dict[str, float]:
     """Held-out losses of the float model, the frozen integers and the trained adapters, and what merging changes."""
     stored = load("character_llama")
     model, parameters = stored.architecture, {key: value.astype(np.float32) for key, value in stored.parameters.items()}
@@ -52,7 +54,7 @@ def trained(layers: Mapping[str, Any], merge: Callable[[str, Any], Any], rate: f
 
     begin = start(layers, RANK, seed)
     scales = {key: 1e-3 * float(value.mean()) for key, value in begin.items() if key.endswith((":scale", ":own"))}
-    settings = Settings(STEPS, seed, {":left": rate, ":right": rate, **scales}, schedule="cosine")
+    settings = Settings(steps, seed, {":left": rate, ":right": rate, **scales}, schedule="cosine")
     result = descend(loss, begin, settings, after=lambda learned: kept(layers, learned))
     merged = {name: merge(name, own(name, result.parameters)) for name in layers}
     forward = replaced(parameters, layers, result.parameters)
@@ -78,7 +80,11 @@ def by_lr_qat(seeds: tuple[int, ...]) -> list[Row]:
     fmt = block_format_of("int3.channel")
     layers = {name: lr_qat.frozen_layer(weights, fmt, "fixed_point") for name, weights in linears().items()}
     return [
-        row("int3.channel", seed, trained(layers, lambda name, own: dequantize(layers[name].merged(own)), 0.02, seed))
+        row(
+            "int3.channel",
+            seed,
+            trained(layers, lambda name, own: dequantize(layers[name].merged(own)), 0.02, seed, STEPS),
+        )
         for seed in seeds
     ]
 
@@ -97,7 +103,7 @@ def by_intlora(seeds: tuple[int, ...]) -> list[Row]:
             def merge(name: str, own: Any, frozen: Any = frozen) -> Any:
                 return frozen[name].merged(own).values().astype(np.float32)
 
-            rows.append(row(variant, seed, trained(layers, merge, 1e-3, seed)))
+            rows.append(row(variant, seed, trained(layers, merge, 1e-3, seed, FEWER)))
     return rows
 
 
@@ -108,4 +114,4 @@ def row(what: str, seed: int, measured: dict[str, float]) -> Row:
     return Row(claim, ">= 0.20 of the gap to float; merging equals forward bit for bit", measured, met)
 
 
-SYSTEMS = {"lr_qat": System(by_lr_qat, (0, 1, 2))}
+SYSTEMS = {"lr_qat": System(by_lr_qat, (0, 1, 2)), "intlora": System(by_intlora, (0,))}
