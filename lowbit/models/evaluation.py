@@ -287,6 +287,8 @@ def measured(name: str, subject: Subject) -> dict[str, Any]:
                 results |= quantized_jointly(group, chosen(text), seen.get(layer), own)
             result = results.pop(layer)
         except LowbitError as error:
+            if isinstance(error.__cause__, ImportError):
+                raise  # a journal would keep what an installation mends
             return asdict(Refusal(text, to, f"{excerpt(layer, quoted=False)}: {error.message}"))
         seconds += process_time() - start
         bits += result.bits_per_weight * weights.size

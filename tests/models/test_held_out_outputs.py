@@ -1,12 +1,16 @@
 """Errors of a layer's outputs on held-out rows, measured by fewer rows with the same Gram matrix."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from lowbit.errors import InputError
 from lowbit.models.evaluation import Evaluation, Refusal, Subject, combinations, evaluate_all, evaluate_model, known
 from lowbit.models.language.model import LanguageModel
 from lowbit.models.layer_inputs import Outputs, condensed, layer_inputs, layer_outputs
 from lowbit.quantizers import METHODS
+from lowbit.quantizers.learned.gradients import differentiable
 from tests.models.language.tiny_llama import write_tiny
 
 TEXT = "the other an then a hare, 12 ants and the end of an other hare. " * 4
@@ -69,6 +73,17 @@ def test_combinations_of_several_runs_and_what_a_journal_has(model, tmp_path):
     assert known(subject, tmp_path / "j") == [*names[:2], "round_to_nearest int4.g64"]
     again, _ = evaluate_model(subject, ["rtn", "gptq"], ["int4.g32"])
     assert [_without_time(row) for row in again] == [_without_time(row) for row in rows]
+
+
+def test_a_missing_package_stops_the_run_and_is_not_noted(model, tmp_path, monkeypatch):
+    texts = _text(tmp_path / "seen.txt", TEXT), _text(tmp_path / "held.txt", TEXT[7:90])
+    subject = Subject.of(model, *texts, include="layers.0.mlp.up_proj")
+    names = ["round_to_nearest int4.g32", "adaround int4.g32"]
+    differentiable.cache_clear()
+    monkeypatch.setitem(sys.modules, "autograd", None)
+    with pytest.raises(InputError, match=r"autograd is not installed\n.*pip install lowbit\[learn\]"):
+        evaluate_all(subject, names, journal=tmp_path / "j")
+    assert known(subject, tmp_path / "j") == names[:1], "an installation mends the other"
 
 
 def _without_time(row):

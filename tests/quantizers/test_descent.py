@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lowbit.errors import InputError, PolicyError
+from lowbit.quantizers import METHODS
 from lowbit.quantizers.learned.descent import Settings, descend
 from lowbit.quantizers.learned.estimators import ESTIMATORS, fake_quantize, round_through
 from lowbit.quantizers.learned.gradients import differentiable
@@ -147,8 +148,37 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 def test_diverging_says_the_step_and_the_value():
     with pytest.raises(InputError, match=r"learning diverges: the loss of step 3 is nan"):
         descend(lambda own, step, _: own["x"].sum() * (np.nan if step == 3 else 1), BEGIN, Settings(9, 0, {"x": 1.0}))
-    with pytest.raises(InputError, match="the seed is None"):
-        Settings(9, None, {"x": 1.0})
+    begin = {"x": np.ones(3, np.float32)}
+    with pytest.raises(InputError, match=r"learning diverges: x after step 0 is -inf \(loss 3\)"):
+        descend(lambda own, *_: (own["x"] ** 2).sum(), begin, Settings(9, 0, {"x": 1e39}))
+    # a square that overflows would leave the parameters where they are, with finite losses, to the last step
+    with pytest.raises(InputError, match=r"learning diverges: square of x after step 1 is inf \(loss 3e\+36\)"):
+        descend(lambda own, *_: (own["x"] ** 4).sum(), begin, Settings(9, 0, {"x": 1e9}))
+    weights, rows = np.eye(4, 32, dtype=np.float32), np.eye(8, 32, dtype=np.float32)
+    with pytest.raises(
+        InputError, match=r"learning diverges: step 1 goes beyond its arithmetic \(overflow.*loss 5.96046e-08 before"
+    ):
+        METHODS["lr_qat"].quantize(weights, rows, steps=3, rate=1e300)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seed": None}, "the seed is None"),
+        ({"steps": -1}, "steps = -1 cannot be taken"),
+        ({"steps": 1.5}, "steps = 1.5 cannot be taken"),
+        ({"rates": {"x": -1.0}}, "the rate 'x' is -1.0"),
+        ({"rates": {"": np.nan}}, "the rate '' is nan"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        Settings(**({"steps": 9, "seed": 0, "rates": {"x": 1.0}} | wrong))
+
+
+def test_no_steps_between_writings_are_refused(tmp_path):
+    with pytest.raises(InputError, match="every = 0 is not a whole number from 1 on"):
+        descend(curve, BEGIN, Settings(2, 0, {"x": 1.0}), file=tmp_path / "run.npz", every=0)
 
 
 def test_a_layers_weights_are_reconstructed():

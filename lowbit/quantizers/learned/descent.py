@@ -20,6 +20,8 @@ from lowbit.quantizers.learned.gradients import Parameters, differentiable
 from lowbit.quantizers.learned.optimizers import SCHEDULES, Adam, Arrays, Optimizer, rate_of, share
 from lowbit.quantizers.options import Numbers
 
+LOWER = "a lower rate, or gradients that are shortened"
+
 LossOfStep = Callable[[Mapping[str, Any], int, np.random.Generator], Any]
 """``(parameters, step, random) -> loss``: ``random`` depends on the seed and the step alone."""
 
@@ -58,8 +60,11 @@ class Settings:
         require_choice("schedule", self.schedule, SCHEDULES)
         if not Numbers(0, whole=True).holds(self.seed):
             raise InputError(f"the seed is {self.seed!r}: what is learned must be repeatable", hint="seed=0, say")
-        if self.steps < 0:
-            raise InputError(f"{self.steps} steps cannot be taken", hint="0 or more")
+        if not Numbers(0, whole=True).holds(self.steps):
+            raise InputError(f"steps = {self.steps!r} cannot be taken", hint="a whole number from 0 on")
+        for name, rate in self.rates.items():
+            if not Numbers(0).holds(rate):
+                raise InputError(f"the rate {name!r} is {rate!r}", hint=str(Numbers(0)))
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,10 @@ def descend(
     Raises
     ------
     InputError
-        A loss or a slope is not finite: what is learned diverges; the file is of other settings.
+        A loss, a slope or what is learned is not finite: it diverges; the file is of other settings.
     """
+    if not Numbers(1, whole=True).holds(every):
+        raise InputError(f"every = {every!r} is not {Numbers(1, whole=True)}", hint="steps between two writings")
     known = {name: np.array(value) for name, value in parameters.items()}
     rates = {name: rate_of(name, settings.rates) for name in known}
     own = _described(known, settings)
@@ -128,7 +135,14 @@ def descend(
         random = np.random.default_rng([settings.seed, step])
         moving = {name: current.parameters[name] for name in current.state}
         still = {name: value for name, value in current.parameters.items() if name not in moving}
-        value, gradients = slopes(lambda own: loss({**still, **own}, step, random))(moving)  # noqa: B023 (called here)
+        try:
+            value, gradients = slopes(lambda own: loss({**still, **own}, step, random))(moving)  # noqa: B023 (called here)
+        except FloatingPointError as error:  # where the caller has NumPy raise them
+            if not step:
+                raise
+            past = f"loss {current.losses[-1]:.6g} before"
+            what = f"learning diverges: step {step} goes beyond its arithmetic ({error}), {past}"
+            raise InputError(what, hint=LOWER) from error
         current = _step(current, float(value), gradients, settings, rates, after)
         if progress is not None:
             progress(step + 1, settings.steps, float(value))
@@ -152,9 +166,13 @@ def _step(
     of_step = share(settings.schedule, step, settings.steps, settings.warm_up)
     parameters, state = dict(current.parameters), dict(current.state)
     for name, slope in gradients.items():
-        parameters[name], state[name] = settings.optimizer.moved(
-            parameters[name], slope * shorter if shorter < 1 else slope, state[name], step + 1, rates[name] * of_step
-        )
+        moved, rate = slope * shorter if shorter < 1 else slope, rates[name] * of_step
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, with the step
+            result = settings.optimizer.moved(parameters[name], moved, state[name], step + 1, rate)
+        parameters[name], state[name] = result
+        _require_finite_array(f"{name} after", parameters[name], step, value)
+        for part, kept in state[name].items():
+            _require_finite_array(f"{part} of {name} after", kept, step, value)
     return replace(
         current,
         parameters=parameters if after is None else after(parameters),
@@ -165,13 +183,17 @@ def _step(
 
 def _require_finite(value: float, gradients: Mapping[str, Array], step: int) -> None:
     """Refuse to go on from what is not a number: InputError."""
-    hint = "a lower rate, or gradients that are shortened"
     if not np.isfinite(value):
-        raise InputError(f"learning diverges: the loss of step {step} is {value}", hint=hint)
-    wrong = next((name for name, slope in gradients.items() if not np.isfinite(slope).all()), None)
-    if wrong is not None:
-        bad = gradients[wrong][~np.isfinite(gradients[wrong])].ravel()[0]
-        raise InputError(f"learning diverges: a slope by {wrong} in step {step} is {bad} (loss {value:.6g})", hint=hint)
+        raise InputError(f"learning diverges: the loss of step {step} is {value}", hint=LOWER)
+    for name, slope in gradients.items():
+        _require_finite_array(f"a slope by {name} in", slope, step, value)
+
+
+def _require_finite_array(what: str, values: Array, step: int, loss: float) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = values[~finite].ravel()[0]
+        raise InputError(f"learning diverges: {what} step {step} is {bad} (loss {loss:.6g})", hint=LOWER)
 
 
 def _described(parameters: Arrays, settings: Settings) -> str:
