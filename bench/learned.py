@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from lowbit.errors import LowbitError
 from lowbit.files.whole import whole_file
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -97,7 +98,10 @@ def main() -> int:
     missed = 0
     for name in options.names or every:
         if options.again or name not in known:
-            known[name] = measured(name, every[name])
+            try:
+                known[name] = measured(name, every[name])
+            except LowbitError as error:  # a package that it measures with is not installed, say
+                parser.exit(2, f"{name}: {error}\n")
             with whole_file(options.results) as file:
                 file.write((json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
         print("\n".join(lines(name, known[name])), flush=True)

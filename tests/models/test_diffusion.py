@@ -129,3 +129,22 @@ def test_the_digits_that_are_made_look_like_digits():
     nearest = ((made[:, None] - means) ** 2).sum(axis=(2, 3)).argmin(axis=1)
     assert (nearest == asked).mean() > 0.7
     assert len(guided.inputs(noise, TIMES - 1)[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("shape", "times", "labels", "words"),
+    [
+        ((2, 7, 7), [1, 2], [0, 1], "not squares of whole patches of 2 x 2"),
+        ((2, 8, 6), [1, 2], [0, 1], "not squares"),
+        ((0, 8, 8), [], [], "not squares"),
+        ((2, 8, 8), [1, 2, 3], [0, 1], r"times have dtype int64 and shape \(3,\)"),
+        ((2, 1, 8, 8), [1, 2], [0, 1], "times have"),
+        ((2, 8, 8), [1, 2], [0.0, 1.0], "labels have dtype float64"),
+        ((2, 8, 8), [1, 2], [0, 11], "label 11 is none of 0 to 10"),
+        ((2, 8, 8), [1, 2], [-1, 0], "label -1 is none of 0 to 10"),
+    ],
+)
+def test_images_times_and_labels_that_do_not_fit_are_refused(shape, times, labels, words):
+    model = load("digits_dit")
+    with pytest.raises(InputError, match=words):
+        model.architecture.noise(model.parameters, np.zeros(shape, np.float32), np.array(times), np.array(labels))

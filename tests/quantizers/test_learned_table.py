@@ -2,7 +2,11 @@
 
 from math import isfinite
 
+import pytest
+
+from bench import learned
 from bench.learned import Row, results, systems
+from lowbit.errors import InputError
 
 MOST = 2 * 5 * 60
 """Seconds of CPU: five minutes on two cores."""
@@ -28,3 +32,14 @@ def test_every_row_has_numbers_and_says_whether_they_reach_what_is_asked():
             assert isinstance(row["met"], bool), (name, row["claim"])
             assert row["claim"], name
             assert row["asked"], name
+
+
+def test_a_package_that_is_missing_is_told_in_words(monkeypatch, tmp_path, capsys):
+    def missing(*_):
+        raise InputError("the package is not installed", hint="pip install it")
+
+    monkeypatch.setattr(learned, "measured", missing)
+    monkeypatch.setattr("sys.argv", ["learned", "nupes", "--results", str(tmp_path / "none.json")])
+    with pytest.raises(SystemExit, match="2"):
+        learned.main()
+    assert capsys.readouterr().err == "nupes: the package is not installed\nhelp: pip install it\n"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from lowbit.errors import InputError
 from lowbit.models.functions import Functions, Parameters, patches
 from lowbit.models.hook import Apply, plainly
 from lowbit.ops.arrays import Array
@@ -81,7 +82,14 @@ class Dit:
             The class of each; the number of classes is none.
         apply : callable, optional
             Stands around every operation: see :mod:`lowbit.models.hook`.
+
+        Raises
+        ------
+        InputError
+            Images are not squares of whole patches, times or labels are not whole numbers, one for each image or one
+            for all, or there is no such label.
         """
+        self._require(parameters, np.shape(images), times, labels)
         run = Functions(parameters, apply, self.namespace, self.error_function)
         condition = self._condition(run, times, labels)
         hidden = run.linear("patches", run.reshape("tokens", self._patches, images))
@@ -94,6 +102,19 @@ class Dit:
         shift, scale = self._parts(run, "condition", condition, ("shift", "scale"))
         hidden = run.modulate("modulate", run.layernorm("norm", hidden, self.epsilon), shift, scale)
         return run.reshape("pixels", self._image, run.linear("head", hidden))
+
+    def _require(self, parameters: Parameters, shape: tuple[int, ...], times: Any, labels: Any) -> None:
+        if len(shape) < 2 or 0 in shape or shape[-1] != shape[-2] or shape[-1] % self.patch:
+            what = f"images of shape {shape} are not squares of whole patches of {self.patch} x {self.patch}"
+            raise InputError(what, hint="(images, 8, 8), say")
+        for name, numbers in (("times", np.asarray(times)), ("labels", np.asarray(labels))):
+            if numbers.dtype.kind not in "iu" or numbers.shape not in (shape[:-2], ()):
+                what = f"{name} have dtype {numbers.dtype} and shape {numbers.shape}, and images the shape {shape}"
+                raise InputError(what, hint="whole numbers, one for each image")
+        none = len(parameters["labels.weight"]) - 1
+        if np.min(labels) < 0 or np.max(labels) > none:
+            wrong = np.min(labels) if np.min(labels) < 0 else np.max(labels)
+            raise InputError(f"label {wrong} is none of 0 to {none}", hint=f"{none} stands for no class")
 
     def _condition(self, run: Functions, times: Any, labels: Any) -> Any:
         """What blocks are told of an image's time and label, shape (..., width)."""
