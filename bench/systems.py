@@ -1,0 +1,81 @@
+"""The page of the papers' systems: ``python -m bench.systems`` writes docs/explanation/systems.md from systems.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.learned import results
+from lowbit.files.whole import write_text
+
+ROOT = Path(__file__).parents[1]
+ROWS = Path(__file__).with_suffix(".toml")
+PAGE = ROOT / "docs" / "explanation" / "systems.md"
+PARTS = {
+    "formats": "Formats, files and what is stored",
+    "weights": "Quantisers of weights",
+    "activations": "Quantisers of activations",
+    "integers": "Integer-only models, and tasks of numbers",
+    "allocation": "Which layer gets how many bits",
+    "training": "Training",
+}
+BEGIN = "<!-- written by `python -m bench.systems` -->\n"
+NUMBER = re.compile(r"(?<![\w.^/])\d+(?:,\d{3})*\.\d+(?:e-?\d+)?(?![\w/])")
+"""The numbers of a figure that its evidence must have: those with a point."""
+
+
+def rows() -> list[dict[str, Any]]:
+    """The systems, as the file has them."""
+    systems: list[dict[str, Any]] = tomllib.loads(ROWS.read_text(encoding="utf-8"))["system"]
+    return systems
+
+
+def learned_figures(entry: Mapping[str, Any]) -> str:
+    """What a demonstration measured, and whether that reaches what is asked."""
+    told = []
+    for row in entry["rows"]:
+        numbers = ", ".join(f"{what} {number:.4g}" for what, number in row["measured"].items())
+        beside = (
+            "" if row["asked"] == "reported" else f" (asked: {row['asked']}{'' if row['met'] else '; **not reached**'})"
+        )
+        told.append(f"{row['claim']}: {numbers}{beside}")
+    return "; ".join(told)
+
+
+def measured(row: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """The figures of a system."""
+    parts = [row["measured"]] if "measured" in row else []
+    if "learned" in row:
+        entry = known.get(row["learned"])
+        parts.append(learned_figures(entry) if entry else "learned: not measured yet")
+    return ". ".join(parts)
+
+
+def page(known: Mapping[str, Any]) -> str:
+    """The tables, a section for each part."""
+    lines = []
+    for part, title in PARTS.items():
+        lines += [f"## {title}", "", "| system | claims | what is here | shown by | measured here |"]
+        lines.append("| --- | --- | --- | --- | --- |")
+        for row in rows():
+            if row["part"] == part:
+                name = f"[{row['name']}](https://arxiv.org/abs/{row['paper']})"
+                command = f"`{row['command']}`"
+                if "learned" in row and not row["command"].startswith("python -m bench.learned"):
+                    command += f", `python -m bench.learned {row['learned']}`"
+                cells = (name, row["claims"], row["here"], command, measured(row, known))
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def replaced(text: str, known: Mapping[str, Any]) -> str:
+    """The page with its tables written anew."""
+    return text[: text.index(BEGIN)] + BEGIN + "\n" + page(known).rstrip("\n") + "\n"
+
+
+if __name__ == "__main__":
+    write_text(PAGE, replaced(PAGE.read_text(encoding="utf-8"), results()))
