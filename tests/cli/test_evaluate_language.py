@@ -88,7 +88,7 @@ def test_a_picture_and_a_resumed_run(lowbit, model, tmp_path):
 
 
 def test_a_cache_that_cannot_be_is_left_out(lowbit, model):
-    result = lowbit(*words("--methods", "rtn", "--to", "int4.g32", "--kv-formats", "mxfp4,nsnquant2"))
+    result = lowbit(*words("--methods", "rtn", "--to", "int4.g32", "--kv-format", "mxfp4,nsnquant2"))
     assert result.status == 0
     assert "left out: cache in mxfp4: " in result.out  # 16 channels are not a whole block
 

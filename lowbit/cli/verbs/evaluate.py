@@ -49,7 +49,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--to", metavar="LIST", help=formats)
     caches = "what keys and values of a language model are kept in, weights as they are: kivi2, kivi4, nsnquant1, "
-    parser.add_argument("--kv-formats", default="", metavar="LIST", help=caches + "nsnquant2, or block formats")
+    parser.add_argument(
+        "--kv-formats", "--kv-format", default="", metavar="LIST", help=caches + "nsnquant2, or block formats"
+    )
     plan = "a plan of `lowbit allocate`: each layer in the format that it has there"
     input_file(parser, "--plan", what="the plan", metavar="PLAN.json", help=plan)
     seen = "text that methods see, UTF-8, a sentence a line; needed by gptq, awq and others"
