@@ -48,9 +48,8 @@ def learned_figures(entry: Mapping[str, Any]) -> str:
 def measured(row: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     """The figures of a system."""
     parts = [row["measured"]] if "measured" in row else []
-    if "learned" in row:
-        entry = known.get(row["learned"])
-        parts.append(learned_figures(entry) if entry else "learned: not measured yet")
+    for name in row.get("learned", ()):
+        parts.append(learned_figures(known[name]) if name in known else f"`{name}` is not measured yet")
     return ". ".join(parts)
 
 
@@ -65,7 +64,7 @@ def page(known: Mapping[str, Any]) -> str:
                 name = f"[{row['name']}](https://arxiv.org/abs/{row['paper']})"
                 command = f"`{row['command']}`"
                 if "learned" in row and not row["command"].startswith("python -m bench.learned"):
-                    command += f", `python -m bench.learned {row['learned']}`"
+                    command += f", `python -m bench.learned {' '.join(row['learned'])}`"
                 cells = (name, row["claims"], row["here"], command, measured(row, known))
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
