@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,32 @@ def rows() -> list[dict[str, Any]]:
     return systems
 
 
-def learned_figures(entry: Mapping[str, Any]) -> str:
-    """What a demonstration measured, and whether that reaches what is asked."""
-    told = []
-    for row in entry["rows"]:
-        numbers = ", ".join(f"{what} {number:.4g}" for what, number in row["measured"].items())
-        beside = (
-            "" if row["asked"] == "reported" else f" (asked: {row['asked']}{'' if row['met'] else '; **not reached**'})"
-        )
-        told.append(f"{row['claim']}: {numbers}{beside}")
-    return "; ".join(told)
-
-
 def measured(row: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """The figures of a system."""
+    """The figures of a system; those of demonstrations stand in a table of their own."""
     parts = [row["measured"]] if "measured" in row else []
-    for name in row.get("learned", ()):
-        parts.append(learned_figures(known[name]) if name in known else f"`{name}` is not measured yet")
-    return ". ".join(parts)
+    missing = [f"`{name}`" for name in row.get("learned", ()) if name not in known]
+    if "learned" in row:
+        parts.append("what is learned: [below](#what-is-learned-and-trained)")
+    if missing:
+        parts.append(f"not measured yet: {', '.join(missing)}")
+    return "; ".join(parts)
+
+
+def learned(known: Mapping[str, Any]) -> list[str]:
+    """The demonstrations, what is asked of each beside what was measured."""
+    lines = ["## What is learned and trained", "", "| shown by | what | asked | measured | reached |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name, entry in known.items():
+        for row in entry["rows"]:
+            numbers = ", ".join(f"{what} {number:.4g}" for what, number in row["measured"].items())
+            reached = "" if row["asked"] == "reported" else "yes" if row["met"] else "**no**"
+            lines.append(line((f"`{name}`", row["claim"], row["asked"], numbers, reached)))
+    return lines
+
+
+def line(cells: Iterable[str]) -> str:
+    """A row of a table in Markdown."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def page(known: Mapping[str, Any]) -> str:
@@ -66,9 +74,9 @@ def page(known: Mapping[str, Any]) -> str:
                 if "learned" in row and not row["command"].startswith("python -m bench.learned"):
                     command += f", `python -m bench.learned {' '.join(row['learned'])}`"
                 cells = (name, row["claims"], row["here"], command, measured(row, known))
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+                lines.append(line(cells))
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *learned(known)])
 
 
 def replaced(text: str, known: Mapping[str, Any]) -> str:
