@@ -148,3 +148,16 @@ def test_images_times_and_labels_that_do_not_fit_are_refused(shape, times, label
     model = load("digits_dit")
     with pytest.raises(InputError, match=words):
         model.architecture.noise(model.parameters, np.zeros(shape, np.float32), np.array(times), np.array(labels))
+
+
+@pytest.mark.parametrize("time", [-1, TIMES, 0.5])
+def test_times_beyond_all_noise_are_refused(time):
+    image = np.zeros((1, 8, 8), np.float32)
+    with pytest.raises(InputError, match=rf"time {time} is not a whole number from 0 to 999"):
+        noisy(image, np.array([time]), image)
+
+
+@pytest.mark.parametrize("steps", [0, TIMES + 1, 1.5, "3"])
+def test_steps_that_there_are_not_are_refused(steps):
+    with pytest.raises(InputError, match="steps out of noise are not 1 to 1000"):
+        spaced(steps)

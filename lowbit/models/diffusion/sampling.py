@@ -18,6 +18,7 @@ from lowbit.models.diffusion.dit import Dit
 from lowbit.models.functions import Parameters
 from lowbit.models.hook import Apply, plainly
 from lowbit.ops.arrays import Array
+from lowbit.quantizers.options import Numbers
 
 TIMES, FIRST, LAST = 1000, 1e-4, 0.02
 """Steps in which noise is added, and its variance in the first and the last of them; on a line between."""
@@ -34,7 +35,15 @@ def signal() -> Array:
 
 
 def noisy(images: Array, times: Array, noise: Array) -> Array:
-    """Images with noise of the times, shape (..., rows, columns)."""
+    """Images with noise of the times, shape (..., rows, columns).
+
+    Raises InputError: a time is not one of the 1,000.
+    """
+    outside = [time for time in np.ravel(times).tolist() if not Numbers(0, TIMES - 1, whole=True).holds(time)]
+    if outside:
+        raise InputError(
+            f"time {outside[0]} is not {Numbers(0, TIMES - 1, whole=True)}", hint="999 is noise alone, nearly"
+        )
     left = signal()[times][..., None, None]
     mixed: Array = np.sqrt(left) * images + np.sqrt(1 - left) * noise
     return mixed.astype(images.dtype)
@@ -45,8 +54,8 @@ def spaced(steps: int) -> list[int]:
 
     Raises InputError: there are not so many.
     """
-    if not 1 <= steps <= TIMES:
-        raise InputError(f"{steps} steps out of noise are not 1 to {TIMES}", hint="50, say")
+    if not Numbers(1, TIMES, whole=True).holds(steps):
+        raise InputError(f"{steps!r} steps out of noise are not 1 to {TIMES}", hint="50, say")
     stride = (TIMES - 1) / max(steps - 1, 1)
     return [round(stride * number) for number in range(steps)][::-1]
 
