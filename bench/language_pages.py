@@ -42,7 +42,7 @@ def table(report: Mapping[str, Any]) -> str:
     }
     lines = []
     for title, inside in {**parts, "Keys and values, weights as they are": caches}.items():
-        lines += [f"### {title}", "", *_part(inside), ""] if inside else []
+        lines += [f"## {title}", "", *_part(inside), ""] if inside else []
     if report["not_run"]:
         named = "; ".join(_by_method(report["not_run"]))
         lines += [f"In the list of the command, and not run yet: {named}.", ""]
