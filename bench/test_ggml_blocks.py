@@ -33,8 +33,8 @@ DEQUANTIZE = {
 }
 NEARLY = pytest.mark.xfail(
     strict=False,
-    reason="to bytes of Q4_1 0.95 to 1.1 times as fast in turn with the peer and 1.4 by itself, of Q8_0 2.6 to 3.0 "
-    "and 5.5; from bytes of Q8_0 and TQ2_0 0.88 to 1.1, where both write at memory's speed",
+    reason="to bytes of Q4_1 0.95 to 1.1 times as fast in turn with the peer, of Q8_0 2.6 to 3.0; "
+    "from bytes of Q8_0 and TQ2_0 0.88 to 1.1, where both write at memory's speed",
 )
 
 

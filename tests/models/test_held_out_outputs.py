@@ -81,7 +81,7 @@ def test_a_missing_package_stops_the_run_and_is_not_noted(model, tmp_path, monke
     names = ["round_to_nearest int4.g32", "adaround int4.g32"]
     differentiable.cache_clear()
     monkeypatch.setitem(sys.modules, "autograd", None)
-    with pytest.raises(InputError, match=r"autograd is not installed\n.*pip install lowbit\[learn\]"):
+    with pytest.raises(InputError, match=r"autograd is not installed\n.*pip install autograd"):
         evaluate_all(subject, names, journal=tmp_path / "j")
     assert known(subject, tmp_path / "j") == names[:1], "an installation mends the other"
 

@@ -58,7 +58,7 @@ def differentiable() -> Differentiable:
         from autograd.tracer import getval
     except ImportError as error:
         what = f"learned methods need gradients, and the package {error.name} is not installed"
-        raise InputError(what, hint="pip install lowbit[learn]") from error
+        raise InputError(what, hint="pip install autograd, or '.[learn]' from a clone of lowbit") from error
 
     def primitive(function: Callable[..., Any], gradients: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
         """A function whose slopes by all its arrays come from one call: ``gradients(above, result, *arguments)``."""
