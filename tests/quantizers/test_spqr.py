@@ -170,6 +170,18 @@ def test_blocks_of_one_value_and_a_short_tile(layer):
     assert spqr(weights[:1], activations).sparse is None  # a variance over outputs needs two
 
 
+def test_values_near_to_each_other_leave_the_zero_points_of_other_outputs(layer):
+    """A zero point of -0.874 / 2^-24 would be beyond binary16; in binary32, it would coarsen its tile's to millions."""
+    weights = layer[0][:16].copy()
+    near = weights.copy()
+    near[5, :16] = np.where(np.arange(16) < 8, -0.874, -0.874 + 2.0**-22)
+    result = spqr(near, hessian=np.eye(64), outliers=np.inf)
+    np.testing.assert_allclose(result.dequantize()[5, :16], -0.874, atol=0.25)
+    others = np.arange(16) != 5
+    errors = [np.square(spqr(one, hessian=np.eye(64), outliers=np.inf).dequantize() - one) for one in (weights, near)]
+    assert errors[1][others].sum() < 1.1 * errors[0][others].sum()
+
+
 def test_dead_inputs_and_threads(layer):
     weights, activations = layer
     dead = activations.copy()

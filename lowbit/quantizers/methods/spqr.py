@@ -71,14 +71,15 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
     Raises
     ------
     InputError
-        Elements are not unsigned integers, a block has a zero point that binary16 does not hold, or as for gptq.
+        Elements are not unsigned integers, a block has a scale that binary16 does not hold, or as for gptq.
 
     Notes
     -----
     With little data a damping of 1 is usual here. Scales of a block are made without its likely outliers, which the
     mean of the others replaces: weights without which the rest of the block, with scales of its own, loses so much
-    less. A block of one value has the range from 0 to it. The official code computes in binary32, the solver here in
-    binary64, with the scales as they are stored.
+    less. A block of one value, or of values that lie so near to each other that its zero point is beyond binary16, has
+    the range from 0 to it; the official code divides by its width, and one such zero point spoils those of 15 other
+    outputs. The official code computes in binary32, the solver here in binary64, with the scales as they are stored.
     Source: Dettmers et al., "SpQR", ICLR 2024 (arXiv 2306.03078), section 4 and Algorithm 1; Vahe1994/SpQR 543d10e,
     spqr_engine.py and quant_groups.py.
 
@@ -164,8 +165,10 @@ def _fit(part: Doubles, fmt: BlockFormat) -> tuple[BlockTensor, BlockTensor]:
     """Scales and zero points of a block of each output, quantised."""
     scale, zero, _codes = _first_level(part, fmt)
     low, high, top = part.min(axis=1, keepdims=True), part.max(axis=1, keepdims=True), fmt.element.codes[-1]
-    scale = np.where(low == high, np.abs(low) / top, scale)
-    zero = np.where(low == high, np.where(low < 0, top, 0), zero)
+    with np.errstate(over="ignore"):
+        single = (low == high) | ~np.isfinite(zero.astype(np.float16))
+    scale = np.where(single, np.maximum(high, -low) / top, scale)
+    zero = np.where(single, np.where(low < 0, top, 0), zero)
     of_scale, of_zero = (quantize(one.astype(np.float32), SCALES, axis=0, policy=POLICY) for one in (scale, zero))
     return of_scale, of_zero
 
@@ -177,7 +180,7 @@ def _levels(scale: BlockTensor, zero: BlockTensor, fmt: BlockFormat) -> Levels:
     beyond = ~np.isfinite(values).all(axis=(1, 2))
     if beyond.any():
         raise InputError(
-            f"weights[{int(beyond.argmax())}] has a block whose scale or zero point is beyond binary16",
+            f"weights[{int(beyond.argmax())}] has a block whose scale is beyond binary16",
             hint="scale the weights, or take gptq, whose formats have scales in binary32",
         )
     return Levels(codes, values, np.zeros(values.shape[:2], np.int64))
