@@ -208,8 +208,7 @@ def _in_dtype(values: NDArray[np.float64], entry: Entry) -> NDArray[Any]:
     if not np.isfinite(decode(codes, fmt, dtype=np.float64)).all():
         largest = float(np.abs(values).max())
         raise InputError(f"tensor {entry.name!r}: {largest:.6g} is beyond {fmt.id}, which is written")
-    rounded: NDArray[Any] = codes.view(dtype)
-    return rounded
+    return codes.view(dtype)
 
 
 def measurement(measured: Measured, score: str) -> dict[str, Any]:

@@ -59,8 +59,7 @@ def _unscaled(values: Array, codes: Array) -> Array:
     factors = codes.view(np.float64)
     if not (np.isfinite(factors) & (factors != 0)).all():
         raise InputError("a factor of an input is zero or not finite", hint="is the checkpoint damaged?")
-    quotients: Array = values / factors
-    return quotients
+    return values / factors
 
 
 def _in_own_order(values: Array, places: Array) -> Array:

@@ -156,8 +156,7 @@ class Layer(Fields, ABC):
     @property
     def result(self) -> Quantity:
         """What the codes of the result mean: that of ``output``, or it itself where it is a Quantity."""
-        found: Quantity = self.output if isinstance(self.output, Quantity) else self.output.result
-        return found
+        return self.output if isinstance(self.output, Quantity) else self.output.result
 
     @abstractmethod
     def steps(self, *codes: Array) -> Iterator[Step]:

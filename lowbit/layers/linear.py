@@ -87,7 +87,7 @@ class Linear(Layer):
             quick = quick_product(rows, self.packed, a_zero_point=self.input.zero_point, bias=bias, out=out)
             if quick is not None:
                 return quick
-        sums: npt.NDArray[np.int32] = gemm(
+        return gemm(
             rows,
             self.packed,
             a_zero_point=self.input.zero_point,
@@ -95,7 +95,6 @@ class Linear(Layer):
             bias=self.bias,
             out=out,
         )
-        return sums
 
     def __call__(self, *codes: Array) -> Array:
         """The result's codes; as ``intermediates`` gives them, the sums in memory that is used again."""

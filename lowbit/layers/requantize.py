@@ -116,8 +116,7 @@ class Rescale(Fields):
         signed = accumulators if self.signs is None else _signed(accumulators, self.signs)
         if self._prepared is not None and signed.dtype == np.int32:
             return self._prepared(signed)
-        codes: Array = requantize(signed, **self._options)
-        return codes
+        return requantize(signed, **self._options)
 
     @cached_property
     def _prepared(self) -> PreparedRequantization | None:

@@ -35,8 +35,7 @@ def reused_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[An
     memory = getattr(_local, "memory", None)
     if memory is None or memory.nbytes < size:
         memory = _local.memory = aligned_empty((size,), np.dtype(np.uint8))
-    array: npt.NDArray[Any] = memory[:size].view(dtype).reshape(shape)
-    return array
+    return memory[:size].view(dtype).reshape(shape)
 
 
 @functools.cache

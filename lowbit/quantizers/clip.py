@@ -17,6 +17,7 @@ from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.inputs import Doubles
+from lowbit.quantizers.solver import with_codes
 
 ErrorOfBlocks = Callable[[Doubles], Doubles]
 """From the errors of the weights to a number for each output and block, shape (outputs, blocks)."""
@@ -38,8 +39,7 @@ def clipped(weights: Doubles, share: Doubles, length: int, *, mirrored: bool = F
     if mirrored:
         high = np.maximum(high, -low)
         low = -high
-    result: Doubles = np.clip(parts, low[:, :, None], high[:, :, None]).reshape(outputs, inputs)
-    return result
+    return np.clip(parts, low[:, :, None], high[:, :, None]).reshape(outputs, inputs)
 
 
 def search_clip(
@@ -166,11 +166,10 @@ def rounded_within(
     largest weight, -8 and 7 where 7.5 is. What was cut off goes to that end where it is nearer.
     """
     tensor, cut = nearest(narrow, fmt, policy), weights != narrow
-    scales = {name: tensor.scale_codes(name) for name in tensor.scales}
     for end in (fmt.element.codes[0], fmt.element.codes[-1]) if fmt.element.wraps else ():
         inside = cut & (tensor.codes != end)
         if inside.any():
-            whole = BlockTensor.trusted(fmt, 1, np.full_like(tensor.codes, end), scales)
+            whole = with_codes(tensor, np.full_like(tensor.codes, end))
             own, others = (np.abs(weights - dequantize(one, dtype=np.float64)) for one in (tensor, whole))
-            tensor = BlockTensor.trusted(fmt, 1, np.where(inside & (others < own), end, tensor.codes), scales)
+            tensor = with_codes(tensor, np.where(inside & (others < own), end, tensor.codes))
     return tensor

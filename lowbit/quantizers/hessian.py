@@ -17,6 +17,12 @@ SYMMETRY = 1e-9
 PART = 128
 """Rows of a large matrix that are looked at together."""
 
+REPORT = {
+    "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+    "dead_inputs": "how many inputs are always zero",
+}
+"""What methods with error feedback report."""
+
 
 class Layer(NamedTuple):
     """A layer before its columns are rounded one by one.

@@ -78,7 +78,7 @@ def error_feedback(
             part = fit(left[first:last].T)
             grid = Grid.of(levels_of(part))
             swept = sweep(left, factor, grid, np.arange(inner) // length, first, margins, threads)
-            tensors.append(_with_codes(part, swept.codes.T))
+            tensors.append(with_codes(part, swept.codes.T))
             left[last:] -= factor[first:last, last:].T @ swept.errors
     return joined(tensors), float(margins.min(initial=1.0))
 
@@ -95,7 +95,7 @@ def _with_static_scales(
         swept = sweep(left, factor, grid, groups[start:stop], start, margins, threads)
         codes[order[start:stop]] = swept.codes
         left[stop:] -= factor[start:stop, stop:].T @ swept.errors
-    return _with_codes(whole, codes.T), float(margins.min(initial=1.0))
+    return with_codes(whole, codes.T), float(margins.min(initial=1.0))
 
 
 class Grid(NamedTuple):
@@ -185,15 +185,17 @@ def _length(fmt: BlockFormat) -> int:
     return fmt.block[0] if fmt.block and all(field.block and field.block[0] for field in fmt.scales) else 0
 
 
-def _with_codes(tensor: BlockTensor, codes: Array) -> BlockTensor:
+def with_codes(tensor: BlockTensor, codes: Array) -> BlockTensor:
+    """A tensor (outputs, inputs) with the same scales and other codes."""
     scales = {name: tensor.scale_codes(name) for name in tensor.scales}
     return BlockTensor.trusted(tensor.format, 1, np.ascontiguousarray(codes), scales)
 
 
-def joined(tensors: list[BlockTensor]) -> BlockTensor:
-    """Tensors side by side, along their second axis."""
+def joined(tensors: list[BlockTensor], *, axis: int = 1) -> BlockTensor:
+    """Tensors (outputs, inputs) side by side, or one below the other (``axis`` 0)."""
     first = tensors[0]
-    codes = np.concatenate([part.codes for part in tensors], axis=1)
-    names = list(first.scales)
-    scales = {name: np.concatenate([part.scale_codes(name) for part in tensors], axis=1) for name in names}
+    if len(tensors) == 1:
+        return first
+    codes = np.concatenate([part.codes for part in tensors], axis)
+    scales = {name: np.concatenate([part.scale_codes(name) for part in tensors], axis) for name in first.scales}
     return BlockTensor.trusted(first.format, first.axis, codes, scales)

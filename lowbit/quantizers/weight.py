@@ -218,7 +218,10 @@ class QuantizedWeight:
     sparse: Sparse | None = None
     low_rank: tuple[Array, Array] | None = None
     transform: Transform | None = None
-    report: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "report", MappingProxyType(dict(self.report)))
 
     @property
     def shape(self) -> tuple[int, ...]:

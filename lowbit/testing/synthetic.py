@@ -129,15 +129,13 @@ def _with_outliers(kind: str, normal: Doubles, seed: int, count: int, strength: 
         return normal * factor
     bias = np.zeros(channels)
     bias[places] = np.where(_uniforms(seed, SIGNS, channels)[places] < 0.5, -strength, strength)
-    result: Doubles = (0.5 + _uniforms(seed, SIZES, rows))[:, None] * (normal + bias)
-    return result
+    return (0.5 + _uniforms(seed, SIZES, rows))[:, None] * (normal + bias)
 
 
 def _uniforms(seed: int, stream: int, count: int, start: int = 0) -> Doubles:
     """Numbers ``start`` to ``start + count - 1`` of a stream, in [0, 1), multiples of 2^-53."""
     words = splitmix64(seed, count, (stream << STREAM_BITS) + start)
-    result: Doubles = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return result
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _normals(seed: int, stream: int, count: int) -> Doubles:

@@ -152,8 +152,7 @@ class _Master:
         self.right[-1] = 1.0
 
     def _over(self, point: Point) -> Reals:
-        over: Reals = (point.totals - self.dual.limits) / self.scale
-        return over
+        return (point.totals - self.dual.limits) / self.scale
 
     def _column(self, column: Point | int) -> tuple[Reals, float]:
         vector = np.zeros(self.rows + 1)

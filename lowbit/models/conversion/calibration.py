@@ -51,8 +51,7 @@ class Operation:
     @property
     def options(self) -> Mapping[str, Any]:
         """What the parameters do not tell: strides, heads, axes."""
-        options: Mapping[str, Any] = getattr(self.function, "keywords", {})
-        return options
+        return getattr(self.function, "keywords", {})
 
 
 @dataclass

@@ -30,8 +30,7 @@ Predict = Callable[[Array, int], Array]
 @cache
 def signal() -> Array:
     """The share of an image's variance that is left at each time."""
-    left: Array = np.cumprod(1 - np.linspace(FIRST, LAST, TIMES))
-    return left
+    return np.cumprod(1 - np.linspace(FIRST, LAST, TIMES))
 
 
 def noisy(images: Array, times: Array, noise: Array) -> Array:

@@ -102,8 +102,7 @@ class BlockTensor:
     @property
     def held_structs(self) -> bytes | None:
         """The structs that the tensor was read from, as long as nobody has asked for its codes."""
-        data: bytes | None = self.__dict__.get("structs")
-        return data
+        return self.__dict__.get("structs")
 
     if not TYPE_CHECKING:
 

@@ -161,8 +161,7 @@ def _whole(biases: npt.NDArray[Any], beta: Floats, gamma: Floats) -> Integers:
         place = int(beyond[0])
         ratio = f"beta[{place}] / gamma[{place}] = {beta[place]} / {gamma[place]}"
         raise InputError(f"{ratio} is {biases[place]} units of the result, beyond 2^62")
-    whole: Integers = biases.astype(np.int64)
-    return whole
+    return biases.astype(np.int64)
 
 
 def _one_each(values: Any, name: str, length: int, default: float) -> Floats:

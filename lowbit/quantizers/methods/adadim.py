@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import numpy.typing as npt
 
@@ -69,7 +67,7 @@ def adadim(
         error = OutputError(scaled_gram(activation_rows(activations, matrix.shape[1], METHOD.name), activations).gram)
         errors = {name: error.relative(matrix, array) for name, array in values.items()}
     best = results[min(errors, key=errors.__getitem__)]
-    return QuantizedWeight(best.tensor, report=MappingProxyType({"errors": errors}))
+    return QuantizedWeight(best.tensor, report={"errors": errors})
 
 
 METHOD = Method(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,14 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.format.types import FormatLike
-from lowbit.ops.arrays import Array
-from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.attention import MATRICES, Attention, hessians
+from lowbit.quantizers.hessian import REPORT
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.gptq import gptq
 from lowbit.quantizers.options import Option, ordered
+from lowbit.quantizers.solver import joined
 from lowbit.quantizers.weight import QuantizedWeight
 
 
@@ -75,10 +74,7 @@ def aptq(  # noqa: PLR0913 (all but two are keyword-only options)
     (8, 8)
     """
     if attention is None:
-        result: QuantizedWeight = gptq(
-            weights, activations, to=to, order=order, damping=damping, policy=policy, threads=threads
-        )
-        return result
+        return gptq(weights, activations, to=to, order=order, damping=damping, policy=policy, threads=threads)
     if not isinstance(attention, Attention):
         raise InputError(f"attention is a {type(attention).__name__}", hint="lowbit.quantizers.attention.Attention")
     values = weight_matrix(weights)
@@ -101,18 +97,8 @@ def aptq(  # noqa: PLR0913 (all but two are keyword-only options)
         "tie_margin": min(part.report["tie_margin"] for part in parts),
         "dead_inputs": max(part.report["dead_inputs"] for part in parts),
     }
-    return QuantizedWeight(_stacked([part.tensor for part in parts]), report=MappingProxyType(report))
-
-
-def _stacked(tensors: list[Any]) -> BlockTensor:
-    """Tensors one below the other."""
-    first: BlockTensor = tensors[0]
-    if len(tensors) == 1:
-        return first
-    scales: dict[str, Array] = {
-        name: np.concatenate([part.scale_codes(name) for part in tensors]) for name in first.scales
-    }
-    return BlockTensor.trusted(first.format, first.axis, np.concatenate([part.codes for part in tensors]), scales)
+    tensors: list[Any] = [part.tensor for part in parts]
+    return QuantizedWeight(joined(tensors, axis=0), report=report)
 
 
 METHOD = Method(
@@ -131,9 +117,6 @@ METHOD = Method(
         "matrix": Option("which of its matrices the weights are", choices=dict.fromkeys(MATRICES, "of that name")),
         "order": ordered("none", "static"),
     },
-    report={
-        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
-        "dead_inputs": "how many inputs are always zero",
-    },
+    report=REPORT,
     layer_alone="no attention block is given, and without one it is gptq",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -89,10 +89,11 @@ def awq(
     scaled, report = matrix * best, {"ratio": min(losses, key=losses.__getitem__), "losses": losses, "clip": False}
     if clip:
         within = OutputError(error.gram / np.outer(best, best))
-        narrow = _narrowed(scaled, fmt, within, length, policy)
+        shares = search_clip(scaled, fmt, SHARES, partial(within.of_groups, group=length), policy, mirrored=True)
+        narrow = clipped(scaled, shares, length, mirrored=True)
         if error.total(matrix - _values(narrow, fmt, policy) / best) < least:
             scaled, report["clip"] = narrow, True
-    return QuantizedWeight(nearest(scaled, fmt, policy), transform=Diagonal(best), report=MappingProxyType(report))
+    return QuantizedWeight(nearest(scaled, fmt, policy), transform=Diagonal(best), report=report)
 
 
 def _scale(magnitudes: Doubles, spread: Doubles | None, ratio: float) -> Doubles:
@@ -113,16 +114,8 @@ def _spread(weights: Doubles, length: int) -> Doubles:
     return shares
 
 
-def _narrowed(
-    weights: Doubles, fmt: BlockFormat, error: OutputError, length: int, policy: BlockPolicy | str | None
-) -> Doubles:
-    shares = search_clip(weights, fmt, SHARES, lambda errors: error.of_groups(errors, length), policy, mirrored=True)
-    return clipped(weights, shares, length, mirrored=True)
-
-
 def _values(weights: Doubles, fmt: BlockFormat, policy: BlockPolicy | str | None) -> Doubles:
-    values: Doubles = dequantize(nearest(weights, fmt, policy), dtype=np.float64)
-    return values
+    return dequantize(nearest(weights, fmt, policy), dtype=np.float64)
 
 
 METHOD = Method(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
 from lowbit.quantizers.clip import fitted
+from lowbit.quantizers.hessian import REPORT
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.gptq import gptq
@@ -95,10 +95,10 @@ def compressed_tensors(
         "policy": policy,
     }
     if activations is None or not scheme.feedback:
-        return QuantizedWeight(fitted(matrix, fmt, ranges, policy), report=MappingProxyType(report))
+        return QuantizedWeight(fitted(matrix, fmt, ranges, policy), report=report)
     options: dict[str, Any] = {"order": "static", "ranges": ranges, "damping": damping, "threads": threads}
     spread = gptq(matrix, activations, to=fmt, policy=policy, **options)
-    return QuantizedWeight(spread.tensor, report=MappingProxyType({**report, **spread.report}))
+    return QuantizedWeight(spread.tensor, report={**report, **spread.report})
 
 
 METHOD = Method(
@@ -126,7 +126,6 @@ METHOD = Method(
     report={
         "activations": "the format that activations are brought into when the scheme runs",
         "policy": "the block policy that it has",
-        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
-        "dead_inputs": "how many inputs are always zero",
+        **REPORT,
     },
 )

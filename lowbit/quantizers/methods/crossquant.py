@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -134,7 +133,7 @@ def crossquant(
         "kernel": quantization_kernel(coded.codes),
         "output_error": relative_squared_error(rows @ matrix.T, outputs),
     }
-    return QuantizedWeight(tensor, transform=transform, report=MappingProxyType(report))
+    return QuantizedWeight(tensor, transform=transform, report=report)
 
 
 METHOD = Method(

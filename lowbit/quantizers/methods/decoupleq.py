@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from lowbit.format.block_name import block_format
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.clip import block_length, clipped, nearest, search_clip
+from lowbit.quantizers.hessian import REPORT
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.objective import OutputError, inverse_factor
@@ -115,7 +115,7 @@ def decoupleq(
         if np.array_equal(losses, before):
             break
     tensor = _tensor(state, target)
-    return QuantizedWeight(tensor, report=MappingProxyType({"losses": history, "tie_margin": nearest_tie}))
+    return QuantizedWeight(tensor, report={"losses": history, "tie_margin": nearest_tie})
 
 
 def _start(matrix: Doubles, target: BlockFormat, error: OutputError, length: int) -> State:
@@ -184,17 +184,15 @@ METHOD = Method(
     quantize=decoupleq,
     title="integers and scales in turns, each the best for the other",
     source="Guo et al. (arXiv 2404.12759); bytedance/decoupleQ 252939b",
-    variants=MappingProxyType(
-        {
-            "paper": "error feedback in the order of the inputs",
-            "activation_order": "error feedback with inputs of large activations first (the official code)",
-        }
-    ),
+    variants={
+        "paper": "error feedback in the order of the inputs",
+        "activation_order": "error feedback with inputs of large activations first (the official code)",
+    },
     needs_activations=True,
     to="int2.channel",
     report={
         "losses": "the relative error of the outputs at the start and after each round, under the damped Hessian: "
         "it never rises",
-        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
+        "tie_margin": REPORT["tie_margin"],
     },
 )

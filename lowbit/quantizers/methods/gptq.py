@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy.typing as npt
 
 from lowbit.errors import InputError
@@ -11,7 +9,7 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.types import FormatLike
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.quantizers.clip import fitted
-from lowbit.quantizers.hessian import prepared
+from lowbit.quantizers.hessian import REPORT, prepared
 from lowbit.quantizers.inputs import weight_format, weight_matrix
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option, ordered
@@ -87,9 +85,7 @@ def gptq(  # noqa: PLR0913 (all but two are keyword-only options)
         threads=threads,
     )
     report = {"tie_margin": margin, "dead_inputs": layer.dead}
-    return QuantizedWeight(
-        tensor, transform=Permutation(layer.order) if order == "activation" else None, report=MappingProxyType(report)
-    )
+    return QuantizedWeight(tensor, transform=Permutation(layer.order) if order == "activation" else None, report=report)
 
 
 def _require_nearest(fmt: BlockFormat, policy: BlockPolicy | str | None) -> None:
@@ -120,8 +116,5 @@ METHOD = Method(
         "columns": Option("columns whose errors are spread over the rest at once", Numbers(1, whole=True)),
         "order": ordered("none", "activation", "static"),
     },
-    report={
-        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
-        "dead_inputs": "how many inputs are always zero",
-    },
+    report=REPORT,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import numpy.typing as npt
 
@@ -89,7 +87,7 @@ def hqq(
         beta *= 1 if official else growth
     zero = zero if official else kept
     tensor = _tensor(_codes(blocks, factor, zero, top), factor, zero, fmt)
-    return QuantizedWeight(tensor, report=MappingProxyType({"errors": errors}))
+    return QuantizedWeight(tensor, report={"errors": errors})
 
 
 def shrunk(values: Singles, penalty: float, norm: float) -> Singles:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +97,7 @@ def intlora(  # noqa: PLR0913 (all but two are keyword-only options)
         result = learn_adapter(frozen.merging, parts, Layer.of(matrix, rows), settings, batch)
         learned, report = result.learned, report_of(result)
     report |= {"zero_codes": float((frozen.merging.integers == 0).mean()), "identity_error": frozen.missed}
-    return QuantizedWeight(frozen.merged(learned), report=MappingProxyType(report))
+    return QuantizedWeight(frozen.merged(learned), report=report)
 
 
 class Frozen(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +89,7 @@ def llm_fp4(
     scale = results[best].scales["block"].astype(np.float64).reshape(-1)
     bias = _middle(best) - np.log2(scale)
     report = {"exponent_bits": best, "errors": errors, "bias": bias}
-    return QuantizedWeight(results[best], report=MappingProxyType(report))
+    return QuantizedWeight(results[best], report=report)
 
 
 def _middle(exponent_bits: int) -> int:
@@ -137,12 +136,10 @@ METHOD = Method(
     quantize=llm_fp4,
     title="exponent bits and a real-valued bias of small floats, searched",
     source="Liu et al., EMNLP 2023 (arXiv 2310.16836); nbasyl/LLM-FP4 0598c95; Chen et al. (arXiv 2408.06995)",
-    variants=MappingProxyType(
-        {
-            "paper": "the bias is 0.01 to 1.19 times the one that the largest weight asks for, in steps of 0.0119",
-            "diffusion": "the largest value is 1 or 0.01 to 1.1 times the largest weight, in 111 steps",
-        }
-    ),
+    variants={
+        "paper": "the bias is 0.01 to 1.19 times the one that the largest weight asks for, in steps of 0.0119",
+        "diffusion": "the largest value is 1 or 0.01 to 1.1 times the largest weight, in 111 steps",
+    },
     needs_activations=False,
     to="float4.channel",
     report={

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +92,7 @@ def lr_qat(  # noqa: PLR0913 (all but two are keyword-only options)
         return QuantizedWeight(rounding.tensor((share * product).astype(np.float32)))
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
     result = learn_adapter(rounding, parts, Layer.of(matrix, rows), Settings(steps, seed, rates(rounding, rate)), batch)
-    return QuantizedWeight(rounding.merged(result.learned), report=MappingProxyType(report_of(result)))
+    return QuantizedWeight(rounding.merged(result.learned), report=report_of(result))
 
 
 def frozen_layer(

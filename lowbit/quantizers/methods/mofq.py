@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
 import numpy.typing as npt
 
@@ -62,7 +61,7 @@ def mofq(
     rows = activations if variant == "output" else None
     errors = {name: result.error(weights, rows) for name, result in results.items()}
     best = results[min(errors, key=errors.__getitem__)]
-    return QuantizedWeight(best.tensor, report=MappingProxyType({"errors": errors}))
+    return QuantizedWeight(best.tensor, report={"errors": errors})
 
 
 METHOD = Method(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, product
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -192,9 +191,10 @@ METHOD = Method(
     quantize=nsnquant,
     title="tokens of a KV cache normalised, centred and normalised again, then vectors of one table",
     source="Son et al., NeurIPS 2025 (arXiv 2505.18231)",
-    variants=MappingProxyType(
-        {"shifted": "means of channels taken off between the normalisations", "unshifted": "tokens normalised only"}
-    ),
+    variants={
+        "shifted": "means of channels taken off between the normalisations",
+        "unshifted": "tokens normalised only",
+    },
     needs_activations=False,
     to="table8.vector8.signs",
     own={

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_
 from lowbit.quantizers.learned.power_grid import PowerGrid
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option
+from lowbit.quantizers.solver import with_codes
 from lowbit.quantizers.weight import QuantizedWeight
 
 POWER_RATE, DIGITS = 2e-3, 4
@@ -98,7 +98,7 @@ def nupes(  # noqa: PLR0913 (all but two are keyword-only options)
         best = min([exponent] if isinstance(exponent, int | float) else exponent, key=error)
     whole = float((matrix**2).sum()) or 1.0
     errors = {power: square / whole for power, (square, _) in sorted(tried.items())}
-    searched = QuantizedWeight(tried[best][1], report=MappingProxyType({"exponent": best, "errors": errors}))
+    searched = QuantizedWeight(tried[best][1], report={"exponent": best, "errors": errors})
     if not steps:
         return searched
     rows = activation_rows(activations, matrix.shape[1], METHOD.name)
@@ -133,7 +133,7 @@ def _learned(
     after = learned.error(matrix, rows)
     best, power = (learned, power) if after <= before else (searched, searched.report["exponent"])
     report = {**searched.report, **report_of(result), "exponent": power, "before": before, "after": min(before, after)}
-    return replace(best, report=MappingProxyType(report))
+    return replace(best, report=report)
 
 
 def _grid(fmt: BlockFormat, bits: int, power: float) -> BlockFormat:
@@ -149,20 +149,13 @@ def _on_grid(
     tensor = nearest(matrix, fmt)
     if variant == "nearest":
         return tensor
-    ones = BlockTensor.trusted(fmt, 1, np.full_like(tensor.codes, _largest(fmt)), _scales(tensor))
+    largest = (1 << fmt.element.bits - 1) - 1
+    ones = with_codes(tensor, np.full_like(tensor.codes, largest))
     matrix = matrix if moved is None else np.asarray(moved, np.float64)
     share = np.abs(matrix) / np.maximum(dequantize(ones, dtype=np.float64), np.finfo(np.float64).tiny)
-    steps = np.rint(np.minimum(share, 1) ** power * _largest(fmt)) * np.sign(matrix)
+    steps = np.rint(np.minimum(share, 1) ** power * largest) * np.sign(matrix)
     codes = steps.astype(np.int64) & ((1 << fmt.element.bits) - 1)
-    return BlockTensor.trusted(fmt, 1, codes.astype(tensor.codes.dtype), _scales(tensor))
-
-
-def _largest(fmt: BlockFormat) -> int:
-    return (1 << fmt.element.bits - 1) - 1
-
-
-def _scales(tensor: BlockTensor) -> dict[str, npt.NDArray[np.generic]]:
-    return {name: tensor.scale_codes(name) for name in tensor.scales}
+    return with_codes(tensor, codes.astype(tensor.codes.dtype))
 
 
 METHOD = Method(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from math import log2
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +94,7 @@ def pvq(
     vectors, gains = _coded(left, pulses, length, scales, levels, FLOATS.get(bits, np.uint8), factor)
     tensor = PyramidVectors(vector_indices(vectors, order=order), gains, levels, scales, length, pulses, order)
     report = {"vectors": vectors, "index_bits": log2(vector_count(length, pulses)) / length}
-    return QuantizedWeight(tensor, transform=turn, report=MappingProxyType(report))
+    return QuantizedWeight(tensor, transform=turn, report=report)
 
 
 def _coded(
@@ -164,9 +163,10 @@ METHOD = Method(
     quantize=pvq,
     title="a gain and a vector of integers of fixed magnitude for a few weights",
     source="van der Ouderaa et al. (arXiv 2410.16926); Fischer, IEEE Transactions on Information Theory 32 (1986)",
-    variants=MappingProxyType(
-        {"weights": "vectors near the weights", "hessian": "errors spread over the inputs after them, by the Hessian"}
-    ),
+    variants={
+        "weights": "vectors near the weights",
+        "hessian": "errors spread over the inputs after them, by the Hessian",
+    },
     needs_activations=False,
     to="pulses32.vector16.gain4",
     own={

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import frexp, ldexp
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +83,7 @@ def qllm(  # noqa: PLR0913 (all but two are keyword-only options)
     threshold, tensor, change = results[int(np.argmin(errors))]
     tried = dict(zip((result[0] for result in results), errors, strict=True))
     report = {"threshold": threshold, "errors": tried}
-    return QuantizedWeight(tensor, transform=change, report=MappingProxyType(report))
+    return QuantizedWeight(tensor, transform=change, report=report)
 
 
 def _divisions(largest: Doubles, steps: int, ratio: float, *, powers_of_two: bool) -> Iterator[tuple[float, Counts]]:
@@ -144,12 +143,10 @@ METHOD = Method(
     quantize=qllm,
     title="inputs of large activations in several parts, inputs that are alike in one",
     source="Liu et al., ICLR 2024 (arXiv 2310.08041); ziplab/QLLM 653a329",
-    variants=MappingProxyType(
-        {
-            "paper": "inputs are alike where joining them changes the outputs least: |x_i - x_j| |w_i - w_j| / 2",
-            "official": "inputs are alike by |x_i - x_j| |sum of w_i + sum of w_j|, with sums over the outputs",
-        }
-    ),
+    variants={
+        "paper": "inputs are alike where joining them changes the outputs least: |x_i - x_j| |w_i - w_j| / 2",
+        "official": "inputs are alike by |x_i - x_j| |sum of w_i + sum of w_j|, with sums over the outputs",
+    },
     needs_activations=True,
     to="int4.channel.asymmetric",
     own={

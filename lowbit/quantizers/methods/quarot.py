@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
@@ -81,7 +80,7 @@ METHOD = Method(
     quantize=quarot,
     title="inputs turned by a Hadamard matrix first",
     source="Ashkboos et al., NeurIPS 2024 (arXiv 2404.00456)",
-    variants=MappingProxyType(INSIDE),
+    variants=INSIDE,
     needs_activations=False,
     to="int4.g128",
     layer_alone="activations, which it turns too so that they are easier to quantise, are not quantised: what shows "

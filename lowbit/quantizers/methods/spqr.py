@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
 from lowbit.quantizers.clip import block_length, nearest
-from lowbit.quantizers.hessian import prepared
+from lowbit.quantizers.hessian import REPORT, prepared
 from lowbit.quantizers.inputs import Doubles, weight_format, weight_matrix
 from lowbit.quantizers.levels import Levels
 from lowbit.quantizers.method import Method
@@ -126,7 +125,7 @@ def spqr(  # noqa: PLR0913 (all but two are keyword-only options)
         tensor,
         sparse=Sparse.narrow(apart, stored, replaces=False) if apart.any() else None,
         transform=Permutation(layer.order) if order == "activation" else None,
-        report=MappingProxyType(report),
+        report=report,
     )
 
 
@@ -145,8 +144,7 @@ def _savings(part: Doubles, diagonal: Doubles, fmt: BlockFormat) -> Doubles:
 
 def _errors(part: Doubles, diagonal: Doubles, fmt: BlockFormat) -> Doubles:
     scale, zero, codes = _first_level(part, fmt)
-    result: Doubles = ((part - scale * (codes - zero)) / diagonal) ** 2
-    return result
+    return ((part - scale * (codes - zero)) / diagonal) ** 2
 
 
 def _first_level(part: Doubles, fmt: BlockFormat) -> tuple[Doubles, Doubles, Doubles]:
@@ -206,7 +204,6 @@ METHOD = Method(
     },
     report={
         "outliers": "the share of the weights that are kept apart",
-        "tie_margin": "the smallest distance of a weight from a tie, over the distance of the two levels",
-        "dead_inputs": "how many inputs are always zero",
+        **REPORT,
     },
 )

@@ -14,7 +14,6 @@ from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight, RowTables, Sparse
 
-SMALLEST, LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
 SHARE = Numbers(0, 1, excluded=1)
 SEARCHES = {"exact": best_clusters, "lloyd": lloyd}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +82,7 @@ def vector_quantization(
     first, second = (np.sqrt(((vectors - table[two[:, place]]) ** 2).sum(axis=1)) for place in (0, -1))
     share = np.divide(second, first + second, out=np.ones_like(first), where=(second > 0) & (len(table) > 1))
     report = {"candidates": two.reshape(*grid, -1), "ratios": share.reshape(grid)}
-    return QuantizedWeight(tensor, report=MappingProxyType(report))
+    return QuantizedWeight(tensor, report=report)
 
 
 def _parsed(to: object) -> tuple[int, int]:
