@@ -1,11 +1,17 @@
 """Estimators beside the slopes of their smooth parts, and the loop that learns."""
 
+import re
+
 import numpy as np
 import pytest
 
 from lowbit.errors import InputError, PolicyError
+from lowbit.models.training import omniquant
+from lowbit.models.training.mobilequant import MobileQuant
+from lowbit.models.training.mrem import Plan
+from lowbit.models.training.tuning import tune_low_rank, tune_scales
 from lowbit.quantizers import METHODS
-from lowbit.quantizers.learned.descent import Settings, descend
+from lowbit.quantizers.learned.descent import Settings, descend, kept
 from lowbit.quantizers.learned.estimators import ESTIMATORS, fake_quantize, round_through
 from lowbit.quantizers.learned.gradients import differentiable
 from lowbit.quantizers.learned.optimizers import Adam, RMSprop, rate_of, share
@@ -164,16 +170,110 @@ def test_diverging_says_the_step_and_the_value():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"seed": None}, "the seed is None"),
-        ({"steps": -1}, "steps = -1 cannot be taken"),
-        ({"steps": 1.5}, "steps = 1.5 cannot be taken"),
-        ({"rates": {"x": -1.0}}, "the rate 'x' is -1.0"),
-        ({"rates": {"": np.nan}}, "the rate '' is nan"),
+        ({"seed": None}, "seed = None is not a whole number from 0 on"),
+        ({"seed": -1}, "seed = -1 is not a whole number from 0 on"),
+        ({"steps": -1}, "steps = -1 is not a whole number from 0 to 1000000"),
+        ({"steps": 1.5}, "steps = 1.5 is not a whole number"),
+        ({"steps": True}, "steps = True is not a whole number"),
+        ({"rates": {"x": -1.0}}, "the rate 'x' = -1.0 is not a number from 0 on"),
+        ({"rates": {"": np.nan}}, "the rate '' = nan is not a number from 0 on"),
+        ({"rates": {"x": np.inf}}, "the rate 'x' = inf is not a number from 0 on"),
+        ({"rates": {"x": "0.1"}}, "the rate 'x' = '0.1' is not a number from 0 on"),
+        ({"rates": 0.1}, "rates = 0.1 is not a mapping from ends of names to rates"),
+        ({"rates": {0: 0.1}}, "rates = {0: 0.1} is not a mapping from ends of names to rates"),
+        ({"longest": 0}, "longest = 0 is not a number above 0"),
+        ({"longest": -1.0}, "longest = -1.0 is not a number above 0"),
+        ({"longest": np.nan}, "longest = nan is not a number above 0"),
+        ({"warm_up": -1}, "warm_up = -1 is not a whole number from 0 on"),
+        ({"optimizer": "adam"}, "optimizer = 'adam' does not move parameters"),
+        ({"subject": 3}, "subject = 3 is not a text"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=re.escape(words)) as refusal:
         Settings(**({"steps": 9, "seed": 0, "rates": {"x": 1.0}} | wrong))
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Adam(betas=(0.9, 1)), "beta = 1 is not a number from 0 to below 1"),
+        (lambda: Adam(epsilon=0), "epsilon = 0 is not a number above 0"),
+        (lambda: Adam(decay=np.inf), "decay = inf is not a number from 0 on"),
+        (lambda: RMSprop(alpha=-0.1), "alpha = -0.1 is not a number from 0 to below 1"),
+        (lambda: RMSprop(epsilon=np.nan), "epsilon = nan is not a number above 0"),
+        (lambda: descend(curve, BEGIN, Settings(1, 0, {"x": 1.0, "y": 1.0})), "the rate 'y' is of no parameter"),
+        (lambda: descend(curve, BEGIN, Settings(1, 0, {"x": 1.0}), until=-1), "until = -1 is not a whole number"),
+        (lambda: reconstruct(None, {}, [0], [0], Settings(0, 0, {}), batch=0), "batch = 0 is not a whole number"),
+        (lambda: omniquant.Choices("int4.channel", 1, 0, clip_rate=np.nan), "clip_rate = nan is not a number"),
+        (lambda: omniquant.Choices("int4.channel", 1, 0, batch=-1), "batch = -1 is not a whole number from 1 on"),
+        (lambda: omniquant.Choices("int4.channel", 1, 0, activations=1), "activations = 1 is not a whole number"),
+        (lambda: MobileQuant(1, 0, weights=1), "weights = 1 is not a whole number from 2 to 16"),
+        (lambda: MobileQuant(1, 0, zero_rate=-1), "zero_rate = -1 is not a number from 0 on"),
+        (lambda: Plan(1, 0, batch=0), "batch = 0 is not a whole number from 1 on"),
+        (lambda: Plan(1, 0, rates=None), "rates = None is not a mapping"),
+        (lambda: tune_scales(None, {}, steps=1, seed=0, rate=-1), "rate = -1 is not a number from 0 on"),
+        (lambda: tune_low_rank(None, "int4", steps=1, seed=0, rank=0), "rank = 0 is not a whole number from 1 on"),
+    ],
+)
+def test_settings_of_optimisers_blocks_and_trainings_are_refused(make, words):
+    with pytest.raises(InputError, match=re.escape(words)) as refusal:
+        make()
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize("method", ["adaquant", "omniquant", "adaround", "vq4dit", "lr_qat", "intlora", "nupes"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("steps", -1), ("steps", 10**7), ("steps", 2.0), ("batch", 0), ("seed", -1), ("rate", -1.0), ("rate", np.nan)],
+)
+def test_settings_of_every_method_are_refused(method, option, value):
+    options = {"steps": 1} | {option: value}
+    if option in METHODS[method].options:
+        with pytest.raises(InputError, match=f"{option} = {value} is not a "):
+            METHODS[method].quantize(np.eye(4, 32), np.eye(8, 32), **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("omniquant", {"to": "int4.channel.asymmetric", "rate": 1e4}),
+        ("lr_qat", {"rate": 1e6}),
+        ("lr_qat", {"rate": 1e6, "variant": "integer"}),
+        ("intlora", {"rate": 1e4}),
+        ("intlora", {"rate": 1e4, "variant": "shift"}),
+        ("nupes", {"rate": 1e6}),
+    ],
+)
+def test_what_learning_made_far_worse_is_not_returned(method, options):
+    random = np.random.default_rng(0)
+    weights, rows = random.normal(size=(8, 32)), random.normal(size=(64, 32))
+    result = METHODS[method].quantize(weights, rows, steps=20, **options)
+    assert result.report["kept"] == "start"
+    assert result.report["after"] == result.report["before"] < 0.2
+    assert result.error(weights, rows) == pytest.approx(result.report["before"], rel=1e-4)
+
+
+def test_the_rule_is_twice_the_error_and_tells_both():
+    assert kept(1.0, 2.0, lambda one: one) == (2.0, (1.0, 2.0, "learned"))
+    assert kept(1.0, 2.1, lambda one: one) == (1.0, (1.0, 1.0, "start"))
+    assert kept(0.0, 1e-9, lambda one: one) == (0.0, (0.0, 0.0, "start"))
+    assert kept(1.0, np.nan, lambda one: one)[1] == (1.0, 1.0, "start")
+    assert kept(np.float32(1), np.float32(1e30), lambda one: one * one)[1].kept == "start"
+
+
+def test_a_training_whose_losses_rise_far_is_refused():
+    begin = {"x": np.full(3, 2.0)}
+
+    def loss(own, *_):
+        return (own["x"] ** 2).sum()
+
+    with pytest.raises(InputError, match=r"the loss is \d{5,} in the last steps and was 12 in the first") as refusal:
+        descend(loss, begin, Settings(9, 0, {"x": 1e3}))
+    assert "lower rate" in refusal.value.hint
+    assert descend(loss, begin, Settings(9, 0, {"x": 1e3}), judged=True).losses[-1] > 1e5
+    assert len(descend(loss, begin, Settings(9, 0, {"x": 1e3}), until=8).losses) == 8
 
 
 def test_no_steps_between_writings_are_refused(tmp_path):

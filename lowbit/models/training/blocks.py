@@ -28,6 +28,7 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.learned.gradients import differentiable
 from lowbit.quantizers.learned.reconstruction import Reconstruction
+from lowbit.quantizers.learned.settings import checked
 
 PREFIXES = {
     "quantised": "what the quantised blocks before make of it (OmniQuant, QLLM)",
@@ -142,8 +143,7 @@ class Blocks:
 
     def parts(self, length: int = 1) -> list[range]:
         """The numbers of the blocks, as many at a time; the last part may be shorter."""
-        if length < 1:
-            raise InputError(f"parts of {length} blocks cannot be made", hint="1 or more")
+        checked(length=length)
         count = self.architecture.layers
         return [range(start, min(start + length, count)) for start in range(0, count, length)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lowbit.quantizers.learned.clips import SIDES, START, LearnedClip
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.optimizers import Arrays
 from lowbit.quantizers.learned.reconstruction import Reconstruction, block_error, reconstruct
+from lowbit.quantizers.learned.settings import checked
 
 OF_TENSOR, OF_CHANNELS = "int{}.tensor.asymmetric.float32", "int{}.channel.asymmetric.float32"
 LEAST = 0.1
@@ -51,6 +52,9 @@ class MobileQuant:
     range_rate: float = 1e-4
     zero_rate: float = 1e-4
     batch: int = 1
+
+    def __post_init__(self) -> None:
+        checked(**{field.name: getattr(self, field.name) for field in fields(self)})
 
     def format(self, name: str) -> str:
         """Of a weight by its name."""
@@ -93,6 +97,7 @@ def smoothed(part: Part, choices: MobileQuant, *, strength: float = 0.5) -> Lear
     strength : float
         SmoothQuant's; factors stand behind norms alone.
     """
+    checked(strength=strength)
     joint, start = _begun(part, choices, strength, np.inf)
     error = block_error(joint.forward, start, part.inputs, part.targets)
     return _quantised(joint, Reconstruction(start, error, error, (), choices.seed))
@@ -130,6 +135,7 @@ def learn_jointly(
     2408.13933), section 3; saic-fi/MobileQuant 8964f91, ptq/mobilequant.py, and ``e2equant`` in
     mobilellm/quantization/algorithm.py.
     """
+    checked(strength=strength)
     joint, start = _begun(part, choices, strength, START)
     result = reconstruct(
         joint.forward,

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.errors import InputError
 from lowbit.models.training.blocks import Blocks, Part
 from lowbit.ops.arrays import Array
+from lowbit.policy.choices import require_choice
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.estimators import fake_quantize
-from lowbit.quantizers.learned.optimizers import Arrays
+from lowbit.quantizers.learned.optimizers import SCHEDULES, Arrays
 from lowbit.quantizers.learned.reconstruction import reconstruct
+from lowbit.quantizers.learned.settings import checked, checked_rates
 
 RATES = {"": 1e-4, ".scale": 1e-4, ".step": 1e-3}
 WEIGHT, INPUT = ".scale", ".step"
@@ -47,9 +48,9 @@ class Plan:
     schedule: str = "linear"
 
     def __post_init__(self) -> None:
-        for what, bits in (("weights", self.bits), ("inputs", self.input_bits)):
-            if not 2 <= bits <= 8:
-                raise InputError(f"{what} of {bits} bits are not of 2 to 8", hint="bits=2, input_bits=8, say")
+        checked(**{name: getattr(self, name) for name in ("steps", "seed", "bits", "input_bits", "batch")})
+        require_choice("schedule", self.schedule, SCHEDULES)
+        checked_rates(self.rates)
 
     @property
     def top(self) -> int:

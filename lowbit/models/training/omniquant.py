@@ -20,6 +20,7 @@ from lowbit.quantizers.learned.clips import SIDES, LearnedClip
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.optimizers import Arrays
 from lowbit.quantizers.learned.reconstruction import Reconstruction, block_error, reconstruct
+from lowbit.quantizers.learned.settings import checked
 
 CLIP_RATE, FACTOR_RATE = 1e-2, 5e-3
 """Of the official code."""
@@ -56,10 +57,16 @@ class Choices:
     augmented: bool = False
     batch: int = 1
 
+    def __post_init__(self) -> None:
+        names = ("steps", "seed", "clip_rate", "factor_rate", "activations", "batch")
+        checked(**{name: getattr(self, name) for name in names})
+
     def settings(self) -> Settings:
         """For the loop that learns."""
         rates = dict.fromkeys(SIDES, self.clip_rate)
-        rates |= dict.fromkeys((equivalence.FACTOR, equivalence.SHIFT), self.factor_rate)
+        if self.transform:
+            rates[equivalence.FACTOR] = self.factor_rate
+            rates |= {} if self.activations is None else {equivalence.SHIFT: self.factor_rate}
         return Settings(self.steps, self.seed, rates)
 
 
@@ -120,7 +127,7 @@ def learn_block(
         progress=progress,
     )
     errors = [block_error(forward, own, part.inputs, part.targets) for own in (start, result.learned)]
-    reconstruction = Reconstruction(result.learned, errors[0], errors[1], result.losses, result.seed)
+    reconstruction = Reconstruction(result.learned, errors[0], errors[1], result.losses, result.seed, result.kept)
     own = equivalence.transformed(part.parameters, result.learned, folds)
     tensors = {name: clip.tensor(np.asarray(own[name]), result.learned, name) for name, clip in clips.items()}
     parameters = {name: np.asarray(array) for name, array in replaced(result.learned).items()}

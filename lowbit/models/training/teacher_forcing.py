@@ -13,15 +13,16 @@ import numpy as np
 
 from lowbit.campaign import Journal, run_tasks
 from lowbit.campaign.journal import digest
-from lowbit.errors import InputError
 from lowbit.files.whole import whole_file
 from lowbit.models.bert import Bert
 from lowbit.models.llama import Llama
 from lowbit.models.training.blocks import Blocks, Part, differentiated
 from lowbit.models.training.mrem import Module, Plan, quantised, start_of
 from lowbit.ops.arrays import Array
-from lowbit.quantizers.learned.descent import Descent, descend
+from lowbit.quantizers.learned.descent import Descent, descend, kept
 from lowbit.quantizers.learned.optimizers import Arrays
+from lowbit.quantizers.learned.reconstruction import block_error
+from lowbit.quantizers.learned.settings import checked
 
 
 def parallel(
@@ -65,9 +66,7 @@ def parallel(
     -----
     Source: as :func:`sequential`; what it calls annealed teacher forcing.
     """
-    if rounds < 1 or not forced >= 0:
-        what = f"{rounds} rounds with teacher forcing in {forced} of the steps cannot be"
-        raise InputError(what, hint="rounds from 1 on, a share from 0 on")
+    checked(rounds=rounds, forced=forced, length=length)
     if folder is None:
         with TemporaryDirectory() as temporary:
             options = {"length": length, "forced": forced, "rounds": rounds, "executor": executor}
@@ -85,7 +84,12 @@ def parallel(
         current = current.following()
         run_tasks(current, current.names, dict, journal=journal, executor=executor)
         current.forget()
-    return [current.module(name) for name in parts]
+    states: Sequence[Array] = blocks.inputs
+    modules = []
+    for name in parts:
+        modules.append(current.judged(name, states))
+        states = [modules[-1](one) for one in states]
+    return modules
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,11 +152,24 @@ class Round:
                 total = total + ((quantised(part, learned, inputs, self.plan) - part.targets[number]) ** 2).mean()
             return total / size
 
-        return descend(loss, self.starts[name], self.plan.settings, file=file, until=self.until)
+        return descend(loss, self.starts[name], self.plan.settings, file=file, until=self.until, judged=True)
 
     def module(self, name: str) -> Module:
         """A module as it is after the round."""
         return Module(self._part(name), self.descent(name).parameters, self.plan)
+
+    def judged(self, name: str, inputs: Sequence[Array]) -> Module:
+        """A module as it is after the round, for what the modules before it make of the samples in the end.
+
+        By the rule of :func:`lowbit.quantizers.learned.descent.kept`.
+        """
+        module = self.module(name)
+
+        def error(learned: Arrays) -> float:
+            own = replace(module, learned=learned)
+            return block_error(lambda _, hidden: own(hidden), learned, inputs, module.part.targets)
+
+        return replace(module, learned=kept(self.starts[name], module.learned, error)[0])
 
     def reached(self, done: Mapping[str, Any]) -> Round:
         """The last round that is done, as are all before it."""

@@ -22,10 +22,11 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.inputs import weight_format
 from lowbit.quantizers.learned.clips import LearnedClip
-from lowbit.quantizers.learned.descent import Settings
+from lowbit.quantizers.learned.descent import Settings, kept
 from lowbit.quantizers.learned.gradients import differentiable
 from lowbit.quantizers.learned.optimizers import Adam, Arrays
 from lowbit.quantizers.learned.reconstruction import Reconstruction, block_error, reconstruct
+from lowbit.quantizers.learned.settings import checked
 
 SCALE, OFFSET, LEFT, RIGHT = ".scale", ".offset", ".left", ".right"
 """Ends of the names of what is learned."""
@@ -74,6 +75,7 @@ def tune_scales(
     Source: Guo et al., "decoupleQ" (arXiv 2404.12759), section 3.4; bytedance/decoupleQ 252939b, decoupleQ/quant.py,
     ``minimize_block``.
     """
+    checked(steps=steps, seed=seed, rate=rate)
     start: Arrays = {}
     for name, tensor in tensors.items():
         _require_tunable(part, name, tensor)
@@ -154,6 +156,7 @@ def tune_low_rank(  # noqa: PLR0913 (all but two are keyword-only options)
     quantize/int_linear_lora.py and ``lora_merge`` in train_utils.py.
     """
     require_choice("variant", variant, LOW_RANK)
+    checked(steps=steps, seed=seed, rank=rank, alpha=alpha, rate=rate)
     clips, start, random = {}, Arrays(), np.random.default_rng(seed)
     for name in part.linears:
         weight = part.parameters[name]
@@ -179,20 +182,38 @@ def tune_low_rank(  # noqa: PLR0913 (all but two are keyword-only options)
 
     settings = Settings(steps, seed, {"": rate})
     result = reconstruct(forward, start, part.inputs, part.targets, settings, file=file, progress=progress)
-    tensors = {
-        name: clip.tensor(part.parameters[name] + added(result.learned, name), whole[name])
-        for name, clip in clips.items()
-    }
-    return _of_codes(part, tensors, {}, apply, result)
+
+    def coded(learned: Arrays) -> dict[str, BlockTensor]:
+        return {
+            name: clip.tensor(part.parameters[name] + added(learned, name), whole[name]) for name, clip in clips.items()
+        }
+
+    return _of_codes(part, coded(result.learned), {}, apply, result, coded(start))
 
 
 def _of_codes(
-    part: Part, tensors: Mapping[str, BlockTensor], others: Mapping[str, Array], apply: Apply, result: Reconstruction
+    part: Part,
+    tensors: Mapping[str, BlockTensor],
+    others: Mapping[str, Array],
+    apply: Apply,
+    result: Reconstruction,
+    start: Mapping[str, BlockTensor] | None = None,
 ) -> LearnedBlock:
-    """A block with codes and some other parameters, its error that of what the codes are worth."""
-    parameters = {**others, **{name: dequantize(tensor) for name, tensor in tensors.items()}}
-    after = block_error(lambda own, hidden: part.forward(own, hidden, apply), parameters, part.inputs, part.targets)
-    return LearnedBlock(part, tensors, parameters, apply, replace(result, after=after))
+    """A block with codes and some other parameters, its error that of what the codes are worth.
+
+    ``start``: the codes before learning, which are kept where the others are far worse.
+    """
+
+    def values(tensors: Mapping[str, BlockTensor]) -> dict[str, Array]:
+        return {**others, **{name: dequantize(tensor) for name, tensor in tensors.items()}}
+
+    def error(tensors: Mapping[str, BlockTensor]) -> float:
+        own = values(tensors)
+        return block_error(lambda own, hidden: part.forward(own, hidden, apply), own, part.inputs, part.targets)
+
+    tensors, errors = kept(tensors if start is None else start, tensors, error)
+    which = errors.kept if result.kept == "learned" else result.kept
+    return LearnedBlock(part, tensors, values(tensors), apply, replace(result, after=errors.after, kept=which))
 
 
 def _rescaled(tensor: BlockTensor, learned: Mapping[str, Array], name: str) -> BlockTensor:

@@ -17,9 +17,11 @@ from lowbit.models.functions import Parameters
 from lowbit.models.mnist import SMALL
 from lowbit.models.stored import StoredModel
 from lowbit.ops.arrays import Array
-from lowbit.quantizers.learned.descent import Settings, descend
+from lowbit.policy.choices import require_choice
+from lowbit.quantizers.learned.descent import Settings, descend, kept
 from lowbit.quantizers.learned.gradients import differentiable
 from lowbit.quantizers.learned.optimizers import Arrays
+from lowbit.quantizers.learned.settings import checked
 from lowbit.quantizers.learned.vq4dit import FROZEN, OPTIMIZER, PERIOD, RATES, Candidates, ratios_of, watched
 from lowbit.quantizers.methods.vector_quantization import vector_quantization
 from lowbit.quantizers.weight import QuantizedWeight
@@ -44,6 +46,8 @@ class Choice:
     frozen : float
         The share of the choices that were made for good before the last step.
     seed : int
+    kept : str
+        "learned"; or "start", the nearest vectors, where others are far worse on the first way out of noise.
     """
 
     nearest: Mapping[str, QuantizedWeight]
@@ -52,6 +56,7 @@ class Choice:
     losses: tuple[float, ...]
     frozen: float
     seed: int
+    kept: str
 
 
 def choose(  # noqa: PLR0913 (all but one are keyword-only options)
@@ -92,6 +97,9 @@ def choose(  # noqa: PLR0913 (all but one are keyword-only options)
     InputError
         Learning diverges; the file is of other settings.
     """
+    checked(steps=steps, seed=seed, every=every)
+    for part in learned:
+        require_choice("learned", part, ALL)
     float_model = _dit(model)
     nearest = {
         name: vector_quantization(model.parameters[name], to=to, variant="official", seed=seed)
@@ -106,15 +114,30 @@ def choose(  # noqa: PLR0913 (all but one are keyword-only options)
     watch = watched(start, variant)
     over = replace(float_model, **differentiable().model())
 
+    def wrong(point: Point, parameters: Mapping[str, Any], dit: Dit) -> Any:
+        """The mean squared error of what the blocks make of a point's images."""
+        states = block_states(replace(point.guided, model=dit, parameters={**model.parameters, **parameters}), point)
+        error = sum(((one - other) ** 2).mean() for one, other in zip(states, point.states, strict=True))
+        return error / len(states)
+
     def loss(current: Mapping[str, Any], step: int, _: np.random.Generator) -> Any:
-        point = trajectory(model, seed, step // PERIOD)[step % PERIOD]
         values = {name: own.values(current[f"{name}.ratio"], current[f"{name}.table"]) for name, own in layers.items()}
         biases = {_bias(name): current[_bias(name)] for name in layers}
-        states = block_states(
-            replace(point.guided, model=over, parameters={**model.parameters, **values, **biases}), point
-        )
-        error = sum(((one - other) ** 2).mean() for one, other in zip(states, point.states, strict=True))
-        return error / len(states) + watch.penalty(current, step)
+        point = trajectory(model, seed, step // PERIOD)[step % PERIOD]
+        return wrong(point, {**values, **biases}, over) + watch.penalty(current, step)
+
+    def stored(current: Arrays) -> tuple[dict[str, QuantizedWeight], Arrays]:
+        chosen = {
+            name: QuantizedWeight(own.chosen(current[f"{name}.ratio"], current[f"{name}.table"]))
+            for name, own in layers.items()
+        }
+        return chosen, {_bias(name): current[_bias(name)] for name in layers}
+
+    def error(current: Arrays) -> float:
+        chosen, biases = stored(current)
+        values = {name: one.dequantize(dtype=np.float32) for name, one in chosen.items()} | biases
+        points = trajectory(model, seed, 0)[:: PERIOD // 10]
+        return sum(float(wrong(point, values, float_model)) for point in points)
 
     rates = {part: RATES[part] for part in learned}
     result = descend(
@@ -125,14 +148,12 @@ def choose(  # noqa: PLR0913 (all but one are keyword-only options)
         file=file,
         every=every,
         progress=progress,
+        judged=True,
     )
-    end = result.parameters
-    chosen = {
-        name: QuantizedWeight(own.chosen(end[f"{name}.ratio"], end[f"{name}.table"])) for name, own in layers.items()
-    }
+    end, errors = kept(watch.start, result.parameters, error)
+    chosen, biases = stored(end)
     made = np.concatenate([np.abs(ratio) >= FROZEN for ratio in ratios_of(end).values()])
-    biases = {_bias(name): end[_bias(name)] for name in layers}
-    return Choice(nearest, chosen, biases, result.losses, float(made.mean()), seed)
+    return Choice(nearest, chosen, biases, result.losses, float(made.mean()), seed, errors.kept)
 
 
 def noise_error(model: StoredModel, parameters: Parameters, seed: int, count: int = 2) -> float:

@@ -18,9 +18,10 @@ from lowbit.quantizers.inputs import Doubles
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.estimators import fake_quantize, round_through, through
 from lowbit.quantizers.learned.gradients import differentiable
-from lowbit.quantizers.learned.layer import BATCH, STEPS, Layer
+from lowbit.quantizers.learned.layer import Layer
 from lowbit.quantizers.learned.optimizers import Arrays
 from lowbit.quantizers.learned.reconstruction import Reconstruction
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.options import Numbers, Option
 
 Singles = npt.NDArray[np.float32]
@@ -199,9 +200,9 @@ Merging = Rounded | Multiplied
 
 
 def rates(merging: Merging, rate: float) -> dict[str, float]:
-    """Of an adapter's factors, and of the scale beside them."""
-    name, scale = ("scale", merging.scale) if isinstance(merging, Rounded) else ("own", merging.own)
-    return {"left": rate, "right": rate, name: SCALE_RATE * float(np.abs(scale).mean())}
+    """Of an adapter's factors, and of the scale beside them, where there is one to learn."""
+    scales = {name: SCALE_RATE * float(np.abs(scale).mean()) for name, scale in merging.start({}).items()}
+    return {"left": rate, "right": rate, **scales}
 
 
 def learn_adapter(merging: Merging, adapter: Arrays, layer: Layer, settings: Settings, batch: int) -> Reconstruction:

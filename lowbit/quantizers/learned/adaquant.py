@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +10,8 @@ from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.integers import Integers
-from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_of
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Option
 from lowbit.quantizers.weight import QuantizedWeight
@@ -84,6 +83,7 @@ def adaquant(  # noqa: PLR0913 (all but two are keyword-only options)
     if bias == "learned":
         start["bias"] = np.zeros(len(matrix), np.float32)
     rates = RATES.get(variant) or _relative(integers, layer)
+    rates = {name: rates[name] for name in start}
     settings = Settings(steps, seed, rates, schedule="cosine" if variant == "relative" else "constant")
     result = layer.learn(integers.values, start, settings, batch=batch, relu=relu, after=integers.kept)
     tensor = integers.tensor(result.learned)
@@ -91,7 +91,7 @@ def adaquant(  # noqa: PLR0913 (all but two are keyword-only options)
     report["bias"] = result.learned.get("bias", np.zeros(len(matrix), np.float32))
     if bias == "mean":
         report["bias"] = mean_error(matrix, np.asarray(integers.values(result.learned), np.float64), rows)
-    return QuantizedWeight(tensor, report=MappingProxyType(report))
+    return QuantizedWeight(tensor, report=report)
 
 
 def mean_error(weights: Doubles, values: Doubles, rows: Doubles) -> Doubles:

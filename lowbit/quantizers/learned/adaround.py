@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lowbit.format.types import FormatLike
+from lowbit.ops.arrays import Array
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import BlockPolicy
 from lowbit.quantizers.clip import nearest
 from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.learned.descent import Settings
-from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_of
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.learned.soft_rounding import Neighbours, power, share, soft_rounded, undecided
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.llm_fp4 import llm_fp4
@@ -83,7 +84,10 @@ def adaround(  # noqa: PLR0913 (all but two are keyword-only options)
     near = Neighbours.of(matrix, nearest_values)
     lower = near.values(near.lower).astype(np.float32)
     gaps = (near.values(near.upper) - lower).astype(np.float32)
-    before = QuantizedWeight(nearest_values).error(matrix, rows)
+    before, start = QuantizedWeight(nearest_values).error(matrix, rows), near.start(matrix)
+
+    def stored(raw: Array) -> QuantizedWeight:
+        return QuantizedWeight(nearest_values if np.array_equal(raw, start) else near.decided(raw))
 
     def cost(learned: Mapping[str, Any], step: int) -> Any:
         sharpness = power(step, steps, int(WARM_UP * steps))
@@ -91,16 +95,15 @@ def adaround(  # noqa: PLR0913 (all but two are keyword-only options)
 
     result = Layer.of(matrix, rows).learn(
         lambda learned: soft_rounded(lower, gaps, learned["raw"]),
-        {"raw": near.start(matrix)},
+        {"raw": start},
         Settings(steps, seed, {"raw": rate}),
         batch=batch,
         penalty=cost,
+        error=lambda learned: stored(learned["raw"]).error(matrix, rows),
     )
-    decided = QuantizedWeight(near.decided(result.learned["raw"]) if steps else nearest_values)
-    shares = share(result.learned["raw"])
-    report = report_of(result) | {"before": before, "after": decided.error(matrix, rows)}
+    decided, shares, report = stored(result.learned["raw"]), share(result.learned["raw"]), report_of(result)
     report["undecided"] = float(((shares > 0) & (shares < 1)).mean())
-    return replace(decided, report=MappingProxyType(report))
+    return replace(decided, report=report)
 
 
 def _start(matrix: npt.NDArray[np.float64], to: FormatLike, policy: BlockPolicy | str | None) -> BlockTensor:

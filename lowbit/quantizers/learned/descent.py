@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,12 @@ from lowbit.ops.arrays import Array
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.learned.gradients import Parameters, differentiable
 from lowbit.quantizers.learned.optimizers import SCHEDULES, Adam, Arrays, Optimizer, rate_of, share
-from lowbit.quantizers.options import Numbers
+from lowbit.quantizers.learned.settings import checked, checked_rates, require_named
 
+T = TypeVar("T")
+KEPT = ("learned", "start")
+FAR, FAR_OF_BATCHES = 2.0, 10.0
+"""The factor of the start's error beyond which learning has diverged; of the first losses, where batches are known."""
 LOWER = "a lower rate, or gradients that are shortened"
 
 LossOfStep = Callable[[Mapping[str, Any], int, np.random.Generator], Any]
@@ -58,13 +62,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         require_choice("schedule", self.schedule, SCHEDULES)
-        if not Numbers(0, whole=True).holds(self.seed):
-            raise InputError(f"the seed is {self.seed!r}: what is learned must be repeatable", hint="seed=0, say")
-        if not Numbers(0, whole=True).holds(self.steps):
-            raise InputError(f"steps = {self.steps!r} cannot be taken", hint="a whole number from 0 on")
-        for name, rate in self.rates.items():
-            if not Numbers(0).holds(rate):
-                raise InputError(f"the rate {name!r} is {rate!r}", hint=str(Numbers(0)))
+        numbers = {name: getattr(self, name) for name in ("steps", "seed", "warm_up", "longest")}
+        for name, value in {**checked(**numbers), "rates": checked_rates(self.rates)}.items():
+            object.__setattr__(self, name, value)
+        if not callable(getattr(self.optimizer, "moved", None)):
+            raise InputError(f"optimizer = {self.optimizer!r} does not move parameters", hint="Adam(), RMSprop()")
+        if not isinstance(self.subject, str):
+            raise InputError(f"subject = {self.subject!r} is not a text", hint="what the loss is of, in any words")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Descent:
     state: dict[str, Arrays]
 
 
-def descend(
+def descend(  # noqa: PLR0913 (all but three are keyword-only options)
     loss: LossOfStep,
     parameters: Parameters,
     settings: Settings,
@@ -95,6 +99,7 @@ def descend(
     until: int | None = None,
     after: Callable[[Arrays], Arrays] | None = None,
     progress: Callable[[int, int, float], None] | None = None,
+    judged: bool = False,
 ) -> Descent:
     """Move parameters down a loss. One machine with one thread of its BLAS gives the same bits again.
 
@@ -115,14 +120,19 @@ def descend(
         What is done to the parameters after every step: they are clamped, say.
     progress : callable, optional
         Takes (steps done, steps, loss).
+    judged : bool
+        Whether the caller compares what was learned with its start, by :func:`kept`. Elsewhere, as in a training, no
+        more is known than the losses of batches.
 
     Raises
     ------
     InputError
-        A loss, a slope or what is learned is not finite: it diverges; the file is of other settings.
+        A loss, a slope or what is learned is not finite: it diverges; the mean loss of the last tenth of the steps is
+        more than ``FAR_OF_BATCHES`` times that of the first tenth; a rate is of no parameter; the file is of other
+        settings.
     """
-    if not Numbers(1, whole=True).holds(every):
-        raise InputError(f"every = {every!r} is not {Numbers(1, whole=True)}", hint="steps between two writings")
+    checked(every=every, until=until)
+    require_named(settings.rates, parameters)
     known = {name: np.array(value) for name, value in parameters.items()}
     rates = {name: rate_of(name, settings.rates) for name in known}
     own = _described(known, settings)
@@ -148,7 +158,53 @@ def descend(
             progress(step + 1, settings.steps, float(value))
         if file is not None and (step + 1 == end or (step + 1) % every == 0):
             _write(Path(file), current, own)
+    if not judged and len(current.losses) == settings.steps:
+        _require_near(current.losses)
     return current
+
+
+class Errors(NamedTuple):
+    """Of what a descent began with and of what is returned, for all samples; ``kept``: which of ``KEPT`` that is."""
+
+    before: float
+    after: float
+    kept: str
+
+
+def kept(start: T, learned: T, error: Callable[[T], float]) -> tuple[T, Errors]:
+    """What is returned of a descent: nothing that is far worse than its start.
+
+    Every method that can measure its result for all samples has this rule: where the error of what was learned is more
+    than ``FAR`` times that of what it began with, or not finite, the start is returned, as after no steps at all. Less
+    is left to the caller, who has both errors: few steps often begin with a rise.
+
+    Parameters
+    ----------
+    start, learned : any
+        Parameters, or what is stored for them.
+    error : callable
+        Of one of them, for all samples, of whose batches the losses of the descent are.
+    """
+    before, after = _measured(error, start), _measured(error, learned)
+    if after <= FAR * before:
+        return learned, Errors(before, after, "learned")
+    return start, Errors(before, before, "start")
+
+
+def _measured(error: Callable[[T], float], one: T) -> float:
+    """An error; infinite where it is beyond its arithmetic."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = float(error(one))
+    return result if np.isfinite(result) else float("inf")
+
+
+def _require_near(losses: tuple[float, ...]) -> None:
+    """Refuse losses that rose too far: InputError."""
+    tenth = max(len(losses) // 10, 1)
+    first, last = (float(np.mean(part)) for part in (losses[:tenth], losses[-tenth:])) if losses else (0.0, 0.0)
+    if first > 0 and last > FAR_OF_BATCHES * first:
+        what = f"learning diverges: the loss is {last:.6g} in the last steps and was {first:.6g} in the first"
+        raise InputError(what, hint=LOWER)
 
 
 def _step(

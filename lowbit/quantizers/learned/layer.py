@@ -12,15 +12,13 @@ from lowbit.quantizers.learned.descent import Settings, descend
 from lowbit.quantizers.learned.gradients import Parameters, differentiable
 from lowbit.quantizers.learned.optimizers import Arrays
 from lowbit.quantizers.learned.reconstruction import Reconstruction, block_error
-from lowbit.quantizers.options import Numbers, Option
 
-STEPS = Option("steps of the optimiser; 0 leaves where it starts", Numbers(0, 1_000_000, whole=True))
-BATCH = Option("rows of activations that a step sees, drawn without putting back", Numbers(1, whole=True))
 REPORT = {
     "seed": "what the rows of each step are drawn with",
     "losses": "the squared error of the outputs over the squared outputs, of the rows of each step before it",
     "before": "the same for all rows before the first step",
-    "after": "the same for all rows after the last",
+    "after": "the same for all rows of what is returned",
+    "kept": "learned; or start, where what was learned has more than twice its error for all rows, and is not returned",
 }
 """Of methods that learn a layer."""
 
@@ -46,6 +44,7 @@ class Layer(NamedTuple):
         relu: bool = False,
         penalty: Callable[[Mapping[str, Any], int], Any] | None = None,
         after: Callable[[Arrays], Arrays] | None = None,
+        error: Callable[[Arrays], float] | None = None,
     ) -> Reconstruction:
         """Learn what the weights are made of: the squared error of the outputs over the squared outputs.
 
@@ -62,6 +61,8 @@ class Layer(NamedTuple):
             Whether negative outputs count as 0.
         penalty, after
             As for :func:`lowbit.quantizers.learned.reconstruction.reconstruct`.
+        error : callable, optional
+            Of what is stored for what was learned, for all rows, where its weights are not ``values``.
         """
         names = differentiable().namespace
         targets = np.maximum(self.outputs, 0) if relu else self.outputs
@@ -76,15 +77,17 @@ class Layer(NamedTuple):
 
         def loss(learned: Mapping[str, Any], step: int, random: np.random.Generator) -> Any:
             chosen = random.choice(len(self.rows), count, replace=False)
-            error = ((forward(learned, self.rows[chosen]) - targets[chosen]) ** 2).mean() / size
-            return error if penalty is None else error + penalty(learned, step)
+            wrong = ((forward(learned, self.rows[chosen]) - targets[chosen]) ** 2).mean() / size
+            return wrong if penalty is None else wrong + penalty(learned, step)
 
-        before = block_error(forward, start, [self.rows], [targets])
-        result = descend(loss, start, settings, after=after)
-        error = block_error(forward, result.parameters, [self.rows], [targets])
-        return Reconstruction(result.parameters, before, error, result.losses, settings.seed)
+        def own(learned: Arrays) -> float:
+            return block_error(forward, learned, [self.rows], [targets])
+
+        result = descend(loss, start, settings, after=after, judged=True)
+        return Reconstruction.judged(dict(start), result, settings.seed, error or own)
 
 
 def report_of(result: Reconstruction) -> dict[str, Any]:
     """What a method says of it."""
-    return {"seed": result.seed, "losses": list(result.losses), "before": result.before, "after": result.after}
+    own = {"seed": result.seed, "losses": list(result.losses), "before": result.before, "after": result.after}
+    return own | {"kept": result.kept}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,8 @@ from lowbit.format.types import FormatLike
 from lowbit.quantizers.inputs import activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.learned.clips import SIDES, LearnedClip
 from lowbit.quantizers.learned.descent import Settings
-from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_of
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.weight import QuantizedWeight
@@ -67,7 +66,7 @@ def omniquant(
     result = Layer.of(matrix, rows).learn(
         lambda learned: clip.values(single, learned), clip.start(single), settings, batch=batch
     )
-    return QuantizedWeight(clip.tensor(single, result.learned), report=MappingProxyType(report_of(result)))
+    return QuantizedWeight(clip.tensor(single, result.learned), report=report_of(result))
 
 
 METHOD = Method(

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lowbit.ops.arrays import Array
+from lowbit.quantizers.learned.settings import MOMENT, checked
 
 Arrays = dict[str, Array]
 SCHEDULES = {
@@ -40,6 +41,11 @@ class Adam:
     epsilon: float = 1e-8
     decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        for beta in self.betas:
+            MOMENT.checked("beta", beta)
+        checked(epsilon=self.epsilon, decay=self.decay)
+
     def start(self, parameter: Array) -> Arrays:
         return {"mean": np.zeros_like(parameter), "square": np.zeros_like(parameter)}
 
@@ -59,6 +65,10 @@ class RMSprop:
 
     alpha: float = 0.9
     epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        MOMENT.checked("alpha", self.alpha)
+        checked(epsilon=self.epsilon)
 
     def start(self, parameter: Array) -> Arrays:
         return {"square": np.zeros_like(parameter)}

@@ -15,9 +15,10 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.ops.arrays import Array
-from lowbit.quantizers.learned.descent import Settings, descend
+from lowbit.quantizers.learned.descent import Descent, Settings, descend, kept
 from lowbit.quantizers.learned.gradients import Parameters
 from lowbit.quantizers.learned.optimizers import Arrays
+from lowbit.quantizers.learned.settings import checked
 
 Forward = Callable[[Mapping[str, Any], Any], Any]
 """``(learned, inputs) -> outputs`` of a quantised block, over whatever arrays it is given."""
@@ -35,6 +36,8 @@ class Reconstruction:
     losses : tuple of float
         Of each step, before it.
     seed : int
+    kept : str
+        "learned"; or "start" where the error would be more than twice as large, and nothing is changed.
     """
 
     learned: Arrays
@@ -42,6 +45,13 @@ class Reconstruction:
     after: float
     losses: tuple[float, ...]
     seed: int
+    kept: str = "learned"
+
+    @classmethod
+    def judged(cls, start: Arrays, descent: Descent, seed: int, error: Callable[[Arrays], float]) -> Reconstruction:
+        """By the rule of :func:`lowbit.quantizers.learned.descent.kept`."""
+        learned, errors = kept(start, descent.parameters, error)
+        return cls(learned, errors.before, errors.after, descent.losses, seed, errors.kept)
 
 
 def reconstruct(  # noqa: PLR0913 (all but five are keyword-only options)
@@ -80,10 +90,15 @@ def reconstruct(  # noqa: PLR0913 (all but five are keyword-only options)
     ------
     InputError
         There are no samples, or not one target for each; what is learned diverges.
+
+    Notes
+    -----
+    What is far worse for all samples than the start is not returned: :func:`lowbit.quantizers.learned.descent.kept`.
     """
     if not len(inputs) or len(inputs) != len(targets):
         what = f"{len(inputs)} samples of inputs and {len(targets)} of outputs"
         raise InputError(f"{what}: a block is learned from one of each", hint="as many targets as inputs, at least one")
+    checked(batch=batch)
     size = min(batch, len(inputs))
 
     def loss(learned: Mapping[str, Any], step: int, random: np.random.Generator) -> Any:
@@ -93,10 +108,9 @@ def reconstruct(  # noqa: PLR0913 (all but five are keyword-only options)
             total = total + ((forward(learned, inputs[number]) - targets[number]) ** 2).mean()
         return total / size + (0.0 if penalty is None else penalty(learned, step))
 
-    before = block_error(forward, learned, inputs, targets)
-    result = descend(loss, learned, settings, after=after, file=file, progress=progress)
-    error = block_error(forward, result.parameters, inputs, targets)
-    return Reconstruction(result.parameters, before, error, result.losses, int(settings.seed))
+    result = descend(loss, learned, settings, after=after, file=file, progress=progress, judged=True)
+    start = {name: np.array(value) for name, value in learned.items()}
+    return Reconstruction.judged(start, result, settings.seed, lambda own: block_error(forward, own, inputs, targets))
 
 
 def block_error(forward: Forward, learned: Parameters, inputs: Sequence[Array], targets: Sequence[Array]) -> float:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lowbit.metrics import relative_squared_error
 from lowbit.ops.arrays import Array
 from lowbit.policy.choices import require_choice
 from lowbit.quantizers.inputs import activation_rows, weight_matrix
 from lowbit.quantizers.learned.descent import Settings
 from lowbit.quantizers.learned.gradients import differentiable
-from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_of
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
 from lowbit.quantizers.learned.optimizers import Arrays, RMSprop
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.methods.vector_quantization import vector_quantization
 from lowbit.quantizers.weight import QuantizedWeight, VectorTable
@@ -216,22 +217,27 @@ def vq4dit(
     nearest = vector_quantization(matrix, to=to, variant="official", seed=seed, iterations=iterations)
     candidates, start = Candidates.of(nearest)
     watch = watched(start, variant)
-    result = Layer.of(matrix, rows).learn(
+    layer = Layer.of(matrix, rows)
+
+    def stored(learned: Arrays) -> QuantizedWeight:
+        return QuantizedWeight(candidates.chosen(learned["ratio"], learned["table"]))
+
+    result = layer.learn(
         lambda learned: candidates.values(learned["ratio"], learned["table"]),
         watch.start,
-        Settings(steps, seed, RATES, OPTIMIZER),
+        Settings(steps, seed, {name: RATES[name] for name in start}, OPTIMIZER),
         batch=batch,
         penalty=watch.penalty,
         after=watch.after,
+        error=lambda learned: stored(learned).error(matrix, rows),
     )
-    ratio, table = result.learned["ratio"], result.learned["table"]
-    chosen = QuantizedWeight(candidates.chosen(ratio, table))
+    mixed = np.asarray(candidates.values(start["ratio"], start["table"]))
     own = {
-        "nearest": nearest.error(matrix, rows),
-        "after": chosen.error(matrix, rows),
-        "frozen": float((np.abs(ratio) >= FROZEN).mean()),
+        "before": relative_squared_error(layer.outputs, layer.rows @ mixed.T),
+        "nearest": result.before,
+        "frozen": float((np.abs(result.learned["ratio"]) >= FROZEN).mean()),
     }
-    return QuantizedWeight(chosen.tensor, report=MappingProxyType(report_of(result) | own))
+    return replace(stored(result.learned), report=report_of(result) | own)
 
 
 METHOD = Method(

@@ -18,8 +18,9 @@ from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.clip import block_length, nearest
 from lowbit.quantizers.inputs import Doubles, activation_rows, weight_format, weight_matrix
 from lowbit.quantizers.learned.descent import Settings
-from lowbit.quantizers.learned.layer import BATCH, REPORT, STEPS, Layer, report_of
+from lowbit.quantizers.learned.layer import REPORT, Layer, report_of
 from lowbit.quantizers.learned.power_grid import PowerGrid
+from lowbit.quantizers.learned.settings import BATCH, STEPS
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.options import Numbers, Option
 from lowbit.quantizers.solver import with_codes
@@ -131,8 +132,10 @@ def _learned(
     tensor = _on_grid(matrix, _grid(fmt, fmt.element.bits, power), power, "paper", result.learned["weight"])
     learned, before = QuantizedWeight(tensor), searched.error(matrix, rows)
     after = learned.error(matrix, rows)
-    best, power = (learned, power) if after <= before else (searched, searched.report["exponent"])
-    report = {**searched.report, **report_of(result), "exponent": power, "before": before, "after": min(before, after)}
+    report = {**searched.report, **report_of(result), "exponent": power, "before": before, "after": after}
+    best = learned
+    if result.kept == "start" or not after <= before:  # stricter than of other methods: the search is no start alone
+        best, report = searched, report | {"exponent": searched.report["exponent"], "after": before, "kept": "start"}
     return replace(best, report=report)
 
 

@@ -44,7 +44,8 @@ def test_adapters_of_a_model_learn_and_merge_bit_for_bit(parameters, kind):
 
     begin = start(layers, 2, 0)
     assert len(begin) == 3 * len(names)
-    settings = Settings(30, 0, {":left": 0.01, ":right": 0.01, ":scale": 1e-3, ":own": 1e-4})
+    rates = {":left": 0.01, ":right": 0.01, **({":scale": 1e-3} if kind == "lr_qat" else {":own": 1e-4})}
+    settings = Settings(30, 0, rates)
     result = descend(loss, begin, settings, after=lambda learned: kept(layers, learned))
     assert result.losses[-1] < 0.9 * result.losses[0]
     forward = replaced(parameters, layers, result.parameters)

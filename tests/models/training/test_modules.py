@@ -129,15 +129,15 @@ def test_processes_give_the_same_bits(blocks):
 
 
 def test_bad_plans_are_refused(blocks):
-    with pytest.raises(InputError, match="weights of 1 bits"):
+    with pytest.raises(InputError, match="bits = 1 is not a whole number from 2 to 8"):
         Plan(1, 0, bits=1)
-    with pytest.raises(InputError, match="inputs of 9 bits"):
+    with pytest.raises(InputError, match="input_bits = 9 is not a whole number from 2 to 8"):
         Plan(1, 0, input_bits=9)
-    with pytest.raises(InputError, match="the seed is None"):
+    with pytest.raises(InputError, match="seed = None is not a whole number from 0 on"):
         parallel(blocks, Plan(1, None))
     with pytest.raises(InputError, match=r"no such folder|cannot be written|No such file"):
         parallel(blocks, PLAN, folder="no folder of this name")
-    with pytest.raises(InputError, match="0 rounds"):
+    with pytest.raises(InputError, match="rounds = 0 is not a whole number from 1 on"):
         parallel(blocks, PLAN, rounds=0)
-    with pytest.raises(InputError, match="teacher forcing in -1"):
+    with pytest.raises(InputError, match="forced = -1 is not a number from 0 on"):
         parallel(blocks, PLAN, forced=-1)

@@ -108,5 +108,5 @@ def test_formats_that_clips_are_not_learned_of_are_refused():
         learn_block(part, Choices("nf4.g32", 1, 0))
     with pytest.raises(InputError, match="no weight of these blocks has a format"):
         learn_block(part, Choices({"lm_head.weight": "int4.g32"}, 1, 0))
-    with pytest.raises(InputError, match="the seed is None"):
+    with pytest.raises(InputError, match="seed = None is not a whole number from 0 on"):
         learn_block(part, Choices("int4.channel", 1, None))
