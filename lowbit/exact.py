@@ -72,6 +72,17 @@ MINUS_INFINITY = Exact(NEGATIVE_INFINITY, 0, 0, True)
 NOT_A_NUMBER = Exact(NAN, 0, 0, False)
 
 
+def nearest_binary32(value: Fraction) -> Fraction:
+    """The binary32 number nearest to a number within binary32's range, ties to even."""
+    if value == 0:
+        return value
+    exponent = abs(value).numerator.bit_length() - abs(value).denominator.bit_length()
+    if Fraction(2) ** exponent > abs(value):
+        exponent -= 1
+    quantum = Fraction(2) ** max(exponent - 23, -149)  # of 24 significant bits, and of subnormal numbers
+    return round(value / quantum) * quantum
+
+
 def floor_log2(value: Exact) -> int:
     """The exponent of the leading bit of a nonzero finite value."""
     return abs(value.significand).bit_length() - 1 + value.exponent

@@ -8,7 +8,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from lowbit.errors import FormatError, UnknownFormatError
-from lowbit.exact import NOT_A_NUMBER, Exact, finite, from_float
+from lowbit.exact import NOT_A_NUMBER, Exact, finite, from_float, from_fraction, nearest_binary32
 from lowbit.format.common import Format, check_id
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import MAX_BITS, FloatFormat, TableFormat
@@ -306,7 +306,7 @@ def power_format(bits: int, exponent: float | Fraction, *, id: str | None = None
     with localcontext(prec=POWER_DIGITS):
         inverse = Decimal(ratio.denominator) / ratio.numerator
         powers = [(Decimal(code) / top) ** inverse for code in range(1, top + 1)]
-    above = [_binary32(Fraction(power)) for power in powers]
+    above = [from_fraction(nearest_binary32(Fraction(power))) for power in powers]
     if len({finite(0), *above}) <= top:
         raise FormatError(
             f"exponent = {exponent!r}: two of the {top + 1} magnitudes of {bits} bits are one number in binary32",
@@ -322,13 +322,3 @@ def _check_power(bits: object, exponent: object) -> None:
         raise FormatError(f"bits = {bits!r} is not an integer from 2 to {MAX_POWER_BITS}")
     if isinstance(exponent, bool) or not isinstance(exponent, int | float | Fraction) or not 0 < exponent <= MAX_POWER:
         raise FormatError(f"exponent = {exponent!r} is not a number above 0 and at most {MAX_POWER}")
-
-
-def _binary32(value: Fraction) -> Exact:
-    """The nearest binary32 number below 2**128, the even one of two."""
-    if not value:
-        return finite(0)
-    leading = value.numerator.bit_length() - value.denominator.bit_length()
-    leading -= value < Fraction(2) ** leading
-    exponent = max(leading - 23, -149)
-    return finite(round(value / Fraction(2) ** exponent), exponent)

@@ -123,7 +123,7 @@ class Sum(Fields):
         fmt = self.output.scalar
         wide = total if self._narrow else total.astype(np.int64)
         codes = wide + self.output.zero_point if self.output.zero_point else wide
-        yield Step("requantised", np.clip(codes, *self._range).astype(fmt.code_dtype), fmt.bits, fmt.signed)
+        yield Step.of("requantised", np.clip(codes, *self._range).astype(fmt.code_dtype), fmt)
 
     @cached_property
     def _narrow(self) -> bool:
@@ -155,9 +155,8 @@ class Sum(Fields):
             yield from finished_bounds(self.output, total)
             return
         yield Bound("accumulator", *total, 32)
-        fmt = self.output.scalar
-        low, high = (np.clip(end + self.output.zero_point, *self._range) for end in total)
-        yield Bound("requantised", low, high, fmt.bits, fmt.signed)
+        ends = (np.clip(end + self.output.zero_point, *self._range) for end in total)
+        yield Bound.of("requantised", Interval(*ends), self.output.scalar)
 
 
 def _columns(pair: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.layers.add import products_of
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.layers.nonlinear import LONGEST, Nonlinearity
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.ops.gemm.gemm import gemm
@@ -132,9 +132,8 @@ class Attention(Layer):
             empty,
         )
         yield Step("scores accumulator", sums, 32)
-        fmt = self.scores.result.scalar
         scores = self.scores(sums)
-        yield Step("scores", scores, fmt.bits, fmt.signed)
+        yield Step.of("scores", scores, self.scores.result.scalar)
         probabilities, zero_point = self._probabilities(scores, positions, mask)
         declared = self.softmax.declared(self.scores.result)
         yield Step("probabilities", probabilities, declared.bits, declared.signed)
@@ -266,10 +265,9 @@ class Rotary(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("cosines", "sines"):
-            shape = (None, None) if name == "cosines" else self.cosines.shape
-            table = checked_parameter(getattr(self, name), f"rotary: {name}", "int16", shape)
-            self.require(bool((np.abs(table.astype(int)) <= ONE).all()), f"{name} are beyond {ONE}, which is 1")
-            object.__setattr__(self, name, table)
+            self.check_parameter(name, "int16", (None, None) if name == "cosines" else self.cosines.shape)
+            inside = np.abs(getattr(self, name).astype(int)) <= ONE
+            self.require(bool(inside.all()), f"{name} are beyond {ONE}, which is 1")
         self.output.check_channels(1, self.operation)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.layers.linear import Linear, product_bounds
 from lowbit.layers.requantize import Output, check_output, finished
 from lowbit.ops.types import Array
@@ -67,18 +67,15 @@ class Conv(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weight = checked_parameter(self.weight, "conv: weight", self.weight_format, (None,) * 4)
-        object.__setattr__(self, "weight", weight)
-        self.require(
-            is_integer(self.groups, 1, len(weight)) and len(weight) % self.groups == 0,
-            f"{len(weight)} outputs in {self.groups} groups",
-        )
-        check_pairs(self, size=weight.shape[1:3], stride=self.stride)
+        self.check_parameter("weight", self.weight_format, (None,) * 4)
+        outputs = len(self.weight)
+        whole = is_integer(self.groups, 1, outputs) and outputs % self.groups == 0
+        self.require(whole, f"{outputs} outputs in {self.groups} groups")
+        check_pairs(self, size=self.weight.shape[1:3], stride=self.stride)
         check_padding(self, self.padding, (LARGEST_PADDING, LARGEST_PADDING))
-        check_output(self.output, len(weight), self.operation)
+        check_output(self.output, outputs, self.operation)
         if self.bias is not None:
-            bias = checked_parameter(self.bias, "conv: bias", "int32", (len(weight),))
-            object.__setattr__(self, "bias", bias)
+            self.check_parameter("bias", "int32", (outputs,))
 
     @property
     def _channels(self) -> int:

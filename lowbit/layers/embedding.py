@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lowbit.layers.add import INT32, Sum
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.ops.types import Array
 
 
@@ -33,8 +33,7 @@ class Embedding(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        table = checked_parameter(self.table, "embedding: table", self.entries.format, (None, None))
-        object.__setattr__(self, "table", table)
+        self.check_parameter("table", self.entries.format, (None, None))
 
     @property
     def result(self) -> Quantity:
@@ -49,12 +48,12 @@ class Embedding(Layer):
         outside = (indices < 0) | (indices >= rows)
         if outside.any():
             self.require(False, f"index {int(indices[outside][0])} is not one of {rows} rows")
-        yield Step("row", self.table[indices], self.entries.scalar.bits, self.entries.scalar.signed)
+        yield Step.of("row", self.table[indices], self.entries.scalar)
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
         low, high = max(int(ranges[0].low.min()), 0), min(int(ranges[0].high.max()) + 1, len(self.table))
         rows = self.table[low:high].astype(np.int64)
-        yield Bound("row", rows.min(axis=0), rows.max(axis=0), self.entries.scalar.bits, self.entries.scalar.signed)
+        yield Bound.of("row", Interval(rows.min(axis=0), rows.max(axis=0)), self.entries.scalar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,7 @@ class Positions(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        table = checked_parameter(self.table, "positions: table", self.entries.format, (None, None))
-        object.__setattr__(self, "table", table)
+        self.check_parameter("table", self.entries.format, (None, None))
 
     @property
     def result(self) -> Quantity:

@@ -110,6 +110,11 @@ class Step(NamedTuple):
     bits: int  # the declared width
     signed: bool = True
 
+    @classmethod
+    def of(cls, label: str, codes: Array, fmt: Scalar) -> Step:
+        """Codes of a format."""
+        return cls(label, codes, fmt.bits, fmt.signed)
+
 
 class Bound(NamedTuple):
     """Where an intermediate lies for any input."""
@@ -119,6 +124,11 @@ class Bound(NamedTuple):
     high: npt.NDArray[np.int64]  # likewise
     bits: int  # the declared width
     signed: bool = True
+
+    @classmethod
+    def of(cls, label: str, codes: Interval, fmt: Scalar) -> Bound:
+        """Codes of a format."""
+        return cls(label, *codes, fmt.bits, fmt.signed)
 
     @property
     def interval(self) -> Interval:
@@ -207,6 +217,11 @@ class Layer(Fields, ABC):
         """
         (last,) = deque(self.intermediates(*codes), maxlen=1)
         return last.codes
+
+    def check_parameter(self, name: str, format: str, shape: tuple[int | None, ...]) -> None:
+        """Replace a parameter by what :func:`checked_parameter` makes of it, which may raise an InputError."""
+        array = checked_parameter(getattr(self, name), f"{self.operation}: {name}", format, shape)
+        object.__setattr__(self, name, array)
 
     def require(self, condition: bool, what: str, hint: str = "") -> None:
         """Raise an InputError that names the kind of the layer unless a condition holds."""

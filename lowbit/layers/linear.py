@@ -55,13 +55,12 @@ class Linear(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check = self._check
-        check("weight", self.weight_format, (None, None))
+        self.check_parameter("weight", self.weight_format, (None, None))
         outputs = len(self.weight)
         if self.bias is not None:
-            check("bias", "int32", (outputs,))
+            self.check_parameter("bias", "int32", (outputs,))
         if not isinstance(self.weight_zero_point, int):
-            check("weight_zero_point", self.weight_format, (outputs,))
+            self.check_parameter("weight_zero_point", self.weight_format, (outputs,))
         else:
             checked_parameter(self.weight_zero_point, "linear: weight_zero_point", self.weight_format, ())
         self.require(
@@ -70,10 +69,6 @@ class Linear(Layer):
             hint="a requantize layer before it makes codes of 8 or 16 bits",
         )
         check_output(self.output, outputs, self.operation)
-
-    def _check(self, name: str, format: str, shape: tuple[int | None, ...]) -> None:
-        array = checked_parameter(getattr(self, name), f"{self.operation}: {name}", format, shape)
-        object.__setattr__(self, name, array)
 
     @cached_property
     def packed(self) -> PackedMatrix:

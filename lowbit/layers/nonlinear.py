@@ -11,7 +11,7 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.layers.add import products_of
 from lowbit.layers.fields import Fields
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter, is_integer
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, is_integer
 from lowbit.layers.requantize import Output, Rescale, centred, check_output, finished, finished_bounds
 from lowbit.nonlinear.binary32 import scale32
 from lowbit.nonlinear.ivit import SOFTMAX_SHIFT, unit_code
@@ -298,9 +298,7 @@ class Table(Layer):
         super().__post_init__()
         bits = self.input.scalar.bits
         self.require(bits <= 16, f"input has format {self.input.format}: a table has at most 2^16 entries")
-        size = len(self.input.scalar.codes)
-        table = checked_parameter(self.table, "table: table", self.entries.format, (size,))
-        object.__setattr__(self, "table", table)
+        self.check_parameter("table", self.entries.format, (len(self.input.scalar.codes),))
 
     @classmethod
     def from_function(cls, function: Callable[[Array], Array], input: Quantity, result: Quantity) -> Table:
@@ -321,14 +319,13 @@ class Table(Layer):
         return self.entries
 
     def steps(self, *codes: Array) -> Iterator[Step]:
-        fmt = self.entries.scalar
         places = codes[0].astype(np.int32) - self.input.scalar.codes[0]
-        yield Step("entry", self.table[places], fmt.bits, fmt.signed)
+        yield Step.of("entry", self.table[places], self.entries.scalar)
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
-        first, fmt = self.input.scalar.codes[0], self.entries.scalar
+        first = self.input.scalar.codes[0]
         part = self.table[int(ranges[0].low.min()) - first : int(ranges[0].high.max()) - first + 1]
-        yield Bound("entry", *Interval.of(part.min(), part.max()), fmt.bits, fmt.signed)
+        yield Bound.of("entry", Interval.of(part.min(), part.max()), self.entries.scalar)
 
 
 def check_normalised(layer: Layer, output: Output, length: int) -> None:

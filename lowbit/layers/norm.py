@@ -9,7 +9,7 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step, checked_parameter
+from lowbit.layers.layer import Bound, Interval, Layer, Quantity, Step
 from lowbit.layers.nonlinear import Nonlinearity, check_normalised
 from lowbit.layers.requantize import Output, Rescale, finished, finished_bounds
 from lowbit.ops.types import Array
@@ -54,8 +54,7 @@ class Norm(Layer):
         check_normalised(self, self.output, self.length)
         self.function.trial(self.input, self.length)
         if self.bias is not None:
-            bias = checked_parameter(self.bias, "norm: bias", "int32", (self.length,))
-            object.__setattr__(self, "bias", bias)
+            self.check_parameter("bias", "int32", (self.length,))
 
     @classmethod
     def from_affine(

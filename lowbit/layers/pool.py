@@ -55,11 +55,10 @@ class MaxPool(Layer):
     def steps(self, *codes: Array) -> Iterator[Step]:
         fmt = self.input.scalar
         views = windows(self, codes[0], self.size, self.stride, self.padding, fmt.codes[0])
-        yield Step("maximum", views.max(axis=(-3, -2)), fmt.bits, fmt.signed)
+        yield Step.of("maximum", views.max(axis=(-3, -2)), fmt)
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
-        fmt = self.input.scalar
-        yield Bound("maximum", *ranges[0], fmt.bits, fmt.signed)
+        yield Bound.of("maximum", ranges[0], self.input.scalar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +126,15 @@ class AveragePool(Layer):
     def _divided(self, sums: npt.NDArray[np.int32], counts: npt.NDArray[np.int32], rounding: str) -> Iterator[Step]:
         fmt = self.input.scalar
         yield Step("accumulator", sums, 32)
-        yield Step("average", rounded_quotients(sums, counts, rounding).astype(fmt.code_dtype), fmt.bits, fmt.signed)
+        yield Step.of("average", rounded_quotients(sums, counts, rounding).astype(fmt.code_dtype), fmt)
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
         inputs, terms = ranges[0], self.size[0] * self.size[1]
         if isinstance(self.division, Rescale):
             centred = inputs.less(self.input.zero_point)
             return finished_bounds(self.division, Interval(centred.low * terms, centred.high * terms))
-        fmt = self.input.scalar
         low, high = np.minimum(inputs.low * terms, inputs.low), np.maximum(inputs.high * terms, inputs.high)
-        return iter((Bound("accumulator", low, high, 32), Bound("average", *inputs, fmt.bits, fmt.signed)))
+        return iter((Bound("accumulator", low, high, 32), Bound.of("average", inputs, self.input.scalar)))
 
 
 def _check_window(layer: Layer, size: Pair, stride: Pair, padding: Padding) -> None:

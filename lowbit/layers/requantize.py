@@ -130,8 +130,7 @@ class Rescale(Fields):
 
     def steps(self, accumulators: Array) -> Iterator[Step]:
         """The requantised accumulators."""
-        fmt = self.result.scalar
-        yield Step("requantised", self(accumulators), fmt.bits, fmt.signed)
+        yield Step.of("requantised", self(accumulators), self.result.scalar)
 
     def bounds(self, accumulators: Interval) -> Iterator[Bound]:
         """What the scheme takes, and where the codes lie.
@@ -139,7 +138,7 @@ class Rescale(Fields):
         Every step of a scheme is monotone unless it wraps, so the ends of an interval become the ends of the result if
         nothing wraps there.
         """
-        rules, fmt = get_requantize_scheme(self.scheme), self.result.scalar
+        rules = get_requantize_scheme(self.scheme)
         ends = [end * (1 if self.signs is None else self.signs) for end in accumulators]
         shape = np.broadcast_shapes(ends[0].shape, self.shift.shape)
         low, high = (np.broadcast_to(end, shape) for end in (np.minimum(*ends), np.maximum(*ends)))
@@ -153,10 +152,9 @@ class Rescale(Fields):
         codes, counts = requantize(limited, **self._options, return_counts=True)
         wraps = rules.overflow == "wrap" and counts["saturated"]
         if wraps or ("wrap32" in (rules.narrowing, rules.left_shift) and counts["wrapped"]):
-            yield Bound("requantised", *self.result.interval, fmt.bits, fmt.signed)
+            yield Bound.of("requantised", self.result.interval, self.result.scalar)
         else:
-            result = Interval.of(codes.min(axis=0), codes.max(axis=0))
-            yield Bound("requantised", *result, fmt.bits, fmt.signed)
+            yield Bound.of("requantised", Interval.of(codes.min(axis=0), codes.max(axis=0)), self.result.scalar)
 
 
 def _signed(accumulators: Array, signs: npt.NDArray[np.int64]) -> Array:

@@ -24,12 +24,10 @@ class _Moves(Layer):
         return self.input
 
     def bounds(self, *ranges: Interval) -> Iterator[Bound]:
-        fmt = self.input.scalar
-        yield Bound("moved", *ranges[0].whole(), fmt.bits, fmt.signed)
+        yield Bound.of("moved", ranges[0].whole(), self.input.scalar)
 
     def _moved(self, codes: Array) -> Iterator[Step]:
-        fmt = self.input.scalar
-        yield Step("moved", codes, fmt.bits, fmt.signed)
+        yield Step.of("moved", codes, self.input.scalar)
 
 
 @dataclass(frozen=True, eq=False)

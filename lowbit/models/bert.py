@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
 
-from lowbit.models.functions import Functions, Parameters
+from lowbit.models.functions import Forward, Functions, Parameters
 from lowbit.models.hook import Apply, plainly
 
 Linear = Callable[[str, Any, Any, Any], Any]
@@ -21,7 +20,7 @@ Linear = Callable[[str, Any, Any, Any], Any]
 
 
 @dataclass(frozen=True)
-class Bert:
+class Bert(Forward):
     """What the shape of the parameters does not say.
 
     Attributes
@@ -29,17 +28,11 @@ class Bert:
     layers, heads : int
     epsilon : float
         Of the layer norms.
-    namespace : module
-        Arrays come from it: NumPy, or one that can differentiate.
-    error_function : callable
-        erf for its arrays.
     """
 
     layers: int
     heads: int
     epsilon: float = 1e-12
-    namespace: Any = np
-    error_function: Callable[[Any], Any] = scipy.special.erf
 
     def linears(self) -> list[str]:
         """The names of the weights of all linear layers of the encoder, in the order of the forward pass."""
@@ -76,7 +69,7 @@ class Bert:
         apply : callable
             Stands around every operation, linear layers included: see :mod:`lowbit.models.hook`.
         """
-        run = Functions(parameters, apply, self.namespace, self.error_function)
+        run = self.functions(parameters, apply)
         hidden = self._embedded(run, tokens)
         for number in range(self.layers):
             hidden = self._block(run, number, hidden, linear)
@@ -84,7 +77,7 @@ class Bert:
 
     def embedded(self, parameters: Parameters, tokens: Sequence[int], apply: Apply = plainly) -> Any:
         """What goes into the first block for a sequence, shape (tokens, width)."""
-        return self._embedded(Functions(parameters, apply, self.namespace, self.error_function), tokens)
+        return self._embedded(self.functions(parameters, apply), tokens)
 
     def block_name(self, number: int) -> str:
         """What the names of a block's parameters begin with."""
@@ -92,7 +85,7 @@ class Bert:
 
     def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
         """What one block of the encoder makes of states, shape (..., tokens, width)."""
-        return self._block(Functions(parameters, apply, self.namespace, self.error_function), number, hidden, None)
+        return self._block(self.functions(parameters, apply), number, hidden, None)
 
     def _embedded(self, run: Functions, tokens: Sequence[int]) -> Any:
         words, places, kinds = (

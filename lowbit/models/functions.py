@@ -218,6 +218,53 @@ class Functions:
         return self.apply(kind, name, partial(function, **keywords), *inputs)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """What all architectures have beside their shape.
+
+    Attributes
+    ----------
+    namespace : module
+        Arrays come from it: NumPy, or one that can differentiate.
+    error_function : callable
+        erf for its arrays.
+    """
+
+    namespace: Any = np
+    error_function: Callable[[Any], Any] = scipy.special.erf
+
+    def functions(self, parameters: Parameters, apply: Apply = plainly) -> Functions:
+        """The operations of a pass over parameters; ``apply`` stands around each: see :mod:`lowbit.models.hook`."""
+        return Functions(parameters, apply, self.namespace, self.error_function)
+
+
+@dataclass(frozen=True)
+class OfPatches(Forward):
+    """What transformers have whose tokens are squares of pixels.
+
+    Attributes
+    ----------
+    layers, heads : int
+    patch : int
+        Rows and columns of pixels in a token.
+    epsilon : float
+        Of the layer norms.
+    """
+
+    layers: int
+    heads: int
+    patch: int
+    epsilon: float = 1e-6
+
+    def patches(self, images: Any) -> Any:
+        """The pixels of each token, row by row: shape (..., tokens, patch * patch)."""
+        *batch, rows, columns = images.shape
+        grid = (rows // self.patch, columns // self.patch)
+        split = self.namespace.reshape(images, (*batch, grid[0], self.patch, grid[1], self.patch))
+        together = self.namespace.swapaxes(split, -3, -2)
+        return self.namespace.reshape(together, (*batch, grid[0] * grid[1], self.patch**2))
+
+
 def replaced(parameters: Parameters, weights: Parameters, dtype: type) -> dict[str, Any]:
     """The parameters of a model with some of them replaced, by numbers of a dtype.
 
@@ -240,15 +287,6 @@ def rotary_tables(tokens: int, size: int, base: float) -> tuple[Any, Any]:
     frequencies = base ** (-np.arange(0, size, 2) / size)
     angles = np.tile(np.arange(tokens)[:, None] * frequencies, 2)
     return np.cos(angles), np.sin(angles)
-
-
-def patches(namespace: Any, images: Any, patch: int) -> Any:
-    """The pixels of each token of a vision transformer, row by row: shape (..., tokens, patch * patch)."""
-    *batch, rows, columns = images.shape
-    grid = (rows // patch, columns // patch)
-    split = namespace.reshape(images, (*batch, grid[0], patch, grid[1], patch))
-    together = namespace.swapaxes(split, -3, -2)
-    return namespace.reshape(together, (*batch, grid[0] * grid[1], patch**2))
 
 
 def windows(

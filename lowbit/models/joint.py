@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from lowbit.models.layer_inputs import model_of, names_in_model
+from lowbit.models.layer_inputs import kept, model_of, names_in_model
 from lowbit.ops.arrays import Array
 from lowbit.quantizers.method import Method
 from lowbit.quantizers.weight import QuantizedWeight
@@ -45,14 +44,12 @@ def readers(method: Method, weights: str | Path, name: str, formats: Mapping[str
     """
     if not method.joint:
         return (name,)
-    path = Path(weights)
-    inside = names_in_model(path, formats)
+    inside = names_in_model(weights, formats)
     own = {known: one for one, known in inside.items()}
-    others = _readers(str(path), path.stat().st_mtime_ns)[inside[name]]
+    others = _readers(weights)[inside[name]]
     return tuple(own[one] for one in others if one in own and formats[own[one]] == formats[name])
 
 
-@lru_cache(maxsize=1)
-def _readers(path: str, modified: int) -> Mapping[str, tuple[str, ...]]:
-    del modified
-    return model_of(path).readers()
+@kept(1)
+def _readers(weights: str | Path) -> Mapping[str, tuple[str, ...]]:
+    return model_of(weights).readers()

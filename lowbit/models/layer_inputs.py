@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from hashlib import sha256
 from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +20,27 @@ from lowbit.files.selection import LeftOut
 from lowbit.models.language.model import LanguageModel, hugging_face_name
 from lowbit.models.sentences import SentenceModel, sentences_of
 from lowbit.ops.arrays import Array
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kept(count: int) -> Callable[[Function], Function]:
+    """Keep the last results of a function of a file and more, as long as the file is not written again."""
+
+    def decorated(function: Function) -> Function:
+        @lru_cache(maxsize=count)
+        def result(path: str, modified: int, *arguments: Any) -> Any:
+            del modified
+            return function(path, *arguments)
+
+        @wraps(function)
+        def of_file(file: str | Path, *arguments: Any) -> Any:
+            path = Path(file)
+            return result(str(path), path.stat().st_mtime_ns if path.exists() else 0, *arguments)
+
+        return cast("Function", of_file)
+
+    return decorated
 
 
 class EvaluatedModel(Protocol):
@@ -138,28 +159,39 @@ def read_text(file: str | Path, weights: str | Path | None = None) -> Text:
     return Text(name, sha256(content).hexdigest(), samples)
 
 
+@kept(1)
 def model_of(weights: str | Path) -> EvaluatedModel:
     """The model that a safetensors file and config.json and vocab.txt beside it make, or a GGUF file; the last is kept.
 
     Raises InputError: a file is missing or broken.
     """
     path = Path(weights)
-    return _model(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+    return LanguageModel.read(path) if is_gguf(path) else SentenceModel.read(path.parent, path)
 
 
+@kept(2)
 def layer_inputs(weights: str | Path, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
     """What goes into linear layers, by the name of the weight, shape (rows, inputs): the rows of all samples.
 
     Those of two texts are kept, so that the tasks of a campaign share one forward pass over each.
     """
-    path = Path(weights)
-    return _inputs(str(path), path.stat().st_mtime_ns, samples, names)
+    result = model_of(weights).inputs(samples, names)
+    for array in result.values():
+        array.flags.writeable = False  # so that their Gram matrices are kept
+    return result
 
 
+@kept(1)
 def layer_outputs(weights: str | Path, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Outputs]:
     """What errors of linear layers are measured by, by the name of the weight; those of one text are kept."""
-    path = Path(weights)
-    return _outputs(str(path), path.stat().st_mtime_ns, samples, names)
+    model = model_of(weights)
+    inputs = model.inputs(samples, names)
+    rows = {id(array): condensed(array) for array in {id(one): one for one in inputs.values()}.values()}
+    result = {}
+    for name, array in inputs.items():
+        own = rows[id(array)]
+        result[name] = Outputs(own, _squares(own, model.parameters[name]))
+    return result
 
 
 def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Entry], tuple[LeftOut, ...]]:
@@ -177,54 +209,16 @@ def seen_layers(weights: str | Path, entries: Iterable[Entry]) -> tuple[list[Ent
     return kept, tuple(LeftOut(entry.name, entry.dtype, entry.shape, entry.size, reason) for entry in others)
 
 
+@kept(1)
 def float_vectors(weights: str | Path, samples: tuple[Any, ...]) -> Array:
     """What the model makes of samples, kept as :func:`layer_inputs` are."""
-    path = Path(weights)
-    return _vectors(str(path), path.stat().st_mtime_ns, samples)
+    return model_of(weights).embed(samples)
 
 
+@kept(1)
 def float_figures(weights: str | Path, samples: tuple[Any, ...]) -> Mapping[str, float]:
     """How good the model is on samples, kept as well."""
-    path = Path(weights)
-    return _figures(str(path), path.stat().st_mtime_ns, samples)
-
-
-@lru_cache(maxsize=1)
-def _model(path: str, modified: int) -> EvaluatedModel:
-    del modified
-    if is_gguf(Path(path)):
-        return LanguageModel.read(path)
-    return SentenceModel.read(Path(path).parent, path)
-
-
-@lru_cache(maxsize=2)
-def _inputs(path: str, modified: int, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Array]:
-    result = _model(path, modified).inputs(samples, names)
-    for array in result.values():
-        array.flags.writeable = False  # so that their Gram matrices are kept
-    return result
-
-
-@lru_cache(maxsize=1)
-def _outputs(path: str, modified: int, samples: tuple[Any, ...], names: tuple[str, ...]) -> Mapping[str, Outputs]:
-    model = _model(path, modified)
-    inputs = model.inputs(samples, names)
-    rows = {id(array): condensed(array) for array in {id(one): one for one in inputs.values()}.values()}
-    result = {}
-    for name, array in inputs.items():
-        own = rows[id(array)]
-        result[name] = Outputs(own, _squares(own, model.parameters[name]))
-    return result
-
-
-@lru_cache(maxsize=1)
-def _vectors(path: str, modified: int, samples: tuple[Any, ...]) -> Array:
-    return _model(path, modified).embed(samples)
-
-
-@lru_cache(maxsize=1)
-def _figures(path: str, modified: int, samples: tuple[Any, ...]) -> Mapping[str, float]:
-    return _model(path, modified).figures(samples, _vectors(path, modified, samples))
+    return model_of(weights).figures(samples, float_vectors(weights, samples))
 
 
 def names_in_model(weights: str | Path, names: Iterable[str]) -> dict[str, str]:

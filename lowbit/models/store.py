@@ -110,11 +110,6 @@ def read_model(path: str | Path) -> IntegerModel:
 _PARTS: Mapping[str, type] = {"inputs": dict, "outputs": list, "nodes": dict, "facts": dict}
 
 
-def is_model(file: TensorFile) -> bool:
-    """Whether a file says that it is an integer model."""
-    return f'"{SCHEMA.rsplit("/", 1)[0]}/' in file.metadata.get(KEY, "")
-
-
 def _fields(value: Any, name: str, tensors: dict[str, Array]) -> dict[str, Any]:
     own = {field.name: getattr(value, field.name) for field in fields(value)}
     return {field: _plain(part, f"{name}.{field}", tensors) for field, part in own.items()}

@@ -21,6 +21,7 @@ from lowbit.models.llama import Llama
 from lowbit.models.resnet import ResNet
 from lowbit.models.vit import Vit
 from lowbit.printable import excerpt
+from lowbit.quantizers.options import Numbers
 
 KEY = "lowbit"
 ARCHITECTURES = {"vit": Vit, "resnet": ResNet, "llama": Llama, "dit": Dit}
@@ -99,16 +100,11 @@ def load(name: str | Path) -> StoredModel:
     for key, value in shape.items():
         sizes = value if key == SEVERAL and isinstance(value, tuple) else (value,) if key != SEVERAL else ()
         most = len(parameters) if key not in FRACTIONS else LARGEST
-        if not sizes or not all(_is_size(size, most, whole=key not in FRACTIONS) for size in sizes):
+        numbers = Numbers(0, most, excluded=0, whole=key not in FRACTIONS)
+        if not sizes or not all(map(numbers.holds, sizes)):
             raise InputError(f"{path}: {key} = {excerpt(repr(value), quoted=False)} is not one of a model of its size")
     _require_shapes(architecture, parameters, str(path))
     return StoredModel(architecture, parameters, facts)
-
-
-def _is_size(value: Any, most: float, *, whole: bool) -> bool:
-    """Whether a value is a positive number that is not larger."""
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value <= most
 
 
 def _require_shapes(architecture: Architecture, parameters: Parameters, where: str) -> None:

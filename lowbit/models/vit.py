@@ -7,40 +7,16 @@ arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
 
-from lowbit.models.functions import Functions, Parameters, patches
+from lowbit.models.functions import Functions, OfPatches, Parameters
 from lowbit.models.hook import Apply, plainly
 
 
-@dataclass(frozen=True)
-class Vit:
-    """What the shape of the parameters does not say.
-
-    Attributes
-    ----------
-    layers, heads : int
-    patch : int
-        Rows and columns of pixels in a token.
-    epsilon : float
-        Of the layer norms.
-    namespace : module
-        Arrays come from it: NumPy, or one that can differentiate.
-    error_function : callable
-        erf for its arrays.
-    """
-
-    layers: int
-    heads: int
-    patch: int
-    epsilon: float = 1e-6
-    namespace: Any = np
-    error_function: Callable[[Any], Any] = scipy.special.erf
+class Vit(OfPatches):
+    """A vision transformer."""
 
     def shapes(self, size: int, width: int, middle: int, classes: int) -> dict[str, tuple[int, ...]]:
         """Every parameter with its shape, for images of ``size`` squared and ``middle`` channels between two layers."""
@@ -71,17 +47,13 @@ class Vit:
         apply : callable, optional
             Stands around every operation: see :mod:`lowbit.models.hook`.
         """
-        run = Functions(parameters, apply, self.namespace, self.error_function)
+        run = self.functions(parameters, apply)
         hidden = run.linear("patches", run.reshape("tokens", self.patches, images))
         places = run.embedding("positions", np.arange(hidden.shape[-2]))
         hidden = run.add("positions.add", hidden, places)
         for number in range(self.layers):
             hidden = self._block(run, f"blocks.{number}", hidden)
         return run.linear("head", run.mean("mean", run.layernorm("norm", hidden, self.epsilon), -2))
-
-    def patches(self, images: Any) -> Any:
-        """The pixels of each token, row by row: shape (..., tokens, patch * patch)."""
-        return patches(self.namespace, images, self.patch)
 
     def _block(self, run: Functions, name: str, hidden: Any) -> Any:
         inside = run.layernorm(f"{name}.attention.norm", hidden, self.epsilon)

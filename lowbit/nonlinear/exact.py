@@ -41,11 +41,11 @@ def _result(call: Parameters) -> tuple[Intermediate, ...]:
     return signed(call.result_bits, "result", note="limited to its width")
 
 
-def _norm(operation: str, summary: str) -> Scheme:
+def _norm(operation: str) -> Scheme:
     return Scheme(
         operation,
         "exact",
-        summary,
+        "the exact function, gamma and beta applied, rounded once to 4, 10 or 20 fraction bits",
         _result,
         evidence="",
         options=("gamma", "beta", "rounding"),
@@ -71,6 +71,5 @@ SCHEMES = (
         audited=False,
         trials={"rounding": ("nearest_even", "toward_zero", "toward_positive")},
     ),
-    _norm("layernorm", "the exact function, gamma and beta applied, rounded once to 4, 10 or 20 fraction bits"),
-    _norm("rmsnorm", "the exact function, gamma and beta applied, rounded once to 4, 10 or 20 fraction bits"),
+    *map(_norm, ("layernorm", "rmsnorm")),
 )

@@ -15,28 +15,16 @@ import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
+from lowbit.exact import nearest_binary32
 from lowbit.nonlinear.scheme import Example, Scheme
 from lowbit.nonlinear.tflite import RELATIVES, sigmoid_int16, softmax_int16
 from lowbit.nonlinear.widths import Intermediate
 
 DIGITS = 40
-FRACTION_BITS = 23
-SMALLEST_EXPONENT = -149
 BEYOND_EXP = 104
 """exp(-x) is below the smallest binary32 number, and 1 + exp(x) is exp(x), long before."""
 RESULT_STEPS = {"logistic": (256, -128), "tanh": (128, 0)}
 """Codes in one unit of the result, and its zero point."""
-
-
-def round_binary32(value: Fraction) -> Fraction:
-    """The binary32 number nearest to a number within binary32's range, ties to even."""
-    if value == 0:
-        return value
-    exponent = abs(value).numerator.bit_length() - abs(value).denominator.bit_length()
-    if Fraction(2) ** exponent > abs(value):
-        exponent -= 1
-    quantum = Fraction(2) ** max(exponent - FRACTION_BITS, SMALLEST_EXPONENT)
-    return round(value / quantum) * quantum
 
 
 def _exp(value: Fraction) -> Fraction:
@@ -51,7 +39,7 @@ def logistic(value: Fraction) -> Fraction:
         return Fraction(0)
     if value > BEYOND_EXP:
         return Fraction(1)
-    return round_binary32(1 / round_binary32(1 + round_binary32(_exp(-value))))
+    return nearest_binary32(1 / nearest_binary32(1 + nearest_binary32(_exp(-value))))
 
 
 def tanh(value: Fraction) -> Fraction:
@@ -59,9 +47,9 @@ def tanh(value: Fraction) -> Fraction:
     if abs(value) > BEYOND_EXP:
         return Fraction(1 if value > 0 else -1)
     if abs(value) < Fraction(1, 1 << 13):  # x - x^3 / 3: the next term is below a quarter of a last place
-        return round_binary32(value - value**3 / 3)
+        return nearest_binary32(value - value**3 / 3)
     doubled = _exp(2 * value)
-    return round_binary32((doubled - 1) / (doubled + 1))
+    return nearest_binary32((doubled - 1) / (doubled + 1))
 
 
 def sigmoid_table(operation: str, scale: float, zero_point: int) -> list[int]:
@@ -70,7 +58,7 @@ def sigmoid_table(operation: str, scale: float, zero_point: int) -> list[int]:
     steps, result_zero_point = RESULT_STEPS[operation]
     entries = []
     for code in range(-128, 128):
-        answer = function(round_binary32(Fraction(scale) * (code - zero_point))) * steps
+        answer = function(nearest_binary32(Fraction(scale) * (code - zero_point))) * steps
         rounded = math.floor(abs(answer) + Fraction(1, 2))  # C's round: ties away from zero
         entries.append(max(-128, min(127, (rounded if answer >= 0 else -rounded) + result_zero_point)))
     return entries
@@ -78,9 +66,9 @@ def sigmoid_table(operation: str, scale: float, zero_point: int) -> list[int]:
 
 def softmax_table(scale: float, beta: float) -> list[Fraction]:
     """Exp of the differences 0, -1, ..., -255 in binary32, as LiteRT's optimised softmax of 8-bit codes has them."""
-    product = round_binary32(Fraction(scale) * Fraction(beta))
-    exponents = (round_binary32(product * distance) for distance in range(256))
-    return [round_binary32(_exp(-value)) if value < BEYOND_EXP else Fraction(0) for value in exponents]
+    product = nearest_binary32(Fraction(scale) * Fraction(beta))
+    exponents = (nearest_binary32(product * distance) for distance in range(256))
+    return [nearest_binary32(_exp(-value)) if value < BEYOND_EXP else Fraction(0) for value in exponents]
 
 
 SCHEMES = (

@@ -132,14 +132,8 @@ def effective_scale(a_scale: float, b_scale: float, result_scale: float, *, sche
     False
     """
     rule = get_requantize_scheme(scheme).scale_product
-    left, right, below = (
-        binary32_scale(scale, name)
-        for scale, name in (
-            (a_scale, "a_scale"),
-            (b_scale, "b_scale"),
-            (result_scale, "result_scale"),
-        )
-    )
+    named = {"a_scale": a_scale, "b_scale": b_scale, "result_scale": result_scale}
+    left, right, below = (binary32_scale(scale, name) for name, scale in named.items())
     product = left * right  # exact: 24 bits times 24 bits
     if rule == "float64":
         return positive_scale(product / below)

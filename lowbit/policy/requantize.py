@@ -235,10 +235,8 @@ class RequantizeScheme(Choices):
         )
         self._require(self.accumulator_bits == 32, f"accumulators of {self.accumulator_bits} bits in {self.product}")
         if self.zero_point == "before_rounding":
-            known = (self.product, self.tie) == ("binary64", "even") or (self.product, self.tie, self.overflow) == (
-                *("binary32", "up_binary32"),
-                "saturate",
-            )
+            steps = self.product, self.tie, self.overflow
+            known = steps[:2] == ("binary64", "even") or steps == ("binary32", "up_binary32", "saturate")
             self._require(
                 known and self.narrowing == "exact",
                 "a zero point before the rounding goes with the binary64 product and tie 'even', or with binary32, "

@@ -39,7 +39,7 @@ def best_clusters(values: Doubles, weights: Doubles, count: int) -> tuple[Double
     for place in range(count):
         inside = slice(bounds[place], bounds[place + 1])
         if bounds[place] < bounds[place + 1]:
-            table[place] = _mean(ascending[inside], shares[inside])
+            table[place] = np.average(ascending[inside], weights=shares[inside] if shares[inside].any() else None)
         places[order[inside]] = place
     return table, places
 
@@ -61,8 +61,3 @@ def lloyd(values: Doubles, weights: Doubles, count: int, *, iterations: int = 50
 def nearest_places(values: Doubles, table: Doubles) -> Places:
     """The place of the nearest entry of an ascending table, the lower one of two."""
     return np.searchsorted((table[1:] + table[:-1]) / 2, values, side="left").astype(np.int64)
-
-
-def _mean(values: Doubles, weights: Doubles) -> float:
-    total = weights.sum()
-    return float((values * weights).sum() / total) if total > 0 else float(values.mean())

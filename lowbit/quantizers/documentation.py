@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING
 
@@ -32,17 +31,13 @@ def documented(method: Method) -> str:
     told = entries_of(sections.pop("Parameters", ""))
     parameters = signature(method.quantize).parameters
     beside = {name for entry in told for name in _names(told[entry])}
-    texts = [told.get(name) or _described(method, one) for name, one in parameters.items() if _own(name, told, beside)]
+    own = {name: one for name, one in parameters.items() if name in told or name not in beside}
+    texts = [told.get(name) or _described(method, one) for name, one in own.items()]
     returned = sections.pop("Returns", "QuantizedWeight").rstrip()
     report = [f'"{key}": {meaning}.' for key, meaning in method.report.items() if f'"{key}"' not in returned]
     if report:
         returned += f"\n    ``report`` has:\n\n{listed(report)}"
     return docstring_of(summary, {"Parameters": "\n".join(texts), "Returns": returned, **sections})
-
-
-def _own(name: str, told: Mapping[str, str], beside: set[str]) -> bool:
-    """Whether a parameter has an entry of its own, and is not beside another one in its entry."""
-    return name in told or name not in beside
 
 
 def _names(text: str) -> list[str]:

@@ -8,15 +8,13 @@ models, not by tanh.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from lowbit.errors import InputError
-from lowbit.models.functions import Functions, Parameters, patches
+from lowbit.models.functions import Functions, OfPatches, Parameters
 from lowbit.models.hook import Apply, plainly
 from lowbit.ops.arrays import Array
 
@@ -25,29 +23,8 @@ BASE = 10000.0
 ATTENTION, MLP = "attention", "mlp"
 
 
-@dataclass(frozen=True)
-class Dit:
-    """What the shape of the parameters does not say.
-
-    Attributes
-    ----------
-    layers, heads : int
-    patch : int
-        Rows and columns of pixels in a token.
-    epsilon : float
-        Of the layer norms.
-    namespace : module
-        Arrays come from it: NumPy, or one that can differentiate.
-    error_function : callable
-        erf for its arrays.
-    """
-
-    layers: int
-    heads: int
-    patch: int
-    epsilon: float = 1e-6
-    namespace: Any = np
-    error_function: Callable[[Any], Any] = scipy.special.erf
+class Dit(OfPatches):
+    """A diffusion transformer."""
 
     def shapes(self, width: int, middle: int, labels: int, waves: int) -> dict[str, tuple[int, ...]]:
         """Every parameter with its shape; ``labels``: classes and one for none; ``waves``: numbers that tell a time."""
@@ -90,9 +67,9 @@ class Dit:
             for all, or there is no such label.
         """
         self._require(parameters, np.shape(images), times, labels)
-        run = Functions(parameters, apply, self.namespace, self.error_function)
+        run = self.functions(parameters, apply)
         condition = self._condition(run, times, labels)
-        hidden = run.linear("patches", run.reshape("tokens", self._patches, images))
+        hidden = run.linear("patches", run.reshape("tokens", self.patches, images))
         tokens, width = hidden.shape[-2:]
         table = self._like(hidden, places(isqrt(tokens), width))
         place = run.apply("embedding", "positions", lambda numbers: table[numbers], np.arange(tokens))
@@ -152,9 +129,6 @@ class Dit:
             return lambda values: values[..., None, number * size : (number + 1) * size]
 
         return [run.reshape(f"{name}.{own}", part(number), values) for number, own in enumerate(parts)]
-
-    def _patches(self, images: Any) -> Any:
-        return patches(self.namespace, images, self.patch)
 
     def _image(self, tokens: Any) -> Any:
         """The pixels of the tokens of squares, in their places: shape (..., rows, columns)."""

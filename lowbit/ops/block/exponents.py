@@ -12,7 +12,7 @@ from lowbit.ops.arrays import Array
 from lowbit.ops.block import boundaries
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.scales import Coarse, Fine
+from lowbit.ops.block.scales import Coarse, Fine, Parts
 from lowbit.ops.block.stairs import many_fine_scales
 from lowbit.policy.block import BlockPolicy
 
@@ -37,9 +37,7 @@ def lowered(quotients: Array, fmt: BlockFormat) -> tuple[list[Fine], Array]:
     return fields, result
 
 
-def faster(
-    values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int
-) -> tuple[list[Fine | Coarse], Array] | None:
+def faster(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -> Parts | None:
     """Scales, exponents and codes of finite binary32 values by the boundaries between the elements.
 
     A block of the last exponents has one scale, the product of all. None where an exponent has more than one bit, or

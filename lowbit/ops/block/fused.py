@@ -12,7 +12,7 @@ from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.scales import Coarse, Fine, fine_scales, scale_codes
+from lowbit.ops.block.scales import Coarse, Fine, Parts, fine_scales, scale_codes
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, spelled
 
@@ -26,9 +26,6 @@ FIELDS, MANTISSAS, NEAR = 256, 1 << 23, 1 << 7
 
 Way = Callable[[Any, Any, Any, Any], None]
 """``way(words, codes, scales, offsets)`` for some blocks, a row each."""
-Parts = tuple[list[Fine | Coarse], Array]
-"""Scales and codes."""
-
 TERNARY = ("amax", "none", "reciprocal", "nearest_away")
 """The steps to a quotient by the largest magnitude, and its rounding."""
 USUAL = ("saturate", "saturate", "never", "never")

@@ -26,6 +26,7 @@ from lowbit.ops.block.scales import (
     PLAIN_BITS,
     Coarse,
     Fine,
+    Parts,
     Steps,
     coarse_scales,
     fine_scales,
@@ -203,10 +204,6 @@ def quantize_part(values: Array, fmt: BlockFormat, policy: BlockPolicy, amax: fl
         return None
     fields, codes = parts
     return BlockTensor.trusted(fmt, values.ndim - 1, codes, {part.field.name: part.codes for part in fields})
-
-
-Parts = tuple[list[Fine | Coarse], Array]
-"""Scales, and codes or quotients."""
 
 
 def _by_runs(

@@ -91,7 +91,10 @@ def _listed(cast: Cast, *, by_sign: bool) -> Lanes | None:
     from lowbit.kernels.block import fast_quotients as fast
 
     if cast.policy.defects:
-        tables = intervals.tables_with_defects(cast, lambda bits: _codes(bits, cast))
+        target, policy = cast.target, cast.policy
+        tables = intervals.tables_with_defects(
+            cast, lambda bits: np.asarray(encode_values(bits.view(np.float32), target, policy=policy))
+        )
     else:
         tables = intervals.tables(cast)
     if tables is None:
@@ -106,10 +109,6 @@ def _listed(cast: Cast, *, by_sign: bool) -> Lanes | None:
     if by_sign:
         return Lanes(by_signs(fast.quotients_by_sign), by_signs(fast.products_by_sign), cast.target.code_dtype)
     return Lanes(way(fast.listed_quotients), way(fast.listed_products), cast.target.code_dtype)
-
-
-def _codes(bits: Array, cast: Cast) -> Array:
-    return np.asarray(encode_values(bits.view(np.float32), cast.target, policy=cast.policy))
 
 
 def _integers(element: Scalar, policy: Policy) -> Lanes | None:

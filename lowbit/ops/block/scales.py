@@ -113,6 +113,10 @@ class Fine:
         return np.asarray(numbers[self.codes] if self.coded else numbers)
 
 
+Parts = tuple[list[Fine | Coarse], Array]
+"""Scales, and codes or quotients."""
+
+
 def magnitudes(values: Array, policy: BlockPolicy) -> Array:
     """Magnitudes with the policy's word on NaN and infinity: of what is ignored nothing is left."""
     sizes = np.abs(values)

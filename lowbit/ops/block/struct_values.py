@@ -78,12 +78,13 @@ def plan(fmt: BlockFormat) -> Plan | None:
     fields = [field for field in (factor, addend) if field is not None]
     tables = [runs_of(struct, field.name) for field in fields]
     tables_there = [table.table for table in tables if table is not None]
-    if len(tables_there) < len(fields) or not all(_is_whole(field.format) for field in fields):
+    integers = all(field.format.wraps and field.format.smallest_exponent == 0 for field in fields)
+    if len(tables_there) < len(fields) or not integers:
         return None
     words, origins = zip(*(_whole(field.format) for field in fields), strict=True)
-    integers = np.concatenate(tables_there), np.array(words, np.int64), np.array(origins, np.float32)
+    wide = np.concatenate(tables_there), np.array(words, np.int64), np.array(origins, np.float32)
     kind, sign = (kernels.BOTH if addend else kernels.FACTORS), (-1.0 if fmt.of_role("subtract") else 1.0)
-    return Plan(kernels.values_of_blocks, size, (*common, kind, *integers, sign, blocks))
+    return Plan(kernels.values_of_blocks, size, (*common, kind, *wide, sign, blocks))
 
 
 def _scales(fmt: BlockFormat) -> list[ScaleField | None] | None:
@@ -130,10 +131,6 @@ def _elements(fmt: Scalar, kind: int) -> tuple[int, npt.NDArray[np.float32], int
     if fmt.bits <= LISTED_BITS and kind in LISTED:
         return LISTED[kind], _decoded(np.arange(LANES) % len(fmt.codes), fmt), 0, 0.0
     return WHOLE[kind], np.zeros(LANES, np.float32), *_whole(fmt)
-
-
-def _is_whole(fmt: Scalar) -> bool:
-    return fmt.wraps and fmt.smallest_exponent == 0
 
 
 def _whole(fmt: Scalar) -> tuple[int, float]:

@@ -77,7 +77,11 @@ def largest(values: Iterable[Exact], policy: BlockPolicy) -> Exact:
     kinds = set()
     for value in values:
         kinds.add(value.kind)
-        if value.kind == FINITE and abs(value.significand) and (is_zero(amax) or _above(value, amax)):
+        if (
+            value.kind == FINITE
+            and abs(value.significand)
+            and (is_zero(amax) or abs(value.fraction()) > amax.fraction())
+        ):
             amax = Exact(FINITE, abs(value.significand), value.exponent)
     infinite = bool(kinds - {FINITE, NAN})
     for present, axis in ((NAN in kinds, "nan"), (infinite, "infinity")):
@@ -86,10 +90,6 @@ def largest(values: Iterable[Exact], policy: BlockPolicy) -> Exact:
     if (NAN in kinds and policy.nan == "propagate") or (infinite and policy.infinity == "nan"):
         return NOT_A_NUMBER
     return INFINITY if infinite and policy.infinity == "propagate" else amax
-
-
-def _above(value: Exact, amax: Exact) -> bool:
-    return abs(value.fraction()) > amax.fraction()
 
 
 @dataclass(frozen=True)
