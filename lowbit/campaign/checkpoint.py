@@ -84,6 +84,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
     container: str | None = None,
     integers: str = "packed",
     coded: Mapping[str, CodedTensor] | None = None,
+    replaced: Mapping[str, Array] | None = None,
     entropy: str | None = None,
     importance: str | Path | None = None,
     threads: int = 1,
@@ -113,6 +114,8 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         each (int-quantized).
     coded : mapping of str to CodedTensor, optional
         Tensors that a method has quantised already, in ``fmt``.
+    replaced : mapping of str to ndarray, optional
+        What is copied in place of other tensors of the file, each in its dtype and shape there.
     entropy : {"huffman", "rans"}, optional
         How codes are coded (:mod:`lowbit.entropy`), where they become fewer bytes; in lowbit's own container.
     importance : path, optional
@@ -173,7 +176,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         done = 0
         for name in file.entries:
             if name not in tensors:
-                yield [file.raw(name)]
+                yield [raw_bytes(replaced[name]) if replaced and name in replaced else file.raw(name)]
                 continue
             progress(done, len(tensors), name)
             yield coding.written(tensors[name], words_of(tensors[name]))

@@ -6,7 +6,7 @@ import base64
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,25 @@ from lowbit.files.selection import LEFT_OUT, select
 from lowbit.files.sharded import ShardedFile, read_checkpoint
 from lowbit.files.whole import require_writable
 from lowbit.format.registry import block_format_of
+from lowbit.metrics import relative_squared_error
 from lowbit.models.evaluation import notes_on
 from lowbit.models.joint import DEFAULT, quantized_jointly, readers
 from lowbit.models.layer_inputs import layer_inputs, model_of, names_in_model, read_sentences, seen_layers
 from lowbit.models.packages import weights_of
 from lowbit.models.storable import coded_of, container_of, require_storable, without_place
-from lowbit.models.training.blockwise import is_blockwise, options_of, quantise_blocks
+from lowbit.models.training.blocks import LearnedBlock
+from lowbit.models.training.blockwise import ALONE, is_blockwise, options_of, quantise_blocks
+from lowbit.models.training.outcome import Learned, bias_of, notes_on_biases, notes_on_learning, with_biases
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import lost_blocks
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
+from lowbit.printable import excerpt
 from lowbit.quantizers.inputs import weight_matrix
 from lowbit.quantizers.method import Method, chosen, methods
 from lowbit.quantizers.weight import QuantizedWeight
 
-SCHEMA = "lowbit/method/1"
+SCHEMA = "lowbit/method/2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +57,17 @@ class Layer:
         A weight, everything counted.
     error : float
         The squared error over the squares: of the outputs on the sentences of the calibration, else of the weights.
+    bias : ndarray, shape (outputs,), optional
+        What the method adds to the layer's bias.
+    learned : tuple of float, float and str, optional
+        Of a method that learns: the errors before and after, and which of the two was kept.
     """
 
     coded: CodedTensor
     bits: float
     error: float
+    bias: Array | None = None
+    learned: Learned | None = None
 
 
 def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options)
@@ -93,7 +103,8 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         A text in UTF-8, a line a sentence; the file is then that of a model, with config.json and vocab.txt beside it,
         or the GGUF file of a Llama, and matrices that no sentence goes through are left as they are. The inputs of a
         layer are those that it has in the float model; methods that learn whole blocks, those of a model of sentences,
-        take them from the quantised blocks before.
+        take them from the quantised blocks before. A bias that a method learns is added to the layer's own: of
+        ``NAME.weight`` to ``NAME.bias``, where the file has that.
     include, exclude, container, integers, entropy
         As for :func:`lowbit.campaign.checkpoint.quantize_file`. A file whose matrices have their inputs scaled or
         reordered is in lowbit's own container.
@@ -104,7 +115,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     journal : path, optional
         Where finished layers are noted, with their codes; a run that was stopped goes on there.
     jobs : int
-        Processes.
+        Processes; one where blocks are learned one after the other.
     scheduler : str, optional
         Address of a Dask scheduler whose workers see the files under the same paths.
     progress : callable
@@ -118,7 +129,7 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     ------
     InputError
         A file is unusable, the method refuses a layer or does not take a policy or threads, or its result has parts
-        that such files have no place for.
+        that such files have no place for; several jobs, or a scheduler, are asked for blocks that follow one another.
     PolicyError
         The method or the policy is unknown.
     """
@@ -129,6 +140,11 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     file = read_checkpoint(path)
     require_values(file, path)
     sentences = read_sentences(calibration, weights_of(path)) if calibration else ()
+    blockwise = bool(sentences) and is_blockwise(own, model_of(weights_of(path)))
+    if blockwise and (jobs != 1 or scheduler is not None):
+        many = f"jobs = {jobs}" if scheduler is None else f"the scheduler {excerpt(scheduler)}"
+        what = f"{own.name} learns blocks one after the other, each from what the quantised ones before it make"
+        raise InputError(f"{what}: {many} cannot share them", hint="one job; a run with a journal goes on when stopped")
     require_writable(output, folder=isinstance(file, ShardedFile))
     targets, reasons = _targets(path, file, to, include, exclude, seen=bool(sentences))
     targets, container, notes = container_of(targets, container_of_output(Path(output), container, entropy), policy)
@@ -144,13 +160,15 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     work = partial(
         layer_record, path=str(path.resolve()), method=method, targets=targets, sentences=sentences, options=options
     )
-    if sentences and is_blockwise(own, model_of(weights_of(path))):
+    if blockwise:
         layers = _block_by_block(path, own, targets, sentences, book, progress)
     else:
         with workers(min(jobs, len(targets)), scheduler=scheduler) as executor:
             layers = run_tasks(work, list(targets), _layer, journal=book, executor=executor, progress=progress)
     formats = {name: layer.coded.tensor.format for name, layer in layers.items()}
     coded = {name: layer.coded for name, layer in layers.items()}
+    learned = {name: layer.learned for name, layer in layers.items()}
+    biases = {name: layer.bias for name, layer in layers.items() if layer.bias is not None}
     converted = quantize_file(
         path,
         output,
@@ -161,10 +179,12 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
         container=container,
         integers=integers,
         coded=coded,
+        replaced=with_biases(file, biases),
         entropy=entropy,
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
-    notes = (*notes, *converted.notes, *_notes(own, weights_of(path), sentences, targets))
+    notes = (*notes, *converted.notes, *_notes(own, weights_of(path), sentences, targets, blockwise=blockwise))
+    notes = (*notes, *notes_on_learning(own.name, learned), *notes_on_biases(own.name, file, biases))
     return replace(converted, left_out=left_out, notes=notes), layers
 
 
@@ -201,12 +221,20 @@ def layer_record(
         group = readers(own, weights_of(path), name, targets) if sentences else (name,)
         result = quantized_jointly({one: file.tensor(one) for one in group}, own, rows, targets[name])[name]
         coded = coded_of(result, method)
-        return _record(weights, result, coded, rows)
+        return _record(weights, result, coded, rows, place=bool(bias_of(file, name)))
 
 
-def _record(weights: Array, result: QuantizedWeight, coded: CodedTensor, rows: Array | None) -> dict[str, Any]:
-    tensor, transform = coded.tensor, result.transform
-    matrix = weight_matrix(weights)
+def _record(
+    weights: Array, result: QuantizedWeight, coded: CodedTensor, rows: Array | None, *, place: bool = False
+) -> dict[str, Any]:
+    """What the journal has of a layer; ``place``: whether a bias that is learned is stored, and counts."""
+    tensor, transform, report = coded.tensor, result.transform, result.report
+    matrix, bias = weight_matrix(weights), report.get("bias")
+    bias = None if bias is None or not np.any(bias) else np.asarray(bias, np.float64)
+    error = result.error(weights, rows)
+    if bias is not None and place and rows is not None:
+        outputs = rows.astype(np.float64) @ result.dequantize(dtype=np.float64).T + bias
+        error = relative_squared_error(rows.astype(np.float64) @ matrix.T, outputs)
     return {
         "format": tensor.format.id,
         "codes": _packed(tensor.codes),
@@ -214,7 +242,9 @@ def _record(weights: Array, result: QuantizedWeight, coded: CodedTensor, rows: A
         "inputs": None if coded.inputs is None else [coded.inputs[0], _packed(coded.inputs[1])],
         "lost": lost_blocks(tensor, matrix if transform is None else transform.weights(matrix)),
         "bits": float(result.bits_per_weight),
-        "error": result.error(weights, rows),
+        "error": error,
+        "bias": None if bias is None else _packed(bias),
+        "learned": [report[key] for key in ("before", "after", "kept")] if "kept" in report else None,
     }
 
 
@@ -237,14 +267,14 @@ def _block_by_block(
     file, model, layers = read_checkpoint(path), model_of(weights_of(path)), dict[str, Layer]()
     formats = {name: method.to if to == DEFAULT else to for name, to in targets.items()}
 
-    def take(names: list[str], learn: Callable[[], Mapping[str, BlockTensor]]) -> dict[str, BlockTensor]:
-        learned: dict[str, BlockTensor] = {}
-        before = len(layers)
+    def take(names: list[str], learn: Callable[[], LearnedBlock]) -> dict[str, BlockTensor]:
+        block, before = cache(learn), len(layers)
 
         def work(name: str) -> dict[str, Any]:
             with told_of(name):
-                learned.update(learned or learn())
-                result = QuantizedWeight(learned[name])
+                own = block().reconstruction
+                report = {"before": own.before, "after": own.after, "kept": own.kept}
+                result = QuantizedWeight(block().tensors[name], report=report)
                 rows = _rows(weights_of(path), sentences, targets)[name]
                 return _record(file.tensor(name), result, coded_of(result, method.name), rows)
 
@@ -258,12 +288,15 @@ def _block_by_block(
     return {name: layers[name] for name in targets}
 
 
-def _notes(method: Method, weights: Path, sentences: tuple[Any, ...], targets: Iterable[str]) -> list[str]:
+def _notes(
+    method: Method, weights: Path, sentences: tuple[Any, ...], targets: Iterable[str], *, blockwise: bool
+) -> list[str]:
     """What must be known of a method on a model."""
     options = options_of(method)
     words = ", ".join(f"{name} {options[name]}" for name in ("seed", "steps", "rate", "batch") if name in options)
-    if sentences and is_blockwise(method, model_of(weights)):
-        return [f"{method.name}: learned block by block, the inputs from the quantised blocks before ({words})"]
+    if blockwise:
+        how = f"learned block by block, the inputs from the quantised blocks before ({words})"
+        return [f"{method.name}: {how}", f"{method.name}: {ALONE}"]
     notes = list(notes_on([method.name], weights, sentences, names_in_model(weights, targets).values()))
     if {"seed", "losses"} <= method.report.keys() and options.get("steps"):
         notes.append(f"{method.name}: learned layer by layer, each from its own outputs ({words})")
@@ -274,9 +307,12 @@ def _layer(record: Mapping[str, Any]) -> Layer:
     fmt = block_format_of(record["format"])
     scales = {name: _unpacked(array) for name, array in record["scales"].items()}
     inputs = None if record["inputs"] is None else (str(record["inputs"][0]), _unpacked(record["inputs"][1]))
-    codes = _unpacked(record["codes"])
+    codes, bias = _unpacked(record["codes"]), record["bias"]
     tensor = BlockTensor(fmt, codes.shape, 1, codes, scales)
-    return Layer(CodedTensor(tensor, inputs, int(record["lost"])), float(record["bits"]), float(record["error"]))
+    coded = CodedTensor(tensor, inputs, int(record["lost"]))
+    learned = None if record["learned"] is None else tuple(record["learned"])
+    own = None if bias is None else _unpacked(bias)
+    return Layer(coded, float(record["bits"]), float(record["error"]), own, learned)
 
 
 def _packed(array: Array) -> list[Any]:

@@ -10,15 +10,20 @@ import numpy as np
 
 from lowbit.models.layer_inputs import EvaluatedModel
 from lowbit.models.sentences import SentenceModel
-from lowbit.models.training.blocks import Part, Quantised, blocks_of
+from lowbit.models.training.blocks import LearnedBlock, Part, Quantised, blocks_of
 from lowbit.models.training.omniquant import Choices, learn_block
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.quantizers.method import Method
 
+ALONE = (
+    "clips alone are learned, as officially for weights alone: equivalent transformations, which "
+    "lowbit.models.training.omniquant learns, are not in the file"
+)
+"""What is not there of OmniQuant in a file."""
 Tensors = Mapping[str, BlockTensor]
-Take = Callable[[list[str], Callable[[], Tensors]], Tensors]
-"""``(names, learn) -> tensors`` of the weights of a block: those of a journal, or what ``learn`` returns."""
+Take = Callable[[list[str], Callable[[], LearnedBlock]], Tensors]
+"""``(names, learn) -> tensors`` of the weights of a block: those of a journal, or of what ``learn`` returns."""
 
 
 def is_blockwise(method: Method, model: EvaluatedModel) -> bool:
@@ -66,12 +71,12 @@ def quantise_blocks(
         pass
 
 
-def _omniquant(part: Part, formats: Mapping[str, str], options: Mapping[str, Any]) -> Tensors:
+def _omniquant(part: Part, formats: Mapping[str, str], options: Mapping[str, Any]) -> LearnedBlock:
     """The clips alone, as officially for weights alone; samples of a step have about as many rows as one of a layer."""
     rows = np.mean([one.size // one.shape[-1] for one in part.inputs])
     batch = max(1, round(options["batch"] / float(rows)))
     choices = Choices(formats, options["steps"], options["seed"], clip_rate=options["rate"], batch=batch)
-    return learn_block(part, choices).tensors
+    return learn_block(part, choices)
 
 
-_LEARN: Mapping[str, Callable[[Part, Mapping[str, str], Mapping[str, Any]], Tensors]] = {"omniquant": _omniquant}
+_LEARN: Mapping[str, Callable[[Part, Mapping[str, str], Mapping[str, Any]], LearnedBlock]] = {"omniquant": _omniquant}

@@ -49,7 +49,7 @@ def adaquant(  # noqa: PLR0913 (all but two are keyword-only options)
     -------
     QuantizedWeight
         ``report["bias"]``, shape (outputs,), is what to add to the layer's bias; ``dequantize`` and ``error`` are of
-        the weights alone.
+        the weights alone. ``lowbit quantize`` adds it to the bias in the file.
 
     Raises
     ------
