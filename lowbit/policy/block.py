@@ -29,7 +29,7 @@ POWER_RULES = ("floor", "floor_log2", "ceil", "rceil", "even", "nearest", "tosa"
 RATIO_RULES = ("rceil", "nearest")
 """Those that look at amax over the largest element, and not at amax."""
 
-BINARY32_STEPS = ("sum", "fused_sum", "mean", "uniform_65536", "ggml", "ggml_first")
+BINARY32_STEPS = ("sum", "fused_sum", "least_error", "mean", "uniform_65536", "ggml", "ggml_first")
 """Choices of steps that are rounded to binary32."""
 
 HELD = {"exact": (51, 450), "binary32": (24, 127), "bfloat16": (24, 127)}
@@ -148,11 +148,12 @@ class BlockPolicy(Choices):
     )
     rounding_steps: str = axis(
         "none",
-        "how a quotient becomes an integer element, where steps are rounded to binary32",
+        "how a quotient becomes an element, where steps are rounded to binary32",
         {
             "none": "by the policy of the elements",
             "sum": "the quotient plus 1/2 less the lowest element is cut to an integer",
             "fused_sum": "as sum, but from the exact product where x is multiplied: a fused multiply-add",
+            "least_error": "no quotient: the first element, by its code, whose product with the scales is nearest to x",
         },
     )
     quotient_format: str = axis(
@@ -313,7 +314,9 @@ class BlockPolicy(Choices):
         if largest.fraction() <= 0:
             what = f"{fmt.id}: {element.id} has no positive value that a largest magnitude could become"
             raise InputError(what, hint="int2, say")
-        if self.rounding_steps != "none" and not (element.wraps and element.smallest_exponent == 0):
+        if self.rounding_steps == "least_error" and (not element.listed or fmt.lower_exponents):
+            raise InputError(f"{fmt.id}: rounding_steps = 'least_error' tries a table's values", hint="ggml_mxfp4, say")
+        if self.rounding_steps.endswith("sum") and not (element.wraps and element.smallest_exponent == 0):
             what = f"{fmt.id}: rounding_steps = {self.rounding_steps!r} cuts to integers, and {element.id} is not one"
             raise InputError(what, hint="rounding_steps='none', or int4.g32, say")
         if fmt.element.dimension > 1:

@@ -29,6 +29,7 @@ class Defect:
     below: Exact | None = None
     code: int = 0  # the wrong magnitude code
     positive: bool = False  # whether only positive values meet the interval
+    infinite: bool = False  # whether infinities meet it too
     # whether a value is compared with the midpoint of two values of a table after that is rounded to the source format,
     # so that a value on a midpoint that was rounded up goes to the lower of the two
     rounded_midpoints: bool = False

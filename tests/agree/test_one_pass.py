@@ -8,6 +8,7 @@ from lowbit.exact import from_float
 from lowbit.ops.block import fused
 from lowbit.oracle.block.encode import quantize as oracle_quantize
 from lowbit.policy.block import get_block_policy
+from tests.edge_rows import edge_rows
 from tests.thinned import thinned
 
 CASES = [
@@ -67,3 +68,18 @@ def test_what_is_not_made_in_one_pass(name, value):
     tensor, other = (lowbit.quantize(array, fmt) for array in (values, values.astype(np.float64)))
     assert (tensor.codes == other.codes).all()
     assert (tensor.scale_codes("block") == other.scale_codes("block")).all()
+
+
+@pytest.mark.parametrize("name", ["ggml_mxfp4", "ggml_nvfp4", "ggml_q1_0", "ggml_q4_1", "nf4.g8.float32"])
+def test_edges_of_binary32(name):
+    fmt = lowbit.get_format(name)
+    policy = fmt.default_policy if name.startswith("ggml") else "ggml_nvfp4"
+    values = edge_rows(fmt.block[0], 9)[7::32]
+    values = values[np.isfinite(values).all(axis=1)] if name == "ggml_q4_1" else values
+    tensor = lowbit.quantize(values, fmt, policy=policy)
+    exact = oracle_quantize(
+        [from_float(float(x)) for x in values.reshape(-1)], values.shape, fmt, get_block_policy(policy)
+    )
+    assert tensor.codes.reshape(-1).tolist() == exact.codes
+    for field in fmt.scales:
+        assert tensor.scale_codes(field.name).reshape(-1).tolist() == exact.scales[field.name]

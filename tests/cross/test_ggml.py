@@ -9,6 +9,7 @@ import pytest
 import lowbit
 from lowbit.ops.block.structs import struct_size
 from lowbit.ops.pack.structs import STRUCTS
+from tests.edge_rows import edge_rows
 
 libggml = pytest.importorskip("libggml", reason="libggml-python is not installed")
 NAMES = [name.removeprefix("ggml_") for name in STRUCTS]
@@ -44,10 +45,15 @@ def codes(values):
     return np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
 
 
+EDGES = [0x00, 0x01, 0x03, 0x04, 0x7B, 0x7C, 0x7E, 0x7F, 0x80, 0x81, 0x88, 0xFB, 0xFC, 0xFE, 0xFF]
+"""Bytes of zeros of both signs, subnormal, largest and infinite scales, NaNs, lowest and highest codes."""
+
+
+@pytest.mark.parametrize("octets", [range(256), EDGES], ids=["random", "edges"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "q8_1"])  # which C does not dequantise
-def test_values_of_random_structs(ggml, name):
+def test_values_of_random_structs(ggml, name, octets):
     fmt, count = lowbit.get_format(f"ggml_{name}"), 5000
-    structs = np.random.default_rng(17).integers(0, 256, (count, struct_size(fmt)), dtype=np.uint8)
+    structs = np.random.default_rng(17).choice(np.uint8(octets), (count, struct_size(fmt)))
     values = np.empty((count, fmt.block[0]), np.float32)
     call(ggml, f"dequantize_row_{c_name(name)}", structs, values, values.size)
     tensor = lowbit.BlockTensor.from_bytes(structs.tobytes(), fmt, values.shape, layout="ggml")
@@ -99,6 +105,23 @@ def rows(length, seed):
     return x
 
 
+def is_defined(values, name):
+    """Whether C defines what becomes of each block: no NaN and nothing that is too large is converted to an integer."""
+    if name in ("q1_0", "nvfp4"):
+        return np.ones(len(values), bool)
+    sizes = np.abs(values)
+    if name == "mxfp4":
+        amax = np.fmax.reduce(sizes, axis=1, initial=0)
+        return (amax == 0) | (amax >= 2.0**-125) & (amax < np.inf)
+    with np.errstate(all="ignore"):
+        if name in ("q4_1", "q5_1"):
+            width = values.max(axis=1) - values.min(axis=1)
+            scale = width / np.float32(15 if name == "q4_1" else 31)
+        else:
+            scale = sizes.max(axis=1) / np.float32({"q4_0": 8, "q5_0": 16, "q8_0": 127, "q8_1": 127}.get(name, 1))
+        return np.isfinite(scale) & ((scale == 0) | np.isfinite(1 / scale))
+
+
 def structs_of(library, function, values, fmt):
     """What a C function writes."""
     result = np.zeros((values.size // fmt.block[0], struct_size(fmt)), np.uint8)
@@ -119,6 +142,26 @@ def test_structs_of_the_scalar_code(ggml, policy, name):
     assert fmt.default_policy == policy
     values = rows(fmt.block[0], 5)
     require_structs(structs_of(ggml, f"quantize_row_{name}_ref", values, fmt), values, fmt, policy)
+
+
+@pytest.mark.parametrize("name", [name for names in ENCODERS.values() for name in names])
+def test_structs_of_edges(ggml, name):
+    fmt = lowbit.get_format(f"ggml_{name}")
+    values = edge_rows(fmt.block[0], 7)
+    values = values[is_defined(values, name)]
+    require_structs(structs_of(ggml, f"quantize_row_{name}_ref", values, fmt), values, fmt, None)
+
+
+@pytest.mark.parametrize("name", ["q4_1", "q5_1"])
+def test_a_range_beyond_binary32(ggml, name):
+    """C converts a NaN to an integer, which it does not define; an infinite d and the minimum are stored."""
+    fmt = lowbit.get_format(f"ggml_{name}")
+    values = edge_rows(fmt.block[0], 8)
+    with np.errstate(over="ignore"):
+        width = values.max(axis=1) - values.min(axis=1)
+    values = values[np.isfinite(values).all(axis=1) & np.isinf(width)]
+    assert len(values) > 50
+    require_structs(structs_of(ggml, f"quantize_row_{name}_ref", values, fmt), values, fmt, None)
 
 
 @pytest.mark.parametrize("name", ["q8_0", "q8_1"])

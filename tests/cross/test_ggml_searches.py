@@ -75,6 +75,10 @@ def kinds(seed):
         "rows of any size": normal[15] * powers[0, :, :1],
         "values of any size": np.clip(normal[16] * powers[1], -3.4e38, 3.4e38),
         "largest numbers": drawn.choice([-3.4e38, 0, 3.4e38], (6, LENGTH)),
+        "a range beyond binary32": np.clip(normal[17], -1, 1) * np.finfo(np.float32).max,
+        "one largest number": np.where(np.arange(LENGTH) % 256 == 77, -np.finfo(np.float32).max, normal[18]),
+        "subnormal powers": drawn.choice([-1, 0, 1], (6, LENGTH)) * np.exp2(drawn.integers(-149, -126, (6, LENGTH))),
+        "zeros of both signs": np.where(normal[19] < 0, -0.0, np.abs(normal[0]) * drawn.integers(0, 2, (6, 1))),
     }
 
 

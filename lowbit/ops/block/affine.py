@@ -102,8 +102,8 @@ def _scales(low: Array, high: Array, fmt: BlockFormat, policy: BlockPolicy) -> t
     if policy.quotient_scale == "unrounded":
         used = np.where(width == 0, used, ratio)
     if of_zero.role == "offset":
-        first_value = steps.multiply(steps.dtype(first), used)
-        return Fine(field, codes, used), _stored(_add(steps, low, -first_value), of_zero, policy), factors
+        place = _add(steps, low, -steps.multiply(steps.dtype(first), used)) if first else low  # infinity times 0
+        return Fine(field, codes, used), _stored(place, of_zero, policy), factors
     bits = fmt.number.bits + 2 + field.format.precision
     lowest = steps.divide(low, used, bits) if factors is None else steps.multiply(low, factors)
     return Fine(field, codes, used), _zero_points(lowest.astype(steps.dtype), of_zero, fmt, policy), factors

@@ -17,12 +17,15 @@ from lowbit.ops.arrays import Array
 from lowbit.ops.block import quotients
 from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine
+from lowbit.ops.cast.cast import decode
 from lowbit.ops.cast.cast import encode as encode_values
 from lowbit.ops.cast.exact import encode_exact
 from lowbit.policy.block import BlockPolicy
 from lowbit.policy.cast import Policy
 
 BITS = 4
+EXACT_ERRORS = 2.0**31
+"""Magnitudes up to which binary32 tells the errors of the highest elements apart, under any scale of a value or 224."""
 BINARY32_BITS, BINARY64_BITS = 24, 53
 """A product of a boundary and the scales with that many bits is exact in binary64."""
 
@@ -58,6 +61,29 @@ class Numbers(NamedTuple):
 
 
 Boundaries = Magnitudes | Numbers
+
+
+def of_least_errors(fmt: BlockFormat, policy: BlockPolicy) -> tuple[BlockPolicy, float]:
+    """A policy whose quotients have the same codes, and up to which magnitude; another policy itself.
+
+    Beside a middle the difference of a value and a product is exact, as neither is more than twice the other.
+    """
+    if policy.rounding_steps != "least_error":
+        return policy, np.inf
+    alike = fmt.element.id == "ggml_e2m1" and policy.element == "ocp_sat:rounding=nearest_zero"
+    return policy.choose(rounding_steps="none"), EXACT_ERRORS if alike else 0
+
+
+def least_errors(values: Array, scales: Array, element: Scalar) -> Array:
+    """The first of the elements whose product with the scale has the least difference from a value, in binary32."""
+    elements = np.asarray(decode(np.array(element.codes, element.code_dtype), element, dtype=np.float32))
+    best = np.full(values.shape, elements[0])
+    least = np.abs(elements[0] * scales - values)
+    for number in elements[1:]:
+        error = np.abs(number * scales - values)
+        less = error < least
+        best, least = np.where(less, number, best), np.where(less, error, least)
+    return best
 
 
 @lru_cache(maxsize=64)

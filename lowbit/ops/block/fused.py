@@ -21,6 +21,8 @@ NOUGHT, ONE = np.float32(0), np.float32(1)
 SMALLEST_NORMAL = np.float32(2.0**-126)
 """Scales from here on, and 0, have reciprocals that are neither infinite nor subnormal."""
 LARGEST_USUAL = np.float32(2.0**126)
+WHOSE_PRODUCTS_OVERFLOW = 253
+"""The first code of a scale that is beyond binary32 times an element."""
 FIELDS, MANTISSAS, NEAR = 256, 1 << 23, 1 << 7
 """Exponent fields of binary32, mantissas, and how many of these at most are rounded to the next power of two."""
 
@@ -108,12 +110,10 @@ def _zero_of_signs(element: Scalar) -> int | None:
 @lru_cache(maxsize=8)
 def _carries(fmt: BlockFormat, policy: BlockPolicy) -> Array | None:
     """Of MXFP4 as ggml has it, by exponent field the mantissa from which on the scale is the next power of two."""
-    alike = fmt.element.id, fmt.scales[0].format.id, len(fmt.scales), policy.scale_rule, policy.arithmetic
-    if alike != ("ggml_e2m1", "ggml_e8m0", 1, "floor_log2", "exact") or policy.quotient_format:
+    alike = fmt.element.id, fmt.scales[0].format.id, len(fmt.scales), policy.scale_rule, policy.rounding_steps
+    if alike != ("ggml_e2m1", "ggml_e8m0", 1, "floor_log2", "least_error"):
         return None
     if (policy.zero_block, policy.smallest_scale, policy.scale) != ("project", "any", "ocp_sat"):
-        return None
-    if policy.element != "ocp_sat:rounding=nearest_zero":
         return None
     words = (np.arange(1, FIELDS - 1)[:, None] << 23) + np.arange(MANTISSAS - NEAR, MANTISSAS)
     values = words.astype(np.int32).view(np.float32).astype(np.float64)
@@ -130,7 +130,7 @@ def _powers(values: Array, fmt: BlockFormat, carries: Array, threads: int) -> Pa
     codes, scales = np.empty(runs.words.shape, np.uint8), np.empty(len(runs.words), np.uint8)
     failed = np.zeros(1, np.int32)
     runs.in_chunks(lambda part: listed_blocks(runs.words[part], carries, codes[part], scales[part], failed))
-    if failed[0]:
+    if failed[0] or scales.max() >= WHOSE_PRODUCTS_OVERFLOW:
         return None
     numbers = np.empty(0)  # what values are divided by is not asked for any more
     return [Fine(field, scales.reshape(field.grid(values.shape)), numbers)], codes.reshape(values.shape)

@@ -98,15 +98,17 @@ def linear_codes(
     With ``factors`` values are multiplied by these instead.
     """
     steps, element = Steps(policy), policy.policy("element", target)
+    cuts = policy.rounding_steps.endswith("sum")
     with np.errstate(all="ignore"):
         if factors is None and policy.quotient_steps == "reciprocal" and not steps.exact:
             factors = steps.divide(steps.dtype(1), scales)
+            factors = steps.limited(factors) if cuts else factors
             if policy.zero_scale == "zero" and policy.zero_block == "project":
                 factors = np.where(scales == 0, steps.dtype(0), factors)
         quotients = steps.divide(values, scales) if factors is None else steps.multiply(values, factors)
         signs = np.where(np.isnan(values), values, 1)
         quotients = np.where(np.isnan(quotients), np.copysign(np.nan, signs), quotients).astype(steps.dtype)
-        if policy.rounding_steps != "none":
+        if cuts:
             multiplied = None if factors is None else (values, factors)
             quotients = cut_sums(quotients, multiplied, float(target.codes[0]), policy)
         if target.wraps and policy.zero_point_place != "after_rounding":

@@ -213,6 +213,7 @@ def _by_runs(
 
     ``amax``: the largest magnitude of the tensor that the values are a part of.
     """
+    policy, most = boundaries.of_least_errors(fmt, policy)
     first = boundaries.boundaries(fmt, policy) if fmt.by_sign else None
     way = first or quotients.lanes(fmt, policy) or boundaries.boundaries(fmt, policy)
     finest, coarser = levels(fmt)
@@ -231,7 +232,7 @@ def _by_runs(
     runs = Runs(values, finest[0], threads)
     maxima = runs.maxima(by_sign=fmt.by_sign)
     top = max(float(each.max()) for each in maxima)
-    if not np.isfinite(top):
+    if not np.isfinite(top) or top > most:
         return None
     above = [scale_of_tensor(top if amax is None else amax, field, fmt, finest[0], policy) for field in coarser]
     upper = above[0] if above else None
@@ -279,13 +280,12 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
     stochastic = policy.policy("element", fmt.number).stochastic
     plain = not exactly and values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
-    lowest = float(fmt.number.min.fraction())
-    quotients = _quotients(entered, fine, upper, policy, lowest, plain=plain)
+    quotients = _quotients(entered, fine, upper, policy, fmt.number, plain=plain)
     if policy.search != "none":
         assert upper is not None
         amax = reduced(sizes, finest[0])
         larger = fine_scales(amax, finest[0], fmt, upper, policy, values.shape, FOUR_OVER_SIX)
-        others = _quotients(entered, [larger], upper, policy, lowest, plain=False)
+        others = _quotients(entered, [larger], upper, policy, fmt.number, plain=False)
         fine[0], quotients = better(entered, fmt, upper, policy, (fine[0], quotients), (larger, others))
     lower, quotients = exponents.lowered(quotients, fmt)
     return [*fine, *above, *lower], np.moveaxis(quotients, -1, axis)
@@ -319,15 +319,18 @@ def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:
 
 
 def _quotients(
-    values: Array, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, lowest: float, *, plain: bool
+    values: Array, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, element: Scalar, *, plain: bool
 ) -> Array:
-    """Every value over its scales; ``lowest``: the lowest element."""
-    steps, shape = Steps(policy), values.shape
-    if policy.quotient_steps == "sign":
+    """Every value over its scales."""
+    steps, shape, lowest = Steps(policy), values.shape, float(element.min.fraction())
+    if policy.quotient_steps == "sign" and policy.rounding_steps != "least_error":
         return _refined(np.where(values >= 0, steps.dtype(1), steps.dtype(-1)), None, lowest, policy)
     scale = spread(fine[0].used, fine[0].field, shape)
     if len(fine) > 1:
         scale = np.where(np.signbit(values) & ~np.isnan(values), spread(fine[1].used, fine[1].field, shape), scale)
+    if policy.rounding_steps == "least_error":
+        total = scale if above is None else steps.multiply(scale, spread(above.scale, above.field, shape))
+        return boundaries.least_errors(values, total, element)
     over, pair = values, None
     if above is not None:
         upper, reciprocal = (spread(numbers, above.field, shape) for numbers in (above.scale, above.reciprocal))

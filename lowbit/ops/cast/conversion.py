@@ -155,6 +155,9 @@ def _with_defects(results: Results, codes: Array, last: Cast, policy: Policy) ->
         for sign, low, high in intervals:
             first, end = first_ordinal(source, low, beyond=True), first_ordinal(source, high)
             inside = kept & (ordinals >= first) & (ordinals < end)
+            if defect.infinite:  # an infinity is behind the last number
+                most = first_ordinal(source, source.max.fraction())
+                inside |= kept & ((ordinals < -most) if low < 0 else (ordinals > most))
             results[0][inside] = defect.code | sign
             if results[1] is not None:
                 results[1][inside] &= ~np.uint8(at.SATURATED)

@@ -66,7 +66,9 @@ def parameters(ends: tuple[Exact, Exact], fmt: BlockFormat, policy: BlockPolicy)
     unrounded = policy.quotient_scale == "unrounded"
     used = ratio if unrounded and not exact.is_zero(width) else decode(scale, field.format)
     if of_zero.role == "offset":
-        place = _add(steps, low, exact.negated(steps.multiply(finite(first), used)))
+        place = low  # where the first code is 0, which is not multiplied: the scale may be infinite
+        if first:
+            place = _add(steps, low, exact.negated(steps.multiply(finite(first), used)))
         code = encode(place, of_zero.format, policy_of_place(of_zero, policy)).code
         offset = place if unrounded else decode(code, of_zero.format)
         return Parameters(ratio, place, scale, code, used, 0, factor, offset)

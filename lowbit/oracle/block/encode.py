@@ -31,6 +31,7 @@ from lowbit.oracle.block.scale import (
     cut_sum,
     intermediate,
     largest,
+    least_error,
     middle_of_bin,
     quotient,
     rule_value,
@@ -314,13 +315,15 @@ def quotients_of(entered: Sequence[Exact], fine: list[Scales], above: list[Scale
     results = []
     for value, index in zip(entered, indices(task.shape), strict=True):
         scale, upper = _scales_at(value, index, fine, above, task)
-        if task.policy.quotient_steps == "maximum_over_amax" and not steps_of(task.policy).exact:
+        total = steps_of(task.policy).multiply(scale, upper.scale) if upper else scale
+        if task.policy.rounding_steps == "least_error":
+            results.append(least_error(value, total, task.fmt.number, task.policy))
+        elif task.policy.quotient_steps == "maximum_over_amax" and not steps_of(task.policy).exact:
             factor = fine[0].factors[place_of(index, task.shape, fine[0].field)]
             result = _refined(value, steps_of(task.policy).multiply(value, factor), task.policy)
             results.append(_integer(result, value, factor, task))
         else:
             result = _quotient(value, scale, upper, task.policy)
-            total = steps_of(task.policy).multiply(scale, upper.scale) if upper else scale
             results.append(_integer(result, value, factor_of(total, task.policy), task))
     return results
 

@@ -45,7 +45,7 @@ def factor_of(scale: Exact, policy: BlockPolicy) -> Exact | None:
     if exact.is_zero(scale) and policy.zero_scale == "zero" and policy.zero_block == "project":
         return ZERO
     factor = steps.divide(ONE, scale)
-    return steps.limited(factor) if policy.rounding_steps != "none" else factor
+    return steps.limited(factor) if policy.rounding_steps.endswith("sum") else factor
 
 
 def adds_after_rounding(fmt: Scalar, policy: BlockPolicy) -> bool:
@@ -70,7 +70,7 @@ def unrounded(
     zero = finite(zero_point) if isinstance(zero_point, int) else zero_point
     if quotient.kind == NAN:
         quotient = Exact(NAN, 0, 0, value.kind == NAN and value.negative)
-    if policy.rounding_steps != "none":
+    if policy.rounding_steps.endswith("sum"):
         factors = None if factor is None else (value, factor)
         quotient = cut_sum(quotient, factors, finite(fmt.codes[0]), policy)
     if not fmt.wraps or policy.zero_point_place == "after_rounding":

@@ -218,6 +218,16 @@ def cut_sum(result: Exact, factors: tuple[Exact, Exact] | None, lowest: Exact, p
     return exact.add(finite(int(total.fraction())), lowest)
 
 
+def least_error(value: Exact, scale: Exact, element: Scalar, policy: BlockPolicy) -> Exact:
+    """The first of all elements whose product with a scale has the least distance from a value."""
+    steps, numbers, best = steps_of(policy), [decode(code, element) for code in element.codes], 0
+    differences = [rounded.add(steps.multiply(each, scale), exact.negated(value), steps.fmt) for each in numbers]
+    errors = [rounded.absolute(difference) for difference in differences]
+    for place, error in enumerate(errors):
+        best = place if rounded.is_less(error, errors[best]) else best
+    return numbers[best]
+
+
 def statistic(values: Sequence[Exact], amax: Exact, policy: BlockPolicy) -> Exact:
     """What the rule of the finest scales looks at: amax, the value of that magnitude, or the mean of the magnitudes."""
     if policy.scale_rule == "mean":

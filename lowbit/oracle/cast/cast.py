@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lowbit.errors import PolicyError
-from lowbit.exact import FINITE, NAN, NEGATIVE_ZERO, ZERO, Exact, from_fraction
+from lowbit.exact import FINITE, NAN, NEGATIVE_INFINITY, NEGATIVE_ZERO, ZERO, Exact, from_fraction
 from lowbit.format.registry import get_format
 from lowbit.format.scalar import FloatFormat, Scalar
 from lowbit.oracle.cast.decode import decode
@@ -137,7 +137,7 @@ def _interval_defect(value: Exact, fmt: Scalar, policy: Policy, source: Scalar |
     for name in policy.defects:
         defect = DEFECTS[name]
         if defect.applies(source.id if source else "", fmt.id) and _inside(value, fmt, policy, defect):
-            sign = fmt.sign_bit if value.significand < 0 else 0
+            sign = fmt.sign_bit if _is_negative(value) else 0
             return defect.code + sign, f"defect {name}"
     return None
 
@@ -159,10 +159,18 @@ def _midpoint_defect(
     return None
 
 
+def _is_negative(value: Exact) -> bool:
+    """Whether a value is below zero."""
+    return value.significand < 0 or value.kind == NEGATIVE_INFINITY
+
+
 def _inside(value: Exact, fmt: Scalar, policy: Policy, defect: Defect) -> bool:
-    if defect.above is None or defect.below is None or value.kind != FINITE or value.significand == 0:
+    finite = value.kind == FINITE
+    if defect.above is None or defect.below is None or value.kind == NAN or (finite and value.significand == 0):
         return False
-    if value.significand < 0 and (defect.positive or (not fmt.signed and policy.negative != "absolute")):
+    if _is_negative(value) and (defect.positive or (not fmt.signed and policy.negative != "absolute")):
         return False
+    if not finite:
+        return defect.infinite
     magnitude = Exact(FINITE, abs(value.significand), value.exponent)
     return _above(magnitude, defect.above) and _above(defect.below, magnitude)

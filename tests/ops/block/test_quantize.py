@@ -66,7 +66,8 @@ def test_empty_arrays():
         assert tensor.bits_per_value == 0
         for policy in lowbit.BLOCK_PRESETS:
             own = lowbit.BLOCK_PRESETS[policy]
-            name = "ggml_iq4_nl" if own.of_ggml else "nvfp4" if own.rounding_steps == "none" else "int4.g16"
+            by_steps = {"none": "nvfp4", "least_error": "ggml_mxfp4"}.get(own.rounding_steps, "int4.g16")
+            name = "ggml_iq4_nl" if own.of_ggml else by_steps
             assert lowbit.quantize(np.zeros(shape, np.float32), name, policy=policy).codes.shape == shape
 
 
@@ -206,6 +207,7 @@ def test_tensors_and_formats_are_pickled_and_copied():
         ("int32.g2.float32", "deepseek_v3", "int32 is not held"),
         ("float4_e2m1fn.g2", "ggml_q4_0", "rounding_steps = 'sum' cuts to integers, and float4_e2m1fn is not one"),
         ("q2.2.g2", "ggml_q4_0_fused", "rounding_steps = 'fused_sum' cuts to integers, and q2.2 is not one"),
+        ("int4.g2", "ggml_mxfp4", "rounding_steps = 'least_error' tries a table's values"),
         ("nf4.g2", "ggml_q4_1", "rounding_steps = 'sum' cuts to integers, and nf4 is not one"),
     ],
 )
