@@ -41,7 +41,8 @@ from lowbit.format.block import WHOLE
 from lowbit.format.types import FormatLike
 from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block.dequantize import dequantize
-from lowbit.ops.block.search import require_searchable
+from lowbit.ops.block.search import require_policy, weighs
+from lowbit.ops.pack.structs import STRUCTS
 from lowbit.policy.block import BlockPolicy, get_block_policy
 from lowbit.printable import counted, excerpt
 
@@ -150,7 +151,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
         for name, block in chosen.items()
     }
     require_suffix(output, kinds.GGUF if container == GGUF else kinds.SAFETENSORS)
-    _check_shapes(tensors, policy, whole=there)
+    _check_shapes(tensors, policy, whole=there, weighed=importance is not None)
     own = weighing(importance, {name: tensor for name, tensor in tensors.items() if name not in coded}, policy)
     lost = {name: made.lost for name, made in coded.items()}
 
@@ -160,8 +161,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
             if made is not None:
                 words = tensor.coded(made)
             else:
-                values, weights = file.tensor(tensor.name), own.of(tensor)
-                words, lost[tensor.name] = tensor.quantized(values, policy, threads, weights)
+                words, lost[tensor.name] = own.quantized(tensor, file.tensor(tensor.name), policy, threads)
         return [raw_bytes(part) for part in words]
 
     tensors, coding = coded_tensors(tensors, entropy, words_of, progress)
@@ -213,15 +213,16 @@ def told_of_lost(lost: Mapping[str, int]) -> tuple[str, ...]:
     return (f"{blocks} became zero: their scales underflow, and those of int4.g128.float32, say, would not",)
 
 
-def _check_shapes(tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool) -> None:
+def _check_shapes(
+    tensors: Mapping[str, StoredTensor], policy: BlockPolicy | str | None, *, whole: bool, weighed: bool
+) -> None:
     """Refuse a policy or a shape before anything is written; ``whole``: rows of short groups, which one cannot read."""
     for name, tensor in tensors.items():
         fmt = tensor.format
         chosen = get_block_policy(fmt.default_policy if policy is None else policy)
         with told_of(name):
-            chosen.require_held(fmt)
-            require_searchable(fmt, tensor.shape, chosen)
-            _check_blocks(tensor, short=chosen.tail == "short")
+            _check_blocks(tensor, short=chosen.tail == "short" and not chosen.of_ggml)
+            require_policy(fmt, tensor.shape, chosen, weighed=weighed and weighs(fmt, chosen))
             group = fmt.block[0] if len(fmt.block) == 1 else WHOLE
             if whole and group != WHOLE and tensor.shape[-1] % group:
                 raise InputError(
@@ -235,6 +236,7 @@ def _check_blocks(tensor: StoredTensor, *, short: bool) -> None:
         tensor.format.check_shape(tensor.shape, short=short)
     except InputError as error:
         hint = f"{LEFT_AS_IS}, or pad its axes to whole blocks beforehand"
+        hint += "; an output that ends in .gguf leaves it as it is" * (tensor.format.id in STRUCTS)
         raise InputError(error.message, hint=hint) from error
 
 

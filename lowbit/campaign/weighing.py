@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lowbit.errors import InputError
 from lowbit.files.importance import Importance, read_importance
-from lowbit.files.parts import StoredTensor
+from lowbit.files.parts import LEFT_AS_IS, StoredTensor
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.search import usual_policy, weighs
 from lowbit.policy.block import BlockPolicy, get_block_policy
@@ -39,6 +39,23 @@ class Weighing:
         if self.importance is None or tensor.name not in self.names:
             return None
         return self.importance.rows(tensor.name, tensor.shape)
+
+    def quantized(
+        self, tensor: StoredTensor, values: Array, policy: BlockPolicy | str | None, threads: int
+    ) -> tuple[list[Array], int]:
+        """The words of each part of a tensor, and its lost blocks: see :meth:`StoredTensor.quantized`.
+
+        Raises InputError: as there; where the importance is at fault, that is said of it.
+        """
+        weights = self.of(tensor)
+        try:
+            return tensor.quantized(values, policy, threads, weights)
+        except InputError as error:
+            if weights is None:
+                raise
+            tensor.quantized(values, None, threads)  # which raises what is the fault of the values
+            what = f"{error.message} by an importance of up to {weights.max():.6g}, and finite without it"
+            raise InputError(what, hint=f"is the importance matrix damaged? or {LEFT_AS_IS}") from error
 
 
 def weighing(

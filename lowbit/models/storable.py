@@ -22,7 +22,7 @@ from lowbit.models.evaluation import CALIBRATE
 from lowbit.models.joint import quantized
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.dequantize import dequantize
-from lowbit.ops.block.search import require_searchable
+from lowbit.ops.block.search import require_policy
 from lowbit.ops.block.tensor import BlockTensor
 from lowbit.policy.block import get_block_policy
 from lowbit.quantizers.method import Method
@@ -113,8 +113,7 @@ def require_storable(
         with told_of(name):
             if rule:
                 for block in blocks:
-                    rule.require_held(block)
-                    require_searchable(block, file.entries[name].shape, rule)
+                    require_policy(block, file.entries[name].shape, rule)
             coded = _of_a_small_layer(method, text, lcm(INPUTS, *map(_length, blocks)), seen=seen)
             if container == GGUF:
                 _require_in_gguf(method, text, coded, seen=seen)

@@ -242,3 +242,10 @@ def test_coded_bits_are_those_of_a_stream_of_all_codes():
         assert errors.entropy_bits == min(errors.bits, coded)
     assert measure(weights, "int8.tensor").entropy_bits < measure(weights, "int8.channel").entropy_bits
     assert measure(weights[:1, :9], "int8.tensor").entropy_bits == 9 * 8 + 16  # a stream would be longer
+
+
+@pytest.mark.parametrize("fmt", ["ggml_q4_k", "ggml_q4_0"])
+def test_rows_that_are_not_whole_blocks_of_ggml_are_refused(fmt):
+    with pytest.raises(lowbit.InputError, match=f"{fmt} has blocks of .* do not divide a row of 300") as error:
+        list(stored_weights(np.ones((2, 300), np.float32), stored_format(fmt)))
+    assert "--exclude" in error.value.hint

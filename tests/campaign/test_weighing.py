@@ -100,3 +100,20 @@ def test_rows_of_another_model_are_refused(model, tmp_path):
     write_importance(tmp_path / "other", {"blk.0.a.weight": ([1], np.ones((1, 256)))})
     with pytest.raises(InputError, match="has 256 inputs in the importance matrix, and in the model the shape"):
         quantize_file(model, tmp_path / "q.gguf", "ggml_q4_k", importance=tmp_path / "other")
+
+
+@pytest.mark.parametrize("fmt", ["ggml_q4_k", "ggml_q4_0"])
+@pytest.mark.parametrize("container", ["gguf", "lowbit"])
+def test_an_importance_beyond_binary32_is_told_as_such(model, tmp_path, fmt, container):
+    write_importance(tmp_path / "huge", {"blk.0.a.weight": ([1], np.full((1, 512), 1e38))})
+    with pytest.raises(InputError, match=r"by an importance of up to 1e\+38, and finite without it") as error:
+        quantize_file(model, tmp_path / "q", fmt, importance=tmp_path / "huge", container=container)
+    assert error.value.hint.startswith("is the importance matrix damaged?")
+    assert not (tmp_path / "q").exists()
+
+
+def test_a_policy_of_the_searches_of_rows_needs_importance(model, matrix, tmp_path):
+    quantize_file(model, tmp_path / "q.gguf", "ggml_q4_0", importance=matrix, policy="ggml_search", include="a.weight")
+    assert read_gguf(tmp_path / "q.gguf").raw("blk.0.a.weight").tobytes() == structs("blk.0.a.weight", "ggml_q4_0")
+    with pytest.raises(InputError, match="search = 'ggml' is not for this format without importance"):
+        quantize_file(model, tmp_path / "q.gguf", "ggml_q4_0", policy="ggml_search")

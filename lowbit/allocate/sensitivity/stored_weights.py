@@ -17,6 +17,7 @@ from lowbit.format.scalar import Scalar
 from lowbit.format.types import FormatLike
 from lowbit.ops.block.quantize import quantize
 from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.pack.structs import STRUCTS
 from lowbit.policy.block import get_block_policy
 
 CHUNK = 1 << 20
@@ -60,18 +61,21 @@ def stored_weights(weights: NDArray[Any], fmt: BlockFormat) -> Iterator[tuple[ND
     """Some rows of a weight array after the other, and their codes and scales.
 
     The rows are outputs, the blocks lie along the other axes in storage order; a last one may be shorter, whatever the
-    format's own policy says. A format with scales over several rows has all rows at once.
+    format's own policy says, but in ggml's structs. A format with scales over several rows has all rows at once.
 
     Raises
     ------
     InputError
-        A weight is NaN or infinite, or a scale is beyond its format.
+        A weight is NaN or infinite, a scale is beyond its format, or ggml's blocks do not divide the rows.
     """
     rows, columns = rows_and_columns(weights.shape)
     matrix = np.asarray(weights).reshape(rows, columns)
     along_rows = all(len(field.block) == 1 for field in fmt.scales)
     step = max(1, CHUNK // max(1, columns)) if along_rows else max(1, rows)
     policy = replace(get_block_policy(fmt.default_policy), tail="short")
+    if fmt.id in STRUCTS and columns % fmt.block[0]:
+        what = f"{fmt.id} has blocks of {fmt.block[0]}, which do not divide a row of {columns}"
+        raise InputError(what, hint="leave the tensor out with --exclude: ggml has whole blocks alone")
     for start in range(0, rows, step):
         part = matrix[start : start + step]
         finite = np.isfinite(part)

@@ -1,4 +1,4 @@
-"""Arrays and their blocks, the axis of the blocks last: the largest of each block, and one number for each element."""
+"""Blocks of arrays, their axis last: which scales they have, the largest of each block, one number an element."""
 
 from __future__ import annotations
 
@@ -7,8 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.format.block import ScaleField
+from lowbit.errors import InputError
+from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.ops.arrays import Array
+
+FACTORS = ("multiply", "exponent", "by_sign", "divide")
+
+
+def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:
+    """The finest scales, and the one above them if there is one.
+
+    Raises
+    ------
+    InputError
+        The format has scales that are not made here.
+    """
+    factors = tuple(field for field in fmt.of_role(*FACTORS) if field not in fmt.lower_exponents)
+    count = 2 if fmt.by_sign else 1
+    if len(factors) + len(fmt.lower_exponents) + len(fmt.sums) < len(fmt.scales) or len(factors) - count not in (0, 1):
+        roles = ", ".join(field.role for field in fmt.scales)
+        raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
+    return factors[:count], factors[count:]
 
 
 def reduced(array: Array, field: ScaleField, ufunc: Any = np.maximum) -> Array:

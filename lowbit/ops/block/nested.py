@@ -73,20 +73,19 @@ def nested_formats(fmt: BlockFormat) -> Nested:
     )
 
 
-def quantize_nested(
-    fmt: BlockFormat, policy: BlockPolicy, axis: int, quantize: Callable[[BlockFormat], BlockTensor]
-) -> BlockTensor:
-    """Bring scales into blocks of their own; ``quantize`` makes the tensor with scales as they are.
-
-    Raises
-    ------
-    InputError
-        The policy divides by the scales that are stored.
-    """
-    parts = nested_formats(fmt)
+def require_unrounded(fmt: BlockFormat, policy: BlockPolicy) -> None:
+    """Refuse scales of scales that are not made here, and a policy that divides by the stored ones: InputError."""
+    nested_formats(fmt)
     if policy.quotient_scale != "unrounded":
         what = f"{fmt.id}: elements are divided by scales as they are before these are quantised themselves"
         raise InputError(what, hint="policy='bitsandbytes_nested', or quotient_scale='unrounded'")
+
+
+def quantize_nested(
+    fmt: BlockFormat, policy: BlockPolicy, axis: int, quantize: Callable[[BlockFormat], BlockTensor]
+) -> BlockTensor:
+    """Bring scales into blocks of their own; ``quantize`` makes the tensor with scales as they are."""
+    parts = nested_formats(fmt)
     tensor = quantize(parts.outer)
     fields = quantize_scales(fmt, policy, np.moveaxis(tensor.scales[fmt.scales[0].name], axis, -1))
     moved = {

@@ -17,7 +17,7 @@ from lowbit.ops.arrays import Array, checked_threads
 from lowbit.ops.block import boundaries, exponents, fused, power_of_two, quotients
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.affine import quantize as affine_quantize
-from lowbit.ops.block.blocks import reduced, spread
+from lowbit.ops.block.blocks import levels, reduced, spread
 from lowbit.ops.block.ggml_searches import quantize as quantize_by_search
 from lowbit.ops.block.linear import cut_sums
 from lowbit.ops.block.nested import quantize_nested
@@ -40,6 +40,8 @@ from lowbit.ops.block.search import (
     better,
     checked_importance,
     faster,
+    require_blocks,
+    require_policy,
     require_searchable,
     usual_policy,
 )
@@ -114,17 +116,17 @@ def quantize(
     numbers = plain_values(values)
     place = checked_axis(axis, numbers.shape, target)
     shape = axis_last(numbers.shape, place)
-    target.check_shape(shape, short=chosen.tail == "short")
+    require_blocks(target, shape, chosen)
+    require_policy(target, shape, chosen, weighed=importance is not None)
     checked_threads(threads)
     if chosen.of_ggml or importance is not None:
-        weights = checked_importance(importance, target, chosen, shape[-1])
+        weights = checked_importance(importance, shape[-1])
         codes, parts = quantize_by_search(np.moveaxis(numbers, place, -1), target, chosen, weights, threads)
         fields_back = {name: _axis_back(array, place) for name, array in parts.items()}
         return BlockTensor.trusted(target, place, _axis_back(codes, place), fields_back)
     if target.nested:
         own = partial(quantize, numbers, axis=place, policy=chosen, random_bits=random_bits, threads=threads)
         return quantize_nested(target, chosen, place, own)
-    chosen.require_held(target)
     random = checked_random(random_bits, chosen.policy("element", target.number), numbers.shape)
     draws = None if random is None else random.reshape(numbers.shape)
     whole, target = target, target.without_sums
@@ -292,23 +294,6 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
 
 
 BINS = 1 << 16
-FACTORS = ("multiply", "exponent", "by_sign", "divide")
-
-
-def levels(fmt: BlockFormat) -> tuple[tuple[ScaleField, ...], tuple[ScaleField, ...]]:
-    """The finest scales, and the one above them if there is one.
-
-    Raises
-    ------
-    InputError
-        The format has scales that are not made here.
-    """
-    factors = tuple(field for field in fmt.of_role(*FACTORS) if field not in fmt.lower_exponents)
-    count = 2 if fmt.by_sign else 1
-    if len(factors) + len(fmt.lower_exponents) + len(fmt.sums) < len(fmt.scales) or len(factors) - count not in (0, 1):
-        roles = ", ".join(field.role for field in fmt.scales)
-        raise InputError(f"{fmt.id}: quantize does not make scales of the roles {roles} together")
-    return factors[:count], factors[count:]
 
 
 def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:

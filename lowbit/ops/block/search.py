@@ -1,4 +1,4 @@
-"""Searches for scales: which formats have one and by which importance; and that of two scales, Four over Six."""
+"""Which policies make which formats, the searches of ggml among them; and the search of two scales, Four over Six."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ import numpy as np
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.ops.arrays import Array
-from lowbit.ops.block.blocks import spread
+from lowbit.ops.block.affine import is_affine
+from lowbit.ops.block.blocks import levels, spread
 from lowbit.ops.block.boundaries import of_steps
 from lowbit.ops.block.ggml_searches import FIRST_ONLY, ROW_SEARCHES, SEARCHES, Floats
+from lowbit.ops.block.nested import nested_formats, require_unrounded
 from lowbit.ops.block.quotients import ordinary
 from lowbit.ops.block.runs import Runs
 from lowbit.ops.block.scales import Coarse, Fine, Steps
 from lowbit.ops.block.values import plain_values
 from lowbit.ops.cast.cast import decode, encode
-from lowbit.policy.block import BlockPolicy
+from lowbit.ops.pack.structs import STRUCTS
+from lowbit.policy.block import BLOCK_PRESETS, BlockPolicy
 
 FOUR_OVER_SIX = 1.5
 """The largest value of a block becomes 4 where it would have become 6, the largest element of E2M1."""
+
+SHORTER = ("ggml_q8_0", 32)
+"""A format of ggml with shorter blocks than the K-quants, and their length."""
+LISTED = 12
+"""As many policies as a hint names."""
 
 Candidate = tuple[Fine, Array]
 """A scale, and the quotients by it."""
@@ -36,20 +44,13 @@ def weighs(fmt: BlockFormat, policy: BlockPolicy) -> bool:
     return policy.search == "ggml" and fmt.id in {**SEARCHES, **ROW_SEARCHES} and fmt.id != "ggml_q8_k"
 
 
-def checked_importance(importance: Any, fmt: BlockFormat, policy: BlockPolicy, length: int) -> Floats | None:
-    """The importance of the columns in binary32, for a policy and a format that it is for; None where there is none.
+def checked_importance(importance: Any, length: int) -> Floats | None:
+    """The importance of the columns in binary32; None where there is none.
 
     Raises InputError.
     """
-    searched = {**SEARCHES, **({} if importance is None else ROW_SEARCHES)}
-    if policy.of_ggml and (fmt.id not in searched or (policy.search == FIRST_ONLY and fmt.id != "ggml_iq4_nl")):
-        known = "ggml_iq4_nl" if policy.search == FIRST_ONLY else ", ".join(searched)
-        raise InputError(f"{fmt.id}: search = {policy.search!r} is not for this format", hint=f"one of {known}")
     if importance is None:
         return None
-    if not weighs(fmt, policy):
-        what = f"{fmt.id}: importance is for ggml's K-quants, IQ4, and Q4_0 to Q5_1 under policies with search = 'ggml'"
-        raise InputError(what, hint="importance=None, or the format ggml_q4_k, say")
     weights = plain_values(importance).astype(np.float32)
     if weights.shape != (length,):
         what = f"importance has the shape {weights.shape}, but an axis of {length} has ({length},)"
@@ -58,6 +59,66 @@ def checked_importance(importance: Any, fmt: BlockFormat, policy: BlockPolicy, l
         place = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
         raise InputError(f"importance[{place}] = {weights[place]} is not a weight", hint="finite numbers from 0 on")
     return weights
+
+
+def require_policy(fmt: BlockFormat, shape: Shape, policy: BlockPolicy, *, weighed: bool = False) -> None:
+    """Refuse a policy that does not make a format; ``weighed``: by importance.
+
+    Raises InputError; where the policy is a preset, the hint has those that make the format.
+    """
+    try:
+        _require_policy(fmt, shape, policy, weighed)
+    except InputError as error:
+        makers = [name for name in BLOCK_PRESETS if _is_made_by(name, fmt, shape, weighed)] if policy.name else []
+        if not makers:
+            raise
+        makers.sort(key=lambda name: name != fmt.default_policy)
+        others = ", ".join(makers) if len(makers) <= LISTED else f"{makers[0]}, or others of `lowbit list policies`"
+        what = f"block policy {policy.name!r} is not for {fmt.id}: {error.message.removeprefix(f'{fmt.id}: ')}"
+        raise InputError(what, hint=f"policies for it: {others}") from error
+
+
+def require_blocks(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> None:
+    """Refuse a shape, its block axis last, that whole blocks do not fill, nor a shorter last one may: InputError."""
+    try:
+        fmt.check_shape(shape, short=policy.tail == "short" and not policy.of_ggml)
+    except InputError as error:
+        if fmt.id not in STRUCTS:
+            raise
+        length, block, (other, few) = shape[-1], fmt.block[0], SHORTER
+        smaller = f", or take {other}, whose blocks have {few}" * (few < block and not length % few)
+        hint = f"ggml has whole blocks alone: pad the axis to {-(-length // block) * block}{smaller}"
+        raise InputError(error.message, hint=hint) from error
+
+
+def _require_policy(fmt: BlockFormat, shape: Shape, policy: BlockPolicy, weighed: bool) -> None:
+    if policy.of_ggml or weighed:
+        searched = {**SEARCHES, **(ROW_SEARCHES if weighed else {})}
+        if policy.of_ggml and (fmt.id not in searched or (policy.search == FIRST_ONLY and fmt.id != "ggml_iq4_nl")):
+            known = "ggml_iq4_nl" if policy.search == FIRST_ONLY else ", ".join(searched)
+            alone = " without importance" * (fmt.id in ROW_SEARCHES and policy.search != FIRST_ONLY)
+            what = f"{fmt.id}: search = {policy.search!r} is not for this format{alone}"
+            raise InputError(what, hint=f"one of {known}")
+        if weighed and not weighs(fmt, policy):
+            those = "ggml's K-quants, IQ4, and Q4_0 to Q5_1 under policies with search = 'ggml'"
+            hint = "importance=None, or the format ggml_q4_k, say"
+            raise InputError(f"{fmt.id}: importance is for {those}", hint=hint)
+        return
+    if fmt.nested:
+        require_unrounded(fmt, policy)
+        fmt = nested_formats(fmt).outer
+    policy.require_held(fmt)
+    require_searchable(fmt, shape, policy)
+    if not is_affine(fmt.without_sums):
+        levels(fmt)
+
+
+def _is_made_by(name: str, fmt: BlockFormat, shape: Shape, weighed: bool) -> bool:
+    try:
+        _require_policy(fmt, shape, BLOCK_PRESETS[name], weighed)
+    except InputError:
+        return False
+    return True
 
 
 def require_searchable(fmt: BlockFormat, shape: Shape, policy: BlockPolicy) -> None:

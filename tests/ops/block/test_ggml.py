@@ -86,3 +86,47 @@ def test_what_is_refused(name, policy, weights, message):
 def test_rows_that_are_not_whole_super_blocks_are_refused():
     with pytest.raises(lowbit.InputError, match="blocks of 256"):
         lowbit.quantize(VALUES[:, :300], "ggml_q6_k")
+
+
+@pytest.mark.parametrize("name", ["ggml_q4_k", "ggml_iq4_nl"])
+def test_a_short_last_block_of_a_search_is_refused(name):
+    policy = lowbit.get_block_policy("ggml_search").choose(tail="short")
+    with pytest.raises(lowbit.InputError, match=r"which do not divide an axis of 300") as error:
+        lowbit.quantize(VALUES[:, :300], name, policy=policy)
+    assert "tail" not in error.value.hint
+
+
+def test_what_is_possible_instead_of_a_short_block():
+    with pytest.raises(lowbit.InputError) as error:
+        lowbit.quantize(VALUES[:, :320], "ggml_q4_k")
+    instead = "pad the axis to 512, or take ggml_q8_0, whose blocks have 32"
+    assert error.value.hint == f"ggml has whole blocks alone: {instead}"
+    assert lowbit.quantize(VALUES[:, :320], "ggml_q8_0").codes.shape == (8, 320)
+    with pytest.raises(lowbit.InputError) as error:
+        lowbit.quantize(VALUES[:, :300], "ggml_q8_0")
+    assert error.value.hint == "ggml has whole blocks alone: pad the axis to 320"
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "hint"),
+    [
+        ("ggml_q4_k", "ggml_q4_0", "policies for it: ggml_search"),
+        ("ggml_q6_k", "nearest", "policies for it: ggml_search, hqq"),
+        ("ggml_mxfp4", "ggml_q4_0", "policies for it: ggml_mxfp4, or others of `lowbit list policies`"),
+        ("mxfp4", "ggml_search", "policies for it: ocp_mx, or others"),
+        ("ggml_q4_0", "ggml_search", "policies for it: ggml_q4_0, or others"),
+    ],
+)
+def test_policies_that_make_a_format_are_named(name, policy, hint):
+    with pytest.raises(lowbit.InputError, match=f"block policy '{policy}' is not for {name}: ") as error:
+        lowbit.quantize(VALUES[:1], name, policy=policy)
+    assert error.value.hint.startswith(hint)
+
+
+def test_policies_that_are_named_make_the_format():
+    with pytest.raises(lowbit.InputError) as error:
+        lowbit.quantize(VALUES[:1], "ggml_iq4_xs", policy="ocp_mx")
+    names = error.value.hint.removeprefix("policies for it: ").split(", ")
+    assert len(names) > 1
+    for name in names:
+        assert lowbit.quantize(VALUES[:1], "ggml_iq4_xs", policy=name).codes.shape == (1, 512)
