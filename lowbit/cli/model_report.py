@@ -44,10 +44,15 @@ def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequen
         page.lines(f"  {line}" for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2))
 
 
-def add_file_options(parser: Any) -> None:
-    """The checkpoint, the output, and how the work is done."""
-    told = "the checkpoint: a .safetensors or .gguf file, the folder of a model's files, or minilm"
+def checkpoint_file(parser: Any, package: str) -> None:
+    """Add the argument that names a checkpoint: a file, a folder, or a package, of which help names one."""
+    told = f"the checkpoint: a .safetensors or .gguf file, the folder of a model's files, or {package}"
     input_file(parser, "checkpoint", what="the checkpoint", path_of=_place, metavar="MODEL", help=told)
+
+
+def add_file_options(parser: Any, package: str) -> None:
+    """The checkpoint, the output, and how the work is done."""
+    checkpoint_file(parser, package)
     where = "the file to write, or the new folder"
     output_file(parser, "-o", "--output", required=True, metavar="OUT.safetensors", help=where)
     parser.add_argument("--threads", type=integer, default=1, metavar="N", help="threads (default: 1)")

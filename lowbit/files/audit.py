@@ -39,7 +39,7 @@ KINDS: Mapping[str, str] = {
     "pad_bit": "bits beside packed codes are set",
     "padding_byte": "bytes between tensors are not zero",
     "lineage": "values have bits that the declared origin cannot have given them",
-    "mixed_lineage": "values have low mantissa bits, and the others of their tensors none: --lineage judges that",
+    "mixed_lineage": "values have low mantissa bits, and the others of their tensors none (--lineage judges them)",
     "order": "orders of the inputs do not have each of them once",
 }
 """What may be found -> in words, after `N of M`."""

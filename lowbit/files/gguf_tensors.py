@@ -176,7 +176,8 @@ def require_plain(file: TensorFile, names: Sequence[str]) -> None:
 def notes_on(file: TensorFile, formats: Mapping[str, BlockFormat], names: Sequence[str]) -> tuple[str, ...]:
     """What a user should know of a GGUF file: of tensors with formats, ``names`` have a place in it."""
     count = len(formats) - len(names)
-    notes = [f"{counted(count, 'tensor')} with rows that are not whole blocks left as they are; llama.cpp takes them"]
+    left = "left as it is; llama.cpp takes it" if count == 1 else "left as they are; llama.cpp takes them"
+    notes = [f"{counted(count, 'tensor')} with rows that are not whole blocks {left}"]
     activations = [name for name in OF_ACTIVATIONS if name in {formats[one].id for one in names}]
     if activations:
         notes.append(f"{' and '.join(activations)}: types of activations, in which llama.cpp runs no weights")

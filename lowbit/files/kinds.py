@@ -9,7 +9,7 @@ from lowbit.errors import InputError
 
 SAFETENSORS, GGUF, NPZ, NPY = "a safetensors file", "a GGUF file", "a .npz file", "a .npy file"
 TORCH, PICKLE, ONNX = "a PyTorch checkpoint", "a Python pickle, as PyTorch's are", "an ONNX model"
-LFS, TEXT = "a pointer of Git LFS to the file", "text"
+LFS, TEXT, EMPTY = "a pointer of Git LFS to the file", "text", "an empty file"
 
 BEGINNINGS: Mapping[bytes, str] = {
     b"GGUF": GGUF,
@@ -35,9 +35,10 @@ SUFFIXES: Mapping[str, str] = {
     ".pt": TORCH,
     ".pth": TORCH,
     ".gguf": GGUF,
+    ".safetensors": SAFETENSORS,
     ".json": "a JSON file",
 }
-"""Endings of names that promise another kind of file than safetensors."""
+"""Endings of names that promise a kind of file."""
 
 _ZIP, _ZIP_NAME = b"PK\x03\x04", slice(30, 30 + 255)
 """A local header, and where the name of its file begins (APPNOTE.TXT 4.3.7)."""
@@ -53,6 +54,8 @@ def kind_of(path: str | Path) -> str:
             head = file.read(1024)
     except OSError:
         return ""
+    if not head:
+        return EMPTY
     for beginning, kind in BEGINNINGS.items():
         if head.startswith(beginning):
             return kind
@@ -63,7 +66,7 @@ def kind_of(path: str | Path) -> str:
         return SAFETENSORS
     if len(head) > 2 and head[0] == _FIRST and head[1] in _VERSIONS and head[2] in _FIELDS:
         return ONNX
-    return TEXT if head and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head) else ""
+    return TEXT if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head) else ""
 
 
 def wrong_kind(path: str | Path, wanted: str, why: str, *, hint: str = "") -> InputError:
@@ -93,5 +96,5 @@ def require_suffix(path: str | Path, kind: str) -> None:
     """
     promised = SUFFIXES.get(Path(path).suffix.lower())
     if promised is not None and promised != kind:
-        own = next((suffix for suffix, other in SUFFIXES.items() if other == kind), ".safetensors")
+        own = next(suffix for suffix, other in SUFFIXES.items() if other == kind)
         raise InputError(f"{path}: the name is that of {promised}, and {kind} is written", hint=f"name it NAME{own}")

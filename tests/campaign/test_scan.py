@@ -199,3 +199,13 @@ def test_the_checkpoint_and_its_config_are_not_written_over(model, tmp_path):
     for place in (model, tmp_path / "config.json"):
         with pytest.raises(InputError, match="itself"):
             clean_file(model, place)
+
+
+def test_a_copy_of_a_gguf_file_is_not_named_safetensors(tmp_path):
+    write_gguf(tmp_path / "a.gguf", [Entry("a", "F32", (2, 32), 0, 0)], [np.ones((2, 32), np.float32)])
+    with pytest.raises(
+        InputError, match=r"the name is that of a safetensors file, and a GGUF file is written"
+    ) as error:
+        clean_file(tmp_path / "a.gguf", tmp_path / "clean.safetensors")
+    assert error.value.hint == "name it NAME.gguf"
+    assert not (tmp_path / "clean.safetensors").exists()

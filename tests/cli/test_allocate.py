@@ -145,7 +145,9 @@ def test_errors(lowbit, words, code, part):
 
 def test_a_warm_start_that_is_no_plan(lowbit, tmp_path):
     path = tmp_path / "plan.json"
-    path.write_text("[]")
-    result = lowbit(*FAST, "--warm-start", path)
-    assert result.status == 2
-    assert "not a plan" in result.err
+    for text, why in (("[]", "it does not list layers with their choices"), ("{}", "it does not list"), ("{", "JSON")):
+        path.write_text(text)
+        result = lowbit(*FAST, "--warm-start", path)
+        assert result.status == 2
+        assert "plan.json is not a plan" in result.err
+        assert why in result.err

@@ -27,7 +27,7 @@ def test_there_and_back(lowbit, model):
         "2 tensors with 224 numbers left as they are",
         "  a row of 40 values is not a multiple of the 32 of a block of Q8_0: b.weight",
         "  it has fewer than two axes: norm",
-        "1 tensor with rows that are not whole blocks left as they are; llama.cpp takes them",
+        "1 tensor with rows that are not whole blocks left as it is; llama.cpp takes it",
         "names are those of the source and there is no model's metadata: convert the model to GGUF first",
     ]
     assert [entry.dtype for entry in read_gguf("out.gguf").entries.values()] == ["Q8_0", "F32", "F32"]

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from lowbit.files.gguf import write_gguf
 from lowbit.files.safetensors import Entry, write_tensors
+from lowbit.models.packages import Package
 
 
 def test_scan_says_what_there_is(lowbit, tmp_path, monkeypatch):
@@ -36,3 +38,12 @@ def test_scan_refuses(lowbit, tmp_path, monkeypatch):
     result = lowbit("scan", "bad.gguf")
     assert (result.status, result.out) == (2, "")
     assert "GGUF version" in result.err
+
+
+def test_scan_takes_the_name_of_a_package(lowbit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_gguf("weights.gguf", [Entry("a", "F32", (1, 4), 0, 0)], [np.ones((1, 4), np.float32)])
+    monkeypatch.setattr(Package, "weights", tmp_path / "weights.gguf")
+    result = lowbit("scan", "smollm2", "--clean", "clean.gguf")
+    assert result.lines[0] == "GGUF: 1 tensor, 4 values in 16 bytes"
+    assert "is the checkpoint itself" in lowbit("scan", "smollm2", "--clean", "weights.gguf").err

@@ -81,6 +81,12 @@ def test_the_hint_says_how_to_get_safetensors(tmp_path, kind):
     assert "save_file" in error.value.hint
 
 
+def test_an_empty_file_is_told_so(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(InputError, match="is not a safetensors file, but an empty file"):
+        read_header(tmp_path / "a")
+
+
 def test_what_is_of_no_known_kind(tmp_path):
     assert kind_of(tmp_path / "nothing") == kind_of(tmp_path) == ""
     (tmp_path / "a").write_bytes(b"\x00\x01\xfe")

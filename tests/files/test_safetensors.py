@@ -112,7 +112,7 @@ def test_the_safetensors_package_reads_what_is_written(model):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "truncated"),
+        (b"", "but an empty file"),
         (b"\xff" * 40, "truncated"),
         (struct.pack("<Q", 4) + b"nope", "not JSON"),
         (struct.pack("<Q", 2) + b"[]", "not a JSON object"),

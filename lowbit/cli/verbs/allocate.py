@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowbit.cli.file_options import input_file, output_file, say_written
-from lowbit.cli.model_options import add_model_options, measure, model_problem
+from lowbit.cli.model_options import PLAN_HINT, add_model_options, measure, model_problem
 from lowbit.cli.model_report import left_out_heading, model_file, write_left_out
 from lowbit.cli.number_types import integer, seconds
 from lowbit.cli.progress import Bar
@@ -236,7 +236,8 @@ def _warm_start(path: str | None) -> Sequence[str] | None:
         return [str(layer["choice"]) for layer in document["layers"]]
     except OSError as error:
         raise AllocationError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise AllocationError(
-            f"{path}: not a plan: {error}", hint="`lowbit allocate ... --output FILE` writes one"
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise AllocationError(f"{path} is not a plan: it is not JSON", hint=PLAN_HINT) from error
+    except (KeyError, TypeError) as error:
+        what = f"{path} is not a plan: it does not list layers with their choices"
+        raise AllocationError(what, hint=PLAN_HINT) from error

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         "file, one tensor after the other; config.json beside it says how it is quantised, unless its own metadata "
         "does. From a GGUF file into one that ends in .gguf, the metadata goes along.",
     )
-    add_file_options(parser)
+    add_file_options(parser, "smollm2")
     parser.add_argument("--to", choices=DTYPES, default="bfloat16", help="the dtype of the values (default: bfloat16)")
     parser.add_argument(
         "--exact",

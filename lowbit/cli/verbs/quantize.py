@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "stored in a way of lowbit's own; ggml's (ggml_q4_0, ...) go into a GGUF file where the output ends so. With "
         "--method a run that was stopped goes on where it was.",
     )
-    add_file_options(parser)
+    add_file_options(parser, "minilm")
     formats = (
         "the block format: nvfp4, mxfp4, int4.g128, ...; + between those that a method chooses from (default with "
         "--method: the method's own)"

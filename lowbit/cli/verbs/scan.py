@@ -1,12 +1,12 @@
-"""``lowbit scan FILE``: which formats a checkpoint holds, how they are stored, and what its values do not need."""
+"""``lowbit scan MODEL``: which formats a checkpoint holds, how they are stored, and what its values do not need."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.file_options import also_reads, input_file, output_file, say_written
+from lowbit.cli.file_options import also_reads, output_file, say_written
+from lowbit.cli.model_report import checkpoint_file
 from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
@@ -34,8 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "of weights cannot have given them; and how many bits such places could carry. It cannot see what is hidden in "
         "the values.",
     )
-    told = "the checkpoint: a .safetensors or .gguf file, or the folder of a model's files"
-    input_file(parser, "checkpoint", what="the checkpoint", metavar="FILE", help=told)
+    checkpoint_file(parser, "minilm or smollm2")
     declared = "what weights in float32 come from (default: what config.json beside them says, if it does)"
     parser.add_argument("--lineage", choices=LINEAGES, help=declared)
     where = "write a copy with every value in its canonical form; with --lineage, weights in float32 are rounded to it"
@@ -46,19 +45,23 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _config(arguments: Namespace) -> list[Named]:
-    place = Path(arguments.checkpoint)
+    from lowbit.models.packages import place_of
+
+    place = place_of(arguments.checkpoint)
     return [(f"{NAME} beside the checkpoint", (place if place.is_dir() else place.parent) / NAME)]
 
 
 def run(arguments: Namespace) -> int:
     from lowbit.campaign.scan import clean_file, scan_file
+    from lowbit.models.packages import place_of
 
+    checkpoint = place_of(arguments.checkpoint)
     with Bar() as bar:
         options: dict[str, Any] = {"lineage": arguments.lineage, "threads": arguments.threads, "progress": bar.tensors}
-        scan = scan_file(arguments.checkpoint, **options)
+        scan = scan_file(checkpoint, **options)
         left = None
         if arguments.clean:
-            clean_file(arguments.checkpoint, arguments.clean, lineage=arguments.lineage, progress=bar.tensors)
+            clean_file(checkpoint, arguments.clean, lineage=arguments.lineage, progress=bar.tensors)
             left = scan_file(arguments.clean, **options)
     if arguments.output_format == "json":
         print_document(_document(scan, left, arguments), "lowbit/scan/1")

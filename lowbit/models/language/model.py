@@ -207,6 +207,8 @@ def _require_parts(file: GgufFile, decoder: Llama, key_heads: int, words: int) -
 
 def hugging_face_name(name: str) -> str:
     """The name of a parameter of a Llama in GGUF, as Hugging Face's checkpoints have it, without their ``model.``."""
+    if "." not in name:
+        return name
     *place, part, kind = name.split(".")
     if len(place) == 2 and place[0] == "blk" and part in PARTS:
         return f"layers.{place[1]}.{PARTS[part]}.{kind}"

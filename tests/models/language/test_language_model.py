@@ -9,7 +9,7 @@ from lowbit.errors import InputError
 from lowbit.files.gguf_values import Value
 from lowbit.models.functions import Functions, rotary_tables
 from lowbit.models.language.cache import QuantizedCache, cache_scheme
-from lowbit.models.language.model import LanguageModel
+from lowbit.models.language.model import LanguageModel, hugging_face_name
 from tests.models.language.tiny_llama import HEADS, KEY_HEADS, LAYERS, tiny_tensors, tiny_values, write_tiny
 
 TEXT = "the other an then a hare, 12 ants and the end"
@@ -186,3 +186,9 @@ def test_a_cache_of_many_bits_changes_little(model):
     far = model.with_cache(QuantizedCache(cache_scheme("int2.g32"))).figures(samples, reference)["divergence"]
     assert 0 < close < 0.01 < far
     assert set(cache.bits) == {9}
+
+
+def test_names_that_are_not_those_of_a_llama_stay():
+    names = {"a": "a", "": "", "blk.0": "blk.0", "x.weight": "x.weight", "token_embd": "token_embd"}
+    assert {name: hugging_face_name(name) for name in names} == names
+    assert hugging_face_name("blk.3.attn_q.weight") == "layers.3.self_attn.q_proj.weight"
