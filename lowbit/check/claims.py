@@ -170,6 +170,14 @@ def beside_results(comparison: Comparison, others: Sequence[Claim] = ()) -> list
     return claims
 
 
+def constant(comparison: Comparison) -> list[Claim]:
+    """That all answers are one and the same number, whatever the inputs; none if they are not, or some are missing."""
+    rows, got = np.flatnonzero(comparison.good), comparison.got
+    if 1 < len(rows) == len(comparison) and (got == got[0]).all():
+        return [Becomes(rows, "", len(comparison), got)]
+    return []
+
+
 def explained(
     rules: Sequence[Rule],
     comparison: Comparison,

@@ -63,17 +63,35 @@ class Operation(ABC):
     types: Mapping[str, str]  # the options that name the types -> what they name here
     prototype: Prototype
     rule: Rule  # the one asked for
+    sets: Sequence[str] = ("directed", "random")  # of inputs that it has
     _file = ""  # that the cases are from
     _sample: tuple[int, int] | None = None  # how many cases at random they are, and from which seed
 
     def cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """The inputs of a set: ``directed`` or ``random``."""
+        """The inputs of one of its sets."""
+        if set_name not in self.sets:
+            hint = " or ".join(self.sets)
+            raise InputError(f"`check {self.name}` has no set {set_name!r}", hint=hint, code="LB100")
         self._sample = (count, seed) if set_name == "random" else None
-        return self._cases(set_name, count, seed)
+        if set_name == "random":
+            return self._random(count, seed)
+        return self._directed() if set_name == "directed" else self._exhaustive()
 
     @abstractmethod
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """The inputs of a set."""
+    def _directed(self) -> list[Case]:
+        """Inputs at which kernels err."""
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        """So many cases at random, where there is such a set."""
+        raise NotImplementedError
+
+    def _exhaustive(self) -> list[Case]:
+        """All inputs that there are, where there is such a set."""
+        raise NotImplementedError
+
+    def _defined(self, cases: Iterable[Case]) -> list[Case]:
+        """The cases that the rule asked for has all results of."""
+        return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
 
     def read_cases(self, path: str) -> list[Case]:
         """The inputs of a file that ``lowbit gen`` wrote: of each row a case, or one of all."""
@@ -128,9 +146,6 @@ class Operation(ABC):
     def groups(self, comparison: Comparison) -> list[Group]:
         """The answers that differ, those of one flag together, the one with the largest share first."""
         return group_by_flag(comparison, np.concatenate([case.flags.reshape(-1) for case in comparison.cases]))
-
-    def _refuse_set(self, name: str, sets: Sequence[str] = ("directed", "random")) -> InputError:
-        return InputError(f"`check {self.name}` has no set {name!r}", hint=" or ".join(sets), code="LB100")
 
 
 def group_by_flag(comparison: Comparison, flags: NDArray[np.uint8]) -> list[Group]:

@@ -10,7 +10,8 @@ import pytest
 
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.operation import NonlinearOperation
-from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates
+from lowbit.check.nonlinear.rules import NonlinearRule, candidates
+from lowbit.check.operation import UNDEFINED
 from lowbit.check.report.sentence import example_text, sentence
 from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError

@@ -44,7 +44,7 @@ def _belongs_to_a_record(node, parents):
         if isinstance(node, ast.Call) and _name(node.func).endswith(("Bug", "Error", "bugs", "mutant", "get_format")):
             return True
         if isinstance(node, ast.FunctionDef):
-            return node.name in NAMES or node.name.endswith(("bugs", "_init__", "device", "_cases", "_refuse_set"))
+            return node.name in NAMES or node.name.endswith(("bugs", "_init__", "device"))
     return True
 
 

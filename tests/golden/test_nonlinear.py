@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lowbit.check.nonlinear.operation import NonlinearOperation
-from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule
+from lowbit.check.nonlinear.rules import NonlinearRule
+from lowbit.check.operation import UNDEFINED
 from lowbit.nonlinear.scheme import NONLINEARITIES, get_scheme, schemes
 from lowbit.vectors.elements import elements_of
 from lowbit.vectors.golden import verify_regeneration

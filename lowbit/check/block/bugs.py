@@ -14,6 +14,7 @@ from lowbit.check.block.bugs_of_fields import bugs_of_fields
 from lowbit.check.block.bugs_of_maxima import bugs_of_maxima
 from lowbit.check.block.bugs_of_vectors import bugs_of_vectors
 from lowbit.check.block.placement import from_tiles, swapped, to_tiles
+from lowbit.check.transposed import read_transposed, written_transposed
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
@@ -87,11 +88,6 @@ def _top_power(rule: BlockRule) -> float:
     return 2.0**rule.format.number.max_exponent
 
 
-def _positive(values: Array, rule: BlockRule) -> Array:
-    del rule
-    return np.where(values > 0, values, 0)
-
-
 def _without_place(place: int) -> Callable[[Array, BlockRule], Array]:
     """The values with one of each block left out, the first or the last."""
 
@@ -150,41 +146,16 @@ def _other_scale(place: Callable[[Array, int, int], Array]) -> Compute:
     return compute
 
 
-def _columns_first(values: Array, rule: BlockRule) -> Parts:
-    return rule.parts(np.ascontiguousarray(values.reshape(values.shape[::-1]).T))
-
-
-def _codes_columns_first(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values, rule
-    return {"codes": np.ascontiguousarray(parts["codes"].T).reshape(parts["codes"].shape)}
-
-
-def _transposed(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values
-    return {f.name: np.ascontiguousarray(parts[f.name].T).reshape(parts[f.name].shape) for f in of_blocks(rule)}
-
-
-def _swizzled(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values
-    return {field.name: to_tiles(parts[field.name], field) for field in finest(rule)}
-
-
-def _swizzled_back(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values
-    return {field.name: from_tiles(parts[field.name], field) for field in finest(rule)}
-
-
-def _nibbles(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    del values, rule
-    return {"codes": swapped(parts["codes"])}
-
-
-def _unsigned(parts: Parts, values: Array, rule: BlockRule) -> Parts:
-    return {"codes": codes_by(np.abs(values), parts, rule)}
+def _in_tiles(order: Callable[[Array, ScaleField], Array]) -> Compute:
+    return after(lambda parts, _, rule: {field.name: order(parts[field.name], field) for field in finest(rule)})
 
 
 _ALWAYS = (
-    BlockBug("signed_maximum", "takes the largest value for the largest magnitude", by_scales_of(_positive)),
+    BlockBug(
+        "signed_maximum",
+        "takes the largest value for the largest magnitude",
+        by_scales_of(lambda values, _: np.where(values > 0, values, 0)),
+    ),
     BlockBug("not_first", "leaves the first value of a block out of its maximum", by_scales_of(_without_place(0))),
     BlockBug("not_last", "leaves the last value of a block out of its maximum", by_scales_of(_without_place(-1))),
     BlockBug("first_half", "takes the maximum of the first half of a block only", by_scales_of(_first_halves)),
@@ -218,21 +189,37 @@ _ALWAYS = (
         "divides a row by the scale of its first block",
         _other_scale(lambda columns, *_: 0 * columns),
     ),
-    BlockBug("columns_first", "reads the values column by column (rows and columns swapped)", _columns_first),
-    BlockBug("codes_columns_first", "writes the codes column by column", after(_codes_columns_first)),
-    BlockBug("scales_transposed", "writes the scales column by column (transposed)", after(_transposed)),
     BlockBug(
-        "scales_128x4",
-        "writes the scales in cuBLAS's tiles of 128 x 4 (swizzled)",
-        after(_swizzled),
+        "columns_first",
+        "reads the values column by column (rows and columns swapped)",
+        lambda values, rule: rule.parts(read_transposed(values)),
     ),
+    BlockBug(
+        "codes_columns_first",
+        "writes the codes column by column",
+        after(lambda parts, *_: {"codes": written_transposed(parts["codes"])}),
+    ),
+    BlockBug(
+        "scales_transposed",
+        "writes the scales column by column (transposed)",
+        after(lambda parts, _, rule: {field.name: written_transposed(parts[field.name]) for field in of_blocks(rule)}),
+    ),
+    BlockBug("scales_128x4", "writes the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _in_tiles(to_tiles)),
     BlockBug(
         "scales_from_128x4",
         "takes the scales out of cuBLAS's tiles of 128 x 4 (the swizzle transposed)",
-        after(_swizzled_back),
+        _in_tiles(from_tiles),
     ),
-    BlockBug("swapped_nibbles", "has the two codes of each pair in the other order (swapped nibbles)", after(_nibbles)),
-    BlockBug("sign_dropped", "drops the sign of the values", after(_unsigned)),
+    BlockBug(
+        "swapped_nibbles",
+        "has the two codes of each pair in the other order (swapped nibbles)",
+        after(lambda parts, *_: {"codes": swapped(parts["codes"])}),
+    ),
+    BlockBug(
+        "sign_dropped",
+        "drops the sign of the values",
+        after(lambda parts, values, rule: {"codes": codes_by(np.abs(values), parts, rule)}),
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from lowbit.check.block.placement import from_tiles, swapped, to_tiles
 from lowbit.check.block.policy_rule import PolicyRule
 from lowbit.check.block.stages import ANSWERS
 from lowbit.check.operation import UNDEFINED, Bug, Operation
+from lowbit.check.transposed import read_transposed
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
 from lowbit.errors import LowbitError
 from lowbit.format.block import BlockFormat, ScaleField
@@ -115,10 +116,6 @@ def _times(factor: float) -> Callable[[Parts, ValueRule], Array]:
     return lambda parts, rule: (rule.values(parts, np.float64) * factor).astype(np.float32)
 
 
-def _unsigned(parts: Parts, rule: ValueRule) -> Array:
-    return np.abs(rule.values(parts))
-
-
 def _flushed(parts: Parts, rule: ValueRule) -> Array:
     values = rule.values(parts)
     return np.where(np.abs(values) < np.finfo(np.float32).tiny, values * 0, values)
@@ -130,26 +127,9 @@ def _bfloat16(parts: Parts, rule: ValueRule) -> Array:
     return np.asarray(rule.values(parts).astype(ml_dtypes.bfloat16).astype(np.float32))
 
 
-def _transposed(parts: Parts, rule: ValueRule) -> Parts:
-    name = rule.format.scales[0].name
-    grid = parts[name]
-    return {name: np.ascontiguousarray(grid.reshape(grid.shape[::-1]).T)}
-
-
-def _codes_by_columns(parts: Parts, rule: ValueRule) -> Parts:
-    del rule
-    codes = parts["codes"]
-    return {"codes": np.ascontiguousarray(codes.reshape(codes.shape[::-1]).T)}
-
-
-def _tiles(order: Callable[[Array, ScaleField], Array]) -> Callable[[Parts, ValueRule], Parts]:
-    return lambda parts, rule: {f.name: order(parts[f.name], f) for f in rule.format.scales[:1]}
-
-
-def _before(parts: Parts, rule: ValueRule) -> Parts:
-    name = rule.format.scales[0].name
-    scales = parts[name]
-    return {name: np.concatenate([scales[..., :1], scales[..., :-1]], axis=-1)}
+def _placed(order: Callable[[Array, ScaleField], Array]) -> Callable[[Parts, ValueRule], Array]:
+    """The values of scales of blocks that are taken from other places."""
+    return _changed(lambda parts, rule: {f.name: order(parts[f.name], f) for f in rule.format.scales[:1]})
 
 
 def _nan_as_number(parts: Parts, rule: ValueRule) -> Array:
@@ -201,11 +181,13 @@ def _one_of(role: str, worth: float) -> Callable[[Parts, ValueRule], Parts]:
 _ALWAYS = (
     ValueBug("values_up", "takes its scales a binade too large", _times(2.0)),
     ValueBug("values_down", "takes its scales a binade too small", _times(0.5)),
-    ValueBug("unsigned_values", "drops the sign of the values", _unsigned),
+    ValueBug("unsigned_values", "drops the sign of the values", lambda parts, rule: np.abs(rule.values(parts))),
     ValueBug("flushed_values", "flushes subnormal values to zero", _flushed),
     ValueBug("bfloat16_values", "rounds the values to bfloat16", _bfloat16),
     ValueBug(
-        "codes_by_columns", "reads the codes column by column (rows and columns swapped)", _changed(_codes_by_columns)
+        "codes_by_columns",
+        "reads the codes column by column (rows and columns swapped)",
+        _changed(lambda parts, _: {"codes": read_transposed(parts["codes"])}),
     ),
     ValueBug(
         "nibbles_swapped",
@@ -214,16 +196,20 @@ _ALWAYS = (
     ),
 )
 _OF_BLOCKS = (
-    ValueBug("scales_by_columns", "reads the scales column by column (transposed)", _changed(_transposed)),
     ValueBug(
-        "scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _changed(_tiles(from_tiles))
+        "scales_by_columns",
+        "reads the scales column by column (transposed)",
+        _placed(lambda scales, _: read_transposed(scales)),
+    ),
+    ValueBug("scales_by_tiles", "reads the scales in cuBLAS's tiles of 128 x 4 (swizzled)", _placed(from_tiles)),
+    ValueBug(
+        "scales_to_tiles", "puts the scales into cuBLAS's tiles of 128 x 4 (the swizzle transposed)", _placed(to_tiles)
     ),
     ValueBug(
-        "scales_to_tiles",
-        "puts the scales into cuBLAS's tiles of 128 x 4 (the swizzle transposed)",
-        _changed(_tiles(to_tiles)),
+        "scale_before",
+        "multiplies a block by the scale of the one before it",
+        _placed(lambda scales, _: np.concatenate([scales[..., :1], scales[..., :-1]], axis=-1)),
     ),
-    ValueBug("scale_before", "multiplies a block by the scale of the one before it", _changed(_before)),
 )
 _POWERS_OF_TWO = (ValueBug("nan_scale", "takes a scale that is NaN for 2^128", _nan_as_number),)
 _BESIDE_TENSOR = (
@@ -283,13 +269,11 @@ class DequantizeOperation(Operation):
         self.prototype = dequantize_prototype(fmt)
         self.rule = ValueRule(policy=get_block_policy(fmt.default_policy), format=fmt)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Codes and scales of directed tensors, and every scale of 8 bits over the elements; or of random tensors."""
-        if set_name not in ("directed", "random"):
-            raise self._refuse_set(set_name)
-        number = count if set_name == "random" else None
-        cases = coded_tensors(self.rule.format, self.rule.policy, number, seed)
-        return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
+    def _directed(self) -> list[Case]:
+        return self._defined(coded_tensors(self.rule.format, self.rule.policy))
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return self._defined(coded_tensors(self.rule.format, self.rule.policy, count, seed))
 
     def canonical(self, case: Case, answers: Array) -> Array:
         """One NaN for all."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lowbit.format.protocol import Scalar
 
 
+HALF = np.float32(0.5)
+
+
 def linear_prototype(target: Scalar) -> Prototype:
     """``f(values, out, n, scale, zero_point)``."""
     arrays = (Parameter(INPUT, "values", "float32"), codes_of(OUTPUT, "out", target), Parameter(SIZE, "n"))
@@ -86,14 +89,15 @@ def _zero_point(case: Case) -> int:
     return int(case.scalars["zero_point"])
 
 
-def _half_added(case: Case, rule: LinearRule) -> Array:
-    half = np.float32(0.5)
-    return _clipped(_wide(case, lambda quotients: np.trunc(quotients + half)) + _zero_point(case), rule)
+def _saturated(
+    rounding: Callable[[Array], Array] = np.rint, *, sign: int = 1, multiplies: bool = False
+) -> Callable[[Case, LinearRule], Array]:
+    """Rounded quotients and the zero point, to which a kernel may give another sign, within the format."""
 
+    def compute(case: Case, rule: LinearRule) -> Array:
+        return _clipped(_wide(case, rounding, multiplies=multiplies) + sign * _zero_point(case), rule)
 
-def _half_floor(case: Case, rule: LinearRule) -> Array:
-    half = np.float32(0.5)
-    return _clipped(_wide(case, lambda quotients: np.floor(quotients + half)) + _zero_point(case), rule)
+    return compute
 
 
 def _wraps(case: Case, rule: LinearRule) -> Array:
@@ -105,26 +109,26 @@ def _clamped_first(case: Case, rule: LinearRule) -> Array:
     return _clipped(_clipped(_wide(case, np.rint), rule) + _zero_point(case), rule)
 
 
-def _multiplied(case: Case, rule: LinearRule) -> Array:
-    return _clipped(_wide(case, np.rint, multiplies=True) + _zero_point(case), rule)
-
-
 def _narrow(case: Case, rule: LinearRule) -> Array:
     return np.maximum(rule.codes(case), rule.target.codes[0] + 1)
 
 
-def _minus(case: Case, rule: LinearRule) -> Array:
-    return _clipped(_wide(case, np.rint) - _zero_point(case), rule)
-
-
 LINEAR_BUGS = (
     LinearBug("no_zero_point", "ignores the zero point", lambda case, rule: rule.codes(case, 0)),
-    LinearBug("minus_zero_point", "subtracts the zero point instead of adding it", _minus),
-    LinearBug("half_added", "adds 0.5 and truncates: right for positive values only", _half_added),
-    LinearBug("half_floor", "rounds by floor(x + 0.5), where the sum is rounded, too", _half_floor),
+    LinearBug("minus_zero_point", "subtracts the zero point instead of adding it", _saturated(sign=-1)),
+    LinearBug(
+        "half_added",
+        "adds 0.5 and truncates: right for positive values only",
+        _saturated(lambda quotients: np.trunc(quotients + HALF)),
+    ),
+    LinearBug(
+        "half_floor",
+        "rounds by floor(x + 0.5), where the sum is rounded, too",
+        _saturated(lambda quotients: np.floor(quotients + HALF)),
+    ),
     LinearBug("wraps", "wraps instead of saturating", _wraps),
     LinearBug("clamped_first", "clamps before the zero point is added, and again after it", _clamped_first),
-    LinearBug("multiplies", "multiplies by the scale instead of dividing", _multiplied),
+    LinearBug("multiplies", "multiplies by the scale instead of dividing", _saturated(multiplies=True)),
     LinearBug("narrow_range", "never gives the lowest code (a narrow range, as -127 to 127)", _narrow),
 )
 
@@ -150,13 +154,11 @@ class LinearOperation(Operation):
         self.prototype = linear_prototype(target)
         self.rule = LinearRule(policy=policy, target=target)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random values, by scales and zero points of their own."""
-        if set_name == "directed":
-            return directed_values(self.rule.target)
-        if set_name == "random":
-            return random_values(self.rule.target, count, seed)
-        raise self._refuse_set(set_name)
+    def _directed(self) -> list[Case]:
+        return directed_values(self.rule.target)
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return random_values(self.rule.target, count, seed)
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate policies on one kind of values after the other."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -67,27 +66,12 @@ class FormulaOperation(Operation):
     """An operator of a library that one formula of its documentation defines."""
 
     rule: FormulaRule
+    sets = ("directed",)
 
-    def __init__(self, source: str, target: str, codes: Scalar) -> None:
-        self.source, self.target = source, target
-        self.types = {"--to": codes.id}
+    def __init__(self, source: str, target: str, rule: FormulaRule) -> None:
+        self.source, self.target, self.rule = source, target, rule
+        self.types = {"--to": rule.codes.id}
         self.rule_name = "block policy onnx"
-        self.rule = self._rule(codes)
-
-    @abstractmethod
-    def _rule(self, codes: Scalar) -> FormulaRule:
-        """The formula."""
-
-    @abstractmethod
-    def _directed(self) -> list[Case]:
-        """The directed cases."""
-
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """The directed cases that the formula is defined for."""
-        del count, seed
-        if set_name != "directed":
-            raise self._refuse_set(set_name, ("directed",))
-        return [case for case in self._directed() if (self.expected(case) != UNDEFINED).all()]
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Try the bugs."""
@@ -149,16 +133,15 @@ class DequantizeLinearOperation(FormulaOperation):
     name = "dequantize_linear"
 
     def __init__(self, codes: Scalar) -> None:
-        super().__init__(codes.id, "float32", codes)
+        policy = get_block_policy("onnx")
+        rule = FormulaRule(policy=policy, codes=codes, formula=_worth, known_bugs=_BACK_BUGS)
+        super().__init__(codes.id, "float32", rule)
         arrays = (codes_of(INPUT, "codes", codes), codes_of(OUTPUT, "out", FLOAT32), Parameter(SIZE, "n"))
         scalars = (Parameter(SCALAR, "scale", "float32"), Parameter(SCALAR, "zero_point", "int32"))
         self.prototype = Prototype((*arrays, *scalars))
 
-    def _rule(self, codes: Scalar) -> FormulaRule:
-        return FormulaRule(policy=get_block_policy("onnx"), codes=codes, formula=_worth, known_bugs=_BACK_BUGS)
-
     def _directed(self) -> list[Case]:
-        return directed_codes(self.rule.codes)
+        return self._defined(directed_codes(self.rule.codes))
 
 
 def _own_range(case: Case, rule: FormulaRule) -> Array:
@@ -189,13 +172,12 @@ class DynamicQuantizeOperation(FormulaOperation):
     name = "dynamic_quantize_linear"
 
     def __init__(self, codes: Scalar) -> None:
-        super().__init__("float32", codes.id, codes)
+        policy = get_block_policy("onnx")
+        rule = FormulaRule(policy=policy, codes=codes, formula=_own_range, known_bugs=_RANGE_BUGS)
+        super().__init__("float32", codes.id, rule)
         outputs = (codes_of(OUTPUT, "codes", codes), Parameter(OUTPUT, "scale", "float32", FLOAT32))
         inputs = (Parameter(INPUT, "values", "float32"), Parameter(SIZE, "n"))
         self.prototype = Prototype((inputs[0], *outputs, codes_of(OUTPUT, "zero_point", codes), inputs[1]))
 
-    def _rule(self, codes: Scalar) -> FormulaRule:
-        return FormulaRule(policy=get_block_policy("onnx"), codes=codes, formula=_own_range, known_bugs=_RANGE_BUGS)
-
     def _directed(self) -> list[Case]:
-        return directed_ranges(self.rule.codes)
+        return self._defined(directed_ranges(self.rule.codes))

@@ -13,7 +13,7 @@ from lowbit.check.block.policy_rule import policy_options
 from lowbit.check.block.rules import BlockRule, canonical, in_a_row
 from lowbit.check.claims import Claim
 from lowbit.check.comparison import Comparison
-from lowbit.check.operation import UNDEFINED, Operation
+from lowbit.check.operation import Operation
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype
 from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Element
@@ -67,15 +67,11 @@ class QuantizeOperation(Operation):
         self.prototype = quantize_prototype(fmt)
         self.rule = BlockRule(policy=policy, format=fmt)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random tensors that the policy does not refuse."""
-        if set_name == "directed":
-            cases = directed_tensors(self.format, short=self.policy.tail == "short")
-        elif set_name == "random":
-            cases = random_tensors(self.format, count, seed)
-        else:
-            raise self._refuse_set(set_name)
-        return [case for case in cases if (self.expected(case) != UNDEFINED).all()]
+    def _directed(self) -> list[Case]:
+        return self._defined(directed_tensors(self.format, short=self.policy.tail == "short"))
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return self._defined(random_tensors(self.format, count, seed))
 
     def canonical(self, case: Case, answers: Array) -> Array:
         """One NaN for all, and one code for whatever a NaN scale makes NaN."""

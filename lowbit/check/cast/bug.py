@@ -30,6 +30,11 @@ class CastBug(Bug):
             return np.where(touched, self.compute(conversion).astype(right.dtype), right)
 
 
+def everything(view: View) -> Mask:
+    """Every input."""
+    return np.ones(view.codes.shape, bool)
+
+
 def nowhere(view: View) -> Mask:
     """No input."""
     return np.zeros(view.codes.shape, bool)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lowbit.check.cast.bug import CastBug
+from lowbit.check.cast.bug import CastBug, everything
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, Values, View
 from lowbit.check.cast.integer_bugs import single
 from lowbit.exact import format_exact, from_float
@@ -119,7 +119,7 @@ def _offset_bugs(inputs: View, results: Values) -> Iterator[CastBug]:
 
         words = f"adds {added:.9g} to its inputs"
     if added:
-        yield CastBug("added", words, _everything if target.wraps else _is_finite, compute, True)
+        yield CastBug("added", words, everything if target.wraps else _is_finite, compute, True)
 
 
 def _times_bugs(low: float, high: float, name: str) -> Iterator[CastBug]:
@@ -176,7 +176,7 @@ def copy_bugs(view: View, got: Codes) -> Iterator[CastBug]:
             places = {0: "low", source.bits - target.bits: "high"}
             which = f"{places[shift]} bits" if shift in places else f"bits from {shift} up"
             words = f"gives the {which} of each input's code"
-        yield CastBug(f"copied_{shift}", words, _everything, compute, True)
+        yield CastBug(f"copied_{shift}", words, everything, compute, True)
 
 
 def _moved(view: View, shift: int) -> Codes:
@@ -184,10 +184,6 @@ def _moved(view: View, shift: int) -> Codes:
     codes = view.codes.astype(np.uint64)
     moved = codes >> np.uint64(shift) if shift >= 0 else codes << np.uint64(-shift)
     return np.asarray(moved & np.uint64((1 << view.target.bits) - 1))
-
-
-def _everything(view: View) -> Mask:
-    return np.ones(view.codes.shape, bool)
 
 
 def _not_nan(view: View) -> Mask:

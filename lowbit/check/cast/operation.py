@@ -16,7 +16,7 @@ from lowbit.check.cast.identify import Identification, differing, identify
 from lowbit.check.cast.other_formats import other_formats
 from lowbit.check.cast.rules import CastRule
 from lowbit.check.cast.spoilt import RoughRules, lane_places, last_places
-from lowbit.check.claims import Becomes, Claim, Follows, Places
+from lowbit.check.claims import Claim, Follows, Places, constant
 from lowbit.check.comparison import Comparison, Rows
 from lowbit.check.operation import Group, Operation, by_share, group_by_flag
 from lowbit.check.stray import stray_rows
@@ -43,6 +43,7 @@ class CastOperation(Operation):
     """
 
     name = "convert"
+    sets = ("directed", "random", "exhaustive")
 
     def __init__(self, source: Scalar, target: Scalar, policy: Policy, *, any_nan: bool = False) -> None:
         self.formats, self.policy, self.any_nan = (source, target), policy, any_nan
@@ -52,18 +53,17 @@ class CastOperation(Operation):
         self.prototype = conversion_prototype(source, target)
         self.rule = CastRule(source, target, self.policy)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """The boundary set, random codes, or all codes of a format that has few enough to be converted at once."""
-        source = self.formats[0]
-        if set_name == "directed":
-            vectors = boundary(*self.formats)
-            return [rows_case(vectors.codes.astype(source.code_dtype), vectors.flags)]
-        if set_name == "random":
-            return [rows_case(random_codes(source, count, seed), RANDOM)]
-        if set_name != "exhaustive":
-            raise self._refuse_set(set_name, ("directed", "random", "exhaustive"))
-        check_exhaustive_bits(source)
-        return [rows_case(all_codes(source), REMAINING)]
+    def _directed(self) -> list[Case]:
+        vectors = boundary(*self.formats)
+        return [rows_case(vectors.codes.astype(self.formats[0].code_dtype), vectors.flags)]
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return [rows_case(random_codes(self.formats[0], count, seed), RANDOM)]
+
+    def _exhaustive(self) -> list[Case]:
+        """All codes of a format that has few enough to be converted at once."""
+        check_exhaustive_bits(self.formats[0])
+        return [rows_case(all_codes(self.formats[0]), REMAINING)]
 
     def _read(self, path: str) -> list[Case]:
         return [rows_case(read_codes(path, self.formats[0]), RANDOM)]
@@ -98,10 +98,9 @@ class CastOperation(Operation):
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Policies, and bugs that are not a policy, class by class; then what is left of each class."""
+        if claims := constant(comparison):
+            return claims
         good = np.flatnonzero(comparison.good)
-        got = comparison.got[good]
-        if 1 < len(good) == len(comparison) and (got == got[0]).all():
-            return [Becomes(good, "", len(comparison), got)]
         readings = [self._spoilt, self._as_asked, self._of_other_formats]
         if comparison.differences > FEW_FOLLOWED * len(comparison):
             readings.sort(key=lambda reading: reading == self._as_asked)  # which takes the longest where it fails

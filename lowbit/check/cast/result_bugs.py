@@ -40,18 +40,13 @@ class ResultBug(Bug, ABC):
         """Which of them can be told; ``good``: which answers are results."""
 
 
-def _everything(view: View, got: Codes) -> Mask:
-    del view
-    return np.ones(got.shape, bool)
-
-
 @dataclass(frozen=True)
 class CodeBug(ResultBug):
     """Each result is changed by itself."""
 
     spoil: Callable[[View, Codes], Codes]  # (inputs, right results) -> what comes out
     restore: Callable[[View, Codes], Codes]  # (inputs, what came out) -> the right results
-    told: Callable[[View, Codes], Mask] = _everything  # where ``restore`` is sure
+    told: Callable[[View, Codes], Mask] = lambda _, codes: np.ones(codes.shape, bool)  # where ``restore`` is sure
 
     def on(self, view: View, results: Codes) -> Codes:
         """What comes out of the right results of some inputs."""
@@ -110,38 +105,30 @@ def result_bugs(view: View) -> Iterator[ResultBug]:
         yield from _integer_sign_bugs(target.bits) if target.wraps else _float_sign_bugs(target.sign_bit)
         yield from _negative_code_bugs(target.bits) if target.wraps else ()
     if np.dtype(target.code_dtype).itemsize > 1 and target.bits == 8 * np.dtype(target.code_dtype).itemsize:
-        words = "writes the bytes of each result in the other order"
-        yield CodeBug("bytes_swapped", words, _bytes_swapped, _bytes_swapped)
+        swapped = _of_codes(lambda codes: codes.byteswap())
+        yield CodeBug("bytes_swapped", "writes the bytes of each result in the other order", swapped, swapped)
     container = 8 * np.dtype(target.code_dtype).itemsize
     yield from _misplaced_bit_bugs(target.bits, container, signed_codes=target.signed_codes)
     yield from _place_bugs(len(view.codes))
 
 
-def _bytes_swapped(view: View, codes: Codes) -> Codes:
-    del view
-    return codes.byteswap()
+def _of_codes(change: Callable[[Codes], Codes]) -> Callable[[View, Codes], Codes]:
+    """A change of results, whatever the inputs."""
+    return lambda _, codes: np.asarray(change(codes))
+
+
+def _of_numbers(change: Callable[[Codes], Codes]) -> Callable[[View, Codes], Codes]:
+    """A change of results of an integer format, as int64."""
+    return _of_codes(lambda codes: change(codes.astype(np.int64)))
 
 
 def _misplaced_bit_bugs(bits: int, container: int, *, signed_codes: bool) -> Iterator[CodeBug]:
     """Codes that do not stand in the low bits of their containers."""
-    spare, sign = container - bits, 1 << (bits - 1)
-
-    def high(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes << codes.dtype.type(spare))
-
-    def low(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes >> codes.dtype.type(spare))
-
-    def apart(view: View, codes: Codes) -> Codes:
-        del view
-        return np.where(codes & sign, (codes ^ sign) | (1 << (container - 1)), codes)
-
-    def together(view: View, codes: Codes) -> Codes:
-        del view
-        return np.where(codes >> (container - 1), (codes & (sign - 1)) | sign, codes & (sign - 1))
-
+    spare, sign, top = container - bits, 1 << (bits - 1), 1 << (container - 1)
+    high = _of_codes(lambda codes: codes << codes.dtype.type(spare))
+    low = _of_codes(lambda codes: codes >> codes.dtype.type(spare))
+    apart = _of_codes(lambda codes: np.where(codes & sign, (codes ^ sign) | top, codes))
+    together = _of_codes(lambda codes: np.where(codes & top, (codes & (sign - 1)) | sign, codes & (sign - 1)))
     if spare:
         yield CodeBug("high_bits", f"leaves each code in the high {bits} bits of its container", high, low)
         if not signed_codes:
@@ -151,17 +138,9 @@ def _misplaced_bit_bugs(bits: int, container: int, *, signed_codes: bool) -> Ite
 
 
 def _float_sign_bugs(sign: int) -> Iterator[ResultBug]:
-    def without(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes & ~codes.dtype.type(sign))
-
-    def with_sign(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes | codes.dtype.type(sign))
-
-    def other(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes ^ codes.dtype.type(sign))
+    without = _of_codes(lambda codes: codes & ~codes.dtype.type(sign))
+    with_sign = _of_codes(lambda codes: codes | codes.dtype.type(sign))
+    other = _of_codes(lambda codes: codes ^ codes.dtype.type(sign))
 
     def of_input(view: View, codes: Codes) -> Codes:
         signs = np.where(view.inputs.negative, sign, 0)
@@ -180,33 +159,18 @@ def _float_sign_bugs(sign: int) -> Iterator[ResultBug]:
 
 def _integer_sign_bugs(bits: int) -> Iterator[ResultBug]:
     half = 1 << (bits - 1)
+    magnitude = _of_numbers(lambda numbers: np.minimum(np.abs(numbers), half - 1))
+    negated = _of_numbers(lambda numbers: np.clip(-numbers, -half, half - 1))
+    wrapped = _of_numbers(lambda numbers: np.where(numbers == -half, numbers, -numbers))
+    biased = _of_numbers(lambda numbers: numbers + np.where(numbers < 0, half, -half))
+    low_bits = _of_numbers(lambda numbers: numbers & (half - 1))
 
     def of_input(view: View, codes: Codes) -> Codes:
         return np.where(view.inputs.negative, -codes.astype(np.int64), codes)
 
-    def magnitude(view: View, codes: Codes) -> Codes:
-        del view
-        return np.minimum(np.abs(codes.astype(np.int64)), half - 1)
-
     def inside(view: View, codes: Codes) -> Mask:
         """Where the lowest code is not a case of its own."""
         return np.asarray(np.abs(codes.astype(np.int64)) < half - 1) | ~view.inputs.negative
-
-    def negated(view: View, codes: Codes) -> Codes:
-        del view
-        return np.clip(-codes.astype(np.int64), -half, half - 1)
-
-    def wrapped(view: View, codes: Codes) -> Codes:
-        del view
-        return np.where(codes == -half, codes, -codes.astype(np.int64))
-
-    def biased(view: View, codes: Codes) -> Codes:
-        del view
-        return codes.astype(np.int64) + np.where(codes < 0, half, -half)
-
-    def low_bits(view: View, codes: Codes) -> Codes:
-        del view
-        return np.asarray(codes.astype(np.int64) & (half - 1))
 
     def extended(view: View, codes: Codes) -> Codes:
         return codes.astype(np.int64) - np.where(view.inputs.negative & (codes != 0), half, 0)
@@ -233,19 +197,14 @@ def _negative_code_bugs(bits: int) -> Iterator[ResultBug]:
         yield CodeBug(
             name,
             f"codes negative results {how}",
-            _where_negative(change),
-            _where_negative(restore),
+            _of_negatives(change),
+            _of_negatives(restore),
             lambda _, codes, doubtful=doubtful: np.asarray(codes != doubtful),  # type: ignore[misc]
         )
 
 
-def _where_negative(change: Callable[[Codes], Codes]) -> Callable[[View, Codes], Codes]:
-    def changed(view: View, codes: Codes) -> Codes:
-        del view
-        wide = codes.astype(np.int64)
-        return np.where(wide < 0, change(wide), wide)
-
-    return changed
+def _of_negatives(change: Callable[[Codes], Codes]) -> Callable[[View, Codes], Codes]:
+    return _of_numbers(lambda numbers: np.where(numbers < 0, change(numbers), numbers))
 
 
 def _place_bugs(count: int) -> Iterator[PlaceBug]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lowbit.check.cast.bug import CastBug, nowhere
+from lowbit.check.cast.bug import CastBug, everything, nowhere
 from lowbit.check.cast.conversion import Codes, Conversion, Mask, View
 
 
 def _into_tables(view: View) -> Mask:
-    return np.ones(view.codes.shape, bool) if view.target.listed else nowhere(view)
+    return everything(view) if view.target.listed else nowhere(view)
 
 
 def _numbered_by_value(conversion: Conversion) -> Codes:

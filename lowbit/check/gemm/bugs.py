@@ -9,6 +9,7 @@ import numpy as np
 
 from lowbit.check.gemm.problem import GemmBug, Matrix, Problem, same, saturated, wrapped
 from lowbit.check.gemm.result_bugs import result_bugs
+from lowbit.check.transposed import read_transposed, written_transposed
 from lowbit.vectors.gemm.values import Operands
 
 DISTANCES = (2, 4, 8, 16, 32)
@@ -33,17 +34,17 @@ def gemm_bugs(operands: Operands) -> Iterator[GemmBug]:
 
 def _layout_bugs() -> Iterator[GemmBug]:
     yield GemmBug(
-        "b_transposed", "takes b for transposed: n rows of k", lambda p: p.with_matrices(p.a, _transposed(p.b))
+        "b_transposed", "takes b for transposed: n rows of k", lambda p: p.with_matrices(p.a, read_transposed(p.b))
     )
     yield GemmBug(
-        "a_transposed", "takes a for transposed: k rows of m", lambda p: p.with_matrices(_transposed(p.a), p.b)
+        "a_transposed", "takes a for transposed: k rows of m", lambda p: p.with_matrices(read_transposed(p.a), p.b)
     )
     yield GemmBug(
         "both_transposed",
         "takes both operands for transposed",
-        lambda p: p.with_matrices(_transposed(p.a), _transposed(p.b)),
+        lambda p: p.with_matrices(read_transposed(p.a), read_transposed(p.b)),
     )
-    yield GemmBug("result_transposed", "writes the result transposed", same, lambda _, c: _transposed_result(c))
+    yield GemmBug("result_transposed", "writes the result transposed", same, lambda _, c: written_transposed(c))
     yield GemmBug(
         "a_stride",
         "steps from row to row of a by k - 1 instead of k",
@@ -205,16 +206,6 @@ def _packing_bugs(operands: Operands) -> Iterator[GemmBug]:
                         _borrowing(p.b, axis, group, fmt.bits) if name == "b" else p.b,
                     ),
                 )
-
-
-def _transposed(matrix: Matrix) -> Matrix:
-    """The memory of a matrix, read as that of its transpose."""
-    rows, columns = matrix.shape
-    return np.ascontiguousarray(matrix).reshape(columns, rows).T
-
-
-def _transposed_result(results: Matrix) -> Matrix:
-    return np.ascontiguousarray(results.T).reshape(results.shape)
 
 
 def _narrow_stride(matrix: Matrix) -> Matrix:

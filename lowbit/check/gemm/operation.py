@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.claims import Becomes, Claim, Follows, Unexplained
+from lowbit.check.claims import Claim, Follows, Unexplained, constant
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
@@ -83,13 +83,11 @@ class GemmOperation(Operation):
         self.rule_name = f"accumulator {accumulator.name or 'as given'}"
         self.rule = GemmRule(accumulator, self.result_bits)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random matrices."""
-        if set_name == "directed":
-            return directed_cases(self.operands)
-        if set_name == "random":
-            return random_cases(self.operands, count, seed)
-        raise self._refuse_set(set_name)
+    def _directed(self) -> list[Case]:
+        return directed_cases(self.operands)
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return random_cases(self.operands, count, seed)
 
     def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.gemm.sets import read_dot_products
@@ -103,9 +101,8 @@ class GemmOperation(Operation):
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate accumulators; where none is left, bugs with the accumulator asked for or a named one."""
-        good = np.flatnonzero(comparison.good)
-        if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
-            return [Becomes(good, "", len(comparison), comparison.got)]
+        if claims := constant(comparison):
+            return claims
         wrong = [bool(mask.any()) for mask in comparison.parts("wrong")]
         # A wrong case leaves few candidates, and a small one is soon done; large ones come when few are left.
         order = sorted(range(len(wrong)), key=lambda index: _order(comparison.cases[index], right=not wrong[index]))
@@ -120,7 +117,7 @@ class GemmOperation(Operation):
         rules = sorted(left, key=lambda rule: (rule.bug is not left[0].bug, rule.accumulator != best))  # type: ignore[attr-defined]
         choices = {} if left[0].bug else self._choices(accumulators, best)
         asked = {axis: getattr(self.accumulator, axis) for axis in choices}
-        return [Follows(good, rules, choices=choices, asked=asked)]
+        return [Follows(np.flatnonzero(comparison.good), rules, choices=choices, asked=asked)]
 
     def _accumulators_left(self, comparison: Comparison, order: Sequence[int]) -> list[Rule]:
         """The accumulators that agree; those that no sum of these sizes can tell apart are looked at once."""

@@ -13,6 +13,8 @@ from lowbit.ops.types import Array
 REFUSALS = (LowbitError, ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError, StopIteration)
 """What a hypothesis raises that does not apply to a layer."""
 
+MAKE_THE_RESULT = ("output", "rescale", "division", "function", "softmax")
+"""Fields that a layer has at most once."""
 Path = tuple[str, ...]
 """Fields of a layer, the outermost first: ``("sum", "left")``."""
 
@@ -86,12 +88,7 @@ def result_of(steps: Iterable[Step]) -> Array:
 
 def where(path: Path) -> str:
     """Which of several like it a part is: `` (scores)``; nothing where it makes the layer's result."""
-    last = path[-1]
-    return (
-        ""
-        if last in ("output", "rescale", "division", "function", "softmax")
-        else " ".join(("", f"({' '.join(path)})"))
-    )
+    return "" if path[-1] in MAKE_THE_RESULT else f" ({' '.join(path)})"
 
 
 def same_but(part: Any, kind: type, **more: Any) -> Any:

@@ -17,9 +17,8 @@ from lowbit.models.graph import IntegerModel
 from lowbit.ops.types import Array
 from lowbit.printable import excerpt
 from lowbit.vectors.case import Case
-from lowbit.vectors.flags.cast import FLAGS
+from lowbit.vectors.flags.cast import RANDOM
 
-RANDOM = next(number for number, flag in FLAGS.items() if flag.name == "Random")
 ITEMS = "items"
 """The size that a C function is told: the length of the first axis of the first input."""
 LISTED = 5

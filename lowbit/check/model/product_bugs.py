@@ -10,6 +10,7 @@ import numpy as np
 
 from lowbit.check.gemm.problem import Matrix
 from lowbit.check.model.hypothesis import LayerBug, altered
+from lowbit.check.model.rescale_bugs import limited
 from lowbit.check.requantize.conv import ConvBug, ConvRule, conv_bugs
 from lowbit.check.requantize.linear_rules import LinearBug, LinearRule, linear_bugs, with_bias
 from lowbit.format.registry import integer_format
@@ -151,7 +152,5 @@ def _bias_later(output: Rescale, sums: Matrix, taken: Case) -> list[Step]:
     wide = replace(output, result=Quantity("int32", output.result.scale), minimum=None, maximum=None)
     codes = wide(sums.astype(np.int32)) + taken.arrays["bias"].astype(np.int64) + output.result.zero_point
     fmt = output.result.scalar
-    low, high = output.minimum, output.maximum
-    ends = fmt.codes[0] if low is None else low, fmt.codes[-1] if high is None else high
-    codes = np.clip(codes, *ends).astype(fmt.code_dtype)
-    return [Step("accumulator", sums.astype(np.int32), 32), Step("requantised", codes, fmt.bits, fmt.signed)]
+    requantised = Step("requantised", limited(codes, output), fmt.bits, fmt.signed)
+    return [Step("accumulator", sums.astype(np.int32), 32), requantised]

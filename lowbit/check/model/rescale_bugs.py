@@ -44,10 +44,7 @@ class OtherRescale(Rescale):
         codes = codes_of_columns([self._column(flat, place) for place in range(flat.shape[1])], self.rule)
         if (codes == UNDEFINED).any():
             raise InputError("the rule does not have a result for an accumulator")
-        ends = self.result.scalar.codes
-        low, high = self.minimum, self.maximum
-        codes = np.clip(codes, ends[0] if low is None else low, ends[-1] if high is None else high)
-        return np.ascontiguousarray(codes.reshape(accumulators.shape), self.result.scalar.code_dtype)
+        return np.ascontiguousarray(limited(codes.reshape(accumulators.shape), self))
 
     def _column(self, flat: Array, place: int) -> Case:
         multiplier, shift = abs(int(self.multiplier[place])), int(self.shift[place])
@@ -56,6 +53,14 @@ class OtherRescale(Rescale):
         column = np.ascontiguousarray(flat[:, place])
         zero_point = {"zero_point": self.result.zero_point}
         return Case(RANDOM, {"accumulators": column}, {"n": len(column)}, column.shape, {**scale, **zero_point})
+
+
+def limited(codes: Array, value: Rescale) -> Array:
+    """Codes within the range of a requantisation's results."""
+    fmt = value.result.scalar
+    low = fmt.codes[0] if value.minimum is None else value.minimum
+    high = fmt.codes[-1] if value.maximum is None else value.maximum
+    return np.clip(codes, low, high).astype(fmt.code_dtype)
 
 
 def rescale_bugs(layer: Layer) -> Iterator[LayerBug]:

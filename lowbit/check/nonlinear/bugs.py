@@ -10,6 +10,7 @@ import numpy as np
 from lowbit.check.nonlinear.mutant import Bug, Change, Compute, Mutant, mutant
 from lowbit.check.nonlinear.shifts import rounding_bugs
 from lowbit.check.nonlinear.table_bugs import difference_bugs, table_bugs
+from lowbit.check.transposed import read_transposed, written_transposed
 from lowbit.format.scalar import FixedFormat
 from lowbit.nonlinear.widths import Intermediate
 from lowbit.vectors.case import Array, Case
@@ -48,11 +49,10 @@ def nonlinear_bugs(made: Nonlinearity, source: FixedFormat) -> Iterator[Bug]:
 
 def _layout_bugs() -> Iterator[Bug]:
     def read(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
-        codes = case.arrays["codes"]
-        return _kernel(made, np.ascontiguousarray(codes.reshape(codes.shape[::-1]).T), case)
+        return _kernel(made, read_transposed(case.arrays["codes"]), case)
 
     def written(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
-        return np.ascontiguousarray(_kernel(made, case.arrays["codes"], case).T).reshape(case.shape)
+        return written_transposed(_kernel(made, case.arrays["codes"], case))
 
     def columns(made: Nonlinearity, _: FixedFormat, case: Case) -> Array:
         return _kernel(made, np.ascontiguousarray(case.arrays["codes"].T), case).T

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lowbit.check import operation
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.case import Array, Case
@@ -50,11 +51,9 @@ Compute = Callable[[Nonlinearity, FixedFormat, Case], Array]
 
 
 @dataclass(frozen=True)
-class Bug:
-    """A bug."""
+class Bug(operation.Bug):
+    """A bug of a nonlinearity."""
 
-    name: str
-    words: str  # what the kernel does, to follow "your kernel"
     run: Compute  # (nonlinearity, result format, case) -> the results
 
 

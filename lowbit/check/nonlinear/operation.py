@@ -13,8 +13,8 @@ from lowbit.check.facts import Fact, NeverFirst, RightAtMaximumZero, off_by, onl
 from lowbit.check.nonlinear.bugs import nonlinear_bugs
 from lowbit.check.nonlinear.intermediates import intermediates
 from lowbit.check.nonlinear.measured_bugs import measured_bugs
-from lowbit.check.nonlinear.rules import UNDEFINED, NonlinearRule, candidates, own_bits, relatives
-from lowbit.check.operation import Operation, Rule, surviving
+from lowbit.check.nonlinear.rules import NonlinearRule, candidates, own_bits, relatives
+from lowbit.check.operation import UNDEFINED, Operation, Rule, surviving
 from lowbit.dut.prototype import INPUT, OUTPUT, SIZE, Parameter, Prototype, codes_of
 from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Array, Case, numbered
@@ -63,15 +63,12 @@ class NonlinearOperation(Operation):
         self.prototype = nonlinear_prototype(made, source, target)
         self.rule = NonlinearRule(made, target)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random rows."""
-        source = self.formats[0]
-        if set_name == "random":
-            return self._defined(random_nonlinearities(self.made, source, count, seed))
-        if set_name != "directed":
-            raise self._refuse_set(set_name)
-        cases = self._defined(directed_nonlinearities(self.made, source))
+    def _directed(self) -> list[Case]:
+        cases = self._defined(directed_nonlinearities(self.made, self.formats[0]))
         return numbered([*cases, *self._telling_apart(cases)]) if self.made.by_row else cases
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return self._defined(random_nonlinearities(self.made, self.formats[0], count, seed))
 
     def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.nonlinear.sets import read_nonlinearities

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lowbit.check.nonlinear.mutant import Bug
-from lowbit.check.operation import Rule
+from lowbit.check.operation import UNDEFINED, Rule
 from lowbit.errors import LowbitError
 from lowbit.format.scalar import FixedFormat
 from lowbit.nonlinear.scheme import Scheme, schemes
 from lowbit.vectors.case import Array, Case
 from lowbit.vectors.nonlinear.rule import Nonlinearity
 
-UNDEFINED = np.iinfo(np.int64).min
-"""Not a code: where a scheme has no result."""
 WIDTHS = (4, 8, 16)
 """Results of these widths are tried beside the scheme's own."""
 OVERFLOWS = ("wrap", "saturate")

@@ -18,6 +18,7 @@ from lowbit.vectors.case import Array, Case
 from lowbit.vectors.requantize.cases import real_scale
 
 WHOLE_MULTIPLIER = 31
+HALF = Fraction(1, 2)
 LOGICAL = "shifts right as if the product were unsigned, so that negative ones become large"
 Compute = Callable[[Case, RequantizeRule], Array]
 
@@ -33,38 +34,22 @@ def _exact(case: Case, asked: RequantizeScheme) -> tuple[list[Fraction], int]:
     return [scale * int(value) for value in accumulators.tolist()], int(case.scalars["zero_point"])
 
 
-def _rounded(case: Case, rule: RequantizeRule, rounding: Callable[[Fraction], int]) -> NDArray[np.int64]:
-    products, zero_point = _exact(case, rule.asked)
-    values = [min(max(rounding(value) + zero_point, rule.result.min_code), rule.result.max_code) for value in products]
-    return np.array(values, np.int64)
+def _rounded(rounding: Callable[[Fraction], int]) -> Compute:
+    """The exact products, rounded in this way."""
 
+    def compute(case: Case, rule: RequantizeRule) -> Array:
+        products, zero_point = _exact(case, rule.asked)
+        codes = [rounding(value) + zero_point for value in products]
+        return np.array([min(max(code, rule.result.min_code), rule.result.max_code) for code in codes], np.int64)
 
-def _floor(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, lambda value: value.numerator // value.denominator)
-
-
-def _toward_zero(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, int)
-
-
-def _ceiling(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, math.ceil)
-
-
-def _half_down(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, lambda value: math.ceil(value - Fraction(1, 2)))
-
-
-def _whole_added(case: Case, rule: RequantizeRule) -> Array:
-    return _rounded(case, rule, lambda value: math.floor(value) + 1)
+    return compute
 
 
 def _half_added(case: Case, rule: RequantizeRule) -> Array:
     """C's ``(int)(x + 0.5)``, whose sum is rounded to binary32 where the product was."""
-    half = Fraction(1, 2)
     if rule.asked.product != "binary32":
-        return _rounded(case, rule, lambda value: int(value + half))
-    return _rounded(case, rule, lambda value: int(np.float32(value) + np.float32(0.5)))
+        return _rounded(lambda value: int(value + HALF))(case, rule)
+    return _rounded(lambda value: int(np.float32(value) + np.float32(0.5)))(case, rule)
 
 
 def _by_integers(values: Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]) -> Compute:
@@ -149,13 +134,17 @@ def _cut_multiplier(accumulators: NDArray[np.int64], multiplier: int, right: int
 
 
 REQUANTIZE_BUGS = (
-    RequantizeBug("floor", "shifts without rounding (toward -infinity)", _floor),
-    RequantizeBug("toward_zero", "truncates (toward zero)", _toward_zero),
+    RequantizeBug("floor", "shifts without rounding (toward -infinity)", _rounded(math.floor)),
+    RequantizeBug("toward_zero", "truncates (toward zero)", _rounded(math.trunc)),
     *code_bugs(),
     RequantizeBug("half_added", "adds 0.5 and truncates: right for positive values only", _half_added),
-    RequantizeBug("ceiling", "rounds up (toward +infinity)", _ceiling),
-    RequantizeBug("half_down", "rounds half down", _half_down),
-    RequantizeBug("whole_added", "adds a whole unit before it shifts, not half of one", _whole_added),
+    RequantizeBug("ceiling", "rounds up (toward +infinity)", _rounded(math.ceil)),
+    RequantizeBug("half_down", "rounds half down", _rounded(lambda value: math.ceil(value - HALF))),
+    RequantizeBug(
+        "whole_added",
+        "adds a whole unit before it shifts, not half of one",
+        _rounded(lambda value: math.floor(value) + 1),
+    ),
     RequantizeBug("shift_more", "shifts right by a place too many", _by_integers(_shifted(1))),
     RequantizeBug("shift_less", "shifts right by a place too few", _by_integers(_shifted(-1))),
     RequantizeBug(

@@ -8,9 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lowbit.check.claims import Claim, Unexplained
 from lowbit.check.comparison import Comparison
-from lowbit.check.facts import size_facts
 from lowbit.check.gemm.problem import Matrix
 from lowbit.check.gemm.rules import GemmRule
 from lowbit.check.requantize.code_bugs import RequantizeBug
@@ -104,6 +102,8 @@ class ConvOperation(LinearOperation):
     """A convolution of one image, compared under one scheme; ``groups`` is empty or one of ``GROUPS``."""
 
     name = "conv"
+    _sizes = SIZES
+    _axes = ("rows", "columns", "outputs")
 
     def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat, groups: str = "") -> None:
         if groups not in ("", *GROUPS):
@@ -120,21 +120,14 @@ class ConvOperation(LinearOperation):
         for bug in super()._bugs(comparison):
             yield replace(bug, words=bug.words.replace("column", "output"))
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random convolutions."""
-        if set_name == "directed":
-            return directed_convolutions(self.operands, self.scheme, self.result, self.grouping)
-        if set_name == "random":
-            return random_convolutions(self.operands, self.scheme, self.result, count, seed, self.grouping)
-        raise self._refuse_set(set_name)
+    def _directed(self) -> list[Case]:
+        return directed_convolutions(self.operands, self.scheme, self.result, self.grouping)
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return random_convolutions(self.operands, self.scheme, self.result, count, seed, self.grouping)
 
     def _read(self, path: str) -> list[Case]:
         return read_conv(path, self.operands, self.scheme, self.grouping)
-
-    def _unknown(self, comparison: Comparison) -> list[Claim]:
-        rows = np.flatnonzero(comparison.wrong & comparison.good)
-        facts = tuple(size_facts(comparison, SIZES, ("rows", "columns", "outputs")))
-        return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
 
     @property
     def _flags(self) -> tuple[str, ...]:

@@ -62,6 +62,8 @@ class LinearOperation(RequantizeOperation):
     """A linear layer: ``c = requantise((a - a_zero_point) @ (b - b_zero_point) + bias)``, compared under one scheme."""
 
     name = "linear"
+    _sizes: Sequence[str] = "mnk"
+    _axes: Sequence[str] = ("rows", "columns")  # of the results
     rule: LinearRule
 
     def __init__(self, operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> None:
@@ -80,13 +82,11 @@ class LinearOperation(RequantizeOperation):
         yield from linear_bugs(self.operands)
         yield from super()._bugs(comparison)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random layers."""
-        if set_name == "directed":
-            return directed_linear(self.operands, self.scheme, self.result)
-        if set_name == "random":
-            return random_linear(self.operands, self.scheme, self.result, count, seed)
-        raise self._refuse_set(set_name)
+    def _directed(self) -> list[Case]:
+        return directed_linear(self.operands, self.scheme, self.result)
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return random_linear(self.operands, self.scheme, self.result, count, seed)
 
     def _read(self, path: str) -> list[Case]:
         return read_linear(path, self.operands, self.scheme)
@@ -97,7 +97,7 @@ class LinearOperation(RequantizeOperation):
 
     def _unknown(self, comparison: Comparison) -> list[Claim]:
         rows = np.flatnonzero(comparison.wrong & comparison.good)
-        facts = tuple(size_facts(comparison, "mnk", ("rows", "columns")))
+        facts = tuple(size_facts(comparison, self._sizes, self._axes))
         return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
 
     def detail(

@@ -139,8 +139,8 @@ def linear_bugs(operands: Operands) -> Iterator[LinearBug]:
     for bits in (8, 16, 24):
         cut = _bias(lambda bias, bits=bits: wrapped(bias.astype(np.int64), bits))  # type: ignore[misc]
         yield LinearBug(f"bias_{bits}", f"wraps the bias to {bits} bits", cut)
-    for name, words in (("multiplier", "multiplier"), ("shift", "shift"), ("scale", "scale")):
-        yield LinearBug(f"{name}_first", f"uses the {words} of the first column for all", _first(name))
+    for name in PARAMETERS:
+        yield LinearBug(f"{name}_first", f"uses the {name} of the first column for all", _first(name))
     both = ("multiplier", "shift")
     yield LinearBug("scales_first", "uses the multiplier and the shift of the first column for all", _first(*both))
     yield LinearBug("scales_next", "uses the multiplier and the shift of the next column", _next(*PARAMETERS))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.claims import Becomes, Claim, Closest, Unexplained, covered_by, explained
+from lowbit.check.claims import Claim, Closest, Unexplained, constant, covered_by, explained
 from lowbit.check.comparison import Comparison
 from lowbit.check.facts import off_by, size_facts
 from lowbit.check.operation import Operation, Rule, surviving
@@ -72,13 +72,11 @@ class RequantizeOperation(Operation):
         self.prototype = requantize_prototype(scheme, result)
         self.rule = RequantizeRule(scheme, scheme, result)
 
-    def _cases(self, set_name: str, count: int, seed: int) -> list[Case]:
-        """Directed or random accumulators."""
-        if set_name == "directed":
-            return directed_requantizations(self.scheme, self.result)
-        if set_name == "random":
-            return random_requantizations(self.scheme, self.result, count, seed)
-        raise self._refuse_set(set_name)
+    def _directed(self) -> list[Case]:
+        return directed_requantizations(self.scheme, self.result)
+
+    def _random(self, count: int, seed: int) -> list[Case]:
+        return random_requantizations(self.scheme, self.result, count, seed)
 
     def _read(self, path: str) -> list[Case]:
         from lowbit.vectors.requantize.sets import read_requantizations
@@ -87,9 +85,8 @@ class RequantizeOperation(Operation):
 
     def identify(self, comparison: Comparison) -> list[Claim]:
         """Eliminate schemes; where none is left, bugs with the scheme asked for, then with the named ones."""
-        good = np.flatnonzero(comparison.good)
-        if 1 < len(good) == len(comparison) and (comparison.got == comparison.got[0]).all():
-            return [Becomes(good, "", len(comparison), comparison.got)]
+        if claims := constant(comparison):
+            return claims
         order = comparison.by_worth()
         rules = [self._rule(scheme) for scheme in schemes(self.scheme)]
         every = tuple(self._bugs(comparison))

@@ -199,7 +199,7 @@ def _beside(values: NDArray[Any], side: int) -> Values:
     return np.nextafter(values.astype(np.float32), toward.astype(np.float32))
 
 
-def coded_tensors(fmt: BlockFormat, policy: BlockPolicy, count: int | None, seed: int) -> list[Case]:
+def coded_tensors(fmt: BlockFormat, policy: BlockPolicy, count: int | None = None, seed: int = 0) -> list[Case]:
     """Codes and scales for the way back: of directed tensors and with every scale of 8 bits, or of random tensors."""
     from lowbit.ops.block.quantize import quantize
 
