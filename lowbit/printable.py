@@ -56,6 +56,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def first_names(names: Sequence[str], most: int) -> str:
+    """So many names that somebody else gave, as part of a line: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(excerpt(name, quoted=False) for name in names[:most]) + more
+
+
 def columns(rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
     """Lay rows of cells out in columns as wide as their widest cell; the columns in ``right`` are right-aligned."""
     table = [list(row) for row in rows]

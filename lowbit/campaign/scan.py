@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -385,8 +384,3 @@ def _clean_plain(file: TensorFile, entry: Entry, lineage: str | None) -> Array:
 def capacity_words(bits: float) -> str:
     """A capacity in whole bits, rounded up."""
     return f"{int(-(-bits // 1)):,} {'bit' if 0 < bits <= 1 else 'bits'}"
-
-
-def kinds_found(scan: Scan) -> dict[str, tuple[int, int, float]]:
-    """What is found anywhere."""
-    return Tally().join(chain([scan.tally], (group.tally for group in scan.groups))).found

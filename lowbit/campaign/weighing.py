@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from lowbit.files.parts import LEFT_AS_IS, StoredTensor
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.search import usual_policy, weighs
 from lowbit.policy.block import BlockPolicy, get_block_policy
-from lowbit.printable import counted, excerpt
+from lowbit.printable import counted, excerpt, first_names
 
 LISTED = 4
 
@@ -90,11 +90,6 @@ def weighing(
         )
     missing = [name for name in weighed if name not in importance.sums]
     notes = [f"{counted(len(known), 'tensor')} weighed by {path}"]
-    notes += [f"it says nothing of {_named(missing)}: all columns count alike"] * bool(missing)
-    notes += [f"importance does not change {_named(others)}: the formats are made without"] * bool(others)
+    notes += [f"it says nothing of {first_names(missing, LISTED)}: all columns count alike"] * bool(missing)
+    notes += [f"importance does not change {first_names(others, LISTED)}: the formats are made without"] * bool(others)
     return Weighing(importance, frozenset(known), tuple(notes))
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(excerpt(name, quoted=False) for name in names[:LISTED]) + more

@@ -19,6 +19,7 @@ from lowbit.format.registry import scalar_format
 from lowbit.oracle.block.decode import element_number, element_value, field_value
 from lowbit.oracle.block.explain import BlockExplanation, explain_blocks
 from lowbit.policy.block import BlockPolicy, get_block_policy
+from lowbit.policy.cast import Policy
 from lowbit.printable import columns
 
 
@@ -65,13 +66,19 @@ def chosen_block_policy(arguments: Namespace, default: str) -> BlockPolicy:
     Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
     """
     policy = get_block_policy(arguments.policy or default)
+    changes = chosen_axes(arguments, BlockPolicy, "scale_rule=rceil")
+    return policy.choose(**changes) if changes else policy
+
+
+def chosen_axes(arguments: Namespace, kind: type[BlockPolicy | Policy], example: str) -> dict[str, Any]:
+    """The axes of a policy and their values that ``--choice`` has; ``example`` is how one is written."""
     changes: dict[str, Any] = {}
     for text in arguments.choice:
         axis, separator, value = text.partition("=")
         if not separator:
-            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice scale_rule=rceil")
-        changes[axis] = BlockPolicy.read(axis, value)
-    return policy.choose(**changes) if changes else policy
+            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint=f"--choice {example}")
+        changes[axis] = kind.read(axis, value)
+    return changes
 
 
 def _refuse_options_of_scalars(arguments: Namespace, fmt: BlockFormat) -> None:

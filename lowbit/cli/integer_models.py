@@ -146,8 +146,7 @@ def evaluate_layers(arguments: Namespace) -> int:
     else:
         page = terminal(arguments)
         page.table([report.HEADS, *map(report.cells, distances)], right=range(3, len(report.HEADS)))
-        for line in report.told(outcome):
-            page.write(line)
+        page.lines(report.told(outcome))
         off = f"the first layer that falls off (a cosine below {FALLS_OFF}): {first.layer}" if first else ""
         page.write(off or f"no layer falls off: every cosine is at least {FALLS_OFF}")
     say_written(*arguments.output)

@@ -12,7 +12,7 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
 from lowbit.files.whole import is_stream
-from lowbit.printable import counted, excerpt
+from lowbit.printable import counted, first_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +39,8 @@ def write_left_out(page: Terminal, left_out: Sequence[LeftOut], unscaled: Sequen
         reason = "8-bit floats without scales beside them are measured by the values that they hold"
         groups[reason] = list(unscaled)
     for reason, names in groups.items():
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        listed = ", ".join(excerpt(name, quoted=False) for name in names[:LISTED])
-        page.lines(f"  {line}" for line in wrapped(f"{reason}: {listed}{more}", page.columns, 2))
+        listed = first_names(names, LISTED)
+        page.lines(f"  {line}" for line in wrapped(f"{reason}: {listed}", page.columns, 2))
 
 
 def checkpoint_file(parser: Any, package: str) -> None:

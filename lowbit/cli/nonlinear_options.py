@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from lowbit.format.scalar import FixedFormat
     from lowbit.vectors.nonlinear.rule import Nonlinearity
 
-OWN_OPTIONS = ("variant", "scale", "option")
-"""Those that nothing else takes; ``--scheme``, ``--from`` and ``--to`` are shared."""
-
 
 def add_nonlinear_options(parser: Any) -> None:
     """``--variant``, ``--scale``, ``--option``."""

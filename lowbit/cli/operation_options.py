@@ -11,13 +11,15 @@ from lowbit.cli.block_codes import chosen_block_policy
 from lowbit.cli.nonlinear_options import add_nonlinear_options, chosen_nonlinearity, say_default
 from lowbit.cli.verbs.encode import chosen_policy
 from lowbit.errors import PolicyError, UsageError
-from lowbit.format.registry import get_format, scalar_format
+from lowbit.format.block import BlockFormat
+from lowbit.format.registry import block_format_of, get_format, scalar_format
 from lowbit.format.scalar import FixedFormat, Scalar
 from lowbit.nonlinear.scheme import NONLINEARITIES
 
 if TYPE_CHECKING:
     from lowbit.check.operation import Operation
     from lowbit.policy.requantize import RequantizeScheme
+    from lowbit.vectors.gemm.values import Operands
 
 CONVERSIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"encode": ("float32", ""), "decode": ("", "float32"), "convert": ("", "")}
@@ -127,19 +129,26 @@ def conversion_formats(arguments: Namespace, verb: str) -> tuple[Scalar, Scalar]
     names = [name or default for name, default in zip((arguments.source, arguments.target), defaults, strict=True)]
     for name, option in zip(names, ("--from", "--to"), strict=True):
         if not name:
-            hint = "`lowbit formats` lists them"
-            raise UsageError(f"`lowbit {verb} {arguments.op}` needs {option} FORMAT", hint=hint)
+            raise _no_format(verb, arguments.op, option, "`lowbit formats` lists them")
     return scalar_format(names[0]), scalar_format(names[1])
+
+
+def _no_format(verb: str, operation: str, option: str, hint: str) -> UsageError:
+    return UsageError(f"`lowbit {verb} {operation}` needs {option} FORMAT", hint=hint)
 
 
 def _product(arguments: Namespace) -> Operation:
     from lowbit.check.gemm.operation import GemmOperation
     from lowbit.policy.accumulator import get_accumulator
+
+    return GemmOperation(_operands(arguments), get_accumulator(arguments.accumulator or "int32"))
+
+
+def _operands(arguments: Namespace) -> Operands:
     from lowbit.vectors.gemm.values import Operands
 
     a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
-    operands = Operands(a, b, arguments.zero_points)  # type: ignore[arg-type]
-    return GemmOperation(operands, get_accumulator(arguments.accumulator or "int32"))
+    return Operands(a, b, arguments.zero_points)  # type: ignore[arg-type]
 
 
 def _requantization(arguments: Namespace) -> Operation:
@@ -151,10 +160,8 @@ def _requantization(arguments: Namespace) -> Operation:
 def _layer(arguments: Namespace) -> Operation:
     from lowbit.check.requantize.conv import ConvOperation
     from lowbit.check.requantize.linear import LinearOperation
-    from lowbit.vectors.gemm.values import Operands
 
-    a, b = (get_format(name or "int8") for name in (arguments.a, arguments.b))
-    parts = Operands(a, b, arguments.zero_points), chosen_requantization(arguments), _result(arguments)  # type: ignore[arg-type]
+    parts = _operands(arguments), chosen_requantization(arguments), _result(arguments)
     return LinearOperation(*parts) if arguments.op == "linear" else ConvOperation(*parts, arguments.groups or "")
 
 
@@ -180,12 +187,8 @@ def chosen_requantization(arguments: Namespace) -> RequantizeScheme:
 
 def _block_quantization(arguments: Namespace) -> Operation:
     from lowbit.check.block.operation import QuantizeOperation
-    from lowbit.format.registry import block_format_of
 
-    if not arguments.target:
-        hint = "mxfp4, nvfp4, fp8_1x128, ...: `lowbit formats` lists them"
-        raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --to FORMAT", hint=hint)
-    fmt = block_format_of(arguments.target)
+    fmt = _block_format(arguments, "--to", arguments.target)
     policy = chosen_block_policy(arguments, fmt.default_policy)
     policy.require_held(fmt)
     return QuantizeOperation(fmt, policy)
@@ -193,12 +196,15 @@ def _block_quantization(arguments: Namespace) -> Operation:
 
 def _block_values(arguments: Namespace) -> Operation:
     from lowbit.check.block.dequantize import DequantizeOperation
-    from lowbit.format.registry import block_format_of
 
-    if not arguments.source:
+    return DequantizeOperation(_block_format(arguments, "--from", arguments.source))
+
+
+def _block_format(arguments: Namespace, option: str, name: str | None) -> BlockFormat:
+    if not name:
         hint = "mxfp4, nvfp4, fp8_1x128, ...: `lowbit formats` lists them"
-        raise UsageError(f"`lowbit {arguments.verb} {arguments.op}` needs --from FORMAT", hint=hint)
-    return DequantizeOperation(block_format_of(arguments.source))
+        raise _no_format(arguments.verb, arguments.op, option, hint)
+    return block_format_of(name)
 
 
 def _linear_quantization(arguments: Namespace) -> Operation:

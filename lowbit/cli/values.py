@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lowbit.cli.bits import parse_code
 from lowbit.errors import InputError
-from lowbit.exact import FINITE, NAN, Exact, finite, format_hexfloat, parse_exact
+from lowbit.exact import NAN, Exact, finite, format_hexfloat, parse_exact
 from lowbit.format.registry import scalar_format
 from lowbit.format.scalar import Scalar
 from lowbit.oracle.cast.decode import decode
@@ -89,8 +89,3 @@ def _jam(value: Fraction, *, negative: bool) -> Exact:
     significand = scaled.numerator // scaled.denominator
     significand |= int(significand * scaled.denominator != scaled.numerator)
     return finite(-significand if negative else significand, -shift)
-
-
-def is_finite(value: Exact) -> bool:
-    """Whether a value is a number."""
-    return value.kind == FINITE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from lowbit.cli.exit_codes import ExitCode
 from lowbit.cli.nonlinear_options import chosen_scheme, option_words, parse_options
 from lowbit.cli.number_types import integer
+from lowbit.cli.report.prove_model import PAINT, STATUS
 from lowbit.cli.terminal import Terminal, print_document, terminal
 from lowbit.errors import InputError, UsageError
 from lowbit.format.registry import scalar_format
@@ -16,8 +16,6 @@ from lowbit.printable import columns
 
 if TYPE_CHECKING:
     from lowbit.proof import AuditReport
-
-PAINT = {"proved": "green", "refuted": "red", "open": "yellow"}
 
 
 def add_width_options(parser: Any) -> None:
@@ -62,7 +60,7 @@ def prove_widths(arguments: Namespace) -> int:
         print_document({**report.as_dict(), "longest_proved": longest})
     else:
         _write(report, longest, terminal(arguments))
-    return {"proved": ExitCode.EQUAL, "refuted": ExitCode.MISMATCH, "open": ExitCode.NOTHING_COMPARED}[report.verdict]
+    return STATUS[report.verdict]
 
 
 def _inputs(text: str) -> tuple[int, int]:

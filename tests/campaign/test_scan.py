@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
-from lowbit.campaign.scan import clean_file, kinds_found, scan_file
+from lowbit.campaign.scan import clean_file, scan_file
 from lowbit.errors import InputError
+from lowbit.files.audit import Tally
 from lowbit.files.gguf import read_gguf, write_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.files.sharded import INDEX
@@ -16,6 +17,11 @@ from tests.files.test_fuzzed_files import mutated
 GENERATOR = np.random.default_rng(6)
 WEIGHTS = GENERATOR.normal(size=(8, 96)).astype(np.float32)
 WEIGHTS[0, :8] = [-0.0, 0.0, -1e-30, 1e-30, 0, 0, 0, 0]
+
+
+def kinds_found(scan):
+    """What is found anywhere."""
+    return Tally().join([scan.tally, *(group.tally for group in scan.groups)]).found
 
 
 @pytest.fixture

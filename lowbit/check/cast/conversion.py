@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -103,8 +102,3 @@ class Conversion:
     @cached_property
     def _right(self) -> Codes:
         return self.of_codes(self.view.codes)
-
-
-def pick(masks: Sequence[Mask], choices: Sequence[Codes], default: Codes) -> Codes:
-    """The first choice whose mask holds, as codes of the default's type."""
-    return np.select(list(masks), [choice.astype(default.dtype) for choice in choices], default)

@@ -22,7 +22,6 @@ from lowbit.vectors.case import Case
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.nonlinear import rule
 
-WIDEST_SOURCE = 16
 OF_ANOTHER = "computes the {} of {{}}"
 
 

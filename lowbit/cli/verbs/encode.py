@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import Any
 
 from lowbit.cli.bits import painted
-from lowbit.cli.block_codes import encode_blocks
+from lowbit.cli.block_codes import chosen_axes, encode_blocks
 from lowbit.cli.number_types import integer
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal
 from lowbit.cli.traces import code_and_bits, rounding_rows, write_rows_of_trace
@@ -81,12 +81,7 @@ def chosen_policy(arguments: Namespace, fmt: Scalar) -> Policy:
     Raises PolicyError: a preset, an axis or a choice is unknown, or an axis is not written as ``AXIS=VALUE``.
     """
     policy = get_policy(arguments.policy or fmt.default_policy, fmt)
-    changes: dict[str, Any] = {}
-    for text in arguments.choice:
-        axis, separator, value = text.partition("=")
-        if not separator:
-            raise PolicyError(f"--choice {text!r} is not AXIS=VALUE", hint="--choice negative_zero=positive")
-        changes[axis] = Policy.read(axis, value)
+    changes = chosen_axes(arguments, Policy, "negative_zero=positive")
     changes |= {axis: choice for axis in ("rounding", "overflow") if (choice := getattr(arguments, axis))}
     return policy.choose(**changes) if changes else policy
 

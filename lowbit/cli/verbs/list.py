@@ -75,15 +75,9 @@ def _layouts(op: str | None) -> list[Record]:
     ]
 
 
-def _units(op: str | None) -> list[Record]:
-    """None yet: what there is instead is said below the table."""
-    del op
-    return []
-
-
 TABLES: Mapping[str, Table] = {
     "units": Table(
-        _units,
+        lambda _: [],  # what there is instead is said
         "no unit yet: matrix units come with a later release; `lowbit list policies --op gemm` has "
         "the accumulators of instructions",
     ),
@@ -131,8 +125,7 @@ def run(arguments: Namespace) -> int:
         page = terminal(arguments)
         if records:
             _write(page, records)
-        for line in wrapped(f"used as {table.use}" if records else table.use, page.columns):
-            page.write(line)
+        page.lines(wrapped(f"used as {table.use}" if records else table.use, page.columns))
     return 0
 
 

@@ -110,8 +110,7 @@ def _measure(arguments: Namespace, model: Any, subject: Any) -> None:
     page.write(
         f"{subject.name}: {len(model.nodes)} integer layers, arithmetic of {preset}; nothing floats between them"
     )
-    for line in told(outcome):
-        page.write(line)
+    page.lines(told(outcome))
 
 
 def _labels(model: Any, outputs: dict[str, Any]) -> list[str]:

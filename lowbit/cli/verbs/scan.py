@@ -11,7 +11,7 @@ from lowbit.cli.number_types import integer
 from lowbit.cli.progress import Bar
 from lowbit.cli.terminal import Terminal, add_output_format, print_document, terminal, wrapped
 from lowbit.files.distinct import Named
-from lowbit.printable import counted, excerpt
+from lowbit.printable import counted, excerpt, first_names
 
 if TYPE_CHECKING:
     from lowbit.campaign.scan import Group, Scan
@@ -104,9 +104,7 @@ def _bits(group: Group) -> str:
 
 
 def _told(group: Group) -> list[str]:
-    more = f" and {len(group.names) - LISTED} more" if len(group.names) > LISTED else ""
-    names = ", ".join(excerpt(name, quoted=False) for name in group.names[:LISTED]) + more
-    return [text for text in (group.packing, group.scales, names) if text]
+    return [text for text in (group.packing, group.scales, first_names(group.names, LISTED)) if text]
 
 
 def _document(scan: Scan, left: Scan | None, arguments: Namespace) -> dict[str, Any]:
