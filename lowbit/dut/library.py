@@ -18,7 +18,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("convert", "gemm", "quantize_linear"),
     "torch": ("convert", "gemm", "quantize_linear"),
 }
-"""Product -> the operations that it offers; ``library_<product>`` has its ``version()`` and ``offers(operation)``."""
+"""Product -> the operations that it offers; ``library_<product>`` has its ``VERSION`` and ``offers(operation)``."""
 
 NUMPY_FLOATS = ("float16", "float32", "float64")
 NUMPY_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -67,7 +67,7 @@ def conversion(
 
 def library_version(product: str) -> str:
     """The version of an installed library; raises ImportError where it is missing."""
-    return str(_adapter(product).version())
+    return str(_adapter(product).VERSION)
 
 
 def library_offers(product: str, operation: str) -> Iterator[Offer]:

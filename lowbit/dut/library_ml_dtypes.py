@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 
+VERSION = ml_dtypes.__version__
 FLOATS = (
     "bfloat16",
     "float8_e3m4",
@@ -28,18 +29,13 @@ FLOATS = (
 INTEGERS = ("int1", "int2", "int4", "uint1", "uint2", "uint4")
 
 
-def version() -> str:
-    """The version of ml_dtypes."""
-    return str(ml_dtypes.__version__)
-
-
 def offers(operation: str) -> Iterator[Offer]:
     """Conversions between every pair of types of which at least one is ml_dtypes' own."""
     own = tuple(name for name in (*FLOATS, *INTEGERS) if hasattr(ml_dtypes, name))
     for target in (*own, *NUMPY_FLOATS) if operation == "convert" else ():
         for source in (*own, *NUMPY_FLOATS, *NUMPY_INTEGERS):
             if source != target and (target in own or source in own) and _implemented(source, target):
-                yield conversion("ml_dtypes", version(), source, target, "ml_dtypes", _converter(source, target))
+                yield conversion("ml_dtypes", VERSION, source, target, "ml_dtypes", _converter(source, target))
 
 
 def _implemented(source: str, target: str) -> bool:

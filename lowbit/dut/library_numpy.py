@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 
-
-def version() -> str:
-    """NumPy's version."""
-    return np.__version__
+VERSION = np.__version__
 
 
 def offers(operation: str) -> Iterator[Offer]:
@@ -21,7 +18,7 @@ def offers(operation: str) -> Iterator[Offer]:
     for target in NUMPY_FLOATS if operation == "convert" else ():
         for source in (*NUMPY_FLOATS, *NUMPY_INTEGERS):
             if source != target:
-                yield conversion("numpy", version(), source, target, "numpy", _converter(source, target))
+                yield conversion("numpy", VERSION, source, target, "numpy", _converter(source, target))
 
 
 def _converter(source: str, target: str) -> Any:

@@ -20,6 +20,7 @@ from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 from lowbit.files.onnx_model import ELEMENT_TYPES, Value, cast_model, node_model
 from lowbit.vectors.case import Array, Case
 
+VERSION = onnxruntime.__version__
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 SCALE = "float8_e8m0fnu"
 SMALL_INTEGERS = ("int4", "uint4", "int2", "uint2")
@@ -34,11 +35,6 @@ ROUND_MODES = {"up": "away_from_zero", "down": "toward_zero", "nearest": "neares
 """onnx/onnx, docs/Operators.md, Cast: the attribute ``round_mode`` speaks of magnitudes."""
 
 Attributes = dict[str, int | str]
-
-
-def version() -> str:
-    """The version of ONNX Runtime."""
-    return str(onnxruntime.__version__)
 
 
 def offers(operation: str) -> Iterator[Offer]:
@@ -57,7 +53,7 @@ def _casts() -> Iterator[Offer]:
                 if session is not None:
                     option = " ".join(f"{name}={value}" for name, value in attributes.items())
                     convert = _converter(session, source, target)
-                    yield conversion("onnxruntime", version(), source, target, rule, convert, option)
+                    yield conversion("onnxruntime", VERSION, source, target, rule, convert, option)
 
 
 def _options(target: str) -> Iterator[tuple[Attributes, str]]:
@@ -84,7 +80,7 @@ def _products() -> Iterator[Offer]:
         if session is not None:
             option = "MatMulInteger zero_points" if zero_points else "MatMulInteger"
             operands, answer = f"{a}_{b}", _multiplier(session, a, b)
-            yield Offer("onnxruntime", version(), option, "gemm", operands, "int32", "int32", answer, zero_points)
+            yield Offer("onnxruntime", VERSION, option, "gemm", operands, "int32", "int32", answer, zero_points)
 
 
 def _affine() -> Iterator[Offer]:
@@ -97,14 +93,14 @@ def _affine() -> Iterator[Offer]:
             model = node_model(name, inputs, ("y", target, ("n",)), opset=opset, ir_version=ir_version)
             if session := _loaded(model):
                 answer = _by_scale(session, codes)
-                yield Offer("onnxruntime", version(), name, "quantize_linear", source, target, "onnx", answer)
+                yield Offer("onnxruntime", VERSION, name, "quantize_linear", source, target, "onnx", answer)
     outputs: list[Value] = [("scale", "float32", ()), ("zero_point", "uint8", ())]
     name, output = "DynamicQuantizeLinear", ("y", "uint8", ("n",))
     model = node_model(
         name, [("x", "float32", ("n",))], output, opset=opset, ir_version=ir_version, more_outputs=outputs
     )
     if session := _loaded(model):
-        yield Offer("onnxruntime", version(), name, "quantize_linear", "float32", "uint8", "onnx", _by_range(session))
+        yield Offer("onnxruntime", VERSION, name, "quantize_linear", "float32", "uint8", "onnx", _by_range(session))
 
 
 def _by_scale(session: Any, codes: str) -> Callable[[Case], Array]:

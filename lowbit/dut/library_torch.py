@@ -20,14 +20,10 @@ from numpy.typing import NDArray
 from lowbit.dut.library import NUMPY_FLOATS, NUMPY_INTEGERS, Offer, conversion
 from lowbit.vectors.case import Array, Case
 
+VERSION = str(torch.__version__)
 OWN = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
 QUANTIZED = {"uint8": "quint8", "int8": "qint8"}
 ROUNDED_SUM = "onnx+zero_point_place=before_rounding"
-
-
-def version() -> str:
-    """The version of PyTorch."""
-    return str(torch.__version__)
 
 
 def offers(operation: str) -> Iterator[Offer]:
@@ -43,11 +39,11 @@ def _casts() -> Iterator[Offer]:
     for target in (*OWN, *NUMPY_FLOATS):
         for source in (*OWN, *NUMPY_FLOATS, *NUMPY_INTEGERS):
             if source != target and _implemented(source, target):
-                yield conversion("torch", version(), source, target, "torch", _converter(source, target))
+                yield conversion("torch", VERSION, source, target, "torch", _converter(source, target))
 
 
 def _products() -> Iterator[Offer]:
-    yield Offer("torch", version(), "_int_mm", "gemm", "int8_int8", "int32", "int32", _multiply)
+    yield Offer("torch", VERSION, "_int_mm", "gemm", "int8_int8", "int32", "int32", _multiply)
 
 
 def _multiply(case: Case) -> Array:
@@ -66,8 +62,8 @@ def _affine() -> Iterator[Offer]:
         dtype = getattr(torch, own)
         for name, (quantize, rule) in quantizers.items():
             answer = partial(quantize, dtype)
-            yield Offer("torch", version(), name, "quantize_linear", "float32", codes, rule, answer)
-        yield Offer("torch", version(), "dequantize", "quantize_linear", codes, "float32", "onnx", _dequantized)
+            yield Offer("torch", VERSION, name, "quantize_linear", "float32", codes, rule, answer)
+        yield Offer("torch", VERSION, "dequantize", "quantize_linear", codes, "float32", "onnx", _dequantized)
 
 
 def _operands(case: Case) -> tuple[Any, float, int]:

@@ -118,11 +118,6 @@ class Prototype:
             parts[output.name] = answers[start:end].reshape(shape)
         return parts
 
-    def values(self, case: Case, role: str) -> list[Any]:
-        """The sizes or the scalars of a case, in order."""
-        source = case.sizes if role == SIZE else case.scalars
-        return [source[parameter.name] for parameter in self.parameters if parameter.role == role]
-
 
 def conversion_prototype(source: Scalar, target: Scalar) -> Prototype:
     """``f(codes, out, n)``: a conversion of single codes."""

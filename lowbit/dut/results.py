@@ -1,7 +1,8 @@
-"""A device somewhere else: its answers to all cases in one file, in order, each row by row."""
+"""A device somewhere else: its answers to all cases in one file."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -10,24 +11,48 @@ from lowbit.format.scalar import Scalar
 from lowbit.vectors.case import Array, Case
 
 
-class ResultsFile:
-    """Answers that were computed elsewhere; a masked array has those that were not written.
+class Results(ABC):
+    """Answers that were computed elsewhere.
 
-    ``result``: the format of a result; ``cases``: what was answered, in order.
+    ``cases``: what was answered.
+    """
+
+    def __init__(self, path: str, cases: Sequence[Case]) -> None:
+        self.name, self._cases = path, cases
+        self._answers: dict[int, Array] = {}
+
+    @abstractmethod
+    def open(self) -> None:
+        """Read the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._answers.clear()
+
+    def run(self, case: Case) -> Array:
+        """The results of one of the cases."""
+        if not self._answers:
+            self.open()
+        return self._answers[id(case)]
+
+
+class ResultsFile(Results):
+    """The results of all cases in order, each row by row; a masked array has those that were not written.
+
+    ``result``: the format of a result.
     """
 
     def __init__(self, path: str, result: Scalar, cases: Sequence[Case]) -> None:
-        self.name, self._result, self._cases = path, result, cases
-        self._answers: dict[int, Array] = {}
+        super().__init__(path, cases)
+        self._result = result
 
     def open(self) -> None:
         """Read the file.
 
         Raises InputError: it cannot be read or is truncated; DeviceError: it holds another number of results.
         """
-        self._read()
-
-    def _read(self) -> None:
         count = sum(case.outputs for case in self._cases)
         rows = len(self._cases) == 1 and self._cases[0].has_rows
         beside = f" for {count} inputs" if rows else f"; the {len(self._cases)} cases have {count}"
@@ -39,15 +64,3 @@ class ResultsFile:
         for case in self._cases:
             start, end = end, end + case.outputs
             self._answers[id(case)] = results[start:end].reshape(case.shape)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._answers.clear()
-
-    def run(self, case: Case) -> Array:
-        """The results of one of the cases."""
-        if not self._answers:
-            self._read()
-        return self._answers[id(case)]

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.process import joined
 from lowbit.dut.prototype import Parameter, Prototype, container, packed_hint
+from lowbit.dut.results import Results
 from lowbit.errors import DeviceError, InputError
 from lowbit.files.npz import npz_array, npz_names
 from lowbit.vectors.case import Array, Case
 
 
-class ResultsArchive:
-    """Answers that were computed elsewhere: ``ScaledTie.0.codes``, ``ScaledTie.0.block``, ... in one .npz.
+class ResultsArchive(Results):
+    """Arrays ``ScaledTie.0.codes``, ``ScaledTie.0.block``, ... in one .npz.
 
-    ``prototype``: the results and their formats; ``cases``: what was answered.
+    ``prototype``: the results and their formats.
     """
 
     def __init__(self, path: str, prototype: Prototype, cases: Sequence[Case]) -> None:
-        self.name, self._prototype, self._cases = path, prototype, cases
-        self._answers: dict[int, Array] = {}
+        super().__init__(path, cases)
+        self._prototype = prototype
 
     def open(self) -> None:
         """Read the file.
 
         Raises InputError: it cannot be read; DeviceError: a result is missing, or has another shape or type.
         """
-        self._read()
-
-    def _read(self) -> None:
         if not self.name.endswith(".npz"):
             hint = f"{self._key(0)} and so on, as `lowbit gen ... --output FILE.npz` names the inputs"
             raise InputError(
@@ -67,15 +64,3 @@ class ResultsArchive:
                 f"{self.name}: {case.name}.{output.name} is of {array.dtype}, not {output.dtype}", code="LB604"
             )
         return array.astype(np.int64)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._answers.clear()
-
-    def run(self, case: Case) -> Array:
-        """The results of one of the cases."""
-        if not self._answers:
-            self._read()
-        return self._answers[id(case)]

@@ -88,7 +88,7 @@ def result_of(steps: Iterable[Step]) -> Array:
 
 def where(path: Path) -> str:
     """Which of several like it a part is: `` (scores)``; nothing where it makes the layer's result."""
-    return "" if path[-1] in MAKE_THE_RESULT else f" ({' '.join(path)})"
+    return "" if path[-1] in MAKE_THE_RESULT else " " + f"({' '.join(path)})"
 
 
 def same_but(part: Any, kind: type, **more: Any) -> Any:
