@@ -89,18 +89,17 @@ class Case:
 
     def part(self, start: int, stop: int) -> Case:
         """The case of some elements, where it is divisible."""
-        arrays = {name: array[start:stop] for name, array in self.arrays.items()}
-        flags = None if self.row_flags is None else self.row_flags[start:stop]
-        count = len(range(self.outputs)[start:stop])
-        number = self.number + start if self.has_rows else self.number
-        return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=number, row_flags=flags)
+        return self._of(slice(start, stop), self.number + start if self.has_rows else self.number)
 
     def where(self, mask: NDArray[np.bool_]) -> Case:
         """The case of the elements of a mask, where it is divisible; they are numbered from 0."""
-        arrays = {name: array[mask] for name, array in self.arrays.items()}
-        flags = None if self.row_flags is None else self.row_flags[mask]
-        count = int(np.count_nonzero(mask))
-        return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=0, row_flags=flags)
+        return self._of(mask, 0)
+
+    def _of(self, which: slice | NDArray[np.bool_], number: int) -> Case:
+        arrays = {name: array[which] for name, array in self.arrays.items()}
+        flags = None if self.row_flags is None else self.row_flags[which]
+        count = len(next(iter(arrays.values())))
+        return replace(self, arrays=arrays, sizes={"n": count}, shape=(count,), number=number, row_flags=flags)
 
     def parts(self, rows: int) -> Iterator[Case]:
         """The case in parts of at most ``rows`` elements; whole where it is not divisible."""

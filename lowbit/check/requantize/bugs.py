@@ -30,7 +30,7 @@ def _exact(case: Case, asked: RequantizeScheme) -> tuple[list[Fraction], int]:
     if asked.product == "binary32":
         products = accumulators.astype(np.float32) * np.float32(case.scalars["scale"])
         return [Fraction(float(value)) for value in products], int(case.scalars["zero_point"])
-    scale = real_scale(asked, {name: value for name, value in case.scalars.items() if name != "zero_point"})
+    scale = real_scale(asked, case.scalars)
     return [scale * int(value) for value in accumulators.tolist()], int(case.scalars["zero_point"])
 
 

@@ -141,19 +141,18 @@ class RequantizeOperation(Operation):
     ) -> RequantizeDetail:
         """The exact product, and the steps of the oracle."""
         del expected, got, claims
-        accumulator, scalars = int(case.arrays["accumulators"][index]), dict(case.scalars)
-        zero_point = int(scalars.pop("zero_point"))
+        accumulator = int(case.arrays["accumulators"][index])
         steps: list[tuple[str, Fraction | int]] = []
         requantize(
             accumulator,
             self.scheme,
-            *multiplier_of(self.scheme, scalars),
-            zero_point=zero_point,
+            *multiplier_of(self.scheme, case.scalars),
+            zero_point=int(case.scalars["zero_point"]),
             low=self.result.min_code,
             high=self.result.max_code,
             note=lambda name, value: steps.append((name, value)),
         )
-        return RequantizeDetail(real_scale(self.scheme, scalars) * accumulator, tuple(steps))
+        return RequantizeDetail(real_scale(self.scheme, case.scalars) * accumulator, tuple(steps))
 
     def _command(self, case: Case) -> str:
         names = f"--scheme {self.scheme.name} --to {self.result.id}"

@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Case, Number, numbered
 from lowbit.vectors.flags import gemm as f
 from lowbit.vectors.flags.cast import RANDOM
@@ -68,11 +69,11 @@ def gemm_case(flag: int, a: Codes, b: Codes, operands: Operands, zero_points: tu
 def _products(operands: Operands) -> Iterator[Case]:
     """Every product of two codes, of 256 codes spread over a wider format."""
 
-    def codes(fmt: object) -> Codes:
-        low, high = fmt.min_code, fmt.max_code  # type: ignore[attr-defined]
+    def codes(fmt: FixedFormat) -> Codes:
+        low, high = fmt.min_code, fmt.max_code
         if high - low < 256:
             return np.arange(low, high + 1)
-        return np.unique(np.concatenate([np.linspace(low, high, 250).astype(np.int64), extremes(fmt)]))  # type: ignore[arg-type]
+        return np.unique(np.concatenate([np.linspace(low, high, 250).astype(np.int64), extremes(fmt)]))
 
     yield gemm_case(f.PRODUCT, codes(operands.a)[:, None], codes(operands.b)[None, :], operands)
 

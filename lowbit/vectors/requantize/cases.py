@@ -5,7 +5,7 @@ Scales are exact fractions; a scheme's own derivation makes multiplier and shift
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 
@@ -58,19 +58,17 @@ def directed_requantizations(scheme: RequantizeScheme, result: FixedFormat) -> l
     """All directed cases of a scheme."""
     groups: list[tuple[int, Fraction]] = []
     groups += [(f.TIE_OF_POWER, Fraction(1, 1 << power)) for power in POWERS]
-    groups += [(f.NEAR_TIE_OF_SCALE, Fraction(m, 1 << shift)) for m, shift in GENERIC]
-    groups += [(f.TOP_MULTIPLIER, Fraction(m, 1 << shift)) for m, shift in TOP]
-    groups += [(f.LEFT_SHIFT, Fraction(m, 1 << shift)) for m, shift in LEFT]
-    groups += [(f.LARGE_ACCUMULATOR, Fraction(m, 1 << shift)) for m, shift in LARGE]
+    pairs = {f.NEAR_TIE_OF_SCALE: GENERIC, f.TOP_MULTIPLIER: TOP, f.LEFT_SHIFT: LEFT, f.LARGE_ACCUMULATOR: LARGE}
+    groups += [(flag, _scale(*pair)) for flag, listed in pairs.items() for pair in listed]
     cases = [case for flag, scale in groups for case in _cases(flag, scale, scheme, result, 0)]
     for index, zero_point in enumerate(_zero_points(result)):
-        for scale in (Fraction(1, 8), Fraction(*_fraction(GENERIC[index % len(GENERIC)]))):
+        for scale in (Fraction(1, 8), _scale(*GENERIC[index % len(GENERIC)])):
             cases += _cases(f.ZERO_POINT_OF_RESULT, scale, scheme, result, zero_point)
     for accumulator, m, shift in ROUNDED_TWICE:
-        cases += _cases(f.ROUNDED_TWICE, Fraction(m, 1 << shift), scheme, result, 0, [accumulator])
+        cases += _cases(f.ROUNDED_TWICE, _scale(m, shift), scheme, result, 0, [accumulator])
     for accumulator, m in NEAR_TIES_OF_53_BITS:
         pair = [-accumulator, accumulator]
-        cases += _cases(f.ROUNDED_TWICE, Fraction(m, 1 << 54), scheme, result, 0, pair)
+        cases += _cases(f.ROUNDED_TWICE, _scale(m, 54), scheme, result, 0, pair)
     return numbered(cases)
 
 
@@ -87,8 +85,8 @@ def random_requantizations(scheme: RequantizeScheme, result: FixedFormat, count:
     return numbered(cases)
 
 
-def _fraction(pair: tuple[int, int]) -> tuple[int, int]:
-    return pair[0], 1 << pair[1]
+def _scale(multiplier: int, shift: int) -> Fraction:
+    return Fraction(multiplier, 1 << shift)
 
 
 def _zero_points(result: FixedFormat) -> list[int]:
@@ -144,14 +142,14 @@ def _exact(scale: Fraction, scheme: RequantizeScheme) -> tuple[int, int] | None:
     return multiplier, shift
 
 
-def real_scale(scheme: RequantizeScheme, scalars: dict[str, Number]) -> Fraction:
+def real_scale(scheme: RequantizeScheme, scalars: Mapping[str, Number]) -> Fraction:
     """The number that accumulators are multiplied by."""
     if scheme.takes_scale:
         return Fraction(scalars["scale"])
     return Fraction(int(scalars["multiplier"])) / Fraction(2) ** scheme.right_shift(int(scalars["shift"]))
 
 
-def multiplier_of(scheme: RequantizeScheme, scalars: dict[str, Number]) -> tuple[int, int]:
+def multiplier_of(scheme: RequantizeScheme, scalars: Mapping[str, Number]) -> tuple[int, int]:
     """The multiplier and the shift as the oracle takes them: of a scale its significand and a shift to the right."""
     if scheme.takes_scale:
         scale = real_scale(scheme, scalars)
