@@ -9,7 +9,8 @@ from typing import NamedTuple
 from lowbit.errors import InputError
 from lowbit.ops.types import RangeLike
 from lowbit.policy.accumulator import Accumulator, get_accumulator
-from lowbit.proof.ranges import Corner, Range, code_range, corners, limits, multiplied, whole_zero_point
+from lowbit.proof.ranges import Corner, code_range, corners, multiplied, whole_zero_point
+from lowbit.proof.span import Span, of_bits
 
 UNLIMITED = 1 << 80
 """Products that no machine performs: an accumulator that takes that many takes any number."""
@@ -58,7 +59,7 @@ class _Sum(NamedTuple):
     products: int
     low: Corner
     high: Corner
-    start: Range
+    start: Span
 
     def extremes(self) -> Iterator[tuple[int, Corner, int]]:
         """The values that may not fit: (value, the products that make it, the start)."""
@@ -67,7 +68,7 @@ class _Sum(NamedTuple):
 
     def overflow(self) -> tuple[int, Corner, int] | None:
         """One of them that does not fit, if there is one."""
-        fits = limits(self.width)
+        fits = of_bits(self.width)
         return next((extreme for extreme in self.extremes() if not fits.low <= extreme[0] <= fits.high), None)
 
 
@@ -121,8 +122,7 @@ def largest_safe_k(
     chosen = get_accumulator(accumulator)
     ranges = code_range(a, "a"), code_range(b, "b")
     start = code_range(bias, "bias")
-    fits = limits(chosen.result_width)
-    if start.low < fits.low or start.high > fits.high:
+    if not of_bits(chosen.result_width).holds(start):
         raise InputError(f"bias = {bias!r} does not fit the {chosen.result_width} bits of the result")
     zeros = whole_zero_point(a_zero_point, "a_zero_point"), whole_zero_point(b_zero_point, "b_zero_point")
 
@@ -147,10 +147,10 @@ def largest_safe_k(
 
 
 def _registers(
-    accumulator: Accumulator, products: int, ranges: tuple[Range, Range], zeros: tuple[int, int], bias: Range
+    accumulator: Accumulator, products: int, ranges: tuple[Span, Span], zeros: tuple[int, int], bias: Span
 ) -> Iterator[_Sum]:
     """The fullest state of each register that ``products`` products pass through."""
-    none = Range(0, 0)
+    none = Span(0, 0)
     preloaded = accumulator.bias == "preloaded"
     raw = corners(*ranges, *multiplied(accumulator, *zeros), accumulator.dropped_bits)
     if accumulator.combine_width:

@@ -9,32 +9,21 @@ import numpy as np
 from lowbit.errors import InputError, LowbitError
 from lowbit.ops.arrays import scalar_format
 from lowbit.policy.accumulator import Accumulator
+from lowbit.proof.span import Span
 
 
-class Range(NamedTuple):
-    """The codes from ``low`` to ``high``."""
-
-    low: int
-    high: int
-
-    @property
-    def ends(self) -> tuple[int, int]:
-        """Both of them: a product takes its extremes there."""
-        return self.low, self.high
-
-
-def code_range(values: Any, role: str) -> Range:
+def code_range(values: Any, role: str) -> Span:
     """A range of integers from a format, a dtype, one integer or a pair of them.
 
     Raises InputError: it is none of these, or the pair is in the wrong order.
     """
     if is_whole(values):
-        return Range(int(values), int(values))
+        return Span(int(values), int(values))
     if isinstance(values, tuple | list) and len(values) == 2 and all(is_whole(end) for end in values):
         low, high = (int(end) for end in values)
         if low > high:
             raise InputError(f"{role} = {values!r}: the first number is the lowest code", hint=f"({high}, {low})")
-        return Range(low, high)
+        return Span(low, high)
     try:
         fmt = scalar_format(values)
     except LowbitError as error:
@@ -43,7 +32,7 @@ def code_range(values: Any, role: str) -> Range:
         ) from error
     if fmt.kind != "integer":
         raise InputError(f"{role} = {fmt.id} is not an integer format", hint="'int8', or (-127, 127)")
-    return Range(fmt.codes[0], fmt.codes[-1])
+    return Span(fmt.codes[0], fmt.codes[-1])
 
 
 def is_whole(value: Any) -> bool:
@@ -69,12 +58,10 @@ class Corner(NamedTuple):
     b: int
 
 
-def corners(a: Range, b: Range, a_zero: int, b_zero: int, dropped: int) -> tuple[Corner, Corner]:
+def corners(a: Span, b: Span, a_zero: int, b_zero: int, dropped: int) -> tuple[Corner, Corner]:
     """The lowest and the highest product: a product of two ranges takes its extremes where both are at an end."""
     every = [
-        Corner(((left - a_zero) >> dropped) * ((right - b_zero) >> dropped), left, right)
-        for left in a.ends
-        for right in b.ends
+        Corner(((left - a_zero) >> dropped) * ((right - b_zero) >> dropped), left, right) for left in a for right in b
     ]
     return min(every), max(every)
 
@@ -82,8 +69,3 @@ def corners(a: Range, b: Range, a_zero: int, b_zero: int, dropped: int) -> tuple
 def multiplied(accumulator: Accumulator, a_zero: int, b_zero: int) -> tuple[int, int]:
     """The zero points that are subtracted before the multiplication."""
     return (0, 0) if accumulator.zero_points == "compensated" else (a_zero, b_zero)
-
-
-def limits(width: int) -> Range:
-    """What a register holds."""
-    return Range(-(1 << (width - 1)), (1 << (width - 1)) - 1)

@@ -12,9 +12,10 @@ from lowbit.errors import InputError
 from lowbit.ops.gemm.operands import checked_bias, integer_operand
 from lowbit.ops.types import Array, Codes, RangeLike
 from lowbit.policy.accumulator import Accumulator, get_accumulator
-from lowbit.proof.ranges import Range, code_range, limits, multiplied, whole_zero_point
+from lowbit.proof.ranges import code_range, multiplied, whole_zero_point
+from lowbit.proof.span import Span, of_bits
 
-_WIDEST = limits(64)
+_WIDEST = of_bits(64)
 _LARGEST_WEIGHT = 1 << 15
 REGISTERS = ("term", "accumulator", "result")
 
@@ -123,7 +124,7 @@ def prove_weights(
     if codes.ndim != 2:
         raise InputError(f"weights have shape {codes.shape}: one matrix (k, n) is bounded at a time")
     span = code_range(activations, "activations")
-    if span.low < _WIDEST.low or span.high > _WIDEST.high:
+    if not _WIDEST.holds(span):
         raise InputError(f"activations = {activations!r} are beyond 64 bits", hint="'uint8', or (-127, 127)")
     zeros = (
         whole_zero_point(activation_zero_point, "activation_zero_point"),
@@ -145,7 +146,7 @@ def prove_weights(
     return _answer(chosen, extremes, worst, corrected)
 
 
-def _numbers(codes: Array, span: Range, zeros: tuple[int, int], bias: Array) -> Array:
+def _numbers(codes: Array, span: Span, zeros: tuple[int, int], bias: Array) -> Array:
     """The weights in a dtype whose sums are exact: int64, or Python integers where even that could overflow."""
     activation = max(abs(end) for end in span) + abs(zeros[0])
     total = activation * (_LARGEST_WEIGHT + abs(zeros[1])) * codes.shape[0]
@@ -153,10 +154,10 @@ def _numbers(codes: Array, span: Range, zeros: tuple[int, int], bias: Array) -> 
     return codes.astype(np.int64 if max(total, activation) < 1 << 62 and abs(zeros[1]) < 1 << 62 else object)
 
 
-def _products(codes: Array, span: Range, a_zero: int, b_zero: int, dropped: int) -> tuple[_Interval, _Interval]:
+def _products(codes: Array, span: Span, a_zero: int, b_zero: int, dropped: int) -> tuple[_Interval, _Interval]:
     """Lowest and highest product of each weight, and the activation codes that make them."""
     factors = (codes - b_zero) >> dropped
-    low, high = (((end - a_zero) >> dropped) for end in span.ends)
+    low, high = (((end - a_zero) >> dropped) for end in span)
     at_low, at_high = factors * low, factors * high
     upward = at_high >= at_low
     products = _Interval(np.minimum(at_low, at_high), np.maximum(at_low, at_high))
@@ -242,7 +243,7 @@ def _answer(accumulator: Accumulator, extremes: _Extremes, worst: _Interval, cor
     bounds = {name: extremes.found[name] for name in REGISTERS if name in extremes.found}
     safe = np.ones(extremes.columns, dtype=np.bool_)
     for name, (low, high) in bounds.items():
-        fits = limits(widths[name])
+        fits = of_bits(widths[name])
         safe &= np.asarray((low >= fits.low) & (high <= fits.high), dtype=np.bool_)
     needed = {name: _bits(low, high) for name, (low, high) in bounds.items()}
     codes = (worst.low, worst.high, corrected.low, corrected.high)

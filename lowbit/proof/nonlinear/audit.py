@@ -13,9 +13,9 @@ from lowbit.nonlinear.widths import Intermediate
 from lowbit.ops.types import RangeLike, ScaleLike
 from lowbit.proof.nonlinear.result import OPEN, PROVED, REFUTED, AuditReport, Finding
 from lowbit.proof.nonlinear.search import witnesses
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import AUDITS, Request, Subject, make_subject
 from lowbit.proof.ranges import code_range
+from lowbit.proof.span import Span
 
 LONGEST = 1 << 24
 """Rows of more codes are not looked at."""
@@ -160,7 +160,7 @@ def _subject(
         raise InputError(f"there is no audit of {operation!r}", hint=f"one of: {operations}")
     if scheme not in known:
         raise InputError(f"there is no audit of {operation} under {scheme!r}", hint=f"one of: {', '.join(known)}")
-    span = None if inputs is None else Span(*code_range(inputs, "inputs"))
+    span = None if inputs is None else code_range(inputs, "inputs")
     record = get_scheme(operation, scheme)
     call = Parameters(record, record.variant_named(variant), scale, bits, options)
     return make_subject(Request(call, span))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lowbit.proof.nonlinear.rows import total_of
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import Span
 
 
 def softmax(request: Request) -> Subject:

@@ -7,8 +7,8 @@ from math import isqrt
 
 from lowbit.nonlinear.ibert import NORM_NUMERATOR, NUMERATOR
 from lowbit.proof.nonlinear.rows import farthest_from_mean, largest_product, most_squares, partial_sums, total_of
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import Span
 
 
 def exp(request: Request) -> Subject:

@@ -8,8 +8,8 @@ from math import isqrt
 from lowbit.nonlinear.ivit import LARGEST, NORM_FIRST, NUMERATOR
 from lowbit.proof.nonlinear.recorder import Recorder
 from lowbit.proof.nonlinear.rows import farthest_from_mean, largest_product, most_squares, partial_sums, total_of
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import Span
 
 MOST_PAIRS = 1 << 18
 

@@ -6,8 +6,8 @@ from math import isqrt
 
 from lowbit.nonlinear.lowbit_scheme import NORM_CODE_BITS, NORM_FRACTION, NORM_RECIPROCAL, NORMAL_BITS, RECIPROCAL
 from lowbit.proof.nonlinear.rows import partial_sums, total_of
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import Span
 
 _NORMALISED = Span(1 << (NORMAL_BITS - 1), (1 << NORMAL_BITS) - 1)
 """What is shifted to 31 bits: sums, and roots of 61 or 62 bits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lowbit.nonlinear.widths import Widths
 from lowbit.oracle.nonlinear.steps import Steps
-from lowbit.proof.nonlinear.span import Span, span_of
+from lowbit.proof.span import Span, span_of
 
 
 class Recorder(Steps):

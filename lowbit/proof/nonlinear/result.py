@@ -8,7 +8,7 @@ from typing import Any
 
 from lowbit._version import __version__
 from lowbit.nonlinear.widths import Intermediate
-from lowbit.proof.nonlinear.span import Span
+from lowbit.proof.span import Span
 
 PROVED = "proved"
 REFUTED = "refuted"

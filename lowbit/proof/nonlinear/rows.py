@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import floor
 
-from lowbit.proof.nonlinear.span import Span
+from lowbit.proof.span import Span
 
 
 def total_of(contributions: Iterable[int], top: int, length: int) -> Span:

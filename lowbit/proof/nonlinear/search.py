@@ -8,8 +8,8 @@ from itertools import chain, islice
 
 from lowbit.errors import LowbitError
 from lowbit.proof.nonlinear.recorder import Recorder
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Subject
+from lowbit.proof.span import Span
 from lowbit.vectors.nonlinear.row_sums import near_powers
 
 RANDOM_ROWS = 32

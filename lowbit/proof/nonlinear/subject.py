@@ -12,7 +12,7 @@ from lowbit.nonlinear.scheme import NONLINEARITIES, Parameters, resolve, schemes
 from lowbit.nonlinear.widths import Widths
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.proof.nonlinear.recorder import Recorder
-from lowbit.proof.nonlinear.span import Span, of_bits
+from lowbit.proof.span import Span, of_bits
 
 Spans = Mapping[str, Span]
 MOST_CODES = 1 << 17

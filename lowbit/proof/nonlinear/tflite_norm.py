@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lowbit.oracle.nonlinear.tflite_norm import OUTPUT_SHIFT
-from lowbit.proof.nonlinear.span import SATURATED, Span, of_bits
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import SATURATED, Span, of_bits
 
 
 def l2norm(request: Request) -> Subject:

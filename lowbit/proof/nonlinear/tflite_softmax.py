@@ -8,8 +8,8 @@ from lowbit.nonlinear.tflite_parameters import softmax_parameters, softmax_recip
 from lowbit.oracle.fixed_point.gemmlowp import rounding_divide
 from lowbit.oracle.nonlinear.tflite_softmax import SUM_INTEGER_BITS
 from lowbit.proof.nonlinear.rows import total_of
-from lowbit.proof.nonlinear.span import SATURATED, Span, of_bits, span_of
 from lowbit.proof.nonlinear.subject import Request, Spans, Subject
+from lowbit.proof.span import SATURATED, Span, of_bits, span_of
 
 
 def softmax_int8(request: Request) -> Subject:

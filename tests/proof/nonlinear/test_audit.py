@@ -13,8 +13,8 @@ from lowbit.proof import AUDITS, audit, longest_row
 from lowbit.proof.nonlinear.recorder import Recorder
 from lowbit.proof.nonlinear.result import row_in_words
 from lowbit.proof.nonlinear.search import directed_rows
-from lowbit.proof.nonlinear.span import Span
 from lowbit.proof.nonlinear.subject import Request, make_subject
+from lowbit.proof.span import Span
 from tests.thinned import thinned
 
 INT16_SCALE = 10 / 65535
