@@ -10,7 +10,7 @@ from typing import Any
 from lowbit.allocate.amounts import amount, format_amount
 from lowbit.allocate.arguments import check_kind, whole_number
 from lowbit.allocate.diagnosis import least_limit
-from lowbit.allocate.plan import Plan
+from lowbit.allocate.plan import Plan, use_of
 from lowbit.allocate.problem import Problem
 from lowbit.allocate.solver import DEFAULT_GAP, solve
 from lowbit.errors import AllocationError
@@ -106,7 +106,7 @@ def pareto_front(
     points = whole_number(points, "points of a front", least=2, most=MOST_POINTS)
     budget = problem.budget(budget).name
     free = solve(problem.with_limits({budget: None}), gap=gap, time_limit=time_limit)
-    largest = _used(free, budget)
+    largest = use_of(free, budget).used
     smallest = least_limit(problem, budget).used
     assert smallest is not None
     front: list[Plan] = []
@@ -153,7 +153,3 @@ def smallest_limit(problem: Problem, budget: str) -> Fraction:
             code="LB702",
         )
     return least.used
-
-
-def _used(plan: Plan, budget: str) -> Fraction:
-    return next(use.used for use in plan.uses if use.name == budget)

@@ -8,7 +8,7 @@ from html import escape as escape_markup
 from lowbit.allocate.amounts import format_amount
 from lowbit.allocate.arguments import check_kind, listed
 from lowbit.allocate.heights import bits_of
-from lowbit.allocate.plan import Plan
+from lowbit.allocate.plan import Plan, use_of
 from lowbit.printable import counted, printable
 
 WIDTH = 960
@@ -128,7 +128,8 @@ def _legend_places(names: Sequence[str]) -> list[tuple[float, float]]:
 
 
 def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:
-    used = [float(next(use.used for use in point.uses if use.name == budget)) for point in front]
+    uses = [use_of(point, budget) for point in front]
+    used = [float(use.used) for use in uses]
     losses = [point.loss for point in front]
     left, right = min(used), max(used)
     low, high = min(losses), max(losses)
@@ -138,18 +139,17 @@ def _front(plan: Plan, front: Sequence[Plan], budget: str) -> Iterator[str]:
         up = (y - low) / (high - low or 1.0)
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
-    unit = next(use.unit for use in plan.uses if use.name == budget)
+    own = use_of(plan, budget)
     points = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in zip(used, losses, strict=True))
-    yield words_at(LEFT, 18, f"loss against {budget}{f' ({unit})' if unit and unit != budget else ''}")
+    yield words_at(LEFT, 18, f"loss against {budget}{f' ({own.unit})' if own.unit and own.unit != budget else ''}")
     yield f'<path d="M{LEFT},{TOP} V{HEIGHT - BOTTOM} H{WIDTH - RIGHT}" fill="none" stroke="black"/>'
     yield f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="1.5"/>'
-    for point, x, y in zip(front, used, losses, strict=True):
+    for use, x, y in zip(uses, used, losses, strict=True):
         across, down = place(x, y)
-        words = f"{format_amount(next(use.used for use in point.uses if use.name == budget))}: {y:.6g}"
+        words = f"{format_amount(use.used)}: {y:.6g}"
         yield f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{COLORS[0]}"><title>{words}</title></circle>'
-    own = float(next(use.used for use in plan.uses if use.name == budget))
-    if left <= own <= right and low <= plan.loss <= high:
-        across, down = place(own, plan.loss)
+    if left <= own.used <= right and low <= plan.loss <= high:
+        across, down = place(float(own.used), plan.loss)
         yield f'<circle cx="{across:.1f}" cy="{down:.1f}" r="6" fill="none" stroke="{COLORS[3]}" stroke-width="2"/>'
     for value, x in ((left, LEFT), (right, WIDTH - RIGHT)):
         yield words_at(x, HEIGHT - 22, f"{value:,.6g}", "start" if x == LEFT else "end")

@@ -158,3 +158,8 @@ class Plan:
     def to_json(self) -> str:
         """``as_dict`` as text."""
         return json.dumps(self.as_dict(), indent=2) + "\n"
+
+
+def use_of(plan: Plan, budget: str) -> Use:
+    """What a plan uses of a budget."""
+    return next(use for use in plan.uses if use.name == budget)

@@ -74,7 +74,7 @@ def _steps(nodes: int, edges: list[Edge]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def tables_to_go(order: Order, losses: Reals, switch_price: float = 0.0) -> list[Reals]:
+def tables_to_go(order: Order, losses: Reals, switch_price: float) -> list[Reals]:
     """``tables[i]``: the least loss of nodes i and later, over the entries of the frontier before node i.
 
     ``losses``: losses of the nodes, prices of the rows included, shape (n, m). ``switch_price``: the price of a switch.
@@ -112,7 +112,7 @@ def _penalty(losses: Reals) -> Reals:
     return np.where(np.isfinite(losses), 0.0, np.inf)
 
 
-def best_picks(order: Order, losses: Reals, tables: list[Reals], switch_price: float = 0.0) -> Integers:
+def best_picks(order: Order, losses: Reals, tables: list[Reals], switch_price: float) -> Integers:
     """The entries that reach ``tables[0]``; of equal ones the first."""
     picks = np.zeros(len(order.steps), dtype=np.int64)
     for step in order.steps:

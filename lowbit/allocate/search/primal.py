@@ -60,7 +60,7 @@ class Walker:
             picks[node] = pick
         return None
 
-    def improve(self, picks: Integers, enough: Callable[[], bool], *, pairs: bool = True) -> Integers:
+    def improve(self, picks: Integers, enough: Callable[[], bool]) -> Integers:
         """Take helpful single moves and pairs of moves until there is none, or until it is enough."""
         picks = picks.copy()
         totals = self.core.totals_of(picks)
@@ -71,7 +71,7 @@ class Walker:
             best = int(useful.argmin())
             if useful.flat[best] < self._least(picks):
                 moves = [divmod(best, useful.shape[1])]
-            elif pairs and not self.core.edges:
+            elif not self.core.edges:
                 moves = self._best_pair(losses, costs, spare[:, :, 0], picks)
             else:
                 moves = []

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lowbit.allocate.amounts import as_number
+from lowbit.allocate.amounts import as_number, format_amount
+from lowbit.allocate.plan import use_of
 from lowbit.cli.terminal import Terminal
 from lowbit.printable import columns, excerpt
 
@@ -44,8 +45,8 @@ def document(
             "budget": along or None,
             "points": [
                 {
-                    "used": as_number(_use(point, along).used),
-                    "limit": as_number(_use(point, along).limit),
+                    "used": as_number(use_of(point, along).used),
+                    "limit": as_number(use_of(point, along).limit),
                     "loss": point.loss,
                     "status": point.status,
                     "choices": dict(Counter(point.choices)),
@@ -143,8 +144,6 @@ def _number(value: float) -> str:
 
 
 def _amount(use: Use, value: Any) -> str:
-    from lowbit.allocate.amounts import format_amount
-
     unit = f" {_name(use.unit)}" if use.unit and use.unit != use.name else ""
     return "-" if value is None else f"{format_amount(value)}{unit}"
 
@@ -173,14 +172,11 @@ def _more(plan: Plan, item: More) -> tuple[str, ...]:
     return f"  {_name(item.budget)}", f"loss {_number(item.plan.loss)}{share}", words
 
 
-def _use(plan: Plan, name: str) -> Use:
-    return next(use for use in plan.uses if use.name == name)
-
-
 def _front(front: Sequence[Plan], along: str) -> Iterator[str]:
+    uses = [use_of(point, along) for point in front]
     rows = [
-        (f"  {_amount(_use(point, along), _use(point, along).used)}", _number(point.loss), _counts(point))
-        for point in front
+        (f"  {_amount(use, use.used)}", _number(point.loss), _counts(point))
+        for use, point in zip(uses, front, strict=True)
     ]
     yield from columns(rows, right={0, 1})
     unproven = sum(point.status != "optimal" for point in front)
