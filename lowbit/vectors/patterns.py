@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.format.protocol import Element
+from lowbit.format.scalar import Scalar
 from lowbit.vectors.cast.points import Signed, Unsigned
+from lowbit.vectors.splitmix import random_patterns
 
 
 def from_patterns(patterns: Unsigned, fmt: Element) -> Signed | Unsigned:
@@ -17,6 +21,16 @@ def from_patterns(patterns: Unsigned, fmt: Element) -> Signed | Unsigned:
         shift = np.int64(64 - fmt.bits)
         return (patterns.view(np.int64) << shift) >> shift
     return patterns.astype(np.int64)
+
+
+def random_codes(fmt: Scalar, shape: tuple[int, ...], seed: int) -> NDArray[Any]:
+    """Random codes, every bit pattern equally likely, the same for the same seed for ever.
+
+    A narrow range has the lowest code twice: for itself, and for the pattern below it.
+    """
+    count = int(np.prod(shape, dtype=np.int64))
+    codes = from_patterns(random_patterns(fmt, count, seed), fmt)
+    return np.maximum(codes, codes.dtype.type(fmt.codes[0])).astype(fmt.code_dtype).reshape(shape)
 
 
 def to_patterns(codes: NDArray[np.integer], fmt: Element) -> Unsigned:

@@ -15,7 +15,8 @@ from lowbit.dut.shared_object import SharedObjectDevice
 from lowbit.errors import DeviceError, InputError
 from lowbit.format.registry import get_format
 from lowbit.vectors.gemm.cases import gemm_case
-from lowbit.vectors.gemm.values import Operands, random_codes
+from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.patterns import random_codes
 
 INT8 = get_format("int8")
 OPERANDS = Operands(INT8, INT8)

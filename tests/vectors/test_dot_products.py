@@ -11,7 +11,8 @@ from lowbit.vectors.elements import pack_elements, unpack_elements
 from lowbit.vectors.flags.cast import FLAGS
 from lowbit.vectors.gemm.cases import directed_cases, random_cases
 from lowbit.vectors.gemm.sets import dot_set, read_dot_products
-from lowbit.vectors.gemm.values import Operands, random_codes, with_sum
+from lowbit.vectors.gemm.values import Operands, with_sum
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import parse_vectors, render, write_vectors
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import from_patterns
-from lowbit.vectors.splitmix import random_patterns
 
 MOST_BITS = 32
 
@@ -27,14 +25,6 @@ def all_codes(fmt: Scalar) -> NDArray[Any]:
     """Every code of a format, for formats of few bits, in the order of the bit patterns."""
     half = 1 << (fmt.bits - 1)
     return np.concatenate([codes_between(fmt, 0, half), codes_between(fmt, half, 2 * half)])
-
-
-def random_codes(fmt: Scalar, count: int, seed: int) -> NDArray[Any]:
-    """Uniformly random codes, the same for the same seed everywhere."""
-    codes = from_patterns(random_patterns(fmt, count, seed), fmt)
-    if fmt.signed_codes:
-        codes = np.maximum(codes, codes.dtype.type(fmt.codes[0]))  # a narrow range lacks the lowest code
-    return np.ascontiguousarray(codes.astype(fmt.code_dtype))
 
 
 def check_exhaustive_bits(fmt: Scalar) -> None:

@@ -54,10 +54,6 @@ class Survivors:
                 return tuple(dict.fromkeys(choice[place] for choice in factor.choices))
         return ()
 
-    def contains(self, assignment: Mapping[str, Any]) -> bool:
-        """Whether a combination is still possible."""
-        return all(tuple(assignment[axis] for axis in factor.axes) in factor.choices for factor in self.factors)
-
     def assignments(self) -> Iterator[Assignment]:
         """All combinations that are left."""
         return self.candidates(tuple(axis for factor in self.factors for axis in factor.axes), {})
@@ -71,13 +67,6 @@ class Survivors:
             kept = [choice for choice, far in zip(factor.choices, distances, strict=True) if far == least]
             factors.append(Factor(factor.axes, tuple(kept)))
         return Survivors(factors)
-
-    def count(self) -> int:
-        """How many combinations are left."""
-        total = 1
-        for factor in self.factors:
-            total *= len(factor.choices)
-        return total
 
 
 def _split(factor: Factor) -> list[Factor]:

@@ -7,7 +7,7 @@ device on every input given, and the true policy is among the survivors if it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -83,19 +83,6 @@ class Identification:
     # The combinations of axis values that agree with the device.
     survivors: Survivors = field(default_factory=Survivors)
     classes: list[Explained] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether a policy, without further bugs, explains every input."""
-        return not any(item.bugs or len(item.left) for item in self.classes)
-
-    def contains(self, policy: Policy) -> bool:
-        """Whether a policy is among the survivors."""
-        return self.survivors.contains(as_assignment(policy))
-
-    def policies(self, limit: int = 1000, base: Policy | None = None) -> Iterator[Policy]:
-        """The surviving policies, with ``base`` on the axes that do not matter."""
-        return (as_policy(item, base) for item in islice(self.survivors.assignments(), limit))
 
     def nearest(self, base: Policy) -> list[Policy]:
         """The survivors that differ least from ``base``, at most ``MOST_RULES`` of them."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowbit.check.cast.claims import CastClaims, followed
 from lowbit.check.cast.classify import CLASS_NAMES, input_kinds
-from lowbit.check.cast.codes import all_codes, check_exhaustive_bits, random_codes
+from lowbit.check.cast.codes import all_codes, check_exhaustive_bits
 from lowbit.check.cast.conversion import View
 from lowbit.check.cast.identify import Identification, differing, identify
 from lowbit.check.cast.other_formats import other_formats
@@ -30,6 +30,7 @@ from lowbit.policy.cast import CAST_PRESETS, Policy, get_policy
 from lowbit.vectors.case import Array, Case, rows_case
 from lowbit.vectors.cast.boundary import WHOLE_SOURCE_BITS, boundary
 from lowbit.vectors.flags.cast import FLAGS, RANDOM, REMAINING
+from lowbit.vectors.patterns import random_codes
 
 FEW_FOLLOWED, MOST_FOLLOWED = 0.5, 0.9
 """A kernel that is right in so few answers is first tried as one of other formats, for which it has to follow rules in
@@ -58,7 +59,7 @@ class CastOperation(Operation):
         return [rows_case(vectors.codes.astype(self.formats[0].code_dtype), vectors.flags)]
 
     def _random(self, count: int, seed: int) -> list[Case]:
-        return [rows_case(random_codes(self.formats[0], count, seed), RANDOM)]
+        return [rows_case(random_codes(self.formats[0], (count,), seed), RANDOM)]
 
     def _exhaustive(self) -> list[Case]:
         """All codes of a format that has few enough to be converted at once."""

@@ -57,14 +57,7 @@ class GemmDetail:
 
 
 class GemmOperation(Operation):
-    """A matrix product of two formats, compared under one accumulator.
-
-    Parameters
-    ----------
-    operands : Operands
-    accumulator : Accumulator
-        What to compare with.
-    """
+    """A matrix product of two formats, compared under one accumulator."""
 
     name = "gemm"
 

@@ -38,14 +38,7 @@ class Probe(NamedTuple):
 def explain(layer: Layer, inputs: tuple[Array, ...], answers: Mapping[str, Array], result: Array | None) -> list[str]:
     """The hypotheses under which a layer gives exactly what a kernel gave, in words.
 
-    Parameters
-    ----------
-    layer : Layer
-    inputs : tuple of ndarray
-    answers : mapping of str to ndarray
-        What the kernel gave for intermediates, by their labels.
-    result : ndarray, optional
-        What it gave for the result.
+    ``answers``: what the kernel gave for intermediates, by their labels; ``result``: what it gave for the result.
     """
     probe = _probe(layer, inputs, result)
     found: dict[str, list[LayerBug]] = {}

@@ -16,7 +16,8 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Case, Number, numbered
 from lowbit.vectors.flags import gemm as f
 from lowbit.vectors.flags.cast import RANDOM
-from lowbit.vectors.gemm.values import Codes, Operands, as_matrices, extremes, rails, random_codes, with_sum
+from lowbit.vectors.gemm.values import Codes, Operands, as_matrices, extremes, rails, with_sum
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.splitmix import splitmix64
 
 SIZES = (1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65)

@@ -19,8 +19,9 @@ from lowbit.vectors.elements import elements, elements_of
 from lowbit.vectors.flags import gemm as f
 from lowbit.vectors.flags.cast import RANDOM
 from lowbit.vectors.gemm.cases import directed_cases, gemm_case
-from lowbit.vectors.gemm.values import Codes, Operands, random_codes
+from lowbit.vectors.gemm.values import Codes, Operands
 from lowbit.vectors.in_turn import in_turn
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.recipe import Recipe
 from lowbit.vectors.vec import Column, VectorFile, assemble, digits_for, read_vectors
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
-from lowbit.vectors.patterns import from_patterns
-from lowbit.vectors.splitmix import random_patterns
 
 Codes = NDArray[Any]
 NARROWEST, WIDEST_SIGNED, WIDEST_UNSIGNED = 2, 16, 8
@@ -52,13 +50,6 @@ class Operands:
         """The largest product that has a counterpart of the other sign (if there are signs at all)."""
         carrier, other = (self.a, self.b) if self.pattern_in_a else (self.b, self.a)
         return carrier.max_code * other.max_code
-
-
-def random_codes(fmt: FixedFormat, shape: tuple[int, ...], seed: int) -> Codes:
-    """Random codes, every one equally likely, the same for the same seed for ever."""
-    count = int(np.prod(shape, dtype=np.int64))
-    codes = from_patterns(random_patterns(fmt, count, seed), fmt)
-    return np.maximum(codes, fmt.min_code).astype(fmt.code_dtype).reshape(shape)
 
 
 def extremes(fmt: FixedFormat) -> list[int]:

@@ -10,9 +10,9 @@ from lowbit.format.scalar import FixedFormat
 from lowbit.vectors.case import Array, Case, numbered
 from lowbit.vectors.flags import nonlinear as f
 from lowbit.vectors.flags.cast import RANDOM
-from lowbit.vectors.gemm.values import random_codes
 from lowbit.vectors.nonlinear.rows import directed_rows, random_rows, several_rows
 from lowbit.vectors.nonlinear.rule import Nonlinearity
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.splitmix import splitmix64
 
 POOL_LENGTHS = (3, 17, 64, 197)

@@ -13,9 +13,9 @@ from lowbit.errors import LowbitError
 from lowbit.format.scalar import FixedFormat
 from lowbit.oracle.nonlinear.steps import Steps
 from lowbit.vectors.flags import nonlinear as f
-from lowbit.vectors.gemm.values import random_codes
 from lowbit.vectors.nonlinear.row_sums import near_powers
 from lowbit.vectors.nonlinear.rule import Nonlinearity
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.splitmix import splitmix64
 
 Row = list[int]

@@ -18,7 +18,8 @@ from lowbit.policy.requantize import RequantizeScheme
 from lowbit.vectors.case import Array, Case, Number, numbered
 from lowbit.vectors.flags import gemm as g
 from lowbit.vectors.flags.cast import RANDOM
-from lowbit.vectors.gemm.values import Operands, random_codes
+from lowbit.vectors.gemm.values import Operands
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.requantize.linear import directed_linear, drawn_linear
 from lowbit.vectors.splitmix import splitmix64
 

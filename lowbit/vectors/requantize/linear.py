@@ -19,7 +19,8 @@ from lowbit.policy.requantize import RequantizeScheme
 from lowbit.vectors.case import Case, Number, numbered
 from lowbit.vectors.flags import gemm as g
 from lowbit.vectors.flags.cast import RANDOM
-from lowbit.vectors.gemm.values import Codes, Operands, random_codes
+from lowbit.vectors.gemm.values import Codes, Operands
+from lowbit.vectors.patterns import random_codes
 from lowbit.vectors.requantize.cases import directed_requantizations
 from lowbit.vectors.splitmix import splitmix64
 
