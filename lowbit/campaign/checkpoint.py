@@ -251,12 +251,17 @@ def _records(
     """The metadata of the output, and the ``config.json`` beside it."""
     if container == GGUF:
         return {}, None
-    metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
+    metadata = _other_metadata(file)
     if container == CONTAINERS[1]:
         name = policy if isinstance(policy, str) else policy.spell() if policy else "default"
         return metadata | own_tensors.metadata(tensors, name), config_beside(file.path, output, None)
     config = quantization_config.config(tensors, [item.name for item in left_out if len(item.shape) == 2])
     return metadata | {KEY: json.dumps(config)}, config_beside(file.path, output, config)
+
+
+def _other_metadata(file: TensorFile) -> dict[str, str]:
+    """The metadata of a file but what says how it is quantised."""
+    return {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
 
 
 def _entries(entry: Entry, tensor: StoredTensor | None) -> list[Entry]:
@@ -330,7 +335,7 @@ def dequantize_file(
     named = {name: Entry(tensor.name, DTYPE_NAMES[dtype], tensor.shape, 0, 0) for name, tensor in tensors.items()}
     entries = [(name, named.get(name, entry)) for name, entry in file.entries.items() if name not in parts]
     _refuse_twice(entries)
-    metadata = {name: text for name, text in file.metadata.items() if name not in (KEY, own_tensors.KEY)}
+    metadata = _other_metadata(file)
     config = config_beside(file.path, config_place(file, output), None)
     _refuse_lost(path, output, config)
     as_gguf = isinstance(file, GgufFile) and output.suffix == f".{GGUF}"

@@ -110,8 +110,6 @@ def read_quantized(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]
     if isinstance(file, GgufFile):
         return _read_gguf(file), set(), GGUF
     own = own_tensors.read(file)
-    for tensor in own:
-        tensor.check(file)
     if own:
         return own, set(), CONTAINERS[1]
     config = quantization_of(file)

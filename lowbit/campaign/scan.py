@@ -158,8 +158,6 @@ def _stored(file: TensorFile) -> tuple[list[StoredTensor], set[str], str]:
     if isinstance(file, GgufFile):
         return list(gguf_tensors.read(file)), set(), "GGUF"
     own = own_tensors.read(file)
-    for tensor in own:
-        tensor.check(file)
     if own:
         return own, set(), "lowbit"
     config = quantization_of(file)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowbit.errors import InputError
-from lowbit.printable import excerpt
+from lowbit.files.reading import records_of_tensors
 
 KEY = "lowbit.entropy"
 SCHEMA = "lowbit/entropy/1"
@@ -85,17 +85,7 @@ def read(path: Path, text: str) -> dict[str, Record]:
 
     Raises InputError: the metadata is not such a record.
     """
-    where = f"{path}: the metadata under {KEY!r}"
-    try:
-        document = json.loads(text)
-        schema = document["schema"]
-        records = {str(name): _record(record) for name, record in document["tensors"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{where} does not say what is coded: {excerpt(str(error))}") from error
-    if schema != SCHEMA:
-        hint = "another version of lowbit wrote it"
-        raise InputError(f"{where} is {excerpt(str(schema))}, not {SCHEMA!r}", hint=hint)
-    return records
+    return records_of_tensors(text, SCHEMA, f"{path}: the metadata under {KEY!r}", "what is coded", _record)
 
 
 def _record(record: Mapping[str, Any]) -> Record:

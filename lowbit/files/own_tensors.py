@@ -16,6 +16,7 @@ import numpy as np
 
 from lowbit.errors import InputError, LowbitError
 from lowbit.files.parts import CODES, INPUT_ORDER, INPUT_SCALE, Part, StoredTensor, word_shape
+from lowbit.files.reading import records_of_tensors
 from lowbit.files.safetensors import PACKED, TensorFile
 from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Element
@@ -100,19 +101,7 @@ def read(file: TensorFile) -> list[StoredTensor]:
     if KEY not in file.metadata:
         return []
     where = f"{file.path}: the metadata under {KEY!r}"
-    try:
-        document = json.loads(file.metadata[KEY])
-        schema = document["schema"]
-        records = {
-            str(name): (record["format"], _shape(record), _inputs(record), record.get("unpacked") is True)
-            for name, record in document["tensors"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{where} does not say what the tensors are: {excerpt(str(error))}") from error
-    if schema != SCHEMA:
-        raise InputError(
-            f"{where} is {excerpt(str(schema))}, not {SCHEMA!r}", hint="another version of lowbit wrote it"
-        )
+    records = records_of_tensors(file.metadata[KEY], SCHEMA, where, "what the tensors are", _record)
     tensors = []
     for name, (fmt, shape, inputs, unpacked) in records.items():
         try:
@@ -121,7 +110,13 @@ def read(file: TensorFile) -> list[StoredTensor]:
             tensors.append(stored(name, shape, block, inputs, unpacked=unpacked))
         except LowbitError as error:
             raise InputError(f"{file.path}: tensor {excerpt(name)}: {error.message}", hint=error.hint) from error
+    for tensor in tensors:
+        tensor.check(file)
     return tensors
+
+
+def _record(record: Mapping[str, Any]) -> tuple[str, Shape, str, bool]:
+    return record["format"], _shape(record), _inputs(record), record.get("unpacked") is True
 
 
 def _shape(record: Mapping[str, Any]) -> Shape:
