@@ -124,11 +124,17 @@ class Operation(ABC):
         del changes
         return None
 
-    @abstractmethod
-    def detail(
+    def detail(self, case: Case, index: tuple[int, ...]) -> Any:
+        """What there is to say of one result beside its operands."""
+        del case, index
+        return None
+
+    def detail_of_wrong(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
     ) -> Any:
         """What there is to say of one wrong result beside its operands."""
+        del expected, got, claims
+        return self.detail(case, index)
 
     def command(self, case: Case, index: tuple[int, ...]) -> str:
         """The command that shows one wrong result, or the row of a file, or writes the case with what is expected."""

@@ -109,4 +109,4 @@ def _example(comparison: Comparison, row: int, claims: Sequence[Claim]) -> Examp
     number, index = comparison.place(row)
     case, expected = comparison.cases[number], int(comparison.expected[row])
     got = None if comparison.unwritten[row] else int(comparison.got[row])
-    return Example(case, index, expected, got, comparison.operation.detail(case, index, expected, got, claims))
+    return Example(case, index, expected, got, comparison.operation.detail_of_wrong(case, index, expected, got, claims))

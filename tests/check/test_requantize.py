@@ -182,7 +182,7 @@ def test_an_example_goes_from_the_accumulator_to_the_code_step_by_step(scheme): 
     case = max(operation.cases("directed", 0, 0), key=lambda case: case.outputs)
     expected = operation.expected(case)
     for index in range(0, case.outputs, max(case.outputs // 20, 1)):
-        detail = operation.detail(case, (index,), int(expected[index]), None, ())
+        detail = operation.detail(case, (index,))
         last = detail.steps[-1][1]
         assert {"rounded"} <= {name for name, _ in detail.steps}
         assert (last - int(expected[index])) % 256 == 0 or expected[index] in (-128, 127)  # wrapped, or clamped
@@ -192,5 +192,5 @@ def test_the_high_half_is_shown():  # F14: -511 at 2^-2 is -127.75, and -255 bef
     operation = RequantizeOperation(REQUANTIZE_SCHEMES["tflite_double"], INT8)
     (case,) = [case for case in operation.cases("directed", 0, 0) if case.name == "TieOfPower.1"]
     index = int(np.flatnonzero(case.arrays["accumulators"] == -510)[0])
-    steps = operation.detail(case, (index,), -128, None, ()).steps
+    steps = operation.detail(case, (index,)).steps
     assert steps == (("high half", -255), ("rounded", -128))

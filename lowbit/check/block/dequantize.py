@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -286,11 +286,8 @@ class DequantizeOperation(Operation):
         """Try the bugs."""
         return identified(comparison, self.rule, ANSWERS)
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> ValueDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> ValueDetail:
         """The code of the element."""
-        del expected, got, claims
         element = self.rule.format.element
         place = (*index[:-1], index[-1] // element.dimension)
         return ValueDetail(int(case.arrays["codes"][place]), element)

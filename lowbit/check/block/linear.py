@@ -171,11 +171,8 @@ class LinearOperation(Operation):
             policy = policy.choose(**change)
         return replace(self.rule, policy=policy)
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> LinearDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> LinearDetail:
         """The quotient."""
-        del expected, got, claims
         with np.errstate(all="ignore"):
             return LinearDetail(float(case.arrays["values"][index] / np.float32(case.scalars["scale"])))
 

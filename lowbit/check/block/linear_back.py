@@ -83,12 +83,6 @@ class FormulaOperation(Operation):
         found = [bug for bug in self.rule.known_bugs if bug.name in names]
         return replace(self.rule, bug=found[0]) if len(found) == len(changes) == 1 else None
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> None:
-        """Nothing beside the operands."""
-        del case, index, expected, got, claims
-
     def _command(self, case: Case) -> str:
         del case
         return LIBRARY_ONLY

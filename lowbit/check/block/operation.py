@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,13 +82,10 @@ class QuantizeOperation(Operation):
         """Eliminate policies on one kind of answer after the other."""
         return identified(comparison, self.rule)
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> BlockDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> BlockDetail:
         """The block that a result belongs to."""
         from lowbit.ops.block.quantize import quantize
 
-        del expected, got, claims
         values = case.arrays["values"]
         name, place = case.result_at(index[0])
         field = next((field for field in self.format.scales if field.name == name), self.format.scales[0])

@@ -166,11 +166,8 @@ class CastOperation(Operation):
             if not with_bugs and followed(claims) > MOST_FOLLOWED * len(good):
                 yield claims
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> Explanation:
+    def detail(self, case: Case, index: tuple[int, ...]) -> Explanation:
         """How the reference comes to its answer."""
-        del expected, got, claims
         source, target = self.formats
         value = decode(int(case.arrays["codes"][index]), source)
         return trace_of(value, target, self.policy, source=source)

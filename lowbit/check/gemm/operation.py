@@ -143,7 +143,7 @@ class GemmOperation(Operation):
             for axis, own in values.items()
         }
 
-    def detail(
+    def detail_of_wrong(
         self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
     ) -> GemmDetail:
         """Which sum a wrong value may be, and where an accumulator like the kernel's overflows."""

@@ -146,11 +146,8 @@ class NonlinearOperation(Operation):
             facts += [fact for fact in (NeverFirst(),) if fact.holds(comparison)]
         return Unexplained(np.flatnonzero(comparison.wrong & comparison.good), "", len(comparison), tuple(facts))
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> NonlinearDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> NonlinearDetail:
         """The code, its row, and the intermediates that lead to the result."""
-        del expected, got, claims
         codes = case.arrays["codes"][index[0]] if self.made.by_row else case.arrays["codes"]
         element = index[-1]
         code = int(codes[element])

@@ -12,9 +12,9 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.gemm.problem import Matrix
 from lowbit.check.gemm.rules import GemmRule
 from lowbit.check.requantize.code_bugs import RequantizeBug
-from lowbit.check.requantize.linear import LinearOperation, scale_parameters, zero_point_parameters
+from lowbit.check.requantize.linear import LinearOperation, layer_prototype
 from lowbit.check.requantize.linear_rules import EXACT, LinearBug, LinearRule, columns_of, with_bias
-from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
+from lowbit.dut.prototype import Prototype
 from lowbit.errors import InputError
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.requantize import RequantizeScheme
@@ -38,19 +38,8 @@ from lowbit.vectors.requantize.layer_sets import read_conv
 
 def conv_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat, groups: str = "") -> Prototype:
     """The prototype: ``f(a, b, bias, multiplier, shift, c, height, width, ..., groups, a_zero_point, zero_point)``."""
-    numbers = (*SCALARS, *(["groups"] if groups == "any" else []))
-    return Prototype(
-        (
-            codes_of(INPUT, "a", operands.a),
-            codes_of(INPUT, "b", operands.b),
-            Parameter(INPUT, "bias", "int32"),
-            *scale_parameters(scheme),
-            codes_of(OUTPUT, "c", result),
-            *(Parameter(SIZE, size) for size in SIZES),
-            *(Parameter(SCALAR, name, "int32") for name in numbers),
-            *zero_point_parameters(operands),
-        )
-    )
+    scalars = (*SCALARS, *(["groups"] if groups == "any" else []))
+    return layer_prototype(operands, scheme, result, SIZES, scalars)
 
 
 @dataclass(frozen=True)

@@ -30,30 +30,28 @@ class LinearDetail(RequantizeDetail):
     accumulator: int
 
 
-def scale_parameters(scheme: RequantizeScheme) -> list[Parameter]:
-    """The arrays that say what columns are scaled by."""
-    if scheme.takes_scale:
-        return [Parameter(INPUT, "scale", "float64")]
-    return [Parameter(INPUT, name, "int32") for name in ("multiplier", "shift")]
+def layer_prototype(
+    operands: Operands,
+    scheme: RequantizeScheme,
+    result: FixedFormat,
+    sizes: Sequence[str] = "mnk",
+    scalars: Sequence[str] = (),
+) -> Prototype:
+    """The prototype: ``f(a, b, bias, multiplier, shift, c, m, n, k, a_zero_point, b_zero_point, zero_point)``.
 
-
-def zero_point_parameters(operands: Operands) -> list[Parameter]:
-    """The zero points of a, of b where it has one, and of the result."""
-    names = ["a_zero_point", *(["b_zero_point"] if operands.zero_points else []), "zero_point"]
-    return [Parameter(SCALAR, name, "int32") for name in names]
-
-
-def layer_prototype(operands: Operands, scheme: RequantizeScheme, result: FixedFormat) -> Prototype:
-    """The prototype: ``f(a, b, bias, multiplier, shift, c, m, n, k, a_zero_point, b_zero_point, zero_point)``."""
+    ``sizes``: others than m, n and k; ``scalars``: further ones, before the zero points.
+    """
+    scale = ("scale",) if scheme.takes_scale else ("multiplier", "shift")
+    of_b = ("b_zero_point",) if operands.zero_points else ()
     return Prototype(
         (
             codes_of(INPUT, "a", operands.a),
             codes_of(INPUT, "b", operands.b),
             Parameter(INPUT, "bias", "int32"),
-            *scale_parameters(scheme),
+            *(Parameter(INPUT, name, "float64" if name == "scale" else "int32") for name in scale),
             codes_of(OUTPUT, "c", result),
-            *(Parameter(SIZE, size) for size in "mnk"),
-            *zero_point_parameters(operands),
+            *(Parameter(SIZE, size) for size in sizes),
+            *(Parameter(SCALAR, name, "int32") for name in (*scalars, "a_zero_point", *of_b, "zero_point")),
         )
     )
 
@@ -100,14 +98,12 @@ class LinearOperation(RequantizeOperation):
         facts = tuple(size_facts(comparison, self._sizes, self._axes))
         return [Unexplained(rows, "", len(comparison), facts)] if len(rows) else []
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> LinearDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> LinearDetail:
         """The sum, the accumulator, and the steps of the oracle."""
         *places, column = index
         row = int(np.ravel_multi_index(places, case.shape[:-1]))
         one = self.rule.exact_columns(case)[column]
-        found = super().detail(one, (row,), expected, got, claims)
+        found = super().detail(one, (row,))
         total = int(self.rule.sums(case)[row, column])
         return LinearDetail(found.product, found.steps, total, int(one.arrays["accumulators"][row]))
 

@@ -136,11 +136,8 @@ class RequantizeOperation(Operation):
             claims.append(Closest(good[covered[best]], rules[best], left, first))
         return claims
 
-    def detail(
-        self, case: Case, index: tuple[int, ...], expected: int, got: int | None, claims: Sequence[Claim]
-    ) -> RequantizeDetail:
+    def detail(self, case: Case, index: tuple[int, ...]) -> RequantizeDetail:
         """The exact product, and the steps of the oracle."""
-        del expected, got, claims
         accumulator = int(case.arrays["accumulators"][index])
         steps: list[tuple[str, Fraction | int]] = []
         requantize(

@@ -101,6 +101,12 @@ def _refuse_work(arguments: Namespace) -> None:
         raise UsageError(f"--{alone} is for --method", hint="--method gptq, say")
 
 
+def _options(arguments: Namespace) -> dict[str, Any]:
+    """What every quantisation takes."""
+    names = ("policy", "include", "container", "integers", "entropy", "threads")
+    return {name: getattr(arguments, name) for name in names} | {"exclude": excluded(arguments)}
+
+
 def _to_nearest(arguments: Namespace) -> Converted:
     from lowbit.campaign.checkpoint import quantize_file
     from lowbit.models.packages import place_of
@@ -111,15 +117,9 @@ def _to_nearest(arguments: Namespace) -> Converted:
             place_of(arguments.checkpoint),
             arguments.output,
             arguments.to if arguments.plan is None else plan_formats(arguments.plan),
-            policy=arguments.policy,
-            include=arguments.include,
-            exclude=excluded(arguments),
-            container=arguments.container,
-            integers=arguments.integers,
-            entropy=arguments.entropy,
             importance=arguments.importance,
-            threads=arguments.threads,
             progress=bar.tensors,
+            **_options(arguments),
         )
 
 
@@ -141,17 +141,11 @@ def _by_method(arguments: Namespace) -> Converted:
             {name: block.id for name, block in formats.items()} if arguments.plan else arguments.to,
             method=arguments.method,
             calibration=arguments.calibrate,
-            include=arguments.include,
-            exclude=excluded(arguments),
-            container=arguments.container,
-            integers=arguments.integers,
-            entropy=arguments.entropy,
-            policy=arguments.policy,
-            threads=arguments.threads,
             journal=journal,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
             progress=progress,
+            **_options(arguments),
         )
     errors = [layer.error for layer in layers.values()]
     sizes = [tensor.size for tensor in converted.tensors]
