@@ -84,10 +84,6 @@ def _scaled_before(factor: Callable[[BlockRule], float]) -> Compute:
     return compute
 
 
-def _top_power(rule: BlockRule) -> float:
-    return 2.0**rule.format.number.max_exponent
-
-
 def _without_place(place: int) -> Callable[[Array, BlockRule], Array]:
     """The values with one of each block left out, the first or the last."""
 
@@ -172,7 +168,7 @@ _ALWAYS = (
     BlockBug(
         "not_subtracted",
         "does not subtract the largest element's exponent from that of a scale",
-        _scaled_before(_top_power),
+        _scaled_before(lambda rule: 2.0**rule.format.number.max_exponent),
     ),
     BlockBug(
         "shifted_group",

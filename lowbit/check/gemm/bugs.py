@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.gemm.problem import GemmBug, Matrix, Problem, same, saturated, wrapped
+from lowbit.check.gemm.problem import GemmBug, Matrix, Problem, saturated, wrapped
 from lowbit.check.gemm.result_bugs import result_bugs
 from lowbit.check.transposed import read_transposed, written_transposed
 from lowbit.vectors.gemm.values import Operands
@@ -44,7 +44,7 @@ def _layout_bugs() -> Iterator[GemmBug]:
         "takes both operands for transposed",
         lambda p: p.with_matrices(read_transposed(p.a), read_transposed(p.b)),
     )
-    yield GemmBug("result_transposed", "writes the result transposed", same, lambda _, c: written_transposed(c))
+    yield GemmBug("result_transposed", "writes the result transposed", finish=lambda _, c: written_transposed(c))
     yield GemmBug(
         "a_stride",
         "steps from row to row of a by k - 1 instead of k",
@@ -150,14 +150,12 @@ def _zero_point_bugs(operands: Operands) -> Iterator[GemmBug]:
     yield GemmBug(
         "zero_product",
         "forgets the product of the zero points, k * a_zero_point * b_zero_point",
-        same,
-        lambda p, c: c - p.length * p.a_zero * p.b_zero,
+        finish=lambda p, c: c - p.length * p.a_zero * p.b_zero,
     )
     yield GemmBug(
         "zero_product_sign",
         "subtracts the product of the zero points, k * a_zero_point * b_zero_point, instead of adding it",
-        same,
-        lambda p, c: c - 2 * p.length * p.a_zero * p.b_zero,
+        finish=lambda p, c: c - 2 * p.length * p.a_zero * p.b_zero,
     )
     for name, other, zeros in (("a", "b", (0, 1)), ("b", "a", (1, 0))):
         yield GemmBug(
@@ -186,8 +184,7 @@ def _pair_bugs() -> Iterator[GemmBug]:
             yield GemmBug(
                 f"pairs_{distance}_{how}",
                 f"{how} the sum of the products k and k + {distance} to 16 bits, in blocks of {2 * distance}",
-                same,
-                lambda p, _, distance=distance, cut=cut: _distant_pairs(p, distance, cut),  # type: ignore[misc]
+                finish=lambda p, _, distance=distance, cut=cut: _distant_pairs(p, distance, cut),  # type: ignore[misc]
                 any_accumulator=False,
             )
 

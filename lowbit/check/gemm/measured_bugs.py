@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lowbit.check.comparison import Comparison
-from lowbit.check.gemm.problem import GemmBug, Matrix, same
+from lowbit.check.gemm.problem import GemmBug, Matrix
 
 FEWEST = 8
 """Results that have to be clamped alike, or nonzero ones from which a shift is read off."""
@@ -31,10 +31,10 @@ def _added_bugs(comparison: Comparison) -> Iterator[GemmBug]:
         return
     if (distances == distances[0]).all():
         added = int(distances[0])
-        yield GemmBug("added", f"adds {added} to every result", same, lambda _, c: c + added)
+        yield GemmBug("added", f"adds {added} to every result", finish=lambda _, c: c + added)
     each = int(distances[0] // lengths[0])
     if (distances == each * lengths).all():
-        yield GemmBug("product_added", f"adds {each} to each product", same, lambda p, c: c + each * p.length)
+        yield GemmBug("product_added", f"adds {each} to each product", finish=lambda p, c: c + each * p.length)
 
 
 def _shift_bugs(got: Matrix, expected: Matrix) -> Iterator[GemmBug]:
@@ -44,18 +44,19 @@ def _shift_bugs(got: Matrix, expected: Matrix) -> Iterator[GemmBug]:
         return
     power = int(np.rint(np.median(np.log2(np.abs(got[inside] / expected[inside])))))
     if power > 0:
-        yield GemmBug("shifted_left", f"gives results {1 << power} times as large", same, lambda _, c: c << power)
+        yield GemmBug("shifted_left", f"gives results {1 << power} times as large", finish=lambda _, c: c << power)
     elif power < 0:
         half = 1 << (-power - 1)
         what = f"shifts results right by {-power}"
-        yield GemmBug("shifted_floor", f"{what}, rounded down", same, lambda _, c: c >> -power)
-        yield GemmBug("shifted_up", f"{what}, rounded half up", same, lambda _, c: (c + half) >> -power)
+        yield GemmBug("shifted_floor", f"{what}, rounded down", finish=lambda _, c: c >> -power)
+        yield GemmBug("shifted_up", f"{what}, rounded half up", finish=lambda _, c: (c + half) >> -power)
         yield GemmBug(
-            "shifted_away", f"{what}, rounded half away from zero", same,
-            lambda _, c: np.sign(c) * ((np.abs(c) + half) >> -power),
-        )  # fmt: skip
+            "shifted_away",
+            f"{what}, rounded half away from zero",
+            finish=lambda _, c: np.sign(c) * ((np.abs(c) + half) >> -power),
+        )
         yield GemmBug(
-            "shifted_to_zero", f"{what}, rounded toward zero", same, lambda _, c: np.sign(c) * (np.abs(c) >> -power)
+            "shifted_to_zero", f"{what}, rounded toward zero", finish=lambda _, c: np.sign(c) * (np.abs(c) >> -power)
         )
 
 
@@ -64,8 +65,8 @@ def _clamp_bugs(got: Matrix) -> Iterator[GemmBug]:
     low, high = int(got.min()), int(got.max())
     reached = np.count_nonzero(got == low) >= FEWEST, np.count_nonzero(got == high) >= FEWEST
     if all(reached):
-        yield GemmBug("clamped", f"clamps results to {low} to {high}", same, lambda _, c: np.clip(c, low, high))
+        yield GemmBug("clamped", f"clamps results to {low} to {high}", finish=lambda _, c: np.clip(c, low, high))
     elif reached[0]:
-        yield GemmBug("clamped_low", f"clamps results to {low} at least", same, lambda _, c: np.maximum(c, low))
+        yield GemmBug("clamped_low", f"clamps results to {low} at least", finish=lambda _, c: np.maximum(c, low))
     elif reached[1]:
-        yield GemmBug("clamped_high", f"clamps results to {high} at most", same, lambda _, c: np.minimum(c, high))
+        yield GemmBug("clamped_high", f"clamps results to {high} at most", finish=lambda _, c: np.minimum(c, high))

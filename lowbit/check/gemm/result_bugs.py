@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lowbit.check.gemm.problem import Finish, GemmBug, Matrix, Problem, same, saturated, wrapped
+from lowbit.check.gemm.problem import Finish, GemmBug, Matrix, Problem, saturated, wrapped
 
 FINAL_WIDTHS = (16, 8, 24, 32, *(width for width in range(9, 32) if width % 8))
 GROUPS = (2, 4, 8, 16, 32)
@@ -18,42 +18,37 @@ def result_bugs() -> Iterator[GemmBug]:
         yield GemmBug(
             f"result_saturates_{width}",
             f"saturates the finished sum to {width} bits",
-            same,
-            lambda _, c, width=width: saturated(c, width),  # type: ignore[misc]
+            finish=lambda _, c, width=width: saturated(c, width),  # type: ignore[misc]
         )
     yield GemmBug(
         "binary32_sum",
         "accumulates in binary32 (float), one product after another",
-        same,
-        _binary32_sum,
+        finish=_binary32_sum,
         any_accumulator=False,
     )
     for how, large in (("saturates", (1 << 31) - 1), ("lowest", -(1 << 31))):
         yield GemmBug(
             f"binary32_sum_{how}",
             "accumulates in binary32 (float), one product after another",
-            same,
-            lambda p, c, large=large: _within_int32(_binary32_sum(p, c), large),  # type: ignore[misc]
+            finish=lambda p, c, large=large: _within_int32(_binary32_sum(p, c), large),  # type: ignore[misc]
             any_accumulator=False,
         )
     yield GemmBug(
         "binary32_result",
         "rounds the finished sum to binary32 (float)",
-        same,
-        lambda p, _: p.exact().astype(np.float32).astype(np.int64),
+        finish=lambda p, _: p.exact().astype(np.float32).astype(np.int64),
         any_accumulator=False,
     )
     yield from _rounded_bugs()
     yield from _product_bugs()
     yield from _place_bugs()
-    yield GemmBug("negated", "negates every result", same, lambda _, c: -c)
-    yield GemmBug("magnitude", "loses the sign of every result", same, lambda _, c: np.abs(c))
+    yield GemmBug("negated", "negates every result", finish=lambda _, c: -c)
+    yield GemmBug("magnitude", "loses the sign of every result", finish=lambda _, c: np.abs(c))
     for bits in (16, 8):
         yield GemmBug(
             f"unsigned_{bits}",
             f"gives the low {bits} bits of each result without their sign",
-            same,
-            lambda _, c, bits=bits: c & ((1 << bits) - 1),  # type: ignore[misc]
+            finish=lambda _, c, bits=bits: c & ((1 << bits) - 1),  # type: ignore[misc]
         )
 
 
@@ -62,15 +57,13 @@ def _rounded_bugs() -> Iterator[GemmBug]:
     yield GemmBug(
         "binary16_sum",
         "accumulates in binary16 (half), one product after another",
-        same,
-        lambda p, _: _binary16_sum(p),
+        finish=lambda p, _: _binary16_sum(p),
         any_accumulator=False,
     )
     yield GemmBug(
         "bfloat16_result",
         "rounds the finished sum to bfloat16",
-        same,
-        lambda _, c: _in_bfloat16(c),
+        finish=lambda _, c: _in_bfloat16(c),
         any_accumulator=False,
     )
 
@@ -81,8 +74,7 @@ def _product_bugs() -> Iterator[GemmBug]:
             yield GemmBug(
                 f"product_{bits}_{how}",
                 f"{how} each product to {bits} bits",
-                same,
-                lambda p, _, bits=bits, cut=cut: _cut_products(p, bits, cut),  # type: ignore[misc]
+                finish=lambda p, _, bits=bits, cut=cut: _cut_products(p, bits, cut),  # type: ignore[misc]
                 any_accumulator=False,
             )
 
@@ -91,12 +83,12 @@ def _place_bugs() -> Iterator[GemmBug]:
     """Results that are not written, or in each other's place."""
     for group in GROUPS:
         words = f"gives 0 for the {{}} after the last whole group of {group}"
-        yield GemmBug(f"rows_unfinished_{group}", words.format("rows"), same, _unfinished(0, group))
-        yield GemmBug(f"columns_unfinished_{group}", words.format("columns"), same, _unfinished(1, group))
-    yield GemmBug("rows_swapped", "swaps the rows of each pair", same, _swapped(0))
-    yield GemmBug("columns_swapped", "swaps the columns of each pair", same, _swapped(1))
-    yield GemmBug("last_row", "gives 0 for the last row", same, lambda _, c: _cleared(c, 0, c.shape[0] - 1))
-    yield GemmBug("last_column", "gives 0 for the last column", same, lambda _, c: _cleared(c, 1, c.shape[1] - 1))
+        yield GemmBug(f"rows_unfinished_{group}", words.format("rows"), finish=_unfinished(0, group))
+        yield GemmBug(f"columns_unfinished_{group}", words.format("columns"), finish=_unfinished(1, group))
+    yield GemmBug("rows_swapped", "swaps the rows of each pair", finish=_swapped(0))
+    yield GemmBug("columns_swapped", "swaps the columns of each pair", finish=_swapped(1))
+    yield GemmBug("last_row", "gives 0 for the last row", finish=lambda _, c: _cleared(c, 0, c.shape[0] - 1))
+    yield GemmBug("last_column", "gives 0 for the last column", finish=lambda _, c: _cleared(c, 1, c.shape[1] - 1))
 
 
 def _unfinished(axis: int, group: int) -> Finish:
