@@ -14,7 +14,8 @@ from lowbit.check.comparison import Comparison
 from lowbit.check.facts import size_facts
 from lowbit.check.gemm.bugs import gemm_bugs
 from lowbit.check.gemm.measured_bugs import measured_bugs
-from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, low_bits, presets, problem_of, takes
+from lowbit.check.gemm.problem import wrapped
+from lowbit.check.gemm.rules import GemmRule, Magnitudes, candidates, presets, problem_of, takes
 from lowbit.check.gemm.sums import SumsInBinary32
 from lowbit.check.operation import Operation, Rule, surviving
 from lowbit.dut.prototype import INPUT, OUTPUT, SCALAR, SIZE, Parameter, Prototype, codes_of
@@ -160,7 +161,7 @@ class GemmOperation(Operation):
         missing = np.flatnonzero(products == expected - got)
         if len(missing) == 1 and len(products) > 1:
             return GemmDetail(missing=int(missing[0]), overflow=overflow)
-        low = next((bits for bits in NARROWED if got == int(low_bits(sums[-1:], bits)[0])), None)
+        low = next((bits for bits in NARROWED if got == int(wrapped(sums[-1:], bits)[0])), None)
         bits = max(got, ~got).bit_length() + 1
         end = bits if low is None and bits >= NARROWED[0] and max(got, ~got) + 1 == 1 << (bits - 1) else None
         return GemmDetail(low=low, end=end, overflow=overflow)

@@ -71,8 +71,8 @@ class GemmBug(Bug):
 
 def wrapped(values: Matrix, bits: int) -> Matrix:
     """Values modulo so many bits, signed."""
-    half = 1 << (bits - 1)
-    return ((values + half) & ((1 << bits) - 1)) - half
+    unused = np.int64(64 - bits)
+    return (values << unused) >> unused
 
 
 def saturated(values: Matrix, bits: int) -> Matrix:

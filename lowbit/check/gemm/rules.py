@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.gemm.problem import GemmBug, Matrix, Problem
+from lowbit.check.gemm.problem import GemmBug, Matrix, Problem, wrapped
 from lowbit.check.operation import Rule
 from lowbit.format.scalar import FixedFormat
 from lowbit.policy.accumulator import ACCUMULATORS, NARROWEST, WIDEST, Accumulator
@@ -44,7 +44,7 @@ class GemmRule(Rule):
         else:
             results = rewritten_case(case, self.bug).run(self.accumulator)
             results = self.bug.finish(solved.problem, results)
-        return low_bits(results, self.bits)
+        return wrapped(results, self.bits)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Solved:
 
     def _accumulated(self, accumulator: Accumulator) -> Matrix:
         if accumulator.is_modular and not accumulator.dropped_bits:
-            return low_bits(self.exact, accumulator.result_width)
+            return wrapped(self.exact, accumulator.result_width)
         from lowbit.ops.gemm.accumulate import accumulate
 
         operands = self.problem.a.astype(np.int16), self.problem.b.astype(np.int16)
@@ -208,14 +208,6 @@ def solved_case(case: Case) -> Solved:
 def rewritten_case(case: Case, bug: GemmBug) -> Solved:
     """A case as a bug takes it, which many accumulators ask for in turn."""
     return Solved(bug.rewrite(solved_case(case).problem))
-
-
-def low_bits(values: Matrix, bits: int) -> Matrix:
-    """Sums as a kernel hands them out in that many bits."""
-    if bits == WIDEST:
-        return values
-    shift = np.int64(WIDEST - bits)
-    return (values << shift) >> shift
 
 
 def takes(accumulator: Accumulator, a: FixedFormat, b: FixedFormat) -> bool:
