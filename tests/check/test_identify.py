@@ -265,3 +265,14 @@ def test_a_sentence_about_other_formats_ends():
     assert "answers are not codes of float8_e4m3fn" in words
     assert "it ;" not in words
     assert "it :" not in words
+
+
+def test_the_nan_of_a_format_without_negative_zero_is_not_a_zero_with_a_sign():
+    source, target = get_format("float32"), get_format("float8_e4m3fnuz")
+    codes = inputs(source, target)
+    values, got = codes.view(np.float32), reference(codes, source, target, Policy())
+    inside = (np.abs(values) >= 1) & (np.abs(values) < 1.5)
+    spoilt = np.where(inside, np.where(values < 0, target.sign_bit, 0), got).astype(got.dtype)
+    words = sentence(concluded(codes, spoilt, source, target))
+    assert "±" not in words
+    assert "all inputs from 1 to 1.4" in words

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lowbit.check.cast.conversion import View
+from lowbit.check.cast.conversion import Codes, View
 from lowbit.check.claims import Becomes, Claim, Unexplained
 from lowbit.check.comparison import Comparison, Mask, Rows
 from lowbit.check.facts import Fact
+from lowbit.format.scalar import Scalar
+from lowbit.ops.arrays import is_nan
 
 MOST = 0.5
 """An interval of more of the inputs than this says nothing of a place."""
@@ -49,18 +51,21 @@ def between_magnitudes(comparison: Comparison, wrong: Mask) -> Claim | None:
     inside = inputs_between(comparison, between, sign)
     if len(inside) > MOST * len(comparison) or not comparison.good[inside].all():
         return None
-    got, target = comparison.got[inside], view.target
-    signs = np.where(view.inputs.negative[inside], target.sign_bit, 0)
-    for codes in (
-        np.full_like(got, got[0]),
-        ((got[0] & ~np.asarray(target.sign_bit, got.dtype)) | signs).astype(got.dtype),
-    ):
-        if np.array_equal(codes, got):
-            kept = np.isin(inside, rows)
-            return Becomes(rows, "", len(rows), codes[kept], sign, between)
+    if is_one_number(comparison.got[inside], view.inputs.negative[inside], view.target):
+        return Becomes(rows, "", len(rows), comparison.got[rows], sign, between)
     if not np.array_equal(inside, rows):
         return None
     return Unexplained(rows, "", len(comparison), (OnlyBetween(between, sign, tuple(rows.tolist())),))
+
+
+def is_one_number(codes: Codes, negative: Mask, target: Scalar) -> bool:
+    """Whether codes are one and the same, or would be but for the sign, which is that of their inputs."""
+    if (codes == codes[0]).all():
+        return True
+    sign = np.asarray(target.sign_bit, codes.dtype)
+    if (is_nan(codes, target) & (codes == sign)).any():  # the code of -0, which is no sign of a zero then
+        return False
+    return bool((codes == (codes[0] & ~sign) | np.where(negative, sign, 0)).all())
 
 
 def _of_sign(view: View, sign: int) -> Mask:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowbit.check.cast.between import between_magnitudes
+from lowbit.check.cast.between import between_magnitudes, is_one_number
 from lowbit.check.cast.identify import Identification
 from lowbit.check.cast.input_classes import decode_inputs
 from lowbit.check.cast.result_bugs import ResultBug
@@ -27,7 +27,6 @@ from lowbit.check.claims import (
 )
 from lowbit.check.comparison import Comparison, Mask, Rows
 from lowbit.exact import FINITE
-from lowbit.ops.arrays import is_nan
 from lowbit.policy.cast import Policy
 
 if TYPE_CHECKING:
@@ -146,20 +145,13 @@ class CastClaims:
         """Wrong answers to the inputs of a kind, which may be one and the same number."""
         source, target = self.operation.formats
         got = self.comparison.got[rows]
-        magnitudes = got
-        if not (is_nan(got, target) & (got == target.sign_bit)).any():
-            magnitudes = got & ~np.asarray(target.sign_bit, got.dtype)
-        if (magnitudes != magnitudes[0]).any():
-            return Unexplained(rows, name, len(kind))
         negative = decode_inputs(self.comparison.operand("codes")[kind], source).negative
-        signs = np.where(negative[np.isin(kind, rows)], target.sign_bit, 0)
-        for codes in (np.full_like(got, got[0]), (magnitudes | signs).astype(got.dtype)):
-            if np.array_equal(codes, got):
-                for sign, own in ((0, kind), (-1, kind[negative]), (1, kind[~negative])):
-                    if np.array_equal(own, rows):
-                        return Becomes(rows, name, len(own), codes, sign)
-                return Becomes(rows, name, len(kind), codes)
-        return Unexplained(rows, name, len(kind))
+        if not is_one_number(got, negative[np.isin(kind, rows)], target):
+            return Unexplained(rows, name, len(kind))
+        for sign, own in ((0, kind), (-1, kind[negative]), (1, kind[~negative])):
+            if np.array_equal(own, rows):
+                return Becomes(rows, name, len(own), got, sign)
+        return Becomes(rows, name, len(kind), got)
 
     def _neighbours(self) -> Neighbour | None:
         """Whether every answer in range is one of the two neighbours of its input."""
