@@ -21,9 +21,13 @@ class Results(ABC):
         self.name, self._cases = path, cases
         self._answers: dict[int, Array] = {}
 
-    @abstractmethod
     def open(self) -> None:
-        """Read the file."""
+        """Read the file now, so that a bad one is noticed before any work."""
+        self._read()
+
+    @abstractmethod
+    def _read(self) -> None:
+        """Read the file into ``_answers``."""
 
     def __enter__(self) -> Self:
         return self
@@ -34,7 +38,7 @@ class Results(ABC):
     def run(self, case: Case) -> Array:
         """The results of one of the cases."""
         if not self._answers:
-            self.open()
+            self._read()
         return self._answers[id(case)]
 
 
@@ -48,7 +52,7 @@ class ResultsFile(Results):
         super().__init__(path, cases)
         self._result = result
 
-    def open(self) -> None:
+    def _read(self) -> None:
         """Read the file.
 
         Raises InputError: it cannot be read or is truncated; DeviceError: it holds another number of results.

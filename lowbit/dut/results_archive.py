@@ -26,7 +26,7 @@ class ResultsArchive(Results):
         super().__init__(path, cases)
         self._prototype = prototype
 
-    def open(self) -> None:
+    def _read(self) -> None:
         """Read the file.
 
         Raises InputError: it cannot be read; DeviceError: a result is missing, or has another shape or type.

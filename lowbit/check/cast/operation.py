@@ -61,8 +61,10 @@ class CastOperation(Operation):
     def _random(self, count: int, seed: int) -> list[Case]:
         return [rows_case(random_codes(self.formats[0], (count,), seed), RANDOM)]
 
-    def _exhaustive(self) -> list[Case]:
+    def _other_set(self, name: str) -> list[Case]:
         """All codes of a format that has few enough to be converted at once."""
+        if name != "exhaustive":
+            return super()._other_set(name)
         check_exhaustive_bits(self.formats[0])
         return [rows_case(all_codes(self.formats[0]), REMAINING)]
 
