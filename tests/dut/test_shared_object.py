@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from lowbit.dut import process
 from lowbit.dut.device import CANNOT_LOAD
 from lowbit.dut.process import CHUNK_ROWS
 from lowbit.dut.prototype import conversion_prototype
@@ -40,7 +41,8 @@ def test_no_rows_give_no_rows(kernel, source, target):
         assert dut.run(rows()).shape == (0,)
 
 
-def test_crash_names_the_signal_and_the_one_input(kernel, source, target):
+def test_crash_names_the_signal_and_the_one_input(kernel, source, target, monkeypatch):
+    monkeypatch.setattr(process, "BISECT_SECONDS", 120.0)  # twenty processes one after the other, on a machine at work
     codes = np.arange(0x3F800000, 0x3F900000, dtype=np.uint32)
     with device(kernel, "crash", source, target) as dut, pytest.raises(DeviceError) as caught:
         dut.run(rows_case(codes, 0))
