@@ -184,7 +184,7 @@ def quantize_file(  # noqa: PLR0913 (all but three are keyword-only options)
 
     each = one_ahead(arrays()) if threads > 1 else arrays()
     if container == GGUF:
-        values = {**kept_values(file), **gguf_tensors.BLOCKS_VERSION}
+        values = {**kept_values(file), **gguf_tensors.BLOCKS_VERSION, **own.metadata()}
         write_gguf(output, [entry for _, entry in entries], chain.from_iterable(each), values)
         notes += gguf_tensors.notes_on(file, wanted, list(chosen))
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lowbit.errors import InputError
+from lowbit.files.gguf_values import Value
 from lowbit.files.importance import Importance, read_importance
 from lowbit.files.parts import LEFT_AS_IS, StoredTensor
 from lowbit.ops.arrays import Array
@@ -56,6 +57,10 @@ class Weighing:
             tensor.quantized(values, None, threads)  # which raises what is the fault of the values
             what = f"{error.message} by an importance of up to {weights.max():.6g}, and finite without it"
             raise InputError(what, hint=f"is the importance matrix damaged? or {LEFT_AS_IS}") from error
+
+    def metadata(self) -> dict[str, Value]:
+        """What a GGUF file says of it."""
+        return {} if self.importance is None else self.importance.metadata()
 
 
 def weighing(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lowbit.errors import InputError
 from lowbit.files.gguf import GgufFile, is_gguf, read_gguf
-from lowbit.files.gguf_values import Cursor
+from lowbit.files.gguf_values import Cursor, Value
 from lowbit.files.kinds import wrong_kind
 from lowbit.files.reading import unreadable
 from lowbit.printable import excerpt
@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float32]
 SQUARES, COUNTS = ".in_sum2", ".counts"
 KEYS = ("imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size")
 """The metadata without which ``llama-quantize`` refuses a file."""
+MOST_BYTES = 127
+"""Of a text that ``llama-quantize`` sets in the metadata (``val_str`` of ``llama_model_kv_override``)."""
 MATRICES = 3
 """The most axes of a tensor; an importance matrix has rows for the first of three."""
 
@@ -57,10 +59,28 @@ class Importance:
     path : Path
     sums : mapping of str to Sums
         By the names of tensors, which are those of GGUF files.
+    text : str
+        The name of the text that it was made of; "" where the file does not say.
+    chunks : int
+        How many chunks of it were seen; 0 where the file does not say.
     """
 
     path: Path
     sums: Mapping[str, Sums]
+    text: str = ""
+    chunks: int = 0
+
+    def metadata(self) -> dict[str, Value]:
+        """What ``llama-quantize`` writes of it into the metadata of a quantised file (tools/quantize/quantize.cpp)."""
+        texts = {"file": str(self.path)} | ({"dataset": self.text} if self.text else {})
+        counts = {"entries_count": len(self.sums)} | ({"chunks_count": self.chunks} if self.chunks > 0 else {})
+        cut = {
+            key: text.encode(errors="surrogateescape")[:MOST_BYTES].decode(errors="ignore")
+            for key, text in texts.items()
+        }
+        values = {key: Value("string", text) for key, text in cut.items()}
+        values |= {key: Value("uint32", count) for key, count in counts.items()}
+        return {f"quantize.imatrix.{key}": value for key, value in values.items()}
 
     def rows(self, name: str, shape: tuple[int, ...]) -> Floats | None:
         """The mean squares of the inputs of a tensor; None where the file says nothing of it.
@@ -108,20 +128,20 @@ def read_importance(path: str | Path) -> Importance:
     """
     path = Path(path)
     if is_gguf(path):
-        return Importance(path, _of_gguf(read_gguf(path)))
+        return _of_gguf(read_gguf(path))
     try:
         data = np.memmap(path, np.uint8, "r").data if path.stat().st_size else memoryview(b"")
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        return Importance(path, _of_dat(Cursor(path, data)))
+        return _of_dat(Cursor(path, data))
     except InputError as error:
         why = error.message.removeprefix(f"{path} is ")
         hint = "llama-imatrix writes one, in GGUF or with --output-format dat"
         raise wrong_kind(path, "an importance matrix", why, hint=hint) from error
 
 
-def _of_gguf(file: GgufFile) -> dict[str, Sums]:
+def _of_gguf(file: GgufFile) -> Importance:
     lacking = next((key for key in KEYS if key not in file.values), None)
     if lacking is not None:
         what = f"{file.path} is a GGUF file, but not an importance matrix: its metadata lacks {lacking}"
@@ -129,7 +149,10 @@ def _of_gguf(file: GgufFile) -> dict[str, Sums]:
     names = [name.removesuffix(SQUARES) for name in file.entries if name.endswith(SQUARES)]
     if not names:
         raise InputError(f"{file.path} says nothing of any tensor: it has none that is named NAME{SQUARES}")
-    return {name: _sums(file, name) for name in names}
+    texts, chunks = (file.values[key] for key in KEYS[:2])
+    text = texts.value[0] if texts.of == "string" and texts.value else ""
+    count = chunks.value if chunks.kind == "uint32" else 0
+    return Importance(file.path, {name: _sums(file, name) for name in names}, text, count)
 
 
 def _sums(file: GgufFile, name: str) -> Sums:
@@ -151,7 +174,7 @@ def _sums(file: GgufFile, name: str) -> Sums:
     return Sums(squares, counts.astype(np.int64))
 
 
-def _of_dat(cursor: Cursor) -> dict[str, Sums]:
+def _of_dat(cursor: Cursor) -> Importance:
     """A number of tensors, and of each its name, calls and sums; then calls of all and the name of the text, or not."""
     count = _count(cursor, "the number of tensors", least=1)
     sums: dict[str, Sums] = {}
@@ -164,13 +187,14 @@ def _of_dat(cursor: Cursor) -> dict[str, Sums]:
         size = _count(cursor, f"the number of sums {what}", least=1)
         squares = np.frombuffer(cursor.take(4 * size, f"sums {what}"), "<f4")
         sums[name] = Sums(squares, np.array([max(calls, 1)], np.int64))
+    text, calls = "", 0
     if cursor.at < len(cursor.data):
-        cursor.number("i", "the number of calls")
+        calls = int(cursor.number("i", "the number of calls"))
     if cursor.at < len(cursor.data):
-        _text(cursor, "the name of the text")
+        text = _text(cursor, "the name of the text")
     if cursor.at < len(cursor.data):
         raise InputError(f"it ends at byte {cursor.at:,} of {len(cursor.data):,}; the rest belongs to no tensor")
-    return sums
+    return Importance(cursor.path, sums, text, calls)
 
 
 def _count(cursor: Cursor, what: str, *, least: int) -> int:

@@ -72,6 +72,35 @@ def test_both_layouts_give_the_same(model, matrix, tmp_path):
     assert outputs[0] == outputs[1]
 
 
+def said(output):
+    """What the metadata says of the matrix: kinds and values by the last part of the key."""
+    values = {key: value for key, value in read_gguf(output).values.items() if key.startswith("quantize.imatrix.")}
+    return {key.rpartition(".")[2]: (value.kind, value.value) for key, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("end", "keys"),
+    [
+        ({}, ["dataset", "entries_count", "chunks_count"]),
+        ({"text": None}, ["entries_count", "chunks_count"]),
+        ({"text": None, "chunks": None}, ["entries_count"]),
+    ],
+)
+def test_the_metadata_says_which_matrix(model, matrix, tmp_path, end, keys):
+    old = tmp_path / f"{'é' * 100}.dat"
+    old.write_bytes(dat({name: (counts[0], squares) for name, (counts, squares) in SUMS.items()}, **end))
+    outputs = []
+    for path in (matrix, old):
+        quantize_file(model, tmp_path / "q.gguf", "ggml_q5_k", importance=path, include="a.weight")
+        outputs.append(said(tmp_path / "q.gguf"))
+    counts = {"entries_count": ("uint32", 2), "chunks_count": ("uint32", 3)}
+    assert outputs[0] == {"file": ("string", str(matrix)[:127]), "dataset": ("string", "wiki.txt"), **counts}
+    file = outputs[1].pop("file")[1]
+    assert str(old).startswith(file)
+    assert len(file.encode()) in (126, 127)
+    assert outputs[1] == {key: outputs[0][key] for key in keys}
+
+
 def test_formats_without_importance_are_told(model, matrix, tmp_path):
     formats = {"blk.0.a.weight": "ggml_q4_k", "blk.0.small.weight": "ggml_q8_0"}
     notes = quantize_file(model, tmp_path / "q.gguf", formats, importance=matrix).notes

@@ -198,19 +198,23 @@ def pack_piece(
         source, target = builder.gep(source, [values[1]]), builder.gep(target, [values[8]])
         low, mask, shift, lowest = (broadcast(builder, builder.trunc(values[k], INT8), OCTETS) for k in (3, 4, 5, 6))
 
-        def each(bits: Callable[[Any], Any]) -> None:
+        def each(bits: Callable[[Any], Any], *, first: bool) -> None:
             def write(source: Any, target: Any) -> None:
                 part = bits(builder.lshr(builder.sub(load(builder, source, OCTETS), lowest), low))
                 place = builder.bitcast(target, part.type.as_pointer())
-                builder.store(builder.or_(builder.load(place, align=1), part), place).align = 1
+                whole = part if first else builder.or_(builder.load(place, align=1), part)
+                builder.store(whole, place).align = 1
 
             repeated(builder, values[10], [(source, values[2]), (target, values[9])], write)
 
         with builder.if_else(builder.icmp_unsigned("==", values[4], int64(0))) as (adjacent, apart):
             with adjacent:
-                each(lambda part: builder.bitcast(builder.trunc(part, FLAGS), INT16))
-            with apart:
-                each(lambda part: builder.shl(builder.and_(part, mask), shift))
+                each(lambda part: builder.bitcast(builder.trunc(part, FLAGS), INT16), first=True)
+            with apart, builder.if_else(builder.icmp_unsigned("==", values[5], int64(0))) as (lowest_bits, others):
+                with lowest_bits:
+                    each(lambda part: builder.and_(part, mask), first=True)
+                with others:
+                    each(lambda part: builder.shl(builder.and_(part, mask), shift), first=False)
         return context.get_dummy_value()
 
     return signature, generate
@@ -218,7 +222,10 @@ def pack_piece(
 
 @kernel
 def pack(codes, length, pieces, lowest, octets, size):
-    """Set bits of structs that are 0: ``pieces[k]`` is (place of sixteen codes, their bit, mask, place, bit there)."""
+    """Bits of structs: ``pieces[k]`` is (place of sixteen codes, their bit, mask, place, bit there).
+
+    Those that begin at the lowest bit of their bytes come first, and overwrite these.
+    """
     strip, total = max(STRIP // length, 1), codes.size // length
     for first in range(0, total, strip):
         count = min(strip, total - first)

@@ -60,11 +60,11 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
             f"dequantize takes a BlockTensor, not {type(tensor).__name__}", hint="lowbit.quantize makes one"
         )
     wanted = numpy_dtype(dtype)
-    if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
-        raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     checked_threads(threads)
     if wanted == np.float32 and (straight := values_of_structs(tensor, threads)) is not None:
         return straight
+    if wanted.name not in ("float16", "float32", "float64", "bfloat16"):
+        raise InputError(f"dtype {wanted} is not a float of 16, 32 or 64 bits", hint="dtype=numpy.float32")
     _require_exact(tensor.format, wanted)
     tensor = of_components(tensor)
     with np.errstate(all="ignore"):

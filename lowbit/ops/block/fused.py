@@ -50,7 +50,9 @@ def faster(values: Array, fmt: BlockFormat, policy: BlockPolicy, threads: int) -
     scales, offsets = np.empty((2, len(codes)), np.float32)
     runs.in_chunks(lambda part: way(runs.words[part], codes[part], scales[part], offsets[part]))
     sizes = np.abs(scales)
-    if not ((sizes == 0) | (sizes >= SMALLEST_NORMAL) & (sizes <= LARGEST_USUAL)).all():
+    if not sizes.max() <= LARGEST_USUAL:
+        return None
+    if sizes.min() < SMALLEST_NORMAL and sizes[sizes < SMALLEST_NORMAL].any():
         return None
     numbers = scales.reshape(grid)
     fields: list[Fine | Coarse] = [Fine(field, scale_codes(numbers, numbers, field, policy, "scale"), numbers)]

@@ -315,7 +315,9 @@ def bump(rule: str, element: Scalar) -> float:
 
 def scale_codes(values: Array, amax: Array, field: ScaleField, policy: BlockPolicy, of: str) -> Array:
     """Scales in their format: by the policy of the field ("scale" or "tensor"), but not too small."""
-    values = np.where(np.isnan(values), values.dtype.type(np.nan), values)  # processors differ in the sign of a new NaN
+    absent = np.isnan(values)
+    if absent.any():  # processors differ in the sign of a new NaN
+        values = np.where(absent, values.dtype.type(np.nan), values)
     if policy.zero_block == "one":
         values = np.where(amax == 0, values.dtype.type(1), values)
     if field.role == "exponent":

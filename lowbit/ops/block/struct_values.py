@@ -16,9 +16,11 @@ from lowbit.ops.block.structs import lowest_stored, read_patterns, struct_of
 from lowbit.ops.block.tensor import BlockTensor, axis_last
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.chunks import in_chunks
+from lowbit.ops.memory import aligned_empty
 from lowbit.ops.pack.struct_runs import LANES, available, numbers_of, runs_of
 from lowbit.ops.pack.structs import Struct, struct_bytes
 
+FLOAT32 = np.dtype(np.float32)
 CHUNK = 1 << 18
 """Values that one thread works on at once."""
 LISTED_BITS = 4
@@ -42,7 +44,7 @@ def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float
     if data is None or how is None:
         return None
     octets, length = np.frombuffer(data, np.uint8), tensor.format.block[0]
-    result = np.empty(axis_last(tensor.shape, tensor.axis), np.float32)
+    result = aligned_empty(axis_last(tensor.shape, tensor.axis), FLOAT32)
     flat = result.reshape(-1)
 
     def part(start: int, stop: int) -> None:

@@ -39,7 +39,6 @@ def structs_of(fmt: BlockFormat, shape: Shape, arrays: Mapping[str, Array]) -> b
     """
     struct, count = struct_of(fmt), _count(fmt, shape)
     result = reused_empty((count, struct_size(fmt)), np.uint8)
-    result[...] = 0
     left = placed(struct) if count else []
     if count and available():
         codes = np.ascontiguousarray(arrays[CODES]).reshape(count, -1)

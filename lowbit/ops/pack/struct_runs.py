@@ -158,7 +158,7 @@ def unpack_codes(struct: Struct, octets: Array, lowest: int, codes: Array) -> No
 
 
 def pack_codes(struct: Struct, codes: Array, lowest: int, octets: Array) -> None:
-    """Set the bits of structs that are zeros from the codes that ``pieces_of`` has rows for."""
+    """Write the bytes of structs that ``pieces_of`` has rows for, from the codes."""
     from lowbit.kernels.pack import simd_structs
 
     rows, flat = pieces_of(struct).rows, codes.reshape(-1).view(np.int8)
