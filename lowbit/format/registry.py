@@ -125,14 +125,14 @@ def block_format_of(name: object) -> BlockFormat:
     return fmt
 
 
-def integer_format(name: object, hint: str = "int8, uint8, int4, int16, ...") -> FixedFormat:
+def integer_format(name: object) -> FixedFormat:
     """The integer or fixed-point format of a name, a dtype or itself.
 
     Raises UnknownFormatError: as for :func:`get_format`; InputError: it is of another kind.
     """
     fmt = scalar_format(name)
     if not isinstance(fmt, FixedFormat):
-        raise InputError(f"{fmt.id} is not an integer format", hint=hint)
+        raise InputError(f"{fmt.id} is not an integer format", hint="int8, uint8, int4, int16, ...")
     return fmt
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.ops.arrays import is_whole
 from lowbit.printable import excerpt
 
 
@@ -47,7 +48,7 @@ def _fits(kind: Any, value: Any) -> bool:
     if origin is np.ndarray:
         return not isinstance(value, Fields | str | Mapping)
     if origin is int:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return is_whole(value)
     if origin is float:
         return isinstance(value, float | int | np.floating | np.integer)
     if origin is tuple:

@@ -174,9 +174,9 @@ def finished(output: Output, accumulators: Array) -> Iterator[Step]:
         yield from output.steps(accumulators)
 
 
-def finished_bounds(output: Output, accumulators: Interval, label: str = "accumulator") -> Iterator[Bound]:
+def finished_bounds(output: Output, accumulators: Interval) -> Iterator[Bound]:
     """The bounds from accumulators to the result."""
-    yield Bound(label, *accumulators, 32)
+    yield Bound("accumulator", *accumulators, 32)
     if isinstance(output, Rescale):
         yield from output.bounds(accumulators)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,13 @@ __all__ = [
     "checked_codes",
     "checked_threads",
     "first_place",
+    "format_of_dtype",
     "from_patterns",
     "integer_array",
     "is_infinite",
     "is_nan",
     "is_negative",
+    "is_whole",
     "is_zero",
     "magnitudes",
     "scalar_format",
@@ -101,7 +103,8 @@ def checked_codes(codes: Any, fmt: Element) -> Array:
         return codes
     array = integer_array(codes, "codes", fmt.code_dtype)
     if array.dtype.kind not in "iu":
-        if not _same_format(array.dtype, fmt):
+        own = format_of_dtype(array.dtype)
+        if own is None or own.id != fmt.id:
             raise InputError(
                 f"codes of {fmt.id} are integers, not {array.dtype}",
                 hint="encode(values, fmt) makes codes of values; array.view(numpy.uint8) reads those of another dtype",
@@ -156,13 +159,12 @@ def values_to_codes(values: Any) -> tuple[Array, Scalar]:
         return array.view(np.uint8), scalar_format("uint8")
     if array.dtype == np.longdouble and array.dtype.itemsize > 8:
         raise InputError("values of dtype longdouble are wider than binary64", hint="convert them with astype(float)")
-    try:
-        fmt = scalar_format(array.dtype)
-    except UnknownFormatError as error:
+    fmt = format_of_dtype(array.dtype)
+    if fmt is None:
         raise InputError(
             f"values of dtype {array.dtype} are not numbers of a format that lowbit knows",
             hint="pass floats, integers or an ml_dtypes array; raw codes go to convert(codes, source, target)",
-        ) from error
+        )
     codes = view_codes(array, fmt)
     if not fmt.wraps and fmt.bits < fmt.container_bits:
         check_range(codes, fmt.codes[0], fmt.codes[-1], fmt.id)  # ml_dtypes keeps a small float in a byte
@@ -190,9 +192,14 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise InputError("out is read-only")
 
 
-def checked_threads(threads: Any) -> int:
+def is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    """Whether a value is an integer, Python's or NumPy's; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def checked_threads(threads: object) -> int:
     """A positive number of threads."""
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or threads < 1:
+    if not is_whole(threads) or threads < 1:
         hint = "1 for the thread that calls, more for as many at a time; results are the same"
         raise InputError(f"threads = {threads!r} is not a positive whole number", hint=hint)
     return int(threads)
@@ -222,11 +229,12 @@ def view_codes(array: Array, fmt: Element) -> Array:
     return array.view(_UNSIGNED[array.dtype.itemsize])
 
 
-def _same_format(dtype: Any, fmt: Element) -> bool:
+def format_of_dtype(dtype: np.dtype[Any]) -> Scalar | None:
+    """The format whose values or codes arrays of a dtype hold, where there is one."""
     try:
-        return scalar_format(dtype).id == fmt.id
+        return scalar_format(dtype)
     except UnknownFormatError:
-        return False
+        return None
 
 
 def all_codes(fmt: Scalar) -> Array:

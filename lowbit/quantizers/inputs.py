@@ -89,8 +89,8 @@ def _whose(to: str) -> list[str]:
     return [method.name for method in methods().values() if re.sub(r"\d+", "0", method.to) == kind]
 
 
-def adapter_product(adapter: Any, shape: tuple[int, ...], alpha: float | None = None) -> Doubles:
-    """What a low-rank adapter adds to weights, ``alpha / rank`` (or once) ``left @ right``; zeros without one.
+def adapter_product(adapter: Any, shape: tuple[int, ...]) -> Doubles:
+    """What a low-rank adapter adds to weights, ``left @ right``; zeros without one.
 
     Raises InputError: it is not a pair of matrices (outputs, rank) and (rank, inputs).
     """
@@ -102,8 +102,7 @@ def adapter_product(adapter: Any, shape: tuple[int, ...], alpha: float | None = 
     left, right = (finite_matrix(part, f"adapter[{place}]", wanted) for place, part in enumerate(adapter))
     if (left.shape[0], right.shape[1]) != shape or left.shape[1] != right.shape[0]:
         raise InputError(f"the adapter's parts have the shapes {left.shape} and {right.shape}", hint=wanted)
-    share = 1.0 if alpha is None else alpha / left.shape[1]
-    return share * (left @ right)
+    return left @ right
 
 
 def finite_matrix(values: Any, what: str, shape: str) -> Doubles:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
+from lowbit.ops.arrays import is_whole
 from lowbit.policy.choices import require_choice
 from lowbit.vectors.splitmix import splitmix64
 
@@ -167,6 +168,6 @@ def _log(values: Doubles) -> Doubles:
 
 
 def _whole(number: Any, name: str, least: int) -> int:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+    if not is_whole(number) or number < least:
         raise InputError(f"{name} = {number!r} is not a whole number from {least}", hint=f"{name}={max(least, 1)}")
     return int(number)

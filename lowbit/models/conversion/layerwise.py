@@ -102,9 +102,9 @@ def cosine(one: Array, other: Array) -> float:
     return float((one * other).sum() / lengths) if lengths else float(np.array_equal(one, other))
 
 
-def falls_off(layers: list[LayerDistance], least: float = FALLS_OFF) -> LayerDistance | None:
-    """The first layer whose cosine is below a limit."""
-    return next((layer for layer in layers if layer.cosine < least), None)
+def falls_off(layers: list[LayerDistance]) -> LayerDistance | None:
+    """The first layer whose cosine is below the limit."""
+    return next((layer for layer in layers if layer.cosine < FALLS_OFF), None)
 
 
 def measure(subject: Subject, model: IntegerModel) -> Outcome:

@@ -170,13 +170,24 @@ def _sum_products(value: Doubles, left: Doubles, right: Doubles) -> Doubles:
     return np.where(small, exact.astype(np.float64), large) * 2.0 ** (-2 * UNIT_BITS)
 
 
-def made_odd(significand: int, exponent: int) -> float:
-    """``significand * 2^exponent`` in binary64 to odd."""
-    size = abs(significand)
-    surplus = max(size.bit_length() - BINARY64_BITS, 0)
-    kept = size >> surplus
-    kept |= kept << surplus != size
-    return math.copysign(math.ldexp(kept, exponent + surplus), significand)
+def fraction_to_odd(number: Fraction) -> float:
+    """A fraction in binary64 to odd."""
+    shift = 2 * BINARY64_BITS + number.denominator.bit_length()
+    quotient, rest = divmod(abs(number.numerator) << shift, number.denominator)
+    surplus = max(quotient.bit_length() - BINARY64_BITS, 0)
+    kept = quotient >> surplus
+    kept |= bool(rest) or kept << surplus != quotient
+    size = math.ldexp(kept, surplus - shift)
+    return -size if number < 0 else size
+
+
+def odd_but_near(result: Doubles, inexact: npt.NDArray[np.bool_]) -> list[tuple[int, ...]]:
+    """Make inexact results odd, but for a few: the places of those so near a boundary that they may be beyond it."""
+    words = result.view(np.int64)
+    low = words & COARSE
+    near = inexact & ((low <= NEAR) | (low >= COARSE + 1 - NEAR))
+    words[inexact] |= 1
+    return list(map(tuple, np.argwhere(near).tolist()))
 
 
 def product_over(values: Doubles, factor: Array, divisor: Array) -> Doubles:
@@ -187,13 +198,7 @@ def product_over(values: Doubles, factor: Array, divisor: Array) -> Doubles:
     """
     values, factors, divisors = np.broadcast_arrays(values, factor, divisor)
     result = np.asarray(values * factors / divisors)
-    words, open_ = result.view(np.int64), np.isfinite(result) & (result != 0)
-    low = words & COARSE
-    near = np.argwhere(open_ & ((low <= NEAR) | (low >= COARSE + 1 - NEAR)))
-    words[open_] |= 1
-    for place in map(tuple, near.tolist()):
-        exact = Fraction(float(values[place])) * Fraction(float(factors[place])) / Fraction(float(divisors[place]))
-        shift = 2 * BINARY64_BITS + exact.denominator.bit_length()
-        quotient, rest = divmod(abs(exact.numerator) << shift, exact.denominator)
-        result[place] = math.copysign(made_odd(quotient | bool(rest), -shift), exact)
+    for place in odd_but_near(result, np.isfinite(result) & (result != 0)):
+        top, times, bottom = (Fraction(float(array[place])) for array in (values, factors, divisors))
+        result[place] = fraction_to_odd(top * times / bottom)
     return result

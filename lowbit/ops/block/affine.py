@@ -10,7 +10,7 @@ import numpy as np
 from lowbit.errors import InputError, PolicyError
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.ops.arithmetic.exact_rounding import add_to_odd
-from lowbit.ops.arrays import Array
+from lowbit.ops.arrays import Array, first_place
 from lowbit.ops.block import fused, quotients
 from lowbit.ops.block.blocks import reduced, spread
 from lowbit.ops.block.linear import linear_codes
@@ -55,7 +55,7 @@ def quantize(
     if by_offset and (low == 0).any():
         low = _signed_zeros(low, values, fmt.scales[0])
     if not (np.isfinite(low) & np.isfinite(high)).all():
-        place = tuple(int(index) for index in np.argwhere(~np.isfinite(steps.enter(values)))[0])
+        place, _ = first_place(~np.isfinite(steps.enter(values)))
         raise InputError(f"the value at {place} is {values[place]}: its block has no range", hint="clip or replace it")
     fine, zero, factors = _scales(low, high, fmt, policy)
     if runs is not None and way is not None and quotients.is_usual(fine.used).all():

@@ -179,14 +179,13 @@ def encode(way: Boundaries, runs: Runs, fine: list[Fine], above: Coarse | None, 
     from lowbit.kernels.block import fast_boundaries as fast
 
     if isinstance(way, Magnitudes) and way.steps:
-        divisors = [quotients.ordinary(part, above, policy) for part in fine]
-        numbers = [each.numbers for each in divisors if each is not None]
-        if len(numbers) < len(fine):
+        divisors = quotients.ordinary(fine, above, policy)
+        if divisors is None:
             return None
-        multiplies = any(each.multiplies for each in divisors if each is not None)
-        kernels = (fast.encode_products, fast.encode_products_by_sign)
-        kernels = kernels if multiplies else (fast.encode_quotients, fast.encode_quotients_by_sign)
-        return _encoded(way, runs, fine, numbers, kernels)
+        kernels = (fast.encode_quotients, fast.encode_quotients_by_sign)
+        if divisors[0].multiplies:
+            kernels = (fast.encode_products, fast.encode_products_by_sign)
+        return _encoded(way, runs, fine, [each.numbers for each in divisors], kernels)
     totals = [part.numbers if above is None else part.numbers * above.scale for part in fine]
     if not all(np.isfinite(total).all() for total in totals):
         return None

@@ -19,7 +19,7 @@ from lowbit.ops.block.nested import nested_formats, product_with_sum
 from lowbit.ops.block.products import binary32_sums, binary32_values
 from lowbit.ops.block.scales import field_values
 from lowbit.ops.block.struct_values import values_of_structs
-from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.tensor import BlockTensor, moved_back, moved_last
 from lowbit.ops.block.vectors import of_components
 from lowbit.ops.cast.cast import decode, numpy_dtype
 
@@ -83,10 +83,10 @@ def dequantize(tensor: BlockTensor, *, dtype: npt.DTypeLike = np.float32, thread
 def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
     """The values in binary64, to nearest even or, where more rounding follows, to odd: one step at most is inexact."""
     fmt = tensor.format
-    element = np.asarray(decode(np.moveaxis(tensor.codes, tensor.axis, -1), fmt.number, dtype=np.float64))
+    element = np.asarray(decode(moved_last(tensor.codes, tensor.axis), fmt.number, dtype=np.float64))
     fields = [field for field in fmt.scales if field not in fmt.sums]
     numbers = {field.name: field_values(tensor.scale_codes(field.name), field) for field in fields}
-    wide = {field.name: spread(_axis_last(numbers[field.name], tensor.axis), field, element.shape) for field in fields}
+    wide = {field.name: spread(moved_last(numbers[field.name], tensor.axis), field, element.shape) for field in fields}
     addends = {}
     for field in fields:
         for other in fmt.on_scales(field.name):
@@ -94,12 +94,12 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
                 wide[field.name] = wide[field.name] * wide[other.name]
             else:
                 addends[field.name] = wide[other.name]
-    negative = np.moveaxis(is_negative(tensor.codes, fmt.number), tensor.axis, -1) if fmt.by_sign else None
+    negative = moved_last(is_negative(tensor.codes, fmt.number), tensor.axis) if fmt.by_sign else None
     result = element
     if _product_with_sum(fmt):
         scale, zero = (wide[field.name] for field in fmt.scales)
         result = product_with_sum(*np.broadcast_arrays(scale, result, -zero))
-        return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
+        return moved_back(result, tensor.axis)
     for field in fmt.of_role("zero_point"):
         result = result - wide[field.name]
     for field in fmt.of_role("multiply", "exponent"):
@@ -116,7 +116,7 @@ def _values(tensor: BlockTensor, *, nearest: bool) -> Array:
         signed = -wide[field.name] if field.role == "subtract" else wide[field.name]
         addend = np.broadcast_to(signed, result.shape)
         result = result + addend if nearest else add_to_odd(result, addend)
-    return np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
+    return moved_back(result, tensor.axis)
 
 
 def _require_exact(fmt: BlockFormat, wanted: np.dtype[np.generic]) -> None:
@@ -186,10 +186,6 @@ class _Range(NamedTuple):
     def minus(self, other: _Range) -> _Range:
         low, high = min(self.low, other.low), max(self.high, other.high) + 1
         return _Range(high - low, low, high)
-
-
-def _axis_last(array: Array, axis: int) -> Array:
-    return np.moveaxis(array, axis, -1) if array.ndim else array
 
 
 def lost_blocks(tensor: BlockTensor, values: Array) -> int:

@@ -15,21 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lowbit.errors import InputError
-from lowbit.exact import from_fraction
 from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.registry import scalar_format
-from lowbit.ops.arithmetic.exact_rounding import (
-    BINARY32_BITS,
-    BINARY64_BITS,
-    COARSE,
-    NEAR,
-    Doubles,
-    add_to_odd,
-    made_odd,
-)
+from lowbit.ops.arithmetic.exact_rounding import BINARY32_BITS, Doubles, add_to_odd, fraction_to_odd, odd_but_near
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.scales import Steps, field_values
-from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.tensor import BlockTensor, moved_back, moved_last
 from lowbit.ops.cast.cast import encode
 from lowbit.policy.block import BlockPolicy, get_block_policy
 
@@ -87,12 +78,8 @@ def quantize_nested(
     """Bring scales into blocks of their own; ``quantize`` makes the tensor with scales as they are."""
     parts = nested_formats(fmt)
     tensor = quantize(parts.outer)
-    fields = quantize_scales(fmt, policy, np.moveaxis(tensor.scales[fmt.scales[0].name], axis, -1))
-    moved = {
-        name: codes if not codes.ndim else np.ascontiguousarray(np.moveaxis(codes, -1, axis))
-        for name, codes in fields.items()
-    }
-    return BlockTensor.trusted(fmt, axis, tensor.codes, moved)
+    fields = quantize_scales(fmt, policy, moved_last(tensor.scales[fmt.scales[0].name], axis))
+    return BlockTensor.trusted(fmt, axis, tensor.codes, {name: moved_back(fields[name], axis) for name in fields})
 
 
 def quantize_scales(fmt: BlockFormat, policy: BlockPolicy, scales: Array) -> dict[str, Array]:
@@ -124,8 +111,7 @@ def mean_to_odd(values: Array) -> float:
     lowest, total = int(exponents.min()), 0
     for exponent in np.unique(exponents).tolist():
         total += int(whole[exponents == exponent].sum()) << (exponent - lowest)
-    quotient, rest = divmod(total << 2 * BINARY64_BITS, values.size)
-    return made_odd(quotient | bool(rest), lowest - BINARY32_BITS - 2 * BINARY64_BITS)
+    return fraction_to_odd(Fraction(total, values.size) * Fraction(2) ** (lowest - BINARY32_BITS))
 
 
 def product_with_sum(elements: Doubles, factors: Doubles, addends: Doubles) -> Doubles:
@@ -137,13 +123,8 @@ def product_with_sum(elements: Doubles, factors: Doubles, addends: Doubles) -> D
     total = factors + addends
     exact = (add_to_odd(factors, addends) == total) & (total.view(np.int64) & ((1 << BINARY32_BITS) - 1) == 0)
     result = np.asarray(elements * total)
-    open_ = ~exact & (elements != 0) & np.isfinite(result)
-    words = result.view(np.int64)
-    low = words & COARSE
-    near = np.argwhere(open_ & ((low <= NEAR) | (low >= COARSE + 1 - NEAR)))
-    words[open_] |= 1
-    for place in map(tuple, near.tolist()):
-        parts = (Fraction(float(array[place])) for array in (factors, addends))
-        value = from_fraction(Fraction(float(elements[place])) * sum(parts))
-        result[place] = made_odd(value.significand, value.exponent)
+    inexact = ~exact & (elements != 0) & np.isfinite(result)
+    for place in odd_but_near(result, inexact):
+        element, factor, addend = (Fraction(float(array[place])) for array in (elements, factors, addends))
+        result[place] = fraction_to_odd(element * (factor + addend))
     return result

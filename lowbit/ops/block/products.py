@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.runs import Runs, divides
-from lowbit.ops.block.tensor import BlockTensor, axis_last
+from lowbit.ops.block.tensor import BlockTensor, axis_last, moved_back, moved_last
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.cast.conversion import Step
 from lowbit.ops.cast.decoding import decoding
@@ -48,23 +49,13 @@ def binary32_values(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32
     factors, shape = factors_of(tensor.format), axis_last(tensor.shape, tensor.axis)
     if factors is None or not tensor.codes.size or not divides(tensor.format.scales[0], shape):
         return None
-    codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
-    values = np.empty(shape, np.float32)
-    runs = Runs(values, tensor.format.scales[0], threads)
+    runs = Runs(np.empty(shape, np.float32), tensor.format.scales[0], threads)
     whole = np.float32(scale_numbers(tensor, factors.whole[0]) if factors.whole else 1)
     scales = [runs.each(scale_numbers(tensor, field)) for field in (*factors.finest, *factors.zeros)]
     if len(scales) < 2:
         scales.append(np.zeros(len(runs.words), np.float32))
     multiply = _kernel(runs.length, by_sign=tensor.format.by_sign)
-    flat, rows = values.reshape(-1), runs.words.view(np.float32)
-
-    def part(inside: slice) -> None:
-        places = slice(inside.start * runs.length, inside.stop * runs.length)
-        factors.elements.run(codes[places], None, False, 1, flat[places].view(np.uint32))
-        multiply(rows[inside], *(scale[inside] for scale in scales), whole)
-
-    runs.in_chunks(part, CHUNK)
-    return np.ascontiguousarray(np.moveaxis(values, -1, tensor.axis))
+    return _each_run(tensor, runs, factors.elements, scales, lambda *rows: multiply(*rows, whole))
 
 
 def binary32_sums(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
@@ -76,23 +67,29 @@ def binary32_sums(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] 
         return None
     from lowbit.kernels.block import fast_products
 
-    codes = np.ascontiguousarray(np.moveaxis(tensor.codes, tensor.axis, -1)).reshape(-1)
-    values = np.empty(shape, np.float32)
-    runs = Runs(values, terms.factors[0], threads)
+    runs = Runs(np.empty(shape, np.float32), terms.factors[0], threads)
     factors = _product(tensor, terms.factors).reshape(-1)
     addends = np.full(factors.shape, np.float32(-0.0))  # which changes no number
     if terms.addends:
         addends = _product(tensor, terms.addends).reshape(-1) * np.float32(terms.sign)
-    flat, rows = values.reshape(-1), runs.words.view(np.float32)
-    multiply_add = fast_products.MULTIPLY_ADD[runs.length]
+    return _each_run(tensor, runs, terms.elements, [factors, addends], fast_products.MULTIPLY_ADD[runs.length])
+
+
+def _each_run(
+    tensor: BlockTensor, runs: Runs, elements: Step, numbers: list[Array], multiply: Callable[..., None]
+) -> npt.NDArray[np.float32]:
+    """The values: elements decoded into the runs, which ``multiply`` then changes by the numbers of each."""
+    codes = np.ascontiguousarray(moved_last(tensor.codes, tensor.axis)).reshape(-1)
+    rows = runs.words.view(np.float32)
+    flat = rows.reshape(-1)
 
     def part(inside: slice) -> None:
         places = slice(inside.start * runs.length, inside.stop * runs.length)
-        terms.elements.run(codes[places], None, False, 1, flat[places].view(np.uint32))
-        multiply_add(rows[inside], factors[inside], addends[inside])
+        elements.run(codes[places], None, False, 1, flat[places].view(np.uint32))
+        multiply(rows[inside], *(each[inside] for each in numbers))
 
     runs.in_chunks(part, CHUNK)
-    return np.ascontiguousarray(np.moveaxis(values, -1, tensor.axis))
+    return moved_back(flat.reshape(runs.shape), tensor.axis)
 
 
 def _product(tensor: BlockTensor, fields: tuple[ScaleField, ...]) -> Array:
@@ -167,7 +164,7 @@ def scale_numbers(tensor: BlockTensor, field: ScaleField) -> Array:
     array = tensor.scales[field.name]
     values = array if array.dtype.kind == "f" else np.asarray(decode(array, field.format))
     narrow = values.astype(np.float32, copy=False)
-    return np.moveaxis(narrow, tensor.axis, -1) if array.ndim else narrow
+    return moved_last(narrow, tensor.axis)
 
 
 def _kernel(length: int, *, by_sign: bool) -> Any:

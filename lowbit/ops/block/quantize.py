@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.format.block import BlockFormat, ScaleField
+from lowbit.format.block import BlockFormat
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of, scalar_format
 from lowbit.format.types import FormatLike
@@ -32,6 +32,7 @@ from lowbit.ops.block.scales import (
     fine_scales,
     in_binary32,
     magnitudes,
+    of_sign,
     scale_of_tensor,
     statistics,
 )
@@ -46,7 +47,7 @@ from lowbit.ops.block.search import (
     usual_policy,
 )
 from lowbit.ops.block.stairs import many_fine_scales
-from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis
+from lowbit.ops.block.tensor import BlockTensor, axis_last, checked_axis, moved_back, moved_last
 from lowbit.ops.block.values import plain_values
 from lowbit.ops.block.vectors import exact_quotients, vector_codes
 from lowbit.ops.cast.cast import decode, encode
@@ -121,9 +122,9 @@ def quantize(
     checked_threads(threads)
     if chosen.of_ggml or importance is not None:
         weights = checked_importance(importance, shape[-1])
-        codes, parts = quantize_by_search(np.moveaxis(numbers, place, -1), target, chosen, weights, threads)
-        fields_back = {name: _axis_back(array, place) for name, array in parts.items()}
-        return BlockTensor.trusted(target, place, _axis_back(codes, place), fields_back)
+        codes, parts = quantize_by_search(moved_last(numbers, place), target, chosen, weights, threads)
+        fields_back = {name: moved_back(array, place) for name, array in parts.items()}
+        return BlockTensor.trusted(target, place, moved_back(codes, place), fields_back)
     if target.nested:
         own = partial(quantize, numbers, axis=place, policy=chosen, random_bits=random_bits, threads=threads)
         return quantize_nested(target, chosen, place, own)
@@ -134,17 +135,16 @@ def quantize(
     way = power_of_two.lanes(target, chosen) if plain else None
     if way is not None and shape[-1] % target.block[0] == 0:
         field = target.scales[0]
-        codes, scale = power_of_two.quantize(way, np.moveaxis(numbers, place, -1), field.block[0], threads)
-        parts = {field.name: _axis_back(scale, place)}
-        return BlockTensor.trusted(target, place, np.ascontiguousarray(np.moveaxis(codes, -1, place)), parts)
-    moved = np.moveaxis(numbers, place, -1)
+        codes, scale = power_of_two.quantize(way, moved_last(numbers, place), field.block[0], threads)
+        return BlockTensor.trusted(target, place, moved_back(codes, place), {field.name: moved_back(scale, place)})
+    moved = moved_last(numbers, place)
     fields: list[Fine | Coarse]
     with np.errstate(all="ignore"):
         if target.element.dimension > 1:
             fields, codes = _vectors(moved, target, chosen)
         elif is_affine(target):
             of_blocks, codes = affine_quantize(
-                moved, target, chosen, threads, None if draws is None else np.moveaxis(draws, place, -1)
+                moved, target, chosen, threads, None if draws is None else moved_last(draws, place)
             )
             fields = [*of_blocks]
         else:
@@ -159,9 +159,9 @@ def quantize(
         codes = encode(codes, target.number, policy=element, random_bits=draws, threads=threads)
     else:
         codes = np.moveaxis(codes, -1, place)
-    scales = {part.field.name: _axis_back(part.codes, place) for part in fields}
+    scales = {part.field.name: moved_back(part.codes, place) for part in fields}
     if whole.sums:
-        scales |= _sums(np.moveaxis(codes, place, -1), whole, fields, chosen, place)
+        scales |= _sums(moved_last(codes, place), whole, fields, chosen, place)
     return BlockTensor.trusted(whole, place, np.ascontiguousarray(codes), scales)
 
 
@@ -177,7 +177,7 @@ def _sums(
                 total = steps.multiply(total, used[field.of].astype(steps.dtype))
         target = field.format
         rounding = policy.policy("scale", target) if field.of else spelled(target.default_policy, target)
-        sums[field.name] = _axis_back(np.asarray(encode(total, target, policy=rounding)), axis)
+        sums[field.name] = moved_back(np.asarray(encode(total, target, policy=rounding)), axis)
     return sums
 
 
@@ -278,7 +278,8 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
     upper = above[0] if above else None
     fine = []
     for field in finest:
-        amax = statistics(_of_sign(sizes, entered, field), entered, field, policy)
+        own = np.where(of_sign(entered, field), sizes, 0) if fmt.by_sign else sizes
+        amax = statistics(own, entered, field, policy)
         fine.append(fine_scales(amax, field, fmt, upper, policy, values.shape))
     stochastic = policy.policy("element", fmt.number).stochastic
     plain = not exactly and values.dtype == np.float32 and not stochastic and _rounded_suffices(fine, upper, fmt.number)
@@ -294,13 +295,6 @@ def _by_quotients(values: Array, fmt: BlockFormat, policy: BlockPolicy, axis: in
 
 
 BINS = 1 << 16
-
-
-def _of_sign(sizes: Array, values: Array, field: ScaleField) -> Array:
-    """The magnitudes of the values that a field is for."""
-    if field.role != "by_sign":
-        return sizes
-    return np.where((np.signbit(values) == (field.name == "negative")) | np.isnan(values), sizes, 0)
 
 
 def _quotients(
@@ -376,7 +370,3 @@ def _rounded_suffices(fine: list[Fine], above: Coarse | None, element: Scalar) -
     bits = element.precision + 1 + fine[0].field.format.precision
     bits += 0 if above is None else above.field.format.precision
     return bits <= PLAIN_BITS
-
-
-def _axis_back(array: Array, axis: int) -> Array:
-    return np.ascontiguousarray(np.moveaxis(array, -1, axis)) if array.ndim else array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -169,25 +169,28 @@ def encode(
     way: Lanes, runs: Runs, fine: list[Fine], above: Coarse | None, policy: BlockPolicy, zeros: Array | None = None
 ) -> Array | None:
     """The codes, of integers after a zero point is added; None where a scale is not an ordinary number."""
-    divisors = [ordinary(part, above, policy) for part in fine]
-    if any(each is None for each in divisors):
+    divisors = ordinary(fine, above, policy)
+    if divisors is None:
         return None
-    multiplies = divisors[0] is not None and divisors[0].multiplies
     scales, *others = (
-        runs.each(part.each(each.numbers.astype(np.float32)))
-        for part, each in zip(fine, divisors, strict=True)
-        if each is not None
+        runs.each(part.each(each.numbers.astype(np.float32))) for part, each in zip(fine, divisors, strict=True)
     )
     shifts = np.zeros(scales.size, np.int32) if zeros is None else runs.each(zeros.astype(np.int32))
     beside = others[0] if others else shifts
     codes = np.empty(runs.words.shape, way.dtype)
-    run = way.multiply if multiplies else way.divide
+    run = way.multiply if divisors[0].multiplies else way.divide
     runs.in_chunks(lambda part: run(runs.words[part], scales[part], beside[part], codes[part]))
     return codes
 
 
-def ordinary(fine: Fine, above: Coarse | None, policy: BlockPolicy) -> Divisor | None:
-    """What values are divided or multiplied by, where a kernel may do it; a divisor of 0 is infinite."""
+def ordinary(fine: Sequence[Fine], above: Coarse | None, policy: BlockPolicy) -> list[Divisor] | None:
+    """What values are divided or multiplied by, where a kernel may do all of it; a divisor of 0 is infinite."""
+    found = [_ordinary(part, above, policy) for part in fine]
+    held = [each for each in found if each is not None]
+    return held if len(held) == len(found) else None
+
+
+def _ordinary(fine: Fine, above: Coarse | None, policy: BlockPolicy) -> Divisor | None:
     pair = None if above is None else (above.scale, above.reciprocal)
     numbers, nothing, multiplies = divisor(fine.numbers, pair, policy)
     if policy.arithmetic == "exact" and not (nothing | is_usual(numbers)).all():

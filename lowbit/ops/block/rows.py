@@ -11,7 +11,7 @@ import numpy as np
 
 from lowbit.errors import InputError
 from lowbit.format.block import BlockFormat, Shape
-from lowbit.ops.arrays import Array
+from lowbit.ops.arrays import Array, first_place
 from lowbit.ops.block.affine import is_affine
 from lowbit.ops.block.quantize import quantize, quantize_part
 from lowbit.ops.block.search import usual_policy
@@ -172,7 +172,7 @@ def _refuse(values: Array, start: int, fmt: BlockFormat, policy: BlockPolicy) ->
     for axis, test in zip(refused, (np.isnan, np.isinf), strict=True):
         bad |= test(values) if axis else False
     if bad.any():
-        row, *others = (int(index) for index in np.argwhere(bad)[0])
+        (row, *others), _ = first_place(bad)
         value = values[(row, *others)]
         why = ": its block has no range" if is_affine(fmt) else ", which the block policy refuses ('error')"
         raise InputError(f"the value at {(row + start, *others)} is {value}{why}", hint="clip or replace it")

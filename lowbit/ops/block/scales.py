@@ -126,7 +126,7 @@ def magnitudes(values: Array, policy: BlockPolicy) -> Array:
             continue
         found = test(values)
         if choice == "error" and found.any():
-            place = tuple(int(index) for index in np.argwhere(found)[0])
+            place, _ = first_place(found)
             what = f"the value at {place} is {values[place]}, and the block policy says {axis} = 'error'"
             raise InputError(what, hint="clip or replace it")
         sizes[found] = np.nan if choice == "nan" else 0
@@ -173,7 +173,7 @@ def statistics(sizes: Array, values: Array, field: ScaleField, policy: BlockPoli
         A mean is asked for over blocks of two axes.
     """
     if policy.scale_rule == "mean":
-        return _means(sizes, _counts(values, field), field)
+        return _means(sizes, of_sign(values, field).astype(np.float64), field)
     amax = reduced(sizes, field)
     if policy.scale_rule != "signed_amax" or not sizes.size:
         return amax
@@ -182,11 +182,11 @@ def statistics(sizes: Array, values: Array, field: ScaleField, policy: BlockPoli
     return np.where(amax == 0, amax, first)
 
 
-def _counts(values: Array, field: ScaleField) -> Array:
-    """1 where a value is one that a field is for, else 0."""
+def of_sign(values: Array, field: ScaleField) -> Array:
+    """Whether a value is one that a field is for: of its sign, or NaN."""
     if field.role != "by_sign":
-        return np.ones(values.shape)
-    return np.asarray((np.signbit(values) == (field.name == "negative")) | np.isnan(values), np.float64)
+        return np.ones(values.shape, np.bool_)
+    return np.asarray((np.signbit(values) == (field.name == "negative")) | np.isnan(values))
 
 
 def _means(sizes: Array, counts: Array, field: ScaleField) -> Array:

@@ -143,11 +143,13 @@ def better(
     """The second candidate for the blocks where its error is smaller, the first for the others."""
     errors = [_error(values, fmt, above, policy, candidate) for candidate in (first, second)]
     taken = errors[1] < errors[0]
-    field = first[0].field
-    codes = np.where(taken, second[0].codes, first[0].codes)
-    used = np.where(taken, second[0].used, first[0].used)
-    quotients = np.where(spread(taken, field, values.shape), second[1], first[1])
-    return Fine(field, codes, used), quotients
+    quotients = np.where(spread(taken, first[0].field, values.shape), second[1], first[1])
+    return _chosen(taken, first[0], second[0]), quotients
+
+
+def _chosen(taken: Array, first: Fine, second: Fine) -> Fine:
+    """Of two scales the second for the blocks where it is taken."""
+    return Fine(first.field, np.where(taken, second.codes, first.codes), np.where(taken, second.used, first.used))
 
 
 def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pair: tuple[Fine, Fine]) -> Fine | None:
@@ -156,12 +158,11 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
     from lowbit.kernels.block.simd_reached import LANES, ROW
 
     way = of_steps(fmt, policy)
-    divisors = [each for part in pair if (each := ordinary(part, above, policy)) is not None]
-    if way is None or not way.mirrored or runs.length % LANES or len(divisors) < len(pair):
+    divisors = ordinary(pair, above, policy)
+    if way is None or divisors is None or not way.mirrored or runs.length % LANES:
         return None
     kernel = kernels.compare_products if divisors[0].multiplies else kernels.compare_quotients
-    used = [part.used for part in pair]
-    scales = np.stack([runs.each(part) for part in used]).astype(np.float32, copy=False)
+    scales = np.stack([runs.each(part.used) for part in pair]).astype(np.float32, copy=False)
     narrow = [each.numbers.astype(np.float32) for each in divisors]
     numbers = np.stack([runs.each(part.each(each)) for part, each in zip(pair, narrow, strict=True)])
     values = np.zeros(ROW, np.float32)
@@ -176,9 +177,7 @@ def faster(runs: Runs, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, pai
         kernel(flat[places], runs.length, *map(np.ascontiguousarray, of_blocks), *constant, squared, taken[inside])
 
     runs.in_chunks(part)
-    second = taken.reshape(pair[0].codes.shape)
-    codes = np.where(second, pair[1].codes, pair[0].codes)
-    return Fine(pair[0].field, codes, np.where(second, used[1], used[0]))
+    return _chosen(taken.reshape(pair[0].codes.shape), *pair)
 
 
 def _error(values: Array, fmt: BlockFormat, above: Coarse, policy: BlockPolicy, candidate: Candidate) -> Array:

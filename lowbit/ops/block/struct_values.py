@@ -13,7 +13,7 @@ from lowbit.format.block import BlockFormat, ScaleField
 from lowbit.format.protocol import Scalar
 from lowbit.ops.block.products import factors_of, terms_of
 from lowbit.ops.block.structs import lowest_stored, read_patterns, struct_of
-from lowbit.ops.block.tensor import BlockTensor, axis_last
+from lowbit.ops.block.tensor import BlockTensor, axis_last, moved_back
 from lowbit.ops.cast.cast import decode
 from lowbit.ops.chunks import in_chunks
 from lowbit.ops.memory import aligned_empty
@@ -52,7 +52,7 @@ def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float
         how.kernel(octets[start * how.size : stop * how.size], how.size, *how.arguments, out)
 
     in_chunks(part, flat.size // length, threads, max(CHUNK if threads > 1 else flat.size, length) // length)
-    return result if tensor.axis == result.ndim - 1 else np.ascontiguousarray(np.moveaxis(result, -1, tensor.axis))
+    return moved_back(result, tensor.axis)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from lowbit.format.block import BlockFormat, Shape
 from lowbit.format.protocol import Scalar
 from lowbit.format.registry import block_format_of
 from lowbit.format.types import FormatLike
-from lowbit.ops.arrays import Array, checked_codes
+from lowbit.ops.arrays import Array, checked_codes, is_whole
 from lowbit.ops.block import structs
 from lowbit.ops.block.stored import DENSE, little_endian, stored_parts
 
@@ -112,7 +112,7 @@ class BlockTensor:
             data = parts.get("structs")
             if data is not None and name in {"codes", "scales"}:
                 arrays = structs.from_structs(data, self.format, axis_last(self.shape, self.axis))
-                moved = {key: np.ascontiguousarray(np.moveaxis(a, -1, self.axis)) for key, a in arrays.items()}
+                moved = {key: moved_back(array, self.axis) for key, array in arrays.items()}
                 whole = self.trusted(self.format, self.axis, moved.pop("codes"), moved)
                 parts.update(codes=whole.codes, scales=whole.scales)
                 parts.pop("structs", None)
@@ -165,7 +165,7 @@ class BlockTensor:
         'a1 63 a1 63 a1 63 a1 63 81'
         """
         arrays = [self.codes, *(self.scale_codes(field.name) for field in self.format.scales)]
-        turned = [np.moveaxis(array, self.axis, -1) if array.ndim else array for array in arrays]
+        turned = [moved_last(array, self.axis) for array in arrays]
         last, names = axis_last(self.shape, self.axis), ("codes", *self.scales)
         if layout == structs.LAYOUT:
             return structs.structs_of(self.format, last, dict(zip(names, turned, strict=True)))
@@ -234,7 +234,7 @@ class BlockTensor:
 
 def _checked_shape(shape: object) -> Shape:
     sequence = shape if isinstance(shape, (tuple, list)) else ("",)
-    lengths = [int(length) for length in sequence if isinstance(length, (int, np.integer)) and type(length) is not bool]
+    lengths = [int(length) for length in sequence if is_whole(length)]
     if len(lengths) < len(sequence) or min(lengths, default=0) < 0:
         raise InputError(f"shape = {shape!r} is not a tuple of lengths", hint="that of the values")
     if math.prod(length or 1 for length in lengths) > MOST_VALUES:
@@ -262,9 +262,19 @@ def checked_axis(axis: object, shape: Shape, fmt: BlockFormat) -> int:
     axes = len(shape)
     if not axes:
         raise InputError(f"a number has no axis that blocks of {fmt.id} could lie along", hint="give an array")
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or not -axes <= axis < axes:
+    if not is_whole(axis) or not -axes <= axis < axes:
         raise InputError(f"axis = {axis!r} is not an axis of an array of shape {shape}", hint=f"-{axes} to {axes - 1}")
     return int(axis) % axes
+
+
+def moved_last(array: Array, axis: int) -> Array:
+    """A view with the axis of the blocks last; a number without axes as it is."""
+    return np.moveaxis(array, axis, -1) if array.ndim else array
+
+
+def moved_back(array: Array, axis: int) -> Array:
+    """The inverse of :func:`moved_last`, C-contiguous."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, axis)) if array.ndim else array
 
 
 def axis_last(shape: Shape, axis: int) -> Shape:

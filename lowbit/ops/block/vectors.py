@@ -32,7 +32,7 @@ from lowbit.ops.arithmetic.exact_rounding import Doubles
 from lowbit.ops.arrays import Array
 from lowbit.ops.block.blocks import spread
 from lowbit.ops.block.scales import Coarse, Fine
-from lowbit.ops.block.tensor import BlockTensor
+from lowbit.ops.block.tensor import BlockTensor, moved_back, moved_last
 from lowbit.ops.cast.cast import decode, encode
 from lowbit.policy.block import BlockPolicy
 
@@ -52,11 +52,10 @@ def of_components(tensor: BlockTensor) -> BlockTensor:
     fmt = tensor.format
     if fmt.element.dimension == 1:
         return tensor
-    codes = np.moveaxis(tensor.codes, tensor.axis, -1)
+    codes = moved_last(tensor.codes, tensor.axis)
     wide = _component_codes(fmt.element)[codes].reshape(fmt.values_shape(codes.shape))
     scales = {field.name: tensor.scale_codes(field.name) for field in fmt.scales}
-    wide = np.ascontiguousarray(np.moveaxis(wide, -1, tensor.axis))
-    return BlockTensor.trusted(fmt.of_components, tensor.axis, wide, scales)
+    return BlockTensor.trusted(fmt.of_components, tensor.axis, moved_back(wide, tensor.axis), scales)
 
 
 def vector_codes(

@@ -26,6 +26,7 @@ from lowbit.ops.arrays import (
     first_place,
     integer_array,
     is_nan,
+    is_whole,
     magnitudes,
     scalar_format,
 )
@@ -195,7 +196,7 @@ def _arguments(codes: Codes, fmt: FormatLike) -> tuple[Scalar, Array]:
 
 
 def _check_nan(nan: object, low: int, high: int) -> None:
-    if not isinstance(nan, int | np.integer) or isinstance(nan, bool):
+    if not is_whole(nan):
         raise InputError(f"nan = {nan!r} is not an integer")
     if not low <= nan <= high:
         raise InputError(f"nan = {nan} is outside {low} to {high}")

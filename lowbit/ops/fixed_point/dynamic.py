@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowbit.errors import InputError
-from lowbit.ops.arrays import check_range, integer_array
+from lowbit.ops.arrays import check_range, integer_array, is_whole
 from lowbit.ops.cast.cast import encode
 from lowbit.ops.gemm.gemm import gemm
 from lowbit.ops.types import Array, Codes
@@ -126,7 +126,7 @@ def dynamic_narrow(values: Codes, exponent: int, *, bits: int = OPERAND_BITS, ro
     >>> codes.tolist(), exponent
     ([64, -1], -16)
     """
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 2 <= bits <= RESULT_BITS:
+    if not is_whole(bits) or not 2 <= bits <= RESULT_BITS:
         raise InputError(f"bits = {bits!r} is not a width", hint=f"2 to {RESULT_BITS}")
     numbers = _integers(values, "values")
     width = int(np.abs(numbers).max(initial=0)).bit_length()
@@ -174,7 +174,7 @@ def dynamic_matmul(
     ends = [int(np.abs(part).max(initial=1)) or 1 for part in (a, b)]
     longest = ((1 << (RESULT_BITS - 1)) - 1) // (ends[0] * ends[1])
     length = longest if chain is None else chain
-    if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or not 1 <= length <= longest:
+    if not is_whole(length) or not 1 <= length <= longest:
         raise InputError(f"chain = {chain!r} may overflow int32", hint=f"1 to {longest} for numbers up to {max(ends)}")
     total = np.zeros((a.shape[0], b.shape[1]), np.float32)
     exponent = _exponent(left_exponent) + _exponent(right_exponent)
@@ -190,7 +190,7 @@ def dynamic_matmul(
 
 def _exponent(value: int) -> int:
     """A whole number; InputError for what is not one."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_whole(value):
         raise InputError(f"exponent {value!r} is not a whole number", hint="the unbiased power of two, an int")
     return int(value)
 

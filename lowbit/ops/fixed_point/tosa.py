@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lowbit.errors import InputError
+from lowbit.ops.arrays import first_place
 from lowbit.ops.nonlinear.dispatch import integer_codes, require_whole
 from lowbit.ops.types import Array, Codes, Results
 
@@ -93,7 +94,7 @@ def multiply_shifted(a: Codes, b: Codes, *, shift: int = 0) -> Results:
     products = np.asarray(_run(left, right, lambda x, y, out: multiply_each(x, y, count, out), np.dtype(np.int64)))
     outside = (products < INT32.min) | (products > INT32.max)
     if outside.any():
-        place = tuple(np.argwhere(outside)[0].tolist())
+        place, _ = first_place(outside)
         product = f"{int(left[place]):,} * {int(right[place]):,} >> {count}"
         raise InputError(
             f"{product} does not fit int32, and TOSA leaves that undefined",

@@ -23,7 +23,6 @@ TILE = 256
 
 _TREE_LEVELS = 32
 _FIXED_ROWS = 3
-_NEVER = 1 << 62
 
 
 class _Matrices(NamedTuple):

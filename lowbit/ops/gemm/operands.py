@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError, UnknownFormatError
-from lowbit.ops.arrays import as_array, scalar_format, view_codes
+from lowbit.errors import InputError
+from lowbit.ops.arrays import as_array, format_of_dtype, view_codes
 from lowbit.ops.types import Array
 
 _TAKEN = "int8, uint8, int16, and ml_dtypes' int4, uint4, int2, uint2"
@@ -33,10 +33,7 @@ def integer_operand(values: Any, role: str) -> Operand:
     Raises InputError: the dtype is not one that is taken, or there are fewer than two axes.
     """
     array = as_array(values, role)
-    try:
-        fmt = scalar_format(array.dtype)
-    except UnknownFormatError:
-        fmt = None
+    fmt = format_of_dtype(array.dtype)
     if fmt is None or fmt.kind != "integer" or fmt.bits + (not fmt.signed) > 16:
         raise InputError(
             f"{role} has dtype {array.dtype}: an operand is one of {_TAKEN}",
@@ -58,10 +55,7 @@ def zero_points(values: Any, role: str, operand: Operand, size: int, axis: str) 
     array = as_array(values, role)
     python_integers = array.dtype.kind == "O" and all(type(value) is int for value in array.reshape(-1))
     if array.dtype.kind not in "iu" and not python_integers:
-        try:
-            fmt = scalar_format(array.dtype)
-        except UnknownFormatError:
-            fmt = None
+        fmt = format_of_dtype(array.dtype)
         if fmt is None or not fmt.wraps:
             raise InputError(f"{role} has dtype {array.dtype}: zero points are integers")
         array = view_codes(array, fmt)

@@ -19,7 +19,7 @@ from lowbit.errors import InputError, IntermediateOverflowError
 from lowbit.nonlinear.binary32 import scale32
 from lowbit.nonlinear.scheme import Parameters, get_scheme, resolve, unknown
 from lowbit.nonlinear.widths import OVERFLOWS, Widths
-from lowbit.ops.arrays import as_array, check_out
+from lowbit.ops.arrays import as_array, check_out, is_whole
 from lowbit.ops.chunks import in_chunks
 from lowbit.ops.types import Array
 
@@ -147,7 +147,7 @@ def _number(scale: Any) -> Any:
 
 def require_whole(name: str, value: Any, low: int, high: int) -> int:
     """A whole number within limits, as an int."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise InputError(f"{name} = {value!r} is not a whole number from {low} to {high}")
     return int(value)
 

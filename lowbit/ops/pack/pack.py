@@ -23,6 +23,7 @@ from lowbit.ops.arrays import (
     checked_codes,
     from_patterns,
     integer_array,
+    is_whole,
 )
 from lowbit.ops.pack.layouts import LAYOUTS, Layout
 from lowbit.ops.pack.placement import STREAM
@@ -147,9 +148,11 @@ def _unpack(chosen: Layout, array: Array, bits: int, count: int | None) -> Array
 
 
 def _check_count(count: object) -> None:
-    if count is not None and (not isinstance(count, int | np.integer) or isinstance(count, bool)):
+    if count is None:
+        return
+    if not is_whole(count):
         raise InputError(f"count = {count!r} is not an integer")
-    if count is not None and count < 0:
+    if count < 0:
         raise InputError(f"count = {count} is negative")
 
 
@@ -172,7 +175,7 @@ def _from_patterns(patterns: Array, bits: int, fmt: Element | None) -> Array:
 
 
 def _width(fmt: FormatLike | int) -> tuple[int, Element | None]:
-    if isinstance(fmt, (int, np.integer)) and not isinstance(fmt, bool):
+    if is_whole(fmt):
         return int(fmt), None
     element = element_format(fmt)
     return element.bits, element

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,12 +11,11 @@ import numpy.typing as npt
 
 from lowbit.ops.arrays import Array
 from lowbit.ops.memory import aligned_empty
-from lowbit.ops.pack.structs import CODES, Struct, Trits, Words, placed, struct_bytes
+from lowbit.ops.pack.structs import CODES, OCTET, Piece, Struct, Trits, Words, placed, struct_bytes
 
 LANES, DIGITS = 16, 2
 """Codes of a run, and how many digits one has at most: of its low bits and of those above."""
 BITS, JOINED, TERNARY = range(3)
-OCTET = 8
 
 ROW = np.dtype(
     [
@@ -61,14 +61,18 @@ def runs_of(struct: Struct, field: str = CODES) -> Runs | None:
     return Runs(TERNARY if ternary else JOINED if masks[:, 1].any() else BITS, table.view(np.uint8))
 
 
+def _pieces(struct: Struct, field: str) -> Iterator[tuple[Piece, int, int]]:
+    """Each piece of a field with the code that it is of, and its first bit in the struct."""
+    for place, words in placed(struct):
+        if isinstance(words, Words):
+            yield from (row for row in words.bits_of(place) if row[0].field == field)
+
+
 def _bits(struct: Struct, field: str) -> list[tuple[int, int, int, int]]:
     """Of each piece of a code the code, the byte, the rotation of this to the right, and the mask after it."""
     return [
         (code, bit // OCTET, (bit % OCTET - piece.low) % 32, ((1 << piece.bits) - 1) << piece.low)
-        for place, words in placed(struct)
-        if isinstance(words, Words)
-        for piece, code, bit in words.bits_of(place)
-        if piece.field == field
+        for piece, code, bit in _pieces(struct, field)
     ]
 
 
@@ -86,13 +90,7 @@ def _trits(struct: Struct) -> list[tuple[int, int, int, int]]:
 @lru_cache(maxsize=256)
 def numbers_of(struct: Struct, field: str) -> tuple[npt.NDArray[np.int64], int] | None:
     """Where the codes of a field are that are whole bytes, and their bits; None where they are not."""
-    rows = [
-        (code, bit // OCTET, piece.bits)
-        for place, words in placed(struct)
-        if isinstance(words, Words)
-        for piece, code, bit in words.bits_of(place)
-        if piece.field == field
-    ]
+    rows = [(code, bit // OCTET, piece.bits) for piece, code, bit in _pieces(struct, field)]
     bits = {bits for *_, bits in rows}
     if bits not in ({OCTET}, {2 * OCTET}, {4 * OCTET}):
         return None

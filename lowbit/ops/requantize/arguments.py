@@ -6,9 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.errors import InputError, LowbitError
+from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import Array, FormatLike, as_array, first_place, integer_array, scalar_format, view_codes
+from lowbit.ops.arrays import (
+    Array,
+    FormatLike,
+    as_array,
+    first_place,
+    format_of_dtype,
+    integer_array,
+    is_whole,
+    scalar_format,
+    view_codes,
+)
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.run import LARGEST_SUM, Multipliers
 from lowbit.policy.multiplier import binary32_scale, derive_multiplier, positive_scale
@@ -103,7 +113,7 @@ def checked_range(scheme: RequantizeScheme, target: Scalar, zero_point: Any, min
 
 def whole(value: Any, what: str, low: int, high: int, of: str = "") -> int:
     """One integer within limits, which are ``of`` something."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+    if not is_whole(value):
         raise InputError(f"{what} = {value!r} is not one integer")
     if not low <= value <= high:
         raise InputError(f"{what} = {value} is outside {low} to {high}{of}")
@@ -121,23 +131,15 @@ def checked_result(result: FormatLike) -> Scalar:
 def checked_accumulators(accumulators: Any) -> Array:
     """Integers as a C-contiguous int32 array, or int64 where they need it."""
     array = integer_array(accumulators, "accumulators", "int32")
-    if array.dtype.kind == "V":
-        array = _small_integers(array)
+    fmt = format_of_dtype(array.dtype) if array.dtype.kind == "V" else None  # ml_dtypes' integers, say
+    if fmt is not None and fmt.kind == "integer":
+        array = view_codes(array, fmt)
     if array.dtype.kind not in "iu":
         raise InputError(f"accumulators have dtype {array.dtype}, not an integer one", hint="lowbit.gemm gives int32")
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and array.size and int(array.max()) >= 1 << 63:
         raise InputError(f"accumulators reach {int(array.max())}, beyond 64 bits")
     narrow = array.dtype.itemsize < 4 or array.dtype == np.int32
     return np.ascontiguousarray(array, dtype=np.int32 if narrow else np.int64)
-
-
-def _small_integers(array: Array) -> Array:
-    """The numbers of an array of ml_dtypes' integers; any other array as it is."""
-    try:
-        fmt = scalar_format(array.dtype)
-    except LowbitError:
-        return array
-    return view_codes(array, fmt) if fmt.kind == "integer" else array
 
 
 def within_domain(array: Array, scheme: RequantizeScheme, multipliers: Multipliers, within: Range, axis: int) -> Array:

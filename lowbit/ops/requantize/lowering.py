@@ -9,9 +9,8 @@ import numpy as np
 from lowbit.format.scalar import Scalar
 from lowbit.kernels.requantize import layout as at
 from lowbit.ops.arrays import Array
-from lowbit.policy.requantize import RequantizeScheme
+from lowbit.policy.requantize import HIGH_SHIFT, RequantizeScheme
 
-HIGH_SHIFT = 31
 HIGH_HALF = 1 << 30
 UNLIMITED = 1 << 62
 HALF, PRE_HALF, FAST_PARAMETERS = 4, 5, 6  # rows that the fast kernels add

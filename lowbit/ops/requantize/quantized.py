@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lowbit.errors import InputError, UnknownFormatError
+from lowbit.errors import InputError
 from lowbit.format.scalar import Scalar
-from lowbit.ops.arrays import Array, FormatLike, checked_threads, integer_array, scalar_format, view_codes
+from lowbit.ops.arrays import Array, FormatLike, checked_threads, format_of_dtype, integer_array, view_codes
 from lowbit.ops.requantize.arguments import checked_range, checked_result, whole
 from lowbit.ops.requantize.lowering import Range
 from lowbit.ops.requantize.requantize import checked_out, requantize
@@ -182,7 +182,7 @@ def _operands(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[tuple[Array, Array], 
     arrays, formats = [], []
     for values, name in ((a, "a"), (b, "b")):
         array = np.asarray(values) if isinstance(values, np.generic) else integer_array(values, name, "int8")
-        fmt = _format(array.dtype)
+        fmt = format_of_dtype(array.dtype)
         if fmt is None or not fmt.wraps or fmt.bits > WIDEST_OPERAND:
             raise InputError(
                 f"{name} has dtype {array.dtype}, not one of integers of at most {WIDEST_OPERAND} bits",
@@ -199,13 +199,6 @@ def _operands(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[tuple[Array, Array], 
 
 def _zero(value: Any, name: str, fmt: Scalar) -> int:
     return whole(value, name, fmt.codes[0], fmt.codes[-1], f", the codes of {fmt.id}")
-
-
-def _format(dtype: np.dtype[Any]) -> Scalar | None:
-    try:
-        return scalar_format(dtype)
-    except UnknownFormatError:
-        return None
 
 
 def _sum(left: Array, right: Array, addition: Addition, threads: int) -> Array:

@@ -69,9 +69,9 @@ def decoupleq(
     Notes
     -----
     ``W ~ s q + z`` with q in -2^(b-1) to 2^(b-1) - 1. It ends after a round in which no row got better, and starts
-    from the clip of each block that makes its own part of
-    the error the smallest. For given integers the best scales and offsets solve a linear system of two unknowns a
-    block; a row keeps its old ones where the binary32 numbers are not better. A factor may be negative.
+    from the clip of each block that makes its own part of the error the smallest. For given integers the best scales
+    and offsets solve a linear system of two unknowns a block; a row keeps its old ones where the binary32 numbers are
+    not better. A factor may be negative.
     Source: Guo et al., "decoupleQ" (arXiv 2404.12759), section 3; bytedance/decoupleQ 252939b.
 
     Examples
