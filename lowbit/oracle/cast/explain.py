@@ -6,7 +6,7 @@ comes from :func:`lowbit.oracle.encode`, the rest is read off the format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from lowbit.exact import FINITE, Exact, finite, format_value
 from lowbit.format.scalar import Scalar
@@ -26,28 +26,20 @@ class Step:
     projection: Projection
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The trace of one encoding."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Projection):
+    """The trace of one encoding: the projection, of ``rounded_from``, with what leads to it and what it is worth."""
 
     value: Exact  # the input
     steps: tuple[Step, ...]  # intermediate formats that it was rounded to first (``via``, and defects that round twice)
     rounded_from: Exact  # what the last step rounded: ``value``, or the result of the last of ``steps``
-    # lower, upper: its neighbours in the target, ``lower <= rounded_from <= upper``; None where the target has none on
-    # that side
-    lower: Exact | None
-    upper: Exact | None
     # Halfway between the neighbours. Beyond the largest value, where overflow begins under nearest rounding: halfway to
     # the value that the next code would have. None where the value is exact or special.
     midpoint: Exact | None
     # lower_code, upper_code: the codes of the neighbours
     lower_code: int | None
     upper_code: int | None
-    rule: str  # which rule decided, in words
-    code: int  # the result, of the target format
     decoded: Exact  # the value of ``code``
-    flags: int  # NV=16 DZ=8 OF=4 UF=2 NX=1
-    saturated: bool  # whether the end of the range stands in for something beyond it
     code_bits: str
     """The result's code in binary, the fields of a float set apart: ``0 1111 110``."""
 
@@ -80,19 +72,14 @@ def explain(value: Exact, fmt: Scalar, policy: Policy, *, source: Scalar | None 
     result = encode(value, fmt, policy, source=source, random=random)
     rounded_from = steps[-1].result if steps else value
     return Explanation(
+        **{field.name: getattr(result, field.name) for field in fields(result)},
         value=value,
         steps=steps,
         rounded_from=rounded_from,
-        lower=result.lower,
-        upper=result.upper,
         midpoint=_midpoint(rounded_from, result, fmt),
         lower_code=_code_of(result.lower, fmt),
         upper_code=_code_of(result.upper, fmt),
-        rule=result.rule,
-        code=result.code,
         decoded=decode(result.code, fmt),
-        flags=result.flags,
-        saturated=result.saturated,
         code_bits=fmt.split(result.code, " "),
     )
 

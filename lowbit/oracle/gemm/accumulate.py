@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lowbit.oracle.fixed_point.gemmlowp import saturate, wrap
 from lowbit.policy.accumulator import Accumulator
 
 
@@ -26,13 +27,7 @@ class Accumulation(NamedTuple):
 
 def fit(exact: int, width: int, overflow: str) -> int:
     """An exact sum in a two's complement register of ``width`` bits."""
-    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
-    if low <= exact <= high:
-        return exact
-    if overflow == "saturate":
-        return high if exact > high else low
-    wrapped = exact % (1 << width)
-    return wrapped - (1 << width) if wrapped > high else wrapped
+    return saturate(exact, width) if overflow == "saturate" else wrap(exact, width)
 
 
 @dataclass

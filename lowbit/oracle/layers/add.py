@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from lowbit.oracle.fixed_point.gemmlowp import wrap
 from lowbit.oracle.layers.requantize import Rescaling
-from lowbit.oracle.requantize.requantize import wrap
 
 
 class Adding(NamedTuple):

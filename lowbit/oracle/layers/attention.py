@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lowbit.oracle.fixed_point.gemmlowp import wrap
 from lowbit.oracle.layers.requantize import Rescaling
-from lowbit.oracle.requantize.requantize import wrap
 
 Rows = Sequence[Sequence[int]]
 Softmax = Callable[[list[int]], list[int]]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
+from lowbit.oracle.fixed_point.gemmlowp import wrap
 from lowbit.oracle.layers.linear import linear
 from lowbit.oracle.layers.requantize import Rescaling
-from lowbit.oracle.requantize.requantize import to_integer, wrap
+from lowbit.oracle.requantize.requantize import to_integer
 
 Image = Sequence[Sequence[Sequence[int]]]
 """Rows of columns of channels."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lowbit.oracle.fixed_point.gemmlowp import wrap
 from lowbit.oracle.gemm.gemm import exact_dot
 from lowbit.oracle.layers.requantize import Rescaling
-from lowbit.oracle.requantize.requantize import wrap
 
 
 def linear(

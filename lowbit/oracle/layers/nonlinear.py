@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lowbit.nonlinear.scheme import Parameters
+from lowbit.oracle.fixed_point.gemmlowp import wrap
 from lowbit.oracle.layers.requantize import Rescaling
 from lowbit.oracle.nonlinear.steps import Steps
-from lowbit.oracle.requantize.requantize import wrap
 
 
 def scheme_row(row: list[int], call: Parameters) -> list[int]:

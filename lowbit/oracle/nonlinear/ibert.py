@@ -21,6 +21,7 @@ from lowbit.oracle.fixed_point.division import divided_half_even, divided_half_u
 from lowbit.oracle.nonlinear.constants import binary32, binary64, over_tensor, positive32, square_root
 from lowbit.oracle.nonlinear.ivit import norm_biases
 from lowbit.oracle.nonlinear.steps import Steps
+from lowbit.oracle.requantize.multipliers import half_to_one
 
 CODE_EXP = tuple(binary64(number) for number in ("0.35815147", "0.96963238", "1"))
 """a x^2 + b x + c, in the code."""
@@ -95,12 +96,8 @@ def requantization(scale: Any) -> tuple[int, int]:
     constants = exponential_of(scale, "code")
     largest = binary32(Fraction(constants.c << constants.shift))
     ratio = binary64(1 / binary32(largest / ((1 << (REQUANTIZED_BITS - 1)) - 1)))
-    right = 31
-    while ratio >= 1:  # frexp: a significand in [1/2, 1)
-        ratio, right = ratio / 2, right - 1
-    while ratio < Fraction(1, 2):
-        ratio, right = ratio * 2, right + 1
-    return divided_half_up(ratio.numerator << 31, ratio.denominator), right
+    fraction, exponent = half_to_one(ratio)
+    return divided_half_up(fraction.numerator << 31, fraction.denominator), 31 - exponent
 
 
 def softmax(row: list[int], call: Parameters, steps: Steps) -> list[int]:

@@ -9,22 +9,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 from lowbit.nonlinear.scheme import Parameters
-from lowbit.oracle.fixed_point.division import divided_half_up
 from lowbit.oracle.fixed_point.gemmlowp import Multiplier, doubling_high_multiply, rounding_divide
 from lowbit.oracle.nonlinear.steps import Steps
+from lowbit.oracle.requantize.multipliers import pair_of
 
 
 def quantize_multiplier(factor: Fraction) -> Multiplier:
     """The positive factor with a value in [2**30, 2**31), ties away from zero; 0 below 2**-32."""
-    shift = 0
-    while factor >= 1:
-        factor, shift = factor / 2, shift + 1
-    while factor < Fraction(1, 2) and shift >= -32:
-        factor, shift = factor * 2, shift - 1
-    value = divided_half_up(factor.numerator << 31, factor.denominator)
-    if value == 1 << 31:
-        value, shift = value // 2, shift + 1
-    return Multiplier(0, 0) if shift < -31 else Multiplier(value, shift)
+    value, right = pair_of(factor, "quantize_multiplier")
+    return Multiplier(value, 31 - right)
 
 
 def given_multiplier(call: Parameters) -> Multiplier:

@@ -20,7 +20,6 @@ from lowbit.oracle.arithmetic.rounded import round_to
 from lowbit.oracle.fixed_point.division import divided_half_up
 from lowbit.policy.requantize import RequantizeScheme
 
-HALF = Fraction(1, 2)
 BINARY32_SMALLEST_NORMAL = Fraction(1, 1 << 126)
 QUANTIZE_MULTIPLIER_LOWEST, LARGEST_LEFT_SHIFT = -31, 30
 TOSA_LONGEST_SHIFT, TOSA_DROPPED = 62, 31

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lowbit.oracle.requantize.requantize import requantize, wrap
+from lowbit.oracle.fixed_point.gemmlowp import wrap
+from lowbit.oracle.requantize.requantize import requantize
 from lowbit.policy.quantized_add import Addition
 from lowbit.policy.requantize import RequantizeScheme
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from lowbit.errors import InputError
+from lowbit.oracle.fixed_point.gemmlowp import saturate, wrap
 from lowbit.policy.requantize import RequantizeScheme
 
 BINARY32, BINARY64 = 24, 53
@@ -164,18 +165,6 @@ def narrowed(value: int, scheme: RequantizeScheme) -> int:
     if scheme.narrowing.startswith("saturate"):
         return saturate(value, int(scheme.narrowing.removeprefix("saturate")))
     return value
-
-
-def wrap(value: int, bits: int) -> int:
-    """The value modulo 2**bits, two's complement."""
-    half = 1 << (bits - 1)
-    return (value + half) % (1 << bits) - half
-
-
-def saturate(value: int, bits: int) -> int:
-    """The value, or the nearest end of the two's complement range."""
-    half = 1 << (bits - 1)
-    return min(max(value, -half), half - 1)
 
 
 def to_integer(value: Fraction, tie: str) -> int:
