@@ -133,11 +133,13 @@ def _checked(method: Method) -> Callable[..., Any]:
 def _require_values(weights: Any, result: Any) -> None:
     """Refuse a result of zeros alone of weights that are not: their scales are too small for the format."""
     tensor = result.tensor
-    if not isinstance(tensor, BlockTensor) or len(set(tensor.codes.ravel()[:FIRST].tolist())) > SIGNS:
+    blocks = isinstance(tensor, BlockTensor)
+    if blocks and len(set(tensor.codes.ravel()[:FIRST].tolist())) > SIGNS:
         return
     if np.any(weights) and not result.dequantize(dtype=np.float64).any():
         largest = float(np.abs(np.asarray(weights, np.float64)).max())
-        what = f"all weights would be 0 in {tensor.format.id}, and the largest is {largest:.9g}"
+        kind = tensor.format.id if blocks else "what the method stores"
+        what = f"all weights would be 0 in {kind}, and the largest is {largest:.9g}"
         raise InputError(
             what, hint="larger values, or scales of a wider range: int4.g128.float32 in place of int4.g128"
         )

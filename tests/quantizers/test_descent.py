@@ -255,6 +255,31 @@ def test_what_learning_made_far_worse_is_not_returned(method, options):
     assert result.error(weights, rows) == pytest.approx(result.report["before"], rel=1e-4)
 
 
+@pytest.mark.parametrize("method", ["adaquant", "omniquant", "adaround", "lr_qat", "nupes"])
+def test_outputs_that_binary32_cannot_measure_are_refused(method):
+    weights = np.random.default_rng(0).normal(size=(4, 32)) * 1e-22
+    options = {"to": "int4.channel.float32" if method != "omniquant" else "int4.channel.asymmetric.float32", "steps": 2}
+    with pytest.raises(InputError, match=r"mean square .*, too small to learn from in binary32") as refusal:
+        METHODS[method].quantize(weights, np.eye(40, 32), **options)
+    assert "ordinary size" in refusal.value.hint
+
+
+@pytest.mark.parametrize(("method", "to"), [("vector_quantization", "table3.vector4"), ("intlora", None)])
+def test_weights_that_would_all_be_0_are_refused_whatever_is_stored(method, to):
+    weights = np.random.default_rng(0).normal(size=(4, 32)) * 1e-310
+    with pytest.raises(InputError, match="all weights would be 0 in what the method stores"):
+        METHODS[method].quantize(weights, **({"to": to} if to else {}))
+
+
+def test_errors_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="the error is not finite") as refusal:
+        kept(1.0, 2.0, lambda _: np.nan)
+    assert "finite numbers" in refusal.value.hint
+    with pytest.raises(InputError, match="the loss of step 0 is nan") as refusal:
+        descend(lambda own, *_: own["x"].sum() * np.nan, BEGIN, Settings(9, 0, {"x": 1.0}))
+    assert "nothing is learned yet" in refusal.value.hint
+
+
 def test_the_rule_is_twice_the_error_and_tells_both():
     assert kept(1.0, 2.0, lambda one: one) == (2.0, (1.0, 2.0, "learned"))
     assert kept(1.0, 2.1, lambda one: one) == (1.0, (1.0, 1.0, "start"))

@@ -135,8 +135,9 @@ def start_of(part: Part, plan: Plan) -> Arrays:
     for name in part.linears:
         weight = part.parameters[name]
         mean = np.abs(weight).mean(axis=1, keepdims=True)
-        start[f"{name}{WEIGHT}"] = (2 * mean / np.sqrt(plan.top)).astype(weight.dtype)
-        start[f"{name}{INPUT}"] = np.asarray(2 * np.mean(means[name]) / np.sqrt(plan.most), weight.dtype)
+        steps = 2 * np.where(mean > 0, mean, 1) / np.sqrt(plan.top)  # any step but 0 has zeros as they are
+        start[f"{name}{WEIGHT}"] = steps.astype(weight.dtype)
+        start[f"{name}{INPUT}"] = np.asarray(2 * (np.mean(means[name]) or 1) / np.sqrt(plan.most), weight.dtype)
     return start
 
 

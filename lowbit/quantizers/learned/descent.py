@@ -24,6 +24,7 @@ T = TypeVar("T")
 KEPT = ("learned", "start")
 FAR, FAR_OF_BATCHES = 2.0, 10.0
 """The factor of the start's error beyond which learning has diverged; of the first losses, where batches are known."""
+FINITE = "nothing is learned yet: are the weights and the inputs finite numbers of an ordinary size?"
 LOWER = "a lower rate, or gradients that are shortened"
 
 LossOfStep = Callable[[Mapping[str, Any], int, np.random.Generator], Any]
@@ -184,8 +185,15 @@ def kept(start: T, learned: T, error: Callable[[T], float]) -> tuple[T, Errors]:
         Parameters, or what is stored for them.
     error : callable
         Of one of them, for all samples, of whose batches the losses of the descent are.
+
+    Raises
+    ------
+    InputError
+        Neither error is finite.
     """
     before, after = _measured(error, start), _measured(error, learned)
+    if not np.isfinite([before, after]).any():
+        raise InputError("the error is not finite, of what learning begins with and of what it ends in", hint=FINITE)
     if after <= FAR * before:
         return learned, Errors(before, after, "learned")
     return start, Errors(before, before, "start")
@@ -240,7 +248,8 @@ def _step(
 def _require_finite(value: float, gradients: Mapping[str, Array], step: int) -> None:
     """Refuse to go on from what is not a number: InputError."""
     if not np.isfinite(value):
-        raise InputError(f"learning diverges: the loss of step {step} is {value}", hint=LOWER)
+        what = f"learning diverges: the loss of step {step} is {value}"
+        raise InputError(what, hint=LOWER if step else FINITE)
     for name, slope in gradients.items():
         _require_finite_array(f"a slope by {name} in", slope, step, value)
 

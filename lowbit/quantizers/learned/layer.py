@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lowbit.errors import InputError
 from lowbit.quantizers.inputs import Doubles
 from lowbit.quantizers.learned.descent import Settings, descend
 from lowbit.quantizers.learned.gradients import Parameters, differentiable
@@ -66,7 +67,7 @@ class Layer(NamedTuple):
         """
         names = differentiable().namespace
         targets = np.maximum(self.outputs, 0) if relu else self.outputs
-        size = np.float32(np.mean(targets.astype(np.float64) ** 2) or 1.0)
+        size = self._size(targets)
         count = min(batch, len(self.rows))
 
         def forward(learned: Mapping[str, Any], rows: Any) -> Any:
@@ -85,6 +86,15 @@ class Layer(NamedTuple):
 
         result = descend(loss, start, settings, after=after, judged=True)
         return Reconstruction.judged(dict(start), result, settings.seed, error or own)
+
+    @staticmethod
+    def _size(targets: Any) -> Any:
+        """The mean square of the outputs, 1 where all are 0. Raises InputError: it is too small for binary32."""
+        square = float(np.mean(targets.astype(np.float64) ** 2))
+        if 0 < square < np.finfo(np.float32).smallest_normal:
+            what = f"the outputs of the layer have the mean square {square:.3g}, too small to learn from in binary32"
+            raise InputError(what, hint="scale the weights or the activations to an ordinary size")
+        return np.float32(square or 1.0)
 
 
 def report_of(result: Reconstruction) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Modules that learn one after the other and all at once: the same bits whoever works, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,16 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(blocks, tmp_path, monkeypat
 def test_processes_give_the_same_bits(blocks):
     with workers(2) as executor:
         assert same(parallel(blocks, PLAN, rounds=2, executor=executor), parallel(blocks, PLAN, rounds=2))
+
+
+def test_rows_of_zeros_stay(blocks):
+    name = "encoder.layer.0.attention.self.query.weight"
+    weights = blocks.parameters[name].copy()
+    weights[2] = 0
+    part = replace(blocks, parameters={**blocks.parameters, name: weights}).part(range(1), blocks.inputs, blocks.inputs)
+    learned = start_of(part, PLAN)
+    assert (learned[f"{name}.scale"] > 0).all()
+    assert np.isfinite(quantised(part, learned, blocks.inputs[0], PLAN)).all()
 
 
 def test_bad_plans_are_refused(blocks):
