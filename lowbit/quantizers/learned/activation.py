@@ -25,8 +25,6 @@ from lowbit.ops.arrays import Array
 from lowbit.quantizers.learned.gradients import differentiable
 
 BITS = 4
-GAUSSIAN = 3.0
-"""The kurtosis of a normal distribution."""
 
 
 def learned_range(values: Any, ends: Any = None, *, bits: int = BITS) -> Any:
