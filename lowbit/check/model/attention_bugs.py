@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from lowbit.check.model.hypothesis import LayerBug, altered, of_inputs, of_result, result_of, same_but
+from lowbit.check.model.hypothesis import LayerBug, altered, of_inputs, of_result, result_of, same_but, with_value
 from lowbit.check.model.rescale_bugs import factors_of
 from lowbit.layers import Attention, Layer, Nonlinearity, Quantity, Rescale, Rotary, Step
 from lowbit.layers.attention import ONE
@@ -138,7 +138,7 @@ def _mask_bugs(layer: Attention) -> Iterator[LayerBug]:
         softmax = same_but(layer.softmax, MaskedSoftmax, group=group, code=code)
         words = f"gives masked scores the code {what} and lets them count in the softmax"
         masked = replace(layer, causal=False)
-        yield altered(masked, ("softmax",), lambda _, softmax=softmax: softmax, words)  # type: ignore[misc]
+        yield with_value(masked, ("softmax",), softmax, words)
 
 
 def _as_result(layer: Layer, function: Callable[..., Array]) -> Callable[..., Iterator[Step]]:

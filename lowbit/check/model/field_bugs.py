@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lowbit.check.model.hypothesis import LayerBug, Path, altered, of_inputs, of_result, parts
+from lowbit.check.model.hypothesis import LayerBug, Path, altered, of_inputs, of_result, parts, with_value
 from lowbit.check.model.rescale_bugs import factors_of
 from lowbit.layers import AveragePool, Conv, Embedding, Layer, MaxPool, Positions, Quantity, Rescale, Select, Step, Sum
 from lowbit.layers.pool import ROUNDINGS
@@ -27,11 +27,11 @@ def field_bugs(layer: Layer) -> Iterator[LayerBug]:
         if isinstance(value, Quantity) and path[-1] in INPUTS and value.zero_point:
             yield from _zero_point_bugs(layer, path, value)
         elif isinstance(value, bool):
-            yield altered(layer, path, lambda one: not one, f"takes {path[-1]} for {not value}")
+            yield with_value(layer, path, not value, f"takes {path[-1]} for {not value}")
         elif path == ("bias",) and value is not None:
             yield from _bias_bugs(layer)
         elif path == ("weight_zero_point",) and np.any(value):
-            yield altered(layer, path, lambda _: 0, "ignores the zero point of its weight")
+            yield with_value(layer, path, 0, "ignores the zero point of its weight")
         elif path == ("table",):
             yield from _table_bugs(layer)
         elif path == ("padding",):
@@ -42,7 +42,7 @@ def field_bugs(layer: Layer) -> Iterator[LayerBug]:
         yield from _average_bugs(layer)
     elif isinstance(layer, Select):
         for index, words in ((0, "first"), (-1, "last"), (layer.index + 1, "next"), (layer.index - 1, "one before")):
-            yield altered(layer, ("index",), lambda _, index=index: index, f"takes the {words} position")  # type: ignore[misc]
+            yield with_value(layer, ("index",), index, f"takes the {words} position")
     yield from _order_bugs(layer)
 
 
@@ -54,8 +54,8 @@ def _zero_point_bugs(layer: Layer, path: Path, value: Quantity) -> Iterator[Laye
         f"subtracts the zero point of its {what} twice": 2 * zero,
     }
     for words, point in kinds.items():
-        changed = replace(value, zero_point=point, format=value.format if point in value.scalar.codes else wide)
-        yield altered(layer, path, lambda _, changed=changed: changed, words)  # type: ignore[misc]
+        fmt = value.format if point in value.scalar.codes else wide
+        yield with_value(layer, path, replace(value, zero_point=point, format=fmt), words)
 
 
 def _bias_bugs(layer: Layer) -> Iterator[LayerBug]:
@@ -86,7 +86,7 @@ def _window_bugs(layer: Layer, padding: Any) -> Iterator[LayerBug]:
         for axes in ((0, 1), (0,), (1,)):
             new = tuple(moved[axis] if axis in axes else padding[axis] for axis in (0, 1))
             words = f"begins windows {'earlier' if step > 0 else 'later'}: padding {new}, not {tuple(padding)}"
-            yield altered(layer, ("padding",), lambda _, new=new: new, words)  # type: ignore[misc]
+            yield with_value(layer, ("padding",), new, words)
     if not isinstance(layer, Conv):
         turned = "takes the strides for those of the other axis"
         yield altered(layer, ("stride",), lambda stride: stride[::-1], turned)
@@ -98,7 +98,7 @@ def _window_bugs(layer: Layer, padding: Any) -> Iterator[LayerBug]:
 
 def _average_bugs(layer: AveragePool) -> Iterator[LayerBug]:
     for rounding, words in ROUNDINGS.items():
-        yield altered(layer, ("division",), lambda _, rounding=rounding: rounding, f"divides, rounding {words}")  # type: ignore[misc]
+        yield with_value(layer, ("division",), rounding, f"divides, rounding {words}")
     if isinstance(layer.division, Rescale):
         terms = layer.size[0] * layer.size[1]
         for count in (terms - 1, terms + 1):

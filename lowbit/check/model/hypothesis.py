@@ -64,6 +64,11 @@ def altered(layer: Layer, path: Path, change: Callable[[Any], Any], words: str, 
     return LayerBug(words, steps, **options)
 
 
+def with_value(layer: Layer, path: Path, value: Any, words: str) -> LayerBug:
+    """The layer with another value in one field."""
+    return altered(layer, path, lambda _: value, words)
+
+
 def of_inputs(layer: Layer, change: Callable[..., tuple[Array, ...]], words: str, **options: Any) -> LayerBug:
     """The layer of other inputs."""
     return LayerBug(words, lambda *codes: layer.steps(*change(*codes)), **options)
