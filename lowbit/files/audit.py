@@ -231,7 +231,7 @@ def canonical_block(tensor: BlockTensor) -> BlockTensor:
 
 
 def _dead(tensor: BlockTensor) -> Array | None:
-    """Where the scales make zero of every element; None where they do not anywhere."""
+    """Where the scales make zero of every finite element, and there is one; None where they do not anywhere."""
     fmt = tensor.format
     if fmt.by_sign or fmt.element.dimension > 1:
         return None
@@ -240,16 +240,17 @@ def _dead(tensor: BlockTensor) -> Array | None:
         zero = field_values(tensor.scale_codes(one.name), one) == 0
         if zero.any():
             here = np.broadcast_to(spread(zero, one, tensor.shape), tensor.shape)
-            own = one.role == "multiply" or not fmt.of_role("multiply") or _scales_elements(fmt, one)
-            if own:
+            if not fmt.of_role("multiply") or _scales_elements(fmt, one):
                 dead = here if dead is None else dead | here
-    return dead
+    if dead is None or fmt.number.bits > SMALL or _finite(fmt.number).all():
+        return dead
+    return dead & _finite(fmt.number)[patterns_of(tensor.codes, fmt.number)]
 
 
 def _scales_elements(fmt: BlockFormat, factor: ScaleField) -> bool:
-    """Whether a factor of scales is of those that elements are multiplied by, with nothing added in between."""
-    target = next(field for field in fmt.scales if field.name == factor.of)
-    return target.role == "multiply" and not any(other.role == "offset" for other in fmt.on_scales(factor.of))
+    """Whether elements are multiplied by a factor, or by one of its own, with nothing added in between."""
+    target = factor if factor.role == "multiply" else next(field for field in fmt.scales if field.name == factor.of)
+    return target.role == "multiply" and not any(other.role == "offset" for other in fmt.on_scales(target.name))
 
 
 def _zero_codes(tensor: BlockTensor) -> Array:
@@ -260,6 +261,13 @@ def _zero_codes(tensor: BlockTensor) -> Array:
     number = tensor.format.number
     zeros = np.flatnonzero(_zeros(number))
     return np.asarray(number.codes[int(zeros[0])] if zeros.size else 0, tensor.codes.dtype)
+
+
+@cache
+def _finite(fmt: Scalar) -> Array:
+    """Which patterns of a narrow format are numbers."""
+    kinds = [fmt.classify(fmt.from_pattern(pattern)) for pattern in range(1 << fmt.bits)]
+    return np.array([kind not in ("nan", "infinity") for kind in kinds])
 
 
 @cache
@@ -281,6 +289,7 @@ def _zero_blocks(tensor: BlockTensor) -> list[tuple[ScaleField, Array, Array]]:
     blocks = ~reduced(live, one, np.logical_or)
     if not blocks.any() or zeros.sum() == 0:
         return []
+    blocks &= np.isfinite(field_values(tensor.scale_codes(one.name), one))  # zero times infinity is NaN
     return [(one, blocks, usual_scale(fmt))]
 
 

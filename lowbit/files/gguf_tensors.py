@@ -148,7 +148,8 @@ def values_of(file: GgufFile, name: str) -> Array:
     data = file.raw(name)  # which refuses a name that is not there
     entry = file.entries[name]
     if entry.dtype in DTYPES:
-        return np.asarray(file.tensor(name), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # binary64 beyond binary32, a signalling NaN
+            return np.asarray(file.tensor(name)).astype(np.float32)
     fmt = format_of(entry.dtype)
     if fmt is None:
         raise InputError(f"{file.path}: tensor {excerpt(name)} is {entry.dtype}, which is not decoded here")

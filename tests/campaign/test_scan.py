@@ -10,8 +10,10 @@ from lowbit.campaign.scan import clean_file, scan_file
 from lowbit.errors import InputError
 from lowbit.files.audit import Tally
 from lowbit.files.gguf import read_gguf, write_gguf
+from lowbit.files.gguf_tensors import values_of
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.files.sharded import INDEX
+from lowbit.format.registry import get_format
 from tests.files.test_fuzzed_files import mutated
 
 GENERATOR = np.random.default_rng(6)
@@ -215,3 +217,63 @@ def test_a_copy_of_a_gguf_file_is_not_named_safetensors(tmp_path):
         clean_file(tmp_path / "a.gguf", tmp_path / "clean.safetensors")
     assert error.value.hint == "name it NAME.gguf"
     assert not (tmp_path / "clean.safetensors").exists()
+
+
+def test_a_scale_of_zero_with_an_offset_scales_its_elements(tmp_path):
+    """(block * super + offset) * element: where the first is 0 the elements still count."""
+    weights = GENERATOR.normal(size=(4, 256)).astype(np.float32)
+    write_tensors(tmp_path / "m", [Entry("a.weight", "F32", weights.shape, 0, 0)], [weights])
+    quantize_file(tmp_path / "m", tmp_path / "q", "nf4.g64.nested")
+    file = read_header(tmp_path / "q")
+    field = get_format("nf4.g64.nested").scales[0].format
+    zero = next(code for code in field.codes if field.classify(code) == "zero")
+    arrays = {name: np.array(file.raw(name)) for name in file.entries}
+    arrays["a.weight.scales.block"].reshape(-1)[:4] = zero
+    write_tensors(tmp_path / "q", list(file.entries.values()), list(arrays.values()), file.metadata)
+    assert scan_file(tmp_path / "q").capacity == 0
+    clean_file(tmp_path / "q", tmp_path / "clean")
+    values = []
+    for name in ("q", "clean"):
+        dequantize_file(tmp_path / name, tmp_path / "values", dtype="float32")
+        values.append(np.array(read_header(tmp_path / "values").tensor("a.weight")))
+    assert (values[0] == values[1]).all()
+    assert values[0][0].any()
+
+
+@pytest.mark.parametrize(
+    ("fmt", "field", "scale", "codes"),
+    [
+        ("mxfp8_e4m3", "block", 0xFF, [0] * 32),  # NaN times zeros
+        ("ggml_q8_0", "block", 0x7C00, [0] * 32),  # infinity times zeros
+        ("float8_e5m2.g32", "block", 0, [0x7F, 0xFC, 0x7C, 0x01] * 8),  # zero times NaN, infinities and a number
+    ],
+)
+def test_what_is_not_finite_under_a_scale_stays(tmp_path, fmt, field, scale, codes):
+    write_tensors(tmp_path / "m", [Entry("a.weight", "F32", (2, 64), 0, 0)], [np.ones((2, 64), np.float32)])
+    quantize_file(tmp_path / "m", tmp_path / "q", fmt, container="lowbit")
+    file = read_header(tmp_path / "q")
+    arrays = {name: np.array(file.raw(name)) for name in file.entries}
+    width = get_format(fmt).scales[0].format.bits // 8
+    arrays[f"a.weight.scales.{field}"].view(f"<u{width}").reshape(-1)[0] = scale
+    arrays["a.weight.codes"].view(np.uint8).reshape(-1)[:32] = codes
+    write_tensors(tmp_path / "q", list(file.entries.values()), list(arrays.values()), file.metadata)
+    clean_file(tmp_path / "q", tmp_path / "clean")
+    values = []
+    for name in ("q", "clean"):
+        dequantize_file(tmp_path / name, tmp_path / "values", dtype="float32")
+        values.append(np.array(read_header(tmp_path / "values").tensor("a.weight")))
+    assert np.array_equal(*values, equal_nan=True)
+    assert np.isnan(values[0]).any()
+    assert scan_file(tmp_path / "clean").capacity == 0
+
+
+def test_signalling_nans_and_large_numbers_do_not_warn(tmp_path, recwarn):
+    write_gguf(tmp_path / "a.gguf", [Entry("a.weight", "F64", (1, 32), 0, 0)], [np.full((1, 32), 1e300)])
+    assert np.isinf(values_of(read_gguf(tmp_path / "a.gguf"), "a.weight")).all()
+    write_gguf(
+        tmp_path / "b.gguf",
+        [Entry("b.weight", "Q8_K", (1, 256), 0, 0)],
+        [np.full(292, 0xFFA00001, "<u4").view(np.uint8)[:292]],
+    )
+    scan_file(tmp_path / "b.gguf")
+    assert not [str(warning.message) for warning in recwarn]

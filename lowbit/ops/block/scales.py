@@ -368,6 +368,6 @@ def field_values(codes: Array, field: ScaleField) -> Array:
     if field.role == "exponent":
         return np.ldexp(1.0, codes.astype(np.int64))
     values = from_codes(codes, field.format)
-    return np.asarray(values if values.dtype.kind == "f" else decode(codes, field.format, dtype=np.float64)).astype(
-        np.float64
-    )
+    wide = np.asarray(values if values.dtype.kind == "f" else decode(codes, field.format, dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return wide.astype(np.float64)
