@@ -28,14 +28,17 @@ QUANTIZE = {
 """Type -> how many times as fast as the scalar functions; 0: measured only."""
 DEQUANTIZE = {
     **dict.fromkeys(("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", "nvfp4"), 1.0),
-    **dict.fromkeys(("tq1_0", "tq2_0", "q1_0", "q2_0", "iq4_nl", "iq4_xs", "q6_k"), 1.0),
-    **dict.fromkeys(("q2_k", "q3_k", "q4_k", "q5_k", "q8_k"), 0.0),
+    **dict.fromkeys(("tq1_0", "tq2_0", "q1_0", "q2_0", "iq4_nl", "iq4_xs"), 1.0),
+    **dict.fromkeys(("q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k"), 1.0),
 }
 NEARLY = pytest.mark.xfail(
     strict=False,
-    reason="to bytes of Q4_1 0.95 to 1.1 times as fast in turn with the peer, of Q8_0 2.6 to 3.0; "
-    "from bytes of Q8_0 and TQ2_0 0.88 to 1.1, where both write at memory's speed",
+    reason="by the least time of each in turn, beside other work: to bytes of Q4_1 0.9 to 1.1 times as fast, of Q8_0 "
+    "3.0 to 3.2; from bytes of Q8_0 and TQ2_0 1.0, of Q5_K 0.85 to 0.95, of Q4_K 0.7 to 0.9, of Q8_K 0.65 to 0.75. The "
+    "kernels alone are 1.0 to 1.5 times as fast; the rest is what Python does before them, from cold caches",
 )
+MEMORY_BOUND = ("q8_0", "tq2_0", "q4_k", "q5_k", "q8_k")
+"""Where both write at about memory's speed."""
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +88,7 @@ def test_quantize_to_bytes(table: Table, values: Any, name: str, policy: str | N
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [
-        pytest.param(name, wanted, marks=NEARLY if name in ("q8_0", "tq2_0") else ())
-        for name, wanted in DEQUANTIZE.items()
-    ],
+    [pytest.param(name, wanted, marks=NEARLY if name in MEMORY_BOUND else ()) for name, wanted in DEQUANTIZE.items()],
 )
 def test_dequantize_from_bytes(table: Table, values: Any, name: str, wanted: float) -> None:
     data = lowbit.quantize(values, f"ggml_{name}").to_bytes(layout="ggml")

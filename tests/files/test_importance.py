@@ -111,7 +111,7 @@ def lie(at, number):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "the number of tensors at byte 0 takes 4 bytes, and 0 are left"),
+        (b"\0", "the number of tensors at byte 0 takes 4 bytes, and 1 are left"),
         (lie(0, 0), "the number of tensors at byte 0 is 0"),
         (lie(0, -5), "the number of tensors at byte 0 is -5"),
         (lie(0, 2), "of tensor 2 of 2"),
@@ -132,6 +132,12 @@ def test_damaged_dat_files_are_refused(path, data, message):
         read_importance(path)
     assert str(error.value).startswith(f"{path} is not an importance matrix, or a damaged one: ")
     assert message in str(error.value)
+
+
+def test_an_empty_file_is_refused(path):
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="is not an importance matrix, but an empty file"):
+        read_importance(path)
 
 
 def test_a_name_that_is_there_twice_is_refused(path):

@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float32] | None:
     """The values; None where the codes are no longer in structs, or other steps than the kernel's lead to them."""
     data = tensor.held_structs
-    how = plan(tensor.format) if data and available() else None
+    how = plan(tensor.format) if data else None
     if data is None or how is None:
         return None
     octets, length = np.frombuffer(data, np.uint8), tensor.format.block[0]
@@ -51,13 +51,18 @@ def values_of_structs(tensor: BlockTensor, threads: int) -> npt.NDArray[np.float
         out = flat[start * length : stop * length]
         how.kernel(octets[start * how.size : stop * how.size], how.size, *how.arguments, out)
 
-    in_chunks(part, flat.size // length, threads, max(CHUNK if threads > 1 else flat.size, length) // length)
+    if threads > 1:
+        in_chunks(part, flat.size // length, threads, max(CHUNK, length) // length)
+    else:
+        how.kernel(octets, how.size, *how.arguments, flat)
     return moved_back(result, tensor.axis)
 
 
 @lru_cache(maxsize=64)
 def plan(fmt: BlockFormat) -> Plan | None:
     """The plan, where values are elements times a scale or two, plus such a product perhaps."""
+    if not available():
+        return None
     struct, scales = struct_of(fmt), _scales(fmt)
     runs = runs_of(struct)
     if scales is None or runs is None:

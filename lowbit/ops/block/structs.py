@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def require_size(size: int, fmt: BlockFormat, shape: Shape) -> None:
     InputError
         As above, or there are more or fewer bytes than such a tensor has.
     """
-    whole = _count(fmt, shape) * struct_size(fmt)
+    whole = _size(fmt, shape)
     if size != whole:
         raise InputError(f"{size} bytes are not the {whole} of {fmt.id} of shape {shape}", hint="is the shape right?")
 
@@ -93,6 +94,11 @@ def struct_of(fmt: BlockFormat) -> Struct:
     if fmt.id not in STRUCTS:
         raise InputError(f"{fmt.id} has no struct in layout {LAYOUT!r}", hint=f"those of {', '.join(STRUCTS)}")
     return STRUCTS[fmt.id]
+
+
+@lru_cache(maxsize=256)
+def _size(fmt: BlockFormat, shape: Shape) -> int:
+    return _count(fmt, shape) * struct_size(fmt)
 
 
 def _count(fmt: BlockFormat, shape: Shape) -> int:

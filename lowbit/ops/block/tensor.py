@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -198,8 +199,7 @@ class BlockTensor:
         target = block_format_of(fmt)
         lengths = _checked_shape(shape)
         place = checked_axis(axis, lengths, target)
-        last = axis_last(lengths, place)
-        target.check_shape(last, short=True)
+        last = _checked_blocks(target, lengths, place)
         if not isinstance(data, (bytes, bytearray)):
             raise InputError(f"data: {type(data).__name__} is not bytes", hint="what to_bytes returns")
         if layout == structs.LAYOUT:
@@ -240,6 +240,14 @@ def _checked_shape(shape: object) -> Shape:
     if math.prod(length or 1 for length in lengths) > MOST_VALUES:
         raise InputError(f"shape = {shape!r} is more than {MOST_VALUES} values", hint="is it in elements?")
     return tuple(lengths)
+
+
+@lru_cache(maxsize=256)
+def _checked_blocks(fmt: BlockFormat, shape: Shape, axis: int) -> Shape:
+    """The shape with the axis of the blocks last, which they divide but for the last one."""
+    last = axis_last(shape, axis)
+    fmt.check_shape(last, short=True)
+    return last
 
 
 def _check_types(fmt: object, shape: object, scales: object) -> None:

@@ -10,6 +10,7 @@ import lowbit
 from lowbit.errors import InputError
 from lowbit.ops.block.products import binary32_sums
 from lowbit.ops.block.structs import struct_size
+from lowbit.ops.memory import reused_empty
 from lowbit.ops.pack.structs import STRUCTS
 
 IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
@@ -134,6 +135,8 @@ def test_there_and_back(name):
     fmt, structs = random_structs(name, 24, seed=1)
     shape = (2, 3, 4 * fmt.block[0])
     tensor = lowbit.BlockTensor.from_bytes(structs.tobytes(), fmt, shape, layout="ggml")
+    assert tensor.codes.shape == shape
+    reused_empty((structs.nbytes,), np.uint8)[...] = 0xFF  # where structs are written: all of their bits are
     data = tensor.to_bytes(layout="ggml")
     if name == "tq1_0":  # 256 bytes are 243 numbers of five digits
         again = lowbit.BlockTensor.from_bytes(data, fmt, shape, layout="ggml")
