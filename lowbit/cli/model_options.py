@@ -20,7 +20,7 @@ from lowbit.files.whole import is_stream
 from lowbit.printable import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lowbit.allocate.problem import Problem
     from lowbit.allocate.sensitivity import Measured
@@ -206,8 +206,8 @@ def _require_score(arguments: Namespace) -> None:
         raise UsageError("--score output_error needs the inputs of the layers", hint=INPUTS)
 
 
-def model_problem(model: str, measured: Measured, arguments: Namespace, limits: Mapping[str, str]) -> Problem:
-    """The allocation problem of a measured model."""
+def model_problem(model: str, measured: Measured, arguments: Namespace) -> Problem:
+    """The allocation problem of a measured model, without limits."""
     from lowbit.allocate.model import problem_of
     from lowbit.allocate.runtimes import fused_layers
 
@@ -216,7 +216,6 @@ def model_problem(model: str, measured: Measured, arguments: Namespace, limits: 
         measured,
         score=arguments.score,
         traces=read_traces(arguments.traces) if arguments.traces else None,
-        limits=limits,
         tie=arguments.tie,
         fused=fused_layers(layers, arguments.runtime) if arguments.runtime else (),
         name=Path(model).name,

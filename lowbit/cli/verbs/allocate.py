@@ -154,7 +154,7 @@ def _problem(arguments: Namespace) -> tuple[Measured | None, Problem]:
     if arguments.model:
         model = _weights(arguments)
         measured = measure(model, arguments)
-        return measured, model_problem(model, measured, arguments, {})
+        return measured, model_problem(model, measured, arguments)
     return None, example(arguments.example) if arguments.example else read_costs(arguments.costs)
 
 

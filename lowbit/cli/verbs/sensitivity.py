@@ -59,7 +59,7 @@ def run(arguments: Namespace) -> int:
     model = str(weights_of(arguments.model))
     with journal_of(arguments) as journal:
         measured = measure(model, arguments, journal)
-        problem = model_problem(model, measured, arguments, {})
+        problem = model_problem(model, measured, arguments)
         if arguments.output:
             from lowbit.allocate import write_costs
 
