@@ -184,7 +184,11 @@ def quantize_by_method(  # noqa: PLR0913 (all but three are keyword-only options
     )
     left_out = tuple(replace(item, reason=reasons.get(item.name, item.reason)) for item in converted.left_out)
     notes = (*notes, *converted.notes, *_notes(own, weights_of(path), sentences, targets, blockwise=blockwise))
-    notes = (*notes, *notes_on_learning(own.name, learned), *notes_on_biases(own.name, file, biases))
+    notes = (
+        *notes,
+        *notes_on_learning(own.name, learned, ", by their blocks," * blockwise),
+        *notes_on_biases(own.name, file, biases),
+    )
     return replace(converted, left_out=left_out, notes=notes), layers
 
 

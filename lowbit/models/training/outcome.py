@@ -57,12 +57,12 @@ def notes_on_biases(method: str, file: TensorFile, biases: Mapping[str, Array]) 
     return tuple(notes)
 
 
-def notes_on_learning(method: str, learned: Mapping[str, Learned | None]) -> tuple[str, ...]:
-    """Layers that learning made worse, and those that stay as they began."""
+def notes_on_learning(method: str, learned: Mapping[str, Learned | None], of_what: str = "") -> tuple[str, ...]:
+    """Layers that learning made worse, and those that stay as they began; ``of_what``: whose errors, if not theirs."""
     known = {name: one for name, one in learned.items() if one is not None}
     still = sum(kept == "start" for _, _, kept in known.values())
     worse = [after / before for before, after, _ in known.values() if after > before > 0]
-    of, notes = f"of {counted(len(known), 'tensor')}", list[str]()
+    of, notes = f"of {counted(len(known), 'tensor')}{of_what}", list[str]()
     if still:
         notes.append(
             f"{method}: {still} {of} stay as they began, as learning made their errors larger; a lower rate, say"

@@ -149,6 +149,7 @@ def test_what_learning_made_worse_is_told():
     errors = {"x": (0.1, 0.1, "start"), "y": (0.1, 0.15, "learned"), "z": (1, 0.5, "learned")}
     still, worse = notes_on_learning("a", errors)
     assert "1 of 3 tensors stay as they began" in still
+    assert "1 of 3 tensors, by their blocks, stay" in notes_on_learning("a", errors, ", by their blocks,")[0]
     assert "the errors of 1 of 3 tensors larger, 1.5 times at most" in worse
 
 
