@@ -100,7 +100,7 @@ def aligned(number, kind=4, letter="I"):
 
 
 DAMAGED = [
-    (b"", "does not begin with GGUF"),
+    (b"", "is not a GGUF file, but an empty file"),
     (b"GGML" + bytes(40), "does not begin with GGUF"),
     (b"GGUF", "truncated"),
     (gguf(version=1), "version 1, and 2, 3 are read"),
