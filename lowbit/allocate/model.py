@@ -20,8 +20,12 @@ from lowbit.allocate.sensitivity.measured_model import Measured
 from lowbit.allocate.sensitivity.settings import LayerErrors
 from lowbit.allocate.sensitivity.stored_weights import stored_weights
 from lowbit.errors import AllocationError, InputError
+from lowbit.files import kinds
 from lowbit.files.distinct import refuse_overwriting
-from lowbit.files.safetensors import DTYPES, Entry, read_header, write_tensors
+from lowbit.files.gguf import GgufFile, write_gguf
+from lowbit.files.kinds import require_suffix
+from lowbit.files.safetensors import DTYPES, Entry, write_tensors
+from lowbit.files.sharded import read_checkpoint
 from lowbit.format.registry import scalar_format
 from lowbit.ops.block.dequantize import dequantize
 from lowbit.ops.cast.cast import decode, encode
@@ -172,11 +176,11 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
     Parameters
     ----------
     path : path
-        The safetensors file that was measured.
+        The safetensors or GGUF file that was measured.
     measured : Measured
     plan : Plan
     output : path
-        A safetensors file; every tensor in its own dtype, to which the values of the plan's layers are rounded.
+        A file of the same kind; every tensor in its own dtype, to which the values of the plan's layers are rounded.
         Written whole or not at all.
 
     Raises
@@ -185,7 +189,8 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
         ``output`` is the model itself, whose weights would be lost, or cannot be written.
     """
     refuse_overwriting([(str(output), output)], [("the model", path)])
-    file = read_header(path)
+    file = read_checkpoint(Path(path))
+    require_suffix(output, kinds.GGUF if isinstance(file, GgufFile) else kinds.SAFETENSORS)
     chosen = dict(zip(plan.problem.layers, plan.choices, strict=True))
 
     def tensors() -> Iterator[NDArray[Any]]:
@@ -197,7 +202,10 @@ def write_applied(path: str | Path, measured: Measured, plan: Plan, output: str 
             else:
                 yield file.raw(name)
 
-    write_tensors(output, file.entries.values(), tensors(), file.metadata)
+    if isinstance(file, GgufFile):
+        write_gguf(output, file.entries.values(), tensors(), file.values, version=file.version)
+    else:
+        write_tensors(output, file.entries.values(), tensors(), file.metadata)
 
 
 def _in_dtype(values: NDArray[np.float64], entry: Entry) -> NDArray[Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lowbit as package
-from lowbit.files.gguf import read_gguf
+from lowbit.files.gguf import read_gguf, write_gguf
 from lowbit.files.safetensors import Entry, read_header, write_tensors
 from tests.files.importance_files import write_importance
 
@@ -82,3 +82,26 @@ def test_a_plan_for_llama_cpp(lowbit, model):
     assert lowbit("quantize", model, "--plan", "plan.json", "-o", "out.gguf").status == 0
     assert read_gguf("out.gguf").entries["a.weight"].dtype == "Q4_0"
     assert "no name in llama.cpp" in lowbit("export", "tensor_types", "plan.json").err
+
+
+def test_a_gguf_file_in_floats_is_measured(lowbit, tmp_path, monkeypatch):
+    """Its names are llama.cpp's, so its plan goes to llama-quantize, and to ``lowbit quantize``."""
+    monkeypatch.chdir(tmp_path)
+    names = ["blk.0.attn_q.weight", "blk.0.ffn_up.weight"]
+    arrays = [np.random.default_rng(seed).normal(size=(4, 64)).astype(np.float16) for seed in (1, 2)]
+    write_gguf("model.gguf", [Entry(name, "F16", (4, 64), 0, 0) for name in names], arrays)
+    words = ["allocate", "--model", "model.gguf", "--formats", "ggml_q4_0,ggml_q8_0", "--runtime", "llama.cpp"]
+    words += ["--budget", "avg_bits=6.5", "--no-more"]
+    result = lowbit(*words, "-o", "plan.json", "--apply", "values.gguf")
+    assert result.status == 0, result.err
+    assert "left as they are" not in result.out
+    assert sorted(line.split("=")[1] for line in lowbit("export", "tensor_types", "plan.json").lines) == [
+        "q4_0",
+        "q8_0",
+    ]
+    assert lowbit("quantize", "model.gguf", "--plan", "plan.json", "-o", "out.gguf").status == 0
+    assert {read_gguf("out.gguf").entries[name].dtype for name in names} == {"Q4_0", "Q8_0"}
+    assert lowbit("dequantize", "out.gguf", "--to", "float16", "-o", "back.gguf").status == 0
+    for name in names:
+        assert read_gguf("values.gguf").raw(name).tobytes() == read_gguf("back.gguf").raw(name).tobytes()
+    assert "the name is that of a safetensors file" in lowbit(*words, "--apply", "values.safetensors").err

@@ -22,9 +22,11 @@ from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named, refuse_overwriting
+from lowbit.files.gguf import GgufFile
 from lowbit.files.npz import npz_array, npz_names
-from lowbit.files.safetensors import Entry, TensorFile, read_header
+from lowbit.files.safetensors import Entry, TensorFile
 from lowbit.files.selection import LeftOut, select
+from lowbit.files.sharded import read_checkpoint
 from lowbit.format.block import BlockFormat
 from lowbit.models.layer_inputs import layer_inputs, seen_layers
 from lowbit.printable import excerpt
@@ -57,7 +59,7 @@ def measure_model(
     scheduler: str | None = None,
     progress: Progress = unseen,
 ) -> Measured:
-    """Measure every chosen layer of a safetensors file under every format.
+    """Measure every chosen layer of a safetensors or GGUF file under every format.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def measure_model(
     if journal is not None:
         inputs: list[Named] = [("the inputs", settings.inputs)] if settings.inputs else []
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
-    file = read_header(path)
+    file = read_checkpoint(Path(path))
     entries, left_out = select(file, settings.include, settings.exclude)
     if settings.calibration:
         entries, unseen_ones = seen_layers(path, entries)
@@ -103,7 +105,7 @@ def measure_model(
 
 def measure_named(path: str, name: str, settings: Settings) -> list[dict[str, Any]]:
     """The errors of one layer of a file under every format, as JSON has them: what a worker does."""
-    weights = read_header(path).tensor(name)
+    weights = read_checkpoint(Path(path)).tensor(name)
     try:
         rows, moment = _inputs(path, name, weights.shape, settings)
         formats = [settings.stored(fmt) for fmt in settings.formats]
@@ -138,7 +140,7 @@ def _inputs(
 ) -> tuple[NDArray[Any] | None, NDArray[np.float64] | None]:
     """The inputs of a layer and their XᵀX, of these what is known."""
     if settings.calibration:
-        file = read_header(path)
+        file = read_checkpoint(Path(path))
         layers, _ = seen_layers(path, select(file, settings.include, settings.exclude)[0])
         rows = layer_inputs(path, settings.calibration, tuple(layer.name for layer in layers))[name]
         return rows, second_moment(rows)
@@ -153,7 +155,8 @@ def _subject(file: TensorFile, settings: Settings) -> dict[str, Any]:
     """What the errors of a layer depend on; which layers are chosen may differ from run to run."""
     unlisted = ("include", "exclude", "calibration")
     with file.path.open("rb") as source:
-        length = int.from_bytes(source.read(8), "little")
+        first = min(entry.start for entry in file.entries.values())
+        length = first if isinstance(file, GgufFile) else int.from_bytes(source.read(8), "little")
         header = hashlib.sha256(source.read(length)).hexdigest()
     return {
         "schema": SCHEMA,

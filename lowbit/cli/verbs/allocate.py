@@ -37,7 +37,12 @@ def add_parser(subparsers: Any) -> None:
     )
     costs = "layers, choices, losses and costs"
     input_file(parser, "costs", what="the file of costs", nargs="?", metavar="COSTS.toml", help=costs)
-    model_file(parser, "--model", "the model", "or minilm: its layers are measured, in place of a file of costs")
+    model_file(
+        parser,
+        "--model",
+        "the model",
+        "a GGUF file in floats, or minilm: its layers are measured, in place of a file of costs",
+    )
     parser.add_argument("--example", choices=EXAMPLES, help="an instance that comes with lowbit, instead of a file")
     limits = parser.add_argument_group("what must hold")
     limits.add_argument(
@@ -111,8 +116,9 @@ def run(arguments: Namespace) -> int:
     else:
         report.show(terminal(arguments), plan, more, front, along)
         report.show_comparison(terminal(arguments), rows)
-        if measured:
+        if measured and measured.left_out:
             terminal(arguments).write(left_out_heading(measured.left_out))
+        if measured:
             write_left_out(terminal(arguments), measured.left_out, measured.unscaled)
     return 0
 

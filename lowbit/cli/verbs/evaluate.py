@@ -82,10 +82,12 @@ def run(arguments: Namespace) -> int:
         raise UsageError("--preset is for --layers")
     if not arguments.held_out:
         raise UsageError(
-            "`lowbit evaluate` takes --held-out TEXT", hint="a text: sentences, a line each, for a model of sentences"
+            "`lowbit evaluate` takes --held-out TEXT",
+            hint="a text in UTF-8: sentences, a line each, for a model of sentences; any for a language model",
         )
     if not methods and not caches:
-        raise UsageError("`lowbit evaluate` takes --methods", hint="--methods rtn,gptq --to int4.g128, say")
+        hint = "--methods rtn,gptq --to int4.g128, say; of a language model also --kv-formats kivi2"
+        raise UsageError("`lowbit evaluate` takes --methods", hint=hint)
     suffixes = {output: _suffix(output) for output in arguments.output}
     for output in arguments.output:
         require_writable(output)

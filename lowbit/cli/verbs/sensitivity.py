@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "is a table, or with --output a file of costs that `lowbit allocate` reads. With --output a run that was "
         "stopped goes on where it was.",
     )
-    model_file(parser, "model", "the model")
+    model_file(parser, "model", "the model", "a GGUF file in floats")
     add_model_options(parser)
     method = (
         "measure what a quantiser makes of the layers, NAME[:VARIANT][:OPTION=VALUE]...: gptq, awq:duo_scaling, "
