@@ -37,7 +37,7 @@ POINTS = 50
 IMAGES, BATCH, RATE = 1797, 128, 1e-3
 OUTLIERS_STAY = 0.97
 """Two of 96 channels are planted outliers: the largest 2 % of a token's numbers are cut."""
-DIGIT_STEPS, DYNAMIC_STEPS = 1500, 600
+DIGIT_STEPS, DYNAMIC_STEPS = 2500, 600
 
 WIDTH, MIDDLE, LAYERS, HEADS, SEQUENCES, LENGTH = 96, 256, 2, 4, 8, 64
 CHARACTER_RATE, ENDS_RATE = 3e-3, 3e-2
