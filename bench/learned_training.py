@@ -200,7 +200,9 @@ def trained_on_text(loss: Callable[..., Any], parameters: Mapping[str, Any], see
         starts = random.integers(0, len(whole) - LENGTH - 1, SEQUENCES)
         return loss(parameters, np.stack([whole[start : start + LENGTH + 1] for start in starts]))
 
-    rates = {"": CHARACTER_RATE, ENDS: ENDS_RATE}
+    rates = {"": CHARACTER_RATE}
+    if any(name.endswith(ENDS) for name in parameters):
+        rates[ENDS] = ENDS_RATE
     return descend(
         of_step, parameters, Settings(steps, seed, rates, schedule="cosine", warm_up=steps // 20, longest=1.0)
     )
