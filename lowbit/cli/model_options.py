@@ -162,7 +162,7 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         raise UsageError(f"--jobs {arguments.jobs}: at least one process is needed")
     _require_score(arguments)
     settings = Settings(
-        _formats(arguments),
+        _formats(model, arguments),
         arguments.group,
         arguments.scale_format,
         arguments.include,
@@ -182,11 +182,16 @@ def measure(model: str, arguments: Namespace, journal: str | None = None) -> Mea
         )
 
 
-def _formats(arguments: Namespace) -> tuple[str, ...]:
+def _formats(model: str, arguments: Namespace) -> tuple[str, ...]:
     """Those that are measured; what the runtime cannot serve is told, and left out."""
+    from lowbit.files.gguf import is_gguf
+
     formats = tuple(listed(arguments.formats))
     if not arguments.runtime:
         return formats
+    if arguments.runtime == "vllm" and is_gguf(Path(model)):
+        what = f"{model} has llama.cpp's names, by which the layers that vLLM fuses are not known here"
+        raise UsageError(what, hint="the safetensors file of the model, or --runtime llama.cpp")
     from lowbit.allocate.runtimes import served_formats
 
     kept, others = served_formats(formats, arguments.runtime, arguments.group, arguments.scale_format)

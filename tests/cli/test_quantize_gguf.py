@@ -105,3 +105,5 @@ def test_a_gguf_file_in_floats_is_measured(lowbit, tmp_path, monkeypatch):
     for name in names:
         assert read_gguf("values.gguf").raw(name).tobytes() == read_gguf("back.gguf").raw(name).tobytes()
     assert "the name is that of a safetensors file" in lowbit(*words, "--apply", "values.safetensors").err
+    assert "quantised already" in lowbit(*words[:2], "out.gguf", *words[3:]).err
+    assert "has llama.cpp's names" in lowbit(*words[:5], "--runtime", "vllm", "--budget", "avg_bits=6.5").err

@@ -19,6 +19,7 @@ from lowbit.allocate.sensitivity.measure import Errors, measure, measure_method
 from lowbit.allocate.sensitivity.scores import second_moment
 from lowbit.allocate.sensitivity.settings import LayerErrors, Settings
 from lowbit.campaign import Journal, Progress, run_tasks, unseen, workers
+from lowbit.campaign.chosen import require_values
 from lowbit.campaign.journal import digest, state_of
 from lowbit.errors import InputError
 from lowbit.files.distinct import Named, refuse_overwriting
@@ -84,6 +85,8 @@ def measure_model(
         inputs: list[Named] = [("the inputs", settings.inputs)] if settings.inputs else []
         refuse_overwriting([(f"the journal {journal}", journal)], [("the model", path), *inputs])
     file = read_checkpoint(Path(path))
+    if isinstance(file, GgufFile):
+        require_values(file, Path(path))
     entries, left_out = select(file, settings.include, settings.exclude)
     if settings.calibration:
         entries, unseen_ones = seen_layers(path, entries)
