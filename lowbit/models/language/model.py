@@ -23,6 +23,10 @@ from lowbit.printable import excerpt
 
 CONTEXT = 512
 """Tokens of a window: what is seen of a text before a token must be foretold."""
+ROTATIONS = "rope_freqs.weight"
+"""Where Llama 3 has factors of the angles (gguf-py/gguf/constants.py, ``ROPE_FREQS``)."""
+LARGEST_EXPONENT = 709.0
+"""Of e in binary64."""
 PART = 16
 """Tokens whose scores a cache holds."""
 Window = tuple[int, ...]
@@ -81,9 +85,10 @@ class LanguageModel:
         decoder = Llama(
             _count(file, "block_count"),
             heads["attn_q"],
-            float(_value(file, "llama.rope.freq_base", 10_000.0)),
-            float(_value(file, "llama.attention.layer_norm_rms_epsilon")),
+            _positive(file, "rope.freq_base", 10_000.0),
+            _positive(file, "attention.layer_norm_rms_epsilon"),
         )
+        _require_rotation(file, decoder.heads)
         pieces = _pieces(file)
         _require_parts(file, decoder, heads["attn_k"], len(pieces.pieces))
         parameters = {}
@@ -150,7 +155,8 @@ class LanguageModel:
             likelihoods.append(own[np.arange(len(window) - 1), np.asarray(window[1:])].astype(np.float64))
             divergences.append((np.exp(other) * (other - own)).sum(axis=-1, dtype=np.float64))
             start += len(window)
-        perplexity = math.exp(-np.concatenate(likelihoods).mean())
+        mean = -float(np.concatenate(likelihoods).mean())
+        perplexity = math.inf if mean > LARGEST_EXPONENT else math.exp(mean)
         return {"perplexity": perplexity, "divergence": float(np.concatenate(divergences).mean())}
 
     def inputs(self, samples: Iterable[Window], names: Sequence[str] | None = None) -> dict[str, Array]:
@@ -244,12 +250,34 @@ def _count(file: GgufFile, key: str, otherwise: int | None = None) -> int:
     return number
 
 
+def _positive(file: GgufFile, key: str, otherwise: float | None = None) -> float:
+    """A number of the metadata of a Llama, which is finite and above 0."""
+    number = _value(file, f"llama.{key}", otherwise)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
+        raise InputError(f"{file.path}: llama.{key} is {excerpt(str(number))}, not a number above 0")
+    return float(number)
+
+
+def _require_rotation(file: GgufFile, heads: int) -> None:
+    """Refuse rotations of keys and queries other than of all channels of a head by the base's own angles."""
+    channels, scaling = _count(file, "embedding_length") // heads, "llama.rope.scaling.type"
+    turned, kind = _count(file, "rope.dimension_count", channels), str(_value(file, scaling, "none"))
+    what = f"llama.rope.dimension_count is {turned}, of {channels} channels of a head" * (turned != channels)
+    what = what or f"{scaling} is {excerpt(kind)}" * (kind != "none")
+    what = what or f"it has {ROTATIONS!r}, factors of the angles" * (ROTATIONS in file.entries)
+    if what:
+        raise InputError(f"{file.path}: {what}", hint="a Llama whose positions are rotated without scaling is read")
+
+
 def _pieces(file: GgufFile) -> BytePairs:
     kind, cut = (str(_value(file, f"tokenizer.ggml.{key}", "default")) for key in ("model", "pre"))
     if kind != "gpt2" or cut not in CUTS:
         what = f"{file.path}: text is cut by {excerpt(kind)}, words by {excerpt(cut)}"
         raise InputError(what, hint=f"gpt2, and one of {', '.join(CUTS)}")
     pieces, merges = (list(_value(file, f"tokenizer.ggml.{key}")) for key in ("tokens", "merges"))
+    other = next((each for each in (*pieces, *merges) if not isinstance(each, str)), None)
+    if other is not None:
+        raise InputError(f"{file.path}: a token or a merge is {excerpt(str(other))}, not text")
     pairs = [tuple(merge.split(" ")) for merge in merges]
     broken = next((merge for merge, pair in zip(merges, pairs, strict=True) if len(pair) != 2), None)
     if broken is not None:

@@ -192,3 +192,34 @@ def test_names_that_are_not_those_of_a_llama_stay():
     names = {"a": "a", "": "", "blk.0": "blk.0", "x.weight": "x.weight", "token_embd": "token_embd"}
     assert {name: hugging_face_name(name) for name in names} == names
     assert hugging_face_name("blk.3.attn_q.weight") == "layers.3.self_attn.q_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("llama.rope.freq_base", Value("float32", -5.0), "freq_base is '-5.0', not a number above 0"),
+        ("llama.rope.freq_base", Value("float32", float("nan")), "not a number above 0"),
+        ("llama.attention.layer_norm_rms_epsilon", Value("string", "x"), "epsilon is 'x', not a number above 0"),
+        ("llama.rope.dimension_count", Value("uint32", 3), "dimension_count is 3, of 8 channels of a head"),
+        ("llama.rope.scaling.type", Value("string", "yarn"), "scaling.type is 'yarn'"),
+        ("tokenizer.ggml.merges", Value("array", [3], "uint32"), "a token or a merge is '3', not text"),
+    ],
+)
+def test_metadata_that_is_not_followed_is_refused(tmp_path, key, value, message):
+    path = write_tiny(tmp_path / "model.gguf", {**tiny_values(), key: value})
+    with pytest.raises(InputError, match=message):
+        LanguageModel.read(path)
+
+
+def test_factors_of_angles_are_refused(tmp_path):
+    tensors = {**tiny_tensors(), "rope_freqs.weight": np.ones(4, np.float32)}
+    with pytest.raises(InputError, match=r"it has 'rope_freqs\.weight', factors of the angles"):
+        LanguageModel.read(write_tiny(tmp_path / "model.gguf", tensors=tensors))
+
+
+def test_a_perplexity_beyond_binary64_is_infinite(tmp_path):
+    tensors = tiny_tensors()
+    tensors["output_norm.weight"] *= 1e4
+    model = LanguageModel.read(write_tiny(tmp_path / "model.gguf", tensors=tensors))
+    windows = model.samples("the ant and the rest " * 4)
+    assert model.figures(windows, model.embed(windows))["perplexity"] == np.inf
