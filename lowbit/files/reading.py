@@ -34,8 +34,11 @@ def records_of_tensors(
         document = json.loads(text)
         own = document["schema"]
         records = {str(name): record(value) for name, value in document["tensors"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where} does not say {what}: {excerpt(str(error))}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        missing = "a schema, and of each tensor all that it asks for, are not there"
+        raise InputError(f"{where} does not say {what}: {missing}", hint="is the header damaged?") from error
     if own != schema:
         raise InputError(f"{where} is {excerpt(str(own))}, not {schema!r}", hint="another version of lowbit wrote it")
     return records

@@ -379,14 +379,14 @@ def record(name="a", fmt="nf4.g64", shape=(2, 64), schema="lowbit/checkpoint/1")
 
 OWN_DAMAGES = {
     "{": "does not say what the tensors are",
-    "[]": "does not say",
-    '{"schema": "lowbit/checkpoint/1"}': "does not say",
+    "[]": "does not say what the tensors are: a schema, and",
+    '{"schema": "lowbit/checkpoint/1"}': "does not say what the tensors are: a schema, and",
     record(schema="x"): "is 'x', not 'lowbit/checkpoint/1'",
     record(fmt="nf5.g64"): "nf5",
     record(fmt=4): "'a'",
     record(shape=[2, -64]): "does not say",
     record(shape=[]): "does not say",
-    record(shape=3): "does not say",
+    record(shape=3): "does not say what the tensors are: a schema, and",
     record(): "'a.codes' is U8",
     record(name="b"): "'b.codes' is missing",
 }

@@ -19,7 +19,7 @@ from lowbit.models.hook import Apply, plainly
 from lowbit.models.language.byte_pairs import BytePairs
 from lowbit.models.llama import Llama
 from lowbit.ops.arrays import Array
-from lowbit.printable import excerpt
+from lowbit.printable import counted, excerpt
 
 CONTEXT = 512
 """Tokens of a window: what is seen of a text before a token must be foretold."""
@@ -114,7 +114,7 @@ class LanguageModel:
         kept = tuple(part for part in parts if len(part) > 1)
         if not kept:
             raise InputError(
-                f"{file} has {len(tokens)} tokens, and none that another one foretells", hint="a longer text"
+                f"{file} has {counted(len(tokens), 'token')}, and none that another one foretells", hint="a longer text"
             )
         return kept
 
@@ -124,9 +124,10 @@ class LanguageModel:
 
     def log_probabilities(self, window: Sequence[int]) -> Array:
         """Logarithms of the probabilities of each next token, shape (tokens, words), in binary32."""
-        scores = np.asarray(self.decoder.logits(self.parameters, np.asarray(window), self.cache))
-        for start in range(0, len(scores), PART):
-            scores[start : start + PART] = scipy.special.log_softmax(scores[start : start + PART], axis=-1)
+        with np.errstate(all="ignore"):  # parameters may be infinite
+            scores = np.asarray(self.decoder.logits(self.parameters, np.asarray(window), self.cache))
+            for start in range(0, len(scores), PART):
+                scores[start : start + PART] = scipy.special.log_softmax(scores[start : start + PART], axis=-1)
         return scores
 
     def embed(self, samples: Iterable[Window]) -> Array:

@@ -123,7 +123,7 @@ def test_what_is_not_a_llama_is_refused(tmp_path, changes, told):
 
 
 def test_a_text_of_one_token_foretells_nothing(model):
-    with pytest.raises(InputError, match="the text has 1 tokens, and none that another one foretells"):
+    with pytest.raises(InputError, match="the text has 1 token, and none that another one foretells"):
         model.samples("a")
 
 
@@ -223,3 +223,11 @@ def test_a_perplexity_beyond_binary64_is_infinite(tmp_path):
     model = LanguageModel.read(write_tiny(tmp_path / "model.gguf", tensors=tensors))
     windows = model.samples("the ant and the rest " * 4)
     assert model.figures(windows, model.embed(windows))["perplexity"] == np.inf
+
+
+def test_infinite_parameters_do_not_warn(tmp_path, recwarn):
+    tensors = tiny_tensors()
+    tensors["blk.0.attn_q.weight"] *= np.float32(np.inf)
+    model = LanguageModel.read(write_tiny(tmp_path / "model.gguf", tensors=tensors))
+    assert np.isnan(model.embed(model.samples("the ant and the rest"))).any()
+    assert not [str(warning.message) for warning in recwarn]
