@@ -7,7 +7,7 @@ import pytest
 
 import lowbit
 from lowbit.campaign.checkpoint import dequantize_file, quantize_file
-from lowbit.campaign.scan import clean_file, kinds_found, scan_file
+from lowbit.campaign.scan import clean_file, scan_file
 from lowbit.errors import InputError
 from lowbit.files.gguf import TYPES, read_gguf, write_gguf
 from lowbit.files.gguf_tensors import format_of, type_of
@@ -16,6 +16,7 @@ from lowbit.files.safetensors import Entry, read_header, write_tensors
 from lowbit.models.quantization import quantize_by_method
 from lowbit.ops.block.structs import struct_size
 from lowbit.ops.block.tensor import BlockTensor
+from tests.campaign.test_scan import kinds_found
 
 GENERATOR = np.random.default_rng(9)
 WEIGHTS = GENERATOR.standard_t(4, size=(6, 512)).astype(np.float32)

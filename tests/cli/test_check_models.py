@@ -160,7 +160,7 @@ def test_a_dump_that_is_not_of_the_model_is_refused(lowbit, files, tmp_path, cha
     [
         (lambda content: content[: len(content) // 2], "is not a .npz file, or a damaged one"),
         (lambda content: damaged(content, b"head.npy"), "array 'head' is damaged"),
-        (lambda _: b"", "is not a .npz file, or a damaged one"),
+        (lambda _: b"", "is not a .npz file, but an empty file"),
     ],
 )
 def test_a_damaged_dump_is_refused(lowbit, files, tmp_path, spoil, message):

@@ -75,7 +75,7 @@ def test_files_that_hold_no_matrix(capsys, tmp_path):
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
     np.savez(tmp_path / "many.npz", a=np.ones((2, 2), np.int8))
     for name, words in (
-        ("empty.npy", "empty.npy is not a .npy file, or a damaged one"),
+        ("empty.npy", "empty.npy is not a .npy file, but an empty file"),
         ("cut.npy", "cut.npy is not a .npy file, or a damaged one"),
         ("many.npz", "many.npz is not a .npy file, but a .npz file"),
     ):

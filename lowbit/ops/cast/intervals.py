@@ -76,6 +76,11 @@ def look_up(found: Tables, patterns: Array) -> Array:
     return codes
 
 
+def run(lanes: Lanes, codes: Array, out: Array, *_: object) -> None:
+    """Run the lanes on codes as they are."""
+    lanes(codes, out)
+
+
 def _where_answers_may_change(source: Scalar, compared: comparison.Comparison, reach: int = 0) -> Array:
     """Bit patterns in rising order: on either side of every start of an interval, and of all special values."""
     low, high = source.ordinals[0], source.ordinals[-1]

@@ -68,7 +68,7 @@ def _few_codes(cast: Cast) -> Any:
 PATHS = (
     Path(binary32.decodes, binary32.run, FAST_CHUNK),
     Path(_few_codes, tables.run, FAST_CHUNK),
-    Path(_few_values, binary32.run, FAST_CHUNK),
+    Path(_few_values, intervals.run, FAST_CHUNK),
     Path(_no_fields, comparison.run, CHUNK_32),
     Path(binary32.encodes, binary32.run, FAST_CHUNK),
     Path(words.applies, words.run, CHUNK_32),
