@@ -35,11 +35,11 @@ SEEN = {
     | {"quotient_steps", "quotient_scale", "range_steps", "rounding_steps", "zero_point_steps", "zero_point_place"},
     NESTED: {
         *("scale_rule", "arithmetic", "quotient_steps", "quotient_bins", "nan", "zero_block", "zero_scale", "nested"),
-        *("quotient_format", "tensor.rounding", "element.rounding"),
+        *("quotient_format", "tensor.rounding", "element.rounding", "rounding_steps"),
     },
 }
-"""The axes that decide something in a format under a policy; steps of rounding are refused where elements are not
-integers."""
+"""The axes that decide something in a format under a policy; where elements are not integers, the only step of rounding
+is that of the least error."""
 
 
 @cache
