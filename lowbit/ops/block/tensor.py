@@ -277,12 +277,19 @@ def checked_axis(axis: object, shape: Shape, fmt: BlockFormat) -> int:
 
 def moved_last(array: Array, axis: int) -> Array:
     """A view with the axis of the blocks last; a number without axes as it is."""
-    return np.moveaxis(array, axis, -1) if array.ndim else array
+    return array if _is_last(array, axis) else np.moveaxis(array, axis, -1)
 
 
 def moved_back(array: Array, axis: int) -> Array:
     """The inverse of :func:`moved_last`, C-contiguous."""
-    return np.ascontiguousarray(np.moveaxis(array, -1, axis)) if array.ndim else array
+    if not array.ndim:
+        return array
+    return np.ascontiguousarray(array if _is_last(array, axis) else np.moveaxis(array, -1, axis))
+
+
+def _is_last(array: Array, axis: int) -> bool:
+    """Whether nothing moves: np.moveaxis takes longer to find that out than the fastest kernels for a row."""
+    return array.ndim == 0 or axis in (-1, array.ndim - 1)
 
 
 def axis_last(shape: Shape, axis: int) -> Shape:
