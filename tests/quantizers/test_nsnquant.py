@@ -111,7 +111,7 @@ def test_tokens_of_zeros_and_blocks_of_one_token_are_kept():
 
 def test_a_broken_request_for_a_cache_is_refused():
     for options, words in (
-        ({"to": "table8.vector4"}, "and 'table8.vector4' is none"),
+        ({"to": "table8.vector4"}, "and 'table8.vector4' is not one of them"),
         ({"block": 0}, "block = 0"),
         ({"block": 2.5}, "block = 2.5"),
     ):

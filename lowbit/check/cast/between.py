@@ -63,7 +63,7 @@ def is_one_number(codes: Codes, negative: Mask, target: Scalar) -> bool:
     if (codes == codes[0]).all():
         return True
     sign = np.asarray(target.sign_bit, codes.dtype)
-    if (is_nan(codes, target) & (codes == sign)).any():  # the code of -0, which is no sign of a zero then
+    if (is_nan(codes, target) & (codes == sign)).any():  # the code of -0, which then does not mean a zero
         return False
     return bool((codes == (codes[0] & ~sign) | np.where(negative, sign, 0)).all())
 

@@ -123,7 +123,8 @@ def nsnquant(
     [0.007, 0.101]
     """
     if str(to) not in FORMATS:
-        raise InputError(f"nsnquant has tables of 256 vectors of 8, and {to!r} is none", hint=" or ".join(FORMATS))
+        what = f"nsnquant has tables of 256 vectors of 8, and {to!r} is not one of them"
+        raise InputError(what, hint=" or ".join(FORMATS))
     matrix, signed = weight_matrix(weights), FORMATS[str(to)] == 2
     if matrix.shape[1] % LENGTH:
         raise InputError(

@@ -134,7 +134,7 @@ def _learned(
     after = learned.error(matrix, rows)
     report = {**searched.report, **report_of(result), "exponent": power, "before": before, "after": after}
     best = learned
-    if result.kept == "start" or not after <= before:  # stricter than of other methods: the search is no start alone
+    if result.kept == "start" or not after <= before:  # stricter than other methods: the start is a search
         best, report = searched, report | {"exponent": searched.report["exponent"], "after": before, "kept": "start"}
     return replace(best, report=report)
 
